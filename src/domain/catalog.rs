@@ -1,0 +1,82 @@
+//! The catalogue as one immutable snapshot with the look-ups that rules and models need.
+
+use std::collections::HashMap;
+
+use super::ids::{LadderId, ProductId};
+use super::money::Currency;
+use super::product::Product;
+
+/// All products at one moment. Cheap to share behind an `Arc`; a change of the catalogue makes a new one.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    products: Vec<Product>,
+    by_id: HashMap<ProductId, usize>,
+    by_ladder: HashMap<LadderId, Vec<usize>>,
+    by_category: HashMap<Vec<String>, Vec<usize>>,
+    /// By currency: an amount in a foreign currency cannot be compared with the median of another.
+    median_price: HashMap<Currency, f64>,
+}
+
+impl Catalog {
+    /// Indexes the products, ordered by id; of several with one id the last wins.
+    #[must_use]
+    pub fn new(products: Vec<Product>) -> Self {
+        let mut latest: std::collections::BTreeMap<ProductId, Product> = std::collections::BTreeMap::new();
+        for product in products {
+            latest.insert(product.id.clone(), product);
+        }
+        let mut catalog = Self { products: latest.into_values().collect(), ..Self::default() };
+        let mut prices: HashMap<Currency, Vec<f64>> = HashMap::new();
+        for (index, product) in catalog.products.iter().enumerate() {
+            catalog.by_id.insert(product.id.clone(), index);
+            if let Some(rung) = &product.rung {
+                catalog.by_ladder.entry(rung.ladder.clone()).or_default().push(index);
+            }
+            if !product.category.is_empty() {
+                catalog.by_category.entry(product.category.clone()).or_default().push(index);
+            }
+            if let Some(price) = product.price {
+                prices.entry(price.currency()).or_default().push(price.approximate());
+            }
+        }
+        catalog.median_price = prices.into_iter().map(|(currency, prices)| (currency, median(prices))).collect();
+        catalog
+    }
+
+    /// The product with this id.
+    #[must_use]
+    pub fn get(&self, id: &ProductId) -> Option<&Product> {
+        self.by_id.get(id).map(|&index| &self.products[index])
+    }
+
+    /// All products, ordered by id.
+    #[must_use]
+    pub fn products(&self) -> &[Product] {
+        &self.products
+    }
+
+    /// The products of a ladder, ordered by id.
+    pub fn on_ladder(&self, ladder: &LadderId) -> impl Iterator<Item = &Product> {
+        self.by_ladder.get(ladder).into_iter().flatten().map(|&index| &self.products[index])
+    }
+
+    /// The products whose category path is exactly this one, ordered by id.
+    pub fn in_category(&self, category: &[String]) -> impl Iterator<Item = &Product> {
+        self.by_category.get(category).into_iter().flatten().map(|&index| &self.products[index])
+    }
+
+    /// The median price of the products in this currency, above zero; `None` when none of them has a price.
+    #[must_use]
+    pub fn median_price(&self, currency: Currency) -> Option<f64> {
+        self.median_price.get(&currency).copied().filter(|&median| median > 0.0)
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => 0.0,
+        count if count % 2 == 1 => values[count / 2],
+        count => f64::midpoint(values[count / 2 - 1], values[count / 2]),
+    }
+}

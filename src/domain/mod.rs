@@ -1,0 +1,19 @@
+//! The nouns: plain types with no I/O, no clock and no crate but the standard library.
+//!
+//! A type here is valid once it is built. Anything that several wings of floor 2 must name lives in this room, so that
+//! `decision`, `store` and `model` never import one another.
+
+pub mod candidate;
+pub mod catalog;
+pub mod customer;
+pub mod decayed_sum;
+pub mod decision;
+pub mod event;
+pub mod ids;
+pub mod ledger;
+pub mod money;
+pub mod offer;
+pub mod policy;
+pub mod product;
+pub mod relationship;
+pub mod time;

@@ -1,0 +1,20 @@
+//! tactful: a gRPC backend that answers what to offer a customer, and when to offer nothing.
+//!
+//! ```text
+//! floor
+//!   6                   main.rs -> cli/       one file per subcommand
+//!   5                  server.rs              the composition root; alone names sled and memory
+//!   4                    grpc/                the wire; alone knows prost and tonic
+//!       +-----------+--------------------+--------------+
+//!   3   | config.rs |     use_cases/     |   ingest/    |
+//!       +-----------+---+------------+---+--------------+
+//!   2   |   decision/   |   store/   |      model/      |
+//!       +---------------+------------+------------------+
+//!   1   |              domain/ (the nouns)              |   telemetry.rs
+//!       +-----------------------------------------------+
+//! ```
+//!
+//! Imports point down, and no wing of floor 2 imports another; `tests/architecture.rs` keeps it so.
+
+pub mod domain;
+pub mod store;

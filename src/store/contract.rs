@@ -1,0 +1,177 @@
+//! The store as the use cases see it.
+//!
+//! **One customer is the unit of consistency.** All that a decision changes about a customer commits in one
+//! compare-and-swap against the version that was read. What must outlive the customer's bounded value (events,
+//! decisions) is *appended* by the same commit: it becomes visible with the commit or not at all, whatever crashes
+//! when. Nothing relies on a transaction across customers.
+//!
+//! **A commit is not yet durable.** Await [`Store::durable`] before telling anybody.
+
+use async_trait::async_trait;
+
+use crate::domain::customer::Customer;
+use crate::domain::decision::Decision;
+use crate::domain::event::Event;
+use crate::domain::ids::{CustomerId, DecisionId, EventId, ProductId};
+use crate::domain::product::Product;
+
+/// The largest encoded customer, in bytes.
+pub const CUSTOMER_BYTES_MAX: usize = 16 * 1024;
+/// The most events and decisions one commit may append.
+pub const APPENDED_MAX: usize = 64;
+
+/// A value and the version at which it was read; 0 stands for a customer that is not stored yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versioned<T> {
+    /// Grows by one with each commit.
+    pub version: u64,
+    /// The value.
+    pub value: T,
+}
+
+/// What a commit adds to history and to the decision log.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Appended {
+    /// Events of this customer, each with an id that history does not hold yet.
+    pub events: Vec<Event>,
+    /// The decision made, if any.
+    pub decision: Option<Decision>,
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// The customer now has this version.
+    Committed {
+        /// The version after the commit.
+        version: u64,
+    },
+    /// The customer changed since it was read; read again and decide again.
+    Conflict,
+    /// The customer with its appended entries does not fit [`CUSTOMER_BYTES_MAX`]; nothing changed. Forget what may be
+    /// forgotten and try again.
+    TooLarge {
+        /// The size it would have, in bytes.
+        bytes: usize,
+    },
+}
+
+/// A stored model: the artifact is opaque to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredModel {
+    /// 1 for the first; each training makes the next.
+    pub version: u64,
+    /// The artifact.
+    pub bytes: Vec<u8>,
+}
+
+/// How much the store holds. Kept as counters, so cheap to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreCounts {
+    /// Customers.
+    pub customers: u64,
+    /// Products.
+    pub products: u64,
+    /// Events, with and without a customer.
+    pub events: u64,
+    /// Decisions.
+    pub decisions: u64,
+}
+
+/// Why the store cannot answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the data directory open.
+    #[error("data directory {path} is in use by another process")]
+    Locked {
+        /// The directory.
+        path: String,
+    },
+    /// The data was written by another version of tactful that this one cannot read.
+    #[error("data directory {path} has format {found}, this version reads format {supported}")]
+    OtherFormat {
+        /// The directory.
+        path: String,
+        /// The format found.
+        found: String,
+        /// The format this version reads.
+        supported: u32,
+    },
+    /// A stored value does not decode or fails its checksum.
+    #[error("stored {what} is damaged: {detail}")]
+    Damaged {
+        /// Which kind of value.
+        what: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The disk or the backend failed. The store stays failed until the process restarts.
+    #[error("the store failed: {detail}")]
+    Failed {
+        /// What happened.
+        detail: String,
+    },
+}
+
+/// What is remembered.
+///
+/// Reads see every commit that returned before they began. All methods may be called from async tasks.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Reads a customer; `None` when nothing is stored under the id.
+    async fn load_customer(&self, id: &CustomerId) -> Result<Option<Versioned<Customer>>, StoreError>;
+
+    /// Writes a customer whose version is still `expected` (0: still not stored), and appends to history and to the
+    /// decision log in the same step.
+    ///
+    /// A commit that would make the customer too large is refused. Backends that need room of their own inside the
+    /// value (an outbox) first wait until what is in it is durable elsewhere and may be dropped.
+    async fn commit_customer(
+        &self,
+        expected: u64,
+        customer: &Customer,
+        appended: &Appended,
+    ) -> Result<CommitOutcome, StoreError>;
+
+    /// Returns when all that this process committed, put or read before the call is durable.
+    async fn durable(&self) -> Result<(), StoreError>;
+
+    /// Which of these ids history holds already, in the order asked. `None` asks among events without a customer.
+    async fn recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError>;
+
+    /// Adds events without a customer; those whose id is known already change nothing. Returns which were new.
+    async fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError>;
+
+    /// Calls `visit` with every event in an order of the store's own, in pages of at most `page_len`. Events
+    /// committed meanwhile may or may not be seen. The pause between pages lets other tasks run.
+    async fn visit_history(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Event>) + Send),
+    ) -> Result<(), StoreError>;
+
+    /// Reads a decision of a customer.
+    async fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError>;
+
+    /// Writes products, each replacing the one with its id.
+    async fn put_products(&self, products: &[Product]) -> Result<(), StoreError>;
+
+    /// Removes a product; false when there was none.
+    async fn delete_product(&self, id: &ProductId) -> Result<bool, StoreError>;
+
+    /// Reads all products, ordered by id.
+    async fn load_products(&self) -> Result<Vec<Product>, StoreError>;
+
+    /// Writes a model and makes it the current one, in one step. Older models may be dropped.
+    async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError>;
+
+    /// Reads the current model.
+    async fn load_model(&self) -> Result<Option<StoredModel>, StoreError>;
+
+    /// How much is stored.
+    async fn counts(&self) -> Result<StoreCounts, StoreError>;
+
+    /// A digest of customers, history, decisions and products, independent of the backend's layout: equal stores
+    /// have equal digests. Reads everything; for tests and backups.
+    async fn digest(&self) -> Result<u64, StoreError>;
+}
