@@ -91,6 +91,15 @@ impl Hold {
     }
 }
 
+/// A hold that applies at the moment asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldInForce {
+    /// The hold.
+    pub hold: Hold,
+    /// True when it follows from an event or a consent and cannot be deleted.
+    pub is_derived: bool,
+}
+
 /// Why a customer is offered nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HoldReason {

@@ -28,23 +28,50 @@ pub enum EventKind {
     /// Brought back, wholly or in part.
     Return(Line),
     /// The customer cancelled a product or, without a product, gave notice on the relation.
-    Cancellation { product: Option<ProductId> },
+    Cancellation {
+        /// The product; `None` for the whole relation.
+        product: Option<ProductId>,
+    },
     /// Moved from a product to a lesser one.
-    Downgrade { from: ProductId, to: Option<ProductId> },
+    Downgrade {
+        /// The product given up.
+        from: ProductId,
+        /// The lesser product.
+        to: Option<ProductId>,
+    },
     /// A subscription began.
-    SubscriptionStart { product: ProductId },
+    SubscriptionStart {
+        /// The product.
+        product: ProductId,
+    },
     /// A subscription ended.
-    SubscriptionEnd { product: ProductId },
+    SubscriptionEnd {
+        /// The product.
+        product: ProductId,
+    },
     /// A subscription was renewed.
-    SubscriptionRenewal { product: ProductId },
+    SubscriptionRenewal {
+        /// The product.
+        product: ProductId,
+    },
     /// Used some of an allowance.
-    Usage { product: ProductId, amount: f64, allowance: Option<f64> },
+    Usage {
+        /// The product used.
+        product: ProductId,
+        /// How much, finite, 0 and more.
+        amount: f64,
+        /// How much was allowed, finite, above 0; `None` when unlimited or unknown.
+        allowance: Option<f64>,
+    },
     /// Asked for help.
     SupportTicket(CaseReport),
     /// Complained.
     Complaint(CaseReport),
     /// A ticket or complaint was settled.
-    CaseResolved { case: CaseId },
+    CaseResolved {
+        /// The case.
+        case: CaseId,
+    },
     /// Paid late.
     PaymentLate,
     /// A payment failed.
@@ -54,7 +81,10 @@ pub enum EventKind {
     /// Answered a survey.
     Survey(SurveyAnswer),
     /// Came by: a visit to a shop, a site or an app.
-    Visit { product: Option<ProductId> },
+    Visit {
+        /// The product looked at.
+        product: Option<ProductId>,
+    },
     /// Something came of an offer.
     Outcome(Outcome),
 }

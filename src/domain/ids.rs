@@ -12,7 +12,10 @@ pub enum InvalidId {
     /// The text is empty.
     Empty,
     /// The text has more than [`ID_BYTES_MAX`] bytes.
-    TooLong { bytes: usize },
+    TooLong {
+        /// How many it has.
+        bytes: usize,
+    },
     /// The text holds a control character or begins or ends with white space.
     BadCharacter,
 }

@@ -118,3 +118,16 @@ pub struct RestingProduct {
     /// Until when it is not offered.
     pub until: Timestamp,
 }
+
+/// What became of an offer given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseResult {
+    /// The cap is back.
+    Released,
+    /// Another decision served it too and has not given it back.
+    StillServed,
+    /// The lease had ended.
+    LeaseEnded,
+    /// It was shown or answered, or too many decisions served it to tell.
+    Shown,
+}

@@ -39,6 +39,8 @@ pub struct RelationshipPolicy {
     pub payment_weights: [f64; 3],
     /// Pressure of an offer shown, dismissed, rejected and complained of.
     pub pressure_weights: [f64; 4],
+    /// Friction of a cancellation, a downgrade and the end of a subscription.
+    pub parting_weights: [f64; 3],
     /// How strongly satisfaction moves sentiment.
     pub sentiment_scale: f64,
     /// What an accepted offer adds to value delivered.
@@ -51,14 +53,21 @@ pub struct RelationshipPolicy {
     pub regret_window: Duration,
     /// The recent half-life of the engagement trend; the component's own is the long one.
     pub engagement_recent_half_life: HalfLife,
+    /// Engagement of a purchase day, a start or renewal, a use, and a visit or click.
+    pub engagement_weights: [f64; 4],
     /// Pseudo-engagements that pull a thin trend to its prior.
     pub engagement_prior_mass: f64,
     /// The window that the retention outlook looks ahead.
     pub outlook_window: Duration,
-    /// Pseudo-purchases and pseudo-days that pull the purchase rate of a thin history to the prior.
-    pub outlook_prior_purchases: f64,
-    /// Evidence below which a customer is a new customer, in purchase days and running subscriptions.
-    pub new_customer_evidence: u32,
+    /// The yearly risk that a subscriber leaves: at the start, and after many years.
+    pub leaving_risk: [f64; 2],
+    /// How long a subscription runs before the risk has fallen by a factor of e.
+    pub leaving_risk_tenure: Duration,
+    /// Evidence below which a customer is a new customer: purchase days, running subscriptions, and one more for a
+    /// subscription that has run for `established_after`.
+    pub new_customer_evidence: usize,
+    /// A subscription that has run this long is evidence of its own.
+    pub established_after: Duration,
     /// The lower limits of guarded, steady and strong.
     pub band_limits: BandLimits,
 }
@@ -208,16 +217,20 @@ impl Default for RelationshipPolicy {
             open_case_share: 1.0,
             payment_weights: [0.4, 0.8, 1.2],
             pressure_weights: [0.06, 0.15, 0.4, 1.2],
+            parting_weights: [0.3, 0.2, 0.2],
             sentiment_scale: 1.0,
             accepted_weight: 0.5,
             regretted_weight: 1.5,
             return_weight: 0.05,
             regret_window: DAY * 60,
             engagement_recent_half_life: HalfLife::of_days(60.0).expect("the bank keeps every default half-life"),
+            engagement_weights: [1.0, 1.0, 0.25, 0.5],
             engagement_prior_mass: 1.0,
             outlook_window: DAY * 91,
-            outlook_prior_purchases: 1.0,
+            leaving_risk: [0.30, 0.05],
+            leaving_risk_tenure: DAY * 365,
             new_customer_evidence: 2,
+            established_after: DAY * 56,
             band_limits: BandLimits { guarded: 0.30, steady: 0.50, strong: 0.75 },
         }
     }

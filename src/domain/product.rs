@@ -26,7 +26,7 @@ pub struct Product {
     pub title: String,
     /// From the widest class to the narrowest; empty when unknown.
     pub category: Vec<String>,
-    /// What one costs; a product without a price is never offered as an up-sell.
+    /// What one costs; `None` when unknown.
     pub price: Option<Money>,
     /// What the seller earns on one, in the currency of the price; may be negative.
     pub margin: Option<Money>,

@@ -34,7 +34,7 @@ pub struct RelationshipState {
     pub accepted_offers: Vec<AcceptedOffer>,
     /// The value of accepted offers no longer kept singly, and returns of things that were never offered.
     pub folded_value: DecayedSum,
-    /// Purchases, visits, usage and renewals, weighted.
+    /// Visits, usage, starts and renewals, weighted. Purchases are in `purchase_days`.
     pub engagement: DecayedSum,
     /// The latest days on which the customer bought, at most [`PURCHASE_DAYS_MAX`].
     pub purchase_days: BTreeSet<Day>,

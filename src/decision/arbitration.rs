@@ -1,0 +1,50 @@
+//! Ordering by expected value: `score = propensity x value x context x lever - attention price`.
+//!
+//! Values are in units of the catalogue's median item value (its median price times the default margin share), so that a
+//! shop of small things is not silenced. The blend of seller's value and customer's gain leans to the customer, and the
+//! attention price rises, as relationship health falls.
+
+use crate::domain::candidate::Candidate;
+use crate::domain::catalog::Catalog;
+use crate::domain::money::Money;
+use crate::domain::offer::Factors;
+use crate::domain::policy::ArbitrationPolicy;
+use crate::domain::product::Product;
+
+/// Weighs a candidate for a customer whose relationship health is `health_score` (0 to 1).
+#[must_use]
+pub fn weigh(
+    candidate: &Candidate,
+    product: &Product,
+    catalog: &Catalog,
+    health_score: f64,
+    policy: &ArbitrationPolicy,
+) -> Factors {
+    let (seller_value, margin_is_assumed) = seller_value(product, catalog, policy);
+    let customer_gain = candidate.need * candidate.keep_probability;
+    let seller_share = policy.seller_share * health_score;
+    Factors {
+        propensity: candidate.propensity,
+        propensity_basis: candidate.propensity_basis,
+        value: seller_share * seller_value + (1.0 - seller_share) * customer_gain,
+        seller_value,
+        margin_is_assumed,
+        customer_gain,
+        need: candidate.need,
+        keep_probability: candidate.keep_probability,
+        seller_share,
+        context: 1.0,
+        lever: 1.0,
+        attention_price: policy.attention_price * (1.0 + policy.attention_price_growth * (1.0 - health_score)),
+    }
+}
+
+/// The margin over that of the median item, damped by `2x / (1 + x)`: 1 for the median item, below 2 however dear.
+fn seller_value(product: &Product, catalog: &Catalog, policy: &ArbitrationPolicy) -> (f64, bool) {
+    let is_assumed = product.margin.is_none();
+    let Some(price) = product.price else { return (1.0, true) };
+    let Some(median_price) = catalog.median_price(price.currency()) else { return (1.0, is_assumed) };
+    let margin = product.margin.map_or(price.approximate() * policy.default_margin_share, Money::approximate);
+    let relative = (margin / (median_price * policy.default_margin_share)).max(0.0);
+    (2.0 * relative / (1.0 + relative), is_assumed)
+}

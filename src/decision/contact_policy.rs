@@ -1,0 +1,239 @@
+//! How relationship health and rules become an allowance: what is left of each cap now.
+//!
+//! Caps combine with AND. A cap counts distinct offers granted within an exact sliding window: a grant at `t` counts
+//! until just before `t + window`. The cap set by relationship health falls at once and rises by one offer a week.
+
+use std::time::Duration;
+
+use crate::decision::grants::{back_off_end, counts};
+use crate::decision::relationship::assess;
+use crate::domain::customer::{Customer, HoldInForce};
+use crate::domain::decision::{Cap, CapKind};
+use crate::domain::ids::Channel;
+use crate::domain::ledger::{Grant, Ledger, Level};
+use crate::domain::offer::OfferKind;
+use crate::domain::policy::{BandCaps, ContactPolicy, Policy};
+use crate::domain::relationship::{Band, RelationshipHealth};
+use crate::domain::time::Timestamp;
+
+/// What is left of each cap.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Allowance {
+    /// Every cap that applies.
+    pub caps: Vec<Cap>,
+    /// The most offers within the window.
+    pub offers_limit: u32,
+    /// Offers left.
+    pub offers_left: u32,
+    /// The most up-sell offers within the window.
+    pub up_sell_limit: u32,
+    /// Up-sell offers left, never more than offers left.
+    pub up_sell_left: u32,
+}
+
+impl Allowance {
+    /// The most offers of a kind within the window.
+    #[must_use]
+    pub fn limit(&self, kind: OfferKind) -> u32 {
+        match kind {
+            OfferKind::CrossSell => self.offers_limit,
+            OfferKind::UpSell => self.up_sell_limit.min(self.offers_limit),
+        }
+    }
+
+    /// Offers of a kind left.
+    #[must_use]
+    pub fn left(&self, kind: OfferKind) -> u32 {
+        match kind {
+            OfferKind::CrossSell => self.offers_left,
+            OfferKind::UpSell => self.up_sell_left,
+        }
+    }
+
+    /// The place of the cap that binds calls of this kind: of those with nothing left, the one that lasts longest; holds
+    /// and pauses before counted caps. `None` while something is left.
+    #[must_use]
+    pub fn binding(&self, kind: OfferKind) -> Option<usize> {
+        let binds = |cap: &Cap| cap.remaining == 0 && (cap.kind != CapKind::UpSell || kind == OfferKind::UpSell);
+        let spent = self.caps.iter().enumerate().filter(|(_, cap)| binds(cap));
+        let lasting = |cap: &Cap| (is_pause(cap.kind), cap.next_eligible_at.unwrap_or(Timestamp::MAX));
+        spent.rev().max_by_key(|(_, cap)| lasting(cap)).map(|(place, _)| place)
+    }
+}
+
+fn is_pause(kind: CapKind) -> bool {
+    match kind {
+        CapKind::Hold(_) | CapKind::BackOff | CapKind::QuietPeriod | CapKind::ChannelOptOut => true,
+        CapKind::RelationshipHealth | CapKind::UpSell | CapKind::SlowRise => false,
+    }
+}
+
+/// The caps that relationship health sets. A new customer never gets more than the score alone would allow.
+#[must_use]
+pub fn band_caps(health: &RelationshipHealth, policy: &Policy) -> BandCaps {
+    let caps = policy.contact.caps_of(health.band);
+    if health.band != Band::NewCustomer {
+        return caps;
+    }
+    let is_strong = health.score >= policy.relationship.band_limits.strong;
+    let by_score = policy.contact.caps_of(if is_strong { Band::Strong } else { Band::Steady });
+    BandCaps { offers: caps.offers.min(by_score.offers), up_sell: caps.up_sell.min(by_score.up_sell) }
+}
+
+/// What is left of each cap at `now` under this ledger of the customer.
+#[must_use]
+pub fn allowance(
+    customer: &Customer,
+    ledger: &Ledger,
+    health: &RelationshipHealth,
+    holds: &[HoldInForce],
+    channel: Option<&Channel>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Allowance {
+    let contact = &policy.contact;
+    let band_caps = band_caps(health, policy);
+    let risen = allowed(ledger.level, band_caps.offers, contact.rise_step, now);
+    let all_grants = Counted { ledger, kind: None, policy: contact };
+    let up_sells = Counted { kind: Some(OfferKind::UpSell), ..all_grants };
+
+    let mut caps = vec![all_grants.cap(CapKind::RelationshipHealth, now, |_| band_caps.offers)];
+    if risen < band_caps.offers {
+        let level = ledger.level;
+        let rise = |at| allowed(level, band_caps.offers, contact.rise_step, at);
+        caps.push(all_grants.cap(CapKind::SlowRise, now, rise));
+    }
+    caps.push(up_sells.cap(CapKind::UpSell, now, |_| band_caps.up_sell));
+    let pauses = pauses(customer, ledger, holds, channel, contact, now);
+    let is_paused = !pauses.is_empty();
+    caps.extend(pauses);
+
+    let offers_limit = if is_paused { 0 } else { risen };
+    let up_sell_limit = if is_paused { 0 } else { band_caps.up_sell };
+    let offers_left = offers_limit.saturating_sub(all_grants.used(now));
+    let up_sell_left = up_sell_limit.saturating_sub(up_sells.used(now)).min(offers_left);
+    Allowance { caps, offers_limit, offers_left, up_sell_limit, up_sell_left }
+}
+
+/// Caps of nothing at all: holds, opt-outs of the channel, pauses.
+fn pauses(
+    customer: &Customer,
+    ledger: &Ledger,
+    holds: &[HoldInForce],
+    channel: Option<&Channel>,
+    policy: &ContactPolicy,
+    now: Timestamp,
+) -> Vec<Cap> {
+    let nothing = |kind, until: Option<Timestamp>| Cap {
+        kind,
+        limit: 0,
+        used: 0,
+        remaining: 0,
+        window: Duration::ZERO,
+        next_eligible_at: until,
+    };
+    let mut pauses: Vec<Cap> =
+        holds.iter().map(|held| nothing(CapKind::Hold(held.hold.reason), held.hold.expires_at)).collect();
+    if channel.is_some_and(|channel| customer.consents.channel_opt_outs.contains(channel)) {
+        pauses.push(nothing(CapKind::ChannelOptOut, None));
+    }
+    let back_off_end = ledger.back_off.map(|back_off| back_off_end(back_off, policy));
+    if let Some(until) = back_off_end.filter(|&until| now < until) {
+        pauses.push(nothing(CapKind::BackOff, Some(until)));
+    }
+    if let Some(until) = quiet_until(customer, policy).filter(|&until| now < until) {
+        pauses.push(nothing(CapKind::QuietPeriod, Some(until)));
+    }
+    pauses
+}
+
+fn quiet_until(customer: &Customer, policy: &ContactPolicy) -> Option<Timestamp> {
+    let last = &customer.relationship.last;
+    let quiet = [
+        (last.purchase, policy.quiet_after_purchase),
+        (last.return_, policy.quiet_after_return),
+        (last.ticket, policy.quiet_after_ticket),
+        (last.payment_trouble, policy.quiet_after_payment_trouble),
+    ];
+    quiet.into_iter().filter_map(|(at, quiet)| Some(at? + quiet)).max()
+}
+
+/// The grants that one cap counts.
+#[derive(Clone, Copy)]
+struct Counted<'a> {
+    ledger: &'a Ledger,
+    kind: Option<OfferKind>,
+    policy: &'a ContactPolicy,
+}
+
+impl<'a> Counted<'a> {
+    fn grants(self) -> impl Iterator<Item = &'a Grant> {
+        self.ledger.grants.iter().filter(move |grant| self.kind.is_none_or(|kind| grant.kind == kind))
+    }
+
+    fn used(self, now: Timestamp) -> u32 {
+        let count = self.grants().filter(|grant| counts(grant, self.policy, now)).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// The cap with the moment at which one more offer becomes possible: the first at which a grant leaves the window or
+    /// the limit rises such that something is left.
+    fn cap(self, kind: CapKind, now: Timestamp, limit_at: impl Fn(Timestamp) -> u32) -> Cap {
+        let window = self.policy.cap_window;
+        let (limit, used) = (limit_at(now), self.used(now));
+        let remaining = limit.saturating_sub(used);
+        let next_eligible_at = (remaining == 0).then(|| self.next_eligible_at(now, limit_at)).flatten();
+        Cap { kind, limit, used, remaining, window, next_eligible_at }
+    }
+
+    fn next_eligible_at(self, now: Timestamp, limit_at: impl Fn(Timestamp) -> u32) -> Option<Timestamp> {
+        let leaving = self.grants().map(|grant| grant.granted_at + self.policy.cap_window);
+        let rising = self.ledger.level.into_iter().flat_map(|level| {
+            (1..=RISE_STEPS_SEEN).map(move |step| level.since + self.policy.rise_step.saturating_mul(step))
+        });
+        let mut moments: Vec<Timestamp> = leaving.chain(rising).filter(|&moment| moment > now).collect();
+        moments.sort_unstable();
+        moments.into_iter().find(|&moment| self.used(moment) < limit_at(moment))
+    }
+}
+
+/// How many steps of the slow rise are looked ahead; more than any cap is high.
+const RISE_STEPS_SEEN: u32 = 64;
+
+/// The cap after the slow rise: the smaller of what relationship health allows and the level plus the whole steps since.
+/// Without a level nothing has happened yet, and health alone decides.
+#[must_use]
+pub fn allowed(level: Option<Level>, cap: u32, rise_step: Duration, now: Timestamp) -> u32 {
+    let Some(level) = level else { return cap };
+    cap.min(level.offers.saturating_add(whole_steps(level, rise_step, now)))
+}
+
+fn whole_steps(level: Level, rise_step: Duration, now: Timestamp) -> u32 {
+    let steps = now.since(level.since).as_millis() / rise_step.as_millis().max(1);
+    u32::try_from(steps).unwrap_or(u32::MAX)
+}
+
+/// The level brought up to date: it falls at once, and keeps the part of a step that has not ended.
+#[must_use]
+pub fn updated_level(level: Option<Level>, cap: u32, rise_step: Duration, now: Timestamp) -> Level {
+    let Some(level) = level else { return Level { offers: cap, since: now } };
+    let steps = whole_steps(level, rise_step, now);
+    let risen = level.offers.saturating_add(steps);
+    if cap <= level.offers || cap <= risen {
+        // At the cap there is no head start: after the next fall the steps count from that fall.
+        return Level { offers: cap, since: now };
+    }
+    Level { offers: risen, since: level.since + rise_step.saturating_mul(steps) }
+}
+
+/// Brings the customer's level up to date at `now`, which must not lie before the ledger's clock.
+pub fn update_level(customer: &mut Customer, policy: &Policy, now: Timestamp) {
+    let health = assess(customer, policy, now);
+    customer.ledger.level = Some(level_under(&health, &customer.ledger, policy, now));
+}
+
+/// The level of a ledger brought up to date under relationship health.
+#[must_use]
+pub fn level_under(health: &RelationshipHealth, ledger: &Ledger, policy: &Policy, now: Timestamp) -> Level {
+    updated_level(ledger.level, band_caps(health, policy).offers, policy.contact.rise_step, now)
+}

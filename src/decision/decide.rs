@@ -1,0 +1,355 @@
+//! The decision: from candidates to a slate, and from a slate to the next state of the ledger.
+//!
+//! Relationship health, allowance, eligibility, arbitration, diversity, cut. A preview runs this same function and drops
+//! the ledger it returns.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::decision::arbitration::weigh;
+use crate::decision::contact_policy::{self, Allowance, allowance};
+use crate::decision::eligibility::Circumstances;
+use crate::decision::holds::holds_in_force;
+use crate::decision::relationship::assess;
+use crate::decision::{grants, wording};
+use crate::domain::candidate::Candidate;
+use crate::domain::catalog::Catalog;
+use crate::domain::customer::{Customer, HoldInForce};
+use crate::domain::decision::{CapKind, Decision, WithheldReason};
+use crate::domain::ids::{Channel, DecisionId, OfferId, Placement, ProductId};
+use crate::domain::ledger::{Grant, Ledger, Serving};
+use crate::domain::money::Currency;
+use crate::domain::offer::{Factors, Offer, OfferKind};
+use crate::domain::policy::Policy;
+use crate::domain::product::Product;
+use crate::domain::relationship::RelationshipHealth;
+use crate::domain::time::Timestamp;
+
+/// The most eligible candidates that are weighed against each other.
+pub const WEIGHED_MAX: usize = 50;
+/// The most candidates that are looked at; a customer who owns most of a catalogue needs many looks.
+pub const CONSIDERED_MAX: usize = 4000;
+
+/// A question about a customer.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    /// Cross-sell or up-sell.
+    pub kind: OfferKind,
+    /// The basket or page, or the products named as owned.
+    pub products: &'a [ProductId],
+    /// Never offer these.
+    pub excluded: &'a BTreeSet<ProductId>,
+    /// The longest slate.
+    pub offers_max: usize,
+    /// The channel.
+    pub channel: Option<&'a Channel>,
+    /// The placement.
+    pub placement: Option<&'a Placement>,
+    /// Only products priced in this currency.
+    pub currency: Option<Currency>,
+}
+
+/// What a decision is made with beside the customer.
+#[derive(Debug, Clone, Copy)]
+pub struct Grounds<'a> {
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// The catalogue.
+    pub catalog: &'a Catalog,
+    /// The version of the model that proposes.
+    pub model_version: u64,
+    /// Now. Time never runs backwards in a ledger: the ledger's clock counts when it is ahead.
+    pub now: Timestamp,
+    /// The id of this decision.
+    pub decision: DecisionId,
+}
+
+/// Decides. Candidates come best first and are drawn only as far as needed.
+///
+/// Returns the decision and the ledger as it is once the decision is committed.
+#[must_use]
+pub fn decide(
+    question: &Question<'_>,
+    customer: &Customer,
+    candidates: impl IntoIterator<Item = Candidate>,
+    grounds: &Grounds<'_>,
+) -> (Decision, Ledger) {
+    let now = customer.ledger.clock.map_or(grounds.now, |clock| clock.max(grounds.now));
+    let grounds = &Grounds { now, ..*grounds };
+    let standing = Standing::of(customer, question.channel, grounds);
+
+    let mut withheld = Withheld::default();
+    let mut weighed = weigh_eligible(question, customer, candidates, grounds, &standing, &mut withheld);
+    weighed.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.product.id.cmp(&b.product.id)));
+    let chosen = choose(question, &weighed, customer, grounds, &standing.allowance, &mut withheld);
+
+    let ledger = enter_in_ledger(customer, &standing.health, &chosen, question, grounds);
+    let after = standing.after(customer, &ledger, question.channel, grounds);
+    let slate: Vec<Offer> =
+        chosen.iter().zip(1..).map(|(chosen, rank)| offer(chosen, rank, question, grounds)).collect();
+    let was_capped = slate.is_empty() || withheld.was_capped();
+    let binding_cap = after.allowance.binding(question.kind).filter(|_| was_capped);
+    let decision = Decision {
+        id: grounds.decision,
+        customer: customer.id.clone(),
+        kind: question.kind,
+        at: now,
+        channel: question.channel.cloned(),
+        placement: question.placement.cloned(),
+        message: message(&slate, binding_cap, question.kind, &after, now),
+        slate,
+        relationship_health: after.health,
+        caps: after.allowance.caps,
+        binding_cap,
+        withheld: withheld.counts,
+        policy_version: grounds.policy.version.clone(),
+        model_version: grounds.model_version,
+    };
+    (decision, ledger)
+}
+
+/// How a customer stands: relationship health, holds, and what is left of each cap.
+pub struct Standing {
+    /// Relationship health.
+    pub health: RelationshipHealth,
+    /// Every hold in force.
+    pub holds: Vec<HoldInForce>,
+    /// What is left of each cap.
+    pub allowance: Allowance,
+}
+
+impl Standing {
+    /// Assesses a customer.
+    #[must_use]
+    pub fn of(customer: &Customer, channel: Option<&Channel>, grounds: &Grounds<'_>) -> Self {
+        let health = assess(customer, grounds.policy, grounds.now);
+        let holds = holds_in_force(customer, &grounds.policy.contact, grounds.now);
+        let allowance = allowance(customer, &customer.ledger, &health, &holds, channel, grounds.policy, grounds.now);
+        Self { health, holds, allowance }
+    }
+
+    /// The same customer with another ledger: only the allowance changes.
+    fn after(self, customer: &Customer, ledger: &Ledger, channel: Option<&Channel>, grounds: &Grounds<'_>) -> Self {
+        let Self { health, holds, allowance: _ } = self;
+        let allowance = allowance(customer, ledger, &health, &holds, channel, grounds.policy, grounds.now);
+        Self { health, holds, allowance }
+    }
+
+    /// The sentence about the cap that binds calls of a kind; `None` while something is left.
+    #[must_use]
+    pub fn capped_message(&self, kind: OfferKind, now: Timestamp) -> Option<String> {
+        let cap = &self.allowance.caps[self.allowance.binding(kind)?];
+        let held = self.holds.iter().find(|held| cap.kind == CapKind::Hold(held.hold.reason));
+        let since = held.map(|held| held.hold.created_at);
+        Some(wording::capped_message(cap, since, cap.next_eligible_at, now))
+    }
+}
+
+/// Candidates kept back, by reason.
+#[derive(Default)]
+struct Withheld {
+    counts: BTreeMap<WithheldReason, u32>,
+}
+
+impl Withheld {
+    fn note(&mut self, reason: WithheldReason) {
+        *self.counts.entry(reason).or_default() += 1;
+    }
+
+    fn was_capped(&self) -> bool {
+        let by_cap = [
+            WithheldReason::CapReached,
+            WithheldReason::UpSellCapReached,
+            WithheldReason::OnHold,
+            WithheldReason::BackOff,
+            WithheldReason::QuietPeriod,
+            WithheldReason::OptedOut,
+        ];
+        by_cap.iter().any(|reason| self.counts.contains_key(reason))
+    }
+}
+
+/// An eligible candidate with its score.
+struct Weighed<'a> {
+    candidate: Candidate,
+    product: &'a Product,
+    factors: Factors,
+    score: f64,
+    is_repeat: bool,
+}
+
+fn weigh_eligible<'a>(
+    question: &Question<'_>,
+    customer: &Customer,
+    candidates: impl IntoIterator<Item = Candidate>,
+    grounds: &Grounds<'a>,
+    standing: &Standing,
+    withheld: &mut Withheld,
+) -> Vec<Weighed<'a>> {
+    let circumstances = Circumstances {
+        customer,
+        catalog: grounds.catalog,
+        kind: question.kind,
+        products: question.products,
+        excluded: question.excluded,
+        currency: question.currency,
+        channel: question.channel,
+        policy: &grounds.policy.contact,
+        now: grounds.now,
+    };
+    let mut weighed = Vec::new();
+    for candidate in candidates.into_iter().take(CONSIDERED_MAX) {
+        if weighed.len() == WEIGHED_MAX {
+            break;
+        }
+        if let Err(reason) = circumstances.check(&candidate) {
+            withheld.note(reason);
+            continue;
+        }
+        let Some(product) = grounds.catalog.get(&candidate.product) else { continue };
+        let factors = weigh(&candidate, product, grounds.catalog, standing.health.score, &grounds.policy.arbitration);
+        let score = factors.score();
+        if score.is_nan() || score <= 0.0 {
+            withheld.note(WithheldReason::NotWorthAttention);
+            continue;
+        }
+        let is_repeat = circumstances.open_grant(&product.id).is_some();
+        weighed.push(Weighed { candidate, product, factors, score, is_repeat });
+    }
+    weighed
+}
+
+/// Takes the best, at most as many as asked for, as the caps leave, and not two that are too much alike.
+fn choose<'w, 'a>(
+    question: &Question<'_>,
+    weighed: &'w [Weighed<'a>],
+    customer: &Customer,
+    grounds: &Grounds<'_>,
+    allowance: &Allowance,
+    withheld: &mut Withheld,
+) -> Vec<&'w Weighed<'a>> {
+    let repeatable = repeatable_offers(customer, question.kind, allowance, grounds.now);
+    let mut left = allowance.left(question.kind);
+    let mut chosen: Vec<&Weighed<'_>> = Vec::new();
+    for weighed in weighed {
+        if chosen.len() == question.offers_max {
+            break;
+        }
+        if is_too_similar(weighed.product, &chosen, grounds.policy.contact.category_offers_max) {
+            withheld.note(WithheldReason::TooSimilar);
+        } else if weighed.is_repeat && repeatable.contains(&weighed.product.id) {
+            chosen.push(weighed);
+        } else if !weighed.is_repeat && left > 0 {
+            left -= 1;
+            chosen.push(weighed);
+        } else {
+            withheld.note(cap_reason(question.kind, allowance));
+        }
+    }
+    chosen
+}
+
+/// The open offers that may be served again: when the cap has fallen below them, only the first granted.
+fn repeatable_offers<'a>(
+    customer: &'a Customer,
+    kind: OfferKind,
+    allowance: &Allowance,
+    now: Timestamp,
+) -> BTreeSet<&'a ProductId> {
+    let within = |grants: Vec<&'a Grant>, limit: u32| -> Vec<&'a Grant> {
+        grants.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
+    };
+    let mut open: Vec<&Grant> = customer.ledger.grants.iter().filter(|grant| grants::is_open(grant, now)).collect();
+    open.sort_by(|a, b| (a.granted_at, &a.offer).cmp(&(b.granted_at, &b.offer)));
+    let of_any_kind = within(open, allowance.offers_limit);
+    let of_this_kind = of_any_kind.into_iter().filter(|grant| grant.kind == kind).collect();
+    within(of_this_kind, allowance.limit(kind)).into_iter().map(|grant| &grant.product).collect()
+}
+
+/// At most one of a ladder, and a few of a category.
+fn is_too_similar(product: &Product, chosen: &[&Weighed<'_>], category_offers_max: usize) -> bool {
+    let ladder = |product: &Product| product.rung.as_ref().map(|rung| rung.ladder.clone());
+    let of_ladder = ladder(product);
+    let shares_ladder = of_ladder.is_some() && chosen.iter().any(|other| ladder(other.product) == of_ladder);
+    let of_category = chosen.iter().filter(|other| other.product.category == product.category).count();
+    shares_ladder || (!product.category.is_empty() && of_category >= category_offers_max)
+}
+
+fn cap_reason(kind: OfferKind, allowance: &Allowance) -> WithheldReason {
+    match allowance.binding(kind).map(|place| allowance.caps[place].kind) {
+        Some(CapKind::Hold(_)) => WithheldReason::OnHold,
+        Some(CapKind::BackOff) => WithheldReason::BackOff,
+        Some(CapKind::QuietPeriod) => WithheldReason::QuietPeriod,
+        Some(CapKind::ChannelOptOut) => WithheldReason::OptedOut,
+        Some(CapKind::UpSell) => WithheldReason::UpSellCapReached,
+        Some(CapKind::RelationshipHealth | CapKind::SlowRise) | None => WithheldReason::CapReached,
+    }
+}
+
+/// The ledger once the decision is committed: new grants, servings of open ones, the level, the clock.
+fn enter_in_ledger(
+    customer: &Customer,
+    health: &RelationshipHealth,
+    chosen: &[&Weighed<'_>],
+    question: &Question<'_>,
+    grounds: &Grounds<'_>,
+) -> Ledger {
+    let contact = &grounds.policy.contact;
+    let mut ledger = customer.ledger.clone();
+    ledger.level = Some(contact_policy::level_under(health, &ledger, grounds.policy, grounds.now));
+    ledger.clock = Some(grounds.now);
+    grants::forget_old(&mut ledger, contact, grounds.now);
+    for weighed in chosen {
+        let open = ledger.grants.iter_mut().find(|grant| weighed.is_repeat && grant.product == weighed.product.id);
+        match open {
+            Some(grant) => grants::serve_again(grant, grounds.decision, grounds.now),
+            None => grants::enter(&mut ledger, new_grant(weighed.product, question, grounds)),
+        }
+    }
+    ledger
+}
+
+fn new_grant(product: &Product, question: &Question<'_>, grounds: &Grounds<'_>) -> Grant {
+    let contact = &grounds.policy.contact;
+    let lease = contact.lease_of(question.channel.map(Channel::as_str)).min(contact.visit_window);
+    Grant {
+        offer: OfferId::implicit(&product.id),
+        product: product.id.clone(),
+        kind: question.kind,
+        channel: question.channel.cloned(),
+        granted_at: grounds.now,
+        lease_ends_at: grounds.now + lease,
+        open_until: grounds.now + contact.visit_window.min(contact.cap_window),
+        servings: vec![Serving { decision: grounds.decision, is_released: false }],
+        is_irrevocable: false,
+        answer: None,
+    }
+}
+
+fn offer(weighed: &Weighed<'_>, rank: u32, question: &Question<'_>, grounds: &Grounds<'_>) -> Offer {
+    let Weighed { candidate, product, factors, is_repeat, score: _ } = weighed;
+    let replaced = candidate.upgrade.as_ref().and_then(|upgrade| grounds.catalog.get(&upgrade.replaces));
+    let replaced_price = replaced.and_then(|replaced| replaced.price);
+    Offer {
+        id: OfferId::implicit(&product.id),
+        kind: question.kind,
+        product: product.id.clone(),
+        title: product.title.clone(),
+        rank,
+        price: product.price,
+        price_step: product.price.zip(replaced_price).and_then(|(price, replaced)| price.minus(replaced)),
+        factors: *factors,
+        reasons: wording::reasons(candidate, product, grounds.catalog),
+        goes_with: candidate.goes_with.clone(),
+        replaces: candidate.upgrade.as_ref().map(|upgrade| upgrade.replaces.clone()),
+        gains: candidate.upgrade.as_ref().map_or_else(Vec::new, |upgrade| upgrade.gains.clone()),
+        is_repeat: *is_repeat,
+    }
+}
+
+fn message(slate: &[Offer], binding: Option<usize>, kind: OfferKind, after: &Standing, now: Timestamp) -> String {
+    if !slate.is_empty() {
+        return wording::offers_message(slate.len(), kind, after.allowance.left(kind));
+    }
+    let capped = binding.and_then(|_| after.capped_message(kind, now));
+    capped.unwrap_or_else(|| wording::nothing_suitable_message(kind))
+}

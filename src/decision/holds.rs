@@ -1,0 +1,63 @@
+//! Which holds are in force: those that people keep, and those that follow from events and consents.
+
+use crate::domain::customer::{Customer, Hold, HoldInForce, HoldReason};
+use crate::domain::ids::HoldId;
+use crate::domain::policy::ContactPolicy;
+use crate::domain::relationship::Case;
+use crate::domain::time::Timestamp;
+
+/// Every hold in force at `now`, the kept ones first.
+#[must_use]
+pub fn holds_in_force(customer: &Customer, policy: &ContactPolicy, now: Timestamp) -> Vec<HoldInForce> {
+    let kept = customer.holds.iter().cloned().map(|hold| HoldInForce { hold, is_derived: false });
+    let derived = consent_holds(customer)
+        .into_iter()
+        .chain(complaint_hold(customer, policy))
+        .chain(cancellation_hold(customer, policy))
+        .map(|hold| HoldInForce { hold, is_derived: true });
+    kept.chain(derived).filter(|held| held.hold.is_active(now)).collect()
+}
+
+fn derived(reason: HoldReason, created_at: Timestamp, expires_at: Option<Timestamp>) -> Hold {
+    let id = HoldId::new(format!("derived/{}", reason.as_str())).expect("a short text without control characters");
+    Hold { id, reason, note: String::new(), created_at, expires_at }
+}
+
+fn consent_holds(customer: &Customer) -> Vec<Hold> {
+    let consents = &customer.consents;
+    let wanted =
+        [(consents.is_opted_out, HoldReason::OptOut), (consents.objects_to_profiling, HoldReason::ProfilingObjection)];
+    let in_force = wanted.into_iter().filter(|(is_on, _)| *is_on);
+    in_force.map(|(_, reason)| derived(reason, Timestamp::MIN, None)).collect()
+}
+
+/// The complaint that holds longest.
+fn complaint_hold(customer: &Customer, policy: &ContactPolicy) -> Option<Hold> {
+    let complaints = customer.relationship.cases.iter().filter(|case| case.is_complaint);
+    let ends = complaints.filter_map(|case| Some((complaint_hold_end(case, policy)?, case.reported_at?)));
+    let (expires_at, reported_at) = ends.max()?;
+    Some(derived(HoldReason::OpenComplaint, reported_at, Some(expires_at)))
+}
+
+/// A settled complaint holds a while longer, but never longer than one that is not settled: settling it is good news
+/// and must not cost offers.
+fn complaint_hold_end(case: &Case, policy: &ContactPolicy) -> Option<Timestamp> {
+    let unresolved_end = case.reported_at? + policy.complaint_hold_unresolved;
+    match case.resolved_at {
+        Some(resolved_at) if !case.is_open() => {
+            Some(unresolved_end.min(resolved_at + policy.complaint_hold_after_resolution))
+        }
+        _ => Some(unresolved_end),
+    }
+}
+
+/// Notice on the relation, or the end of a subscription, unless the customer committed to something since.
+fn cancellation_hold(customer: &Customer, policy: &ContactPolicy) -> Option<Hold> {
+    let subscriptions = customer.holdings.latest.values().filter(|holding| holding.subscribed_at.is_some());
+    let ends = subscriptions.filter(|holding| !holding.is_subscribed()).filter_map(|holding| holding.ended_at);
+    let notice_at = ends.chain(customer.relationship.last.cancellation).max()?;
+    if customer.relationship.last.commitment.is_some_and(|at| at >= notice_at) {
+        return None;
+    }
+    Some(derived(HoldReason::CancellationNotice, notice_at, Some(notice_at + policy.cancellation_hold)))
+}

@@ -1,0 +1,257 @@
+//! Relationship health: would another pitch hurt?
+//!
+//! Seven components in 0 to 1 are combined by a weighted **geometric** mean with fixed weights, so that good spending
+//! cannot buy off an open complaint. An unknown component enters at its prior with its full weight; leaving it out
+//! would let a first small complaint raise a weak customer's score. Every signal moves its component in one direction
+//! only: a bad event dated now never raises the score, a good one never lowers it.
+//!
+//! Not here: holds and caps (`holds`, `contact_policy`), and how events change the state (`apply_event`).
+
+use std::time::Duration;
+
+use crate::domain::customer::{Customer, Holdings};
+use crate::domain::decayed_sum::HalfLife;
+use crate::domain::policy::{BandLimits, Policy, RelationshipPolicy};
+use crate::domain::relationship::{Band, Case, Component, ComponentKind, RelationshipHealth, RelationshipState};
+use crate::domain::time::{DAY, Timestamp};
+
+/// Assesses a customer at `now`.
+#[must_use]
+pub fn assess(customer: &Customer, policy: &Policy, now: Timestamp) -> RelationshipHealth {
+    let complaint_open_max = policy.contact.complaint_hold_unresolved;
+    let policy = &policy.relationship;
+    let subject = Subject { customer, policy, complaint_open_max, now };
+    let weight_total: f64 = policy.components.iter().map(|component| component.weight).sum();
+    let components: Vec<Component> = ComponentKind::ALL
+        .iter()
+        .map(|&kind| {
+            let Reading { value, input, is_known } = subject.read(kind);
+            Component {
+                kind,
+                value: value.clamp(policy.component_floor, 1.0),
+                weight: policy.component(kind).weight / weight_total,
+                input,
+                half_life_days: Some(policy.component(kind).half_life.days()),
+                is_known,
+            }
+        })
+        .collect();
+    let score = combine(&components, policy);
+    let evidence = evidence(customer, policy, now);
+    RelationshipHealth {
+        score,
+        band: band(score, evidence < policy.new_customer_evidence, policy.band_limits),
+        coverage: components.iter().filter(|component| component.is_known).map(|component| component.weight).sum(),
+        components,
+    }
+}
+
+/// The weighted geometric mean: exp of the sum of weight x ln value.
+///
+/// Silence is not an offence: the retention outlook alone may take a customer down to the edge of guarded, never below
+/// it. So when the score with the outlook at its prior reaches that edge, the score does not fall below it.
+fn combine(components: &[Component], policy: &RelationshipPolicy) -> f64 {
+    let mean_with = |outlook_at_least: f64| {
+        let logarithm: f64 = components
+            .iter()
+            .map(|component| {
+                let value = match component.kind {
+                    ComponentKind::RetentionOutlook => component.value.max(outlook_at_least),
+                    ComponentKind::ServiceFriction
+                    | ComponentKind::Payment
+                    | ComponentKind::OfferPressure
+                    | ComponentKind::Sentiment
+                    | ComponentKind::ValueDelivered
+                    | ComponentKind::EngagementTrend => component.value,
+                };
+                component.weight * value.ln()
+            })
+            .sum();
+        logarithm.exp().min(1.0)
+    };
+    let score = mean_with(0.0);
+    let score_if_not_silent = mean_with(policy.component(ComponentKind::RetentionOutlook).prior);
+    score.max(score_if_not_silent.min(policy.band_limits.guarded))
+}
+
+/// The band of a score. A thin history is no reason to be bolder: it replaces the two upper bands only.
+fn band(score: f64, is_new: bool, limits: BandLimits) -> Band {
+    if score < limits.guarded {
+        Band::Strained
+    } else if score < limits.steady {
+        Band::Guarded
+    } else if is_new {
+        Band::NewCustomer
+    } else if score < limits.strong {
+        Band::Steady
+    } else {
+        Band::Strong
+    }
+}
+
+/// How much good evidence there is: bad events never count, so that a first complaint cannot end the caution.
+fn evidence(customer: &Customer, policy: &RelationshipPolicy, now: Timestamp) -> usize {
+    let running = || customer.holdings.latest.values().filter(|holding| holding.is_subscribed());
+    let is_established = running().any(|holding| now.since(holding.first_at) >= policy.established_after);
+    customer.relationship.purchase_days.len() + running().count() + usize::from(is_established)
+}
+
+/// One component before it is weighted.
+struct Reading {
+    value: f64,
+    input: f64,
+    is_known: bool,
+}
+
+/// A customer under assessment.
+struct Subject<'a> {
+    customer: &'a Customer,
+    policy: &'a RelationshipPolicy,
+    complaint_open_max: Duration,
+    now: Timestamp,
+}
+
+impl Subject<'_> {
+    fn read(&self, kind: ComponentKind) -> Reading {
+        let half_life = self.policy.component(kind).half_life;
+        let state = &self.customer.relationship;
+        match kind {
+            ComponentKind::ServiceFriction => {
+                let is_known = !state.cases.is_empty() || !state.folded_friction.is_empty();
+                fading(self.friction(half_life), is_known)
+            }
+            ComponentKind::Payment => {
+                fading(state.payment_trouble.at(self.now, half_life), !state.payment_trouble.is_empty())
+            }
+            ComponentKind::OfferPressure => {
+                fading(state.offer_pressure.at(self.now, half_life), !state.offer_pressure.is_empty())
+            }
+            ComponentKind::Sentiment => {
+                let sum = state.sentiment.at(self.now, half_life) * self.policy.sentiment_scale;
+                self.around_prior(kind, sum, !state.sentiment.is_empty())
+            }
+            ComponentKind::ValueDelivered => {
+                let is_known = !state.accepted_offers.is_empty() || !state.folded_value.is_empty();
+                self.around_prior(kind, self.value_delivered(half_life), is_known)
+            }
+            ComponentKind::EngagementTrend => self.engagement_trend(half_life),
+            ComponentKind::RetentionOutlook => self.retention_outlook(half_life),
+        }
+    }
+
+    /// The decayed weights of all cases; an open one adds its full weight until it is too old to be waited for.
+    fn friction(&self, half_life: HalfLife) -> f64 {
+        let state = &self.customer.relationship;
+        let cases: f64 = state
+            .cases
+            .iter()
+            .filter_map(|case| Some((case, case.reported_at?)))
+            .map(|(case, reported_at)| {
+                let is_waiting = case.is_open() && self.now.since(reported_at) < self.complaint_open_max;
+                let open_share = if is_waiting { self.policy.open_case_share } else { 0.0 };
+                case_weight(case, self.policy) * (half_life.decay(self.now.days_since(reported_at)) + open_share)
+            })
+            .sum();
+        cases + state.folded_friction.at(self.now, half_life)
+    }
+
+    /// Offers accepted raise it, regretted ones lower it by more, each fading from its own day.
+    fn value_delivered(&self, half_life: HalfLife) -> f64 {
+        let state = &self.customer.relationship;
+        let offers: f64 = state
+            .accepted_offers
+            .iter()
+            .map(|offer| {
+                let gained = self.policy.accepted_weight * half_life.decay(self.now.days_since(offer.at));
+                let regret = offer.regretted_at.map_or(0.0, |at| half_life.decay(self.now.days_since(at)));
+                gained - self.policy.regretted_weight * regret
+            })
+            .sum();
+        offers + state.folded_value.at(self.now, half_life)
+    }
+
+    /// The recent rate of engagement over the long-term rate, both pulled to each other by pseudo-engagements:
+    /// `(r + b) / (l + b)`. A ratio of 1 is the prior. An engagement dated now never lowers it, because it adds to the
+    /// recent rate at least as many times more as the ratio can reach: the quotient of the half-lives.
+    fn engagement_trend(&self, long: HalfLife) -> Reading {
+        let recent = self.policy.engagement_recent_half_life;
+        let prior_rate = self.policy.engagement_prior_mass / long.days();
+        let ratio =
+            (self.engagement(recent) / recent.days() + prior_rate) / (self.engagement(long) / long.days() + prior_rate);
+        let state = &self.customer.relationship;
+        let is_known = !state.purchase_days.is_empty() || !state.engagement.is_empty();
+        let Reading { value, .. } = self.around_prior(ComponentKind::EngagementTrend, ratio.ln(), is_known);
+        Reading { value, input: ratio, is_known }
+    }
+
+    fn engagement(&self, half_life: HalfLife) -> f64 {
+        let state = &self.customer.relationship;
+        let [purchase_day_weight, ..] = self.policy.engagement_weights;
+        purchase_day_weight * purchase_days_decayed(state, half_life, self.now)
+            + state.engagement.at(self.now, half_life)
+    }
+
+    /// The probability that the customer buys again within the window, or stays: the better of two simple estimates,
+    /// to be replaced by learned ones.
+    ///
+    /// *Buys*: purchase days as a Poisson process whose rate is the decayed count over the mean age of its weight,
+    /// `P = 1 - exp(-rate x window)`; pseudo-purchases that give the prior at the first purchase fade with the time
+    /// since then. *Stays*: the yearly risk of leaving falls with tenure, `a + (b - a) exp(-tenure / t)`.
+    fn retention_outlook(&self, half_life: HalfLife) -> Reading {
+        let kind = ComponentKind::RetentionOutlook;
+        let prior = self.policy.component(kind).prior;
+        let estimates = [self.probability_of_purchase(half_life, prior), self.probability_of_staying()];
+        match estimates.into_iter().flatten().max_by(f64::total_cmp) {
+            Some(probability) => Reading { value: probability, input: probability, is_known: true },
+            None => Reading { value: prior, input: prior, is_known: false },
+        }
+    }
+
+    fn probability_of_purchase(&self, half_life: HalfLife, prior: f64) -> Option<f64> {
+        let state = &self.customer.relationship;
+        let first_day = state.purchase_days.first()?;
+        let mean_age_days = half_life.days() / std::f64::consts::LN_2;
+        let window_days = self.policy.outlook_window.as_secs_f64() / DAY.as_secs_f64();
+        let prior_purchases = -(1.0 - prior).ln() * mean_age_days / window_days;
+        let purchases = purchase_days_decayed(state, half_life, self.now)
+            + prior_purchases * half_life.decay(self.now.days_since(first_day.start()));
+        Some(-(-purchases / mean_age_days * window_days).exp_m1())
+    }
+
+    fn probability_of_staying(&self) -> Option<f64> {
+        let tenure = longest_tenure(&self.customer.holdings, self.now)?;
+        let [risk_at_start, risk_in_the_end] = self.policy.leaving_risk;
+        let faded = (-tenure.as_secs_f64() / self.policy.leaving_risk_tenure.as_secs_f64()).exp();
+        Some(1.0 - (risk_in_the_end + (risk_at_start - risk_in_the_end) * faded))
+    }
+
+    /// Maps a signed sum to 0 to 1 such that 0 gives the prior: downwards `prior x exp(sum)`, upwards
+    /// `1 - (1 - prior) x exp(-sum)`.
+    fn around_prior(&self, kind: ComponentKind, sum: f64, is_known: bool) -> Reading {
+        let prior = self.policy.component(kind).prior;
+        let value = if sum < 0.0 { prior * sum.exp() } else { 1.0 - (1.0 - prior) * (-sum).exp() };
+        Reading { value, input: sum, is_known }
+    }
+}
+
+/// A component that is 1 without events and falls with their sum: `exp(-sum)`.
+fn fading(sum: f64, is_known: bool) -> Reading {
+    Reading { value: (-sum).exp(), input: sum, is_known }
+}
+
+/// The friction of one case at the moment of its latest report.
+#[must_use]
+pub fn case_weight(case: &Case, policy: &RelationshipPolicy) -> f64 {
+    let Some(severity) = case.severity else { return 0.0 };
+    let weights = if case.is_complaint { &policy.complaint_weights } else { &policy.ticket_weights };
+    weights[usize::from(severity.level()) - 1]
+}
+
+fn purchase_days_decayed(state: &RelationshipState, half_life: HalfLife, now: Timestamp) -> f64 {
+    state.purchase_days.iter().map(|day| half_life.decay(now.days_since(day.start()))).sum()
+}
+
+fn longest_tenure(holdings: &Holdings, now: Timestamp) -> Option<Duration> {
+    let running = holdings.latest.values().filter(|holding| holding.is_subscribed());
+    running.map(|holding| now.since(holding.first_at)).max()
+}
