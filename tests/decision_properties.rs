@@ -90,6 +90,10 @@ fn any_kind() -> impl Strategy<Value = EventKind> {
     ]
 }
 
+fn any_bad_kind() -> impl Strategy<Value = EventKind> {
+    any_kind().prop_filter("bad", |kind| kind.polarity() == Polarity::Bad)
+}
+
 fn any_history() -> impl Strategy<Value = Vec<Event>> {
     proptest::collection::vec((any_kind(), 0..400 * 24u32), 0..60).prop_map(|entries| {
         let dated = entries.into_iter().enumerate();
@@ -250,14 +254,13 @@ proptest! {
 
     /// Promise 7: a bad event dated now never yields more offers.
     #[test]
-    fn a_bad_event_never_yields_more_offers(history in any_history(), kind in any_kind()) {
+    fn a_bad_event_never_yields_more_offers(history in any_history(), kind in any_bad_kind()) {
         let (policy, catalog) = (Policy::default(), catalog());
         let decision = DecisionId::from_bits(1);
         let grounds =
             Grounds { policy: &policy, catalog: &catalog, model_version: 1, now: after_all(), decision };
         let customer = live(&history, &policy);
         let happened = event(10_000, after_all(), kind);
-        prop_assume!(happened.kind.polarity() == Polarity::Bad);
         let mut changed = customer.clone();
         apply_event(&mut changed, &happened, &policy);
         let before = Standing::of(&customer, None, &grounds).allowance;
