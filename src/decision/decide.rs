@@ -281,6 +281,10 @@ fn cap_reason(kind: OfferKind, allowance: &Allowance) -> WithheldReason {
         Some(CapKind::QuietPeriod) => WithheldReason::QuietPeriod,
         Some(CapKind::ChannelOptOut) => WithheldReason::OptedOut,
         Some(CapKind::UpSell) => WithheldReason::UpSellCapReached,
+        // Spent by this very slate.
+        None if kind == OfferKind::UpSell && allowance.up_sell_left < allowance.offers_left => {
+            WithheldReason::UpSellCapReached
+        }
         Some(CapKind::RelationshipHealth | CapKind::SlowRise) | None => WithheldReason::CapReached,
     }
 }
