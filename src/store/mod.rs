@@ -3,4 +3,9 @@
 //! The contract speaks of customers, history, products and models; how they become keys and bytes is each backend's
 //! own business. No rule is decided here.
 
+pub mod codec;
 pub mod contract;
+mod digest;
+pub mod memory;
+mod ownership;
+pub mod sled;

@@ -1,0 +1,288 @@
+//! A decision as it lies in the decision log and in the outbox.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::{self, Unfit};
+use super::offer::StoredOffer;
+use super::profile::StoredHoldReason;
+use super::scalar::{Bits128, Finite, StoredOfferKind, moment, optional_channel, optional_moment, stored_enum};
+use crate::domain::decision::{Cap, CapKind, Decision, WithheldReason};
+use crate::domain::ids::{CustomerId, DecisionId, Placement};
+use crate::domain::relationship::{Band, Component, ComponentKind, RelationshipHealth};
+use crate::domain::time::Timestamp;
+use crate::store::contract::StoreError;
+
+const VERSION: u8 = 1;
+const WHAT: &str = "decision";
+
+/// Writes a decision.
+pub fn encode_decision(decision: &Decision) -> Result<Vec<u8>, StoreError> {
+    StoredDecision::of(decision).and_then(|stored| frame::encode(VERSION, &stored)).map_err(|unfit| unfit.of(WHAT))
+}
+
+/// Reads a decision.
+pub fn decode_decision(bytes: &[u8]) -> Result<Decision, StoreError> {
+    frame::decode::<StoredDecision>(VERSION, bytes).and_then(StoredDecision::decision).map_err(|unfit| unfit.of(WHAT))
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredDecision {
+    id: Bits128,
+    customer: String,
+    kind: StoredOfferKind,
+    at: i64,
+    channel: Option<String>,
+    placement: Option<String>,
+    slate: Vec<StoredOffer>,
+    message: String,
+    relationship_health: StoredHealth,
+    caps: Vec<StoredCap>,
+    binding_cap: Option<u32>,
+    withheld: Vec<(StoredWithheldReason, u32)>,
+    policy_version: String,
+    model_version: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredHealth {
+    score: Finite,
+    band: StoredBand,
+    coverage: Finite,
+    components: Vec<StoredComponent>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredComponent {
+    kind: StoredComponentKind,
+    value: Finite,
+    weight: Finite,
+    input: Finite,
+    half_life_days: Option<Finite>,
+    is_known: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCap {
+    kind: StoredCapKind,
+    limit: u32,
+    used: u32,
+    remaining: u32,
+    window_ms: u64,
+    next_eligible_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredCapKind {
+    RelationshipHealth,
+    UpSell,
+    SlowRise,
+    Hold(StoredHoldReason),
+    BackOff,
+    QuietPeriod,
+    ChannelOptOut,
+}
+
+stored_enum! {
+    /// A class of relationship health.
+    StoredBand of Band { Strained, Guarded, Steady, Strong, NewCustomer }
+}
+
+stored_enum! {
+    /// A component of relationship health.
+    StoredComponentKind of ComponentKind {
+        ServiceFriction, Payment, OfferPressure, Sentiment, ValueDelivered, EngagementTrend, RetentionOutlook,
+    }
+}
+
+stored_enum! {
+    /// Why a candidate is not in the slate.
+    StoredWithheldReason of WithheldReason {
+        Owned, RequirementMissing, ExcludedByHolding, Unavailable, OutsideDates, OtherCurrency, SameLadder, NotBetter,
+        InContext, ExcludedByCaller, NotInCatalog, OfferedRecently, Declined, NotWorthAttention, TooSimilar,
+        CapReached, UpSellCapReached, OnHold, BackOff, QuietPeriod, OptedOut,
+    }
+}
+
+impl StoredDecision {
+    fn of(decision: &Decision) -> Result<Self, Unfit> {
+        let Decision {
+            id,
+            customer,
+            kind,
+            at,
+            channel,
+            placement,
+            slate,
+            message,
+            relationship_health,
+            caps,
+            binding_cap,
+            withheld,
+            policy_version,
+            model_version,
+        } = decision;
+        let binding_cap = binding_cap.map(u32::try_from).transpose();
+        Ok(Self {
+            id: Bits128::of(id.bits()),
+            customer: customer.to_string(),
+            kind: (*kind).into(),
+            at: at.unix_ms(),
+            channel: channel.as_ref().map(ToString::to_string),
+            placement: placement.as_ref().map(ToString::to_string),
+            slate: slate.iter().map(StoredOffer::from).collect(),
+            message: message.clone(),
+            relationship_health: relationship_health.into(),
+            caps: caps.iter().map(StoredCap::of).collect::<Result<_, _>>()?,
+            binding_cap: binding_cap.map_err(|_| Unfit("the binding cap is no place in a list".to_owned()))?,
+            withheld: withheld.iter().map(|(&reason, &count)| (reason.into(), count)).collect(),
+            policy_version: policy_version.clone(),
+            model_version: *model_version,
+        })
+    }
+
+    fn decision(self) -> Result<Decision, Unfit> {
+        let Self {
+            id,
+            customer,
+            kind,
+            at,
+            channel,
+            placement,
+            slate,
+            message,
+            relationship_health,
+            caps,
+            binding_cap,
+            withheld,
+            policy_version,
+            model_version,
+        } = self;
+        let binding_cap = binding_cap.map(usize::try_from).transpose();
+        let binding_cap = binding_cap.ok().filter(|place| place.is_none_or(|place| place < caps.len()));
+        Ok(Decision {
+            id: DecisionId::from_bits(id.bits()),
+            customer: CustomerId::new(customer)?,
+            kind: kind.into(),
+            at: moment(at)?,
+            channel: optional_channel(channel)?,
+            placement: placement.map(Placement::new).transpose()?,
+            slate: slate.into_iter().map(StoredOffer::offer).collect::<Result<_, _>>()?,
+            message,
+            relationship_health: relationship_health.into(),
+            caps: caps.into_iter().map(StoredCap::cap).collect::<Result<_, _>>()?,
+            binding_cap: binding_cap.ok_or_else(|| Unfit("the binding cap is not in the list".to_owned()))?,
+            withheld: withheld.into_iter().map(|(reason, count)| (reason.into(), count)).collect(),
+            policy_version,
+            model_version,
+        })
+    }
+}
+
+impl From<&RelationshipHealth> for StoredHealth {
+    fn from(health: &RelationshipHealth) -> Self {
+        let RelationshipHealth { score, band, coverage, components } = health;
+        Self {
+            score: Finite(*score),
+            band: (*band).into(),
+            coverage: Finite(*coverage),
+            components: components.iter().map(StoredComponent::from).collect(),
+        }
+    }
+}
+
+impl From<StoredHealth> for RelationshipHealth {
+    fn from(stored: StoredHealth) -> Self {
+        let StoredHealth { score, band, coverage, components } = stored;
+        Self {
+            score: score.0,
+            band: band.into(),
+            coverage: coverage.0,
+            components: components.into_iter().map(Component::from).collect(),
+        }
+    }
+}
+
+impl From<&Component> for StoredComponent {
+    fn from(component: &Component) -> Self {
+        let Component { kind, value, weight, input, half_life_days, is_known } = component;
+        Self {
+            kind: (*kind).into(),
+            value: Finite(*value),
+            weight: Finite(*weight),
+            input: Finite(*input),
+            half_life_days: half_life_days.map(Finite),
+            is_known: *is_known,
+        }
+    }
+}
+
+impl From<StoredComponent> for Component {
+    fn from(stored: StoredComponent) -> Self {
+        let StoredComponent { kind, value, weight, input, half_life_days, is_known } = stored;
+        Self {
+            kind: kind.into(),
+            value: value.0,
+            weight: weight.0,
+            input: input.0,
+            half_life_days: half_life_days.map(|Finite(days)| days),
+            is_known,
+        }
+    }
+}
+
+impl StoredCap {
+    fn of(cap: &Cap) -> Result<Self, Unfit> {
+        let Cap { kind, limit, used, remaining, window, next_eligible_at } = cap;
+        let window_ms = u64::try_from(window.as_millis()).ok().filter(|&ms| Duration::from_millis(ms) == *window);
+        Ok(Self {
+            kind: (*kind).into(),
+            limit: *limit,
+            used: *used,
+            remaining: *remaining,
+            window_ms: window_ms.ok_or_else(|| Unfit("a window is not in whole milliseconds".to_owned()))?,
+            next_eligible_at: next_eligible_at.map(Timestamp::unix_ms),
+        })
+    }
+
+    fn cap(self) -> Result<Cap, Unfit> {
+        let Self { kind, limit, used, remaining, window_ms, next_eligible_at } = self;
+        Ok(Cap {
+            kind: kind.into(),
+            limit,
+            used,
+            remaining,
+            window: Duration::from_millis(window_ms),
+            next_eligible_at: optional_moment(next_eligible_at)?,
+        })
+    }
+}
+
+impl From<CapKind> for StoredCapKind {
+    fn from(kind: CapKind) -> Self {
+        match kind {
+            CapKind::RelationshipHealth => Self::RelationshipHealth,
+            CapKind::UpSell => Self::UpSell,
+            CapKind::SlowRise => Self::SlowRise,
+            CapKind::Hold(reason) => Self::Hold(reason.into()),
+            CapKind::BackOff => Self::BackOff,
+            CapKind::QuietPeriod => Self::QuietPeriod,
+            CapKind::ChannelOptOut => Self::ChannelOptOut,
+        }
+    }
+}
+
+impl From<StoredCapKind> for CapKind {
+    fn from(stored: StoredCapKind) -> Self {
+        match stored {
+            StoredCapKind::RelationshipHealth => Self::RelationshipHealth,
+            StoredCapKind::UpSell => Self::UpSell,
+            StoredCapKind::SlowRise => Self::SlowRise,
+            StoredCapKind::Hold(reason) => Self::Hold(reason.into()),
+            StoredCapKind::BackOff => Self::BackOff,
+            StoredCapKind::QuietPeriod => Self::QuietPeriod,
+            StoredCapKind::ChannelOptOut => Self::ChannelOptOut,
+        }
+    }
+}

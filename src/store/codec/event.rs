@@ -1,0 +1,241 @@
+//! An event as it lies in history and in the outbox.
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::{self, Unfit};
+use super::scalar::{Bits128, Finite, StoredMoney, moment, optional_money, optional_product, stored_enum};
+use crate::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity, SurveyAnswer};
+use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId, OrderId, ProductId};
+use crate::store::contract::StoreError;
+
+const VERSION: u8 = 1;
+const WHAT: &str = "event";
+
+/// Writes an event.
+pub fn encode_event(event: &Event) -> Result<Vec<u8>, StoreError> {
+    frame::encode(VERSION, &StoredEvent::from(event)).map_err(|unfit| unfit.of(WHAT))
+}
+
+/// Reads an event.
+pub fn decode_event(bytes: &[u8]) -> Result<Event, StoreError> {
+    frame::decode::<StoredEvent>(VERSION, bytes).and_then(StoredEvent::event).map_err(|unfit| unfit.of(WHAT))
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredEvent {
+    id: String,
+    customer: Option<String>,
+    at: i64,
+    kind: StoredEventKind,
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredEventKind {
+    Purchase(StoredLine),
+    Return(StoredLine),
+    Cancellation { product: Option<String> },
+    Downgrade { from: String, to: Option<String> },
+    SubscriptionStart { product: String },
+    SubscriptionEnd { product: String },
+    SubscriptionRenewal { product: String },
+    Usage { product: String, amount: Finite, allowance: Option<Finite> },
+    SupportTicket(StoredCaseReport),
+    Complaint(StoredCaseReport),
+    CaseResolved { case: String },
+    PaymentLate,
+    PaymentFailed,
+    PaymentDisputed,
+    Survey { score: Finite, score_max: Finite },
+    Visit { product: Option<String> },
+    Outcome(StoredOutcome),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredLine {
+    product: String,
+    order: Option<String>,
+    quantity: u32,
+    unit_price: Option<StoredMoney>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCaseReport {
+    case: Option<String>,
+    severity: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredOutcome {
+    decision: Bits128,
+    offer: String,
+    product: String,
+    kind: StoredOutcomeKind,
+    case: Option<String>,
+}
+
+stored_enum! {
+    /// What came of an offer.
+    StoredOutcomeKind of OutcomeKind {
+        Shown, NotShown, Clicked, Accepted, Rejected, Dismissed, Complained, OptedOut,
+    }
+}
+
+impl From<&Event> for StoredEvent {
+    fn from(event: &Event) -> Self {
+        let Event { id, customer, at, kind } = event;
+        Self {
+            id: id.to_string(),
+            customer: customer.as_ref().map(ToString::to_string),
+            at: at.unix_ms(),
+            kind: kind.into(),
+        }
+    }
+}
+
+impl StoredEvent {
+    fn event(self) -> Result<Event, Unfit> {
+        let Self { id, customer, at, kind } = self;
+        Ok(Event {
+            id: EventId::new(id)?,
+            customer: customer.map(CustomerId::new).transpose()?,
+            at: moment(at)?,
+            kind: kind.kind()?,
+        })
+    }
+}
+
+impl From<&EventKind> for StoredEventKind {
+    fn from(kind: &EventKind) -> Self {
+        match kind {
+            EventKind::Purchase(line) => Self::Purchase(line.into()),
+            EventKind::Return(line) => Self::Return(line.into()),
+            EventKind::Cancellation { product } => {
+                Self::Cancellation { product: product.as_ref().map(ToString::to_string) }
+            }
+            EventKind::Downgrade { from, to } => {
+                Self::Downgrade { from: from.to_string(), to: to.as_ref().map(ToString::to_string) }
+            }
+            EventKind::SubscriptionStart { product } => Self::SubscriptionStart { product: product.to_string() },
+            EventKind::SubscriptionEnd { product } => Self::SubscriptionEnd { product: product.to_string() },
+            EventKind::SubscriptionRenewal { product } => Self::SubscriptionRenewal { product: product.to_string() },
+            EventKind::Usage { product, amount, allowance } => {
+                Self::Usage { product: product.to_string(), amount: Finite(*amount), allowance: allowance.map(Finite) }
+            }
+            EventKind::SupportTicket(report) => Self::SupportTicket(report.into()),
+            EventKind::Complaint(report) => Self::Complaint(report.into()),
+            EventKind::CaseResolved { case } => Self::CaseResolved { case: case.to_string() },
+            EventKind::PaymentLate => Self::PaymentLate,
+            EventKind::PaymentFailed => Self::PaymentFailed,
+            EventKind::PaymentDisputed => Self::PaymentDisputed,
+            EventKind::Survey(answer) => {
+                Self::Survey { score: Finite(answer.score()), score_max: Finite(answer.score_max()) }
+            }
+            EventKind::Visit { product } => Self::Visit { product: product.as_ref().map(ToString::to_string) },
+            EventKind::Outcome(outcome) => Self::Outcome(outcome.into()),
+        }
+    }
+}
+
+impl StoredEventKind {
+    fn kind(self) -> Result<EventKind, Unfit> {
+        Ok(match self {
+            Self::Purchase(line) => EventKind::Purchase(line.line()?),
+            Self::Return(line) => EventKind::Return(line.line()?),
+            Self::Cancellation { product } => EventKind::Cancellation { product: optional_product(product)? },
+            Self::Downgrade { from, to } => {
+                EventKind::Downgrade { from: ProductId::new(from)?, to: optional_product(to)? }
+            }
+            Self::SubscriptionStart { product } => EventKind::SubscriptionStart { product: ProductId::new(product)? },
+            Self::SubscriptionEnd { product } => EventKind::SubscriptionEnd { product: ProductId::new(product)? },
+            Self::SubscriptionRenewal { product } => {
+                EventKind::SubscriptionRenewal { product: ProductId::new(product)? }
+            }
+            Self::Usage { product, amount, allowance } => EventKind::Usage {
+                product: ProductId::new(product)?,
+                amount: amount.0,
+                allowance: allowance.map(|Finite(number)| number),
+            },
+            Self::SupportTicket(report) => EventKind::SupportTicket(report.report()?),
+            Self::Complaint(report) => EventKind::Complaint(report.report()?),
+            Self::CaseResolved { case } => EventKind::CaseResolved { case: CaseId::new(case)? },
+            Self::PaymentLate => EventKind::PaymentLate,
+            Self::PaymentFailed => EventKind::PaymentFailed,
+            Self::PaymentDisputed => EventKind::PaymentDisputed,
+            Self::Survey { score, score_max } => {
+                let answer = SurveyAnswer::new(score.0, score_max.0);
+                EventKind::Survey(answer.ok_or_else(|| Unfit("a survey answer is off its scale".to_owned()))?)
+            }
+            Self::Visit { product } => EventKind::Visit { product: optional_product(product)? },
+            Self::Outcome(outcome) => EventKind::Outcome(outcome.outcome()?),
+        })
+    }
+}
+
+impl From<&Line> for StoredLine {
+    fn from(line: &Line) -> Self {
+        let Line { product, order, quantity, unit_price } = line;
+        Self {
+            product: product.to_string(),
+            order: order.as_ref().map(ToString::to_string),
+            quantity: *quantity,
+            unit_price: unit_price.map(StoredMoney::from),
+        }
+    }
+}
+
+impl StoredLine {
+    fn line(self) -> Result<Line, Unfit> {
+        let Self { product, order, quantity, unit_price } = self;
+        Ok(Line {
+            product: ProductId::new(product)?,
+            order: order.map(OrderId::new).transpose()?,
+            quantity,
+            unit_price: optional_money(unit_price.as_ref())?,
+        })
+    }
+}
+
+impl From<&CaseReport> for StoredCaseReport {
+    fn from(report: &CaseReport) -> Self {
+        let CaseReport { case, severity } = report;
+        Self { case: case.as_ref().map(ToString::to_string), severity: severity.level() }
+    }
+}
+
+impl StoredCaseReport {
+    fn report(self) -> Result<CaseReport, Unfit> {
+        let Self { case, severity } = self;
+        Ok(CaseReport { case: case.map(CaseId::new).transpose()?, severity: severity_of(severity)? })
+    }
+}
+
+/// A severity, 1 to 4.
+pub(super) fn severity_of(level: u8) -> Result<Severity, Unfit> {
+    Severity::new(level).ok_or_else(|| Unfit("a severity is outside 1 to 4".to_owned()))
+}
+
+impl From<&Outcome> for StoredOutcome {
+    fn from(outcome: &Outcome) -> Self {
+        let Outcome { decision, offer, product, kind, case } = outcome;
+        Self {
+            decision: Bits128::of(decision.bits()),
+            offer: offer.to_string(),
+            product: product.to_string(),
+            kind: (*kind).into(),
+            case: case.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+impl StoredOutcome {
+    fn outcome(self) -> Result<Outcome, Unfit> {
+        let Self { decision, offer, product, kind, case } = self;
+        Ok(Outcome {
+            decision: DecisionId::from_bits(decision.bits()),
+            offer: OfferId::new(offer)?,
+            product: ProductId::new(product)?,
+            kind: kind.into(),
+            case: case.map(CaseId::new).transpose()?,
+        })
+    }
+}

@@ -1,0 +1,239 @@
+//! The ledger inside a stored customer.
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::Unfit;
+use super::scalar::{
+    Bits64, Bits128, StoredOfferKind, after, moment, moment_after, optional_channel, optional_moment, stored_enum,
+};
+use crate::domain::ids::{DecisionId, OfferId, ProductId, RequestId};
+use crate::domain::ledger::{Answer, BackOff, Grant, Ledger, Level, RequestKey, RestingProduct, Serving};
+use crate::domain::time::Timestamp;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredLedger {
+    clock: Option<i64>,
+    grants: Vec<StoredGrant>,
+    request_keys: Vec<StoredRequestKey>,
+    level: Option<StoredLevel>,
+    back_off: Option<StoredBackOff>,
+    resting_products: Vec<StoredRestingProduct>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredGrant {
+    /// `None` for the implicit offer of the product, which most are: the product's id is there already.
+    offer: Option<String>,
+    product: String,
+    kind: StoredOfferKind,
+    channel: Option<String>,
+    granted_at: i64,
+    /// Milliseconds after `granted_at`, as is `open_until`.
+    lease_ends_at: i64,
+    open_until: i64,
+    servings: Vec<StoredServing>,
+    is_irrevocable: bool,
+    answer: Option<StoredAnswer>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredServing {
+    decision: Bits128,
+    is_released: bool,
+}
+
+stored_enum! {
+    /// The customer's answer to an offer.
+    StoredAnswer of Answer { Accepted, Rejected, Dismissed }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRequestKey {
+    kind: StoredOfferKind,
+    request: Bits128,
+    digest: Bits64,
+    decision: Bits128,
+    at: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredLevel {
+    offers: u32,
+    since: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredBackOff {
+    rejections: u32,
+    decision: Bits128,
+    rejected_at: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRestingProduct {
+    product: String,
+    until: i64,
+}
+
+impl From<&Ledger> for StoredLedger {
+    fn from(ledger: &Ledger) -> Self {
+        let Ledger { clock, grants, request_keys, level, back_off, resting_products } = ledger;
+        Self {
+            clock: clock.map(Timestamp::unix_ms),
+            grants: grants.iter().map(StoredGrant::from).collect(),
+            request_keys: request_keys.iter().map(StoredRequestKey::from).collect(),
+            level: level.map(|Level { offers, since }| StoredLevel { offers, since: since.unix_ms() }),
+            back_off: back_off.map(|BackOff { rejections, decision, rejected_at }| StoredBackOff {
+                rejections,
+                decision: Bits128::of(decision.bits()),
+                rejected_at: rejected_at.unix_ms(),
+            }),
+            resting_products: resting_products
+                .iter()
+                .map(|RestingProduct { product, until }| StoredRestingProduct {
+                    product: product.to_string(),
+                    until: until.unix_ms(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl StoredLedger {
+    pub fn ledger(self) -> Result<Ledger, Unfit> {
+        let Self { clock, grants, request_keys, level, back_off, resting_products } = self;
+        Ok(Ledger {
+            clock: optional_moment(clock)?,
+            grants: grants.into_iter().map(StoredGrant::grant).collect::<Result<_, _>>()?,
+            request_keys: request_keys.into_iter().map(StoredRequestKey::request_key).collect::<Result<_, _>>()?,
+            level: level.map(StoredLevel::level).transpose()?,
+            back_off: back_off.map(StoredBackOff::back_off).transpose()?,
+            resting_products: resting_products
+                .into_iter()
+                .map(StoredRestingProduct::resting_product)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<&Grant> for StoredGrant {
+    fn from(grant: &Grant) -> Self {
+        let Grant {
+            offer,
+            product,
+            kind,
+            channel,
+            granted_at,
+            lease_ends_at,
+            open_until,
+            servings,
+            is_irrevocable,
+            answer,
+        } = grant;
+        let is_implicit = *offer == OfferId::implicit(product);
+        Self {
+            offer: (!is_implicit).then(|| offer.to_string()),
+            product: product.to_string(),
+            kind: (*kind).into(),
+            channel: channel.as_ref().map(ToString::to_string),
+            granted_at: granted_at.unix_ms(),
+            lease_ends_at: after(*granted_at, *lease_ends_at),
+            open_until: after(*granted_at, *open_until),
+            servings: servings.iter().map(StoredServing::from).collect(),
+            is_irrevocable: *is_irrevocable,
+            answer: answer.map(StoredAnswer::from),
+        }
+    }
+}
+
+impl StoredGrant {
+    fn grant(self) -> Result<Grant, Unfit> {
+        let Self {
+            offer,
+            product,
+            kind,
+            channel,
+            granted_at,
+            lease_ends_at,
+            open_until,
+            servings,
+            is_irrevocable,
+            answer,
+        } = self;
+        let product = ProductId::new(product)?;
+        let granted_at = moment(granted_at)?;
+        Ok(Grant {
+            offer: offer.map_or_else(|| Ok(OfferId::implicit(&product)), OfferId::new)?,
+            product,
+            kind: kind.into(),
+            channel: optional_channel(channel)?,
+            granted_at,
+            lease_ends_at: moment_after(granted_at, lease_ends_at)?,
+            open_until: moment_after(granted_at, open_until)?,
+            servings: servings.into_iter().map(StoredServing::serving).collect(),
+            is_irrevocable,
+            answer: answer.map(Answer::from),
+        })
+    }
+}
+
+impl From<&Serving> for StoredServing {
+    fn from(serving: &Serving) -> Self {
+        let Serving { decision, is_released } = serving;
+        Self { decision: Bits128::of(decision.bits()), is_released: *is_released }
+    }
+}
+
+impl StoredServing {
+    fn serving(self) -> Serving {
+        let Self { decision, is_released } = self;
+        Serving { decision: DecisionId::from_bits(decision.bits()), is_released }
+    }
+}
+
+impl From<&RequestKey> for StoredRequestKey {
+    fn from(key: &RequestKey) -> Self {
+        let RequestKey { kind, request, digest, decision, at } = key;
+        Self {
+            kind: (*kind).into(),
+            request: Bits128::of(request.bits()),
+            digest: Bits64::of(*digest),
+            decision: Bits128::of(decision.bits()),
+            at: at.unix_ms(),
+        }
+    }
+}
+
+impl StoredRequestKey {
+    fn request_key(self) -> Result<RequestKey, Unfit> {
+        let Self { kind, request, digest, decision, at } = self;
+        Ok(RequestKey {
+            kind: kind.into(),
+            request: RequestId::from_bits(request.bits()),
+            digest: digest.bits(),
+            decision: DecisionId::from_bits(decision.bits()),
+            at: moment(at)?,
+        })
+    }
+}
+
+impl StoredLevel {
+    fn level(self) -> Result<Level, Unfit> {
+        let Self { offers, since } = self;
+        Ok(Level { offers, since: moment(since)? })
+    }
+}
+
+impl StoredBackOff {
+    fn back_off(self) -> Result<BackOff, Unfit> {
+        let Self { rejections, decision, rejected_at } = self;
+        Ok(BackOff { rejections, decision: DecisionId::from_bits(decision.bits()), rejected_at: moment(rejected_at)? })
+    }
+}
+
+impl StoredRestingProduct {
+    fn resting_product(self) -> Result<RestingProduct, Unfit> {
+        let Self { product, until } = self;
+        Ok(RestingProduct { product: ProductId::new(product)?, until: moment(until)? })
+    }
+}

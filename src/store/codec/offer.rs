@@ -1,0 +1,231 @@
+//! An offer inside a stored decision.
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::Unfit;
+use super::scalar::{
+    Finite, StoredFeatureValue, StoredMoney, StoredOfferKind, optional_money, optional_product, product_list,
+    product_texts, stored_enum,
+};
+use crate::domain::ids::{OfferId, ProductId};
+use crate::domain::offer::{Factors, Gain, Offer, PropensityBasis, Reason};
+use crate::domain::product::FeatureValue;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredOffer {
+    /// `None` for the implicit offer of the product.
+    id: Option<String>,
+    kind: StoredOfferKind,
+    product: String,
+    title: String,
+    rank: u32,
+    price: Option<StoredMoney>,
+    price_step: Option<StoredMoney>,
+    factors: StoredFactors,
+    reasons: Vec<StoredReason>,
+    goes_with: Vec<String>,
+    replaces: Option<String>,
+    gains: Vec<StoredGain>,
+    is_repeat: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredFactors {
+    propensity: Finite,
+    propensity_basis: StoredPropensityBasis,
+    value: Finite,
+    seller_value: Finite,
+    margin_is_assumed: bool,
+    customer_gain: Finite,
+    need: Finite,
+    keep_probability: Finite,
+    seller_share: Finite,
+    context: Finite,
+    lever: Finite,
+    attention_price: Finite,
+}
+
+stored_enum! {
+    /// What a propensity was learned from.
+    StoredPropensityBasis of PropensityBasis { Purchases, Outcomes, Catalog }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredReason {
+    code: String,
+    parameters: Vec<(String, String)>,
+    text: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredGain {
+    feature: String,
+    from: Option<StoredFeatureValue>,
+    to: StoredFeatureValue,
+}
+
+impl From<&Offer> for StoredOffer {
+    fn from(offer: &Offer) -> Self {
+        let Offer {
+            id,
+            kind,
+            product,
+            title,
+            rank,
+            price,
+            price_step,
+            factors,
+            reasons,
+            goes_with,
+            replaces,
+            gains,
+            is_repeat,
+        } = offer;
+        let is_implicit = *id == OfferId::implicit(product);
+        Self {
+            id: (!is_implicit).then(|| id.to_string()),
+            kind: (*kind).into(),
+            product: product.to_string(),
+            title: title.clone(),
+            rank: *rank,
+            price: price.map(StoredMoney::from),
+            price_step: price_step.map(StoredMoney::from),
+            factors: factors.into(),
+            reasons: reasons.iter().map(StoredReason::from).collect(),
+            goes_with: product_texts(goes_with),
+            replaces: replaces.as_ref().map(ToString::to_string),
+            gains: gains.iter().map(StoredGain::from).collect(),
+            is_repeat: *is_repeat,
+        }
+    }
+}
+
+impl StoredOffer {
+    pub fn offer(self) -> Result<Offer, Unfit> {
+        let Self {
+            id,
+            kind,
+            product,
+            title,
+            rank,
+            price,
+            price_step,
+            factors,
+            reasons,
+            goes_with,
+            replaces,
+            gains,
+            is_repeat,
+        } = self;
+        let product = ProductId::new(product)?;
+        Ok(Offer {
+            id: id.map_or_else(|| Ok(OfferId::implicit(&product)), OfferId::new)?,
+            kind: kind.into(),
+            product,
+            title,
+            rank,
+            price: optional_money(price.as_ref())?,
+            price_step: optional_money(price_step.as_ref())?,
+            factors: factors.into(),
+            reasons: reasons.into_iter().map(Reason::from).collect(),
+            goes_with: product_list(goes_with)?,
+            replaces: optional_product(replaces)?,
+            gains: gains.into_iter().map(Gain::from).collect(),
+            is_repeat,
+        })
+    }
+}
+
+impl From<&Factors> for StoredFactors {
+    fn from(factors: &Factors) -> Self {
+        let Factors {
+            propensity,
+            propensity_basis,
+            value,
+            seller_value,
+            margin_is_assumed,
+            customer_gain,
+            need,
+            keep_probability,
+            seller_share,
+            context,
+            lever,
+            attention_price,
+        } = factors;
+        Self {
+            propensity: Finite(*propensity),
+            propensity_basis: (*propensity_basis).into(),
+            value: Finite(*value),
+            seller_value: Finite(*seller_value),
+            margin_is_assumed: *margin_is_assumed,
+            customer_gain: Finite(*customer_gain),
+            need: Finite(*need),
+            keep_probability: Finite(*keep_probability),
+            seller_share: Finite(*seller_share),
+            context: Finite(*context),
+            lever: Finite(*lever),
+            attention_price: Finite(*attention_price),
+        }
+    }
+}
+
+impl From<StoredFactors> for Factors {
+    fn from(stored: StoredFactors) -> Self {
+        let StoredFactors {
+            propensity,
+            propensity_basis,
+            value,
+            seller_value,
+            margin_is_assumed,
+            customer_gain,
+            need,
+            keep_probability,
+            seller_share,
+            context,
+            lever,
+            attention_price,
+        } = stored;
+        Self {
+            propensity: propensity.0,
+            propensity_basis: propensity_basis.into(),
+            value: value.0,
+            seller_value: seller_value.0,
+            margin_is_assumed,
+            customer_gain: customer_gain.0,
+            need: need.0,
+            keep_probability: keep_probability.0,
+            seller_share: seller_share.0,
+            context: context.0,
+            lever: lever.0,
+            attention_price: attention_price.0,
+        }
+    }
+}
+
+impl From<&Reason> for StoredReason {
+    fn from(reason: &Reason) -> Self {
+        let Reason { code, parameters, text } = reason;
+        Self { code: code.clone(), parameters: parameters.clone(), text: text.clone() }
+    }
+}
+
+impl From<StoredReason> for Reason {
+    fn from(stored: StoredReason) -> Self {
+        let StoredReason { code, parameters, text } = stored;
+        Self { code, parameters, text }
+    }
+}
+
+impl From<&Gain> for StoredGain {
+    fn from(gain: &Gain) -> Self {
+        let Gain { feature, from, to } = gain;
+        Self { feature: feature.clone(), from: from.as_ref().map(StoredFeatureValue::from), to: to.into() }
+    }
+}
+
+impl From<StoredGain> for Gain {
+    fn from(stored: StoredGain) -> Self {
+        let StoredGain { feature, from, to } = stored;
+        Self { feature, from: from.map(FeatureValue::from), to: to.into() }
+    }
+}

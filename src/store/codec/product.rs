@@ -1,0 +1,141 @@
+//! A product as it lies in the catalogue.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::{self, Unfit};
+use super::scalar::{StoredFeatureValue, StoredMoney, optional_moment, optional_money, product_set, product_texts};
+use crate::domain::ids::{LadderId, ProductId};
+use crate::domain::product::{Product, Rung};
+use crate::store::contract::StoreError;
+
+const VERSION: u8 = 1;
+const WHAT: &str = "product";
+
+/// Writes a product.
+pub fn encode_product(product: &Product) -> Result<Vec<u8>, StoreError> {
+    frame::encode(VERSION, &StoredProduct::from(product)).map_err(|unfit| unfit.of(WHAT))
+}
+
+/// Reads a product.
+pub fn decode_product(bytes: &[u8]) -> Result<Product, StoreError> {
+    frame::decode::<StoredProduct>(VERSION, bytes).and_then(StoredProduct::product).map_err(|unfit| unfit.of(WHAT))
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredProduct {
+    id: String,
+    title: String,
+    category: Vec<String>,
+    price: Option<StoredMoney>,
+    margin: Option<StoredMoney>,
+    rung: Option<StoredRung>,
+    features: BTreeMap<String, StoredFeatureValue>,
+    requires: Vec<String>,
+    excludes: Vec<String>,
+    compatible_with: Vec<String>,
+    repeatable: bool,
+    available: bool,
+    available_from: Option<i64>,
+    available_until: Option<i64>,
+    attributes: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRung {
+    ladder: String,
+    tier: u32,
+}
+
+impl From<&Product> for StoredProduct {
+    fn from(product: &Product) -> Self {
+        let Product {
+            id,
+            title,
+            category,
+            price,
+            margin,
+            rung,
+            features,
+            requires,
+            excludes,
+            compatible_with,
+            repeatable,
+            available,
+            available_from,
+            available_until,
+            attributes,
+        } = product;
+        Self {
+            id: id.to_string(),
+            title: title.clone(),
+            category: category.clone(),
+            price: price.map(StoredMoney::from),
+            margin: margin.map(StoredMoney::from),
+            rung: rung.as_ref().map(StoredRung::from),
+            features: features.iter().map(|(name, value)| (name.clone(), value.into())).collect(),
+            requires: product_texts(requires),
+            excludes: product_texts(excludes),
+            compatible_with: product_texts(compatible_with),
+            repeatable: *repeatable,
+            available: *available,
+            available_from: available_from.map(crate::domain::time::Timestamp::unix_ms),
+            available_until: available_until.map(crate::domain::time::Timestamp::unix_ms),
+            attributes: attributes.clone(),
+        }
+    }
+}
+
+impl StoredProduct {
+    fn product(self) -> Result<Product, Unfit> {
+        let Self {
+            id,
+            title,
+            category,
+            price,
+            margin,
+            rung,
+            features,
+            requires,
+            excludes,
+            compatible_with,
+            repeatable,
+            available,
+            available_from,
+            available_until,
+            attributes,
+        } = self;
+        Ok(Product {
+            id: ProductId::new(id)?,
+            title,
+            category,
+            price: optional_money(price.as_ref())?,
+            margin: optional_money(margin.as_ref())?,
+            rung: rung.map(StoredRung::rung).transpose()?,
+            features: features.into_iter().map(|(name, value)| (name, value.into())).collect(),
+            requires: product_set(requires)?,
+            excludes: product_set(excludes)?,
+            compatible_with: product_set(compatible_with)?,
+            repeatable,
+            available,
+            available_from: optional_moment(available_from)?,
+            available_until: optional_moment(available_until)?,
+            attributes,
+        })
+    }
+}
+
+impl From<&Rung> for StoredRung {
+    fn from(rung: &Rung) -> Self {
+        let Rung { ladder, tier } = rung;
+        Self { ladder: ladder.to_string(), tier: *tier }
+    }
+}
+
+impl StoredRung {
+    fn rung(self) -> Result<Rung, Unfit> {
+        let Self { ladder, tier } = self;
+        Ok(Rung { ladder: LadderId::new(ladder)?, tier })
+    }
+}

@@ -1,0 +1,202 @@
+//! The customer proper: profile, consents, holds and holdings. The versioned value around it is in
+//! [`customer`](super::customer).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::Unfit;
+use super::ledger::StoredLedger;
+use super::relationship::StoredRelationship;
+use super::scalar::{Finite, after, moment, moment_after, optional_moment, stored_enum};
+use crate::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
+use crate::domain::ids::{Channel, CustomerId, HoldId, ProductId};
+use crate::domain::time::Timestamp;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredCustomer {
+    id: String,
+    attributes: BTreeMap<String, String>,
+    consents: StoredConsents,
+    holds: Vec<StoredHold>,
+    holdings: Vec<(String, StoredHolding)>,
+    /// The first fingerprint as it is, each further one as its distance from the one before: mostly two bytes.
+    forgotten: Vec<u32>,
+    relationship: StoredRelationship,
+    ledger: StoredLedger,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredConsents {
+    is_opted_out: bool,
+    channel_opt_outs: Vec<String>,
+    objects_to_profiling: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredHold {
+    id: String,
+    reason: StoredHoldReason,
+    note: String,
+    created_at: i64,
+    expires_at: Option<i64>,
+}
+
+stored_enum! {
+    /// Why a customer is offered nothing.
+    StoredHoldReason of HoldReason {
+        OptOut, OpenComplaint, AgentHold, CancellationNotice, Collections, Bereavement, Vulnerability,
+        ProfilingObjection,
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredHolding {
+    first_at: i64,
+    /// Milliseconds after `first_at`, as are all moments below: a thing bought once has a zero here.
+    last_at: i64,
+    bought: u64,
+    returned: u64,
+    subscribed_at: Option<i64>,
+    ended_at: Option<i64>,
+    returned_at: Option<i64>,
+    usage: Option<(i64, Finite)>,
+}
+
+impl From<&Customer> for StoredCustomer {
+    fn from(customer: &Customer) -> Self {
+        let Customer { id, attributes, consents, holds, holdings, relationship, ledger } = customer;
+        let Holdings { latest, forgotten } = holdings;
+        let mut before = 0;
+        let steps = forgotten.iter().map(|&fingerprint| {
+            let step = fingerprint - before;
+            before = fingerprint;
+            step
+        });
+        Self {
+            id: id.to_string(),
+            attributes: attributes.clone(),
+            consents: consents.into(),
+            holds: holds.iter().map(StoredHold::from).collect(),
+            holdings: latest.iter().map(|(product, holding)| (product.to_string(), holding.into())).collect(),
+            forgotten: steps.collect(),
+            relationship: relationship.into(),
+            ledger: ledger.into(),
+        }
+    }
+}
+
+impl StoredCustomer {
+    pub fn customer(self) -> Result<Customer, Unfit> {
+        let Self { id, attributes, consents, holds, holdings, forgotten, relationship, ledger } = self;
+        let mut latest = BTreeMap::new();
+        for (product, holding) in holdings {
+            latest.insert(ProductId::new(product)?, holding.holding()?);
+        }
+        let mut fingerprint = 0_u32;
+        let fingerprints = forgotten.into_iter().map(|step| {
+            fingerprint = fingerprint.checked_add(step)?;
+            Some(fingerprint)
+        });
+        let forgotten = fingerprints.collect::<Option<_>>();
+        Ok(Customer {
+            id: CustomerId::new(id)?,
+            attributes,
+            consents: consents.consents()?,
+            holds: holds.into_iter().map(StoredHold::hold).collect::<Result<_, _>>()?,
+            holdings: Holdings {
+                latest,
+                forgotten: forgotten.ok_or_else(|| Unfit("a fingerprint is too large".to_owned()))?,
+            },
+            relationship: relationship.state()?,
+            ledger: ledger.ledger()?,
+        })
+    }
+}
+
+impl From<&Consents> for StoredConsents {
+    fn from(consents: &Consents) -> Self {
+        let Consents { is_opted_out, channel_opt_outs, objects_to_profiling } = consents;
+        Self {
+            is_opted_out: *is_opted_out,
+            channel_opt_outs: channel_opt_outs.iter().map(ToString::to_string).collect(),
+            objects_to_profiling: *objects_to_profiling,
+        }
+    }
+}
+
+impl StoredConsents {
+    fn consents(self) -> Result<Consents, Unfit> {
+        let Self { is_opted_out, channel_opt_outs, objects_to_profiling } = self;
+        Ok(Consents {
+            is_opted_out,
+            channel_opt_outs: channel_opt_outs.into_iter().map(Channel::new).collect::<Result<_, _>>()?,
+            objects_to_profiling,
+        })
+    }
+}
+
+impl From<&Hold> for StoredHold {
+    fn from(hold: &Hold) -> Self {
+        let Hold { id, reason, note, created_at, expires_at } = hold;
+        Self {
+            id: id.to_string(),
+            reason: (*reason).into(),
+            note: note.clone(),
+            created_at: created_at.unix_ms(),
+            expires_at: expires_at.map(Timestamp::unix_ms),
+        }
+    }
+}
+
+impl StoredHold {
+    fn hold(self) -> Result<Hold, Unfit> {
+        let Self { id, reason, note, created_at, expires_at } = self;
+        Ok(Hold {
+            id: HoldId::new(id)?,
+            reason: reason.into(),
+            note,
+            created_at: moment(created_at)?,
+            expires_at: optional_moment(expires_at)?,
+        })
+    }
+}
+
+impl From<&Holding> for StoredHolding {
+    fn from(holding: &Holding) -> Self {
+        let Holding { first_at, last_at, bought, returned, subscribed_at, ended_at, returned_at, usage } = holding;
+        let since_first = |at: Timestamp| after(*first_at, at);
+        Self {
+            first_at: first_at.unix_ms(),
+            last_at: since_first(*last_at),
+            bought: *bought,
+            returned: *returned,
+            subscribed_at: subscribed_at.map(since_first),
+            ended_at: ended_at.map(since_first),
+            returned_at: returned_at.map(since_first),
+            usage: usage.map(|(at, share)| (since_first(at), Finite(share))),
+        }
+    }
+}
+
+impl StoredHolding {
+    fn holding(self) -> Result<Holding, Unfit> {
+        let Self { first_at, last_at, bought, returned, subscribed_at, ended_at, returned_at, usage } = self;
+        let first_at = moment(first_at)?;
+        let at = |ms: Option<i64>| ms.map(|ms| moment_after(first_at, ms)).transpose();
+        let usage = match usage {
+            Some((ms, Finite(share))) => Some((moment_after(first_at, ms)?, share)),
+            None => None,
+        };
+        Ok(Holding {
+            first_at,
+            last_at: moment_after(first_at, last_at)?,
+            bought,
+            returned,
+            subscribed_at: at(subscribed_at)?,
+            ended_at: at(ended_at)?,
+            returned_at: at(returned_at)?,
+            usage,
+        })
+    }
+}

@@ -1,0 +1,230 @@
+//! The state of a relationship inside a stored customer.
+
+use serde::{Deserialize, Serialize};
+
+use super::event::severity_of;
+use super::frame::Unfit;
+use super::scalar::{Finite, moment, optional_moment};
+use crate::domain::decayed_sum::{DecayedSum, HALF_LIVES_DAYS};
+use crate::domain::ids::{CaseId, ProductId};
+use crate::domain::relationship::{AcceptedOffer, Case, LastTimes, RelationshipState};
+use crate::domain::time::{Day, Timestamp};
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredRelationship {
+    cases: Vec<StoredCase>,
+    folded_friction: StoredSum,
+    payment_trouble: StoredSum,
+    offer_pressure: StoredSum,
+    sentiment: StoredSum,
+    accepted_offers: Vec<StoredAcceptedOffer>,
+    folded_value: StoredSum,
+    engagement: StoredSum,
+    /// The first day as its number, each further one as the days since the one before: mostly one byte.
+    purchase_days: Vec<i32>,
+    last: StoredLastTimes,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCase {
+    id: String,
+    is_complaint: bool,
+    severity: Option<u8>,
+    reported_at: Option<i64>,
+    resolved_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredAcceptedOffer {
+    product: String,
+    at: i64,
+    regretted_at: Option<i64>,
+}
+
+/// A sum under each half-life; the list is empty while all are zero, which most are.
+#[derive(Serialize, Deserialize)]
+struct StoredSum {
+    as_of: Option<i64>,
+    sums: Vec<Finite>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredLastTimes {
+    purchase: Option<i64>,
+    return_: Option<i64>,
+    ticket: Option<i64>,
+    payment_trouble: Option<i64>,
+    cancellation: Option<i64>,
+    commitment: Option<i64>,
+}
+
+impl From<&RelationshipState> for StoredRelationship {
+    fn from(state: &RelationshipState) -> Self {
+        let RelationshipState {
+            cases,
+            folded_friction,
+            payment_trouble,
+            offer_pressure,
+            sentiment,
+            accepted_offers,
+            folded_value,
+            engagement,
+            purchase_days,
+            last,
+        } = state;
+        let mut before = 0;
+        let steps = purchase_days.iter().map(|day| {
+            // Wrapping keeps every pair of days representable; reading wraps back.
+            let step = day.number().wrapping_sub(before);
+            before = day.number();
+            step
+        });
+        Self {
+            cases: cases.iter().map(StoredCase::from).collect(),
+            folded_friction: folded_friction.into(),
+            payment_trouble: payment_trouble.into(),
+            offer_pressure: offer_pressure.into(),
+            sentiment: sentiment.into(),
+            accepted_offers: accepted_offers.iter().map(StoredAcceptedOffer::from).collect(),
+            folded_value: folded_value.into(),
+            engagement: engagement.into(),
+            purchase_days: steps.collect(),
+            last: last.into(),
+        }
+    }
+}
+
+impl StoredRelationship {
+    pub fn state(self) -> Result<RelationshipState, Unfit> {
+        let Self {
+            cases,
+            folded_friction,
+            payment_trouble,
+            offer_pressure,
+            sentiment,
+            accepted_offers,
+            folded_value,
+            engagement,
+            purchase_days,
+            last,
+        } = self;
+        let mut number = 0_i32;
+        let days = purchase_days.into_iter().map(|step| {
+            number = number.wrapping_add(step);
+            Day::from_number(number)
+        });
+        Ok(RelationshipState {
+            cases: cases.into_iter().map(StoredCase::case).collect::<Result<_, _>>()?,
+            folded_friction: folded_friction.sum()?,
+            payment_trouble: payment_trouble.sum()?,
+            offer_pressure: offer_pressure.sum()?,
+            sentiment: sentiment.sum()?,
+            accepted_offers: accepted_offers
+                .into_iter()
+                .map(StoredAcceptedOffer::accepted_offer)
+                .collect::<Result<_, _>>()?,
+            folded_value: folded_value.sum()?,
+            engagement: engagement.sum()?,
+            purchase_days: days.collect(),
+            last: last.times()?,
+        })
+    }
+}
+
+impl From<&Case> for StoredCase {
+    fn from(case: &Case) -> Self {
+        let Case { id, is_complaint, severity, reported_at, resolved_at } = case;
+        Self {
+            id: id.to_string(),
+            is_complaint: *is_complaint,
+            severity: severity.map(crate::domain::event::Severity::level),
+            reported_at: reported_at.map(Timestamp::unix_ms),
+            resolved_at: resolved_at.map(Timestamp::unix_ms),
+        }
+    }
+}
+
+impl StoredCase {
+    fn case(self) -> Result<Case, Unfit> {
+        let Self { id, is_complaint, severity, reported_at, resolved_at } = self;
+        Ok(Case {
+            id: CaseId::new(id)?,
+            is_complaint,
+            severity: severity.map(severity_of).transpose()?,
+            reported_at: optional_moment(reported_at)?,
+            resolved_at: optional_moment(resolved_at)?,
+        })
+    }
+}
+
+impl From<&AcceptedOffer> for StoredAcceptedOffer {
+    fn from(accepted: &AcceptedOffer) -> Self {
+        let AcceptedOffer { product, at, regretted_at } = accepted;
+        Self { product: product.to_string(), at: at.unix_ms(), regretted_at: regretted_at.map(Timestamp::unix_ms) }
+    }
+}
+
+impl StoredAcceptedOffer {
+    fn accepted_offer(self) -> Result<AcceptedOffer, Unfit> {
+        let Self { product, at, regretted_at } = self;
+        Ok(AcceptedOffer {
+            product: ProductId::new(product)?,
+            at: moment(at)?,
+            regretted_at: optional_moment(regretted_at)?,
+        })
+    }
+}
+
+impl From<&DecayedSum> for StoredSum {
+    fn from(sum: &DecayedSum) -> Self {
+        let DecayedSum { as_of, sums } = sum;
+        // By bits: a negative zero is not left out, so that what was stored is what is read.
+        let is_blank = sums.iter().all(|sum| sum.to_bits() == 0);
+        let kept = if is_blank { &[][..] } else { &sums[..] };
+        Self { as_of: as_of.map(Timestamp::unix_ms), sums: kept.iter().map(|&sum| Finite(sum)).collect() }
+    }
+}
+
+impl StoredSum {
+    fn sum(self) -> Result<DecayedSum, Unfit> {
+        let Self { as_of, sums } = self;
+        let mut numbers = [0.0; HALF_LIVES_DAYS.len()];
+        if !sums.is_empty() {
+            if sums.len() != numbers.len() {
+                return Err(Unfit(format!("a decayed sum has {} half-lives", sums.len())));
+            }
+            for (number, Finite(sum)) in numbers.iter_mut().zip(sums) {
+                *number = sum;
+            }
+        }
+        Ok(DecayedSum { as_of: optional_moment(as_of)?, sums: numbers })
+    }
+}
+
+impl From<&LastTimes> for StoredLastTimes {
+    fn from(last: &LastTimes) -> Self {
+        let LastTimes { purchase, return_, ticket, payment_trouble, cancellation, commitment } = last;
+        Self {
+            purchase: purchase.map(Timestamp::unix_ms),
+            return_: return_.map(Timestamp::unix_ms),
+            ticket: ticket.map(Timestamp::unix_ms),
+            payment_trouble: payment_trouble.map(Timestamp::unix_ms),
+            cancellation: cancellation.map(Timestamp::unix_ms),
+            commitment: commitment.map(Timestamp::unix_ms),
+        }
+    }
+}
+
+impl StoredLastTimes {
+    fn times(self) -> Result<LastTimes, Unfit> {
+        let Self { purchase, return_, ticket, payment_trouble, cancellation, commitment } = self;
+        Ok(LastTimes {
+            purchase: optional_moment(purchase)?,
+            return_: optional_moment(return_)?,
+            ticket: optional_moment(ticket)?,
+            payment_trouble: optional_moment(payment_trouble)?,
+            cancellation: optional_moment(cancellation)?,
+            commitment: optional_moment(commitment)?,
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! The store in memory: for tests and demonstrations. Everything is gone when the process ends.
+//!
+//! One mutex guards everything, so each method is one step. Limits are those of the other backends, byte for byte: a
+//! commit is encoded to know its size.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::codec::customer::{CustomerBody, encode_customer};
+use super::codec::decision::encode_decision;
+use super::codec::event::encode_event;
+use super::codec::outbox::Outbox;
+use super::codec::product::encode_product;
+use super::contract::{
+    APPENDED_MAX, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, Store, StoreCounts, StoreError, StoredModel, Versioned,
+};
+use super::digest::{Kind, StoreDigest};
+use super::ownership::require_event_of;
+use crate::domain::customer::Customer;
+use crate::domain::decision::Decision;
+use crate::domain::event::Event;
+use crate::domain::ids::{CustomerId, DecisionId, EventId, ProductId};
+use crate::domain::product::Product;
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    contents: Mutex<Contents>,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    customers: BTreeMap<CustomerId, Versioned<Customer>>,
+    /// By customer, then id; `None` before all customers.
+    events: BTreeMap<(Option<CustomerId>, EventId), Event>,
+    decisions: BTreeMap<(CustomerId, DecisionId), Decision>,
+    products: BTreeMap<ProductId, Product>,
+    model: Option<StoredModel>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        // No method leaves a change half made, so a panic elsewhere under the lock did not either.
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn load_customer(&self, id: &CustomerId) -> Result<Option<Versioned<Customer>>, StoreError> {
+        Ok(self.contents().customers.get(id).cloned())
+    }
+
+    async fn commit_customer(
+        &self,
+        expected: u64,
+        customer: &Customer,
+        appended: &Appended,
+    ) -> Result<CommitOutcome, StoreError> {
+        let version = expected + 1;
+        let outbox = Outbox::of(version, &customer.id, appended)?;
+        let bytes = encode_customer(version, &CustomerBody::of(customer)?, &outbox)?.len();
+        let mut contents = self.contents();
+        if contents.customers.get(&customer.id).map_or(0, |stored| stored.version) != expected {
+            return Ok(CommitOutcome::Conflict);
+        }
+        if bytes > CUSTOMER_BYTES_MAX || outbox.0.len() > APPENDED_MAX {
+            return Ok(CommitOutcome::TooLarge { bytes });
+        }
+        contents.customers.insert(customer.id.clone(), Versioned { version, value: customer.clone() });
+        let Appended { events, decision } = appended;
+        for event in events {
+            contents.events.insert((event.customer.clone(), event.id.clone()), event.clone());
+        }
+        if let Some(decision) = decision {
+            contents.decisions.insert((customer.id.clone(), decision.id), decision.clone());
+        }
+        Ok(CommitOutcome::Committed { version })
+    }
+
+    async fn durable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError> {
+        let contents = self.contents();
+        let is_known = |id: &EventId| contents.events.contains_key(&(customer.cloned(), id.clone()));
+        Ok(events.iter().map(is_known).collect())
+    }
+
+    async fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError> {
+        for event in events {
+            require_event_of(None, event)?;
+            encode_event(event)?;
+        }
+        let mut contents = self.contents();
+        let mut were_new = Vec::with_capacity(events.len());
+        for event in events {
+            let key = (None, event.id.clone());
+            let is_new = !contents.events.contains_key(&key);
+            if is_new {
+                contents.events.insert(key, event.clone());
+            }
+            were_new.push(is_new);
+        }
+        Ok(were_new)
+    }
+
+    async fn visit_history(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Event>) + Send),
+    ) -> Result<(), StoreError> {
+        use std::ops::Bound;
+        let mut start = Bound::Unbounded;
+        loop {
+            let (page, last) = {
+                let contents = self.contents();
+                let entries: Vec<_> = contents.events.range((start, Bound::Unbounded)).take(page_len.max(1)).collect();
+                let Some(&(last, _)) = entries.last() else { return Ok(()) };
+                (entries.iter().map(|&(_, event)| event.clone()).collect(), last.clone())
+            };
+            visit(page);
+            start = Bound::Excluded(last);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError> {
+        Ok(self.contents().decisions.get(&(customer.clone(), decision)).cloned())
+    }
+
+    async fn put_products(&self, products: &[Product]) -> Result<(), StoreError> {
+        for product in products {
+            encode_product(product)?;
+        }
+        let mut contents = self.contents();
+        contents.products.extend(products.iter().map(|product| (product.id.clone(), product.clone())));
+        Ok(())
+    }
+
+    async fn delete_product(&self, id: &ProductId) -> Result<bool, StoreError> {
+        Ok(self.contents().products.remove(id).is_some())
+    }
+
+    async fn load_products(&self) -> Result<Vec<Product>, StoreError> {
+        Ok(self.contents().products.values().cloned().collect())
+    }
+
+    async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError> {
+        self.contents().model = Some(model.clone());
+        Ok(())
+    }
+
+    async fn load_model(&self) -> Result<Option<StoredModel>, StoreError> {
+        Ok(self.contents().model.clone())
+    }
+
+    async fn counts(&self) -> Result<StoreCounts, StoreError> {
+        let contents = self.contents();
+        Ok(StoreCounts {
+            customers: contents.customers.len() as u64,
+            products: contents.products.len() as u64,
+            events: contents.events.len() as u64,
+            decisions: contents.decisions.len() as u64,
+        })
+    }
+
+    async fn digest(&self) -> Result<u64, StoreError> {
+        let contents = self.contents();
+        let mut digest = StoreDigest::default();
+        for stored in contents.customers.values() {
+            let body = CustomerBody::of(&stored.value)?;
+            digest.enter(Kind::Customer, &encode_customer(0, &body, &Outbox::default())?);
+        }
+        for event in contents.events.values() {
+            digest.enter(Kind::Event, &encode_event(event)?);
+        }
+        for decision in contents.decisions.values() {
+            digest.enter(Kind::Decision, &encode_decision(decision)?);
+        }
+        for product in contents.products.values() {
+            digest.enter(Kind::Product, &encode_product(product)?);
+        }
+        Ok(digest.value())
+    }
+}

@@ -1,0 +1,283 @@
+//! One thread makes everybody's writes durable: it collects those who wait, flushes sled, syncs the file, and wakes
+//! exactly those who were waiting before the flush began.
+//!
+//! sled's own `flush` ends before the disk has the data, so the thread holds a second handle on sled's file and calls
+//! `fdatasync` on it. A failed flush or sync is final: what the disk holds is not known any more, and sled does not
+//! recover within a process. The waiters fail, the store is marked failed, and only a restart helps.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use sled::Db;
+use tokio::sync::{oneshot, watch};
+
+use crate::store::contract::StoreError;
+
+/// Hands out tickets for the next flush.
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    /// Writes that began and are not counted in `written` yet.
+    in_flight: AtomicU64,
+    /// Writes applied so far.
+    written: AtomicU64,
+    /// How many of `written` the last flush covered.
+    durable: AtomicU64,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// Why the store failed, once it has.
+    failure: watch::Sender<Option<String>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiters: Vec<oneshot::Sender<()>>,
+    is_closed: bool,
+}
+
+/// A write under way. Counted as applied when dropped, whatever became of it: one flush too many harms nobody.
+pub(super) struct Write<'committer> {
+    shared: &'committer Shared,
+}
+
+impl Write<'_> {
+    /// Ends the write and returns its number: the write is durable once [`Committer::durable_through`] reaches it.
+    pub fn finish(self) -> u64 {
+        let number = self.shared.written.fetch_add(1, Ordering::SeqCst) + 1;
+        self.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
+        std::mem::forget(self);
+        number
+    }
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        self.shared.written.fetch_add(1, Ordering::SeqCst);
+        self.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Committer {
+    /// Starts the thread for a database in this directory.
+    pub fn start(db: Db, directory: &Path) -> std::io::Result<Self> {
+        let disk = Disk::open(db, directory)?;
+        let shared = Arc::new(Shared {
+            in_flight: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            durable: AtomicU64::new(0),
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            failure: watch::Sender::new(None),
+        });
+        let of_thread = Arc::clone(&shared);
+        let thread =
+            std::thread::Builder::new().name("store-committer".to_owned()).spawn(move || of_thread.run(disk))?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Announces a write. Call before the first byte is written.
+    pub fn begin_write(&self) -> Write<'_> {
+        self.shared.in_flight.fetch_add(1, Ordering::SeqCst);
+        Write { shared: &self.shared }
+    }
+
+    /// The number of the last write that is durable.
+    pub fn durable_through(&self) -> u64 {
+        self.shared.durable.load(Ordering::SeqCst)
+    }
+
+    /// Returns when all that was written or could be read before the call is durable.
+    pub async fn durable(&self) -> Result<(), StoreError> {
+        self.check()?;
+        if self.shared.is_all_durable() {
+            return Ok(());
+        }
+        let (waiter, flushed) = oneshot::channel();
+        {
+            let mut queue = self.shared.queue();
+            if queue.is_closed {
+                return Err(StoreError::Failed { detail: "the store is closed".to_owned() });
+            }
+            queue.waiters.push(waiter);
+        }
+        self.shared.wake.notify_one();
+        match flushed.await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.error()),
+        }
+    }
+
+    /// Fails when the store has failed.
+    pub fn check(&self) -> Result<(), StoreError> {
+        if self.shared.failure.borrow().is_none() { Ok(()) } else { Err(self.error()) }
+    }
+
+    /// Marks the store failed and returns the error to pass on.
+    pub fn fail(&self, error: &sled::Error) -> StoreError {
+        self.shared.fail(error.to_string());
+        self.error()
+    }
+
+    /// Tells when and why the store fails.
+    pub fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.shared.failure.subscribe()
+    }
+
+    /// Flushes a last time and ends the thread. Blocks.
+    pub fn close(&self) {
+        self.shared.queue().is_closed = true;
+        self.shared.wake.notify_one();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The thread marks the store failed before a panic of its own ends it, so there is nothing to add here.
+        if let Some(thread) = thread {
+            drop(thread.join());
+        }
+    }
+
+    fn error(&self) -> StoreError {
+        let detail = self.shared.failure.borrow().clone();
+        StoreError::Failed { detail: detail.unwrap_or_else(|| "the committer stopped".to_owned()) }
+    }
+}
+
+impl Shared {
+    /// A value that was read was written by a write that had begun. If none is in flight, that write is counted in
+    /// `written`, so `durable` at the same number covers it. The order of the three loads matters.
+    fn is_all_durable(&self) -> bool {
+        self.in_flight.load(Ordering::SeqCst) == 0
+            && self.written.load(Ordering::SeqCst) == self.durable.load(Ordering::SeqCst)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, detail: String) {
+        self.failure.send_if_modified(|failure| {
+            let is_first = failure.is_none();
+            if is_first {
+                tracing::error!(detail, "the store failed; only a restart helps");
+                *failure = Some(detail);
+            }
+            is_first
+        });
+    }
+
+    fn run(&self, mut disk: Disk) {
+        let on_panic = FailOnPanic(self);
+        loop {
+            let (waiters, is_closed) = self.next_waiters();
+            if self.failure.borrow().is_none() {
+                self.flush(&mut disk, waiters);
+            }
+            if is_closed {
+                break;
+            }
+        }
+        std::mem::forget(on_panic);
+    }
+
+    /// Blocks until somebody waits or the store is closed.
+    fn next_waiters(&self) -> (Vec<oneshot::Sender<()>>, bool) {
+        let queue = self.queue();
+        let is_idle = |queue: &mut Queue| queue.waiters.is_empty() && !queue.is_closed;
+        let mut queue = self.wake.wait_while(queue, is_idle).unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut queue.waiters), queue.is_closed)
+    }
+
+    fn flush(&self, disk: &mut Disk, waiters: Vec<oneshot::Sender<()>>) {
+        let covered = self.written.load(Ordering::SeqCst);
+        let began = Instant::now();
+        if let Err(detail) = disk.sync() {
+            self.fail(detail);
+            // Dropping the waiters wakes them with the failure.
+            return;
+        }
+        metrics::histogram!("tactful_store_flush_seconds").record(began.elapsed().as_secs_f64());
+        metrics::histogram!("tactful_store_flush_waiters")
+            .record(f64::from(u32::try_from(waiters.len()).unwrap_or(u32::MAX)));
+        self.durable.fetch_max(covered, Ordering::SeqCst);
+        for waiter in waiters {
+            // A waiter that has gone needs no answer.
+            let _ = waiter.send(());
+        }
+    }
+}
+
+/// Marks the store failed when the thread panics, and wakes whoever waits.
+struct FailOnPanic<'shared>(&'shared Shared);
+
+impl Drop for FailOnPanic<'_> {
+    fn drop(&mut self) {
+        self.0.fail("the committer panicked".to_owned());
+        let mut queue = self.0.queue();
+        queue.is_closed = true;
+        queue.waiters.clear();
+    }
+}
+
+/// sled's files, and the way to force them to disk.
+pub(super) struct Disk {
+    db: Db,
+    log: File,
+    blobs: PathBuf,
+    /// Names and lengths of the blob files that are known to be on disk.
+    synced_blobs: HashSet<(PathBuf, u64)>,
+}
+
+impl Disk {
+    /// Opens a second handle on sled's log.
+    pub fn open(db: Db, directory: &Path) -> std::io::Result<Self> {
+        let log = File::options().read(true).write(true).open(directory.join("db"))?;
+        Ok(Self { db, log, blobs: directory.join("blobs"), synced_blobs: HashSet::new() })
+    }
+
+    /// Forces everything applied so far to disk.
+    pub fn sync(&mut self) -> Result<(), String> {
+        self.db.flush().map_err(|error| format!("flush: {error}"))?;
+        self.log.sync_data().map_err(|error| format!("fdatasync of the log: {error}"))?;
+        self.sync_blobs().map_err(|error| format!("fsync of large values: {error}"))?;
+        fail::fail_point!("store::after_flush", |_| Err("stopped by a failpoint".to_owned()));
+        Ok(())
+    }
+
+    /// sled writes leaves beyond a quarter of a segment to files of their own and syncs neither them nor their
+    /// directory. Values are kept so small that this is rare; mostly the directory is empty and this costs one look.
+    /// Blob files only grow, so one that has the length it had when synced is still on disk.
+    fn sync_blobs(&mut self) -> std::io::Result<()> {
+        let mut found = HashSet::new();
+        let mut is_new = false;
+        for entry in std::fs::read_dir(&self.blobs)? {
+            let path = entry?.path();
+            // sled removes blobs that nothing refers to any more, at any time.
+            let Some(file) = unless_gone(File::open(&path))? else { continue };
+            let blob = (path, file.metadata()?.len());
+            if !self.synced_blobs.contains(&blob) {
+                file.sync_all()?;
+                is_new = true;
+            }
+            found.insert(blob);
+        }
+        if is_new {
+            File::open(&self.blobs)?.sync_all()?;
+        }
+        self.synced_blobs = found;
+        Ok(())
+    }
+}
+
+fn unless_gone(file: std::io::Result<File>) -> std::io::Result<Option<File>> {
+    match file {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,31 @@
+//! The store on local disk: one directory, one process, one key per customer.
+//!
+//! A commit is one compare-and-swap on the customer's value. What it appends travels inside that value, in the outbox,
+//! and is *then* copied to history and to the decision log; it leaves the outbox with a later swap, once the copy is
+//! durable. So whatever crashes when, an event is counted and in history, or neither.
+//!
+//! sled 0.34 has traps that decided this shape: `flush_async` deadlocks under load, `flush` is not an fsync, and
+//! transactions and batches stall later flushes for seconds. None of them is used; one thread flushes and syncs for
+//! all ([`committer`]). Do not call `flush`, `flush_async`, `transaction` or `apply_batch` anywhere else after opening.
+//!
+//! For tests, with the feature `failpoints`, a commit can be stopped as if the process had died there:
+//!
+//! | failpoint | stops |
+//! | --- | --- |
+//! | `store::before_apply` | before anything is read or written |
+//! | `store::before_drop` | before a swap that also drops entries from the outbox |
+//! | `store::after_apply` | after the swap, before any copy |
+//! | `store::between_copies` | after the first copy, when there are several |
+//! | `store::after_copy` | after all copies, before anybody knows of them |
+//! | `store::after_flush` | in the committer, after the sync and before the waiters hear of it; fails the store |
+
+mod commit;
+mod committer;
+mod copies;
+mod counters;
+mod model;
+mod open;
+mod scan;
+pub mod store;
+mod sweep;
+mod trees;

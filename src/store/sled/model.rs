@@ -1,0 +1,94 @@
+//! Models in chunks. The chunks are durable before the pointer to them is written, and the pointer before older chunks
+//! are removed, so whichever of them survives a crash, the current model is whole.
+
+use std::sync::Arc;
+
+use super::scan::blocking;
+use super::store::Inner;
+use super::trees::{MODEL_KEY, chunk_generation, chunk_key};
+use crate::store::codec::model::{
+    CHUNK_BYTES, ModelPointer, decode_model_chunk, decode_model_pointer, encode_model_chunk, encode_model_pointer,
+};
+use crate::store::contract::{StoreError, StoredModel};
+
+impl Inner {
+    /// Writes a model and makes it the current one.
+    pub async fn put_model(self: &Arc<Self>, model: &StoredModel) -> Result<(), StoreError> {
+        // One at a time: two writers would take the same generation.
+        let _turn = self.model_turn.lock().await;
+        let model = model.clone();
+        let pointer = blocking(self, move |inner| inner.put_chunks(&model)).await?;
+        self.committer.durable().await?;
+        let generation = pointer.generation;
+        blocking(self, move |inner| inner.put_pointer(&pointer)).await?;
+        self.committer.durable().await?;
+        blocking(self, move |inner| inner.drop_generations_before(generation.saturating_sub(1))).await
+    }
+
+    /// Reads the current model.
+    pub async fn load_model(self: &Arc<Self>) -> Result<Option<StoredModel>, StoreError> {
+        blocking(self, |inner| {
+            let Some(pointer) = inner.model_pointer()? else { return Ok(None) };
+            let bytes = inner.chunks_of(&pointer)?;
+            if !pointer.is_of(&bytes) {
+                return Err(damaged("the artifact does not match its checksum"));
+            }
+            Ok(Some(StoredModel { version: pointer.version, bytes }))
+        })
+        .await
+    }
+
+    fn put_chunks(&self, model: &StoredModel) -> Result<ModelPointer, StoreError> {
+        let generation = self.model_pointer()?.map_or(1, |pointer| pointer.generation + 1);
+        let _write = self.committer.begin_write();
+        for (index, chunk) in (0_u32..).zip(model.bytes.chunks(CHUNK_BYTES)) {
+            let put = self.trees.models.insert(chunk_key(generation, index), encode_model_chunk(chunk));
+            self.healthy(put)?;
+        }
+        Ok(ModelPointer::to_artifact(model.version, generation, &model.bytes))
+    }
+
+    fn put_pointer(&self, pointer: &ModelPointer) -> Result<(), StoreError> {
+        let _write = self.committer.begin_write();
+        self.healthy(self.trees.meta.insert(MODEL_KEY, encode_model_pointer(pointer)?))?;
+        Ok(())
+    }
+
+    fn drop_generations_before(&self, first_kept: u64) -> Result<(), StoreError> {
+        let _write = self.committer.begin_write();
+        for key in self.trees.models.iter().keys() {
+            let key = self.healthy(key)?;
+            if chunk_generation(&key).is_none_or(|generation| generation >= first_kept) {
+                return Ok(());
+            }
+            self.healthy(self.trees.models.remove(key))?;
+        }
+        Ok(())
+    }
+
+    fn model_pointer(&self) -> Result<Option<ModelPointer>, StoreError> {
+        let bytes = self.healthy(self.trees.meta.get(MODEL_KEY))?;
+        bytes.map(|bytes| decode_model_pointer(&bytes)).transpose()
+    }
+
+    fn chunks_of(&self, pointer: &ModelPointer) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        for index in 0_u32.. {
+            if bytes.len() as u64 >= pointer.bytes {
+                break;
+            }
+            let chunk = self.healthy(self.trees.models.get(chunk_key(pointer.generation, index)))?;
+            let chunk = chunk.ok_or_else(|| damaged("a chunk is missing"))?;
+            let content = decode_model_chunk(&chunk)?;
+            if content.is_empty() {
+                return Err(damaged("a chunk is empty"));
+            }
+            bytes.extend_from_slice(content);
+        }
+        Ok(bytes)
+    }
+}
+
+fn damaged(detail: &str) -> StoreError {
+    StoreError::Damaged { what: "model", detail: detail.to_owned() }
+}

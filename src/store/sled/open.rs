@@ -1,0 +1,122 @@
+//! Opening a data directory: whose it is, who else has it open, and in which format it is written.
+//!
+//! A directory that holds anything but a tactful store is left as it is.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use sled::Db;
+
+use super::committer::Disk;
+use super::trees::{FORMAT_KEY, Trees};
+use crate::store::contract::StoreError;
+
+/// The format that this version writes and reads.
+const FORMAT: u32 = 1;
+
+/// A lock just released can be held for some milliseconds longer, and a predecessor may be ending.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// sled keeps leaves of up to a quarter of a segment in its log. A leaf holds 17 values, so with segments of this size
+/// leaves of full customers (17 x 16 KiB) stay there. Written into the directory once; another size cannot be opened.
+const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
+
+/// Opens the database in a directory, creating both where missing. Blocks.
+pub(super) fn open_database(directory: &Path) -> Result<(Db, Trees), StoreError> {
+    let at = |error: &io::Error| failed(directory, error);
+    create(directory).map_err(|error| at(&error))?;
+    require_ours(directory)?;
+    let db = open_unlocked(directory)?;
+    let broken = |error: sled::Error| failed(directory, &error);
+    let is_blank = Trees::are_blank(&db).map_err(broken)?;
+    let format =
+        if is_blank { None } else { db.open_tree("meta").and_then(|meta| meta.get(FORMAT_KEY)).map_err(broken)? };
+    match format {
+        Some(found) if *found == *FORMAT.to_string().as_bytes() => {
+            Trees::open(&db).map(|trees| (db, trees)).map_err(broken)
+        }
+        Some(found) => Err(StoreError::OtherFormat {
+            path: directory.display().to_string(),
+            found: String::from_utf8_lossy(&found).into_owned(),
+            supported: FORMAT,
+        }),
+        None if is_blank => {
+            let trees = Trees::open(&db).map_err(broken)?;
+            trees.meta.insert(FORMAT_KEY, FORMAT.to_string().as_bytes()).map_err(broken)?;
+            Disk::open(db.clone(), directory)
+                .map_err(|error| at(&error))?
+                .sync()
+                .map_err(|detail| failed(directory, &detail))?;
+            sync_directories(directory).map_err(|error| at(&error))?;
+            Ok((db, trees))
+        }
+        None => Err(failed(directory, &"holds a sled database that is not tactful's")),
+    }
+}
+
+fn create(directory: &Path) -> io::Result<()> {
+    match std::fs::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
+}
+
+/// Makes the names of the new files durable, the directory's own included.
+fn sync_directories(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()?;
+    let full = directory.canonicalize()?;
+    if let Some(parent) = full.parent() {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Looks before sled does: sled would write its files into any directory and read any file called `db`.
+fn require_ours(directory: &Path) -> Result<(), StoreError> {
+    let at = |error: &io::Error| failed(directory, error);
+    let mut has_log = false;
+    let mut foreign = None;
+    for entry in std::fs::read_dir(directory).map_err(|error| at(&error))? {
+        let name = entry.map_err(|error| at(&error))?.file_name();
+        match name.to_string_lossy().as_ref() {
+            "db" => has_log = true,
+            // A creation that was interrupted leaves these; a fresh volume has the last.
+            "conf" | "blobs" | "lost+found" => {}
+            name if name.starts_with("snap.") => {}
+            name => foreign = Some(name.to_owned()),
+        }
+    }
+    let has_settings = std::fs::read_to_string(directory.join("conf")).is_ok_and(|text| text.contains("segment_size"))
+        // sled ends the file with a checksum that need not be text.
+        || std::fs::read(directory.join("conf")).is_ok_and(|bytes| bytes.windows(12).any(|part| part == b"segment_size"));
+    match foreign {
+        Some(name) if !has_log => Err(failed(directory, &format!("is not empty and holds no tactful store: {name}"))),
+        _ if has_log && !has_settings => Err(failed(directory, &"holds a file `db` that is not a tactful store")),
+        _ => Ok(()),
+    }
+}
+
+fn open_unlocked(directory: &Path) -> Result<Db, StoreError> {
+    let settings = sled::Config::new().path(directory).segment_size(SEGMENT_BYTES);
+    for attempt in 1..=LOCK_ATTEMPTS {
+        match settings.open() {
+            Ok(db) => return Ok(db),
+            Err(error) if !is_locked(&error) => return Err(failed(directory, &error)),
+            Err(_) if attempt < LOCK_ATTEMPTS => std::thread::sleep(LOCK_PAUSE),
+            Err(_) => {}
+        }
+    }
+    Err(StoreError::Locked { path: directory.display().to_string() })
+}
+
+/// sled has no error of its own for this; it wraps the system's into a text.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
+}
+
+fn failed(directory: &Path, cause: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Failed { detail: format!("data directory {}: {cause}", directory.display()) }
+}

@@ -1,0 +1,161 @@
+//! Reading whole trees: in pages, each on the blocking pool, so that neither the runtime nor a caller that goes away
+//! half-way is held up for longer than a page.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use sled::{IVec, Tree};
+
+use super::store::Inner;
+use crate::domain::event::Event;
+use crate::domain::product::Product;
+use crate::store::codec::customer::{CustomerValue, encode_customer};
+use crate::store::codec::event::decode_event;
+use crate::store::codec::outbox::{Outbox, OutboxItem};
+use crate::store::codec::product::decode_product;
+use crate::store::contract::StoreError;
+use crate::store::digest::{Kind, StoreDigest};
+use crate::store::sled::trees::{decision_key, event_key};
+
+/// Records read at once where the caller does not say.
+const PAGE_LEN: usize = 256;
+
+/// The records of a tree after `last`, in the order of their keys.
+pub(super) struct Page {
+    pub records: Vec<(IVec, IVec)>,
+}
+
+impl Page {
+    /// Where the next page begins; `None` after the last page.
+    pub fn last_key(&self) -> Option<IVec> {
+        self.records.last().map(|(key, _)| key.clone())
+    }
+}
+
+/// Runs something that may block on the blocking pool. When the caller goes away it still runs to its end.
+pub(super) async fn blocking<T: Send + 'static>(
+    inner: &Arc<Inner>,
+    work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let inner = Arc::clone(inner);
+    let joined = tokio::task::spawn_blocking(move || work(&inner)).await;
+    joined.unwrap_or_else(|error| Err(StoreError::Failed { detail: format!("a task of the store died: {error}") }))
+}
+
+impl Inner {
+    /// Visits all events, those without a customer last.
+    pub async fn visit_history(
+        self: &Arc<Self>,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Event>) + Send),
+    ) -> Result<(), StoreError> {
+        for tree in [&self.trees.history, &self.trees.anonymous] {
+            let mut last = None;
+            loop {
+                let tree = tree.clone();
+                let read = move |inner: &Inner| {
+                    let page = inner.page(&tree, last.as_ref(), page_len.max(1))?;
+                    let events: Result<Vec<_>, _> = page.records.iter().map(|(_, bytes)| decode_event(bytes)).collect();
+                    Ok((page.last_key(), events?))
+                };
+                let (next, events) = blocking(self, read).await?;
+                if events.is_empty() {
+                    break;
+                }
+                visit(events);
+                last = next;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all products.
+    pub async fn load_products(self: &Arc<Self>) -> Result<Vec<Product>, StoreError> {
+        let mut products = Vec::new();
+        let mut last = None;
+        loop {
+            let read = move |inner: &Inner| {
+                let page = inner.page(&inner.trees.products, last.as_ref(), PAGE_LEN)?;
+                let read: Result<Vec<_>, _> = page.records.iter().map(|(_, bytes)| decode_product(bytes)).collect();
+                Ok((page.last_key(), read?))
+            };
+            let (next, read) = blocking(self, read).await?;
+            if read.is_empty() {
+                return Ok(products);
+            }
+            products.extend(read);
+            last = next;
+        }
+    }
+
+    /// The digest of everything but models.
+    pub async fn digest(self: &Arc<Self>) -> Result<u64, StoreError> {
+        let mut digest = StoreDigest::default();
+        let trees = [
+            (Kind::Customer, &self.trees.customers),
+            (Kind::Event, &self.trees.history),
+            (Kind::Event, &self.trees.anonymous),
+            (Kind::Decision, &self.trees.decisions),
+            (Kind::Product, &self.trees.products),
+        ];
+        for (kind, tree) in trees {
+            let mut last = None;
+            loop {
+                let tree = tree.clone();
+                let read = move |inner: &Inner| {
+                    let page = inner.page(&tree, last.as_ref(), PAGE_LEN)?;
+                    Ok((page.last_key(), inner.digest_page(kind, &page)?))
+                };
+                let (next, part) = blocking(self, read).await?;
+                digest.merge(&part);
+                if next.is_none() {
+                    break;
+                }
+                last = next;
+            }
+        }
+        Ok(digest.value())
+    }
+
+    fn digest_page(&self, kind: Kind, page: &Page) -> Result<StoreDigest, StoreError> {
+        let mut digest = StoreDigest::default();
+        for (key, bytes) in &page.records {
+            match kind {
+                Kind::Customer => self.digest_customer(&mut digest, key, bytes)?,
+                Kind::Event | Kind::Decision | Kind::Product => digest.enter(kind, bytes),
+            }
+        }
+        Ok(digest)
+    }
+
+    /// A customer counts without version and outbox; what waits in the outbox counts as if it were copied.
+    fn digest_customer(&self, digest: &mut StoreDigest, key: &[u8], bytes: &[u8]) -> Result<(), StoreError> {
+        let value = CustomerValue::parse(bytes)?;
+        digest.enter(Kind::Customer, &encode_customer(0, &value.body(), &Outbox::default())?);
+        for entry in &value.outbox.0 {
+            let (kind, tree, copy_key, bytes) = match &entry.item {
+                OutboxItem::Event(bytes) => {
+                    (Kind::Event, &self.trees.history, event_key(key, &decode_event(bytes)?.id), bytes)
+                }
+                OutboxItem::Decision(bytes) => {
+                    let id = crate::store::codec::decision::decode_decision(bytes)?.id;
+                    (Kind::Decision, &self.trees.decisions, decision_key(key, id), bytes)
+                }
+            };
+            if !self.healthy(tree.contains_key(copy_key))? {
+                digest.enter(kind, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the page after `last`.
+    pub(super) fn page(&self, tree: &Tree, last: Option<&IVec>, page_len: usize) -> Result<Page, StoreError> {
+        let start = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut records = Vec::new();
+        for record in tree.range::<&IVec, _>((start, Bound::Unbounded)).take(page_len) {
+            records.push(self.healthy(record)?);
+        }
+        Ok(Page { records })
+    }
+}

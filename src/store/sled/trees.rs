@@ -1,0 +1,88 @@
+//! The trees of the data directory and their keys. Keys begin with what they are partitioned by.
+
+use sled::{Db, IVec, Tree};
+
+use crate::domain::ids::{CustomerId, DecisionId, EventId};
+
+/// The trees.
+#[derive(Clone)]
+pub(super) struct Trees {
+    /// Customer key to customer's value.
+    pub customers: Tree,
+    /// Customer key and event id to event.
+    pub history: Tree,
+    /// Event id to event, for events without a customer.
+    pub anonymous: Tree,
+    /// Customer key and decision id to decision.
+    pub decisions: Tree,
+    /// Product id to product; the order of the keys is the order of the ids.
+    pub products: Tree,
+    /// Generation and index to chunk of a model.
+    pub models: Tree,
+    /// The format, and the pointer to the current model.
+    pub meta: Tree,
+}
+
+/// The key of the format number in `meta`.
+pub(super) const FORMAT_KEY: &str = "format";
+/// The key of the pointer to the current model in `meta`.
+pub(super) const MODEL_KEY: &str = "model";
+
+const NAMES: [&str; 7] = ["customers", "history", "anonymous", "decisions", "products", "models", "meta"];
+
+impl Trees {
+    /// Opens the trees, creating those that are missing.
+    pub fn open(db: &Db) -> sled::Result<Self> {
+        let [customers, history, anonymous, decisions, products, models, meta] = NAMES;
+        Ok(Self {
+            customers: db.open_tree(customers)?,
+            history: db.open_tree(history)?,
+            anonymous: db.open_tree(anonymous)?,
+            decisions: db.open_tree(decisions)?,
+            products: db.open_tree(products)?,
+            models: db.open_tree(models)?,
+            meta: db.open_tree(meta)?,
+        })
+    }
+
+    /// True while nothing was ever put into a database: no tree but ours, and nothing in any.
+    pub fn are_blank(db: &Db) -> sled::Result<bool> {
+        for name in db.tree_names() {
+            let is_known = name == "__sled__default" || NAMES.iter().any(|known| name == *known);
+            if !is_known || !db.open_tree(name)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The customer's id behind its length, so that no customer's keys begin with those of another.
+pub(super) fn customer_key(customer: &CustomerId) -> Vec<u8> {
+    let id = customer.as_str().as_bytes();
+    let length = u8::try_from(id.len()).expect("an id has at most 128 bytes");
+    let mut key = Vec::with_capacity(1 + id.len() + 16);
+    key.push(length);
+    key.extend_from_slice(id);
+    key
+}
+
+/// The key of an event of a customer.
+pub(super) fn event_key(customer_key: &[u8], event: &EventId) -> Vec<u8> {
+    [customer_key, event.as_str().as_bytes()].concat()
+}
+
+/// The key of a decision about a customer.
+pub(super) fn decision_key(customer_key: &[u8], decision: DecisionId) -> Vec<u8> {
+    [customer_key, &decision.bits().to_be_bytes()].concat()
+}
+
+/// The key of a chunk of a model.
+pub(super) fn chunk_key(generation: u64, index: u32) -> Vec<u8> {
+    [&generation.to_be_bytes()[..], &index.to_be_bytes()].concat()
+}
+
+/// The generation that a chunk belongs to.
+pub(super) fn chunk_generation(key: &IVec) -> Option<u64> {
+    key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+}
