@@ -309,10 +309,11 @@ def named_customers():
     gus.case("support_ticket", 58, 3, resolved=49)
     gus.case("support_ticket", 33, 3, resolved=27)
     gus.case("support_ticket", 17, 3)
-    gus.case("support_ticket", 6.5, 2)
+    gus.case("support_ticket", 6.5, 3)
     gus.add("payment_late", 62)
-    gus.add("payment_late", 30)
-    gus.survey(45, 3)
+    gus.add("payment_failed", 30)
+    gus.add("payment_late", 8)
+    gus.survey(45, 2)
     gus.visits(370, 331, 295, 262, 220, 184, 151, 118, 85, 50, 26, 9)
 
     uma = History("uma-usage", "household", "west", "annual", "couple")
@@ -413,7 +414,7 @@ class Background:
     def __init__(self, dice, customer_id):
         self.dice = dice
         # How the relation goes; everything that goes wrong hangs on it.
-        self.mood = dice.pick(("good", 74), ("mixed", 15), ("poor", 8), ("lapsed", 3))
+        self.mood = dice.pick(("good", 69), ("mixed", 16), ("poor", 11), ("lapsed", 4))
         segment = dice.pick(("household", 70), ("small-business", 16), ("student", 14))
         region = dice.pick(("north", 30), ("south", 25), ("east", 25), ("west", 20))
         self.shops = dice.pick(("telephone", 37), ("kitchen", 38), ("both", 25))
