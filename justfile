@@ -1,0 +1,47 @@
+# What a developer can do here; `just` alone lists it.
+
+[private]
+default:
+    @just --list --unsorted
+
+# Type-check everything
+check:
+    cargo check --all-targets
+
+# Run all tests
+test *arguments:
+    cargo test {{ arguments }}
+
+# Format check, clippy and proto lint (buf on the path)
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    buf lint
+
+# Build the documentation; a broken link fails
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+# Run the server on a directory
+serve data_dir="data" *arguments:
+    cargo run --release -- serve --data-dir {{ data_dir }} {{ arguments }}
+
+# Run the server with the demo's customers
+demo:
+    cargo run --release -- serve --demo
+
+# Make the demo's files again
+demo-files:
+    python3 demo/make.py
+
+# Run the benchmarks
+bench *arguments:
+    cargo bench {{ arguments }}
+
+# Put the dev overlay on the current cluster
+deploy-dev:
+    kubectl apply -k k8s/overlays/dev
+
+# Everything a change must pass
+ci:
+    .ci/run
