@@ -28,10 +28,10 @@ PRODUCT_COLUMNS = (
     "repeatable available_from available_until"
 ).split()
 CUSTOMER_COLUMNS = "customer_id segment region contract household".split()
-# `to_product_id` belongs to downgrades, `amount` and `allowance` to usage.
+# `to_product_id` belongs to downgrades, `allowance` to usage; what was used stands under `quantity`.
 EVENT_COLUMNS = (
     "event_id customer_id kind time product_id order_id quantity unit_price currency case_id severity score score_max "
-    "to_product_id amount allowance"
+    "to_product_id allowance"
 ).split()
 
 
@@ -213,7 +213,7 @@ class History:
 
     def use(self, day, product_id, amount, allowance=None):
         limits = {} if allowance is None else {"allowance": f"{allowance:g}"}
-        self.add("usage", day, product_id=product_id, amount=f"{amount:.1f}", **limits)
+        self.add("usage", day, product_id=product_id, quantity=f"{amount:.1f}", **limits)
 
     def case(self, kind, day, severity, resolved=None):
         """A ticket or complaint, and its resolution when there was one."""
