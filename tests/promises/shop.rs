@@ -1,0 +1,125 @@
+//! A small shop on a store of choice, with a clock that is moved by hand.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tactful::domain::event::{Event, EventKind, Line};
+use tactful::domain::ids::{CustomerId, EventId, LadderId, ProductId, RequestId};
+use tactful::domain::offer::OfferKind;
+use tactful::domain::policy::Policy;
+use tactful::domain::product::{FeatureValue, Product, Rung};
+use tactful::domain::time::{DAY, Timestamp};
+use tactful::store::contract::Store;
+use tactful::store::memory::MemoryStore;
+use tactful::store::sled::store::SledStore;
+use tactful::use_cases::keep_catalog::{publish_catalog, upsert_products};
+use tactful::use_cases::serve_offers::{OfferRequest, RetryKey, ServingMode};
+use tactful::use_cases::tactful::{Clock, Tactful};
+use tactful::use_cases::train_model::TrainingLimits;
+
+pub const COMPLEMENTS: usize = 200;
+pub const LADDERS: usize = 20;
+
+pub struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(1_700_000_000_000)))
+    }
+
+    pub fn advance(&self, span: std::time::Duration) {
+        let ms = i64::try_from(span.as_millis()).expect("a short span");
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.0.load(Ordering::SeqCst)).expect("in range")
+    }
+}
+
+pub async fn open_sled(directory: &Path) -> Arc<dyn Store> {
+    Arc::new(SledStore::open(directory).await.expect("opens"))
+}
+
+pub fn memory() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new())
+}
+
+/// Opens the shop and fills its catalogue: complements `c0..`, and ladders of two whose lower rung is `l0..`.
+pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<HandClock>) -> Arc<Tactful> {
+    let limits = TrainingLimits { threads: 1, memory_bytes_max: 1 << 30 };
+    let tactful = Tactful::open(store, clock, Policy::default(), limits).await.expect("opens");
+    let rung = |number: usize, tier: u32| {
+        let ladder = LadderId::new(format!("ladder{number}")).expect("a valid id");
+        let slots = f64::from(tier) * 2.0;
+        Product {
+            rung: Some(Rung { ladder, tier }),
+            features: [("slots".to_owned(), FeatureValue::Number(slots))].into(),
+            ..Product::new(product(&format!("{}{number}", if tier == 1 { 'l' } else { 'u' })), format!("Rung {tier}"))
+        }
+    };
+    let lowest = product("l0");
+    let complements = (0..COMPLEMENTS).map(|number| Product {
+        compatible_with: BTreeSet::from([lowest.clone()]),
+        ..Product::new(product(&format!("c{number}")), format!("Complement {number}"))
+    });
+    let ladders = (0..LADDERS).flat_map(|number| [rung(number, 1), rung(number, 2)]);
+    let products: Vec<Product> = complements.chain(ladders).collect();
+    upsert_products(&tactful, &products).await.expect("upserts");
+    publish_catalog(&tactful).await.expect("publishes");
+    Arc::new(tactful)
+}
+
+pub fn product(name: &str) -> ProductId {
+    ProductId::new(name).expect("a valid id")
+}
+
+pub fn customer(name: &str) -> CustomerId {
+    CustomerId::new(name).expect("a valid id")
+}
+
+pub fn purchase(id: &str, whose: &str, what: &str, tactful: &Tactful, days_ago: u32) -> Event {
+    Event {
+        id: EventId::new(id).expect("a valid id"),
+        customer: Some(customer(whose)),
+        at: tactful.now() - DAY * days_ago,
+        kind: EventKind::Purchase(Line { product: product(what), order: None, quantity: 1, unit_price: None }),
+    }
+}
+
+pub fn request(whose: &str, kind: OfferKind) -> OfferRequest {
+    OfferRequest {
+        customer: customer(whose),
+        kind,
+        mode: ServingMode::Reserve,
+        retry_key: None,
+        products: Vec::new(),
+        excluded: BTreeSet::new(),
+        offers_max: 3,
+        channel: None,
+        placement: None,
+        currency: None,
+    }
+}
+
+/// A request that can be met only by offers of its own: every other complement or ladder is excluded.
+pub fn disjoint_request(whose: &str, number: usize) -> OfferRequest {
+    if number % 4 == 3 {
+        let owned = vec![product(&format!("l{}", number % LADDERS))];
+        return OfferRequest { products: owned, ..request(whose, OfferKind::UpSell) };
+    }
+    let wanted = |other: usize| (number * 3..number * 3 + 3).contains(&other);
+    let others = (0..COMPLEMENTS).filter(|&other| !wanted(other)).map(|other| product(&format!("c{other}")));
+    let rungs = (0..LADDERS).flat_map(|other| [product(&format!("l{other}")), product(&format!("u{other}"))]);
+    OfferRequest { excluded: others.chain(rungs).collect(), ..request(whose, OfferKind::CrossSell) }
+}
+
+pub fn with_key(request: OfferRequest, number: u128) -> OfferRequest {
+    // The digest stands for everything else in the request; here the number does.
+    let digest = u64::try_from(number & u128::from(u64::MAX)).expect("masked");
+    OfferRequest { retry_key: Some(RetryKey { id: RequestId::from_bits(number + 1), digest }), ..request }
+}
