@@ -148,6 +148,13 @@ impl Committer {
     }
 }
 
+impl Drop for Committer {
+    /// Without this an opening that fails half-way would leave the thread behind, and the directory locked.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Shared {
     /// A value that was read was written by a write that had begun. If none is in flight, that write is counted in
     /// `written`, so `durable` at the same number covers it. The order of the three loads matters.
