@@ -92,7 +92,7 @@ async fn a_closed_store_promises_nothing_any_more() {
 }
 
 /// Many commits on one customer, several at a time, quicker than flushes.
-/// Broken by: counting an entry as durable before the flush; no limit on the outbox.
+/// Broken by: no limit on the outbox; dropping entries that were not copied.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commits_quicker_than_flushes_stay_bounded_and_lose_nothing() {
     let directory = tempfile::tempdir().expect("a temporary directory");

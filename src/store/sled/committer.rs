@@ -288,3 +288,28 @@ fn unless_gone(file: std::io::Result<File>) -> std::io::Result<Option<File>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken by: leaving out `in_flight`, or counting a write before it ends.
+    #[tokio::test]
+    async fn nothing_is_called_durable_while_a_write_is_under_way() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let db = sled::open(directory.path()).expect("an empty directory opens");
+        let committer = Committer::start(db, directory.path()).expect("the files are there");
+        assert!(committer.shared.is_all_durable());
+        let first = committer.begin_write();
+        assert!(!committer.shared.is_all_durable());
+        let second = committer.begin_write();
+        let number = second.finish();
+        committer.durable().await.expect("the disk works");
+        assert!(committer.durable_through() >= number);
+        assert!(!committer.shared.is_all_durable(), "the first write may have been applied after the flush");
+        drop(first);
+        assert!(!committer.shared.is_all_durable());
+        committer.durable().await.expect("the disk works");
+        assert!(committer.shared.is_all_durable());
+    }
+}
