@@ -258,7 +258,7 @@ async fn numbers_that_are_not_finite_are_refused(store: Arc<dyn Store>) {
     assert_eq!(store.load_customer(&ada.id).await.expect("the store works"), None);
 }
 
-/// Broken by: waking nobody after a flush. sled's own `flush_async` hangs here for good.
+/// Broken by: waking nobody after a flush, which hangs. sled's own `flush_async` hangs here for good.
 async fn many_waiters_become_durable(store: Arc<dyn Store>) {
     for round in 0..200 {
         let mut tasks = Vec::new();
@@ -371,7 +371,7 @@ async fn counts_follow_every_change(store: Arc<dyn Store>) {
 }
 
 /// Nobody asks for durability here, so a backend with an outbox must make room by itself.
-/// Broken by: refusing a commit when the outbox is full; dropping entries that were not copied.
+/// Broken by: refusing a commit when the outbox is full; never dropping what is in it.
 async fn an_outbox_that_fills_up_loses_nothing(store: Arc<dyn Store>) {
     let mut ids = Vec::new();
     for expected in 0..40 {

@@ -118,8 +118,7 @@ async fn crash_once(failpoint: &str, hits_before: u64, durable_every: u64, is_ki
     has_struck
 }
 
-/// Broken by: copying to history before the swap; a sweep that drops without copying; dropping entries that were never
-/// copied.
+/// Broken by: copying to history before the swap; a sweep that drops without copying; calling everything durable.
 #[tokio::test]
 async fn a_crash_anywhere_in_a_commit_leaves_customer_and_history_in_agreement() {
     let scenario = FailScenario::setup();
@@ -140,7 +139,7 @@ async fn a_crash_anywhere_in_a_commit_leaves_customer_and_history_in_agreement()
     scenario.teardown();
 }
 
-/// Broken by: answering the waiters of a flush that failed; going on after it.
+/// Broken by: answering the waiters of a flush that failed; going on after it, which hangs.
 #[tokio::test]
 async fn a_failed_flush_fails_the_waiters_and_the_store() {
     let scenario = FailScenario::setup();
@@ -174,7 +173,8 @@ async fn a_failed_flush_fails_the_waiters_and_the_store() {
 }
 
 /// A commit that was stopped half-way and a process that lives on: nothing is lost either.
-/// Broken by: taking entries for copied that came with an earlier commit; a digest without what waits in outboxes.
+/// Broken by: taking entries for copied that came with an earlier commit; dropping entries that were never copied;
+/// looking for duplicates in history only; a digest without what waits in outboxes.
 #[tokio::test]
 async fn a_stopped_commit_is_finished_by_the_next() {
     let scenario = FailScenario::setup();

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use store_records::*;
 use tactful::domain::customer::{Customer, Holding};
+use tactful::domain::event::{Event, EventKind};
 use tactful::domain::ids::ProductId;
 use tactful::store::codec::customer::{CustomerBody, CustomerValue, decode_customer, encode_customer};
 use tactful::store::codec::decision::{decode_decision, encode_decision};
@@ -142,7 +143,7 @@ fn an_ordinary_customer_is_well_below_six_kibibytes() {
     assert!(bytes < 5 * 1024, "{bytes} bytes");
 }
 
-/// What the domain refuses is refused in stored values too. Broken by: taking numbers as they come.
+/// What the domain refuses is refused in stored values too. Broken by: moving a score onto its scale.
 #[test]
 fn stored_values_the_domain_refuses_are_errors() {
     let survey = events_of_every_kind("ada").into_iter().find(|event| event.id.as_str().starts_with("survey"));
@@ -153,6 +154,23 @@ fn stored_values_the_domain_refuses_are_errors() {
         let at = content.len() - 16;
         content[at..at + 8].copy_from_slice(&f64::to_le_bytes(score));
         assert!(matches!(decode_event(&sealed(content)), Err(StoreError::Damaged { .. })), "{score}");
+    }
+}
+
+/// Broken by: reading numbers as they come.
+#[test]
+fn stored_numbers_that_are_not_finite_are_errors() {
+    let usage = Event {
+        kind: EventKind::Usage { product: ProductId::new("line").expect("a valid id"), amount: 1.0, allowance: None },
+        ..visit("ada", "e1")
+    };
+    let bytes = encode_event(&usage).expect("only finite numbers");
+    // The amount lies before the byte that says that there is no allowance, and the checksum.
+    for (amount, is_refused) in [(2.0, false), (f64::NAN, true), (f64::INFINITY, true), (f64::NEG_INFINITY, true)] {
+        let mut content = bytes[..bytes.len() - 4].to_vec();
+        let at = content.len() - 9;
+        content[at..at + 8].copy_from_slice(&f64::to_le_bytes(amount));
+        assert_eq!(decode_event(&sealed(content)).is_err(), is_refused, "{amount}");
     }
 }
 
