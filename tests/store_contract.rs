@@ -22,7 +22,7 @@ struct Backend {
     _directory: Option<tempfile::TempDir>,
 }
 
-async fn memory() -> Backend {
+fn memory() -> Backend {
     Backend { store: Arc::new(MemoryStore::new()), _directory: None }
 }
 
@@ -37,7 +37,7 @@ macro_rules! for_every_backend {
         mod in_memory {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                super::$test(super::memory().await.store).await;
+                super::$test(super::memory().store).await;
             })+
         }
         mod in_sled {
@@ -223,7 +223,7 @@ async fn a_customer_too_large_is_refused_and_unchanged(store: Arc<dyn Store>) {
     commit(&*store, 0, &customer("ada"), Appended::default()).await;
     match commit(&*store, 1, &large, Appended::default()).await {
         CommitOutcome::TooLarge { bytes } => assert!(bytes > CUSTOMER_BYTES_MAX, "{bytes}"),
-        outcome => panic!("not refused: {outcome:?}"),
+        outcome @ (CommitOutcome::Committed { .. } | CommitOutcome::Conflict) => panic!("not refused: {outcome:?}"),
     }
     assert_eq!(load(&*store, &large).await, (1, customer("ada")));
 }
@@ -258,7 +258,7 @@ async fn numbers_that_are_not_finite_are_refused(store: Arc<dyn Store>) {
     assert_eq!(store.load_customer(&ada.id).await.expect("the store works"), None);
 }
 
-/// Broken by: waking nobody after a flush. sled's own `flush_async` hangs here for good.
+/// Broken by: waking nobody after a flush, which hangs. sled's own `flush_async` hangs here for good.
 async fn many_waiters_become_durable(store: Arc<dyn Store>) {
     for round in 0..200 {
         let mut tasks = Vec::new();
@@ -311,14 +311,14 @@ async fn the_latest_model_is_the_current_one(store: Arc<dyn Store>) {
     assert_eq!(store.load_model().await.expect("the store works"), Some(again));
 }
 
-/// Broken by: reading chunks in the order of their numbers as little-endian keys.
+/// Broken by: one key for all chunks.
 async fn a_large_model_comes_back_whole(store: Arc<dyn Store>) {
     let model = StoredModel { version: 1, bytes: artifact(3 * 1024 * 1024 + 17) };
     store.put_model(&model).await.expect("the store works");
     assert_eq!(store.load_model().await.expect("the store works"), Some(model));
 }
 
-/// Broken by: beginning the next page at the last event in place of after it.
+/// Broken by: pages of another length than asked. (Beginning a page at the last event in place of after it hangs.)
 async fn history_is_visited_whole_and_in_pages(store: Arc<dyn Store>) {
     let mut expected = Vec::new();
     for number in 0..9 {
@@ -371,7 +371,7 @@ async fn counts_follow_every_change(store: Arc<dyn Store>) {
 }
 
 /// Nobody asks for durability here, so a backend with an outbox must make room by itself.
-/// Broken by: refusing a commit when the outbox is full; dropping entries that were not copied.
+/// Broken by: refusing a commit when the outbox is full; never dropping what is in it.
 async fn an_outbox_that_fills_up_loses_nothing(store: Arc<dyn Store>) {
     let mut ids = Vec::new();
     for expected in 0..40 {
@@ -387,10 +387,10 @@ async fn an_outbox_that_fills_up_loses_nothing(store: Arc<dyn Store>) {
     assert_eq!(history(&*store).await.len(), 1200);
 }
 
-/// Broken by: letting the outbox or the version count; leaving out what waits in the outbox.
+/// Broken by: letting the outbox or the version count.
 #[tokio::test]
 async fn equal_stores_have_equal_digests_whatever_waits_in_outboxes() {
-    let (memory, eager, lazy) = (memory().await, sled().await, sled().await);
+    let (memory, eager, lazy) = (memory(), sled().await, sled().await);
     for expected in 0..6 {
         let appended = Appended {
             events: vec![visit("ada", &format!("e{expected}"))],

@@ -148,6 +148,13 @@ impl Committer {
     }
 }
 
+impl Drop for Committer {
+    /// Without this an opening that fails half-way would leave the thread behind, and the directory locked.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Shared {
     /// A value that was read was written by a write that had begun. If none is in flight, that write is counted in
     /// `written`, so `durable` at the same number covers it. The order of the three loads matters.
@@ -279,5 +286,30 @@ fn unless_gone(file: std::io::Result<File>) -> std::io::Result<Option<File>> {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken by: leaving out `in_flight`, or counting a write before it ends.
+    #[tokio::test]
+    async fn nothing_is_called_durable_while_a_write_is_under_way() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let db = sled::open(directory.path()).expect("an empty directory opens");
+        let committer = Committer::start(db, directory.path()).expect("the files are there");
+        assert!(committer.shared.is_all_durable());
+        let first = committer.begin_write();
+        assert!(!committer.shared.is_all_durable());
+        let second = committer.begin_write();
+        let number = second.finish();
+        committer.durable().await.expect("the disk works");
+        assert!(committer.durable_through() >= number);
+        assert!(!committer.shared.is_all_durable(), "the first write may have been applied after the flush");
+        drop(first);
+        assert!(!committer.shared.is_all_durable());
+        committer.durable().await.expect("the disk works");
+        assert!(committer.shared.is_all_durable());
     }
 }

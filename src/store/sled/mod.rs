@@ -6,7 +6,7 @@
 //!
 //! sled 0.34 has traps that decided this shape: `flush_async` deadlocks under load, `flush` is not an fsync, and
 //! transactions and batches stall later flushes for seconds. None of them is used; one thread flushes and syncs for
-//! all ([`committer`]). Do not call `flush`, `flush_async`, `transaction` or `apply_batch` anywhere else after opening.
+//! all (`committer`). Do not call `flush`, `flush_async`, `transaction` or `apply_batch` anywhere else after opening.
 //!
 //! For tests, with the feature `failpoints`, a commit can be stopped as if the process had died there:
 //!
