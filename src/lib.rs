@@ -16,5 +16,8 @@
 //!
 //! Imports point down, and no wing of floor 2 imports another; `tests/architecture.rs` keeps it so.
 
+pub mod decision;
 pub mod domain;
+pub mod model;
 pub mod store;
+pub mod use_cases;

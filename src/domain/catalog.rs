@@ -49,6 +49,12 @@ impl Catalog {
         self.by_id.get(id).map(|&index| &self.products[index])
     }
 
+    /// The place of a product in [`Catalog::products`].
+    #[must_use]
+    pub fn place_of(&self, id: &ProductId) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
     /// All products, ordered by id.
     #[must_use]
     pub fn products(&self) -> &[Product] {

@@ -1,0 +1,335 @@
+//! A model bound to a catalogue: asks and answers in the catalogue's products.
+
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::domain::candidate::{Candidate, Counted, Evidence, GOES_WITH_MAX, Upgrade};
+use crate::domain::catalog::Catalog;
+use crate::domain::decayed_sum::HalfLife;
+use crate::domain::ids::ProductId;
+use crate::domain::offer::PropensityBasis;
+use crate::domain::product::Product;
+use crate::domain::time::Timestamp;
+
+use super::offer_model::{LearnedProduct, OfferModel, RECENT_DAYS};
+use super::propensity::positive;
+use super::ridge::{Neighbour, Neighbours};
+use super::upgrades::{Seen, step};
+
+/// A product of the customer's, as a query names it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldProduct {
+    /// The product.
+    pub product: ProductId,
+    /// When it was last bought or renewed.
+    pub last_at: Timestamp,
+    /// The share of its allowance used lately; 1 is all of it.
+    pub usage_share: Option<f64>,
+}
+
+/// What goes with what a customer has, or with a basket?
+#[derive(Debug, Clone, PartialEq)]
+pub struct CrossSellQuery {
+    /// What the customer has.
+    pub holdings: Vec<HeldProduct>,
+    /// The basket or page; when not empty it alone is asked about.
+    pub context: Vec<ProductId>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What is better than what a customer has?
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpSellQuery {
+    /// What the customer has.
+    pub owned: Vec<HeldProduct>,
+}
+
+/// How fast what the customer has fades in a query, in days.
+pub(super) const QUERY_HALF_LIFE_DAYS: f64 = 90.0;
+/// How much recent popularity adds to a customer-level score.
+pub(super) const POPULARITY_SHARE: f32 = 0.1;
+/// How much recent popularity adds to a basket-level score.
+const BASKET_POPULARITY_SHARE: f32 = 0.01;
+/// What a hint of the catalogue adds to a score, so that a product nobody bought yet can be proposed.
+const HINT_SCORE: f32 = 0.05;
+/// The probability of a product of which nothing at all is known.
+const UNKNOWN_PROPENSITY: f64 = 0.002;
+/// Owners that weigh as much as the prior in the rate of a move up.
+const MOVE_PRIOR_OWNERS: f64 = 20.0;
+/// The rate at which owners take the next step up when nothing was seen.
+const MOVE_PRIOR_RATE: f64 = 0.05;
+
+/// A model and a catalogue that know each other's places.
+#[derive(Debug)]
+pub struct BoundModel {
+    model: Arc<OfferModel>,
+    catalog: Arc<Catalog>,
+    /// For each product of the catalogue its number in the model.
+    learned: Vec<Option<u32>>,
+    /// For each product of the model its place in the catalogue.
+    places: Vec<Option<u32>>,
+    /// For each product of the catalogue those that the catalogue says go with it.
+    hints: HashMap<usize, Vec<usize>>,
+}
+
+impl BoundModel {
+    /// Binds a model to a catalogue.
+    #[must_use]
+    pub fn new(model: Arc<OfferModel>, catalog: Arc<Catalog>) -> Self {
+        let mut learned = vec![None; catalog.products().len()];
+        let mut places = vec![None; model.products.len()];
+        for (number, product) in model.products.iter().enumerate() {
+            if let Some(place) = catalog.place_of(&product.id) {
+                learned[place] = Some(number as u32);
+                places[number] = Some(place as u32);
+            }
+        }
+        let mut hints: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (place, product) in catalog.products().iter().enumerate() {
+            for other in product.compatible_with.iter().chain(&product.requires) {
+                if let Some(other) = catalog.place_of(other) {
+                    hints.entry(other).or_default().push(place);
+                }
+            }
+        }
+        Self { model, catalog, learned, places, hints }
+    }
+
+    /// The catalogue.
+    #[must_use]
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Complements, most likely first, drawn one by one. What the customer has is among them: whether it may be offered
+    /// again is not asked here.
+    pub fn cross_sell(&self, query: &CrossSellQuery) -> impl Iterator<Item = Candidate> + use<'_> {
+        let about = About::new(self, query);
+        let mut scores = vec![0.0_f32; self.catalog.products().len()];
+        for (place, score) in scores.iter_mut().enumerate() {
+            *score = about.popularity_share * self.learned(place).map_or(0.0, |learned| learned.popularity);
+        }
+        for &(place, weight) in &about.asked {
+            for &hinted in self.hints.get(&place).into_iter().flatten() {
+                scores[hinted] += HINT_SCORE * weight;
+            }
+            for neighbour in self.neighbours(&about, place) {
+                if let Some(place) = self.places[neighbour.product as usize] {
+                    scores[place as usize] += weight * neighbour.weight;
+                }
+            }
+        }
+        let in_context: HashSet<usize> =
+            if about.is_basket { about.asked.iter().map(|a| a.0).collect() } else { HashSet::new() };
+        let ranked: Vec<Ranked> = scores
+            .into_iter()
+            .enumerate()
+            .filter(|(place, _)| !in_context.contains(place))
+            .map(|(place, score)| Ranked { score, place })
+            .collect();
+        let mut ranked = BinaryHeap::from(ranked);
+        std::iter::from_fn(move || ranked.pop()).map(move |ranked| self.complement(&about, ranked))
+    }
+
+    fn complement(&self, about: &About, Ranked { score, place }: Ranked) -> Candidate {
+        let product = &self.catalog.products()[place];
+        let learned = self.learned(place);
+        let mut pulls: Vec<(f32, usize, Option<Neighbour>)> = about
+            .asked
+            .iter()
+            .filter_map(|&(asked, weight)| {
+                let neighbour = self.neighbour(about, asked, place);
+                let hint = if self.hints_at(asked, place) { HINT_SCORE } else { 0.0 };
+                let pull = weight * (neighbour.map_or(0.0, |neighbour| neighbour.weight) + hint);
+                (pull > 0.0 && asked != place).then_some((pull, asked, neighbour))
+            })
+            .collect();
+        pulls.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        pulls.truncate(GOES_WITH_MAX);
+        let id_of = |place: usize| self.catalog.products()[place].id.clone();
+        let mut evidence: Vec<Evidence> = pulls
+            .iter()
+            .filter_map(|&(_, asked, neighbour)| {
+                let (together, with) = (neighbour?.together, self.learned(asked)?);
+                let (with_total, counted) = match about.is_basket {
+                    true => (with.baskets, Counted::Baskets),
+                    false => (with.customers, Counted::Customers),
+                };
+                (together > 0).then(|| Evidence::BoughtTogether { with: id_of(asked), together, with_total, counted })
+            })
+            .collect();
+        let hinted = pulls.iter().find(|(_, asked, _)| self.hints_at(*asked, place));
+        evidence.extend(hinted.map(|&(_, asked, _)| Evidence::Compatible { with: id_of(asked) }));
+        let recent_buyers = learned.map_or(0, |learned| learned.recent_buyers);
+        if recent_buyers > 0 {
+            evidence.push(Evidence::Popular { buyers: recent_buyers, days: RECENT_DAYS });
+        }
+        Candidate {
+            product: product.id.clone(),
+            propensity: self.propensity(about, score),
+            propensity_basis: basis(learned),
+            need: 1.0,
+            keep_probability: learned.map_or(1.0, LearnedProduct::keep_probability),
+            goes_with: pulls.iter().map(|&(_, asked, _)| id_of(asked)).collect(),
+            upgrade: None,
+            evidence,
+        }
+    }
+
+    fn propensity(&self, about: &About, score: f32) -> f64 {
+        let score = f64::from(score);
+        let probability = if about.is_basket || about.asked.is_empty() {
+            positive(score) + UNKNOWN_PROPENSITY
+        } else {
+            self.model.curve.probability(score)
+        };
+        probability.clamp(f64::MIN_POSITIVE, 1.0)
+    }
+
+    /// Steps up from what the customer has, most likely first; each product once, from the thing it improves most
+    /// likely.
+    pub fn up_sell(&self, query: &UpSellQuery) -> impl Iterator<Item = Candidate> + use<'_> {
+        let mut best: HashMap<usize, Candidate> = HashMap::new();
+        for held in &query.owned {
+            let Some(owned) = self.catalog.get(&held.product) else { continue };
+            let on_ladder = owned.rung.iter().flat_map(|rung| self.catalog.on_ladder(&rung.ladder));
+            let in_category = self.catalog.in_category(&owned.category);
+            for offered in on_ladder.chain(in_category).filter(|offered| offered.id != owned.id) {
+                let Some(candidate) = self.upgrade(held, owned, offered) else { continue };
+                let Some(place) = self.catalog.place_of(&offered.id) else { continue };
+                let is_better = best.get(&place).is_none_or(|known| known.propensity < candidate.propensity);
+                if is_better {
+                    best.insert(place, candidate);
+                }
+            }
+        }
+        let mut candidates: Vec<Candidate> = best.into_values().collect();
+        candidates.sort_by(|a, b| b.propensity.total_cmp(&a.propensity).then_with(|| a.product.cmp(&b.product)));
+        candidates.into_iter()
+    }
+
+    fn upgrade(&self, held: &HeldProduct, owned: &Product, offered: &Product) -> Option<Candidate> {
+        let from = self.learned_number(&owned.id);
+        let to = self.learned_number(&offered.id);
+        let learned_from = from.map(|number| &self.model.products[number as usize]);
+        let learned_to = to.map(|number| &self.model.products[number as usize]);
+        let moves = from.zip(to).and_then(|pair| self.model.moves.get(&pair).copied()).unwrap_or(0);
+        let seen = Seen { moves, recent_buyers: learned_to.map_or(0, |learned| learned.recent_buyers) };
+        let step = step(owned, offered, seen)?;
+        let mut evidence = step.evidence;
+        let near_allowance = held.usage_share.filter(|&share| share >= NEAR_ALLOWANCE);
+        if let Some(share) = near_allowance {
+            evidence.insert(0, Evidence::UsageNearAllowance { share });
+        }
+        let owners = learned_from.map_or(0.0, |learned| f64::from(learned.customers));
+        let popularity = learned_to.map_or(0.0, |learned| f64::from(learned.popularity));
+        let prior = MOVE_PRIOR_RATE * step.closeness * (0.5 + popularity.min(0.5));
+        let rate = (f64::from(moves) + MOVE_PRIOR_OWNERS * prior) / (owners + MOVE_PRIOR_OWNERS);
+        Some(Candidate {
+            product: offered.id.clone(),
+            propensity: rate.clamp(1e-6, 1.0),
+            propensity_basis: if moves > 0 { PropensityBasis::Purchases } else { basis(learned_to) },
+            need: need(held.usage_share),
+            keep_probability: learned_to.map_or(1.0, LearnedProduct::keep_probability),
+            goes_with: Vec::new(),
+            upgrade: Some(Upgrade { replaces: owned.id.clone(), gains: step.gains }),
+            evidence,
+        })
+    }
+
+    fn learned(&self, place: usize) -> Option<&LearnedProduct> {
+        self.learned[place].map(|number| &self.model.products[number as usize])
+    }
+
+    fn learned_number(&self, product: &ProductId) -> Option<u32> {
+        self.learned[self.catalog.place_of(product)?]
+    }
+
+    fn weights(&self, about: &About) -> &Neighbours {
+        if about.is_basket { &self.model.by_basket } else { &self.model.by_customer }
+    }
+
+    fn neighbours(&self, about: &About, place: usize) -> &[Neighbour] {
+        let number = self.learned[place].map(|number| number as usize);
+        number.and_then(|number| self.weights(about).get(number)).map_or(&[], Vec::as_slice)
+    }
+
+    fn neighbour(&self, about: &About, from: usize, to: usize) -> Option<Neighbour> {
+        let neighbours = self.neighbours(about, from);
+        let wanted = self.learned[to]?;
+        let found = neighbours.binary_search_by_key(&wanted, |neighbour| neighbour.product).ok()?;
+        Some(neighbours[found])
+    }
+
+    fn hints_at(&self, from: usize, to: usize) -> bool {
+        self.hints.get(&from).is_some_and(|hinted| hinted.contains(&to))
+    }
+}
+
+/// Usage from here on counts as near the allowance.
+const NEAR_ALLOWANCE: f64 = 0.8;
+
+/// Need: 1 when nothing is known, up to 2 as usage passes its allowance.
+fn need(usage_share: Option<f64>) -> f64 {
+    usage_share.map_or(1.0, |share| 1.0 + ((share - NEAR_ALLOWANCE) / (1.0 - NEAR_ALLOWANCE)).clamp(0.0, 1.0))
+}
+
+fn basis(learned: Option<&LearnedProduct>) -> PropensityBasis {
+    if learned.is_some() { PropensityBasis::Purchases } else { PropensityBasis::Catalog }
+}
+
+/// What a query asks about, in places of the catalogue.
+struct About {
+    is_basket: bool,
+    asked: Vec<(usize, f32)>,
+    popularity_share: f32,
+}
+
+impl About {
+    fn new(bound: &BoundModel, query: &CrossSellQuery) -> Self {
+        let catalog = bound.catalog();
+        if !query.context.is_empty() {
+            let asked = query.context.iter().filter_map(|product| Some((catalog.place_of(product)?, 1.0))).collect();
+            return Self { is_basket: true, asked, popularity_share: BASKET_POPULARITY_SHARE };
+        }
+        let half_life = HalfLife::of_days(QUERY_HALF_LIFE_DAYS).expect("the bank keeps 90 days");
+        let asked: Vec<(usize, f32)> = query
+            .holdings
+            .iter()
+            .filter_map(|held| {
+                let recency = half_life.decay(query.now.days_since(held.last_at));
+                Some((catalog.place_of(&held.product)?, recency as f32))
+            })
+            .collect();
+        let popularity_share = if asked.is_empty() { 1.0 } else { POPULARITY_SHARE };
+        Self { is_basket: false, asked, popularity_share }
+    }
+}
+
+/// A product with its score; the greatest has the highest score, ties go to the first of the catalogue.
+struct Ranked {
+    score: f32,
+    place: usize,
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.score.total_cmp(&other.score).then_with(|| other.place.cmp(&self.place))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ranked {}

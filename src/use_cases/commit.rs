@@ -1,0 +1,49 @@
+//! Commits a changed customer, making room where room can be made.
+
+use crate::domain::customer::Customer;
+use crate::domain::ids::CustomerId;
+use crate::store::contract::{Appended, CommitOutcome, Store, StoreError, Versioned};
+
+/// How often a change is tried again when others changed the customer meanwhile. Each round some call succeeds, so this
+/// many calls may meet on one customer before one gives up.
+pub(super) const ATTEMPTS_MAX: usize = 256;
+/// With fewer holdings than this in full the rest of the record is the trouble, and forgetting more would not help.
+const HOLDINGS_KEPT_MIN: usize = 16;
+
+/// How an attempt to commit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    Committed,
+    Conflict,
+    /// The record is full, and nothing more may be forgotten.
+    Full,
+}
+
+/// Reads a customer; one that is not stored is an unknown one at version 0.
+pub(super) async fn load_or_unknown(store: &dyn Store, id: &CustomerId) -> Result<Versioned<Customer>, StoreError> {
+    let loaded = store.load_customer(id).await?;
+    Ok(loaded.unwrap_or_else(|| Versioned { version: 0, value: Customer::unknown(id.clone()) }))
+}
+
+/// Commits against the version that was read. A record that is too large turns its oldest holdings into fingerprints.
+pub(super) async fn commit(
+    store: &dyn Store,
+    read_version: u64,
+    customer: &mut Customer,
+    appended: &Appended,
+) -> Result<Attempt, StoreError> {
+    loop {
+        match store.commit_customer(read_version, customer, appended).await? {
+            CommitOutcome::Committed { version: _ } => return Ok(Attempt::Committed),
+            CommitOutcome::Conflict => return Ok(Attempt::Conflict),
+            CommitOutcome::TooLarge { bytes } => {
+                let kept = customer.holdings.latest.len();
+                if kept <= HOLDINGS_KEPT_MIN {
+                    tracing::warn!(bytes, "a customer's record is full");
+                    return Ok(Attempt::Full);
+                }
+                customer.holdings.trim(kept * 3 / 4);
+            }
+        }
+    }
+}

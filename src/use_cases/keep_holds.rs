@@ -1,0 +1,94 @@
+//! Creates, lists and deletes holds.
+
+use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::tactful::Tactful;
+use crate::decision::holds::holds_in_force;
+use crate::domain::customer::{HOLDS_MAX, Hold, HoldInForce, HoldReason};
+use crate::domain::ids::{CustomerId, HoldId};
+use crate::domain::time::Timestamp;
+use crate::store::contract::{Appended, StoreError, Versioned};
+
+/// A hold to be.
+#[derive(Debug, Clone)]
+pub struct HoldRequest {
+    /// Names the hold; `None`: the server makes a name.
+    pub id: Option<HoldId>,
+    /// Why.
+    pub reason: HoldReason,
+    /// For people.
+    pub note: String,
+    /// Until when; `None`: until it is deleted.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Why a hold was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// The customer has as many holds as can be kept.
+    #[error("the customer has as many holds as can be kept")]
+    TooManyHolds,
+    /// There is no hold of this name.
+    #[error("hold not found")]
+    NotFound,
+    /// Others kept changing the customer.
+    #[error("too many calls for this customer at once")]
+    Contended,
+    /// The customer's record is full.
+    #[error("the customer's record is full")]
+    CustomerFull,
+    /// The store cannot answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Keeps a hold; one of the same name is replaced.
+pub async fn create_hold(tactful: &Tactful, customer: &CustomerId, request: HoldRequest) -> Result<Hold, HoldError> {
+    let HoldRequest { id, reason, note, expires_at } = request;
+    let id = id.unwrap_or_else(|| {
+        HoldId::new(uuid::Uuid::new_v4().to_string()).expect("a short text without control characters")
+    });
+    let hold = Hold { id, reason, note, created_at: tactful.now(), expires_at };
+    change_holds(tactful, customer, |holds, now| {
+        holds.retain(|other| other.id != hold.id && other.is_active(now));
+        if holds.len() == HOLDS_MAX {
+            return Err(HoldError::TooManyHolds);
+        }
+        holds.push(hold.clone());
+        Ok(())
+    })
+    .await?;
+    Ok(hold)
+}
+
+/// Every hold in force.
+pub async fn list_holds(tactful: &Tactful, customer: &CustomerId) -> Result<Vec<HoldInForce>, HoldError> {
+    let customer = load_or_unknown(tactful.store.as_ref(), customer).await?.value;
+    Ok(holds_in_force(&customer, &tactful.policy.contact, tactful.now()))
+}
+
+/// Ends a hold that was created.
+pub async fn delete_hold(tactful: &Tactful, customer: &CustomerId, hold: &HoldId) -> Result<(), HoldError> {
+    change_holds(tactful, customer, |holds, _| {
+        let before = holds.len();
+        holds.retain(|other| other.id != *hold);
+        if holds.len() == before { Err(HoldError::NotFound) } else { Ok(()) }
+    })
+    .await
+}
+
+async fn change_holds(
+    tactful: &Tactful,
+    customer: &CustomerId,
+    change: impl Fn(&mut Vec<Hold>, Timestamp) -> Result<(), HoldError>,
+) -> Result<(), HoldError> {
+    for _ in 0..ATTEMPTS_MAX {
+        let Versioned { version, value: mut customer } = load_or_unknown(tactful.store.as_ref(), customer).await?;
+        change(&mut customer.holds, tactful.now())?;
+        match commit(tactful.store.as_ref(), version, &mut customer, &Appended::default()).await? {
+            Attempt::Committed => return Ok(tactful.store.durable().await?),
+            Attempt::Conflict => {}
+            Attempt::Full => return Err(HoldError::CustomerFull),
+        }
+    }
+    Err(HoldError::Contended)
+}

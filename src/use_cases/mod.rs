@@ -1,0 +1,17 @@
+//! What the system does: load, decide, save; one file per verb. The only asynchronous business code.
+//!
+//! Use cases know the store through its contract alone and never see a wire type. They add no rule of their own: rules
+//! are in `decision`, what is learned is in `model`.
+
+mod commit;
+pub mod get_relationship_health;
+pub mod keep_catalog;
+pub mod keep_customers;
+pub mod keep_holds;
+pub mod record_events;
+pub mod record_outcomes;
+pub mod recorded;
+pub mod release_offers;
+pub mod serve_offers;
+pub mod tactful;
+pub mod train_model;

@@ -1,0 +1,100 @@
+//! Records what happened.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::recorded::{Recorded, Rejection};
+use super::tactful::Tactful;
+use crate::decision::apply_event::apply_event;
+use crate::domain::event::{Event, EventKind};
+use crate::domain::ids::{CustomerId, EventId};
+use crate::store::contract::{APPENDED_MAX, Appended, StoreError, Versioned};
+
+/// How far an event may be dated in the future: clocks differ.
+pub const FUTURE_MAX: Duration = Duration::from_secs(300);
+
+/// Records the events, each once, and answers when they are durable. One result an event, in order.
+///
+/// The events of one customer are applied in the order given. On an error some of them may have been recorded; sending
+/// them again is safe.
+pub async fn record_events(tactful: &Tactful, events: &[Event]) -> Result<Vec<Recorded>, StoreError> {
+    let latest = tactful.now() + FUTURE_MAX;
+    let mut results = vec![Recorded::New; events.len()];
+    let mut by_customer: BTreeMap<Option<&CustomerId>, Vec<usize>> = BTreeMap::new();
+    for (place, event) in events.iter().enumerate() {
+        if event.at > latest {
+            results[place] = Recorded::Rejected(Rejection::InFuture);
+        } else if event.customer.is_none() && !teaches_without_customer(&event.kind) {
+            results[place] = Recorded::Rejected(Rejection::CustomerMissing);
+        } else {
+            by_customer.entry(event.customer.as_ref()).or_default().push(place);
+        }
+    }
+    for (customer, places) in by_customer {
+        for places in places.chunks(APPENDED_MAX) {
+            let chunk: Vec<&Event> = places.iter().map(|&place| &events[place]).collect();
+            let recorded = match customer {
+                Some(customer) => record_for_customer(tactful, customer, &chunk).await?,
+                None => record_anonymous(tactful, &chunk).await?,
+            };
+            for (&place, recorded) in places.iter().zip(recorded) {
+                results[place] = recorded;
+            }
+        }
+    }
+    tactful.store.durable().await?;
+    Ok(results)
+}
+
+/// Purchases and returns teach the model whoever made them; anything else is about somebody.
+fn teaches_without_customer(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::Purchase(_) | EventKind::Return(_))
+}
+
+async fn record_for_customer(
+    tactful: &Tactful,
+    id: &CustomerId,
+    events: &[&Event],
+) -> Result<Vec<Recorded>, StoreError> {
+    let ids: Vec<EventId> = events.iter().map(|event| event.id.clone()).collect();
+    for _ in 0..ATTEMPTS_MAX {
+        // In this order: read the customer, ask which events are known, commit against the version that was read.
+        let Versioned { version, value: mut customer } = load_or_unknown(tactful.store.as_ref(), id).await?;
+        let known = tactful.store.recorded(Some(id), &ids).await?;
+        let is_new = first_of_its_id(&ids, &known);
+        let new: Vec<Event> =
+            events.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(event, _)| (*event).clone()).collect();
+        let attempt = if new.is_empty() {
+            Attempt::Committed
+        } else {
+            for event in &new {
+                apply_event(&mut customer, event, &tactful.policy);
+            }
+            let appended = Appended { events: new, decision: None };
+            commit(tactful.store.as_ref(), version, &mut customer, &appended).await?
+        };
+        match attempt {
+            Attempt::Committed => return Ok(is_new.into_iter().map(new_or_duplicate).collect()),
+            Attempt::Conflict => {}
+            Attempt::Full => return Ok(vec![Recorded::Rejected(Rejection::CustomerFull); events.len()]),
+        }
+    }
+    Ok(vec![Recorded::Rejected(Rejection::Contended); events.len()])
+}
+
+async fn record_anonymous(tactful: &Tactful, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
+    let events: Vec<Event> = events.iter().map(|event| (*event).clone()).collect();
+    let is_new = tactful.store.append_anonymous(&events).await?;
+    Ok(is_new.into_iter().map(new_or_duplicate).collect())
+}
+
+/// True for each id that history does not know and that did not come earlier in the same batch.
+fn first_of_its_id(ids: &[EventId], known: &[bool]) -> Vec<bool> {
+    let mut seen = HashSet::new();
+    ids.iter().zip(known).map(|(id, &is_known)| !is_known && seen.insert(id)).collect()
+}
+
+fn new_or_duplicate(is_new: bool) -> Recorded {
+    if is_new { Recorded::New } else { Recorded::Duplicate }
+}

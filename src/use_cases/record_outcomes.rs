@@ -1,0 +1,71 @@
+//! Records what came of offers.
+
+use super::record_events::record_events;
+use super::recorded::{Recorded, Rejection};
+use super::tactful::Tactful;
+use crate::domain::event::{Event, EventKind, Outcome, OutcomeKind};
+use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId};
+use crate::domain::time::Timestamp;
+use crate::store::contract::StoreError;
+
+/// What came of one offer of one decision, as the caller reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutcomeReport {
+    /// Whom.
+    pub customer: CustomerId,
+    /// The decision.
+    pub decision: DecisionId,
+    /// The offer.
+    pub offer: OfferId,
+    /// What came of it.
+    pub kind: OutcomeKind,
+    /// When; `None` means now.
+    pub at: Option<Timestamp>,
+    /// For a complaint: its case.
+    pub case: Option<CaseId>,
+}
+
+/// Records the reports, each once, and answers when they are durable. One result a report, in order.
+///
+/// The same decision, offer and kind count once: they make the id of the event that an outcome is recorded as.
+pub async fn record_outcomes(tactful: &Tactful, reports: &[OutcomeReport]) -> Result<Vec<Recorded>, StoreError> {
+    let mut results: Vec<Option<Recorded>> = Vec::with_capacity(reports.len());
+    let mut events = Vec::new();
+    for report in reports {
+        match outcome_event(tactful, report).await? {
+            Ok(event) => {
+                events.push(event);
+                results.push(None);
+            }
+            Err(rejection) => results.push(Some(Recorded::Rejected(rejection))),
+        }
+    }
+    let mut recorded = record_events(tactful, &events).await?.into_iter();
+    let mut next_recorded = || recorded.next().expect("record_events answers once an event");
+    Ok(results.into_iter().map(|result| result.unwrap_or_else(&mut next_recorded)).collect())
+}
+
+async fn outcome_event(tactful: &Tactful, report: &OutcomeReport) -> Result<Result<Event, Rejection>, StoreError> {
+    let Some(decision) = tactful.store.load_decision(&report.customer, report.decision).await? else {
+        return Ok(Err(Rejection::DecisionNotFound));
+    };
+    let Some(offer) = decision.slate.iter().find(|offer| offer.id == report.offer) else {
+        return Ok(Err(Rejection::OfferNotServed));
+    };
+    let id = format!("outcome/{}/{}/{}", report.decision, offer.rank, report.kind.as_str());
+    // Whether an offer was given back within its lease is for the server's clock to say, not for the caller's.
+    let at = report.at.filter(|_| report.kind != OutcomeKind::NotShown).unwrap_or_else(|| tactful.now());
+    let outcome = Outcome {
+        decision: report.decision,
+        offer: report.offer.clone(),
+        product: offer.product.clone(),
+        kind: report.kind,
+        case: report.case.clone(),
+    };
+    Ok(Ok(Event {
+        id: EventId::new(id).expect("a short text without control characters"),
+        customer: Some(report.customer.clone()),
+        at,
+        kind: EventKind::Outcome(outcome),
+    }))
+}

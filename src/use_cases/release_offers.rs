@@ -1,0 +1,94 @@
+//! Gives offers back that were not shown.
+
+use std::time::Duration;
+
+use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::tactful::Tactful;
+use crate::decision::decide::Standing;
+use crate::decision::grants;
+use crate::domain::decision::Cap;
+use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId};
+use crate::domain::ledger::ReleaseResult;
+use crate::store::contract::{Appended, StoreError, Versioned};
+
+/// What became of the offers given back.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// One entry for each offer asked for, or for each of the decision.
+    pub offers: Vec<(OfferId, ReleaseResult)>,
+    /// The caps after the release.
+    pub caps: Vec<Cap>,
+    /// How long grants of the decision's channel can be given back.
+    pub lease: Duration,
+}
+
+/// Why nothing was given back.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// The customer has no such decision.
+    #[error("decision not found for this customer")]
+    DecisionNotFound,
+    /// The decision did not serve these offers.
+    #[error("offers not served by this decision")]
+    OffersNotServed {
+        /// The offers.
+        offers: Vec<OfferId>,
+    },
+    /// Others kept changing the customer.
+    #[error("too many calls for this customer at once")]
+    Contended,
+    /// The customer's record is full.
+    #[error("the customer's record is full")]
+    CustomerFull,
+    /// The store cannot answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Gives back some offers of a decision; all of them when none is named.
+pub async fn release_offers(
+    tactful: &Tactful,
+    customer: &CustomerId,
+    decision: DecisionId,
+    offers: &[OfferId],
+) -> Result<Release, ReleaseError> {
+    let Some(decided) = tactful.store.load_decision(customer, decision).await? else {
+        return Err(ReleaseError::DecisionNotFound);
+    };
+    let served: Vec<&OfferId> = decided.slate.iter().map(|offer| &offer.id).collect();
+    let not_served: Vec<OfferId> = offers.iter().filter(|offer| !served.contains(offer)).cloned().collect();
+    if !not_served.is_empty() {
+        return Err(ReleaseError::OffersNotServed { offers: not_served });
+    }
+    let wanted: Vec<OfferId> =
+        served.into_iter().filter(|offer| offers.is_empty() || offers.contains(offer)).cloned().collect();
+
+    for _ in 0..ATTEMPTS_MAX {
+        let Versioned { version, value: mut customer } = load_or_unknown(tactful.store.as_ref(), customer).await?;
+        let before = customer.ledger.clone();
+        let now = before.clock.map_or(tactful.now(), |clock| clock.max(tactful.now()));
+        let results: Vec<(OfferId, ReleaseResult)> = wanted
+            .iter()
+            .map(|offer| (offer.clone(), grants::release(&mut customer.ledger, decision, offer, now)))
+            .collect();
+        let attempt = if customer.ledger == before {
+            Attempt::Committed
+        } else {
+            customer.ledger.clock = Some(now);
+            commit(tactful.store.as_ref(), version, &mut customer, &Appended::default()).await?
+        };
+        match attempt {
+            Attempt::Committed => {
+                tactful.store.durable().await?;
+                let channel = decided.channel.as_ref();
+                let snapshot = tactful.snapshot();
+                let standing = Standing::of(&customer, channel, &snapshot.grounds(&tactful.policy, now, decision));
+                let lease = tactful.policy.contact.lease_of(channel.map(Channel::as_str));
+                return Ok(Release { offers: results, caps: standing.allowance.caps, lease });
+            }
+            Attempt::Conflict => {}
+            Attempt::Full => return Err(ReleaseError::CustomerFull),
+        }
+    }
+    Err(ReleaseError::Contended)
+}

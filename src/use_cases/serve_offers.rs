@@ -1,0 +1,223 @@
+//! Answers CrossSell and UpSell.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::tactful::Tactful;
+use crate::decision::decide::{Question, decide};
+use crate::decision::grants;
+use crate::decision::wording::released_message;
+use crate::domain::customer::Customer;
+use crate::domain::decision::Decision;
+use crate::domain::ids::{Channel, CustomerId, DecisionId, Placement, ProductId, RequestId};
+use crate::domain::ledger::{Ledger, RequestKey};
+use crate::domain::money::Currency;
+use crate::domain::offer::OfferKind;
+use crate::domain::time::Timestamp;
+use crate::model::bound_model::{CrossSellQuery, HeldProduct, UpSellQuery};
+use crate::store::contract::{Appended, StoreError, Versioned};
+
+/// A question: what to offer this customer?
+#[derive(Debug, Clone)]
+pub struct OfferRequest {
+    /// Whom.
+    pub customer: CustomerId,
+    /// Cross-sell or up-sell.
+    pub kind: OfferKind,
+    /// Whether the answer counts.
+    pub mode: ServingMode,
+    /// The caller's key for retries; ignored in preview mode.
+    pub retry_key: Option<RetryKey>,
+    /// Cross-sell: the basket or page. Up-sell: the owned products to upgrade. Empty: all that the customer has.
+    pub products: Vec<ProductId>,
+    /// Never offer these.
+    pub excluded: BTreeSet<ProductId>,
+    /// The longest slate, 1 to 20.
+    pub offers_max: usize,
+    /// The channel.
+    pub channel: Option<Channel>,
+    /// The placement.
+    pub placement: Option<Placement>,
+    /// Only products priced in this currency.
+    pub currency: Option<Currency>,
+}
+
+/// Whether an answer counts against the caps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServingMode {
+    /// It does, and is durable before it is given.
+    Reserve,
+    /// It does not, and changes nothing.
+    Preview,
+}
+
+/// The caller's key for retries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryKey {
+    /// The key.
+    pub id: RequestId,
+    /// A digest of everything else in the request.
+    pub digest: u64,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct ServedOffers {
+    /// The decision; in preview mode it was not recorded and its id means nothing.
+    pub decision: Decision,
+    /// True when this is the answer to an earlier call with the same key.
+    pub is_replayed: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The key was used for another request.
+    #[error("request_id was used for another request")]
+    RequestIdReused,
+    /// The customer has too many recent request keys; one is free again at this time.
+    #[error("too many request ids for this customer within 24 hours")]
+    TooManyRequestIds {
+        /// When the oldest key expires.
+        retry_at: Timestamp,
+    },
+    /// Others kept changing the customer.
+    #[error("too many calls for this customer at once")]
+    Contended,
+    /// The customer's record is full.
+    #[error("the customer's record is full")]
+    CustomerFull,
+    /// The caller's deadline passed before anything was written.
+    #[error("the deadline passed")]
+    DeadlineExceeded,
+    /// The store cannot answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Decides and, in reserve mode, commits. Nothing is written after `deadline`.
+pub async fn serve_offers(
+    tactful: &Tactful,
+    request: &OfferRequest,
+    deadline: Option<Instant>,
+) -> Result<ServedOffers, ServeError> {
+    for _ in 0..ATTEMPTS_MAX {
+        let Versioned { version, value: mut customer } =
+            load_or_unknown(tactful.store.as_ref(), &request.customer).await?;
+        let now = tactful.now();
+        let retry_key = request.retry_key.filter(|_| request.mode == ServingMode::Reserve);
+        if let Some(known) = retry_key.and_then(|key| find_request_key(&customer, request.kind, key.id, now)) {
+            let is_same = retry_key.is_some_and(|key| key.digest == known.digest);
+            let decision = if is_same { known.decision } else { return Err(ServeError::RequestIdReused) };
+            return replay(tactful, &customer, decision).await;
+        }
+        if let Some(retry_at) = retry_key.and_then(|_| grants::request_key_free_at(&customer.ledger, now)) {
+            return Err(ServeError::TooManyRequestIds { retry_at });
+        }
+
+        let (decision, mut ledger) = decide_now(tactful, request, &customer, now);
+        if request.mode == ServingMode::Preview {
+            return Ok(ServedOffers { decision, is_replayed: false });
+        }
+        if let Some(RetryKey { id, digest }) = retry_key {
+            let key = RequestKey { kind: request.kind, request: id, digest, decision: decision.id, at: decision.at };
+            grants::enter_request_key(&mut ledger, key);
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(ServeError::DeadlineExceeded);
+        }
+        customer.ledger = ledger;
+        let appended = Appended { events: Vec::new(), decision: Some(decision.clone()) };
+        match commit(tactful.store.as_ref(), version, &mut customer, &appended).await? {
+            Attempt::Committed => {
+                tactful.store.durable().await?;
+                return Ok(ServedOffers { decision, is_replayed: false });
+            }
+            Attempt::Conflict => {}
+            Attempt::Full => return Err(ServeError::CustomerFull),
+        }
+    }
+    Err(ServeError::Contended)
+}
+
+/// One attempt: one snapshot of policy, catalogue and model from the first step to the last.
+fn decide_now(tactful: &Tactful, request: &OfferRequest, customer: &Customer, now: Timestamp) -> (Decision, Ledger) {
+    let snapshot = tactful.snapshot();
+    let question = Question {
+        kind: request.kind,
+        products: &request.products,
+        excluded: &request.excluded,
+        offers_max: request.offers_max,
+        channel: request.channel.as_ref(),
+        placement: request.placement.as_ref(),
+        currency: request.currency,
+    };
+    let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
+    let grounds = snapshot.grounds(&tactful.policy, now, decision);
+    let holdings = held_products(customer);
+    match request.kind {
+        OfferKind::CrossSell => {
+            let query = CrossSellQuery { holdings, context: request.products.clone(), now };
+            decide(&question, customer, snapshot.model.cross_sell(&query), &grounds)
+        }
+        OfferKind::UpSell => {
+            let query = UpSellQuery { owned: owned_products(request, customer, holdings, now) };
+            decide(&question, customer, snapshot.model.up_sell(&query), &grounds)
+        }
+    }
+}
+
+/// What the customer has, as the model asks for it.
+fn held_products(customer: &Customer) -> Vec<HeldProduct> {
+    let owned = customer.holdings.owned();
+    owned
+        .map(|(product, holding)| HeldProduct {
+            product: product.clone(),
+            last_at: holding.last_at,
+            usage_share: holding.usage.map(|(_, share)| share),
+        })
+        .collect()
+}
+
+/// What upgrades are asked for: the products named, owned or not, else all that the customer has.
+fn owned_products(
+    request: &OfferRequest,
+    customer: &Customer,
+    holdings: Vec<HeldProduct>,
+    now: Timestamp,
+) -> Vec<HeldProduct> {
+    if request.products.is_empty() {
+        return holdings;
+    }
+    let named = request.products.iter().map(|product| {
+        let holding = customer.holdings.latest.get(product);
+        HeldProduct {
+            product: product.clone(),
+            last_at: holding.map_or(now, |holding| holding.last_at),
+            usage_share: holding.and_then(|holding| holding.usage).map(|(_, share)| share),
+        }
+    });
+    named.collect()
+}
+
+fn find_request_key(customer: &Customer, kind: OfferKind, id: RequestId, now: Timestamp) -> Option<RequestKey> {
+    let mut keys = customer.ledger.request_keys.iter();
+    keys.find(|key| key.kind == kind && key.request == id && now < key.at + grants::REQUEST_KEY_LIFE).cloned()
+}
+
+/// The recorded answer, less the offers that were given back since. Never computed again.
+async fn replay(tactful: &Tactful, customer: &Customer, id: DecisionId) -> Result<ServedOffers, ServeError> {
+    let Some(mut decision) = tactful.store.load_decision(&customer.id, id).await? else {
+        let detail = format!("request key names decision {id}, which is missing");
+        return Err(StoreError::Damaged { what: "decision", detail }.into());
+    };
+    let offers = decision.slate.len();
+    decision.slate.retain(|offer| grants::is_still_served(&customer.ledger, id, &offer.id));
+    if offers > 0 && decision.slate.is_empty() {
+        decision.message = released_message();
+    }
+    // The first try may have been committed but not yet durable.
+    tactful.store.durable().await?;
+    Ok(ServedOffers { decision, is_replayed: true })
+}
