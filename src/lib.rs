@@ -17,4 +17,5 @@
 //! Imports point down, and no wing of floor 2 imports another; `tests/architecture.rs` keeps it so.
 
 pub mod domain;
+pub mod ingest;
 pub mod store;

@@ -1,0 +1,169 @@
+//! Where the columns of one file stand: a mapping resolved against the header, and what does not fit.
+
+use super::column::{Column, Subject};
+use super::mapping::{IGNORE_ALL, Mapping};
+
+/// For each thing that is read from a row, where it stands.
+pub(super) struct Layout {
+    slots: Vec<Slot>,
+    /// The position of each filter's column, in the order of the mapping's filters.
+    pub filters: Vec<Option<usize>>,
+    /// The position of the column that `[kind]` reads.
+    pub kind: Option<usize>,
+    /// Customers: the name and position of each attribute.
+    pub attributes: Vec<(String, usize)>,
+    /// The positions of the columns that nothing reads and the mapping does not ignore.
+    pub unknown: Vec<usize>,
+}
+
+/// Where a canonical column stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Slot {
+    /// Nowhere.
+    Absent,
+    /// In the column at this position.
+    At(usize),
+    /// The same in every row.
+    Constant(String),
+}
+
+impl Layout {
+    /// Finds every column of the mapping among those of the file.
+    pub fn new(subject: Subject, mapping: &Mapping, columns: &[String]) -> Self {
+        let position = |name: &str| columns.iter().position(|column| column == name);
+        let mut slots = vec![Slot::Absent; Column::ALL.len()];
+        for &column in subject.columns() {
+            slots[column as usize] = slot(column, mapping, position);
+        }
+        let mut layout = Self {
+            slots,
+            filters: mapping.filters.iter().map(|filter| position(&filter.column)).collect(),
+            kind: mapping.kind.as_ref().and_then(|rule| position(rule.column())),
+            attributes: Vec::new(),
+            unknown: Vec::new(),
+        };
+        for (index, name) in columns.iter().enumerate() {
+            if layout.reads_canonically(index) {
+                continue;
+            }
+            let renamed: Vec<&String> =
+                mapping.columns.iter().filter(|(_, from)| *from == name).map(|(to, _)| to).collect();
+            if subject == Subject::Customers && !renamed.is_empty() {
+                layout.attributes.extend(renamed.into_iter().map(|to| (to.clone(), index)));
+            } else if mapping.ignored.contains(name) || (mapping.ignored.contains(IGNORE_ALL)) {
+                // Not wanted.
+            } else if subject == Subject::Customers && is_free(name, mapping) && position(name) == Some(index) {
+                layout.attributes.push((name.clone(), index));
+            } else if !layout.judges_by(index) || position(name) != Some(index) {
+                layout.unknown.push(index);
+            }
+        }
+        layout
+    }
+
+    /// Where a canonical column stands.
+    pub fn slot(&self, column: Column) -> &Slot {
+        &self.slots[column as usize]
+    }
+
+    fn reads_canonically(&self, index: usize) -> bool {
+        self.slots.contains(&Slot::At(index))
+    }
+
+    fn judges_by(&self, index: usize) -> bool {
+        self.kind == Some(index) || self.filters.contains(&Some(index))
+    }
+}
+
+fn slot(column: Column, mapping: &Mapping, position: impl Fn(&str) -> Option<usize>) -> Slot {
+    let name = column.as_str();
+    if let Some(constant) = mapping.constants.get(name) {
+        return Slot::Constant(constant.clone());
+    }
+    if column == Column::Kind && mapping.kind.is_some() {
+        return Slot::Absent;
+    }
+    let from = mapping.columns.get(name);
+    if from.is_none() && mapping.ignored.contains(name) {
+        return Slot::Absent;
+    }
+    position(from.map_or(name, String::as_str)).map_or(Slot::Absent, Slot::At)
+}
+
+/// True when no other column and no constant has taken the attribute's name.
+fn is_free(name: &str, mapping: &Mapping) -> bool {
+    name != Column::CustomerId.as_str()
+        && !name.is_empty()
+        && !mapping.columns.contains_key(name)
+        && !mapping.constants.contains_key(name)
+}
+
+/// What of a mapping makes no sense for a subject, whatever the file.
+pub(super) fn subject_faults(subject: Subject, mapping: &Mapping) -> Vec<String> {
+    let mut faults = Vec::new();
+    let noun = subject.noun();
+    if subject != Subject::Customers {
+        let names = mapping.columns.keys().map(|name| ("columns", name));
+        for (table, name) in names.chain(mapping.constants.keys().map(|name| ("constants", name))) {
+            if subject.column(name).is_none() {
+                faults.push(format!(
+                    "[{table}] {name}: {noun} have no such column; they have: {}",
+                    subject.column_names()
+                ));
+            }
+        }
+    }
+    if mapping.kind.is_some() && subject != Subject::Events {
+        faults.push(format!("[kind] is for events, not for {noun}"));
+    }
+    if mapping.time.until.is_some() && subject != Subject::Events {
+        faults.push(format!("[time] until is for events, not for {noun}"));
+    } else if mapping.has_time && subject == Subject::Customers {
+        faults.push("[time] has no use for customers".to_owned());
+    }
+    faults
+}
+
+/// What does not fit between a mapping and the header of a CSV file.
+pub(super) fn header_faults(subject: Subject, mapping: &Mapping, columns: &[String], layout: &Layout) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut asked: Vec<(String, &str)> =
+        mapping.columns.iter().map(|(to, from)| (format!("[columns] {to}"), from.as_str())).collect();
+    asked.extend(mapping.filters.iter().map(|filter| ("[[filter]] column".to_owned(), filter.column.as_str())));
+    asked.extend(mapping.kind.iter().map(|rule| ("[kind]".to_owned(), rule.column())));
+    for (place, from) in asked {
+        if !columns.iter().any(|column| column == from) {
+            faults.push(format!("{place}: the file has no column `{from}`; it has: {}", columns.join(", ")));
+        }
+    }
+    for &column in subject.required() {
+        let is_told = column == Column::Kind && mapping.kind.is_some();
+        if *layout.slot(column) == Slot::Absent && !is_told && !mapping.columns.contains_key(column.as_str()) {
+            faults.push(format!(
+                "the column `{0}` is missing; name its source under [columns] {0} of a mapping",
+                column.as_str()
+            ));
+        }
+    }
+    faults.extend(layout.unknown.iter().map(|&index| unknown_column(subject, mapping, columns, index)));
+    faults
+}
+
+/// What to say of a column that nothing reads.
+pub(super) fn unknown_column(subject: Subject, mapping: &Mapping, columns: &[String], index: usize) -> String {
+    let name = &columns[index];
+    let cure = "name it under [ignore] columns of the mapping if it is not wanted";
+    if name.is_empty() {
+        return format!("column {} has no name; give it one, or ignore \"\" under [ignore] columns", index + 1);
+    }
+    if columns[..index].contains(name) {
+        return format!("the column `{name}` is there twice; rename one of them");
+    }
+    if mapping.constants.contains_key(name) {
+        return format!("the column `{name}` is in the file and [constants] replaces it; {cure}");
+    }
+    if let Some(from) = mapping.columns.get(name) {
+        return format!("the column `{name}` is in the file and [columns] reads it from `{from}`; {cure}");
+    }
+    format!("the column `{name}` is not known for {}, which have: {}; {cure}", subject.noun(), subject.column_names())
+}
