@@ -10,7 +10,8 @@ use tactful::domain::product::{FeatureValue, Product};
 use tactful::domain::time::Timestamp;
 use tactful::ingest::error::ReadError;
 use tactful::ingest::mapping::Mapping;
-use tactful::ingest::read::{self, CustomerProfile, Row, Rows};
+use tactful::ingest::read::{self, Rows};
+use tactful::ingest::row::{CustomerProfile, Row};
 use tactful::ingest::source::Source;
 
 fn now() -> Timestamp {
@@ -161,6 +162,18 @@ fn customers_have_every_other_column_as_an_attribute() {
     let attributes: Vec<(&str, &str)> = rows[0].attributes.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(attributes, [("note", "hello"), ("region", "north"), ("segment", "gold")]);
     assert_eq!(rows[1].attributes.keys().collect::<Vec<_>>(), ["region", "second"]);
+}
+
+#[test]
+fn a_column_of_a_customer_is_read_once_and_as_what_the_mapping_says() {
+    let text = "[columns]\ncustomer_id = 'Id'\nsegment = 'SEG'\ntier = 'SEG'";
+    let read = all_good(customers("c.csv", "Id,SEG,age\nc-1,gold,7\n", text)).remove(0);
+    assert_eq!(read.attributes.keys().collect::<Vec<_>>(), ["age", "segment", "tier"]);
+    let faults = column_faults(&customers("c.csv", "Id,SEG,SEG,segment,customer_id\n", text));
+    assert_one_with(&faults, &["`SEG` is there twice"]);
+    assert_one_with(&faults, &["`segment` is in the file and [columns] reads it from `SEG`"]);
+    assert_one_with(&faults, &["`customer_id` is in the file and [columns] reads it from `Id`"]);
+    assert_eq!(faults.len(), 3);
 }
 
 #[test]
@@ -358,6 +371,15 @@ fn a_broken_gzip_delivers_the_rows_before_the_damage() {
     let small = gzip(b"customer_id\nc-1\n");
     let small = customers("c.csv.gz", &small[..small.len() - 4], "");
     assert!(small.error.is_some() && small.accepted.len() == 1);
+}
+
+#[test]
+fn an_open_quote_before_the_damage_costs_one_row() {
+    let rows: Vec<String> = (0..20_000).map(|index| format!("c-{},x", index * 7919 % 20_000)).collect();
+    let whole = gzip(format!("customer_id,name\nc,\"open\n{}\n", rows.join("\n")).as_bytes());
+    let read = customers("c.csv.gz", &whole[..whole.len() - 4], "");
+    assert!(read.error.is_some());
+    assert_eq!((read.accepted.len(), read.rejected.len()), (20_000, 1));
 }
 
 #[test]

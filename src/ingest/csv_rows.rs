@@ -61,7 +61,7 @@ impl CsvRows {
             let end = line.text().and_then(|text| splitter.add_line(text));
             let problem = match end {
                 Ok(LineEnd::EndsRow) => return Ok(Some(Ok(line.number))),
-                Ok(LineEnd::WithinQuotes) => match self.lines.next()? {
+                Ok(LineEnd::WithinQuotes) => match self.lines.next_or_break() {
                     Some(next) if splitter.text.len() + next.bytes.len() <= ROW_BYTES_MAX => {
                         lines.push(next);
                         continue;

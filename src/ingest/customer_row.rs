@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::column::Column;
 use super::fields::Fields;
-use super::read::CustomerProfile;
+use super::row::CustomerProfile;
 use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
 use crate::domain::ids::CustomerId;
 

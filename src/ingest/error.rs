@@ -1,4 +1,4 @@
-//! Why a file cannot be read, or not be read on. A single bad row is no error: see [`super::read::Rejection`].
+//! Why a file cannot be read, or not be read on. A single bad row is no error: see [`super::row::Rejection`].
 
 use std::io;
 

@@ -10,7 +10,7 @@ use super::column::Column;
 use super::layout::{Layout, Slot};
 use super::mapping::Mapping;
 use super::numbers::{decimal, shown};
-use super::read::Reason;
+use super::row::Reason;
 use super::row_ids::RowIds;
 use crate::domain::ids::{EventId, InvalidId};
 use crate::domain::money::{Currency, Money};

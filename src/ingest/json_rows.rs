@@ -14,7 +14,7 @@ use super::cells::{Content, RawRow};
 use super::lines::Lines;
 
 /// The most different keys in one file. More would mean that keys hold data.
-const COLUMNS_MAX: usize = 1024;
+const COLUMNS_MAX: usize = 512;
 
 /// Reads one object a line.
 pub(super) struct JsonRows {

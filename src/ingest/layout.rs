@@ -43,18 +43,13 @@ impl Layout {
             unknown: Vec::new(),
         };
         for (index, name) in columns.iter().enumerate() {
-            if layout.reads_canonically(index) {
-                continue;
-            }
-            let renamed: Vec<&String> =
-                mapping.columns.iter().filter(|(_, from)| *from == name).map(|(to, _)| to).collect();
-            if subject == Subject::Customers && !renamed.is_empty() {
-                layout.attributes.extend(renamed.into_iter().map(|to| (to.clone(), index)));
-            } else if mapping.ignored.contains(name) || (mapping.ignored.contains(IGNORE_ALL)) {
-                // Not wanted.
-            } else if subject == Subject::Customers && is_free(name, mapping) && position(name) == Some(index) {
-                layout.attributes.push((name.clone(), index));
-            } else if !layout.judges_by(index) || position(name) != Some(index) {
+            // Of two columns with one name, the second is never read.
+            let is_first = position(name) == Some(index);
+            let attributes = if is_first { attribute_names(subject, mapping, name) } else { Vec::new() };
+            let is_read = layout.reads(index) || !attributes.is_empty();
+            let is_ignored = mapping.ignored.contains(name) || mapping.ignored.contains(IGNORE_ALL);
+            layout.attributes.extend(attributes.into_iter().map(|attribute| (attribute, index)));
+            if !is_read && !is_ignored {
                 layout.unknown.push(index);
             }
         }
@@ -66,12 +61,8 @@ impl Layout {
         &self.slots[column as usize]
     }
 
-    fn reads_canonically(&self, index: usize) -> bool {
-        self.slots.contains(&Slot::At(index))
-    }
-
-    fn judges_by(&self, index: usize) -> bool {
-        self.kind == Some(index) || self.filters.contains(&Some(index))
+    fn reads(&self, index: usize) -> bool {
+        self.slots.contains(&Slot::At(index)) || self.kind == Some(index) || self.filters.contains(&Some(index))
     }
 }
 
@@ -90,12 +81,22 @@ fn slot(column: Column, mapping: &Mapping, position: impl Fn(&str) -> Option<usi
     position(from.map_or(name, String::as_str)).map_or(Slot::Absent, Slot::At)
 }
 
-/// True when no other column and no constant has taken the attribute's name.
-fn is_free(name: &str, mapping: &Mapping) -> bool {
-    name != Column::CustomerId.as_str()
-        && !name.is_empty()
-        && !mapping.columns.contains_key(name)
-        && !mapping.constants.contains_key(name)
+/// The attributes of a customer that a column holds: those that the mapping gives it, or else one of its own name.
+fn attribute_names(subject: Subject, mapping: &Mapping, column: &str) -> Vec<String> {
+    let id = Column::CustomerId.as_str();
+    if subject != Subject::Customers {
+        return Vec::new();
+    }
+    let renamed: Vec<&String> = mapping.columns.iter().filter(|(_, from)| *from == column).map(|(to, _)| to).collect();
+    if !renamed.is_empty() {
+        return renamed.into_iter().filter(|name| *name != id).cloned().collect();
+    }
+    let is_ignored = mapping.ignored.contains(column) || mapping.ignored.contains(IGNORE_ALL);
+    let is_taken = mapping.columns.contains_key(column) || mapping.constants.contains_key(column);
+    if is_ignored || is_taken || column.is_empty() || column == id {
+        return Vec::new();
+    }
+    vec![column.to_owned()]
 }
 
 /// What of a mapping makes no sense for a subject, whatever the file.

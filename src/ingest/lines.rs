@@ -38,11 +38,12 @@ pub(super) struct Lines {
     input: Box<dyn BufRead + Send>,
     count: u64,
     given_back: VecDeque<Line>,
+    postponed: Option<io::Error>,
 }
 
 impl Lines {
     pub fn new(input: Box<dyn BufRead + Send>) -> Self {
-        Self { input, count: 0, given_back: VecDeque::new() }
+        Self { input, count: 0, given_back: VecDeque::new(), postponed: None }
     }
 
     /// The lines read whole so far.
@@ -54,6 +55,9 @@ impl Lines {
     pub fn next(&mut self) -> io::Result<Option<Line>> {
         if let Some(line) = self.given_back.pop_front() {
             return Ok(Some(line));
+        }
+        if let Some(error) = self.postponed.take() {
+            return Err(error);
         }
         let mut bytes = Vec::new();
         (&mut self.input).take(ROW_BYTES_MAX as u64 + 1).read_until(b'\n', &mut bytes)?;
@@ -72,6 +76,14 @@ impl Lines {
         }
         self.count += 1;
         Ok(Some(Line { number: self.count, bytes, is_cut }))
+    }
+
+    /// The next line, or none where the file breaks off: the error then comes after the lines that are given back.
+    pub fn next_or_break(&mut self) -> Option<Line> {
+        self.next().unwrap_or_else(|error| {
+            self.postponed = Some(error);
+            None
+        })
     }
 
     /// Takes lines back, in their order, to be read again.

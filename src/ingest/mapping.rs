@@ -39,9 +39,10 @@ use std::fmt;
 use toml::{Table, Value};
 
 use super::filter::Filter;
-use super::kind::KindRule;
+use super::kind::{KindName, KindRule};
 use super::section::Section;
 use super::time_rule::TimeRule;
+use crate::domain::money::Currency;
 
 /// How to read a file. Whether its columns exist is seen when it meets a file.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +100,7 @@ impl Mapping {
 
     fn from_table(table: Table, faults: &mut Vec<MappingFault>) -> Self {
         let mut mapping = Self::default();
+        let has_kind = table.contains_key("kind");
         for (name, value) in table {
             let place = format!("[{name}]");
             match (name.as_str(), value) {
@@ -125,22 +127,33 @@ impl Mapping {
                 _ => faults.push(MappingFault { place, problem: unknown_table() }),
             }
         }
-        mapping.find_contradictions(faults);
+        mapping.find_contradictions(has_kind, faults);
         mapping
     }
 
-    /// Finds what each table allows and the tables together do not.
-    fn find_contradictions(&self, faults: &mut Vec<MappingFault>) {
+    /// Finds what each table allows and the tables together do not, and constants that no row could be accepted with.
+    fn find_contradictions(&self, has_kind: bool, faults: &mut Vec<MappingFault>) {
         let mut fault = |place: &str, problem: &str| {
             faults.push(MappingFault { place: place.to_owned(), problem: problem.to_owned() });
         };
         for name in self.constants.keys().filter(|name| self.columns.contains_key(*name)) {
             fault(&format!("[constants] {name}"), "is also in [columns]; keep one of them");
         }
-        if self.kind.is_some() && self.columns.contains_key("kind") {
+        for (name, value) in &self.constants {
+            let problem = match name.as_str() {
+                _ if value.trim().is_empty() => Some("must not be empty".to_owned()),
+                "currency" => Currency::new(value).err().map(|invalid| invalid.to_string()),
+                "kind" => KindName::parse(value).err(),
+                _ => None,
+            };
+            if let Some(problem) = problem {
+                fault(&format!("[constants] {name}"), &problem);
+            }
+        }
+        if has_kind && self.columns.contains_key("kind") {
             fault("[columns] kind", "is also told by [kind]; keep one of them");
         }
-        if self.kind.is_some() && self.constants.contains_key("kind") {
+        if has_kind && self.constants.contains_key("kind") {
             fault("[constants] kind", "is also told by [kind]; keep one of them");
         }
     }
@@ -208,7 +221,7 @@ mod tests {
             title = ['a']
             [constants]
             currency = 'GBP'
-            kind = 'purchase'
+            kind = 'buy'
             [kind]
             by_sign = 'quantity'
             positive = 'buy'
@@ -230,6 +243,8 @@ mod tests {
             "[[filter]] number 2 above",
             "[columns] title",
             "[constants] currency",
+            "[constants] kind",
+            "[constants] kind",
             "[csv]",
             "[kind] positive",
             "[surprise]",

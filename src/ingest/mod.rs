@@ -1,7 +1,7 @@
 //! Rows of files become domain values, by a mapping that says what the columns of the file mean.
 //!
 //! Files are CSV or JSON Lines, plain or gzipped, read as a stream in constant memory. What the caller gets is one
-//! [`read::Row`] for each row of the file: accepted, filtered out by the mapping, or rejected with every reason at once.
+//! [`row::Row`] for each row of the file: accepted, filtered out by the mapping, or rejected with every reason at once.
 //! Nothing is dropped silently; a file that cannot be read on is an error after the rows before it.
 //!
 //! Deliberately not here: no network and no store, no judgement across rows (a product that requires an unknown one, an
@@ -10,7 +10,8 @@
 //! ```
 //! use tactful::domain::time::Timestamp;
 //! use tactful::ingest::mapping::Mapping;
-//! use tactful::ingest::read::{self, Row};
+//! use tactful::ingest::read;
+//! use tactful::ingest::row::Row;
 //! use tactful::ingest::source::Source;
 //!
 //! let file = "sku,name\nphone,Telephone line\nmail,Voice mail\n,Nameless\n";
@@ -32,6 +33,7 @@
 pub mod error;
 pub mod mapping;
 pub mod read;
+pub mod row;
 pub mod source;
 
 mod cells;

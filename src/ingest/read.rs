@@ -7,7 +7,6 @@
 //! row of any, and a header that does not fit is found before anything is imported. An event without an id is named by
 //! its row and its occurrence *in its file*, so a file that comes again in another batch adds nothing.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -24,77 +23,12 @@ use super::layout::{Layout, header_faults, subject_faults, unknown_column};
 use super::lines::Lines;
 use super::mapping::Mapping;
 use super::product_row::product;
+use super::row::{CustomerProfile, Reason, Rejection, Row};
 use super::row_ids::RowIds;
 use super::source::{Format, Source};
 use crate::domain::event::Event;
-use crate::domain::ids::CustomerId;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
-
-/// What became of one row.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Row<T> {
-    /// It is good.
-    Accepted {
-        /// The line on which the row starts, for whoever refuses the value later.
-        line: u64,
-        /// What it says.
-        value: T,
-    },
-    /// The mapping does not want it.
-    Filtered {
-        /// The line on which the row starts.
-        line: u64,
-    },
-    /// It is broken.
-    Rejected(Rejection),
-}
-
-/// Why a row is not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    /// The file.
-    pub file: Arc<str>,
-    /// The line on which the row starts, counted from 1; the header of a CSV file is line 1.
-    pub line: u64,
-    /// Everything that is wrong with the row; never empty.
-    pub reasons: Vec<Reason>,
-}
-
-/// One thing that is wrong with a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
-    /// The canonical column, with the column of the file where that differs, or `row` for the row as a whole.
-    pub field: String,
-    /// What is wrong with it.
-    pub problem: String,
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: ", self.file, self.line)?;
-        for (index, reason) in self.reasons.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{reason}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.problem)
-    }
-}
-
-/// What a file says about one customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CustomerProfile {
-    /// Who it is.
-    pub id: CustomerId,
-    /// The columns of the row that are not empty.
-    pub attributes: BTreeMap<String, String>,
-}
 
 /// Reads products. `now` is what times written as `days_ago` count from.
 pub fn products(source: Source, mapping: &Mapping, now: Timestamp) -> Result<Rows<Product>, ReadError> {
@@ -123,6 +57,12 @@ pub struct Rows<T> {
     row: RawRow,
     row_ids: RowIds,
     has_ended: bool,
+}
+
+impl<T> fmt::Debug for Rows<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 enum Reader {

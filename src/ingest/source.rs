@@ -4,6 +4,7 @@
 //! (`.csv`, `.tsv`, `.txt`; `.jsonl`, `.ndjson`, `.json`; each also with `.gz`), and for any other name by the first
 //! character: `{` begins JSON Lines.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
@@ -85,6 +86,12 @@ impl Source {
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.progress.clone()
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("file", &self.file).field("format", &self.format).finish_non_exhaustive()
     }
 }
 
