@@ -133,7 +133,7 @@ fn json_values_of_the_wrong_shape_are_refused() {
                 {\"product_id\": \"b\", \"title\": \"B\"}";
     let read = products("p.jsonl", json, "");
     assert_one_with(&read.rejected, &["p.jsonl:1:", "`product_id`", "`title`", "`features`", "`requires`"]);
-    assert_one_with(&read.rejected, &["p.jsonl:2:", "`colour` is not known"]);
+    assert_one_with(&read.rejected, &["p.jsonl:2:", "not known for products: `colour`"]);
     assert_eq!(read.accepted.len(), 1);
 }
 
@@ -406,7 +406,7 @@ fn lines_are_counted_where_rows_start() {
 #[test]
 fn headers_that_do_not_fit_are_refused_with_every_fault() {
     let faults = column_faults(&products("p.csv", "product_id,titel,product_id,,price\n", ""));
-    assert_one_with(&faults, &["`titel` is not known for products, which have: product_id, title"]);
+    assert_one_with(&faults, &["not known for products: `titel`; known are: product_id, title"]);
     assert_one_with(&faults, &["`title` is missing"]);
     assert_one_with(&faults, &["`product_id` is there twice"]);
     assert_one_with(&faults, &["column 4 has no name"]);

@@ -38,7 +38,7 @@ pub(super) fn customer_profile(fields: &mut Fields<'_>) -> Option<CustomerProfil
             "has {} attributes, at most {ATTRIBUTES_MAX} are allowed; leave some out with [ignore] columns",
             attributes.len()
         );
-        fields.refuse(Column::CustomerId, problem);
+        fields.refuse_row(problem);
     }
     Some(CustomerProfile { id: id?, attributes })
 }

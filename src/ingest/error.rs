@@ -22,7 +22,7 @@ pub enum ReadError {
         problem: &'static str,
     },
     /// The header and the mapping do not fit together, or do not fit what the file is read as.
-    #[error("{file} cannot be read with this mapping: {}", faults.join("; "))]
+    #[error("{file} cannot be read with this mapping:\n  {}", faults.join("\n  "))]
     Columns {
         /// The file.
         file: String,

@@ -41,6 +41,11 @@ impl<'a> Fields<'a> {
         self.reasons.push(Reason { field, problem: problem.into() });
     }
 
+    /// Notes what is wrong with the row as a whole.
+    pub fn refuse_row(&mut self, problem: impl Into<String>) {
+        self.reasons.push(Reason { field: "row".to_owned(), problem: problem.into() });
+    }
+
     /// Notes what is wrong with a column that has no canonical name.
     pub fn refuse_source(&mut self, source: &str, problem: impl Into<String>) {
         self.reasons.push(Reason { field: format!("column `{source}`"), problem: problem.into() });

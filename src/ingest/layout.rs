@@ -146,25 +146,43 @@ pub(super) fn header_faults(subject: Subject, mapping: &Mapping, columns: &[Stri
             ));
         }
     }
-    faults.extend(layout.unknown.iter().map(|&index| unknown_column(subject, mapping, columns, index)));
+    faults.extend(unknown_columns(subject, mapping, columns, &layout.unknown));
     faults
 }
 
-/// What to say of a column that nothing reads.
-pub(super) fn unknown_column(subject: Subject, mapping: &Mapping, columns: &[String], index: usize) -> String {
-    let name = &columns[index];
+/// What to say of columns that nothing reads: of each that comes close to being read, why it is not, and of the rest
+/// together which columns there are.
+pub(super) fn unknown_columns(
+    subject: Subject,
+    mapping: &Mapping,
+    columns: &[String],
+    unknown: &[usize],
+) -> Vec<String> {
     let cure = "name it under [ignore] columns of the mapping if it is not wanted";
-    if name.is_empty() {
-        return format!("column {} has no name; give it one, or ignore \"\" under [ignore] columns", index + 1);
+    let (mut faults, mut rest) = (Vec::new(), Vec::new());
+    for &index in unknown {
+        let name = &columns[index];
+        if name.is_empty() {
+            faults
+                .push(format!("column {} has no name; give it one, or ignore \"\" under [ignore] columns", index + 1));
+        } else if columns[..index].contains(name) {
+            faults.push(format!("the column `{name}` is there twice; rename one of them"));
+        } else if mapping.constants.contains_key(name) {
+            faults.push(format!("the column `{name}` is in the file and [constants] replaces it; {cure}"));
+        } else if let Some(from) = mapping.columns.get(name) {
+            faults.push(format!("the column `{name}` is in the file and [columns] reads it from `{from}`; {cure}"));
+        } else {
+            rest.push(format!("`{name}`"));
+        }
     }
-    if columns[..index].contains(name) {
-        return format!("the column `{name}` is there twice; rename one of them");
+    if !rest.is_empty() {
+        faults.push(format!(
+            "not known for {}: {}; known are: {}; say under [columns] of the mapping what a column is, or leave it out \
+             under [ignore] columns",
+            subject.noun(),
+            rest.join(", "),
+            subject.column_names()
+        ));
     }
-    if mapping.constants.contains_key(name) {
-        return format!("the column `{name}` is in the file and [constants] replaces it; {cure}");
-    }
-    if let Some(from) = mapping.columns.get(name) {
-        return format!("the column `{name}` is in the file and [columns] reads it from `{from}`; {cure}");
-    }
-    format!("the column `{name}` is not known for {}, which have: {}; {cure}", subject.noun(), subject.column_names())
+    faults
 }

@@ -19,7 +19,7 @@ use super::error::ReadError;
 use super::event_row::event;
 use super::fields::Fields;
 use super::json_rows::JsonRows;
-use super::layout::{Layout, header_faults, subject_faults, unknown_column};
+use super::layout::{Layout, header_faults, subject_faults, unknown_columns};
 use super::lines::Lines;
 use super::mapping::Mapping;
 use super::product_row::product;
@@ -111,11 +111,10 @@ impl<T> Rows<T> {
         if !is_wanted && fields.reasons.is_empty() {
             return Row::Filtered { line };
         }
-        for &position in &self.layout.unknown {
-            if self.row.cell(position) != Cell::Empty {
-                let problem = unknown_column(self.subject, &self.mapping, self.reader.columns(), position);
-                fields.reasons.push(Reason { field: "row".to_owned(), problem });
-            }
+        let is_filled = |position: &usize| self.row.cell(*position) != Cell::Empty;
+        let unknown: Vec<usize> = self.layout.unknown.iter().copied().filter(is_filled).collect();
+        for problem in unknown_columns(self.subject, &self.mapping, self.reader.columns(), &unknown) {
+            fields.refuse_row(problem);
         }
         let value = if is_wanted { (self.build)(&mut fields) } else { None };
         let reasons = fields.reasons;
