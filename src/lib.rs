@@ -18,6 +18,7 @@
 
 pub mod decision;
 pub mod domain;
+pub mod ingest;
 pub mod model;
 pub mod store;
 pub mod use_cases;

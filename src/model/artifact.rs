@@ -2,6 +2,8 @@
 //!
 //! Layout: one byte of version, the `postcard` encoding of the shapes below, four bytes of CRC-32 of all before.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::ProductId;
@@ -31,8 +33,9 @@ pub enum ArtifactError {
     },
 }
 
-fn damaged(detail: impl ToString) -> ArtifactError {
-    ArtifactError::Damaged { detail: detail.to_string() }
+#[allow(clippy::needless_pass_by_value, reason = "so that it fits `map_err`")]
+fn damaged(detail: impl Display) -> ArtifactError {
+    ArtifactError::Damaged { detail: format!("{detail}") }
 }
 
 #[derive(Serialize, Deserialize)]

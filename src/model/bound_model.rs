@@ -153,9 +153,10 @@ impl BoundModel {
             .iter()
             .filter_map(|&(_, asked, neighbour)| {
                 let (together, with) = (neighbour?.together, self.learned(asked)?);
-                let (with_total, counted) = match about.is_basket {
-                    true => (with.baskets, Counted::Baskets),
-                    false => (with.customers, Counted::Customers),
+                let (with_total, counted) = if about.is_basket {
+                    (with.baskets, Counted::Baskets)
+                } else {
+                    (with.customers, Counted::Customers)
                 };
                 (together > 0).then(|| Evidence::BoughtTogether { with: id_of(asked), together, with_total, counted })
             })

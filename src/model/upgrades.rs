@@ -48,21 +48,17 @@ pub fn step(owned: &Product, offered: &Product, seen: Seen) -> Option<Step> {
     };
     let (gains, losses) = compare(owned, offered);
     let mut evidence = Vec::new();
-    let closeness = match by_ladder {
-        Some((from, to, closeness)) => {
-            evidence.push(Evidence::HigherTier { from, to });
-            closeness
+    let closeness = if let Some((from, to, closeness)) = by_ladder {
+        evidence.push(Evidence::HigherTier { from, to });
+        closeness
+    } else {
+        let has_features = !owned.features.is_empty() || !offered.features.is_empty();
+        let is_better_thing = !gains.is_empty() && losses == 0;
+        let is_seen = seen.moves >= MOVES_MIN || seen.recent_buyers >= RECENT_BUYERS_MIN;
+        if !(is_better_thing || (!has_features && is_seen)) {
+            return None;
         }
-        None => {
-            let closeness = price_closeness(owned, offered, !gains.is_empty())?;
-            let has_features = !owned.features.is_empty() || !offered.features.is_empty();
-            let is_better_thing = !gains.is_empty() && losses == 0;
-            let is_seen = seen.moves >= MOVES_MIN || seen.recent_buyers >= RECENT_BUYERS_MIN;
-            if !(is_better_thing || (!has_features && is_seen)) {
-                return None;
-            }
-            closeness
-        }
+        price_closeness(owned, offered, !gains.is_empty())?
     };
     if seen.moves >= MOVES_MIN {
         evidence.push(Evidence::MovedUp { customers: seen.moves });
