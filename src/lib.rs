@@ -16,9 +16,14 @@
 //!
 //! Imports point down, and no wing of floor 2 imports another; `tests/architecture.rs` keeps it so.
 
+pub mod cli;
+pub mod config;
 pub mod decision;
 pub mod domain;
+pub mod grpc;
 pub mod ingest;
 pub mod model;
+pub mod server;
 pub mod store;
+pub mod telemetry;
 pub mod use_cases;

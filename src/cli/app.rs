@@ -1,0 +1,74 @@
+//! The subcommands and what they have in common: a runtime, an exit code, one line for an error.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::{health, import, offers, serve, train};
+
+/// Ask what to offer a customer, and when to offer nothing.
+///
+/// `tactful serve --demo` starts a server with a made-up telephone company and kitchen shop and prints calls to try.
+/// The other commands ask a running server.
+#[derive(Debug, Parser)]
+#[command(name = "tactful", version, max_term_width = 100)]
+pub struct App {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one, made once")]
+enum Command {
+    Serve(serve::Serve),
+    Import(import::Import),
+    Offers(offers::Offers),
+    Health(health::Health),
+    Train(train::Train),
+}
+
+/// Why a command failed: for people, on standard error.
+#[derive(Debug)]
+pub struct Failure(pub String);
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(source) = cause {
+            let told = source.to_string();
+            // Some errors repeat their cause in their own text.
+            if !text.ends_with(&told) {
+                text = format!("{text}: {told}");
+            }
+            cause = source.source();
+        }
+        Self(text)
+    }
+}
+
+impl App {
+    /// Runs the command.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return fail(&Failure::from(error)),
+        };
+        let ended = runtime.block_on(async {
+            match self.command {
+                Command::Serve(serve) => serve.run().await,
+                Command::Import(import) => import.run().await,
+                Command::Offers(offers) => offers.run().await,
+                Command::Health(health) => health.run().await,
+                Command::Train(train) => train.run().await,
+            }
+        });
+        ended.unwrap_or_else(|failure| fail(&failure))
+    }
+}
+
+fn fail(Failure(text): &Failure) -> ExitCode {
+    eprintln!("error: {text}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,84 @@
+//! The built-in demo: its files, how they get into a server, and calls to try.
+
+use std::io::Cursor;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::app::Failure;
+use crate::domain::event::Event;
+use crate::ingest::mapping::Mapping;
+use crate::ingest::read::{self, Rows};
+use crate::ingest::row::{CustomerProfile, Row};
+use crate::ingest::source::Source;
+use crate::use_cases::keep_catalog::{publish_catalog, upsert_products};
+use crate::use_cases::keep_customers::{ProfileUpdate, upsert_customers};
+use crate::use_cases::record_events::record_events;
+use crate::use_cases::tactful::Tactful;
+use crate::use_cases::train_model::train_model;
+
+const PRODUCTS: &str = include_str!("../../demo/products.csv");
+const CUSTOMERS: &str = include_str!("../../demo/customers.csv");
+const EVENTS: &str = include_str!("../../demo/events.csv");
+
+/// Loads the demo and trains on it. Times of the demo count back from now.
+pub async fn load(tactful: &Arc<Tactful>) -> Result<(), Failure> {
+    let now = tactful.now();
+    let days_ago = Mapping::from_toml("[time]\nformat = \"days_ago\"")
+        .map_err(|faults| Failure(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    let products = accepted(read::products(source("products.csv", PRODUCTS)?, &Mapping::canonical(), now)?)?;
+    upsert_products(tactful, &products).await?;
+    publish_catalog(tactful).await?;
+
+    let customers = accepted(read::customers(source("customers.csv", CUSTOMERS)?, &Mapping::canonical(), now)?)?;
+    let profiles: Vec<ProfileUpdate> = customers
+        .into_iter()
+        .map(|CustomerProfile { id, attributes }| ProfileUpdate { customer: id, attributes, consents: None })
+        .collect();
+    upsert_customers(tactful, &profiles).await?;
+
+    let mut events: Vec<Event> = accepted(read::events(source("events.csv", EVENTS)?, &days_ago, now)?)?;
+    events.sort_by_key(|event| event.at);
+    record_events(tactful, &events).await?;
+    train_model(tactful).await?;
+    Ok(())
+}
+
+fn source(name: &str, text: &'static str) -> Result<Source, Failure> {
+    Ok(Source::from_reader(&format!("demo/{name}"), Cursor::new(text), Some(text.len() as u64))?)
+}
+
+/// Every row; the demo has no bad ones, so the first is a mistake of ours.
+fn accepted<T>(rows: Rows<T>) -> Result<Vec<T>, Failure> {
+    let mut accepted = Vec::new();
+    for row in rows {
+        match row? {
+            Row::Accepted { line: _, value } => accepted.push(value),
+            Row::Filtered { line: _ } => {}
+            Row::Rejected(rejection) => return Err(Failure(rejection.to_string())),
+        }
+    }
+    Ok(accepted)
+}
+
+/// Prints calls to paste: previews first, which change nothing, and one reserve last, which is safe to repeat.
+pub fn print_calls(address: SocketAddr) {
+    let call = |service: &str, body: &str| format!("grpcurl -plaintext -d '{body}' {address} tactful.v1.{service}");
+    let preview = |customer: &str| format!(r#"{{"customer_id":"{customer}","mode":"SERVING_MODE_PREVIEW"}}"#);
+    println!("Serving the demo on {address}. Calls to try, in any order and as often as you like:\n");
+    println!("# What goes with a telephone line: voice mail and its kin.");
+    println!("{}\n", call("OfferService/CrossSell", &preview("ada-local-line")));
+    println!("# What is better than a two-slot toaster: four slots.");
+    println!("{}\n", call("OfferService/UpSell", &preview("tom-two-slot")));
+    println!("# The same for a customer with an open complaint: nothing, and why, and until when.");
+    println!("{}\n", call("OfferService/CrossSell", &preview("cora-complaint")));
+    println!("{}\n", call("RelationshipService/GetRelationshipHealth", r#"{"customer_id":"cora-complaint"}"#));
+    println!("# What goes with what is in the basket now.");
+    let basket =
+        r#"{"customer_id":"newt-new","context_product_ids":["toaster-two-slot"],"mode":"SERVING_MODE_PREVIEW"}"#;
+    println!("{}\n", call("OfferService/CrossSell", basket));
+    println!(
+        "# For good: these offers count against the customer's caps. The request_id makes the call safe to repeat."
+    );
+    let reserve = r#"{"customer_id":"grace-reserve","request_id":"6f1c1f0e-6a0b-4d6c-9d6e-0d2b8a1f4c11"}"#;
+    println!("{}\n", call("OfferService/CrossSell", reserve));
+}

@@ -1,0 +1,117 @@
+//! `tactful health`: how a relationship stands, for a person to read.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::app::Failure;
+use super::client::{ServerAddress, refused, time_text, words};
+use super::offers::{caps_json, caps_table};
+use super::table::{Table, bar};
+use crate::grpc::generated::tactful::v1 as wire;
+use crate::grpc::generated::tactful::v1::relationship_service_client::RelationshipServiceClient;
+
+/// Show a customer's relationship health, its components, caps and holds.
+///
+/// Example:
+///   tactful health cora-complaint
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Health {
+    /// Whom
+    customer: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerAddress,
+}
+
+impl Health {
+    /// Asks and shows.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        let mut client = RelationshipServiceClient::new(self.server.connect().await?);
+        let request = wire::GetRelationshipHealthRequest { customer_id: self.customer };
+        let answer = client.get_relationship_health(request).await.map_err(|status| refused(&status))?.into_inner();
+        if self.json {
+            println!("{:#}", to_json(&answer));
+        } else {
+            print(&answer);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(answer: &wire::GetRelationshipHealthResponse) {
+    let health = answer.relationship_health.clone().unwrap_or_default();
+    println!("{}\n", answer.message);
+    println!(
+        "relationship health {} {:.2} ({}), {:.0} % known\n",
+        bar(health.score),
+        health.score,
+        words(health.band().as_str_name(), "RELATIONSHIP_BAND_"),
+        health.coverage * 100.0
+    );
+    let mut table = Table::new(&["component", "", "value", "weight", "from", "half-life"]);
+    for component in &health.components {
+        let value = format!("{:.2}{}", component.value, if component.known { "" } else { " (prior)" });
+        table.row(vec![
+            words(&component.name, ""),
+            bar(component.value),
+            value,
+            format!("{:.2}", component.weight),
+            format!("{:.3}", component.input),
+            format!("{:.0} d", component.half_life_days),
+        ]);
+    }
+    println!("{table}\n{}", caps_table(&answer.caps));
+    if !answer.holds.is_empty() {
+        let mut table = Table::new(&["hold", "reason", "since", "until", "note"]);
+        for hold in &answer.holds {
+            table.row(vec![
+                hold.hold_id.clone(),
+                words(hold.reason().as_str_name(), "HOLD_REASON_"),
+                time_text(hold.create_time.as_ref()),
+                time_text(hold.expire_time.as_ref()),
+                hold.note.clone(),
+            ]);
+        }
+        println!("{table}");
+    }
+}
+
+fn to_json(answer: &wire::GetRelationshipHealthResponse) -> Value {
+    let health = answer.relationship_health.clone().unwrap_or_default();
+    let component = |component: &wire::RelationshipComponent| {
+        json!({
+            "name": component.name,
+            "value": component.value,
+            "weight": component.weight,
+            "input": component.input,
+            "half_life_days": component.half_life_days,
+            "known": component.known,
+        })
+    };
+    let hold = |hold: &wire::Hold| {
+        json!({
+            "hold_id": hold.hold_id,
+            "reason": words(hold.reason().as_str_name(), "HOLD_REASON_"),
+            "note": hold.note,
+            "create_time": hold.create_time.as_ref().map(|at| time_text(Some(at))),
+            "expire_time": hold.expire_time.as_ref().map(|at| time_text(Some(at))),
+            "derived": hold.derived,
+        })
+    };
+    json!({
+        "message": answer.message,
+        "score": health.score,
+        "band": words(health.band().as_str_name(), "RELATIONSHIP_BAND_"),
+        "coverage": health.coverage,
+        "components": health.components.iter().map(component).collect::<Vec<_>>(),
+        "caps": caps_json(&answer.caps),
+        "holds": answer.holds.iter().map(hold).collect::<Vec<_>>(),
+        "policy_version": answer.policy_version,
+        "as_of": time_text(answer.as_of.as_ref()),
+    })
+}

@@ -1,0 +1,11 @@
+//! The command line: one file per subcommand. All but `serve` are clients of a running server and never open a store.
+
+pub mod app;
+pub mod client;
+pub mod demo;
+pub mod health;
+pub mod import;
+pub mod offers;
+pub mod serve;
+pub mod table;
+pub mod train;

@@ -1,0 +1,348 @@
+//! Settings: flags, then `TACTFUL_*` environment variables, then a TOML file, then defaults.
+//!
+//! Everything is read once and checked as a whole before anything opens; all faults are reported together. Nothing here
+//! is a rule about offers: those are in the policy.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::domain::time::Timestamp;
+
+/// Settings of the server as somebody wrote them: every one optional, every one a text.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct WrittenSettings {
+    /// Where to serve gRPC [default: 127.0.0.1:50051]
+    #[arg(long, env = "TACTFUL_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Where to serve Prometheus metrics, or `off` [default: 127.0.0.1:9464]
+    #[arg(long, env = "TACTFUL_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<String>,
+    /// Where to keep everything; made when missing [default: tactful-data]
+    #[arg(long, env = "TACTFUL_DATA_DIR", value_name = "DIRECTORY")]
+    pub data_dir: Option<String>,
+    /// `sled` (on disk) or `memory` (gone at the stop) [default: sled]
+    #[arg(long, env = "TACTFUL_STORE", value_name = "STORE")]
+    pub store: Option<String>,
+    /// Start the clock at another time, to replay old data: 2011-06-10T00:00:00Z
+    #[arg(long, env = "TACTFUL_NOW", value_name = "TIME")]
+    pub now: Option<String>,
+    /// Train again this often, or `off` [default: 24h]
+    #[arg(long, env = "TACTFUL_TRAIN_EVERY", value_name = "DURATION")]
+    pub train_every: Option<String>,
+    /// Threads of a training [default: half of the cores]
+    #[arg(long, env = "TACTFUL_TRAINING_THREADS", value_name = "N")]
+    pub training_threads: Option<String>,
+    /// Memory that a training may plan for, in MiB [default: 2048]
+    #[arg(long, env = "TACTFUL_TRAINING_MEMORY_MIB", value_name = "MIB")]
+    pub training_memory_mib: Option<String>,
+    /// How long calls in progress may take at a stop [default: 20s]
+    #[arg(long, env = "TACTFUL_DRAIN", value_name = "DURATION")]
+    pub drain: Option<String>,
+    /// The longest a call may take; trainings and streams have no limit [default: 10s]
+    #[arg(long, env = "TACTFUL_REQUEST_TIMEOUT", value_name = "DURATION")]
+    pub request_timeout: Option<String>,
+    /// Calls served at once; more are refused with `RESOURCE_EXHAUSTED` [default: 1024]
+    #[arg(long, env = "TACTFUL_REQUESTS_MAX", value_name = "N")]
+    pub requests_max: Option<String>,
+    /// Connections held at once; more are closed [default: 1024]
+    #[arg(long, env = "TACTFUL_CONNECTIONS_MAX", value_name = "N")]
+    pub connections_max: Option<String>,
+    /// Calls at once on one connection [default: 128]
+    #[arg(long, env = "TACTFUL_STREAMS_MAX", value_name = "N")]
+    pub streams_max: Option<String>,
+    /// The largest message either way, in bytes [default: 4194304]
+    #[arg(long, env = "TACTFUL_MESSAGE_BYTES_MAX", value_name = "BYTES")]
+    pub message_bytes_max: Option<String>,
+    /// Ask a connection to move on after this long, so that load spreads over replicas [default: 30m]
+    #[arg(long, env = "TACTFUL_CONNECTION_AGE", value_name = "DURATION")]
+    pub connection_age: Option<String>,
+    /// Which log lines: error, warn, info, debug, trace, or a filter such as tactful=debug [default: info]
+    #[arg(long, env = "TACTFUL_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// `text`, `json`, or `auto`: text on a terminal, JSON otherwise [default: auto]
+    #[arg(long, env = "TACTFUL_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+/// Settings that hold together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Where to serve gRPC.
+    pub listen: SocketAddr,
+    /// Where to serve metrics.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Where everything is kept.
+    pub store: StoreSetting,
+    /// The time at which the clock starts; `None`: the real time.
+    pub now: Option<Timestamp>,
+    /// How often to train; `None`: only when asked, and once on start.
+    pub train_every: Option<Duration>,
+    /// What a training may use.
+    pub training_threads: usize,
+    /// What a training may use, in bytes.
+    pub training_memory_bytes: u64,
+    /// How long calls in progress may take at a stop.
+    pub drain: Duration,
+    /// What protects the server from its callers.
+    pub limits: Limits,
+    /// Which log lines.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// Which store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreSetting {
+    /// On disk, in this directory.
+    Sled(PathBuf),
+    /// In memory, gone at the stop.
+    Memory,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// What protects the server from its callers. Each default of the libraries that is a hole is closed here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest a call may take.
+    pub request_timeout: Duration,
+    /// Calls at once over all connections; shedding early keeps those admitted quick.
+    pub requests_max: usize,
+    /// Connections at once; each holds memory even when silent.
+    pub connections_max: usize,
+    /// Calls at once on one connection; unlimited, one connection could hold 50,000.
+    pub streams_max: u32,
+    /// The largest message either way; the library limits only what comes in.
+    pub message_bytes_max: usize,
+    /// A connection that sends nothing at first is closed after this; keepalive does not close one that never spoke.
+    pub first_bytes_within: Duration,
+    /// A connection is asked to move on after this long, give or take a tenth.
+    pub connection_age: Duration,
+    /// And closed when it has not after this much longer.
+    pub connection_age_grace: Duration,
+    /// An idle connection is asked this often whether it still lives.
+    pub keepalive_interval: Duration,
+    /// And closed when it has not answered after this.
+    pub keepalive_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_secs(10),
+            requests_max: 1024,
+            connections_max: 1024,
+            streams_max: 128,
+            message_bytes_max: 4 << 20,
+            first_bytes_within: Duration::from_secs(5),
+            connection_age: Duration::from_secs(30 * 60),
+            connection_age_grace: Duration::from_secs(60),
+            keepalive_interval: Duration::from_secs(60),
+            keepalive_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Everything wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingFaults(pub Vec<String>);
+
+impl fmt::Display for SettingFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [only] => write!(f, "{only}"),
+            faults => write!(f, "{} settings are wrong:\n  {}", faults.len(), faults.join("\n  ")),
+        }
+    }
+}
+
+impl std::error::Error for SettingFaults {}
+
+impl WrittenSettings {
+    /// Reads a settings file: TOML, the flags' names as keys.
+    ///
+    /// # Errors
+    /// A text that says where the file is wrong.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// What is written here, and where nothing is, what `fallback` says.
+    #[must_use]
+    pub fn or(self, fallback: Self) -> Self {
+        Self {
+            listen: self.listen.or(fallback.listen),
+            metrics_listen: self.metrics_listen.or(fallback.metrics_listen),
+            data_dir: self.data_dir.or(fallback.data_dir),
+            store: self.store.or(fallback.store),
+            now: self.now.or(fallback.now),
+            train_every: self.train_every.or(fallback.train_every),
+            training_threads: self.training_threads.or(fallback.training_threads),
+            training_memory_mib: self.training_memory_mib.or(fallback.training_memory_mib),
+            drain: self.drain.or(fallback.drain),
+            request_timeout: self.request_timeout.or(fallback.request_timeout),
+            requests_max: self.requests_max.or(fallback.requests_max),
+            connections_max: self.connections_max.or(fallback.connections_max),
+            streams_max: self.streams_max.or(fallback.streams_max),
+            message_bytes_max: self.message_bytes_max.or(fallback.message_bytes_max),
+            connection_age: self.connection_age.or(fallback.connection_age),
+            log: self.log.or(fallback.log),
+            log_format: self.log_format.or(fallback.log_format),
+        }
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// Every fault, not only the first.
+    pub fn check(self) -> Result<Settings, SettingFaults> {
+        let mut reader = Reader { faults: Vec::new() };
+        let defaults = Limits::default();
+        let data_dir = PathBuf::from(self.data_dir.unwrap_or_else(|| "tactful-data".to_owned()));
+        let stores = [("sled", StoreSetting::Sled(data_dir)), ("memory", StoreSetting::Memory)];
+        let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let default_threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        let listen = self.listen.as_deref().or(Some("127.0.0.1:50051"));
+        let metrics_listen = self.metrics_listen.as_deref().unwrap_or("127.0.0.1:9464");
+        let settings = Settings {
+            listen: reader.address("listen", listen).unwrap_or(NOWHERE),
+            metrics_listen: reader.address("metrics-listen", Some(metrics_listen).filter(|&text| text != "off")),
+            store: reader
+                .choice("store", self.store.as_deref().unwrap_or("sled"), stores)
+                .unwrap_or(StoreSetting::Memory),
+            now: reader.time("now", self.now.as_deref()),
+            train_every: reader.duration_or_off("train-every", self.train_every.as_deref().unwrap_or("24h")),
+            training_threads: reader.count("training-threads", self.training_threads, default_threads, 1..=256),
+            training_memory_bytes: reader.count("training-memory-mib", self.training_memory_mib, 2048, 1..=1 << 20)
+                << 20,
+            drain: reader.duration("drain", self.drain, Duration::from_secs(20)),
+            limits: Limits {
+                request_timeout: reader.duration("request-timeout", self.request_timeout, defaults.request_timeout),
+                requests_max: reader.count("requests-max", self.requests_max, defaults.requests_max, 1..=1_000_000),
+                connections_max: reader.count(
+                    "connections-max",
+                    self.connections_max,
+                    defaults.connections_max,
+                    1..=1_000_000,
+                ),
+                streams_max: reader.count("streams-max", self.streams_max, defaults.streams_max, 1..=100_000),
+                message_bytes_max: reader.count(
+                    "message-bytes-max",
+                    self.message_bytes_max,
+                    defaults.message_bytes_max,
+                    1024..=1 << 30,
+                ),
+                connection_age: reader.duration("connection-age", self.connection_age, defaults.connection_age),
+                ..defaults
+            },
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+            log_format: reader
+                .choice("log-format", self.log_format.as_deref().unwrap_or("auto"), formats)
+                .unwrap_or(LogFormat::Auto),
+        };
+        if reader.faults.is_empty() { Ok(settings) } else { Err(SettingFaults(reader.faults)) }
+    }
+}
+
+/// Stands in for an address that is wrong and reported.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// Reads texts and collects what is wrong with them.
+struct Reader {
+    faults: Vec<String>,
+}
+
+impl Reader {
+    fn fault<T>(&mut self, name: &str, text: &str, expected: &str) -> Option<T> {
+        self.faults.push(format!("{name}: {text:?} is not {expected}"));
+        None
+    }
+
+    fn address(&mut self, name: &str, text: Option<&str>) -> Option<SocketAddr> {
+        let text = text?;
+        text.parse().ok().or_else(|| self.fault(name, text, "an address such as 127.0.0.1:50051 or [::1]:50051"))
+    }
+
+    fn choice<T, const N: usize>(&mut self, name: &str, text: &str, choices: [(&str, T); N]) -> Option<T> {
+        let names: Vec<String> = choices.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let chosen = choices.into_iter().find(|(name, _)| *name == text).map(|(_, value)| value);
+        chosen.or_else(|| self.fault(name, text, &format!("one of {}", names.join(", "))))
+    }
+
+    fn time(&mut self, name: &str, text: Option<&str>) -> Option<Timestamp> {
+        let text = text?;
+        let read = text.parse::<jiff::Timestamp>().ok().and_then(|at| Timestamp::from_unix_ms(at.as_millisecond()));
+        read.or_else(|| self.fault(name, text, "a time such as 2011-06-10T00:00:00Z, from 1900 to 2200"))
+    }
+
+    fn duration(&mut self, name: &str, text: Option<String>, default: Duration) -> Duration {
+        let Some(text) = text else { return default };
+        let read = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
+        let fits = read.filter(|span| !span.is_zero());
+        fits.or_else(|| self.fault(name, &text, "a duration such as 500ms, 20s, 30m or 24h")).unwrap_or(default)
+    }
+
+    fn duration_or_off(&mut self, name: &str, text: &str) -> Option<Duration> {
+        (text != "off").then(|| self.duration(name, Some(text.to_owned()), Duration::from_secs(86_400)))
+    }
+
+    fn count<T>(&mut self, name: &str, text: Option<String>, default: T, range: std::ops::RangeInclusive<T>) -> T
+    where
+        T: std::str::FromStr + PartialOrd + fmt::Display + Copy,
+    {
+        let Some(text) = text else { return default };
+        let read = text.parse::<T>().ok().filter(|count| range.contains(count));
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        read.or_else(|| self.fault(name, &text, &expected)).unwrap_or(default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_hold_together() {
+        let settings = WrittenSettings::default().check().expect("the defaults are right");
+        assert_eq!(settings.listen.port(), 50051);
+        assert_eq!(settings.store, StoreSetting::Sled("tactful-data".into()));
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let written = WrittenSettings {
+            listen: Some("nowhere".into()),
+            store: Some("paper".into()),
+            now: Some("yesterday".into()),
+            drain: Some("-3s".into()),
+            requests_max: Some("0".into()),
+            ..WrittenSettings::default()
+        };
+        let SettingFaults(faults) = written.check().expect_err("five faults");
+        assert_eq!(faults.len(), 5, "{faults:?}");
+    }
+
+    #[test]
+    fn flags_come_before_the_file() {
+        let file = WrittenSettings::from_toml("listen = \"127.0.0.1:1\"\nstore = \"memory\"").expect("a settings file");
+        let flags = WrittenSettings { listen: Some("127.0.0.1:2".into()), ..WrittenSettings::default() };
+        let settings = flags.or(file).check().expect("right");
+        assert_eq!((settings.listen.port(), settings.store), (2, StoreSetting::Memory));
+        assert!(WrittenSettings::from_toml("lisen = \"x\"").is_err(), "a typo is told");
+    }
+}

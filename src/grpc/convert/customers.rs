@@ -1,0 +1,67 @@
+//! Profiles of `CustomerService`.
+
+use super::nouns::time_to_wire;
+use super::violations::Violations;
+use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, CHANNEL_OPT_OUTS_MAX, Consents, Customer, Holding};
+use crate::domain::ids::{Channel, CustomerId, ProductId};
+use crate::domain::ledger::Grant;
+use crate::grpc::generated::tactful::v1 as wire;
+use crate::use_cases::keep_customers::ProfileUpdate;
+
+/// Reads a profile.
+///
+/// # Errors
+/// Everything wrong with it; paths begin with `path`.
+pub fn profile_from_wire(path: &str, message: wire::CustomerProfile) -> Result<ProfileUpdate, Violations> {
+    let wire::CustomerProfile { customer_id, attributes, consents } = message;
+    let mut violations = Violations::default();
+    let customer = violations.id(&format!("{path}.customer_id"), customer_id, CustomerId::new);
+    violations.text_map(&format!("{path}.attributes"), &attributes, ATTRIBUTES_MAX, ATTRIBUTE_BYTES_MAX);
+    let consents = consents.map(|consents| {
+        let wire::Consents { opted_out, opted_out_channels, objects_to_profiling } = consents;
+        let field = format!("{path}.consents.opted_out_channels");
+        let channels = violations.ids(&field, opted_out_channels, CHANNEL_OPT_OUTS_MAX, Channel::new);
+        Consents { is_opted_out: opted_out, channel_opt_outs: channels.into_iter().collect(), objects_to_profiling }
+    });
+    violations.or(customer.map(|customer| ProfileUpdate { customer, attributes, consents }))
+}
+
+/// What is kept of a customer.
+#[must_use]
+pub fn customer_to_wire(customer: Customer) -> wire::GetCustomerResponse {
+    let Customer { id, attributes, consents, holds: _, holdings, relationship: _, ledger } = customer;
+    let Consents { is_opted_out, channel_opt_outs, objects_to_profiling } = consents;
+    let consents = wire::Consents {
+        opted_out: is_opted_out,
+        opted_out_channels: channel_opt_outs.iter().map(ToString::to_string).collect(),
+        objects_to_profiling,
+    };
+    wire::GetCustomerResponse {
+        customer: Some(wire::CustomerProfile { customer_id: id.to_string(), attributes, consents: Some(consents) }),
+        holdings: holdings.owned().map(|(product, holding)| holding_to_wire(product, holding)).collect(),
+        older_holdings: u32::try_from(holdings.forgotten.len()).unwrap_or(u32::MAX),
+        granted_offers: ledger.grants.into_iter().map(grant_to_wire).collect(),
+    }
+}
+
+fn holding_to_wire(product: &ProductId, holding: &Holding) -> wire::Holding {
+    wire::Holding {
+        product_id: product.to_string(),
+        first_time: Some(time_to_wire(holding.first_at)),
+        last_time: Some(time_to_wire(holding.last_at)),
+        bought: holding.bought,
+        returned: holding.returned,
+        subscribed: holding.is_subscribed(),
+    }
+}
+
+fn grant_to_wire(grant: Grant) -> wire::GrantedOffer {
+    wire::GrantedOffer {
+        offer_id: grant.offer.to_string(),
+        product_id: grant.product.to_string(),
+        kind: grant.kind.as_str().to_owned(),
+        grant_time: Some(time_to_wire(grant.granted_at)),
+        lease_end_time: Some(time_to_wire(grant.lease_ends_at)),
+        open_until_time: Some(time_to_wire(grant.open_until)),
+    }
+}

@@ -1,0 +1,393 @@
+//! Events and outcomes of `FeedbackService`.
+
+use super::offers::decision_id;
+use super::violations::Violations;
+use crate::domain::event::{CaseReport, Event, EventKind, Line, OutcomeKind, QUANTITY_MAX, Severity, SurveyAnswer};
+use crate::domain::ids::{CaseId, CustomerId, EventId, OfferId, OrderId, ProductId};
+use crate::domain::time::Timestamp;
+use crate::grpc::generated::tactful::v1 as wire;
+use crate::use_cases::record_outcomes::OutcomeReport;
+
+/// The largest use or allowance.
+const AMOUNT_MAX: f64 = 1e12;
+
+/// Reads an outcome.
+///
+/// # Errors
+/// Everything wrong with it; paths begin with `path`.
+pub fn outcome_from_wire(path: &str, message: wire::OfferOutcome, now: Timestamp) -> Result<OutcomeReport, Violations> {
+    let wire::OfferOutcome { customer_id, decision_id: decision, offer_id, kind, outcome_time, case_id } = message;
+    let mut violations = Violations::default();
+    let field = |name: &str| format!("{path}.{name}");
+    let customer = violations.id(&field("customer_id"), customer_id, CustomerId::new);
+    let decision = decision_id(&mut violations, &field("decision_id"), &decision);
+    let offer = violations.id(&field("offer_id"), offer_id, OfferId::new);
+    let kind = outcome_kind(kind);
+    if kind.is_none() {
+        violations.add(field("kind"), "must be one of OutcomeKind other than unspecified");
+    }
+    let at = outcome_time.and_then(|at| violations.past(&field("outcome_time"), at, now));
+    let case = violations.optional_id(&field("case_id"), case_id, CaseId::new);
+    if case.is_some() && kind != Some(OutcomeKind::Complained) {
+        violations.add(field("case_id"), "only goes with COMPLAINED");
+    }
+    let report = customer
+        .zip(decision)
+        .zip(offer)
+        .zip(kind)
+        .map(|(((customer, decision), offer), kind)| OutcomeReport { customer, decision, offer, kind, at, case });
+    violations.or(report)
+}
+
+fn outcome_kind(kind: i32) -> Option<OutcomeKind> {
+    match wire::OutcomeKind::try_from(kind).ok()? {
+        wire::OutcomeKind::Unspecified => None,
+        wire::OutcomeKind::Shown => Some(OutcomeKind::Shown),
+        wire::OutcomeKind::NotShown => Some(OutcomeKind::NotShown),
+        wire::OutcomeKind::Clicked => Some(OutcomeKind::Clicked),
+        wire::OutcomeKind::Accepted => Some(OutcomeKind::Accepted),
+        wire::OutcomeKind::Rejected => Some(OutcomeKind::Rejected),
+        wire::OutcomeKind::Dismissed => Some(OutcomeKind::Dismissed),
+        wire::OutcomeKind::Complained => Some(OutcomeKind::Complained),
+        wire::OutcomeKind::OptedOut => Some(OutcomeKind::OptedOut),
+    }
+}
+
+/// Reads an event.
+///
+/// # Errors
+/// Everything wrong with it; paths begin with `path`.
+pub fn event_from_wire(path: &str, message: wire::CustomerEvent, now: Timestamp) -> Result<Event, Violations> {
+    let mut reader = EventReader { path, violations: Violations::default(), taken: Vec::new() };
+    let id = reader.violations.id(&reader.field("event_id"), message.event_id.clone(), EventId::new);
+    let customer =
+        reader.violations.optional_id(&reader.field("customer_id"), message.customer_id.clone(), CustomerId::new);
+    let at = if let Some(at) = message.event_time {
+        reader.violations.past(&reader.field("event_time"), at, now)
+    } else {
+        reader.violations.add(reader.field("event_time"), "is required");
+        None
+    };
+    let kind = reader.kind(&message);
+    if message.customer_id.is_empty() && !matches!(kind, Some(EventKind::Purchase(_) | EventKind::Return(_)) | None) {
+        reader.violations.add(reader.field("customer_id"), "is required but for purchases and returns");
+    }
+    reader.refuse_what_is_not_taken(&message);
+    let event = id.zip(at).zip(kind).map(|((id, at), kind)| Event { id, customer, at, kind });
+    reader.violations.or(event)
+}
+
+struct EventReader<'a> {
+    path: &'a str,
+    violations: Violations,
+    /// The fields that the kind takes.
+    taken: Vec<&'static str>,
+}
+
+impl EventReader<'_> {
+    fn field(&self, name: &str) -> String {
+        format!("{}.{name}", self.path)
+    }
+
+    fn kind(&mut self, message: &wire::CustomerEvent) -> Option<EventKind> {
+        use wire::EventKind as Wire;
+        let Ok(kind) = Wire::try_from(message.kind) else {
+            self.violations.add(self.field("kind"), format_args!("{} is no EventKind", message.kind));
+            return None;
+        };
+        match kind {
+            Wire::Unspecified => {
+                self.violations.add(self.field("kind"), "is required");
+                None
+            }
+            Wire::Purchase => Some(EventKind::Purchase(self.line(message)?)),
+            Wire::Return => Some(EventKind::Return(self.line(message)?)),
+            Wire::Cancellation => Some(EventKind::Cancellation { product: self.optional_product(message) }),
+            Wire::Downgrade => {
+                let from = self.product(message);
+                self.taken.push("to_product_id");
+                let (field, text) = (self.field("to_product_id"), message.to_product_id.clone());
+                let to = self.violations.optional_id(&field, text, ProductId::new);
+                if to.is_some() && to == from {
+                    self.violations.add(field, "must differ from product_id");
+                }
+                Some(EventKind::Downgrade { from: from?, to })
+            }
+            Wire::SubscriptionStart => Some(EventKind::SubscriptionStart { product: self.product(message)? }),
+            Wire::SubscriptionEnd => Some(EventKind::SubscriptionEnd { product: self.product(message)? }),
+            Wire::SubscriptionRenewal => Some(EventKind::SubscriptionRenewal { product: self.product(message)? }),
+            Wire::Usage => self.usage(message),
+            Wire::SupportTicket => Some(EventKind::SupportTicket(self.report(message)?)),
+            Wire::Complaint => Some(EventKind::Complaint(self.report(message)?)),
+            Wire::CaseResolved => {
+                self.taken.push("case_id");
+                let case = self.violations.id(&self.field("case_id"), message.case_id.clone(), CaseId::new);
+                Some(EventKind::CaseResolved { case: case? })
+            }
+            Wire::PaymentLate => Some(EventKind::PaymentLate),
+            Wire::PaymentFailed => Some(EventKind::PaymentFailed),
+            Wire::PaymentDisputed => Some(EventKind::PaymentDisputed),
+            Wire::Survey => self.survey(message),
+            Wire::Visit => Some(EventKind::Visit { product: self.optional_product(message) }),
+        }
+    }
+
+    fn product(&mut self, message: &wire::CustomerEvent) -> Option<ProductId> {
+        self.taken.push("product_id");
+        self.violations.id(&self.field("product_id"), message.product_id.clone(), ProductId::new)
+    }
+
+    fn optional_product(&mut self, message: &wire::CustomerEvent) -> Option<ProductId> {
+        self.taken.push("product_id");
+        self.violations.optional_id(&self.field("product_id"), message.product_id.clone(), ProductId::new)
+    }
+
+    fn line(&mut self, message: &wire::CustomerEvent) -> Option<Line> {
+        self.taken.extend(["order_id", "quantity", "unit_price"]);
+        let product = self.product(message);
+        let order = self.violations.optional_id(&self.field("order_id"), message.order_id.clone(), OrderId::new);
+        let read = u32::try_from(message.quantity.unwrap_or(1)).ok();
+        let quantity = read.filter(|quantity| (1..=QUANTITY_MAX).contains(quantity));
+        if quantity.is_none() {
+            self.violations.add(self.field("quantity"), format_args!("must be within 1 to {QUANTITY_MAX}"));
+        }
+        let price_field = self.field("unit_price");
+        let unit_price =
+            message.unit_price.clone().and_then(|price| self.violations.money_not_negative(&price_field, price));
+        Some(Line { product: product?, order, quantity: quantity?, unit_price })
+    }
+
+    fn usage(&mut self, message: &wire::CustomerEvent) -> Option<EventKind> {
+        self.taken.extend(["amount", "allowance"]);
+        let product = self.product(message);
+        let amount = message.amount.filter(|amount| (0.0..=AMOUNT_MAX).contains(amount));
+        if amount.is_none() {
+            self.violations.add(self.field("amount"), format_args!("is required, within 0 to {AMOUNT_MAX}"));
+        }
+        let allowance_fits = message.allowance.is_none_or(|allowance| allowance > 0.0 && allowance <= AMOUNT_MAX);
+        if !allowance_fits {
+            self.violations.add(self.field("allowance"), format_args!("must be above 0 and at most {AMOUNT_MAX}"));
+        }
+        Some(EventKind::Usage { product: product?, amount: amount?, allowance: message.allowance })
+    }
+
+    fn report(&mut self, message: &wire::CustomerEvent) -> Option<CaseReport> {
+        self.taken.extend(["case_id", "severity"]);
+        let case = self.violations.optional_id(&self.field("case_id"), message.case_id.clone(), CaseId::new);
+        let severity = match message.severity {
+            None => Some(Severity::DEFAULT),
+            Some(level) => u8::try_from(level).ok().and_then(Severity::new),
+        };
+        if severity.is_none() {
+            self.violations.add(self.field("severity"), "must be within 1 to 4");
+        }
+        Some(CaseReport { case, severity: severity? })
+    }
+
+    fn survey(&mut self, message: &wire::CustomerEvent) -> Option<EventKind> {
+        self.taken.extend(["score", "score_max"]);
+        for (name, value) in [("score", message.score), ("score_max", message.score_max)] {
+            if value.is_none() {
+                self.violations.add(self.field(name), "is required");
+            }
+        }
+        let (score, score_max) = message.score.zip(message.score_max)?;
+        let answer = SurveyAnswer::new(score, score_max);
+        if answer.is_none() {
+            self.violations
+                .add(self.field("score"), "must be within 0 to score_max, and score_max above 0, at most 1000");
+        }
+        answer.map(EventKind::Survey)
+    }
+
+    /// A field that the kind does not take is a mistake of the caller's: better told than dropped.
+    fn refuse_what_is_not_taken(&mut self, message: &wire::CustomerEvent) {
+        let wire::CustomerEvent {
+            event_id: _,
+            customer_id: _,
+            kind: _,
+            event_time: _,
+            product_id,
+            order_id,
+            quantity,
+            unit_price,
+            case_id,
+            severity,
+            score,
+            score_max,
+            to_product_id,
+            amount,
+            allowance,
+        } = message;
+        if self.taken.is_empty() && wire::EventKind::try_from(message.kind).map_or(0, i32::from) == 0 {
+            return;
+        }
+        let set = [
+            ("product_id", !product_id.is_empty()),
+            ("order_id", !order_id.is_empty()),
+            ("quantity", quantity.is_some()),
+            ("unit_price", unit_price.is_some()),
+            ("case_id", !case_id.is_empty()),
+            ("severity", severity.is_some()),
+            ("score", score.is_some()),
+            ("score_max", score_max.is_some()),
+            ("to_product_id", !to_product_id.is_empty()),
+            ("amount", amount.is_some()),
+            ("allowance", allowance.is_some()),
+        ];
+        for (name, is_set) in set {
+            if is_set && !self.taken.contains(&name) {
+                self.violations.add(self.field(name), "does not go with this kind of event");
+            }
+        }
+    }
+}
+
+/// An event towards the wire, as an import sends it; `None` for an outcome, which has an RPC of its own.
+#[must_use]
+pub fn event_to_wire(event: Event) -> Option<wire::CustomerEvent> {
+    use super::nouns::{money_to_wire, time_to_wire};
+    let Event { id, customer, at, kind } = event;
+    let mut message = wire::CustomerEvent {
+        event_id: id.to_string(),
+        customer_id: customer.map(|customer| customer.to_string()).unwrap_or_default(),
+        event_time: Some(time_to_wire(at)),
+        ..wire::CustomerEvent::default()
+    };
+    let line = |message: &mut wire::CustomerEvent, line: Line| {
+        let Line { product, order, quantity, unit_price } = line;
+        message.product_id = product.to_string();
+        message.order_id = order.map(|order| order.to_string()).unwrap_or_default();
+        message.quantity = Some(i64::from(quantity));
+        message.unit_price = unit_price.map(money_to_wire);
+    };
+    let report = |message: &mut wire::CustomerEvent, report: CaseReport| {
+        let CaseReport { case, severity } = report;
+        message.case_id = case.map(|case| case.to_string()).unwrap_or_default();
+        message.severity = Some(i32::from(severity.level()));
+    };
+    let wire_kind = match kind {
+        EventKind::Purchase(bought) => {
+            line(&mut message, bought);
+            wire::EventKind::Purchase
+        }
+        EventKind::Return(returned) => {
+            line(&mut message, returned);
+            wire::EventKind::Return
+        }
+        EventKind::Cancellation { product } => {
+            message.product_id = product.map(|product| product.to_string()).unwrap_or_default();
+            wire::EventKind::Cancellation
+        }
+        EventKind::Downgrade { from, to } => {
+            message.product_id = from.to_string();
+            message.to_product_id = to.map(|product| product.to_string()).unwrap_or_default();
+            wire::EventKind::Downgrade
+        }
+        EventKind::SubscriptionStart { product } => {
+            message.product_id = product.to_string();
+            wire::EventKind::SubscriptionStart
+        }
+        EventKind::SubscriptionEnd { product } => {
+            message.product_id = product.to_string();
+            wire::EventKind::SubscriptionEnd
+        }
+        EventKind::SubscriptionRenewal { product } => {
+            message.product_id = product.to_string();
+            wire::EventKind::SubscriptionRenewal
+        }
+        EventKind::Usage { product, amount, allowance } => {
+            message.product_id = product.to_string();
+            message.amount = Some(amount);
+            message.allowance = allowance;
+            wire::EventKind::Usage
+        }
+        EventKind::SupportTicket(ticket) => {
+            report(&mut message, ticket);
+            wire::EventKind::SupportTicket
+        }
+        EventKind::Complaint(complaint) => {
+            report(&mut message, complaint);
+            wire::EventKind::Complaint
+        }
+        EventKind::CaseResolved { case } => {
+            message.case_id = case.to_string();
+            wire::EventKind::CaseResolved
+        }
+        EventKind::PaymentLate => wire::EventKind::PaymentLate,
+        EventKind::PaymentFailed => wire::EventKind::PaymentFailed,
+        EventKind::PaymentDisputed => wire::EventKind::PaymentDisputed,
+        EventKind::Survey(answer) => {
+            message.score = Some(answer.score());
+            message.score_max = Some(answer.score_max());
+            wire::EventKind::Survey
+        }
+        EventKind::Visit { product } => {
+            message.product_id = product.map(|product| product.to_string()).unwrap_or_default();
+            wire::EventKind::Visit
+        }
+        EventKind::Outcome(_) => return None,
+    };
+    message.kind = wire_kind.into();
+    Some(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::from_unix_ms(1_700_000_000_000).expect("in range")
+    }
+
+    fn fields(message: wire::CustomerEvent) -> Vec<String> {
+        let violations = event_from_wire("events[0]", message, now()).expect_err("faults");
+        violations.as_slice().iter().map(|violation| violation.field.clone()).collect()
+    }
+
+    #[test]
+    fn every_bad_field_is_named_at_once() {
+        let message = wire::CustomerEvent {
+            customer_id: "c".into(),
+            kind: wire::EventKind::Purchase.into(),
+            event_time: Some(prost_types::Timestamp { seconds: 1_700_000_301, nanos: 0 }),
+            quantity: Some(-5),
+            unit_price: Some(wire::Money { currency_code: "GBP".into(), units: -1, nanos: 0 }),
+            score: Some(f64::NAN),
+            ..wire::CustomerEvent::default()
+        };
+        let expected = ["event_id", "event_time", "product_id", "quantity", "unit_price", "score"]
+            .map(|name| format!("events[0].{name}"));
+        assert_eq!(fields(message), expected);
+    }
+
+    #[test]
+    fn scores_that_are_no_numbers_are_refused() {
+        for (score, score_max) in [(f64::NAN, 10.0), (5.0, f64::NAN), (5.0, f64::INFINITY), (-1.0, 10.0), (11.0, 10.0)]
+        {
+            let message = wire::CustomerEvent {
+                event_id: "e".into(),
+                customer_id: "c".into(),
+                kind: wire::EventKind::Survey.into(),
+                event_time: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
+                score: Some(score),
+                score_max: Some(score_max),
+                ..wire::CustomerEvent::default()
+            };
+            assert_eq!(fields(message), ["events[0].score"]);
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_is_one_fault() {
+        let message = wire::CustomerEvent {
+            event_id: "e".into(),
+            customer_id: "c".into(),
+            kind: 4711,
+            event_time: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
+            product_id: "p".into(),
+            ..wire::CustomerEvent::default()
+        };
+        assert_eq!(fields(message), ["events[0].kind"]);
+    }
+}

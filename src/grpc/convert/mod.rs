@@ -1,0 +1,11 @@
+//! Between wire and domain. Towards the domain every fault of a message is collected, each with the path of its field;
+//! towards the wire nothing can fail.
+
+pub mod customers;
+pub mod events;
+pub mod models;
+pub mod nouns;
+pub mod offers;
+pub mod products;
+pub mod relationships;
+pub mod violations;

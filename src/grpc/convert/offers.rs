@@ -1,0 +1,469 @@
+//! Questions and answers of `OfferService`.
+
+use std::collections::BTreeSet;
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use super::nouns::{cap_to_wire, duration_to_wire, feature_to_wire, health_to_wire, money_to_wire, time_to_wire};
+use super::violations::Violations;
+use crate::domain::decision::Decision;
+use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, ProductId, RequestId};
+use crate::domain::ledger::ReleaseResult;
+use crate::domain::offer::{Factors, Gain, Offer, OfferKind, PropensityBasis, Reason};
+use crate::grpc::generated::tactful::v1 as wire;
+use crate::use_cases::release_offers::Release;
+use crate::use_cases::serve_offers::{OfferRequest, RetryKey, ServedOffers, ServingMode};
+
+const PRODUCTS_MAX: usize = 100;
+const EXCLUDED_MAX: usize = 1000;
+const OFFERS_DEFAULT: usize = 3;
+const OFFERS_MAX: usize = 20;
+
+/// How much of the reasoning goes with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// The offers alone.
+    None,
+    /// Reasons and withheld counts.
+    Summary,
+    /// Score breakdown and components too.
+    Full,
+}
+
+/// A question as it came.
+#[derive(Debug)]
+pub struct Asked {
+    /// For the use case.
+    pub request: OfferRequest,
+    /// For the answer.
+    pub detail: Detail,
+}
+
+/// The fields that both questions have.
+struct Fields {
+    kind: OfferKind,
+    products_field: &'static str,
+    digest: u64,
+    customer_id: String,
+    products: Vec<String>,
+    exclude_product_ids: Vec<String>,
+    max_offers: i32,
+    mode: i32,
+    request_id: String,
+    channel: String,
+    placement: String,
+    currency_code: String,
+    explain: i32,
+}
+
+/// Reads a CrossSell question.
+///
+/// # Errors
+/// Everything wrong with it.
+pub fn cross_sell_from_wire(message: wire::CrossSellRequest) -> Result<Asked, Violations> {
+    let digest = digest(OfferKind::CrossSell, &wire::CrossSellRequest { request_id: String::new(), ..message.clone() });
+    let wire::CrossSellRequest {
+        customer_id,
+        context_product_ids,
+        exclude_product_ids,
+        max_offers,
+        mode,
+        request_id,
+        channel,
+        placement,
+        currency_code,
+        explain,
+    } = message;
+    read(Fields {
+        kind: OfferKind::CrossSell,
+        products_field: "context_product_ids",
+        digest,
+        customer_id,
+        products: context_product_ids,
+        exclude_product_ids,
+        max_offers,
+        mode,
+        request_id,
+        channel,
+        placement,
+        currency_code,
+        explain,
+    })
+}
+
+/// Reads an UpSell question.
+///
+/// # Errors
+/// Everything wrong with it.
+pub fn up_sell_from_wire(message: wire::UpSellRequest) -> Result<Asked, Violations> {
+    let digest = digest(OfferKind::UpSell, &wire::UpSellRequest { request_id: String::new(), ..message.clone() });
+    let wire::UpSellRequest {
+        customer_id,
+        owned_product_ids,
+        exclude_product_ids,
+        max_offers,
+        mode,
+        request_id,
+        channel,
+        placement,
+        currency_code,
+        explain,
+    } = message;
+    read(Fields {
+        kind: OfferKind::UpSell,
+        products_field: "owned_product_ids",
+        digest,
+        customer_id,
+        products: owned_product_ids,
+        exclude_product_ids,
+        max_offers,
+        mode,
+        request_id,
+        channel,
+        placement,
+        currency_code,
+        explain,
+    })
+}
+
+/// Tells one request from another under the same key. Not a secret; 64 bits of SHA-256 over the method and the message.
+fn digest(kind: OfferKind, message: &impl Message) -> u64 {
+    let hash = Sha256::new().chain_update(kind.as_str()).chain_update(message.encode_to_vec()).finalize();
+    let first: [u8; 8] = hash[..8].try_into().expect("SHA-256 has 32 bytes");
+    u64::from_le_bytes(first)
+}
+
+fn read(fields: Fields) -> Result<Asked, Violations> {
+    let mut violations = Violations::default();
+    let customer = violations.id("customer_id", fields.customer_id, CustomerId::new);
+    let products = violations.ids(fields.products_field, fields.products, PRODUCTS_MAX, ProductId::new);
+    let excluded = violations.ids("exclude_product_ids", fields.exclude_product_ids, EXCLUDED_MAX, ProductId::new);
+    let offers_max = match usize::try_from(fields.max_offers) {
+        Ok(0) => OFFERS_DEFAULT,
+        Ok(most) => most.min(OFFERS_MAX),
+        Err(_) => {
+            violations.add("max_offers", "must not be negative");
+            0
+        }
+    };
+    let mode = match wire::ServingMode::try_from(fields.mode) {
+        Ok(wire::ServingMode::Unspecified | wire::ServingMode::Reserve) => ServingMode::Reserve,
+        Ok(wire::ServingMode::Preview) => ServingMode::Preview,
+        Err(_) => {
+            violations.add("mode", format_args!("{} is no ServingMode", fields.mode));
+            ServingMode::Preview
+        }
+    };
+    let detail = match wire::Explain::try_from(fields.explain) {
+        Ok(wire::Explain::None) => Detail::None,
+        Ok(wire::Explain::Unspecified | wire::Explain::Summary) => Detail::Summary,
+        Ok(wire::Explain::Full) => Detail::Full,
+        Err(_) => {
+            violations.add("explain", format_args!("{} is no Explain", fields.explain));
+            Detail::None
+        }
+    };
+    let request_id = uuid(&mut violations, "request_id", &fields.request_id);
+    let retry_key = request_id.map(|bits| RetryKey { id: RequestId::from_bits(bits), digest: fields.digest });
+    let channel = violations.optional_id("channel", fields.channel, Channel::new);
+    let placement = violations.optional_id("placement", fields.placement, Placement::new);
+    let currency = match fields.currency_code.as_str() {
+        "" => None,
+        code => violations.currency("currency_code", code),
+    };
+    let request = customer.map(|customer| OfferRequest {
+        customer,
+        kind: fields.kind,
+        mode,
+        retry_key,
+        products,
+        excluded: BTreeSet::from_iter(excluded),
+        offers_max,
+        channel,
+        placement,
+        currency,
+    });
+    Ok(Asked { request: violations.or(request)?, detail })
+}
+
+/// Reads a UUID; empty is none, and the nil UUID is a mistake.
+fn uuid(violations: &mut Violations, field: &str, text: &str) -> Option<u128> {
+    if text.is_empty() {
+        return None;
+    }
+    let bits = uuid::Uuid::try_parse(text).ok().map(|uuid| uuid.as_u128()).filter(|&bits| bits != 0);
+    if bits.is_none() {
+        violations.add(field, "must be a UUID other than nil, such as 8e3b1a52-0c7e-4a8e-9f0a-6f8d2f3c1b7d");
+    }
+    bits
+}
+
+/// Reads a required decision id.
+pub fn decision_id(violations: &mut Violations, field: &str, text: &str) -> Option<DecisionId> {
+    if text.is_empty() {
+        violations.add(field, "must not be empty");
+    }
+    uuid(violations, field, text).map(DecisionId::from_bits)
+}
+
+/// Customer, decision and offers of a release.
+pub type ReleaseAsked = (CustomerId, DecisionId, Vec<OfferId>);
+
+/// Reads a release.
+///
+/// # Errors
+/// Everything wrong with it.
+pub fn release_from_wire(message: wire::ReleaseOffersRequest) -> Result<ReleaseAsked, Violations> {
+    let wire::ReleaseOffersRequest { customer_id, decision_id: decision, offer_ids } = message;
+    let mut violations = Violations::default();
+    let customer = violations.id("customer_id", customer_id, CustomerId::new);
+    let decision = decision_id(&mut violations, "decision_id", &decision);
+    let offers = violations.ids("offer_ids", offer_ids, OFFERS_MAX, OfferId::new);
+    violations.or(customer.zip(decision).map(|(customer, decision)| (customer, decision, offers)))
+}
+
+/// The answer to a release.
+#[must_use]
+pub fn release_to_wire(release: Release) -> wire::ReleaseOffersResponse {
+    let Release { offers, caps, lease } = release;
+    let released = |(offer, result): (OfferId, ReleaseResult)| {
+        let result = match result {
+            ReleaseResult::Released => wire::ReleaseResult::Released,
+            ReleaseResult::StillServed => wire::ReleaseResult::StillServed,
+            ReleaseResult::LeaseEnded => wire::ReleaseResult::LeaseEnded,
+            ReleaseResult::Shown => wire::ReleaseResult::Shown,
+        };
+        wire::ReleasedOffer { offer_id: offer.to_string(), result: result.into() }
+    };
+    wire::ReleaseOffersResponse {
+        offers: offers.into_iter().map(released).collect(),
+        caps: caps.into_iter().map(cap_to_wire).collect(),
+        lease: Some(duration_to_wire(lease)),
+    }
+}
+
+/// The answer to a CrossSell question.
+#[must_use]
+pub fn cross_sell_to_wire(served: ServedOffers, mode: ServingMode, detail: Detail) -> wire::CrossSellResponse {
+    let Answer { decision, replayed, decision_id } = Answer::of(served, mode);
+    let cap = decision.binding_cap.and_then(|place| decision.caps.get(place).cloned());
+    wire::CrossSellResponse {
+        decision_id,
+        offers: decision.slate.into_iter().map(|offer| cross_sell_offer(offer, detail)).collect(),
+        message: decision.message,
+        relationship_health: Some(health_to_wire(decision.relationship_health, detail == Detail::Full)),
+        cap: cap.map(cap_to_wire),
+        caps: decision.caps.into_iter().map(cap_to_wire).collect(),
+        withheld: withheld(decision.withheld, detail),
+        policy_version: decision.policy_version,
+        model_version: decision.model_version,
+        replayed,
+        decision_time: Some(time_to_wire(decision.at)),
+    }
+}
+
+/// The answer to an UpSell question.
+#[must_use]
+pub fn up_sell_to_wire(served: ServedOffers, mode: ServingMode, detail: Detail) -> wire::UpSellResponse {
+    let Answer { decision, replayed, decision_id } = Answer::of(served, mode);
+    let cap = decision.binding_cap.and_then(|place| decision.caps.get(place).cloned());
+    wire::UpSellResponse {
+        decision_id,
+        offers: decision.slate.into_iter().map(|offer| up_sell_offer(offer, detail)).collect(),
+        message: decision.message,
+        relationship_health: Some(health_to_wire(decision.relationship_health, detail == Detail::Full)),
+        cap: cap.map(cap_to_wire),
+        caps: decision.caps.into_iter().map(cap_to_wire).collect(),
+        withheld: withheld(decision.withheld, detail),
+        policy_version: decision.policy_version,
+        model_version: decision.model_version,
+        replayed,
+        decision_time: Some(time_to_wire(decision.at)),
+    }
+}
+
+struct Answer {
+    decision: Decision,
+    replayed: bool,
+    /// Empty for a preview: nothing was recorded that it could name.
+    decision_id: String,
+}
+
+impl Answer {
+    fn of(served: ServedOffers, mode: ServingMode) -> Self {
+        let ServedOffers { decision, is_replayed } = served;
+        let decision_id = match mode {
+            ServingMode::Reserve => decision.id.to_string(),
+            ServingMode::Preview => String::new(),
+        };
+        Self { decision, replayed: is_replayed, decision_id }
+    }
+}
+
+fn withheld(
+    counts: std::collections::BTreeMap<crate::domain::decision::WithheldReason, u32>,
+    detail: Detail,
+) -> Vec<wire::Withheld> {
+    if detail == Detail::None {
+        return Vec::new();
+    }
+    counts.into_iter().map(|(reason, count)| wire::Withheld { reason: reason.as_str().to_owned(), count }).collect()
+}
+
+fn cross_sell_offer(offer: Offer, detail: Detail) -> wire::CrossSellOffer {
+    let Offer {
+        id,
+        kind: _,
+        product,
+        title,
+        rank,
+        price,
+        price_step: _,
+        factors,
+        reasons,
+        goes_with,
+        replaces: _,
+        gains: _,
+        is_repeat,
+    } = offer;
+    wire::CrossSellOffer {
+        offer_id: id.to_string(),
+        product_id: product.to_string(),
+        title,
+        rank,
+        price: price.map(money_to_wire),
+        score: factors.score(),
+        score_breakdown: breakdown(factors, detail),
+        reasons: reasons_to_wire(reasons, detail),
+        goes_with_product_ids: goes_with.iter().map(ToString::to_string).collect(),
+        repeated_offer: is_repeat,
+    }
+}
+
+fn up_sell_offer(offer: Offer, detail: Detail) -> wire::UpSellOffer {
+    let Offer {
+        id,
+        kind: _,
+        product,
+        title,
+        rank,
+        price,
+        price_step,
+        factors,
+        reasons,
+        goes_with: _,
+        replaces,
+        gains,
+        is_repeat,
+    } = offer;
+    wire::UpSellOffer {
+        offer_id: id.to_string(),
+        product_id: product.to_string(),
+        title,
+        rank,
+        price: price.map(money_to_wire),
+        price_step: price_step.map(money_to_wire),
+        score: factors.score(),
+        score_breakdown: breakdown(factors, detail),
+        reasons: reasons_to_wire(reasons, detail),
+        replaces_product_id: replaces.map(|product| product.to_string()).unwrap_or_default(),
+        gains: gains.into_iter().map(gain_to_wire).collect(),
+        repeated_offer: is_repeat,
+    }
+}
+
+fn reasons_to_wire(reasons: Vec<Reason>, detail: Detail) -> Vec<wire::OfferReason> {
+    if detail == Detail::None {
+        return Vec::new();
+    }
+    let reason = |Reason { code, parameters, text }| wire::OfferReason {
+        code,
+        parameters: parameters.into_iter().collect(),
+        text,
+    };
+    reasons.into_iter().map(reason).collect()
+}
+
+fn gain_to_wire(gain: Gain) -> wire::Gain {
+    let Gain { feature, from, to } = gain;
+    wire::Gain { feature, from: from.map(feature_to_wire), to: Some(feature_to_wire(to)) }
+}
+
+fn breakdown(factors: Factors, detail: Detail) -> Option<wire::ScoreBreakdown> {
+    if detail < Detail::Full {
+        return None;
+    }
+    let Factors {
+        propensity,
+        propensity_basis,
+        value,
+        seller_value,
+        margin_is_assumed,
+        customer_gain,
+        need,
+        keep_probability,
+        seller_share,
+        context,
+        lever,
+        attention_price,
+    } = factors;
+    let basis = match propensity_basis {
+        PropensityBasis::Purchases => wire::PropensityBasis::Purchases,
+        PropensityBasis::Outcomes => wire::PropensityBasis::Outcomes,
+        PropensityBasis::Catalog => wire::PropensityBasis::Catalog,
+    };
+    Some(wire::ScoreBreakdown {
+        propensity,
+        propensity_basis: basis.into(),
+        value,
+        seller_value,
+        margin_assumed: margin_is_assumed,
+        customer_gain,
+        need,
+        keep_probability,
+        seller_share,
+        context,
+        lever,
+        attention_price,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bad_field_is_named_at_once() {
+        let message = wire::CrossSellRequest {
+            customer_id: String::new(),
+            context_product_ids: vec!["ok".into(), "x".repeat(129)],
+            max_offers: -1,
+            mode: 9,
+            request_id: "not a uuid".into(),
+            currency_code: "pounds".into(),
+            explain: 77,
+            ..wire::CrossSellRequest::default()
+        };
+        let violations = cross_sell_from_wire(message).expect_err("seven faults");
+        let fields: Vec<&str> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            ["customer_id", "context_product_ids[1]", "max_offers", "mode", "explain", "request_id", "currency_code"]
+        );
+    }
+
+    #[test]
+    fn a_digest_tells_requests_apart_but_not_their_keys() {
+        let message = |request_id: &str, max_offers| wire::CrossSellRequest {
+            customer_id: "c".into(),
+            request_id: request_id.into(),
+            max_offers,
+            ..wire::CrossSellRequest::default()
+        };
+        let digest = |message| cross_sell_from_wire(message).expect("right").request.retry_key.expect("a key").digest;
+        let (one, two) = ("8e3b1a52-0c7e-4a8e-9f0a-6f8d2f3c1b7d", "8e3b1a52-0c7e-4a8e-9f0a-6f8d2f3c1b7e");
+        assert_eq!(digest(message(one, 3)), digest(message(two, 3)));
+        assert_ne!(digest(message(one, 3)), digest(message(one, 4)));
+    }
+}

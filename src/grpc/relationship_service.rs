@@ -1,0 +1,80 @@
+//! `RelationshipService`: how a relationship stands, and holds.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::convert::relationships::{hold_from_wire, hold_to_wire, relationship_to_wire};
+use super::convert::violations::Violations;
+use super::generated::tactful::v1 as wire;
+use super::generated::tactful::v1::relationship_service_server::RelationshipService;
+use super::status;
+use crate::domain::customer::HoldInForce;
+use crate::domain::ids::{CustomerId, HoldId};
+use crate::use_cases::get_relationship_health::get_relationship_health;
+use crate::use_cases::keep_holds::{create_hold, delete_hold, list_holds};
+use crate::use_cases::tactful::Tactful;
+
+/// Serves `RelationshipService`.
+pub struct RelationshipRpc {
+    tactful: Arc<Tactful>,
+}
+
+impl RelationshipRpc {
+    /// A service of this system.
+    #[must_use]
+    pub fn new(tactful: Arc<Tactful>) -> Self {
+        Self { tactful }
+    }
+}
+
+#[tonic::async_trait]
+impl RelationshipService for RelationshipRpc {
+    async fn get_relationship_health(
+        &self,
+        request: Request<wire::GetRelationshipHealthRequest>,
+    ) -> Result<Response<wire::GetRelationshipHealthResponse>, Status> {
+        let customer = customer_id(request.into_inner().customer_id)?;
+        let view = get_relationship_health(&self.tactful, &customer).await.map_err(status::store)?;
+        Ok(Response::new(relationship_to_wire(view)))
+    }
+
+    async fn create_hold(
+        &self,
+        request: Request<wire::CreateHoldRequest>,
+    ) -> Result<Response<wire::CreateHoldResponse>, Status> {
+        let (customer, hold) = hold_from_wire(request.into_inner(), self.tactful.now())
+            .map_err(|violations| status::invalid(&violations))?;
+        let hold = create_hold(&self.tactful, &customer, hold).await.map_err(status::hold)?;
+        let hold = hold_to_wire(HoldInForce { hold, is_derived: false });
+        Ok(Response::new(wire::CreateHoldResponse { hold: Some(hold) }))
+    }
+
+    async fn list_holds(
+        &self,
+        request: Request<wire::ListHoldsRequest>,
+    ) -> Result<Response<wire::ListHoldsResponse>, Status> {
+        let customer = customer_id(request.into_inner().customer_id)?;
+        let holds = list_holds(&self.tactful, &customer).await.map_err(status::hold)?;
+        Ok(Response::new(wire::ListHoldsResponse { holds: holds.into_iter().map(hold_to_wire).collect() }))
+    }
+
+    async fn delete_hold(
+        &self,
+        request: Request<wire::DeleteHoldRequest>,
+    ) -> Result<Response<wire::DeleteHoldResponse>, Status> {
+        let wire::DeleteHoldRequest { customer_id, hold_id } = request.into_inner();
+        let mut violations = Violations::default();
+        let customer = violations.id("customer_id", customer_id, CustomerId::new);
+        let hold = violations.id("hold_id", hold_id, HoldId::new);
+        let (customer, hold) = violations.or(customer.zip(hold)).map_err(|violations| status::invalid(&violations))?;
+        delete_hold(&self.tactful, &customer, &hold).await.map_err(status::hold)?;
+        Ok(Response::new(wire::DeleteHoldResponse {}))
+    }
+}
+
+/// Reads the one field of a message that only names a customer.
+#[allow(clippy::result_large_err, reason = "every method answers with a Status")]
+pub(super) fn customer_id(text: String) -> Result<CustomerId, Status> {
+    CustomerId::new(text).map_err(|invalid| status::invalid_field("customer_id", invalid))
+}

@@ -1,0 +1,66 @@
+//! All services with their message limits, ready to be added to a server.
+
+use std::sync::Arc;
+
+use super::catalog_service::CatalogRpc;
+use super::customer_service::CustomerRpc;
+use super::feedback_service::FeedbackRpc;
+use super::generated::tactful::v1::catalog_service_server::CatalogServiceServer;
+use super::generated::tactful::v1::customer_service_server::CustomerServiceServer;
+use super::generated::tactful::v1::feedback_service_server::FeedbackServiceServer;
+use super::generated::tactful::v1::model_service_server::ModelServiceServer;
+use super::generated::tactful::v1::offer_service_server::OfferServiceServer;
+use super::generated::tactful::v1::relationship_service_server::RelationshipServiceServer;
+use super::model_service::ModelRpc;
+use super::offer_service::OfferRpc;
+use super::relationship_service::RelationshipRpc;
+use crate::use_cases::tactful::Tactful;
+
+/// The names under which the services report their readiness.
+pub const SERVICE_NAMES: [&str; 6] = [
+    "tactful.v1.OfferService",
+    "tactful.v1.FeedbackService",
+    "tactful.v1.RelationshipService",
+    "tactful.v1.CatalogService",
+    "tactful.v1.CustomerService",
+    "tactful.v1.ModelService",
+];
+
+/// One of each.
+pub struct Services {
+    /// `OfferService`.
+    pub offers: OfferServiceServer<OfferRpc>,
+    /// `FeedbackService`.
+    pub feedback: FeedbackServiceServer<FeedbackRpc>,
+    /// `RelationshipService`.
+    pub relationships: RelationshipServiceServer<RelationshipRpc>,
+    /// `CatalogService`.
+    pub catalog: CatalogServiceServer<CatalogRpc>,
+    /// `CustomerService`.
+    pub customers: CustomerServiceServer<CustomerRpc>,
+    /// `ModelService`.
+    pub models: ModelServiceServer<ModelRpc>,
+}
+
+impl Services {
+    /// Services of one system; messages of either direction have at most `message_bytes_max` bytes.
+    #[must_use]
+    pub fn new(tactful: &Arc<Tactful>, message_bytes_max: usize) -> Self {
+        macro_rules! limited {
+            ($server:ident, $rpc:expr) => {
+                $server::new($rpc)
+                    .max_decoding_message_size(message_bytes_max)
+                    .max_encoding_message_size(message_bytes_max)
+            };
+        }
+        let tactful = || Arc::clone(tactful);
+        Self {
+            offers: limited!(OfferServiceServer, OfferRpc::new(tactful())),
+            feedback: limited!(FeedbackServiceServer, FeedbackRpc::new(tactful())),
+            relationships: limited!(RelationshipServiceServer, RelationshipRpc::new(tactful())),
+            catalog: limited!(CatalogServiceServer, CatalogRpc::new(tactful())),
+            customers: limited!(CustomerServiceServer, CustomerRpc::new(tactful())),
+            models: limited!(ModelServiceServer, ModelRpc::new(tactful())),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! From what went wrong to what a caller reads (AIP-193): a code, a sentence, and details to act on. What is inside stays
+//! inside: the log gets the cause, once, here.
+
+use std::time::Duration;
+
+use prost::Message;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::convert::violations::{Violation, Violations};
+use super::generated::{google, tactful::v1 as wire};
+use crate::domain::time::Timestamp;
+use crate::store::contract::StoreError;
+use crate::use_cases::keep_holds::HoldError;
+use crate::use_cases::recorded::{Recorded, Rejection};
+use crate::use_cases::release_offers::ReleaseError;
+use crate::use_cases::serve_offers::ServeError;
+use crate::use_cases::train_model::TrainError;
+
+const DOMAIN: &str = "tactful";
+/// When a store that cannot answer may be asked again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+/// When a customer whom many calls changed at once may be asked about again.
+const CONTENDED_RETRY: Duration = Duration::from_millis(100);
+
+fn status(code: Code, reason: &str, message: impl Into<String>, retry: Option<Duration>) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, std::collections::HashMap::<String, String>::new());
+    if retry.is_some() {
+        details.set_retry_info(retry);
+    }
+    Status::with_error_details(code, message, details)
+}
+
+/// Everything wrong with a message.
+#[must_use]
+pub fn invalid(violations: &Violations) -> Status {
+    invalid_for("INVALID_FIELDS", violations)
+}
+
+fn invalid_for(reason: &str, violations: &Violations) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, std::collections::HashMap::<String, String>::new());
+    let faults = violations.as_slice();
+    for Violation { field, description } in faults {
+        details.add_bad_request_violation(field, description);
+    }
+    let told: Vec<String> =
+        faults.iter().take(3).map(|Violation { field, description }| format!("{field}: {description}")).collect();
+    let more = match faults.len().saturating_sub(3) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    Status::with_error_details(Code::InvalidArgument, format!("{}{more}", told.join("; ")), details)
+}
+
+/// One thing wrong with one field.
+#[must_use]
+pub fn invalid_field(field: &str, description: impl std::fmt::Display) -> Status {
+    let mut violations = Violations::default();
+    violations.add(field, description);
+    invalid(&violations)
+}
+
+/// Something that is not there.
+#[must_use]
+pub fn not_found(reason: &str, message: &str) -> Status {
+    status(Code::NotFound, reason, message, None)
+}
+
+fn contended() -> Status {
+    status(Code::Unavailable, "CONTENDED", "too many calls for this customer at once", Some(CONTENDED_RETRY))
+}
+
+fn customer_full() -> Status {
+    status(Code::ResourceExhausted, "CUSTOMER_FULL", "the customer's record is full", None)
+}
+
+/// The store cannot answer.
+#[must_use]
+#[allow(clippy::needless_pass_by_value, reason = "so that it fits `map_err`")]
+pub fn store(error: StoreError) -> Status {
+    tracing::error!(%error, "the store cannot answer");
+    match error {
+        StoreError::Locked { path: _ } | StoreError::OtherFormat { .. } | StoreError::Failed { detail: _ } => {
+            status(Code::Unavailable, "STORE_UNAVAILABLE", "the store cannot answer", Some(STORE_RETRY))
+        }
+        StoreError::Damaged { what: _, detail: _ } => {
+            status(Code::Internal, "STORE_DAMAGED", "a stored value is damaged", None)
+        }
+    }
+}
+
+/// Why there is no answer to a question.
+#[must_use]
+pub fn serve(error: ServeError, now: Timestamp) -> Status {
+    match error {
+        ServeError::RequestIdReused => {
+            let mut violations = Violations::default();
+            violations.add("request_id", "was used for another request within 24 hours");
+            invalid_for("REQUEST_ID_REUSED", &violations)
+        }
+        ServeError::TooManyRequestIds { retry_at } => status(
+            Code::ResourceExhausted,
+            "TOO_MANY_REQUEST_IDS",
+            "too many request ids for this customer within 24 hours",
+            Some(retry_at.since(now)),
+        ),
+        ServeError::Contended => contended(),
+        ServeError::CustomerFull => customer_full(),
+        ServeError::DeadlineExceeded => {
+            status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed; nothing was written", None)
+        }
+        ServeError::Store(error) => store(error),
+    }
+}
+
+/// Why nothing was given back.
+#[must_use]
+pub fn release(error: ReleaseError, asked: &[String]) -> Status {
+    match error {
+        ReleaseError::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
+        ReleaseError::OffersNotServed { offers } => {
+            let mut violations = Violations::default();
+            for (place, _) in
+                asked.iter().enumerate().filter(|(_, id)| offers.iter().any(|offer| offer.as_str() == **id))
+            {
+                violations.add(format!("offer_ids[{place}]"), "was not served by this decision");
+            }
+            invalid(&violations)
+        }
+        ReleaseError::Contended => contended(),
+        ReleaseError::CustomerFull => customer_full(),
+        ReleaseError::Store(error) => store(error),
+    }
+}
+
+/// Why a hold was not kept.
+#[must_use]
+pub fn hold(error: HoldError) -> Status {
+    match error {
+        HoldError::TooManyHolds => {
+            status(Code::ResourceExhausted, "TOO_MANY_HOLDS", "the customer has 16 holds already", None)
+        }
+        HoldError::NotFound => not_found("HOLD_NOT_FOUND", "the customer has no such hold"),
+        HoldError::Contended => contended(),
+        HoldError::CustomerFull => customer_full(),
+        HoldError::Store(error) => store(error),
+    }
+}
+
+/// Why there is no new model.
+#[must_use]
+pub fn train(error: TrainError) -> Status {
+    match error {
+        TrainError::AlreadyRunning => {
+            status(Code::FailedPrecondition, "TRAINING_RUNNING", "another training is running", None)
+        }
+        TrainError::NotPossible { reason } => status(
+            Code::FailedPrecondition,
+            "TRAINING_NOT_POSSIBLE",
+            format!("training is not possible: {reason}"),
+            None,
+        ),
+        TrainError::Store(error) => store(error),
+    }
+}
+
+/// What became of an entry of a batch.
+#[must_use]
+pub fn entry_result(recorded: Recorded) -> wire::EntryResult {
+    match recorded {
+        Recorded::New => ok_entry(false),
+        Recorded::Duplicate => ok_entry(true),
+        Recorded::Rejected(rejection) => failed_entry(&rejected(rejection)),
+    }
+}
+
+/// An entry that was taken.
+#[must_use]
+pub fn ok_entry(duplicate: bool) -> wire::EntryResult {
+    wire::EntryResult { status: Some(google::rpc::Status::default()), duplicate }
+}
+
+/// An entry that was not taken.
+#[must_use]
+pub fn failed_entry(status: &Status) -> wire::EntryResult {
+    wire::EntryResult { status: Some(to_rpc_status(status)), duplicate: false }
+}
+
+/// A status as an entry carries it, details and all.
+#[must_use]
+pub fn to_rpc_status(status: &Status) -> google::rpc::Status {
+    google::rpc::Status::decode(status.details()).unwrap_or_else(|_| google::rpc::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}
+
+fn rejected(rejection: Rejection) -> Status {
+    match rejection {
+        Rejection::InFuture => invalid_field("event_time", "is more than 5 minutes in the future"),
+        Rejection::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
+        Rejection::OfferNotServed => not_found("OFFER_NOT_SERVED", "the decision did not serve this offer"),
+        Rejection::CustomerFull => customer_full(),
+        Rejection::CustomerMissing => invalid_field("customer_id", "is required but for purchases and returns"),
+        Rejection::Contended => contended(),
+    }
+}

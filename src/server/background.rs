@@ -1,0 +1,55 @@
+//! What the server does on its own: trains, watches its clock, tells the age of its model.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::use_cases::tactful::Tactful;
+use crate::use_cases::train_model::{TrainError, current_model, train_model};
+
+/// How often the gauges are set and the clock is looked at.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Trains once when there is history and no model, then every so often.
+pub async fn train_on_schedule(tactful: Arc<Tactful>, every: Option<Duration>) {
+    if current_model(&tactful).is_none() && has_history(&tactful).await {
+        train_and_log(&tactful).await;
+    }
+    let Some(every) = every else { return };
+    loop {
+        tokio::time::sleep(every).await;
+        if has_history(&tactful).await {
+            train_and_log(&tactful).await;
+        }
+    }
+}
+
+async fn has_history(tactful: &Tactful) -> bool {
+    tactful.store().counts().await.is_ok_and(|counts| counts.events > 0)
+}
+
+async fn train_and_log(tactful: &Arc<Tactful>) {
+    match train_model(tactful).await {
+        Ok(_) | Err(TrainError::AlreadyRunning) => {}
+        Err(TrainError::NotPossible { reason }) => tracing::warn!(reason, "no new model"),
+        Err(TrainError::Store(error)) => tracing::error!(%error, "no new model"),
+    }
+}
+
+/// Sets the gauges that change without a call.
+pub async fn set_gauges(tactful: &Tactful) {
+    if let Some(model) = current_model(tactful) {
+        metrics::gauge!("tactful_model_age_seconds").set(tactful.now().since(model.trained_at).as_secs_f64());
+    }
+    if let Ok(counts) = tactful.store().counts().await {
+        let kinds = [
+            ("customers", counts.customers),
+            ("products", counts.products),
+            ("events", counts.events),
+            ("decisions", counts.decisions),
+        ];
+        for (kind, count) in kinds {
+            #[allow(clippy::cast_precision_loss, reason = "a gauge needs no more than 53 bits")]
+            metrics::gauge!("tactful_stored", "kind" => kind).set(count as f64);
+        }
+    }
+}

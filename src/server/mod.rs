@@ -1,0 +1,6 @@
+//! The composition root: opens, wires, serves, drains, flushes. It alone names the stores; it holds no rule.
+
+pub mod accept;
+pub mod background;
+pub mod clock;
+pub mod serve;

@@ -1,0 +1,262 @@
+//! Builds the server, runs it, and stops it in order.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::transport::server::Router;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::accept::accept;
+use super::background::{LOOK_EVERY, set_gauges, train_on_schedule};
+use super::clock::{DIVERGENCE_MAX, ServerClock};
+use crate::config::{Limits, Settings, StoreSetting};
+use crate::domain::policy::Policy;
+use crate::grpc::generated::FILE_DESCRIPTOR_SET;
+use crate::grpc::observe::ObserveLayer;
+use crate::grpc::services::{SERVICE_NAMES, Services};
+use crate::store::contract::{Store, StoreError};
+use crate::store::memory::MemoryStore;
+use crate::store::sled::store::SledStore;
+use crate::use_cases::tactful::{Clock, Tactful};
+use crate::use_cases::train_model::TrainingLimits;
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be had.
+    #[error("listen: cannot serve on {address}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store does not open.
+    #[error("the store does not open")]
+    Store(#[from] StoreError),
+    /// The descriptors for reflection do not decode.
+    #[error("server reflection does not start")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Why the server stopped without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The transport failed.
+    #[error("the transport failed")]
+    Transport(#[from] tonic::transport::Error),
+    /// The store failed, and with it every promise; restart once its cause is mended.
+    #[error("the store failed: {0}")]
+    StoreFailed(String),
+    /// The store did not flush at the stop.
+    #[error("the store did not close")]
+    Close(#[from] StoreError),
+}
+
+/// A server that is bound and ready to run.
+pub struct Server {
+    settings: Settings,
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    tactful: Arc<Tactful>,
+    disk: Option<Arc<SledStore>>,
+    /// The server's own clock, when time is not passed in by a test.
+    watched_clock: Option<Arc<ServerClock>>,
+}
+
+impl Server {
+    /// Binds, then opens the store. With a clock of one's own time is what it says.
+    ///
+    /// # Errors
+    /// When the address is taken or the store does not open.
+    pub async fn build(settings: Settings, clock: Option<Arc<dyn Clock>>) -> Result<Self, StartError> {
+        let address = settings.listen;
+        let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        let local_addr = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+        let (store, disk) = open_store(&settings.store).await?;
+        let (clock, watched_clock) = if let Some(clock) = clock {
+            (clock, None)
+        } else {
+            let clock = Arc::new(ServerClock::starting_at(settings.now));
+            (Arc::clone(&clock) as Arc<dyn Clock>, Some(clock))
+        };
+        let training =
+            TrainingLimits { threads: settings.training_threads, memory_bytes_max: settings.training_memory_bytes };
+        let tactful = Arc::new(Tactful::open(store, clock, Policy::default(), training).await?);
+        Ok(Self { settings, listener, local_addr, tactful, disk, watched_clock })
+    }
+
+    /// Where the server is bound.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The system behind the server.
+    #[must_use]
+    pub fn tactful(&self) -> &Arc<Tactful> {
+        &self.tactful
+    }
+
+    /// Serves until `stop` is ready or the store fails, then stops in order: not ready, drain, flush.
+    ///
+    /// # Errors
+    /// When the store or the transport fails.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), RunError> {
+        let Self { settings, listener, local_addr, tactful, disk, watched_clock } = self;
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let router = self::router(settings.limits, &tactful)
+            .map_err(|error| RunError::StoreFailed(error.to_string()))?
+            .add_service(health_service);
+        let (drain, draining) = watch::channel(false);
+        let drained = async move {
+            let mut draining = draining;
+            // An error means that the sender is gone: time to drain as well.
+            let _asked = draining.wait_for(|&draining| draining).await;
+        };
+        let serving = tokio::spawn(router.serve_with_incoming_shutdown(accept(listener, settings.limits), drained));
+        let training = tokio::spawn(train_on_schedule(Arc::clone(&tactful), settings.train_every));
+        let looking = tokio::spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
+        tell_health(&health, ServingStatus::Serving).await;
+        tracing::info!(address = %local_addr, "serving");
+
+        let failure = tokio::select! {
+            () = stop => None,
+            failure = store_failure(disk.as_deref()) => Some(failure),
+        };
+        let stage = Stage::begin("not ready");
+        looking.abort();
+        tell_health(&health, ServingStatus::NotServing).await;
+        stage.end();
+
+        let stage = Stage::begin("drain");
+        // Nobody listens any more when the transport ended by itself.
+        let _unheard = drain.send(true);
+        match tokio::time::timeout(settings.drain, serving).await {
+            Ok(Ok(served)) => served?,
+            Ok(Err(panicked)) => tracing::error!(%panicked, "serving ended in a panic"),
+            Err(_) => tracing::warn!(drain = ?settings.drain, "calls still in progress were cut off"),
+        }
+        stage.end();
+
+        training.abort();
+        if let Some(failure) = failure {
+            return Err(RunError::StoreFailed(failure));
+        }
+        let stage = Stage::begin("flush");
+        if let Some(disk) = disk {
+            disk.close().await?;
+        }
+        stage.end();
+        Ok(())
+    }
+}
+
+async fn open_store(setting: &StoreSetting) -> Result<(Arc<dyn Store>, Option<Arc<SledStore>>), StoreError> {
+    match setting {
+        StoreSetting::Memory => Ok((Arc::new(MemoryStore::new()), None)),
+        StoreSetting::Sled(directory) => {
+            let started = Instant::now();
+            let disk = Arc::new(SledStore::open(Path::new(directory)).await?);
+            tracing::info!(directory = %directory.display(), seconds = started.elapsed().as_secs_f64(), "store opened");
+            Ok((Arc::clone(&disk) as Arc<dyn Store>, Some(disk)))
+        }
+    }
+}
+
+/// Every service with its limits; what the library leaves open by default is closed here.
+fn router(
+    limits: Limits,
+    tactful: &Arc<Tactful>,
+) -> Result<
+    Router<tower::layer::util::Stack<ObserveLayer, tower::layer::util::Identity>>,
+    tonic_reflection::server::Error,
+> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let Services { offers, feedback, relationships, catalog, customers, models } =
+        Services::new(tactful, limits.message_bytes_max);
+    let router = tonic::transport::Server::builder()
+        .max_concurrent_streams(limits.streams_max)
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        .max_connection_age(within_a_tenth(limits.connection_age))
+        .max_connection_age_grace(limits.connection_age_grace)
+        .layer(ObserveLayer::new(limits.requests_max, limits.request_timeout))
+        .add_service(offers)
+        .add_service(feedback)
+        .add_service(relationships)
+        .add_service(catalog)
+        .add_service(customers)
+        .add_service(models)
+        // Older grpcurl speaks only v1alpha.
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
+    Ok(router)
+}
+
+/// Spread by a tenth either way, so that replicas started together do not turn their connections away together.
+fn within_a_tenth(span: Duration) -> Duration {
+    let [byte, ..] = *uuid::Uuid::new_v4().as_bytes();
+    span.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
+}
+
+async fn tell_health(health: &HealthReporter, status: ServingStatus) {
+    for name in SERVICE_NAMES.into_iter().chain([""]) {
+        health.set_service_status(name, status).await;
+    }
+}
+
+/// Sets gauges, and turns the server not ready while its clock cannot be trusted.
+async fn look_after(tactful: Arc<Tactful>, health: HealthReporter, clock: Option<Arc<ServerClock>>) {
+    let mut is_trusted = true;
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        set_gauges(&tactful).await;
+        let Some(clock) = &clock else { continue };
+        let is_now_trusted = clock.divergence() <= DIVERGENCE_MAX;
+        if is_now_trusted != is_trusted {
+            is_trusted = is_now_trusted;
+            tracing::error!(is_trusted, divergence = ?clock.divergence(), "wall and monotonic clock disagree");
+            let status = if is_trusted { ServingStatus::Serving } else { ServingStatus::NotServing };
+            tell_health(&health, status).await;
+        }
+    }
+}
+
+/// Resolves when the store on disk has failed; never for one in memory.
+async fn store_failure(disk: Option<&SledStore>) -> String {
+    let Some(disk) = disk else { return std::future::pending().await };
+    let mut failure = disk.failure();
+    match failure.wait_for(Option::is_some).await {
+        Ok(reason) => reason.clone().unwrap_or_default(),
+        Err(_) => "its committer ended".to_owned(),
+    }
+}
+
+/// One stage of the stop, and how long it took.
+struct Stage {
+    name: &'static str,
+    began: Instant,
+}
+
+impl Stage {
+    fn begin(name: &'static str) -> Self {
+        Self { name, began: Instant::now() }
+    }
+
+    fn end(self) {
+        tracing::info!(stage = self.name, seconds = self.began.elapsed().as_secs_f64(), "stopping");
+    }
+}

@@ -1,0 +1,70 @@
+//! Logs and metrics: how the server tells operators what it does.
+//!
+//! Logs go to standard error, metrics to a port of their own. Customer ids are not logged above debug.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use tracing_subscriber::EnvFilter;
+
+/// Upper bounds of the buckets for seconds: from a quarter of a millisecond on.
+const SECONDS_BUCKETS: [f64; 14] =
+    [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1.0, 10.0];
+/// Upper bounds of the buckets for counts.
+const COUNT_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0];
+
+/// Why logs or metrics could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is not one.
+    #[error("log: {filter:?} is not a filter such as info or tactful=debug")]
+    Filter {
+        /// What was written.
+        filter: String,
+    },
+    /// The metrics port cannot be had.
+    #[error("metrics-listen: cannot serve metrics on {address}: {reason}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Starts logging to standard error, as text or as JSON; `None`: as text on a terminal. A second start in one process
+/// changes nothing.
+///
+/// # Errors
+/// When the filter is not one.
+pub fn start_logs(filter: &str, as_json: Option<bool>) -> Result<(), TelemetryError> {
+    let parsed = EnvFilter::try_new(filter).map_err(|_| TelemetryError::Filter { filter: filter.to_owned() })?;
+    let as_json = as_json.unwrap_or_else(|| !std::io::stderr().is_terminal());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    // An error means that logs are on already, as in a test that starts two servers.
+    let _already_on = if as_json {
+        subscriber.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    } else {
+        subscriber.try_init()
+    };
+    Ok(())
+}
+
+/// Serves Prometheus metrics at `/metrics` of this address. Must be called inside the runtime.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn start_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
+    // The exporter binds later and reports late; asking first gives a clear error.
+    let taken = |error: &dyn std::fmt::Display| TelemetryError::Listen { address, reason: error.to_string() };
+    drop(std::net::TcpListener::bind(address).map_err(|error| taken(&error))?);
+    PrometheusBuilder::new()
+        .with_http_listener(address)
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_waiters".to_owned()), &COUNT_BUCKETS))
+        .and_then(PrometheusBuilder::install)
+        .map_err(|error| taken(&error))?;
+    metrics::gauge!("tactful_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(())
+}
