@@ -139,8 +139,7 @@ impl Standing {
     pub fn capped_message(&self, kind: OfferKind, now: Timestamp) -> Option<String> {
         let cap = &self.allowance.caps[self.allowance.binding(kind)?];
         let held = self.holds.iter().find(|held| cap.kind == CapKind::Hold(held.hold.reason));
-        let since = held.map(|held| held.hold.created_at);
-        Some(wording::capped_message(cap, since, cap.next_eligible_at, now))
+        Some(wording::capped_message(cap, held.map(|held| &held.hold), now))
     }
 }
 

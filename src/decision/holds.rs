@@ -18,9 +18,9 @@ pub fn holds_in_force(customer: &Customer, policy: &ContactPolicy, now: Timestam
     kept.chain(derived).filter(|held| held.hold.is_active(now)).collect()
 }
 
-fn derived(reason: HoldReason, created_at: Timestamp, expires_at: Option<Timestamp>) -> Hold {
+fn derived(reason: HoldReason, note: String, created_at: Timestamp, expires_at: Option<Timestamp>) -> Hold {
     let id = HoldId::new(format!("derived/{}", reason.as_str())).expect("a short text without control characters");
-    Hold { id, reason, note: String::new(), created_at, expires_at }
+    Hold { id, reason, note, created_at, expires_at }
 }
 
 fn consent_holds(customer: &Customer) -> Vec<Hold> {
@@ -28,15 +28,19 @@ fn consent_holds(customer: &Customer) -> Vec<Hold> {
     let wanted =
         [(consents.is_opted_out, HoldReason::OptOut), (consents.objects_to_profiling, HoldReason::ProfilingObjection)];
     let in_force = wanted.into_iter().filter(|(is_on, _)| *is_on);
-    in_force.map(|(_, reason)| derived(reason, Timestamp::MIN, None)).collect()
+    in_force.map(|(_, reason)| derived(reason, String::new(), Timestamp::MIN, None)).collect()
 }
 
 /// The complaint that holds longest.
 fn complaint_hold(customer: &Customer, policy: &ContactPolicy) -> Option<Hold> {
     let complaints = customer.relationship.cases.iter().filter(|case| case.is_complaint);
-    let ends = complaints.filter_map(|case| Some((complaint_hold_end(case, policy)?, case.reported_at?)));
-    let (expires_at, reported_at) = ends.max()?;
-    Some(derived(HoldReason::OpenComplaint, reported_at, Some(expires_at)))
+    let ends = complaints.filter_map(|case| Some((complaint_hold_end(case, policy)?, case.reported_at?, case)));
+    let (expires_at, reported_at, case) = ends.max_by_key(|&(expires_at, reported_at, _)| (expires_at, reported_at))?;
+    let note = match case.resolved_at {
+        Some(resolved_at) if !case.is_open() => format!("of {}, settled {}", reported_at.day(), resolved_at.day()),
+        _ => format!("open since {}", reported_at.day()),
+    };
+    Some(derived(HoldReason::OpenComplaint, note, reported_at, Some(expires_at)))
 }
 
 /// A settled complaint holds a while longer, but never longer than one that is not settled: settling it is good news
@@ -59,5 +63,5 @@ fn cancellation_hold(customer: &Customer, policy: &ContactPolicy) -> Option<Hold
     if customer.relationship.last.commitment.is_some_and(|at| at >= notice_at) {
         return None;
     }
-    Some(derived(HoldReason::CancellationNotice, notice_at, Some(notice_at + policy.cancellation_hold)))
+    Some(derived(HoldReason::CancellationNotice, String::new(), notice_at, Some(notice_at + policy.cancellation_hold)))
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::candidate::{Candidate, Counted, Evidence, Upgrade};
 use crate::domain::catalog::Catalog;
-use crate::domain::customer::HoldReason;
+use crate::domain::customer::{Hold, HoldReason};
 use crate::domain::decision::{Cap, CapKind};
 use crate::domain::ids::ProductId;
 use crate::domain::offer::{Gain, OfferKind, Reason};
@@ -127,12 +127,12 @@ pub fn offers_message(offers: usize, kind: OfferKind, left: u32) -> String {
 
 /// The sentence of an answer without offers that a cap kept back.
 #[must_use]
-pub fn capped_message(cap: &Cap, since: Option<Timestamp>, eligible_at: Option<Timestamp>, now: Timestamp) -> String {
-    let until = match eligible_at {
+pub fn capped_message(cap: &Cap, hold: Option<&Hold>, now: Timestamp) -> String {
+    let until = match cap.next_eligible_at {
         Some(at) => format!("No offers before {}", moment(at, now)),
         None => "No offers".to_owned(),
     };
-    format!("{until}: {}.", cap_reason(cap, since, now))
+    format!("{until}: {}.", cap_reason(cap, hold))
 }
 
 /// A moment as people say it: the time for today, else the day.
@@ -140,14 +140,16 @@ fn moment(at: Timestamp, now: Timestamp) -> String {
     if at.since(now) < DAY && at >= now { at.to_string() } else { at.day().to_string() }
 }
 
-fn cap_reason(cap: &Cap, since: Option<Timestamp>, now: Timestamp) -> String {
-    let since = |what: &str| match since.filter(|&at| at > Timestamp::MIN) {
-        Some(at) => format!("{what} since {}", moment(at, now)),
+fn cap_reason(cap: &Cap, hold: Option<&Hold>) -> String {
+    let since = |what: &str| match hold {
+        Some(hold) => format!("{what} since {}", hold.created_at.day()),
         None => what.to_owned(),
     };
     match cap.kind {
         CapKind::Hold(HoldReason::OptOut) => "the customer opted out of offers".to_owned(),
-        CapKind::Hold(HoldReason::OpenComplaint) => since("complaint open or just settled,"),
+        CapKind::Hold(HoldReason::OpenComplaint) => {
+            hold.map_or_else(|| "complaint".to_owned(), |hold| format!("complaint {}", hold.note))
+        }
         CapKind::Hold(HoldReason::AgentHold) => since("on hold"),
         CapKind::Hold(HoldReason::CancellationNotice) => since("notice of cancellation"),
         CapKind::Hold(HoldReason::Collections) => since("in collections"),
