@@ -216,8 +216,9 @@ impl BoundModel {
         let to = self.learned_number(&offered.id);
         let learned_from = from.map(|number| &self.model.products[number as usize]);
         let learned_to = to.map(|number| &self.model.products[number as usize]);
-        let moves = from.zip(to).and_then(|pair| self.model.moves.get(&pair).copied()).unwrap_or(0);
-        let seen = Seen { moves, recent_buyers: learned_to.map_or(0, |learned| learned.recent_buyers) };
+        let count = |from, to| self.model.moves.get(&(from, to)).copied().unwrap_or(0);
+        let (moves, moves_back) = from.zip(to).map_or((0, 0), |(from, to)| (count(from, to), count(to, from)));
+        let seen = Seen { moves, moves_back, recent_buyers: learned_to.map_or(0, |learned| learned.recent_buyers) };
         let step = step(owned, offered, seen)?;
         let mut evidence = step.evidence;
         let near_allowance = held.usage_share.filter(|&share| share >= NEAR_ALLOWANCE);

@@ -352,6 +352,9 @@ fn moves(history: &OrderedHistory, catalog: &Catalog) -> HashMap<(u32, u32), u32
             *moves.entry(pair).or_default() += 1;
         }
     }
-    moves.retain(|_, customers| *customers > 1);
+    // One customer is chance; kept is what several did, and how many went the opposite way.
+    let several: HashSet<(u32, u32)> =
+        moves.iter().filter(|(_, customers)| **customers > 1).map(|(&pair, _)| pair).collect();
+    moves.retain(|&(from, to), _| several.contains(&(from, to)) || several.contains(&(to, from)));
     moves
 }

@@ -1,8 +1,9 @@
 //! Which products are steps up from which.
 //!
 //! An upgrade needs evidence of being better: a higher tier on the same ladder; or, within the same category, better
-//! features; or, where neither product has features, moves that customers were seen to make or many recent buyers at a
-//! moderately higher price. A higher price alone is never enough, and a better thing may cost the same or less.
+//! features; or, where neither product has features, moves to something moderately dearer that customers were seen to
+//! make clearly more often than the way back. A higher price alone is never enough, nor is being bought: things that go
+//! together are bought in either order. A better thing may cost the same or less.
 
 use crate::domain::candidate::{Evidence, GAINS_MAX};
 use crate::domain::offer::Gain;
@@ -10,16 +11,18 @@ use crate::domain::product::{FeatureValue, Product};
 
 /// The dearest step that still counts as the same kind of thing, as a multiple of the owned product's price.
 const PRICE_RATIO_MAX: f64 = 3.0;
-/// Moves that make evidence.
+/// Moves worth telling.
 const MOVES_MIN: u32 = 2;
-/// Recent buyers that make evidence where a product has no features to compare.
-const RECENT_BUYERS_MIN: u32 = 5;
+/// How many standard errors the moves must outnumber the moves back by to be no accident (a one-sided sign test at 5 %).
+const SIGN_TEST_ERRORS: f64 = 1.645;
 
 /// What the model knows of a step.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Seen {
     /// Customers who made the same move.
     pub moves: u32,
+    /// Customers who made the opposite move.
+    pub moves_back: u32,
     /// Recent buyers of the better product.
     pub recent_buyers: u32,
 }
@@ -54,8 +57,8 @@ pub fn step(owned: &Product, offered: &Product, seen: Seen) -> Option<Step> {
     } else {
         let has_features = !owned.features.is_empty() || !offered.features.is_empty();
         let is_better_thing = !gains.is_empty() && losses == 0;
-        let is_seen = seen.moves >= MOVES_MIN || seen.recent_buyers >= RECENT_BUYERS_MIN;
-        if !(is_better_thing || (!has_features && is_seen)) {
+        let is_seen_as_better = !has_features && !goes_with(owned, offered) && seen.is_mostly_up();
+        if !(is_better_thing || is_seen_as_better) {
             return None;
         }
         price_closeness(owned, offered, !gains.is_empty())?
@@ -67,6 +70,20 @@ pub fn step(owned: &Product, offered: &Product, seen: Seen) -> Option<Step> {
         evidence.push(Evidence::Popular { buyers: seen.recent_buyers, days: super::offer_model::RECENT_DAYS });
     }
     Some(Step { gains, closeness, evidence })
+}
+
+impl Seen {
+    /// True when customers clearly prefer the move to its opposite.
+    fn is_mostly_up(self) -> bool {
+        let (up, back) = (f64::from(self.moves), f64::from(self.moves_back));
+        self.moves >= MOVES_MIN && up - back >= SIGN_TEST_ERRORS * (up + back).sqrt()
+    }
+}
+
+/// True when the catalogue says that one complements the other: it is then no replacement.
+fn goes_with(one: &Product, other: &Product) -> bool {
+    let names = |a: &Product, b: &Product| a.compatible_with.contains(&b.id) || a.requires.contains(&b.id);
+    names(one, other) || names(other, one)
 }
 
 /// 1 for a small step in price, less for a larger one; `None` when it is no step up or too large. Cheaper is a step up
