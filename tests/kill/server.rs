@@ -1,0 +1,89 @@
+//! The real binary as a child process, to be killed.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+
+/// How long a server may take to open its store and serve: far more than it needs.
+const START_WITHIN: Duration = Duration::from_secs(60);
+const LINES_KEPT: usize = 50;
+
+/// A running `tactful serve`; dropping it kills it.
+pub struct RunningServer {
+    process: Child,
+    address: String,
+    log: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl RunningServer {
+    /// Starts on a free port; returns once it serves.
+    pub fn start(data_dir: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_tactful"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--train-every", "off"])
+            .args(["--log", "info", "--log-format", "json", "--data-dir"])
+            .arg(data_dir)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let errors = process.stderr.take().expect("piped");
+        let log = Arc::new(Mutex::new(VecDeque::new()));
+        let (tell, told_address) = mpsc::channel();
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                let told: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                if told["message"] == "serving" {
+                    // An error means that nobody waits any more.
+                    let _gone = tell.send(told["address"].as_str().unwrap_or_default().to_owned());
+                }
+                let mut kept = kept.lock().expect("no panic while it is held");
+                kept.push_back(line);
+                if kept.len() > LINES_KEPT {
+                    kept.pop_front();
+                }
+            }
+        });
+        let address = told_address.recv_timeout(START_WITHIN);
+        let mut server = Self { process, address: String::new(), log };
+        server.address = address.unwrap_or_else(|_| panic!("the server did not start:\n{}", server.log()));
+        server
+    }
+
+    /// A connection.
+    pub async fn connect(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("an address");
+        endpoint.tcp_nodelay(true).connect().await.unwrap_or_else(|error| panic!("{error}:\n{}", self.log()))
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+
+    /// SIGTERM, and how the server ended.
+    pub fn stop(&mut self) -> std::process::ExitStatus {
+        let told = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill is there");
+        assert!(told.success());
+        self.process.wait().expect("it ends")
+    }
+
+    /// The last lines that the server logged.
+    pub fn log(&self) -> String {
+        let kept = self.log.lock().expect("no panic while it is held");
+        kept.iter().fold(String::new(), |log, line| format!("{log}{line}\n"))
+    }
+}
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        let _ended = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
