@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::event::{Event, EventKind, Line};
 use crate::domain::ids::{CustomerId, OrderId, ProductId};
-use crate::domain::time::{Day, Timestamp};
+use crate::domain::time::Timestamp;
 
 /// One product bought once: by a customer, in a basket, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,14 +21,6 @@ pub struct Purchase {
 
 /// Stands for a customer or basket that is not known.
 pub const NOBODY: u32 = u32::MAX;
-
-impl Purchase {
-    /// The day of the purchase.
-    #[must_use]
-    pub fn day(&self) -> Day {
-        Day::from_number(i32::try_from(self.second.div_euclid(86_400)).unwrap_or(i32::MAX))
-    }
-}
 
 /// Purchases and regrets, collected event by event.
 #[derive(Debug, Default)]

@@ -105,7 +105,8 @@ async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
     let trained = on_own_thread(move || train(&history, &catalog, now, &settings, &log)).await?;
     let (model, report) = trained.map_err(|error| TrainError::NotPossible { reason: error.to_string() })?;
 
-    let version = tactful.snapshot().trained.as_ref().map_or(0, |trained| trained.view.version) + 1;
+    // Of the store, not of the model served: one that cannot be read any more has used its number up.
+    let version = tactful.store.load_model().await?.map_or(0, |stored| stored.version) + 1;
     let artifact = model.encode();
     let view = ModelView {
         version,

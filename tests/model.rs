@@ -1,0 +1,282 @@
+//! What the offer model learns, and what it says of it: nothing depends on the order of the history, every count told
+//! can be recomputed from the events, and no history makes it fail or say nonsense.
+//!
+//! Seen to fail with: numbers given to products in the order they were pushed, rows counted twice in `together`, the
+//! checksum not checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tactful::domain::candidate::{Candidate, Counted, Evidence};
+use tactful::domain::catalog::Catalog;
+use tactful::domain::event::{Event, EventKind, Line};
+use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
+use tactful::domain::money::{Currency, Money};
+use tactful::domain::product::{FeatureValue, Product, Rung};
+use tactful::domain::time::{DAY, Timestamp};
+use tactful::model::artifact::ArtifactError;
+use tactful::model::bound_model::{BoundModel, CrossSellQuery, HeldProduct, UpSellQuery};
+use tactful::model::history::TrainingHistory;
+use tactful::model::offer_model::{OfferModel, RECENT_DAYS};
+use tactful::model::train::{TrainingError, TrainingReport, TrainingSettings, train};
+
+const PRODUCTS: usize = 8;
+const SETTINGS: TrainingSettings = TrainingSettings { threads: 1, memory_bytes_max: 1 << 30 };
+
+/// One purchase: customer (9 stands for none), product, order, days ago.
+type Bought = (usize, usize, usize, u32);
+
+fn now() -> Timestamp {
+    Timestamp::from_unix_ms(1_700_000_000_000).expect("in range")
+}
+
+fn product(number: usize) -> ProductId {
+    ProductId::new(format!("p{number}")).expect("a valid id")
+}
+
+fn event(number: usize, &(customer, bought, order, days_ago): &Bought) -> Event {
+    let order = OrderId::new(format!("order{order}")).expect("a valid id");
+    Event {
+        id: EventId::new(format!("e{number}")).expect("a valid id"),
+        customer: (customer < 9).then(|| CustomerId::new(format!("c{customer}")).expect("a valid id")),
+        at: now() - DAY * days_ago,
+        kind: EventKind::Purchase(Line { product: product(bought), order: Some(order), quantity: 1, unit_price: None }),
+    }
+}
+
+fn catalog() -> Catalog {
+    let sold = |number| Product { category: vec!["all".into()], ..Product::new(product(number), format!("{number}")) };
+    Catalog::new((0..PRODUCTS).map(sold).collect())
+}
+
+fn learn<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<(OfferModel, TrainingReport), TrainingError> {
+    let mut history = TrainingHistory::new();
+    events.into_iter().for_each(|event| history.push(event));
+    train(&history, &catalog(), now(), &SETTINGS, &|_| {})
+}
+
+fn cross_sell(model: OfferModel, holdings: &BTreeSet<usize>, context: &[usize]) -> Vec<Candidate> {
+    let held = |&number: &usize| HeldProduct { product: product(number), last_at: now() - DAY, usage_share: None };
+    let query = CrossSellQuery {
+        holdings: holdings.iter().map(held).collect(),
+        context: context.iter().map(|&number| product(number)).collect(),
+        now: now(),
+    };
+    BoundModel::new(Arc::new(model), Arc::new(catalog())).cross_sell(&query).collect()
+}
+
+fn histories() -> impl Strategy<Value = Vec<Bought>> {
+    prop::collection::vec((0..10_usize, 0..PRODUCTS, 0..12_usize, 0..400_u32), 1..80)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    #[test]
+    fn the_order_of_the_history_does_not_matter(
+        (bought, shuffled) in histories().prop_flat_map(|bought| {
+            let numbers: Vec<usize> = (0..bought.len()).collect();
+            (Just(bought), Just(numbers).prop_shuffle())
+        })
+    ) {
+        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
+        let (model, report) = learn(&events).expect("somebody bought something");
+        let (again, report_again) = learn(shuffled.iter().map(|&number| &events[number])).expect("the same");
+        prop_assert_eq!(model.encode(), again.encode());
+        prop_assert_eq!(report, report_again);
+    }
+
+    #[test]
+    fn a_model_is_read_back_as_it_was(bought in histories()) {
+        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
+        let (model, _) = learn(&events).expect("somebody bought something");
+        prop_assert_eq!(OfferModel::decode(&model.encode()).expect("reads"), model);
+    }
+
+    #[test]
+    fn every_count_told_can_be_recomputed(bought in histories(), holdings in prop::collection::btree_set(0..PRODUCTS, 0..5)) {
+        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
+        let (model, _) = learn(&events).expect("somebody bought something");
+        let context: Vec<usize> = holdings.iter().copied().collect();
+        let for_customer = cross_sell(model.clone(), &holdings, &[]);
+        let for_basket = cross_sell(model, &BTreeSet::new(), &context);
+        for candidate in for_customer.iter().chain(&for_basket) {
+            prop_assert!(candidate.propensity > 0.0 && candidate.propensity <= 1.0, "{candidate:?}");
+            for evidence in &candidate.evidence {
+                prop_assert!(is_true(evidence, &candidate.product, &bought), "{evidence:?} of {:?}", candidate.product);
+            }
+        }
+        prop_assert_eq!(for_customer.len(), PRODUCTS, "whether the customer may have it is not asked here");
+    }
+
+    /// Whatever stands in the store: an error, never a panic. The checksum is made to fit, so that what is behind it is
+    /// reached as well.
+    #[test]
+    fn no_bytes_make_decoding_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), is_sealed: bool) {
+        if is_sealed {
+            bytes.insert(0, 1);
+            bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        }
+        let _error_or_model = OfferModel::decode(&bytes);
+    }
+
+    #[test]
+    fn a_changed_byte_is_noticed(at in 0..1_000_000_usize, change in 1..=255_u8) {
+        let (model, _) = learn(&[event(0, &(0, 0, 0, 1)), event(1, &(0, 1, 0, 1))]).expect("something was bought");
+        let mut bytes = model.encode();
+        let at = at % bytes.len();
+        bytes[at] ^= change;
+        prop_assert!(OfferModel::decode(&bytes).is_err());
+    }
+}
+
+/// Counts anew, by sets, what a piece of evidence claims of a candidate.
+fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> bool {
+    // What shares a basket, or a customer.
+    let mut baskets: BTreeMap<(usize, usize), BTreeSet<ProductId>> = BTreeMap::new();
+    let mut customers: BTreeMap<usize, BTreeSet<ProductId>> = BTreeMap::new();
+    for &(customer, what, order, _) in bought {
+        baskets.entry((customer, order)).or_default().insert(product(what));
+        if customer < 9 {
+            customers.entry(customer).or_default().insert(product(what));
+        }
+    }
+    baskets.retain(|_, products| products.len() > 1);
+    match evidence {
+        Evidence::BoughtTogether { with, together, with_total, counted } => {
+            let groups: Vec<&BTreeSet<ProductId>> = match counted {
+                Counted::Baskets => baskets.values().collect(),
+                Counted::Customers => customers.values().collect(),
+            };
+            let having_with = groups.iter().filter(|group| group.contains(with));
+            let both = having_with.clone().filter(|group| group.contains(candidate)).count();
+            *together as usize == both && *with_total as usize == having_with.count()
+        }
+        Evidence::Popular { buyers, days } => {
+            let recent = bought.iter().filter(|line| line.3 <= RECENT_DAYS && product(line.1) == *candidate);
+            let distinct: BTreeSet<(usize, usize)> =
+                recent.map(|&(customer, _, order, _)| (customer, if customer < 9 { 0 } else { order })).collect();
+            *days == RECENT_DAYS && *buyers as usize == distinct.len()
+        }
+        Evidence::Compatible { .. }
+        | Evidence::HigherTier { .. }
+        | Evidence::MovedUp { .. }
+        | Evidence::UsageNearAllowance { .. } => false,
+    }
+}
+
+#[test]
+fn a_history_without_purchases_teaches_nothing_and_says_so() {
+    assert_eq!(learn(&[]).expect_err("nothing to learn"), TrainingError::NoPurchases);
+    let later = Event { at: now() + DAY, ..event(0, &(0, 0, 0, 0)) };
+    assert_eq!(learn(&[later]).expect_err("what lies ahead is not learned"), TrainingError::NoPurchases);
+}
+
+#[test]
+fn thin_and_one_sided_histories_give_a_model() {
+    let one = vec![(0, 0, 0, 0)];
+    let the_same_again = vec![(0, 0, 0, 5); 50];
+    let everybody_the_same: Vec<Bought> = (0..9).map(|customer| (customer, 0, 0, 1)).collect();
+    let nobody_known: Vec<Bought> = (0..PRODUCTS).map(|number| (9, number, number / 2, 1)).collect();
+    for bought in [one, the_same_again, everybody_the_same, nobody_known] {
+        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
+        let (model, _) = learn(&events).expect("a model");
+        let candidates = cross_sell(model, &BTreeSet::from([0, 1]), &[]);
+        assert!(candidates.iter().all(|candidate| candidate.propensity > 0.0 && candidate.propensity <= 1.0));
+    }
+}
+
+#[test]
+fn a_stranger_is_proposed_what_is_bought_most() {
+    let bought: Vec<Bought> =
+        (0..9).flat_map(|customer| (0..=customer / 3).map(move |what| (customer, what, 0, 2))).collect();
+    let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
+    let (model, _) = learn(&events).expect("a model");
+    let candidates = cross_sell(model, &BTreeSet::new(), &[]);
+    let first: Vec<&ProductId> = candidates.iter().map(|candidate| &candidate.product).take(3).collect();
+    assert_eq!(first, [&product(0), &product(1), &product(2)]);
+}
+
+#[test]
+fn a_model_of_another_format_is_told_from_a_damaged_one() {
+    let (model, _) = learn(&[event(0, &(0, 0, 0, 1))]).expect("a model");
+    let mut bytes = model.encode();
+    bytes.truncate(bytes.len() - 4);
+    bytes[0] = 9;
+    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+    assert_eq!(OfferModel::decode(&bytes), Err(ArtifactError::OtherFormat { found: 9 }));
+}
+
+/// The format on disk: what an earlier version wrote is read, and this version still writes the same.
+#[test]
+fn offer_model_v1_reads_and_writes_the_same() {
+    let bought = [(0, 0, 0, 40), (0, 1, 0, 40), (1, 0, 1, 30), (1, 2, 1, 30), (2, 0, 2, 9), (2, 1, 3, 3), (9, 1, 4, 2)];
+    let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
+    let (model, _) = learn(&events).expect("a model");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stored_formats/offer-model-v1.bin");
+    if std::env::var_os("TACTFUL_WRITE_GOLDEN_FILES").is_some() && !path.exists() {
+        std::fs::write(&path, model.encode()).expect("the file can be written");
+    }
+    let golden = std::fs::read(&path).expect("the golden file is there");
+    let read = OfferModel::decode(&golden).expect("what version 1 wrote still reads");
+    assert_eq!(read.encode(), golden);
+    assert_eq!(read.products, model.products);
+}
+
+/// Two products of one category and what customers were seen to do with them: is the second a step up?
+#[test]
+fn an_upgrade_needs_evidence_of_being_better() {
+    let plain = |number: usize, price: i64| {
+        let currency = Currency::new("GBP").expect("a currency");
+        let price = Some(Money::new(currency, price, 0).expect("an amount"));
+        Product { category: vec!["all".into()], price, ..Product::new(product(number), format!("{number}")) }
+    };
+    let slots = |slots: f64, of: Product| Product {
+        features: [("slots".to_owned(), FeatureValue::Number(slots))].into(),
+        ..of
+    };
+    let wide = |of: Product| {
+        let mut of = of;
+        of.features.insert("wide".to_owned(), FeatureValue::Flag(true));
+        of
+    };
+    let on_tier = |tier: u32, of: Product| {
+        let ladder = LadderId::new("ladder").expect("a valid id");
+        Product { rung: Some(Rung { ladder, tier }), ..of }
+    };
+    let with_first = |of: Product| Product { compatible_with: BTreeSet::from([product(0)]), ..of };
+    // Customers who bought the first and later the second, and the other way round.
+    let cases: [(&str, Product, Product, (usize, usize), bool); 12] = [
+        ("price alone", plain(0, 10), plain(1, 15), (0, 0), false),
+        ("clear moves", plain(0, 10), plain(1, 15), (5, 0), true),
+        ("one move", plain(0, 10), plain(1, 15), (1, 0), false),
+        ("moves both ways", plain(0, 10), plain(1, 15), (4, 4), false),
+        ("moves to a complement", plain(0, 10), with_first(plain(1, 15)), (5, 0), false),
+        ("moves to something cheaper", plain(0, 10), plain(1, 8), (5, 0), false),
+        ("moves to something far dearer", plain(0, 10), plain(1, 31), (5, 0), false),
+        ("better features", slots(2.0, plain(0, 10)), slots(4.0, plain(1, 15)), (0, 0), true),
+        ("better and cheaper", slots(2.0, plain(0, 10)), slots(4.0, plain(1, 8)), (0, 0), true),
+        ("better and worse", wide(slots(2.0, plain(0, 10))), slots(4.0, plain(1, 15)), (5, 0), false),
+        ("a higher tier", on_tier(1, plain(0, 10)), on_tier(2, plain(1, 90)), (0, 0), true),
+        ("a lower tier", on_tier(2, plain(0, 10)), on_tier(1, plain(1, 15)), (5, 0), false),
+    ];
+    for (name, owned, offered, (up, back), is_step_up) in cases {
+        let moves = (0..up + back).flat_map(|customer| {
+            let (first, second) = if customer < up { (0, 1) } else { (1, 0) };
+            [(customer, first, 0, 20), (customer, second, 1, 10)]
+        });
+        // Somebody buys something, so that there is a model where nobody moved.
+        let bought: Vec<Bought> = moves.chain([(8, 0, 0, 5)]).collect();
+        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
+        let catalog = Arc::new(Catalog::new(vec![owned, offered]));
+        let mut history = TrainingHistory::new();
+        events.iter().for_each(|event| history.push(event));
+        let (model, _) = train(&history, &catalog, now(), &SETTINGS, &|_| {}).expect("a model");
+        let held = HeldProduct { product: product(0), last_at: now(), usage_share: None };
+        let bound = BoundModel::new(Arc::new(model), catalog);
+        let candidates: Vec<Candidate> = bound.up_sell(&UpSellQuery { owned: vec![held] }).collect();
+        assert_eq!(!candidates.is_empty(), is_step_up, "{name}: {candidates:?}");
+    }
+}
