@@ -248,7 +248,7 @@ fn an_upgrade_needs_evidence_of_being_better() {
     };
     let with_first = |of: Product| Product { compatible_with: BTreeSet::from([product(0)]), ..of };
     // Customers who bought the first and later the second, and the other way round.
-    let cases: [(&str, Product, Product, (usize, usize), bool); 12] = [
+    let cases = [
         ("price alone", plain(0, 10), plain(1, 15), (0, 0), false),
         ("clear moves", plain(0, 10), plain(1, 15), (5, 0), true),
         ("one move", plain(0, 10), plain(1, 15), (1, 0), false),
@@ -272,7 +272,9 @@ fn an_upgrade_needs_evidence_of_being_better() {
         let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
         let catalog = Arc::new(Catalog::new(vec![owned, offered]));
         let mut history = TrainingHistory::new();
-        events.iter().for_each(|event| history.push(event));
+        for event in &events {
+            history.push(event);
+        }
         let (model, _) = train(&history, &catalog, now(), &SETTINGS, &|_| {}).expect("a model");
         let held = HeldProduct { product: product(0), last_at: now(), usage_share: None };
         let bound = BoundModel::new(Arc::new(model), catalog);
