@@ -47,9 +47,8 @@ fn candidates() -> Vec<Candidate> {
             propensity_basis: PropensityBasis::Purchases,
             need: 1.0,
             keep_probability: 0.9,
-            goes_with: Vec::new(),
+
             upgrade: None,
-            evidence: Vec::new(),
         })
         .collect()
 }
@@ -169,9 +168,9 @@ proptest! {
                         kind, products: &[], excluded: &excluded, offers_max,
                         channel: None, placement: None, currency: None,
                     };
-                    let rotated = candidates().into_iter().cycle().skip(first).take(PRODUCTS);
+                    let rotated: Vec<Candidate> = candidates().into_iter().cycle().skip(first).take(PRODUCTS).collect();
                     let before = Standing::of(&customer, None, &grounds);
-                    let (decision, ledger) = decide(&question, &customer, rotated, &grounds);
+                    let (decision, ledger) = decide(&question, &customer, &rotated, &grounds);
 
                     let counted = |kind: Option<OfferKind>, grants: &[tactful::domain::ledger::Grant]| {
                         let counting = grants.iter().filter(|grant| grants::counts(grant, &policy.contact, now));

@@ -45,9 +45,8 @@ fn candidate(name: &str) -> Candidate {
         propensity_basis: PropensityBasis::Purchases,
         need: 1.0,
         keep_probability: 1.0,
-        goes_with: Vec::new(),
+
         upgrade: None,
-        evidence: Vec::new(),
     }
 }
 
@@ -113,7 +112,7 @@ impl Scene {
             placement: None,
             currency: self.currency,
         };
-        let (decision, ledger) = decide(&question, &self.customer, candidates, &self.grounds());
+        let (decision, ledger) = decide(&question, &self.customer, &candidates, &self.grounds());
         self.customer.ledger = ledger;
         decision
     }

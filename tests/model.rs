@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tactful::domain::candidate::{Candidate, Counted, Evidence};
+use tactful::domain::candidate::{Candidate, Counted, Evidence, Proposal, Support};
 use tactful::domain::catalog::Catalog;
 use tactful::domain::event::{Event, EventKind, Line};
 use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
@@ -57,14 +57,17 @@ fn learn<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<(OfferModel,
     train(&history, &catalog(), now(), &SETTINGS, &|_| {})
 }
 
-fn cross_sell(model: OfferModel, holdings: &BTreeSet<usize>, context: &[usize]) -> Vec<Candidate> {
+fn cross_sell(model: OfferModel, holdings: &BTreeSet<usize>, context: &[usize]) -> Vec<(Candidate, Support)> {
     let held = |&number: &usize| HeldProduct { product: product(number), last_at: now() - DAY, usage_share: None };
     let query = CrossSellQuery {
         holdings: holdings.iter().map(held).collect(),
         context: context.iter().map(|&number| product(number)).collect(),
         now: now(),
     };
-    BoundModel::new(Arc::new(model), Arc::new(catalog())).cross_sell(&query).collect()
+    let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
+    let proposal = bound.cross_sell(&query);
+    let candidates = proposal.candidates();
+    candidates.map(|candidate| (candidate.clone(), proposal.support(&candidate))).collect()
 }
 
 fn histories() -> impl Strategy<Value = Vec<Bought>> {
@@ -102,9 +105,12 @@ proptest! {
         let context: Vec<usize> = holdings.iter().copied().collect();
         let for_customer = cross_sell(model.clone(), &holdings, &[]);
         let for_basket = cross_sell(model, &BTreeSet::new(), &context);
-        for candidate in for_customer.iter().chain(&for_basket) {
+        for proposed in [&for_customer, &for_basket] {
+            prop_assert!(proposed.is_sorted_by(|(a, _), (b, _)| a.propensity >= b.propensity));
+        }
+        for (candidate, support) in for_customer.iter().chain(&for_basket) {
             prop_assert!(candidate.propensity > 0.0 && candidate.propensity <= 1.0, "{candidate:?}");
-            for evidence in &candidate.evidence {
+            for evidence in &support.evidence {
                 prop_assert!(is_true(evidence, &candidate.product, &bought), "{evidence:?} of {:?}", candidate.product);
             }
         }
@@ -184,7 +190,7 @@ fn thin_and_one_sided_histories_give_a_model() {
         let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
         let (model, _) = learn(&events).expect("a model");
         let candidates = cross_sell(model, &BTreeSet::from([0, 1]), &[]);
-        assert!(candidates.iter().all(|candidate| candidate.propensity > 0.0 && candidate.propensity <= 1.0));
+        assert!(candidates.iter().all(|(candidate, _)| candidate.propensity > 0.0 && candidate.propensity <= 1.0));
     }
 }
 
@@ -195,7 +201,7 @@ fn a_stranger_is_proposed_what_is_bought_most() {
     let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
     let (model, _) = learn(&events).expect("a model");
     let candidates = cross_sell(model, &BTreeSet::new(), &[]);
-    let first: Vec<&ProductId> = candidates.iter().map(|candidate| &candidate.product).take(3).collect();
+    let first: Vec<&ProductId> = candidates.iter().map(|(candidate, _)| &candidate.product).take(3).collect();
     assert_eq!(first, [&product(0), &product(1), &product(2)]);
 }
 
@@ -278,7 +284,7 @@ fn an_upgrade_needs_evidence_of_being_better() {
         let (model, _) = train(&history, &catalog, now(), &SETTINGS, &|_| {}).expect("a model");
         let held = HeldProduct { product: product(0), last_at: now(), usage_share: None };
         let bound = BoundModel::new(Arc::new(model), catalog);
-        let candidates: Vec<Candidate> = bound.up_sell(&UpSellQuery { owned: vec![held] }).collect();
+        let candidates: Vec<Candidate> = bound.up_sell(&UpSellQuery { owned: vec![held] }).candidates().collect();
         assert_eq!(!candidates.is_empty(), is_step_up, "{name}: {candidates:?}");
     }
 }

@@ -11,6 +11,9 @@ use crate::domain::offer::Factors;
 use crate::domain::policy::ArbitrationPolicy;
 use crate::domain::product::Product;
 
+/// No candidate's value times context times lever is more: each side of the blend is at most 2.
+pub const VALUE_MAX: f64 = 2.0;
+
 /// Weighs a candidate for a customer whose relationship health is `health_score` (0 to 1).
 #[must_use]
 pub fn weigh(
@@ -35,8 +38,14 @@ pub fn weigh(
         seller_share,
         context: 1.0,
         lever: 1.0,
-        attention_price: policy.attention_price * (1.0 + policy.attention_price_growth * (1.0 - health_score)),
+        attention_price: attention_price(health_score, policy),
     }
+}
+
+/// What a customer's attention costs; rises as relationship health falls.
+#[must_use]
+pub fn attention_price(health_score: f64, policy: &ArbitrationPolicy) -> f64 {
+    policy.attention_price * (1.0 + policy.attention_price_growth * (1.0 - health_score))
 }
 
 /// The margin over that of the median item, damped by `2x / (1 + x)`: 1 for the median item, below 2 however dear.

@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decision::arbitration::weigh;
+use crate::decision::arbitration::{VALUE_MAX, attention_price, weigh};
 use crate::decision::contact_policy::{self, Allowance, allowance};
 use crate::decision::eligibility::Circumstances;
 use crate::decision::holds::holds_in_force;
 use crate::decision::relationship::assess;
 use crate::decision::{grants, wording};
-use crate::domain::candidate::Candidate;
+use crate::domain::candidate::{Candidate, Proposal, Support};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::{Customer, HoldInForce};
 use crate::domain::decision::{CapKind, Decision, WithheldReason};
@@ -63,14 +63,14 @@ pub struct Grounds<'a> {
     pub decision: DecisionId,
 }
 
-/// Decides. Candidates come best first and are drawn only as far as needed.
+/// Decides. Candidates are drawn only as far as needed.
 ///
 /// Returns the decision and the ledger as it is once the decision is committed.
 #[must_use]
 pub fn decide(
     question: &Question<'_>,
     customer: &Customer,
-    candidates: impl IntoIterator<Item = Candidate>,
+    proposal: &impl Proposal,
     grounds: &Grounds<'_>,
 ) -> (Decision, Ledger) {
     let now = customer.ledger.clock.map_or(grounds.now, |clock| clock.max(grounds.now));
@@ -78,14 +78,17 @@ pub fn decide(
     let standing = Standing::of(customer, question.channel, grounds);
 
     let mut withheld = Withheld::default();
-    let mut weighed = weigh_eligible(question, customer, candidates, grounds, &standing, &mut withheld);
+    let mut weighed = weigh_eligible(question, customer, proposal.candidates(), grounds, &standing, &mut withheld);
     weighed.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.product.id.cmp(&b.product.id)));
     let chosen = choose(question, &weighed, customer, grounds, &standing.allowance, &mut withheld);
 
     let ledger = enter_in_ledger(customer, &standing.health, &chosen, question, grounds);
     let after = standing.after(customer, &ledger, question.channel, grounds);
-    let slate: Vec<Offer> =
-        chosen.iter().zip(1..).map(|(chosen, rank)| offer(chosen, rank, question, grounds)).collect();
+    let offered = chosen.iter().zip(1..).map(|(chosen, rank)| {
+        let support = proposal.support(&chosen.candidate);
+        offer(chosen, support, rank, question, grounds)
+    });
+    let slate: Vec<Offer> = offered.collect();
     let was_capped = slate.is_empty() || withheld.was_capped();
     let binding_cap = after.allowance.binding(question.kind).filter(|_| was_capped);
     let decision = Decision {
@@ -177,34 +180,32 @@ struct Weighed<'a> {
 }
 
 fn weigh_eligible<'a>(
-    question: &Question<'_>,
-    customer: &Customer,
-    candidates: impl IntoIterator<Item = Candidate>,
-    grounds: &Grounds<'a>,
+    question: &'a Question<'a>,
+    customer: &'a Customer,
+    candidates: impl Iterator<Item = Candidate>,
+    grounds: &'a Grounds<'a>,
     standing: &Standing,
     withheld: &mut Withheld,
 ) -> Vec<Weighed<'a>> {
-    let circumstances = Circumstances {
-        customer,
-        catalog: grounds.catalog,
-        kind: question.kind,
-        products: question.products,
-        excluded: question.excluded,
-        currency: question.currency,
-        channel: question.channel,
-        policy: &grounds.policy.contact,
-        now: grounds.now,
-    };
+    let circumstances = Circumstances::new(question, customer, grounds);
+    let attention_price = attention_price(standing.health.score, &grounds.policy.arbitration);
     let mut weighed = Vec::new();
-    for candidate in candidates.into_iter().take(CONSIDERED_MAX) {
+    for candidate in candidates.take(CONSIDERED_MAX) {
         if weighed.len() == WEIGHED_MAX {
             break;
         }
-        if let Err(reason) = circumstances.check(&candidate) {
-            withheld.note(reason);
-            continue;
+        if candidate.propensity * VALUE_MAX <= attention_price {
+            // Whatever its value; and those that follow are even less likely.
+            withheld.note(WithheldReason::NotWorthAttention);
+            break;
         }
-        let Some(product) = grounds.catalog.get(&candidate.product) else { continue };
+        let product = match circumstances.check(&candidate) {
+            Ok(product) => product,
+            Err(reason) => {
+                withheld.note(reason);
+                continue;
+            }
+        };
         let factors = weigh(&candidate, product, grounds.catalog, standing.health.score, &grounds.policy.arbitration);
         let score = factors.score();
         if score.is_nan() || score <= 0.0 {
@@ -328,7 +329,7 @@ fn new_grant(product: &Product, question: &Question<'_>, grounds: &Grounds<'_>) 
     }
 }
 
-fn offer(weighed: &Weighed<'_>, rank: u32, question: &Question<'_>, grounds: &Grounds<'_>) -> Offer {
+fn offer(weighed: &Weighed<'_>, support: Support, rank: u32, question: &Question<'_>, grounds: &Grounds<'_>) -> Offer {
     let Weighed { candidate, product, factors, is_repeat, score: _ } = weighed;
     let replaced = candidate.upgrade.as_ref().and_then(|upgrade| grounds.catalog.get(&upgrade.replaces));
     let replaced_price = replaced.and_then(|replaced| replaced.price);
@@ -341,8 +342,8 @@ fn offer(weighed: &Weighed<'_>, rank: u32, question: &Question<'_>, grounds: &Gr
         price: product.price,
         price_step: product.price.zip(replaced_price).and_then(|(price, replaced)| price.minus(replaced)),
         factors: *factors,
-        reasons: wording::reasons(candidate, product, grounds.catalog),
-        goes_with: candidate.goes_with.clone(),
+        reasons: wording::reasons(candidate, &support, product, grounds.catalog),
+        goes_with: support.goes_with,
         replaces: candidate.upgrade.as_ref().map(|upgrade| upgrade.replaces.clone()),
         gains: candidate.upgrade.as_ref().map_or_else(Vec::new, |upgrade| upgrade.gains.clone()),
         is_repeat: *is_repeat,

@@ -1,6 +1,6 @@
 //! What people read: the reasons of an offer and the one sentence of an answer.
 
-use crate::domain::candidate::{Candidate, Counted, Evidence, Upgrade};
+use crate::domain::candidate::{Candidate, Counted, Evidence, Support, Upgrade};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::{Hold, HoldReason};
 use crate::domain::decision::{Cap, CapKind};
@@ -15,9 +15,9 @@ pub const REASONS_MAX: usize = 4;
 
 /// Why a candidate is offered, strongest first.
 #[must_use]
-pub fn reasons(candidate: &Candidate, product: &Product, catalog: &Catalog) -> Vec<Reason> {
+pub fn reasons(candidate: &Candidate, support: &Support, product: &Product, catalog: &Catalog) -> Vec<Reason> {
     let gains = candidate.upgrade.as_ref().and_then(|upgrade| better_features(upgrade, product, catalog));
-    let evidence = candidate.evidence.iter().map(|evidence| evidence_reason(evidence, candidate, catalog));
+    let evidence = support.evidence.iter().map(|evidence| evidence_reason(evidence, candidate, catalog));
     gains.into_iter().chain(evidence).take(REASONS_MAX).collect()
 }
 

@@ -1,9 +1,30 @@
-//! What could be offered: the model proposes candidates, the rules decide.
+//! What could be offered: the model proposes candidates, the rules decide, and what speaks for a candidate is asked only
+//! of those that are offered.
 
 use super::ids::ProductId;
 use super::offer::{Gain, PropensityBasis};
 
-/// A product that could be offered, with what the model knows for and against it.
+/// A model that was asked about one customer.
+pub trait Proposal {
+    /// The candidates, drawn one by one, with falling propensity.
+    fn candidates(&self) -> impl Iterator<Item = Candidate>;
+
+    /// What speaks for one of them.
+    fn support(&self, candidate: &Candidate) -> Support;
+}
+
+/// A list as it is, with nothing to say for any of them.
+impl Proposal for Vec<Candidate> {
+    fn candidates(&self) -> impl Iterator<Item = Candidate> {
+        self.iter().cloned()
+    }
+
+    fn support(&self, _: &Candidate) -> Support {
+        Support::default()
+    }
+}
+
+/// A product that could be offered, with what it is weighed by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// The product.
@@ -16,11 +37,15 @@ pub struct Candidate {
     pub need: f64,
     /// The probability that the customer keeps it, 0 to 1: one less the regret rate.
     pub keep_probability: f64,
-    /// Cross-sell: what of the customer's things or basket speaks for it, strongest first, at most
-    /// [`GOES_WITH_MAX`].
-    pub goes_with: Vec<ProductId>,
     /// Up-sell: what it replaces and what gets better.
     pub upgrade: Option<Upgrade>,
+}
+
+/// What speaks for a candidate.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Support {
+    /// Cross-sell: what of the customer's things or basket it goes with, strongest first, at most [`GOES_WITH_MAX`].
+    pub goes_with: Vec<ProductId>,
     /// What speaks for it, strongest first.
     pub evidence: Vec<Evidence>,
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::domain::candidate::{Candidate, Counted, Evidence, GOES_WITH_MAX, Upgrade};
+use crate::domain::candidate::{Candidate, Counted, Evidence, GOES_WITH_MAX, Proposal, Support, Upgrade};
 use crate::domain::catalog::Catalog;
 use crate::domain::decayed_sum::HalfLife;
 use crate::domain::ids::ProductId;
@@ -103,9 +103,9 @@ impl BoundModel {
         &self.catalog
     }
 
-    /// Complements, most likely first, drawn one by one. What the customer has is among them: whether it may be offered
-    /// again is not asked here.
-    pub fn cross_sell(&self, query: &CrossSellQuery) -> impl Iterator<Item = Candidate> + use<'_> {
+    /// Complements. What the customer has is among them: whether it may be offered again is not asked here.
+    #[must_use]
+    pub fn cross_sell(&self, query: &CrossSellQuery) -> Complements<'_> {
         let about = About::new(self, query);
         let mut scores = vec![0.0_f32; self.catalog.products().len()];
         for (place, score) in scores.iter_mut().enumerate() {
@@ -121,62 +121,7 @@ impl BoundModel {
                 }
             }
         }
-        let in_context: HashSet<usize> =
-            if about.is_basket { about.asked.iter().map(|a| a.0).collect() } else { HashSet::new() };
-        let ranked: Vec<Ranked> = scores
-            .into_iter()
-            .enumerate()
-            .filter(|(place, _)| !in_context.contains(place))
-            .map(|(place, score)| Ranked { score, place })
-            .collect();
-        let mut ranked = BinaryHeap::from(ranked);
-        std::iter::from_fn(move || ranked.pop()).map(move |ranked| self.complement(&about, ranked))
-    }
-
-    fn complement(&self, about: &About, Ranked { score, place }: Ranked) -> Candidate {
-        let product = &self.catalog.products()[place];
-        let learned = self.learned(place);
-        let mut pulls: Vec<(f32, usize, Option<Neighbour>)> = about
-            .asked
-            .iter()
-            .filter_map(|&(asked, weight)| {
-                let neighbour = self.neighbour(about, asked, place);
-                let hint = if self.hints_at(asked, place) { HINT_SCORE } else { 0.0 };
-                let pull = weight * (neighbour.map_or(0.0, |neighbour| neighbour.weight) + hint);
-                (pull > 0.0 && asked != place).then_some((pull, asked, neighbour))
-            })
-            .collect();
-        pulls.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        pulls.truncate(GOES_WITH_MAX);
-        let id_of = |place: usize| self.catalog.products()[place].id.clone();
-        let mut evidence: Vec<Evidence> = pulls
-            .iter()
-            .filter_map(|&(_, asked, neighbour)| {
-                let (together, with) = (neighbour?.together, self.learned(asked)?);
-                let (with_total, counted) = if about.is_basket {
-                    (with.baskets, Counted::Baskets)
-                } else {
-                    (with.customers, Counted::Customers)
-                };
-                (together > 0).then(|| Evidence::BoughtTogether { with: id_of(asked), together, with_total, counted })
-            })
-            .collect();
-        let hinted = pulls.iter().find(|(_, asked, _)| self.hints_at(*asked, place));
-        evidence.extend(hinted.map(|&(_, asked, _)| Evidence::Compatible { with: id_of(asked) }));
-        let recent_buyers = learned.map_or(0, |learned| learned.recent_buyers);
-        if recent_buyers > 0 {
-            evidence.push(Evidence::Popular { buyers: recent_buyers, days: RECENT_DAYS });
-        }
-        Candidate {
-            product: product.id.clone(),
-            propensity: self.propensity(about, score),
-            propensity_basis: basis(learned),
-            need: 1.0,
-            keep_probability: learned.map_or(1.0, LearnedProduct::keep_probability),
-            goes_with: pulls.iter().map(|&(_, asked, _)| id_of(asked)).collect(),
-            upgrade: None,
-            evidence,
-        }
+        Complements { model: self, about, scores }
     }
 
     fn propensity(&self, about: &About, score: f32) -> f64 {
@@ -189,29 +134,29 @@ impl BoundModel {
         probability.clamp(f64::MIN_POSITIVE, 1.0)
     }
 
-    /// Steps up from what the customer has, most likely first; each product once, from the thing it improves most
-    /// likely.
-    pub fn up_sell(&self, query: &UpSellQuery) -> impl Iterator<Item = Candidate> + use<'_> {
-        let mut best: HashMap<usize, Candidate> = HashMap::new();
+    /// Steps up from what the customer has; each product once, from the thing it improves most likely.
+    #[must_use]
+    pub fn up_sell(&self, query: &UpSellQuery) -> Upgrades {
+        let mut best: HashMap<usize, (Candidate, Support)> = HashMap::new();
         for held in &query.owned {
             let Some(owned) = self.catalog.get(&held.product) else { continue };
             let on_ladder = owned.rung.iter().flat_map(|rung| self.catalog.on_ladder(&rung.ladder));
             let in_category = self.catalog.in_category(&owned.category);
             for offered in on_ladder.chain(in_category).filter(|offered| offered.id != owned.id) {
-                let Some(candidate) = self.upgrade(held, owned, offered) else { continue };
+                let Some(upgrade) = self.upgrade(held, owned, offered) else { continue };
                 let Some(place) = self.catalog.place_of(&offered.id) else { continue };
-                let is_better = best.get(&place).is_none_or(|known| known.propensity < candidate.propensity);
+                let is_better = best.get(&place).is_none_or(|known| known.0.propensity < upgrade.0.propensity);
                 if is_better {
-                    best.insert(place, candidate);
+                    best.insert(place, upgrade);
                 }
             }
         }
-        let mut candidates: Vec<Candidate> = best.into_values().collect();
-        candidates.sort_by(|a, b| b.propensity.total_cmp(&a.propensity).then_with(|| a.product.cmp(&b.product)));
-        candidates.into_iter()
+        let mut ranked: Vec<(Candidate, Support)> = best.into_values().collect();
+        ranked.sort_by(|(a, _), (b, _)| b.propensity.total_cmp(&a.propensity).then_with(|| a.product.cmp(&b.product)));
+        Upgrades { ranked }
     }
 
-    fn upgrade(&self, held: &HeldProduct, owned: &Product, offered: &Product) -> Option<Candidate> {
+    fn upgrade(&self, held: &HeldProduct, owned: &Product, offered: &Product) -> Option<(Candidate, Support)> {
         let from = self.learned_number(&owned.id);
         let to = self.learned_number(&offered.id);
         let learned_from = from.map(|number| &self.model.products[number as usize]);
@@ -229,16 +174,15 @@ impl BoundModel {
         let popularity = learned_to.map_or(0.0, |learned| f64::from(learned.popularity));
         let prior = MOVE_PRIOR_RATE * step.closeness * (0.5 + popularity.min(0.5));
         let rate = (f64::from(moves) + MOVE_PRIOR_OWNERS * prior) / (owners + MOVE_PRIOR_OWNERS);
-        Some(Candidate {
+        let candidate = Candidate {
             product: offered.id.clone(),
             propensity: rate.clamp(1e-6, 1.0),
             propensity_basis: if moves > 0 { PropensityBasis::Purchases } else { basis(learned_to) },
             need: need(held.usage_share),
             keep_probability: learned_to.map_or(1.0, LearnedProduct::keep_probability),
-            goes_with: Vec::new(),
             upgrade: Some(Upgrade { replaces: owned.id.clone(), gains: step.gains }),
-            evidence,
-        })
+        };
+        Some((candidate, Support { goes_with: Vec::new(), evidence }))
     }
 
     fn learned(&self, place: usize) -> Option<&LearnedProduct> {
@@ -267,6 +211,100 @@ impl BoundModel {
 
     fn hints_at(&self, from: usize, to: usize) -> bool {
         self.hints.get(&from).is_some_and(|hinted| hinted.contains(&to))
+    }
+}
+
+/// Complements for one customer or basket.
+pub struct Complements<'a> {
+    model: &'a BoundModel,
+    about: About,
+    /// Of each product of the catalogue.
+    scores: Vec<f32>,
+}
+
+impl Proposal for Complements<'_> {
+    fn candidates(&self) -> impl Iterator<Item = Candidate> {
+        let in_context: HashSet<usize> =
+            if self.about.is_basket { self.about.asked.iter().map(|a| a.0).collect() } else { HashSet::new() };
+        let ranked: Vec<Ranked> = self
+            .scores
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| !in_context.contains(place))
+            .map(|(place, &score)| Ranked { score, place })
+            .collect();
+        // A heap: few are drawn of many.
+        let mut ranked = BinaryHeap::from(ranked);
+        std::iter::from_fn(move || ranked.pop()).map(|ranked| self.candidate(ranked))
+    }
+
+    fn support(&self, candidate: &Candidate) -> Support {
+        let Some(place) = self.model.catalog.place_of(&candidate.product) else { return Support::default() };
+        let pulls = self.pulls(place);
+        let id_of = |place: usize| self.model.catalog.products()[place].id.clone();
+        let mut evidence: Vec<Evidence> = pulls
+            .iter()
+            .filter_map(|&(_, asked, neighbour)| {
+                let (together, with) = (neighbour?.together, self.model.learned(asked)?);
+                let (with_total, counted) = if self.about.is_basket {
+                    (with.baskets, Counted::Baskets)
+                } else {
+                    (with.customers, Counted::Customers)
+                };
+                (together > 0).then(|| Evidence::BoughtTogether { with: id_of(asked), together, with_total, counted })
+            })
+            .collect();
+        let hinted = pulls.iter().find(|(_, asked, _)| self.model.hints_at(*asked, place));
+        evidence.extend(hinted.map(|&(_, asked, _)| Evidence::Compatible { with: id_of(asked) }));
+        let recent_buyers = self.model.learned(place).map_or(0, |learned| learned.recent_buyers);
+        if recent_buyers > 0 {
+            evidence.push(Evidence::Popular { buyers: recent_buyers, days: RECENT_DAYS });
+        }
+        Support { goes_with: pulls.iter().map(|&(_, asked, _)| id_of(asked)).collect(), evidence }
+    }
+}
+
+impl Complements<'_> {
+    fn candidate(&self, Ranked { score, place }: Ranked) -> Candidate {
+        let learned = self.model.learned(place);
+        Candidate {
+            product: self.model.catalog.products()[place].id.clone(),
+            propensity: self.model.propensity(&self.about, score),
+            propensity_basis: basis(learned),
+            need: 1.0,
+            keep_probability: learned.map_or(1.0, LearnedProduct::keep_probability),
+            upgrade: None,
+        }
+    }
+
+    /// What was asked about that adds most to the score of a product: how much, which, and by what weight.
+    fn pulls(&self, place: usize) -> Vec<(f32, usize, Option<Neighbour>)> {
+        let pull = |&(asked, weight): &(usize, f32)| {
+            let neighbour = self.model.neighbour(&self.about, asked, place);
+            let hint = if self.model.hints_at(asked, place) { HINT_SCORE } else { 0.0 };
+            let pull = weight * (neighbour.map_or(0.0, |neighbour| neighbour.weight) + hint);
+            (pull > 0.0 && asked != place).then_some((pull, asked, neighbour))
+        };
+        let mut pulls: Vec<(f32, usize, Option<Neighbour>)> = self.about.asked.iter().filter_map(pull).collect();
+        pulls.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        pulls.truncate(GOES_WITH_MAX);
+        pulls
+    }
+}
+
+/// Steps up for one customer.
+pub struct Upgrades {
+    ranked: Vec<(Candidate, Support)>,
+}
+
+impl Proposal for Upgrades {
+    fn candidates(&self) -> impl Iterator<Item = Candidate> {
+        self.ranked.iter().map(|(candidate, _)| candidate.clone())
+    }
+
+    fn support(&self, candidate: &Candidate) -> Support {
+        let found = self.ranked.iter().find(|(known, _)| known.product == candidate.product);
+        found.map(|(_, support)| support.clone()).unwrap_or_default()
     }
 }
 

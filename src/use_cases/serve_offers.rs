@@ -159,11 +159,11 @@ fn decide_now(tactful: &Tactful, request: &OfferRequest, customer: &Customer, no
     match request.kind {
         OfferKind::CrossSell => {
             let query = CrossSellQuery { holdings, context: request.products.clone(), now };
-            decide(&question, customer, snapshot.model.cross_sell(&query), &grounds)
+            decide(&question, customer, &snapshot.model.cross_sell(&query), &grounds)
         }
         OfferKind::UpSell => {
             let query = UpSellQuery { owned: owned_products(request, customer, holdings, now) };
-            decide(&question, customer, snapshot.model.up_sell(&query), &grounds)
+            decide(&question, customer, &snapshot.model.up_sell(&query), &grounds)
         }
     }
 }

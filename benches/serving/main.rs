@@ -1,0 +1,108 @@
+//! What an answer costs, beside a handler that only answers.
+//!
+//! Starts the real server on a sled store, filled with 10,000 customers and 5,000 products, and an empty `tonic`
+//! handler that answers the same bytes; each is a process of its own. Loads both in turn with CrossSell, as PREVIEW and
+//! as durable RESERVE, at 1, 16 and 64 calls in flight, and prints requests per second, latencies and the server's CPU
+//! per request, and their ratios. Ratios of one run are comparable between machines; the figures are not.
+//!
+//! The clock of the server is moved on with every RESERVE call, so that a customer's caps are free again when the
+//! customer's turn comes again. Fewer than 95 % new grants among the timed RESERVE calls fail the run: repeating open
+//! offers is cheaper and would flatter.
+//!
+//! Deliberately not measured: the network (loopback only), the client (it shares the cores, the same for both sides),
+//! other RPCs, stores that are being imported into, and training.
+//!
+//! `cargo bench --bench serving`; `-- --json` for machines, `-- --quick` for a run of a few seconds on a small shop.
+
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "figures of a run are far from the limits"
+)]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+mod load;
+mod report;
+mod roles;
+mod shop;
+
+use load::{Cell, Mode, load};
+use report::Report;
+use roles::Role;
+use shop::ShopSize;
+
+// As in the server's binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Calls in flight.
+const IN_FLIGHT: [usize; 3] = [1, 16, 64];
+/// The two servers take this many turns in each cell, so that a noisy moment meets both.
+const TURNS: u32 = 4;
+/// Least share of timed RESERVE calls that grant something new.
+const NEW_GRANTS_MIN: f64 = 0.95;
+
+/// How long and on what to measure.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    shop: ShopSize,
+    /// Of each server in each cell, in all turns together.
+    time: Duration,
+    warm_up: Duration,
+}
+
+impl Plan {
+    const FULL: Self =
+        Self { shop: ShopSize::FULL, time: Duration::from_secs(8), warm_up: Duration::from_millis(1500) };
+    const QUICK: Self =
+        Self { shop: ShopSize::QUICK, time: Duration::from_secs(1), warm_up: Duration::from_millis(200) };
+}
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be had");
+    if let Some(role) = Role::of_this_process() {
+        runtime.block_on(role.play());
+        return ExitCode::SUCCESS;
+    }
+    let has = |flag: &str| std::env::args().any(|argument| argument == flag);
+    let plan = if has("--quick") { Plan::QUICK } else { Plan::FULL };
+    let report = runtime.block_on(measure(plan));
+    if has("--json") {
+        println!("{:#}", report.json());
+    } else {
+        print!("{report}");
+    }
+    let granted_enough = report.rows.iter().all(|row| row.new_grants.is_none_or(|share| share >= NEW_GRANTS_MIN));
+    if !granted_enough {
+        eprintln!("fewer than {:.0} % of the RESERVE calls granted something new", NEW_GRANTS_MIN * 100.0);
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+async fn measure(plan: Plan) -> Report {
+    eprintln!("filling a shop of {} customers and {} products", plan.shop.customers, plan.shop.products);
+    let mut tactful = roles::start(Role::Tactful, plan.shop, None).await;
+    let mut report = Report::new(plan.shop);
+    for mode in [Mode::Preview, Mode::Reserve] {
+        let sample = load::sample(&tactful, mode).await;
+        let mut empty = roles::start(Role::Empty, plan.shop, Some(&sample)).await;
+        for in_flight in IN_FLIGHT {
+            eprintln!("{mode}, {in_flight} in flight");
+            let cell = Cell { mode, in_flight, customers: plan.shop.customers };
+            let (mut ours, mut theirs) = (load::Measured::default(), load::Measured::default());
+            load(&mut empty, cell, plan.warm_up).await;
+            load(&mut tactful, cell, plan.warm_up).await;
+            for _ in 0..TURNS {
+                theirs.add(load(&mut empty, cell, plan.time / TURNS).await);
+                ours.add(load(&mut tactful, cell, plan.time / TURNS).await);
+            }
+            report.add(cell, sample.len(), &ours, &theirs);
+        }
+    }
+    report
+}

@@ -1,0 +1,177 @@
+//! The processes of a run: this program starts itself again as the real server and as the empty handler.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use prost::Message;
+use tactful::config::WrittenSettings;
+use tactful::domain::time::Timestamp;
+use tactful::grpc::generated::tactful::v1 as wire;
+use tactful::server::serve::Server;
+use tactful::use_cases::tactful::Clock;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+use wire::offer_service_server::{OfferService, OfferServiceServer};
+
+use super::shop::{self, ShopSize};
+
+const ROLE: &str = "TACTFUL_BENCH_ROLE";
+const ANSWER_FILE: &str = "TACTFUL_BENCH_ANSWER";
+const QUICK: &str = "TACTFUL_BENCH_QUICK";
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The real server.
+    Tactful,
+    /// The handler that only answers.
+    Empty,
+}
+
+/// A server in a process of its own, killed when dropped.
+pub struct Running {
+    pub address: String,
+    pub pid: u32,
+    /// Calls so far: customers take turns, over all loads.
+    pub turns: Arc<AtomicU64>,
+    orders: ChildStdin,
+    _process: Child,
+    _directory: tempfile::TempDir,
+}
+
+impl Running {
+    /// Moves the server's clock on. The empty handler has none and does not mind.
+    pub async fn advance(&mut self, span: Duration) {
+        self.orders.write_all(format!("{}\n", span.as_millis()).as_bytes()).await.expect("the server listens");
+    }
+}
+
+/// Starts a role, and waits until it serves.
+pub async fn start(role: Role, size: ShopSize, answer: Option<&[u8]>) -> Running {
+    let directory = tempfile::tempdir().expect("a directory");
+    let answer_file = directory.path().join("answer");
+    std::fs::write(&answer_file, answer.unwrap_or_default()).expect("a file");
+    let mut process = Command::new(std::env::current_exe().expect("this program"))
+        .env(ROLE, if role == Role::Tactful { "tactful" } else { "empty" })
+        .env(ANSWER_FILE, answer_file)
+        .env(QUICK, if size.customers == ShopSize::QUICK.customers { "1" } else { "" })
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("this program starts");
+    let told = process.stdout.take().expect("piped");
+    let address = BufReader::new(told).lines().next_line().await.expect("it tells").expect("its address");
+    Running {
+        address,
+        pid: process.id().expect("it runs"),
+        turns: Arc::default(),
+        orders: process.stdin.take().expect("piped"),
+        _process: process,
+        _directory: directory,
+    }
+}
+
+impl Role {
+    /// The role that the process that started this one asked for.
+    pub fn of_this_process() -> Option<Self> {
+        match std::env::var(ROLE).ok()?.as_str() {
+            "tactful" => Some(Self::Tactful),
+            "empty" => Some(Self::Empty),
+            other => panic!("{ROLE}={other}"),
+        }
+    }
+
+    /// Serves until the parent goes away.
+    pub async fn play(self) {
+        let answer = PathBuf::from(std::env::var_os(ANSWER_FILE).expect("set by the parent"));
+        match self {
+            Self::Tactful => serve_tactful(answer.with_file_name("data")).await,
+            Self::Empty => serve_empty(std::fs::read(answer).expect("written by the parent")).await,
+        }
+    }
+}
+
+async fn serve_tactful(data_dir: PathBuf) {
+    let is_quick = std::env::var(QUICK).is_ok_and(|quick| !quick.is_empty());
+    let settings = WrittenSettings {
+        listen: Some("127.0.0.1:0".to_owned()),
+        metrics_listen: Some("off".to_owned()),
+        data_dir: Some(data_dir.display().to_string()),
+        train_every: Some("off".to_owned()),
+        ..WrittenSettings::default()
+    };
+    let clock = Arc::new(MovedClock(AtomicI64::new(1_700_000_000_000)));
+    let server =
+        Server::build(settings.check().expect("these hold together"), Some(Arc::clone(&clock) as Arc<dyn Clock>));
+    let server = server.await.expect("opens");
+    shop::fill(server.tactful(), if is_quick { ShopSize::QUICK } else { ShopSize::FULL }).await;
+    println!("{}", server.local_addr());
+    let orders = async move {
+        let mut orders = BufReader::new(tokio::io::stdin()).lines();
+        while let Ok(Some(order)) = orders.next_line().await {
+            clock.0.fetch_add(order.parse().expect("milliseconds"), Ordering::SeqCst);
+        }
+    };
+    server.run(orders).await.expect("serves");
+}
+
+/// Shows what the parent set.
+struct MovedClock(AtomicI64);
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.0.load(Ordering::SeqCst)).expect("a few years after 2023")
+    }
+}
+
+/// A service as anybody would write it, whose handler has nothing to do.
+struct EmptyHandler(wire::CrossSellResponse);
+
+async fn serve_empty(answer: Vec<u8>) {
+    let answer = wire::CrossSellResponse::decode(answer.as_slice()).expect("an answer of the real server");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    println!("{}", listener.local_addr().expect("bound"));
+    let incoming = TcpListenerStream::new(listener);
+    let incoming = tokio_stream::StreamExt::map(incoming, |stream| {
+        stream.and_then(|stream| {
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        })
+    });
+    let parent_gone = async {
+        let mut orders = BufReader::new(tokio::io::stdin()).lines();
+        while let Ok(Some(_)) = orders.next_line().await {}
+    };
+    tonic::transport::Server::builder()
+        .add_service(OfferServiceServer::new(EmptyHandler(answer)))
+        .serve_with_incoming_shutdown(incoming, parent_gone)
+        .await
+        .expect("serves");
+}
+
+#[tonic::async_trait]
+impl OfferService for EmptyHandler {
+    async fn cross_sell(
+        &self,
+        _: Request<wire::CrossSellRequest>,
+    ) -> Result<Response<wire::CrossSellResponse>, Status> {
+        Ok(Response::new(self.0.clone()))
+    }
+
+    async fn up_sell(&self, _: Request<wire::UpSellRequest>) -> Result<Response<wire::UpSellResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn release_offers(
+        &self,
+        _: Request<wire::ReleaseOffersRequest>,
+    ) -> Result<Response<wire::ReleaseOffersResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+}

@@ -1,0 +1,122 @@
+//! A made-up shop of the size of a real one: the same at every run.
+
+use std::sync::Arc;
+
+use tactful::domain::event::{Event, EventKind, Line};
+use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
+use tactful::domain::money::{Currency, Money};
+use tactful::domain::product::{Product, Rung};
+use tactful::domain::time::{DAY, Timestamp};
+use tactful::use_cases::keep_catalog::{publish_catalog, upsert_products};
+use tactful::use_cases::record_events::record_events;
+use tactful::use_cases::tactful::Tactful;
+use tactful::use_cases::train_model::train_model;
+
+/// Events recorded in one go.
+const BATCH_LEN: usize = 10_000;
+/// Lines of one order.
+const ORDER_LINES: u64 = 12;
+/// The history reaches this far back.
+const HISTORY_DAYS: u64 = 540;
+/// Products of one category; neighbours in it are bought together.
+const CATEGORY_LEN: u64 = 25;
+
+/// How much of everything.
+#[derive(Debug, Clone, Copy)]
+pub struct ShopSize {
+    pub customers: u64,
+    pub products: u64,
+    /// Lines of the average customer.
+    pub lines_mean: u64,
+    /// Lines of the largest: that of the largest customer of Online Retail II is near it.
+    pub lines_max: u64,
+}
+
+impl ShopSize {
+    pub const FULL: Self = Self { customers: 10_000, products: 5_000, lines_mean: 100, lines_max: 13_000 };
+    pub const QUICK: Self = Self { customers: 2_000, products: 300, lines_mean: 20, lines_max: 500 };
+
+    /// The lines of each customer, the largest first: falling with the rank by a power law, scaled to the mean.
+    fn lines(&self) -> impl Iterator<Item = u64> {
+        let weight = |rank: u64| 1.0 / (rank as f64).powf(0.6);
+        let total: f64 = (1..self.customers).map(weight).sum();
+        let rest = (self.lines_mean * self.customers - self.lines_max) as f64;
+        let others = (1..self.customers).map(move |rank| ((rest * weight(rank) / total) as u64).max(1));
+        std::iter::once(self.lines_max).chain(others)
+    }
+}
+
+/// The id of a customer.
+pub fn customer(number: u64) -> String {
+    format!("customer-{number:05}")
+}
+
+/// Fills the shop and trains on it.
+pub async fn fill(tactful: &Arc<Tactful>, size: ShopSize) {
+    let products: Vec<Product> = (0..size.products).map(product).collect();
+    upsert_products(tactful, &products).await.expect("upserts");
+    publish_catalog(tactful).await.expect("publishes");
+    let mut batch = Vec::with_capacity(BATCH_LEN);
+    for (rank, lines) in (0..).zip(size.lines()) {
+        for line in 0..lines {
+            batch.push(purchase(rank, line, size, tactful.now()));
+            if batch.len() == BATCH_LEN {
+                record_events(tactful, &batch).await.expect("records");
+                batch.clear();
+            }
+        }
+    }
+    record_events(tactful, &batch).await.expect("records");
+    train_model(tactful).await.expect("there is a history");
+}
+
+fn product(number: u64) -> Product {
+    let id = ProductId::new(format!("product-{number:04}")).expect("a valid id");
+    let currency = Currency::new("GBP").expect("a currency");
+    let pence = 100 + mixed(number, 1) % 2_000;
+    let price = Money::new(currency, (pence / 100) as i64, (pence % 100) as i32 * 10_000_000);
+    // One category in five has a ladder of three.
+    let (category, place) = (number / CATEGORY_LEN, number % CATEGORY_LEN);
+    let rung = (category.is_multiple_of(5) && place < 3).then(|| Rung {
+        ladder: LadderId::new(format!("ladder-{category}")).expect("a valid id"),
+        tier: place as u32 + 1,
+    });
+    Product {
+        category: vec![format!("category {category}")],
+        price: price.ok(),
+        rung,
+        repeatable: place % 4 == 3,
+        ..Product::new(id, format!("Product {number} of category {category}"))
+    }
+}
+
+/// A line of a customer: orders are spread over the history, and stay within a few categories of the customer's own.
+fn purchase(rank: u64, line: u64, size: ShopSize, now: Timestamp) -> Event {
+    let order = line / ORDER_LINES;
+    let categories = size.products / CATEGORY_LEN;
+    let liked = mixed(rank, 7) + mixed(rank * 31 + order, 8) % 4;
+    // Small numbers are likelier: some products are bought by many.
+    let draw = mixed(rank * 100_003 + line, 9);
+    let place = (draw % CATEGORY_LEN).min((draw >> 32) % CATEGORY_LEN);
+    let bought = liked % categories * CATEGORY_LEN + place;
+    let days_ago = mixed(rank * 7 + order, 10) % HISTORY_DAYS;
+    Event {
+        id: EventId::new(format!("{rank}-{line}")).expect("a valid id"),
+        customer: Some(CustomerId::new(customer(rank)).expect("a valid id")),
+        at: now - DAY * days_ago as u32,
+        kind: EventKind::Purchase(Line {
+            product: ProductId::new(format!("product-{bought:04}")).expect("a valid id"),
+            order: Some(OrderId::new(format!("{rank}-{order}")).expect("a valid id")),
+            quantity: 1,
+            unit_price: None,
+        }),
+    }
+}
+
+/// A number that looks random and is not (the finisher of `SplitMix64`).
+pub fn mixed(number: u64, salt: u64) -> u64 {
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0xd6e8_feb8_6659_fd93));
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
