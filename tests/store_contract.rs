@@ -278,10 +278,11 @@ async fn many_waiters_become_durable(store: Arc<dyn Store>) {
 
 async fn products_are_put_replaced_and_deleted(store: Arc<dyn Store>) {
     let toaster = full_product("toaster");
-    store.put_products(std::slice::from_ref(&toaster)).await.expect("the store works");
+    assert_eq!(store.put_products(std::slice::from_ref(&toaster)).await.expect("the store works"), [true]);
     assert_eq!(store.load_products().await.expect("the store works"), [toaster]);
     let renamed = product("toaster", "Toaster, red");
-    store.put_products(&[renamed.clone(), product("kettle", "Kettle")]).await.expect("the store works");
+    let both = [renamed.clone(), product("kettle", "Kettle"), renamed.clone()];
+    assert_eq!(store.put_products(&both).await.expect("the store works"), [true, true, false], "the last is a repeat");
     assert_eq!(store.load_products().await.expect("the store works"), [product("kettle", "Kettle"), renamed]);
     assert!(store.delete_product(&product_id("kettle")).await.expect("the store works"));
     assert!(!store.delete_product(&product_id("kettle")).await.expect("the store works"));

@@ -60,25 +60,61 @@ fn accepted<T>(rows: Rows<T>) -> Result<Vec<T>, Failure> {
     Ok(accepted)
 }
 
-/// Prints calls to paste: previews first, which change nothing, and one reserve last, which is safe to repeat.
+/// A call to try.
+#[derive(Debug, Clone, Copy)]
+pub struct DemoCall {
+    /// What it shows.
+    pub shows: &'static str,
+    /// Such as `OfferService/CrossSell`.
+    pub method: &'static str,
+    /// The request in JSON.
+    pub body: &'static str,
+}
+
+/// Calls to try: previews first, which change nothing, and one reserve last, which its `request_id` makes safe to
+/// repeat. In any order and however often, they answer alike.
+pub const CALLS: [DemoCall; 7] = [
+    DemoCall {
+        shows: "What goes with a telephone line: voice mail and its kin.",
+        method: "OfferService/CrossSell",
+        body: r#"{"customer_id":"ada-local-line","mode":"SERVING_MODE_PREVIEW"}"#,
+    },
+    DemoCall {
+        shows: "What is better than a two-slot toaster: four slots.",
+        method: "OfferService/UpSell",
+        body: r#"{"customer_id":"tom-two-slot","mode":"SERVING_MODE_PREVIEW"}"#,
+    },
+    DemoCall {
+        shows: "A customer with an open complaint: nothing, and why, and until when.",
+        method: "OfferService/CrossSell",
+        body: r#"{"customer_id":"cora-complaint","mode":"SERVING_MODE_PREVIEW"}"#,
+    },
+    DemoCall {
+        shows: "How that relationship stands.",
+        method: "RelationshipService/GetRelationshipHealth",
+        body: r#"{"customer_id":"cora-complaint"}"#,
+    },
+    DemoCall {
+        shows: "What goes with what is in the basket now.",
+        method: "OfferService/CrossSell",
+        body: r#"{"customer_id":"newt-new","context_product_ids":["toaster-two-slot"],"mode":"SERVING_MODE_PREVIEW"}"#,
+    },
+    DemoCall {
+        shows: "A bigger plan for a customer who has used nearly all of the smaller one.",
+        method: "OfferService/UpSell",
+        body: r#"{"customer_id":"uma-usage","mode":"SERVING_MODE_PREVIEW"}"#,
+    },
+    DemoCall {
+        shows: "For good: these offers count against the caps. The request_id makes the call safe to repeat.",
+        method: "OfferService/CrossSell",
+        body: r#"{"customer_id":"gus-guarded","request_id":"6f1c1f0e-6a0b-4d6c-9d6e-0d2b8a1f4c11"}"#,
+    },
+];
+
+/// Prints [`CALLS`] for grpcurl.
 pub fn print_calls(address: SocketAddr) {
-    let call = |service: &str, body: &str| format!("grpcurl -plaintext -d '{body}' {address} tactful.v1.{service}");
-    let preview = |customer: &str| format!(r#"{{"customer_id":"{customer}","mode":"SERVING_MODE_PREVIEW"}}"#);
     println!("Serving the demo on {address}. Calls to try, in any order and as often as you like:\n");
-    println!("# What goes with a telephone line: voice mail and its kin.");
-    println!("{}\n", call("OfferService/CrossSell", &preview("ada-local-line")));
-    println!("# What is better than a two-slot toaster: four slots.");
-    println!("{}\n", call("OfferService/UpSell", &preview("tom-two-slot")));
-    println!("# The same for a customer with an open complaint: nothing, and why, and until when.");
-    println!("{}\n", call("OfferService/CrossSell", &preview("cora-complaint")));
-    println!("{}\n", call("RelationshipService/GetRelationshipHealth", r#"{"customer_id":"cora-complaint"}"#));
-    println!("# What goes with what is in the basket now.");
-    let basket =
-        r#"{"customer_id":"newt-new","context_product_ids":["toaster-two-slot"],"mode":"SERVING_MODE_PREVIEW"}"#;
-    println!("{}\n", call("OfferService/CrossSell", basket));
-    println!(
-        "# For good: these offers count against the customer's caps. The request_id makes the call safe to repeat."
-    );
-    let reserve = r#"{"customer_id":"grace-reserve","request_id":"6f1c1f0e-6a0b-4d6c-9d6e-0d2b8a1f4c11"}"#;
-    println!("{}\n", call("OfferService/CrossSell", reserve));
+    for DemoCall { shows, method, body } in CALLS {
+        println!("# {shows}\ngrpcurl -plaintext -d '{body}' {address} tactful.v1.{method}\n");
+    }
 }

@@ -1,17 +1,16 @@
 //! `CatalogService`: what is sold.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
 
 use super::convert::products::{product_from_wire, product_to_wire};
+use super::convert::violations::Violations;
 use super::feedback_service::{Entries, Tally, check_batch};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::catalog_service_server::CatalogService;
 use super::status;
 use crate::domain::ids::ProductId;
-use crate::domain::product::Product;
 use crate::use_cases::keep_catalog::{delete_product, publish_catalog, upsert_products};
 use crate::use_cases::recorded::Recorded;
 use crate::use_cases::tactful::Tactful;
@@ -36,8 +35,8 @@ impl CatalogRpc {
     async fn upsert(&self, products: Vec<wire::Product>) -> Result<Vec<wire::EntryResult>, Status> {
         let entries = Entries::read("products", products, product_from_wire);
         let changed = upsert_products(&self.tactful, &entries.good).await.map_err(status::store)?;
-        let recorded = recorded(&entries.good, &changed);
-        Ok(entries.results(recorded))
+        let recorded = |changed| if changed { Recorded::New } else { Recorded::Duplicate };
+        Ok(entries.results(changed.into_iter().map(recorded).collect()))
     }
 
     async fn publish(&self) -> Result<(), Status> {
@@ -60,18 +59,6 @@ impl CatalogRpc {
         }
         Ok(())
     }
-}
-
-/// Unchanged products are duplicates, and so is the second of two equal ones in a batch.
-fn recorded(products: &[Product], changed: &[bool]) -> Vec<Recorded> {
-    let mut latest: HashMap<&ProductId, &Product> = HashMap::new();
-    let entries = products.iter().zip(changed);
-    entries
-        .map(|(product, &changed)| {
-            let is_repeat = latest.insert(&product.id, product) == Some(product);
-            if changed && !is_repeat { Recorded::New } else { Recorded::Duplicate }
-        })
-        .collect()
 }
 
 #[tonic::async_trait]
@@ -114,17 +101,20 @@ impl CatalogService for CatalogRpc {
         request: Request<wire::ListProductsRequest>,
     ) -> Result<Response<wire::ListProductsResponse>, Status> {
         let wire::ListProductsRequest { page_size, page_token } = request.into_inner();
+        let mut violations = Violations::default();
         let page_size = match usize::try_from(page_size) {
             Ok(0) => PAGE_DEFAULT,
             Ok(size) => size.min(PAGE_MAX),
-            Err(_) => return Err(status::invalid_field("page_size", "must not be negative")),
+            Err(_) => {
+                violations.add("page_size", "must not be negative");
+                0
+            }
         };
-        let after = match page_token.as_str() {
-            "" => None,
-            token => Some(read_token(token).ok_or_else(|| {
-                status::invalid_field("page_token", "must be the next_page_token of an earlier answer")
-            })?),
-        };
+        let after = read_token(&page_token);
+        if after.is_none() && !page_token.is_empty() {
+            violations.add("page_token", "must be the next_page_token of an earlier answer");
+        }
+        violations.check().map_err(|violations| status::invalid(&violations))?;
         let catalog = self.tactful.catalog();
         let products = catalog.products();
         let first = after.map_or(0, |after| products.partition_point(|product| product.id <= after));

@@ -153,8 +153,8 @@ pub trait Store: Send + Sync + 'static {
     /// Reads a decision of a customer.
     async fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError>;
 
-    /// Writes products, each replacing the one with its id.
-    async fn put_products(&self, products: &[Product]) -> Result<(), StoreError>;
+    /// Writes products, each replacing the one with its id. True for each that was not stored just so already.
+    async fn put_products(&self, products: &[Product]) -> Result<Vec<bool>, StoreError>;
 
     /// Removes a product; false when there was none.
     async fn delete_product(&self, id: &ProductId) -> Result<bool, StoreError>;

@@ -138,13 +138,16 @@ impl Store for MemoryStore {
         Ok(self.contents().decisions.get(&(customer.clone(), decision)).cloned())
     }
 
-    async fn put_products(&self, products: &[Product]) -> Result<(), StoreError> {
+    async fn put_products(&self, products: &[Product]) -> Result<Vec<bool>, StoreError> {
         for product in products {
             encode_product(product)?;
         }
         let mut contents = self.contents();
-        contents.products.extend(products.iter().map(|product| (product.id.clone(), product.clone())));
-        Ok(())
+        let put = |product: &Product| {
+            let before = contents.products.insert(product.id.clone(), product.clone());
+            before.as_ref() != Some(product)
+        };
+        Ok(products.iter().map(put).collect())
     }
 
     async fn delete_product(&self, id: &ProductId) -> Result<bool, StoreError> {

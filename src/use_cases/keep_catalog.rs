@@ -8,10 +8,7 @@ use crate::store::contract::StoreError;
 /// Adds or replaces products, durable when it returns. True for each product that changed anything. The new catalogue
 /// is not served before [`publish_catalog`].
 pub async fn upsert_products(tactful: &Tactful, products: &[Product]) -> Result<Vec<bool>, StoreError> {
-    let served = tactful.catalog();
-    let changes: Vec<bool> = products.iter().map(|product| served.get(&product.id) != Some(product)).collect();
-    // All are written, the unchanged ones too: the store may be ahead of the catalogue that is served.
-    tactful.store.put_products(products).await?;
+    let changes = tactful.store.put_products(products).await?;
     tactful.store.durable().await?;
     Ok(changes)
 }

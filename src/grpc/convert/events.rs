@@ -69,7 +69,11 @@ pub fn event_from_wire(path: &str, message: wire::CustomerEvent, now: Timestamp)
         None
     };
     let kind = reader.kind(&message);
-    if message.customer_id.is_empty() && !matches!(kind, Some(EventKind::Purchase(_) | EventKind::Return(_)) | None) {
+    let may_be_nameless = matches!(
+        wire::EventKind::try_from(message.kind),
+        Ok(wire::EventKind::Purchase | wire::EventKind::Return | wire::EventKind::Unspecified) | Err(_)
+    );
+    if message.customer_id.is_empty() && !may_be_nameless {
         reader.violations.add(reader.field("customer_id"), "is required but for purchases and returns");
     }
     reader.refuse_what_is_not_taken(&message);

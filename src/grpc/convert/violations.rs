@@ -120,8 +120,11 @@ impl Violations {
     /// Reads an amount of money.
     pub fn money(&mut self, field: &str, money: wire::Money) -> Option<Money> {
         let wire::Money { currency_code, units, nanos } = money;
-        let currency = self.currency(&format!("{field}.currency_code"), &currency_code)?;
-        Money::new(currency, units, nanos).map_err(|invalid| self.add(field, invalid)).ok()
+        let currency = self.currency(&format!("{field}.currency_code"), &currency_code);
+        // Without a currency the amount is checked all the same.
+        let none = Currency::new("XXX").expect("ISO 4217 has it for no currency");
+        let money = Money::new(currency.unwrap_or(none), units, nanos).map_err(|invalid| self.add(field, invalid)).ok();
+        currency.and(money)
     }
 
     /// Reads an amount of money that is not below zero.

@@ -159,17 +159,19 @@ impl Inner {
         Ok(were_new)
     }
 
-    fn put_products(&self, products: &[Product]) -> Result<(), StoreError> {
+    fn put_products(&self, products: &[Product]) -> Result<Vec<bool>, StoreError> {
         let mut encoded = Vec::with_capacity(products.len());
         for product in products {
             encoded.push((product.id.as_str(), encode_product(product)?));
         }
         let _write = self.committer.begin_write();
+        let mut changes = Vec::with_capacity(encoded.len());
         for (id, bytes) in encoded {
-            let before = self.healthy(self.trees.products.insert(id, bytes))?;
+            let before = self.healthy(self.trees.products.insert(id, bytes.as_slice()))?;
             self.counters.products.add_if(before.is_none());
+            changes.push(before.is_none_or(|before| before != bytes));
         }
-        Ok(())
+        Ok(changes)
     }
 
     fn delete_product(&self, id: &ProductId) -> Result<bool, StoreError> {
@@ -231,7 +233,7 @@ impl Store for SledStore {
         self.inner.load_decision(customer, decision)
     }
 
-    async fn put_products(&self, products: &[Product]) -> Result<(), StoreError> {
+    async fn put_products(&self, products: &[Product]) -> Result<Vec<bool>, StoreError> {
         self.inner.committer.check()?;
         let products = products.to_vec();
         blocking(&self.inner, move |inner| inner.put_products(&products)).await
