@@ -16,6 +16,7 @@ use tactful::grpc::generated::tactful::v1 as wire;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
+use wire::OfferKind;
 use wire::catalog_service_client::CatalogServiceClient;
 use wire::customer_service_client::CustomerServiceClient;
 use wire::feedback_service_client::FeedbackServiceClient;
@@ -54,12 +55,6 @@ struct Promised {
 struct Answer {
     decision: String,
     offers: Vec<(OfferKind, String)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum OfferKind {
-    CrossSell,
-    UpSell,
 }
 
 type Promises = BTreeMap<String, Promised>;
@@ -273,9 +268,8 @@ async fn assert_kept(channel: &Channel, customer: &str, promised: &Promised) {
         }
         Err(status) => panic!("{customer}: {status}"),
     };
-    let kind_of = |kind: &str| if kind == "up_sell" { OfferKind::UpSell } else { OfferKind::CrossSell };
     let granted: BTreeSet<(OfferKind, String)> =
-        stored.granted_offers.iter().map(|grant| (kind_of(&grant.kind), grant.offer_id.clone())).collect();
+        stored.granted_offers.iter().map(|grant| (grant.kind(), grant.offer_id.clone())).collect();
     let kept = promised.decisions.values().filter(|answer| !promised.perhaps_released.contains(&answer.decision));
     for offer in kept.flat_map(|answer| &answer.offers) {
         assert!(granted.contains(offer), "{customer}: acknowledged {offer:?} is not granted; {granted:?}");

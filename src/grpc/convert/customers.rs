@@ -1,6 +1,6 @@
 //! Profiles of `CustomerService`.
 
-use super::nouns::time_to_wire;
+use super::nouns::{offer_kind_to_wire, time_to_wire};
 use super::violations::Violations;
 use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, CHANNEL_OPT_OUTS_MAX, Consents, Customer, Holding};
 use crate::domain::ids::{Channel, CustomerId, ProductId};
@@ -59,7 +59,7 @@ fn grant_to_wire(grant: Grant) -> wire::GrantedOffer {
     wire::GrantedOffer {
         offer_id: grant.offer.to_string(),
         product_id: grant.product.to_string(),
-        kind: grant.kind.as_str().to_owned(),
+        kind: offer_kind_to_wire(grant.kind).into(),
         grant_time: Some(time_to_wire(grant.granted_at)),
         lease_end_time: Some(time_to_wire(grant.lease_ends_at)),
         open_until_time: Some(time_to_wire(grant.open_until)),

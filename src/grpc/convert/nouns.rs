@@ -3,6 +3,7 @@
 use crate::domain::customer::HoldReason;
 use crate::domain::decision::{Cap, CapKind};
 use crate::domain::money::Money;
+use crate::domain::offer::OfferKind;
 use crate::domain::product::FeatureValue;
 use crate::domain::relationship::{Band, Component, RelationshipHealth};
 use crate::domain::time::Timestamp;
@@ -51,6 +52,15 @@ pub fn health_to_wire(health: RelationshipHealth, with_components: bool) -> wire
         band: band_to_wire(band).into(),
         coverage,
         components: components.into_iter().map(component_to_wire).collect(),
+    }
+}
+
+/// What an offer does.
+#[must_use]
+pub fn offer_kind_to_wire(kind: OfferKind) -> wire::OfferKind {
+    match kind {
+        OfferKind::CrossSell => wire::OfferKind::CrossSell,
+        OfferKind::UpSell => wire::OfferKind::UpSell,
     }
 }
 
