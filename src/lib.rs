@@ -3,7 +3,7 @@
 //! ```text
 //! floor
 //!   6                   main.rs -> cli/       one file per subcommand
-//!   5                  server.rs              the composition root; alone names sled and memory
+//!   5                   server/               the composition root; alone names sled and memory
 //!   4                    grpc/                the wire; alone knows prost and tonic
 //!       +-----------+--------------------+--------------+
 //!   3   | config.rs |     use_cases/     |   ingest/    |
