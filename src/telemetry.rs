@@ -14,6 +14,26 @@ const SECONDS_BUCKETS: [f64; 14] =
 /// Upper bounds of the buckets for counts.
 const COUNT_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0];
 
+/// What there is to see, for the HELP lines. Durations are in seconds.
+const COUNTERS: [(&str, &str); 5] = [
+    ("tactful_decisions_total", "Answers to CrossSell and UpSell, by kind and by mode: reserve, preview or replay."),
+    ("tactful_offers_total", "Offers in those answers."),
+    ("tactful_withheld_total", "Candidates withheld, by reason; replays do not count again."),
+    ("tactful_store_commit_conflicts_total", "Commits that met another of the same customer and were decided again."),
+    ("tactful_connections_refused_total", "Connections closed at once because there were too many."),
+];
+const HISTOGRAMS: [(&str, &str); 3] = [
+    ("tactful_rpc_duration_seconds", "Calls by rpc and code."),
+    ("tactful_store_flush_seconds", "Flushes of the store to disk."),
+    ("tactful_store_flush_waiters", "Answers that waited for one flush."),
+];
+const GAUGES: [(&str, &str); 4] = [
+    ("tactful_rpcs_in_flight", "Calls being served."),
+    ("tactful_model_age_seconds", "Time since the history that the model served now was learned from."),
+    ("tactful_stored", "Customers, products, events and decisions in the store."),
+    ("tactful_build_info", "1, with the version."),
+];
+
 /// Why logs or metrics could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -65,6 +85,15 @@ pub fn start_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
         .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_waiters".to_owned()), &COUNT_BUCKETS))
         .and_then(PrometheusBuilder::install)
         .map_err(|error| taken(&error))?;
+    for (name, text) in COUNTERS {
+        metrics::describe_counter!(name, text);
+    }
+    for (name, text) in HISTOGRAMS {
+        metrics::describe_histogram!(name, text);
+    }
+    for (name, text) in GAUGES {
+        metrics::describe_gauge!(name, text);
+    }
     metrics::gauge!("tactful_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(())
 }

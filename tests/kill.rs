@@ -23,11 +23,9 @@ use wire::feedback_service_client::FeedbackServiceClient;
 use wire::offer_service_client::OfferServiceClient;
 use wire::relationship_service_client::RelationshipServiceClient;
 
-use server::RunningServer;
+use running_server::RunningServer;
 
-// Not beside this file, where it would be a test of its own.
-#[path = "kill/server.rs"]
-mod server;
+mod running_server;
 
 const ROUNDS: u64 = 20;
 const WORKERS: u64 = 16;

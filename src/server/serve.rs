@@ -60,11 +60,14 @@ pub enum RunError {
     Close(#[from] StoreError),
 }
 
+type ObservedRouter = Router<tower::layer::util::Stack<ObserveLayer, tower::layer::util::Identity>>;
+
 /// A server that is bound and ready to run.
 pub struct Server {
     settings: Settings,
     listener: TcpListener,
     local_addr: SocketAddr,
+    router: ObservedRouter,
     tactful: Arc<Tactful>,
     disk: Option<Arc<SledStore>>,
     /// The server's own clock, when time is not passed in by a test.
@@ -90,7 +93,8 @@ impl Server {
         let training =
             TrainingLimits { threads: settings.training_threads, memory_bytes_max: settings.training_memory_bytes };
         let tactful = Arc::new(Tactful::open(store, clock, Policy::default(), training).await?);
-        Ok(Self { settings, listener, local_addr, tactful, disk, watched_clock })
+        let router = router(settings.limits, &tactful)?;
+        Ok(Self { settings, listener, local_addr, router, tactful, disk, watched_clock })
     }
 
     /// Where the server is bound.
@@ -110,11 +114,11 @@ impl Server {
     /// # Errors
     /// When the store or the transport fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { settings, listener, local_addr, tactful, disk, watched_clock } = self;
+        let Self { settings, listener, local_addr, router, tactful, disk, watched_clock } = self;
         let (health, health_service) = tonic_health::server::health_reporter();
-        let router = self::router(settings.limits, &tactful)
-            .map_err(|error| RunError::StoreFailed(error.to_string()))?
-            .add_service(health_service);
+        let router = router.add_service(health_service);
+        // Before the first connection is accepted, so that no probe meets a service without a status.
+        tell_health(&health, ServingStatus::Serving).await;
         let (drain, draining) = watch::channel(false);
         let drained = async move {
             let mut draining = draining;
@@ -124,7 +128,6 @@ impl Server {
         let serving = tokio::spawn(router.serve_with_incoming_shutdown(accept(listener, settings.limits), drained));
         let training = tokio::spawn(train_on_schedule(Arc::clone(&tactful), settings.train_every));
         let looking = tokio::spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
-        tell_health(&health, ServingStatus::Serving).await;
         tracing::info!(address = %local_addr, "serving");
 
         let failure = tokio::select! {
@@ -172,13 +175,7 @@ async fn open_store(setting: &StoreSetting) -> Result<(Arc<dyn Store>, Option<Ar
 }
 
 /// Every service with its limits; what the library leaves open by default is closed here.
-fn router(
-    limits: Limits,
-    tactful: &Arc<Tactful>,
-) -> Result<
-    Router<tower::layer::util::Stack<ObserveLayer, tower::layer::util::Identity>>,
-    tonic_reflection::server::Error,
-> {
+fn router(limits: Limits, tactful: &Arc<Tactful>) -> Result<ObservedRouter, tonic_reflection::server::Error> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)

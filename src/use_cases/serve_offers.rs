@@ -155,7 +155,7 @@ fn decide_now(tactful: &Tactful, request: &OfferRequest, customer: &Customer, no
     };
     let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
     let grounds = snapshot.grounds(&tactful.policy, now, decision);
-    let holdings = held_products(customer);
+    let holdings = held_products(customer, now);
     match request.kind {
         OfferKind::CrossSell => {
             let query = CrossSellQuery { holdings, context: request.products.clone(), now };
@@ -168,13 +168,13 @@ fn decide_now(tactful: &Tactful, request: &OfferRequest, customer: &Customer, no
     }
 }
 
-/// What the customer has, as the model asks for it.
-fn held_products(customer: &Customer) -> Vec<HeldProduct> {
+/// What the customer has, as the model asks for it. What is subscribed to is had now, however long ago it began.
+fn held_products(customer: &Customer, now: Timestamp) -> Vec<HeldProduct> {
     let owned = customer.holdings.owned();
     owned
         .map(|(product, holding)| HeldProduct {
             product: product.clone(),
-            last_at: holding.last_at,
+            last_at: if holding.is_subscribed() { now } else { holding.last_at },
             usage_share: holding.usage.map(|(_, share)| share),
         })
         .collect()

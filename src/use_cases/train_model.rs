@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use super::tactful::{Tactful, TrainedModel};
 use crate::domain::event::Event;
@@ -84,11 +85,13 @@ pub enum TrainError {
 /// Learns from all history, on threads of its own, and serves the new model. Goes on when the caller goes away.
 pub async fn train_model(tactful: &Arc<Tactful>) -> Result<ModelView, TrainError> {
     let tactful = Arc::clone(tactful);
-    let training = tokio::spawn(async move {
+    let training = async move {
         let Ok(_training) = tactful.training.try_lock() else { return Err(TrainError::AlreadyRunning) };
         learn_and_publish(&tactful).await
-    });
-    training.await.unwrap_or_else(|failed| Err(TrainError::NotPossible { reason: failed.to_string() }))
+    };
+    tokio::spawn(training.in_current_span())
+        .await
+        .unwrap_or_else(|failed| Err(TrainError::NotPossible { reason: failed.to_string() }))
 }
 
 async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
@@ -101,8 +104,9 @@ async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
     let catalog = tactful.catalog();
     let TrainingLimits { threads, memory_bytes_max } = tactful.training_limits;
     let settings = TrainingSettings { threads, memory_bytes_max };
+    let span = tracing::Span::current();
     let log = |stage: TrainingStage| tracing::info!(?stage, "training");
-    let trained = on_own_thread(move || train(&history, &catalog, now, &settings, &log)).await?;
+    let trained = on_own_thread(move || span.in_scope(|| train(&history, &catalog, now, &settings, &log))).await?;
     let (model, report) = trained.map_err(|error| TrainError::NotPossible { reason: error.to_string() })?;
 
     // Of the store, not of the model served: one that cannot be read any more has used its number up.

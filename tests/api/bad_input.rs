@@ -155,6 +155,8 @@ async fn products() {
     let cases = [
         (wire::Product { price: Some(usd(-1)), ..product("", " ") }, vec!["price", "product_id", "title"]),
         (wire::Product { margin: Some(euros), price: Some(usd(3)), ..product("p", "P") }, vec!["margin"]),
+        (wire::Product { margin: Some(usd(1)), price: Some(usd(-3)), ..product("p", "P") }, vec!["price"]),
+        (wire::Product { ladder: long(), tier: 1, ..product("p", "P") }, vec!["ladder"]),
         (
             wire::Product {
                 price: Some(wire::Money { currency_code: "usd".to_owned(), units: 1, nanos: 2_000_000_000 }),
@@ -249,10 +251,10 @@ async fn events() {
             vec!["unit_price", "unit_price.currency_code"],
         ),
         (survey(f64::NAN, 10.0), vec!["score"]),
-        (survey(3.0, f64::NAN), vec!["score"]),
+        (survey(3.0, f64::NAN), vec!["score_max"]),
         (survey(11.0, 10.0), vec!["score"]),
-        (survey(0.0, 0.0), vec!["score"]),
-        (survey(1.0, f64::INFINITY), vec!["score"]),
+        (survey(0.0, 0.0), vec!["score_max"]),
+        (survey(-1.0, f64::INFINITY), vec!["score", "score_max"]),
         (event("s", "ann", EventKind::Survey, 1), vec!["score", "score_max"]),
         (usage(f64::NAN, 1.0), vec!["amount"]),
         (usage(-1.0, -1.0), vec!["allowance", "amount"]),

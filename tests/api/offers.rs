@@ -54,6 +54,20 @@ async fn the_owner_of_a_small_toaster_is_offered_the_larger() {
 }
 
 #[tokio::test]
+async fn what_is_subscribed_to_counts_however_long_ago_it_began() {
+    let api = Api::start().await;
+    let started = wire::CustomerEvent {
+        product_id: "line".to_owned(),
+        ..event("s", "ann", wire::EventKind::SubscriptionStart, 3_000)
+    };
+    api.record(vec![started, bought("b", "bob", "line", 3_000)]).await;
+    let ann = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
+    assert_eq!(products(&ann).len(), 3);
+    let bob = api.offers().cross_sell(cross_sell("bob")).await.expect("an answer").into_inner();
+    assert!(bob.offers.is_empty(), "what was bought long ago says little of what is wanted now");
+}
+
+#[tokio::test]
 async fn a_preview_changes_nothing_and_a_reserve_counts() {
     let api = Api::start().await;
     api.sell_to_ann_and_bob().await;

@@ -190,18 +190,19 @@ impl EventReader<'_> {
 
     fn survey(&mut self, message: &wire::CustomerEvent) -> Option<EventKind> {
         self.taken.extend(["score", "score_max"]);
-        for (name, value) in [("score", message.score), ("score_max", message.score_max)] {
-            if value.is_none() {
-                self.violations.add(self.field(name), "is required");
-            }
+        let score_max = message.score_max.filter(|&most| SurveyAnswer::new(0.0, most).is_some());
+        let is_score = |score: &f64| match score_max {
+            Some(most) => SurveyAnswer::new(*score, most).is_some(),
+            None => score.is_finite() && *score >= 0.0,
+        };
+        let score = message.score.filter(is_score);
+        if score.is_none() {
+            self.violations.add(self.field("score"), "is required, within 0 to score_max");
         }
-        let (score, score_max) = message.score.zip(message.score_max)?;
-        let answer = SurveyAnswer::new(score, score_max);
-        if answer.is_none() {
-            self.violations
-                .add(self.field("score"), "must be within 0 to score_max, and score_max above 0, at most 1000");
+        if score_max.is_none() {
+            self.violations.add(self.field("score_max"), "is required, above 0 and at most 1000");
         }
-        answer.map(EventKind::Survey)
+        SurveyAnswer::new(score?, score_max?).map(EventKind::Survey)
     }
 
     /// A field that the kind does not take is a mistake of the caller's: better told than dropped.
@@ -367,8 +368,13 @@ mod tests {
 
     #[test]
     fn scores_that_are_no_numbers_are_refused() {
-        for (score, score_max) in [(f64::NAN, 10.0), (5.0, f64::NAN), (5.0, f64::INFINITY), (-1.0, 10.0), (11.0, 10.0)]
-        {
+        for (score, score_max, bad) in [
+            (f64::NAN, 10.0, "score"),
+            (-1.0, 10.0, "score"),
+            (11.0, 10.0, "score"),
+            (5.0, f64::NAN, "score_max"),
+            (5.0, f64::INFINITY, "score_max"),
+        ] {
             let message = wire::CustomerEvent {
                 event_id: "e".into(),
                 customer_id: "c".into(),
@@ -378,7 +384,7 @@ mod tests {
                 score_max: Some(score_max),
                 ..wire::CustomerEvent::default()
             };
-            assert_eq!(fields(message), ["events[0].score"]);
+            assert_eq!(fields(message), [format!("events[0].{bad}")]);
         }
     }
 

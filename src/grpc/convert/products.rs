@@ -42,15 +42,17 @@ pub fn product_from_wire(path: &str, message: wire::Product) -> Result<Product, 
     }
     violations.text_within(&field("title"), &title, TITLE_BYTES_MAX);
     check_category(&mut violations, &field("category"), &category);
+    // As it was written: a margin is not blamed for a price that is wrong in another way.
+    let price_currency = price.as_ref().map(|price| price.currency_code.clone());
     let price = price.and_then(|price| violations.money_not_negative(&field("price"), price));
     let margin = margin.and_then(|margin| violations.money(&field("margin"), margin));
-    if margin.is_some_and(|margin| price.is_none_or(|price| price.currency() != margin.currency())) {
+    if margin.is_some_and(|margin| price_currency.as_deref() != Some(margin.currency().as_str())) {
         violations.add(field("margin"), "must be in the currency of the price");
     }
-    let ladder = violations.optional_id(&field("ladder"), ladder, LadderId::new);
-    if ladder.is_none() && tier != 0 {
+    if ladder.is_empty() && tier != 0 {
         violations.add(field("tier"), "only goes with a ladder");
     }
+    let ladder = violations.optional_id(&field("ladder"), ladder, LadderId::new);
     let features = read_features(&mut violations, &field("features"), features);
     let mut related = |name: &str, ids: Vec<String>| -> BTreeSet<ProductId> {
         let ids = violations.ids(&field(name), ids, RELATED_PRODUCTS_MAX, ProductId::new);

@@ -129,12 +129,15 @@ impl Violations {
 
     /// Reads an amount of money that is not below zero.
     pub fn money_not_negative(&mut self, field: &str, money: wire::Money) -> Option<Money> {
-        let money = self.money(field, money)?;
-        if money.is_negative() {
+        let is_negative = money.units < 0 || money.nanos < 0;
+        let faults = self.0.len();
+        let read = self.money(field, money);
+        let is_amount = self.0[faults..].iter().all(|violation| violation.field != field);
+        if is_amount && is_negative {
             self.add(field, "must not be negative");
             return None;
         }
-        Some(money)
+        read
     }
 
     /// Reads a currency code.

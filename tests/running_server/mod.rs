@@ -1,4 +1,4 @@
-//! The real binary as a child process, to be killed.
+//! The real binary as a child process, for tests that kill it and for those of the command line.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -54,13 +54,21 @@ impl RunningServer {
         server
     }
 
+    /// Where it serves.
+    #[allow(dead_code, reason = "the tests of kill -9 connect by themselves")]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// A connection.
+    #[allow(dead_code, reason = "the command line connects by itself")]
     pub async fn connect(&self) -> Channel {
-        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("an address");
+        let endpoint = Endpoint::from_shared(self.url()).expect("an address");
         endpoint.tcp_nodelay(true).connect().await.unwrap_or_else(|error| panic!("{error}:\n{}", self.log()))
     }
 
     /// kill -9.
+    #[allow(dead_code, reason = "the tests of the command line stop theirs gently")]
     pub fn kill(&mut self) {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it ends");

@@ -1,0 +1,209 @@
+//! The commands as somebody types them: the real binary against the real server.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use running_server::RunningServer;
+use serde_json::Value;
+
+mod running_server;
+
+const PRODUCTS: &str = "\
+product_id,title,category,price,currency,ladder,tier,features,requires
+line,Telephone line,Telephone,24.95,USD,,,,
+voice-mail,Voice mail,Telephone,6.95,USD,,,,line
+two-slot,Two-slot toaster,Kitchen,29.95,USD,toasters,1,slots=2,
+four-slot,Four-slot toaster,Kitchen,59.95,USD,toasters,2,slots=4;bagel=true,
+";
+
+/// Of last week.
+fn events() -> String {
+    let week_ago = jiff::Timestamp::now().as_second() - 7 * 86_400;
+    let time = jiff::Timestamp::from_second(week_ago).expect("in range");
+    format!(
+        "\
+customer_id,kind,time,product_id,order_id,case_id,severity
+ann,purchase,{time},line,o1,,
+ann,purchase,{time},two-slot,o1,,
+ann,purchase,{time},two-slot,o1,,
+cora,complaint,{time},,,c7,3
+"
+    )
+}
+
+/// A server, and a directory with files to import.
+struct Scene {
+    server: RunningServer,
+    directory: tempfile::TempDir,
+}
+
+impl Scene {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let server = RunningServer::start(&directory.path().join("data"));
+        Self { server, directory }
+    }
+
+    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        tactful(&[arguments, &["--server", &self.server.url()]].concat())
+    }
+
+    fn import(&self, what: &str, file: &Path) -> Output {
+        self.run(&["import", what, file.to_str().expect("text")])
+    }
+
+    fn with_shop() -> Self {
+        let scene = Self::start();
+        let (products, events) = (scene.file("products.csv", PRODUCTS), scene.file("events.csv", events()));
+        assert!(scene.import("products", &products).status.success());
+        assert!(scene.import("events", &events).status.success());
+        scene
+    }
+}
+
+fn tactful(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tactful"));
+    command.args(arguments).env_remove("TACTFUL_SERVER").output().expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON value and nothing else")
+}
+
+#[test]
+fn importing_a_file_again_changes_nothing() {
+    let scene = Scene::start();
+    let events = scene.file("events.csv", events());
+    let first = scene.import("events", &events);
+    assert_eq!(
+        text(&first.stdout),
+        "4 imported, 0 known already, 0 filtered, 0 rejected\n",
+        "a row that repeats is real"
+    );
+    let second = scene.import("events", &events);
+    assert_eq!(text(&second.stdout), "0 imported, 4 known already, 0 filtered, 0 rejected\n");
+    let products = scene.file("products.csv", PRODUCTS);
+    assert_eq!(
+        text(&scene.import("products", &products).stdout),
+        "4 imported, 0 known already, 0 filtered, 0 rejected\n"
+    );
+    assert_eq!(
+        text(&scene.import("products", &products).stdout),
+        "0 imported, 4 known already, 0 filtered, 0 rejected\n"
+    );
+}
+
+#[test]
+fn rejected_rows_are_told_by_line_and_the_rest_is_imported() {
+    let scene = Scene::start();
+    let mut bytes = b"customer_id,kind,time,product_id,quantity\n".to_vec();
+    bytes.extend(b"ann,purchase,2024-01-05T10:00:00Z,line,1\n");
+    bytes.extend(b"ann,purchase,soon,line,-2\n");
+    bytes.extend(b"\xff\xfe,purchase,2024-01-05T10:00:00Z,line,1\n");
+    bytes.extend(b"ann,purchase,2024-01-05T10:00:00Z\n");
+    bytes.extend(b"bob,purchase,2024-01-06T10:00:00Z,line,1\n");
+    let imported = scene.import("events", &scene.file("broken.csv", bytes));
+    assert_eq!(imported.status.code(), Some(3), "some rows were rejected");
+    assert_eq!(text(&imported.stdout), "2 imported, 0 known already, 0 filtered, 3 rejected\n");
+    let told = text(&imported.stderr);
+    for (line, what) in [(3, "soon"), (4, "UTF-8"), (5, "cell")] {
+        let named = told.lines().find(|told| told.contains(&format!("broken.csv:{line}")));
+        assert!(named.is_some_and(|told| told.contains(what)), "line {line}: {told}");
+    }
+}
+
+#[test]
+fn offers_and_health_are_tables_for_people_and_json_for_machines() {
+    let scene = Scene::with_shop();
+    let table = text(&scene.run(&["offers", "ann"]).stdout);
+    assert!(table.contains("Voice mail") && table.contains("made to go with Telephone line"), "{table}");
+    let answer = json(&scene.run(&["offers", "ann", "--up-sell", "--json"]));
+    assert_eq!(answer["offers"][0]["product_id"], "four-slot", "{answer}");
+    let held = json(&scene.run(&["offers", "cora", "--json"]));
+    assert!(held["offers"].as_array().is_some_and(Vec::is_empty), "{held}");
+    let health = text(&scene.run(&["health", "ann"]).stdout);
+    assert!(health.contains("service-friction") && health.contains("new-customer"), "{health}");
+    assert!(json(&scene.run(&["health", "ann", "--json"]))["relationship_health"]["score"].is_number());
+}
+
+#[test]
+fn offers_preview_unless_told_to_reserve() {
+    let scene = Scene::with_shop();
+    let used = |output: &Output| json(output)["caps"][0]["used"].clone();
+    assert_eq!(used(&scene.run(&["health", "ann", "--json"])), 0);
+    json(&scene.run(&["offers", "ann", "--json"]));
+    assert_eq!(used(&scene.run(&["health", "ann", "--json"])), 0);
+    json(&scene.run(&["offers", "ann", "--reserve", "--json"]));
+    assert_eq!(used(&scene.run(&["health", "ann", "--json"])), 1);
+}
+
+#[test]
+fn training_reports_what_it_learned() {
+    let scene = Scene::with_shop();
+    let model = json(&scene.run(&["train", "--json"]));
+    assert_eq!((&model["version"], &model["purchases"]), (&Value::from(1), &Value::from(3)), "{model}");
+    let without = Scene::start();
+    let refused = without.run(&["train"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("there are no purchases to learn from"));
+}
+
+#[test]
+fn mistakes_are_told_in_one_line_that_helps() {
+    let scene = Scene::start();
+    let long = "x".repeat(200);
+    let cases = [
+        (scene.run(&["offers", &long]), "customer_id: has 200 bytes, at most 128 are allowed"),
+        (scene.run(&["import", "events", "missing.csv"]), "missing.csv"),
+        (tactful(&["offers", "ann", "--server", "127.0.0.1:1"]), "no server answers at http://127.0.0.1:1"),
+    ];
+    for (refused, expected) in cases {
+        assert_eq!(refused.status.code(), Some(1));
+        let told = text(&refused.stderr);
+        assert!(told.starts_with("error: ") && told.contains(expected), "{told}");
+    }
+}
+
+#[test]
+fn serve_tells_all_wrong_settings_before_it_opens_anything() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    let data = data.to_str().expect("text");
+    let arguments = ["serve", "--data-dir", data, "--listen", "here", "--now", "then", "--drain=-1s"];
+    let refused = tactful(&arguments);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = text(&refused.stderr);
+    for name in ["listen", "now", "drain"] {
+        assert!(told.contains(&format!("{name}: ")), "{name} is not in {told}");
+    }
+    assert!(!Path::new(data).exists(), "nothing was opened");
+    let scene = Scene::start();
+    let address = scene.server.url().replace("http://", "");
+    let taken = tactful(&["serve", "--data-dir", data, "--listen", &address, "--metrics-listen", "off"]);
+    assert_eq!(taken.status.code(), Some(1));
+    assert!(text(&taken.stderr).contains(&format!("listen: cannot serve on {address}")), "{}", text(&taken.stderr));
+    let metrics = tactful(&["serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--metrics-listen", &address]);
+    assert_eq!(metrics.status.code(), Some(1));
+    assert!(text(&metrics.stderr).contains("metrics-listen: cannot serve metrics"), "{}", text(&metrics.stderr));
+}
+
+#[test]
+fn a_server_that_is_asked_to_stop_ends_well() {
+    let mut scene = Scene::with_shop();
+    assert!(scene.server.stop().success());
+    let log = scene.server.log();
+    for stage in ["not ready", "drain", "flush"] {
+        assert!(log.contains(&format!("\"stage\":\"{stage}\"")), "{stage} is not in {log}");
+    }
+}
