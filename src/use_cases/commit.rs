@@ -15,7 +15,7 @@ const HOLDINGS_KEPT_MIN: usize = 16;
 pub(super) enum Attempt {
     Committed,
     Conflict,
-    /// The record is full, and nothing more may be forgotten.
+    /// The record would be too large, and nothing more may be forgotten for this.
     Full,
 }
 
@@ -25,7 +25,8 @@ pub(super) async fn load_or_unknown(store: &dyn Store, id: &CustomerId) -> Resul
     Ok(loaded.unwrap_or_else(|| Versioned { version: 0, value: Customer::unknown(id.clone()) }))
 }
 
-/// Commits against the version that was read. A record that is too large turns its oldest holdings into fingerprints.
+/// Commits against the version that was read. A record that is too large turns its oldest holdings into fingerprints,
+/// unless it is several events that make it so: fewer at once may fit.
 pub(super) async fn commit(
     store: &dyn Store,
     read_version: u64,
@@ -38,6 +39,9 @@ pub(super) async fn commit(
             CommitOutcome::Conflict => return Ok(Attempt::Conflict),
             CommitOutcome::TooLarge { bytes } => {
                 let kept = customer.holdings.latest.len();
+                if appended.events.len() > 1 {
+                    return Ok(Attempt::Full);
+                }
                 if kept <= HOLDINGS_KEPT_MIN {
                     tracing::warn!(bytes, "a customer's record is full");
                     return Ok(Attempt::Full);

@@ -77,10 +77,19 @@ async fn record_for_customer(
         match attempt {
             Attempt::Committed => return Ok(is_new.into_iter().map(new_or_duplicate).collect()),
             Attempt::Conflict => {}
-            Attempt::Full => return Ok(vec![Recorded::Rejected(Rejection::CustomerFull); events.len()]),
+            Attempt::Full if events.len() > 1 => return Box::pin(record_in_halves(tactful, id, events)).await,
+            Attempt::Full => return Ok(vec![Recorded::Rejected(Rejection::CustomerFull)]),
         }
     }
     Ok(vec![Recorded::Rejected(Rejection::Contended); events.len()])
+}
+
+/// What does not fit into one commit.
+async fn record_in_halves(tactful: &Tactful, id: &CustomerId, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
+    let (first, second) = events.split_at(events.len() / 2);
+    let mut recorded = record_for_customer(tactful, id, first).await?;
+    recorded.extend(record_for_customer(tactful, id, second).await?);
+    Ok(recorded)
 }
 
 async fn record_anonymous(tactful: &Tactful, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {

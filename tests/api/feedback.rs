@@ -4,7 +4,7 @@ use tactful::grpc::generated::tactful::v1 as wire;
 use tonic::Code;
 use wire::{EventKind, OutcomeKind};
 
-use crate::harness::{Api, NOW, at, bought, cross_sell, entry_status, event, reason};
+use crate::harness::{Api, HandClock, NOW, at, bought, cross_sell, entry_status, event, on_disk, reason, written};
 
 fn outcome(decision: &str, offer: &str, kind: OutcomeKind) -> wire::OfferOutcome {
     wire::OfferOutcome {
@@ -106,4 +106,25 @@ async fn an_outcome_of_what_was_not_served_is_refused() {
     let statuses: Vec<_> = results.iter().map(entry_status).collect();
     assert!(statuses.iter().all(|status| status.code() == Code::NotFound));
     assert_eq!([reason(&statuses[0]), reason(&statuses[1])], ["DECISION_NOT_FOUND", "OFFER_NOT_SERVED"]);
+}
+
+/// Long ids fill a commit long before 64 events do: then fewer go into each.
+#[tokio::test]
+async fn events_with_the_longest_ids_are_all_recorded() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for written in [written(), on_disk(directory.path())] {
+        let api = Api::start_with(written, HandClock::new()).await;
+        let long = |number: usize| format!("{number:0>128}");
+        let sold = |number: usize| wire::CustomerEvent {
+            order_id: long(number),
+            ..bought(&long(number), "ann", &long(number % 150), 3)
+        };
+        api.record((0..1000).map(sold).collect()).await;
+        let request = wire::GetCustomerRequest { customer_id: "ann".to_owned() };
+        let ann = api.customers().get_customer(request).await.expect("known").into_inner();
+        let known = ann.holdings.len() + usize::try_from(ann.older_holdings).expect("few");
+        assert_eq!(known, 150, "nothing bought is forgotten");
+        assert_eq!(api.tactful.store().counts().await.expect("counts").events, 1000);
+        api.stop().await.expect("stops");
+    }
 }
