@@ -102,6 +102,7 @@ pub async fn serve_offers(
     request: &OfferRequest,
     deadline: Option<Instant>,
 ) -> Result<ServedOffers, ServeError> {
+    let mut offers_max = request.offers_max;
     for _ in 0..ATTEMPTS_MAX {
         let Versioned { version, value: mut customer } =
             load_or_unknown(tactful.store.as_ref(), &request.customer).await?;
@@ -116,7 +117,7 @@ pub async fn serve_offers(
             return Err(ServeError::TooManyRequestIds { retry_at });
         }
 
-        let (decision, mut ledger) = decide_now(tactful, request, &customer, now);
+        let (decision, mut ledger) = decide_now(tactful, request, offers_max, &customer, now);
         if request.mode == ServingMode::Preview {
             return Ok(ServedOffers { decision, is_replayed: false });
         }
@@ -135,6 +136,8 @@ pub async fn serve_offers(
                 return Ok(ServedOffers { decision, is_replayed: false });
             }
             Attempt::Conflict => {}
+            // The decision itself may be what does not fit: long titles, many reasons.
+            Attempt::Full if decision.slate.len() > 1 => offers_max = decision.slate.len() / 2,
             Attempt::Full => return Err(ServeError::CustomerFull),
         }
     }
@@ -142,13 +145,19 @@ pub async fn serve_offers(
 }
 
 /// One attempt: one snapshot of policy, catalogue and model from the first step to the last.
-fn decide_now(tactful: &Tactful, request: &OfferRequest, customer: &Customer, now: Timestamp) -> (Decision, Ledger) {
+fn decide_now(
+    tactful: &Tactful,
+    request: &OfferRequest,
+    offers_max: usize,
+    customer: &Customer,
+    now: Timestamp,
+) -> (Decision, Ledger) {
     let snapshot = tactful.snapshot();
     let question = Question {
         kind: request.kind,
         products: &request.products,
         excluded: &request.excluded,
-        offers_max: request.offers_max,
+        offers_max,
         channel: request.channel.as_ref(),
         placement: request.placement.as_ref(),
         currency: request.currency,

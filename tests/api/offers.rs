@@ -6,7 +6,9 @@ use tactful::grpc::generated::tactful::v1 as wire;
 use tonic::Code;
 use wire::{Explain, HoldReason, ReleaseResult, ServingMode};
 
-use crate::harness::{Api, DAY, HandClock, NOW, at, bad_fields, bought, cross_sell, event, on_disk, reason, up_sell};
+use crate::harness::{
+    Api, DAY, HandClock, NOW, at, bad_fields, bought, cross_sell, event, on_disk, product, reason, up_sell,
+};
 
 const KEY: &str = "6f1c1f0e-6a0b-4d6c-9d6e-0d2b8a1f4c11";
 
@@ -252,4 +254,29 @@ async fn a_currency_limits_what_is_offered() {
     assert!(other.offers.is_empty());
     assert_eq!(other.withheld[0].reason, "other_currency");
     assert_eq!(ask("USD").await.offers.len(), 1);
+}
+
+/// A decision travels inside the customer's bounded value for a moment; one that would not fit is made shorter.
+#[tokio::test]
+async fn a_slate_with_the_longest_titles_is_shortened_not_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let api = Api::start_with(on_disk(directory.path()), HandClock::new()).await;
+    let name = |number: usize| format!("{number:0>128}");
+    let products = (0..12).map(|number| product(&name(number), &format!("{number:0>512}"))).collect();
+    let request = wire::BatchUpsertProductsRequest { products };
+    api.catalog().batch_upsert_products(request).await.expect("upserts");
+    // Everybody buys all; Ann has come often and lacks the last nine.
+    let all = (0..40).flat_map(|whom| (0..12).map(move |number| (whom, number)));
+    let sold = all.map(|(whom, number)| bought(&format!("{number}"), &format!("customer-{whom}"), &name(number), 20));
+    api.record(sold.collect()).await;
+    let anns = (0..80).map(|number| bought(&format!("{number}"), "ann", &name(number % 3), 90 - number as i64));
+    api.record(anns.collect()).await;
+    api.models().train_model(wire::TrainModelRequest {}).await.expect("trained");
+    let request = wire::CrossSellRequest { max_offers: 20, ..cross_sell("ann") };
+    let answer = api.offers().cross_sell(request.clone()).await.expect("an answer").into_inner();
+    let preview = wire::CrossSellRequest { mode: ServingMode::Preview.into(), ..request };
+    let whole = api.offers().cross_sell(preview).await.expect("an answer").into_inner();
+    assert_eq!(whole.offers.len(), 8, "{}", whole.message);
+    assert!((2..8).contains(&answer.offers.len()), "{} offers", answer.offers.len());
+    api.stop().await.expect("stops");
 }
