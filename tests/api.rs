@@ -1,25 +1,19 @@
-//! The real server on a free port, called over gRPC: a module for each service, one for what is wrong with requests,
-//! one for starting and stopping, one for the demo, one for the tools that people debug with.
+//! The API as a caller meets it: the real server on a free port of the loopback, and clients of the generated code.
 
-#[path = "api/bad_input.rs"]
-mod bad_input;
-#[path = "api/catalog.rs"]
-mod catalog;
-#[path = "api/customers.rs"]
-mod customers;
-#[path = "api/demo.rs"]
-mod demo;
-#[path = "api/feedback.rs"]
-mod feedback;
-#[path = "api/harness.rs"]
-mod harness;
-#[path = "api/models.rs"]
-mod models;
-#[path = "api/offers.rs"]
-mod offers;
-#[path = "api/relationships.rs"]
-mod relationships;
-#[path = "api/server.rs"]
-mod server;
-#[path = "api/tools.rs"]
-mod tools;
+mod api {
+    mod catalog;
+    mod customers;
+    mod demo;
+    mod faults;
+    mod feedback;
+    mod harness;
+    mod limits;
+    mod models;
+    mod offers;
+    mod offers_bad;
+    mod relationships;
+    mod retries;
+    mod server;
+    mod shop;
+    mod tools;
+}

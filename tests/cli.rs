@@ -134,7 +134,7 @@ fn offers_and_health_are_tables_for_people_and_json_for_machines() {
     assert!(held["offers"].as_array().is_some_and(Vec::is_empty), "{held}");
     let health = text(&scene.run(&["health", "ann"]).stdout);
     assert!(health.contains("service-friction") && health.contains("new-customer"), "{health}");
-    assert!(json(&scene.run(&["health", "ann", "--json"]))["relationship_health"]["score"].is_number());
+    assert!(json(&scene.run(&["health", "ann", "--json"]))["score"].is_number());
 }
 
 #[test]

@@ -62,10 +62,10 @@ fn accepted<T>(rows: Rows<T>) -> Result<Vec<T>, Failure> {
 
 /// A call to try.
 #[derive(Debug, Clone, Copy)]
-pub struct DemoCall {
+pub struct Call {
     /// What it shows.
     pub shows: &'static str,
-    /// Such as `OfferService/CrossSell`.
+    /// Service and method.
     pub method: &'static str,
     /// The request in JSON.
     pub body: &'static str,
@@ -73,40 +73,40 @@ pub struct DemoCall {
 
 /// Calls to try: previews first, which change nothing, and one reserve last, which its `request_id` makes safe to
 /// repeat. In any order and however often, they answer alike.
-pub const CALLS: [DemoCall; 7] = [
-    DemoCall {
+pub const CALLS: &[Call] = &[
+    Call {
         shows: "What goes with a telephone line: voice mail and its kin.",
-        method: "OfferService/CrossSell",
+        method: "tactful.v1.OfferService/CrossSell",
         body: r#"{"customer_id":"ada-local-line","mode":"SERVING_MODE_PREVIEW"}"#,
     },
-    DemoCall {
+    Call {
         shows: "What is better than a two-slot toaster: four slots.",
-        method: "OfferService/UpSell",
+        method: "tactful.v1.OfferService/UpSell",
         body: r#"{"customer_id":"tom-two-slot","mode":"SERVING_MODE_PREVIEW"}"#,
     },
-    DemoCall {
+    Call {
         shows: "A customer with an open complaint: nothing, and why, and until when.",
-        method: "OfferService/CrossSell",
+        method: "tactful.v1.OfferService/CrossSell",
         body: r#"{"customer_id":"cora-complaint","mode":"SERVING_MODE_PREVIEW"}"#,
     },
-    DemoCall {
+    Call {
         shows: "How that relationship stands.",
-        method: "RelationshipService/GetRelationshipHealth",
+        method: "tactful.v1.RelationshipService/GetRelationshipHealth",
         body: r#"{"customer_id":"cora-complaint"}"#,
     },
-    DemoCall {
+    Call {
         shows: "What goes with what is in the basket now.",
-        method: "OfferService/CrossSell",
+        method: "tactful.v1.OfferService/CrossSell",
         body: r#"{"customer_id":"newt-new","context_product_ids":["toaster-two-slot"],"mode":"SERVING_MODE_PREVIEW"}"#,
     },
-    DemoCall {
+    Call {
         shows: "A bigger plan for a customer who has used nearly all of the smaller one.",
-        method: "OfferService/UpSell",
+        method: "tactful.v1.OfferService/UpSell",
         body: r#"{"customer_id":"uma-usage","mode":"SERVING_MODE_PREVIEW"}"#,
     },
-    DemoCall {
+    Call {
         shows: "For good: these offers count against the caps. The request_id makes the call safe to repeat.",
-        method: "OfferService/CrossSell",
+        method: "tactful.v1.OfferService/CrossSell",
         body: r#"{"customer_id":"gus-guarded","request_id":"6f1c1f0e-6a0b-4d6c-9d6e-0d2b8a1f4c11"}"#,
     },
 ];
@@ -114,7 +114,7 @@ pub const CALLS: [DemoCall; 7] = [
 /// Prints [`CALLS`] for grpcurl.
 pub fn print_calls(address: SocketAddr) {
     println!("Serving the demo on {address}. Calls to try, in any order and as often as you like:\n");
-    for DemoCall { shows, method, body } in CALLS {
-        println!("# {shows}\ngrpcurl -plaintext -d '{body}' {address} tactful.v1.{method}\n");
+    for Call { shows, method, body } in CALLS {
+        println!("# {shows}\ngrpcurl -plaintext -d '{body}' {address} {method}\n");
     }
 }

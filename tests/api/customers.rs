@@ -1,70 +1,139 @@
-//! `CustomerService`.
+//! `CustomerService`: profiles and consents.
 
-use tactful::grpc::generated::tactful::v1 as wire;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tactful::domain::time::DAY;
+use tactful::grpc::generated::tactful::v1::{
+    BatchUpsertCustomersRequest, CapKind, Consents, CrossSellRequest, CustomerProfile, EntryResult, GetCustomerRequest,
+    HoldReason, OfferKind,
+};
 use tonic::Code;
-use wire::HoldReason;
 
-use crate::harness::{Api, NOW, assert_all_taken, at, cross_sell, reason};
+use super::faults::{bad_fields, bad_ids, entry_refusal, is_ok, kind, refusal};
+use super::harness::Running;
+use super::shop::{ago, cross_sell, in_future, kept, open_shop, preview};
 
-fn profile(consents: Option<wire::Consents>) -> wire::CustomerProfile {
-    wire::CustomerProfile {
-        customer_id: "ann".to_owned(),
-        attributes: [("segment".to_owned(), "home".to_owned())].into(),
-        consents,
+async fn upsert(server: &Running, customers: Vec<CustomerProfile>) -> Vec<EntryResult> {
+    let request = BatchUpsertCustomersRequest { customers };
+    server.customers().batch_upsert_customers(request).await.expect("answers").into_inner().results
+}
+
+fn profile(customer: &str) -> CustomerProfile {
+    CustomerProfile {
+        customer_id: customer.into(),
+        attributes: BTreeMap::from([("segment".into(), "household".into())]),
+        consents: Some(Consents::default()),
     }
 }
 
-async fn upsert(api: &Api, profile: wire::CustomerProfile) -> bool {
-    let request = wire::BatchUpsertCustomersRequest { customers: vec![profile] };
-    let results = api.customers().batch_upsert_customers(request).await.expect("an answer").into_inner().results;
-    assert_all_taken(&results);
-    results[0].duplicate
-}
-
-async fn get(api: &Api, id: &str) -> Result<wire::GetCustomerResponse, tonic::Status> {
-    let request = wire::GetCustomerRequest { customer_id: id.to_owned() };
-    Ok(api.customers().get_customer(request).await?.into_inner())
-}
-
 #[tokio::test]
-async fn a_profile_is_read_back_with_what_the_customer_has_and_was_granted() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    assert!(!upsert(&api, profile(None)).await);
-    assert!(upsert(&api, profile(None)).await, "the same again changes nothing");
-    let served = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
-    let ann = get(&api, "ann").await.expect("known");
-    assert_eq!(ann.customer.expect("told").attributes["segment"], "home");
-    assert_eq!((ann.holdings[0].product_id.as_str(), ann.holdings[0].bought), ("line", 1));
-    assert_eq!(ann.granted_offers.len(), served.offers.len());
-    assert_eq!(ann.granted_offers[0].grant_time, at(NOW));
-    let unknown = get(&api, "stranger").await.expect_err("nothing is kept");
-    assert_eq!((unknown.code(), reason(&unknown).as_str()), (Code::NotFound, "CUSTOMER_NOT_FOUND"));
-}
-
-#[tokio::test]
-async fn who_opted_out_is_offered_nothing_and_nobody_forgets_it() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let out = wire::Consents { opted_out: true, ..wire::Consents::default() };
-    upsert(&api, profile(Some(out.clone()))).await;
-    upsert(&api, profile(None)).await;
-    let answer = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
-    assert!(answer.offers.is_empty());
-    assert_eq!(answer.cap.expect("a cap bound").hold_reason(), HoldReason::OptOut);
-    assert_eq!(answer.message, "No offers: the customer opted out of offers.");
-    assert_eq!(get(&api, "ann").await.expect("known").customer.expect("told").consents, Some(out));
-}
-
-#[tokio::test]
-async fn an_opt_out_of_one_channel_leaves_the_others_open() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let out = wire::Consents { opted_out_channels: vec!["email".to_owned()], ..wire::Consents::default() };
-    upsert(&api, profile(Some(out))).await;
-    let by = async |channel: &str| {
-        let request = wire::CrossSellRequest { channel: channel.to_owned(), ..cross_sell("ann") };
-        api.offers().cross_sell(request).await.expect("an answer").into_inner().offers.len()
+async fn a_profile_comes_back_as_it_was_set_and_again_is_a_duplicate() {
+    let server = Running::in_memory().await;
+    let ada = CustomerProfile {
+        consents: Some(Consents { opted_out_channels: vec!["email".into()], ..Consents::default() }),
+        ..profile("ada")
     };
-    assert_eq!([by("email").await, by("web").await], [0, 3]);
+    for duplicate in [false, true] {
+        let results = upsert(&server, vec![ada.clone()]).await;
+        assert!(is_ok(&results[0]) && results[0].duplicate == duplicate);
+    }
+    assert_eq!(kept(&server, "ada").await.and_then(|kept| kept.customer), Some(ada.clone()));
+
+    // What is left out stays as it is.
+    let nothing = CustomerProfile { attributes: BTreeMap::new(), consents: None, ..ada.clone() };
+    assert!(upsert(&server, vec![nothing]).await[0].duplicate);
+    assert_eq!(kept(&server, "ada").await.and_then(|kept| kept.customer), Some(ada));
+}
+
+#[tokio::test]
+async fn a_customer_is_told_with_holdings_and_granted_offers() {
+    let shop = open_shop().await;
+    let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
+    let ada = kept(&shop, "ada").await.expect("known");
+    let holdings: Vec<(&str, u64)> =
+        ada.holdings.iter().map(|holding| (holding.product_id.as_str(), holding.bought)).collect();
+    assert_eq!(holdings, [("kettle", 1), ("small-toaster", 1)]);
+    assert_eq!(ada.holdings[0].first_time, Some(ago(&shop.clock, DAY * 30)));
+    assert_eq!(ada.granted_offers.len(), answer.offers.len());
+    let grant = &ada.granted_offers[0];
+    assert_eq!((grant.offer_id.as_str(), grant.kind()), (answer.offers[0].offer_id.as_str(), OfferKind::CrossSell));
+    assert_eq!(grant.lease_end_time, Some(in_future(&shop.clock, Duration::from_secs(15 * 60))));
+    assert_eq!(grant.open_until_time, Some(in_future(&shop.clock, DAY * 7)));
+}
+
+#[tokio::test]
+async fn consents_withhold_offers_and_say_so() {
+    let shop = open_shop().await;
+    let consenting = |consents| CustomerProfile { consents: Some(consents), ..profile("ada") };
+    for (consents, reason) in [
+        (Consents { opted_out: true, ..Consents::default() }, HoldReason::OptOut),
+        (Consents { objects_to_profiling: true, ..Consents::default() }, HoldReason::ProfilingObjection),
+    ] {
+        upsert(&shop, vec![consenting(consents)]).await;
+        let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
+        let cap = answer.cap.expect("the consent");
+        assert_eq!((answer.offers.len(), cap.kind(), cap.hold_reason()), (0, CapKind::Hold, reason));
+    }
+
+    upsert(&shop, vec![consenting(Consents { opted_out_channels: vec!["email".into()], ..Consents::default() })]).await;
+    for (channel, offers, cap_kind) in [("email", 0, Some(CapKind::ChannelOptOut)), ("web", 3, None)] {
+        let request = CrossSellRequest { channel: channel.into(), ..preview("ada") };
+        let answer = shop.offers().cross_sell(request).await.expect("answers").into_inner();
+        assert_eq!(answer.offers.len(), offers, "{channel}");
+        assert_eq!(answer.cap.map(|cap| cap.kind()).filter(|_| offers == 0), cap_kind, "{channel}");
+    }
+}
+
+#[tokio::test]
+async fn each_bad_profile_names_its_faults_and_only_the_good_one_among_them_is_kept() {
+    let server = Running::in_memory().await;
+    let many = |count: usize| (0..count).map(|number| format!("n{number}")).collect::<Vec<_>>();
+    let attributes = |entries: Vec<(String, String)>| entries.into_iter().collect::<BTreeMap<_, _>>();
+    let channels = |opted_out_channels| Some(Consents { opted_out_channels, ..Consents::default() });
+    let bad = || profile("bad");
+    let cases = [
+        (
+            CustomerProfile {
+                customer_id: " ".into(),
+                attributes: attributes(vec![(String::new(), "x".into()), ("a".into(), "v".repeat(129))]),
+                consents: channels(vec!["web".into(), String::new()]),
+            },
+            vec!["customer_id", "attributes", "attributes[a]", "consents.opted_out_channels[1]"],
+        ),
+        (
+            CustomerProfile {
+                attributes: attributes(many(49).into_iter().map(|name| (name, String::new())).collect()),
+                consents: channels(many(17)),
+                ..bad()
+            },
+            vec!["attributes", "consents.opted_out_channels"],
+        ),
+    ];
+    let mut customers: Vec<CustomerProfile> = cases.iter().map(|(customer, _)| customer.clone()).collect();
+    customers.push(CustomerProfile {
+        attributes: attributes(many(48).into_iter().map(|name| (name, "v".repeat(128))).collect()),
+        consents: channels(many(16)),
+        ..profile("good")
+    });
+    let results = upsert(&server, customers).await;
+    for (place, ((customer, fields), result)) in cases.iter().zip(&results).enumerate() {
+        let expected: Vec<String> = fields.iter().map(|field| format!("customers[{place}].{field}")).collect();
+        assert_eq!(bad_fields(&entry_refusal(result)), expected, "{customer:?}");
+    }
+    assert!(is_ok(&results[2]));
+    assert!(kept(&server, "good").await.is_some() && kept(&server, "bad").await.is_none());
+}
+
+#[tokio::test]
+async fn an_unknown_customer_is_not_found_and_no_id_is_refused() {
+    let server = Running::in_memory().await;
+    let get = async |id: &str| {
+        let request = GetCustomerRequest { customer_id: id.into() };
+        refusal(server.customers().get_customer(request).await)
+    };
+    assert_eq!(kind(&get("nobody").await), (Code::NotFound, "CUSTOMER_NOT_FOUND".into()));
+    for id in bad_ids() {
+        assert_eq!(bad_fields(&get(&id).await), ["customer_id"]);
+    }
 }

@@ -1,101 +1,128 @@
-//! The calls that `serve --demo` prints answer as they say, in any order and as often as one likes.
+//! The demo: what it prints can be pasted in any order, as often as one likes.
 
-use serde_json::Value;
-use tactful::cli::demo::{CALLS, DemoCall, load};
-use tactful::grpc::generated::tactful::v1 as wire;
+use std::collections::BTreeMap;
 
-use crate::harness::{Api, HandClock, cross_sell, up_sell, written};
+use serde::Deserialize;
+use tactful::cli::demo::{self, CALLS, Call};
+use tactful::domain::time::DAY;
+use tactful::grpc::generated::tactful::v1::{
+    CapKind, CrossSellRequest, CrossSellResponse, GetRelationshipHealthRequest, GetRelationshipHealthResponse,
+    HoldReason, ServingMode, UpSellRequest, UpSellResponse,
+};
 
-/// What an answer shows: the products offered, the first reason, and the sentence.
+use super::harness::Running;
+use super::shop::{in_future, now, preview, up_sell};
+
+async fn open_demo() -> Running {
+    let server = Running::in_memory().await;
+    assert!(demo::load(&server.tactful).await.is_ok(), "the demo loads");
+    server
+}
+
+/// The body of a printed call; a field that is not here is a field that the test would not send.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    customer_id: String,
+    #[serde(default)]
+    context_product_ids: Vec<String>,
+    #[serde(default)]
+    mode: String,
+    #[serde(default)]
+    request_id: String,
+}
+
 #[derive(Debug, Clone, PartialEq)]
-struct Shown {
-    products: Vec<String>,
-    reasons: Vec<String>,
-    message: String,
+enum Answer {
+    CrossSell(CrossSellResponse),
+    UpSell(UpSellResponse),
+    Health(GetRelationshipHealthResponse),
 }
 
-async fn start() -> Api {
-    let api = Api::start_with(written(), HandClock::new()).await;
-    load(&api.tactful).await.unwrap_or_else(|failure| panic!("{failure:?}"));
-    api
-}
-
-async fn make(api: &Api, call: &DemoCall) -> Shown {
-    let body: Value = serde_json::from_str(call.body).expect("JSON");
-    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-    let customer = text("customer_id");
-    let mode = wire::ServingMode::from_str_name(&text("mode")).unwrap_or_default().into();
+/// Makes the call as it is printed. A replay answers like the first answer but for saying that it is one.
+async fn make(server: &Running, call: &Call) -> Answer {
+    let body: Body = serde_json::from_str(call.body).expect("the printed body is JSON of known fields");
+    let Body { customer_id, context_product_ids, mode, request_id } = body;
+    let mode = match mode.as_str() {
+        "" => ServingMode::Unspecified,
+        name => ServingMode::from_str_name(name).expect("a mode"),
+    };
     match call.method {
-        "OfferService/CrossSell" => {
-            let context = body["context_product_ids"].as_array().into_iter().flatten();
-            let context_product_ids = context.map(|id| id.as_str().expect("a text").to_owned()).collect();
-            let request = wire::CrossSellRequest {
-                mode,
-                context_product_ids,
-                request_id: text("request_id"),
-                ..cross_sell(&customer)
-            };
-            let answer = api.offers().cross_sell(request).await.expect("an answer").into_inner();
-            let reasons = answer.offers.iter().flat_map(|offer| &offer.reasons);
-            Shown {
-                reasons: reasons.map(|reason| reason.text.clone()).collect(),
-                products: answer.offers.into_iter().map(|offer| offer.product_id).collect(),
-                message: answer.message,
-            }
+        "tactful.v1.OfferService/CrossSell" => {
+            let mode = mode.into();
+            let request =
+                CrossSellRequest { customer_id, context_product_ids, mode, request_id, ..CrossSellRequest::default() };
+            let answer = server.offers().cross_sell(request).await.expect("answers").into_inner();
+            Answer::CrossSell(CrossSellResponse { replayed: false, ..answer })
         }
-        "OfferService/UpSell" => {
-            let request = wire::UpSellRequest { mode, request_id: text("request_id"), ..up_sell(&customer) };
-            let answer = api.offers().up_sell(request).await.expect("an answer").into_inner();
-            let reasons = answer.offers.iter().flat_map(|offer| &offer.reasons);
-            Shown {
-                reasons: reasons.map(|reason| reason.text.clone()).collect(),
-                products: answer.offers.into_iter().map(|offer| offer.product_id).collect(),
-                message: answer.message,
-            }
+        "tactful.v1.OfferService/UpSell" => {
+            assert!(context_product_ids.is_empty());
+            let request = UpSellRequest { customer_id, mode: mode.into(), request_id, ..UpSellRequest::default() };
+            let answer = server.offers().up_sell(request).await.expect("answers").into_inner();
+            Answer::UpSell(UpSellResponse { replayed: false, ..answer })
         }
-        "RelationshipService/GetRelationshipHealth" => {
-            let request = wire::GetRelationshipHealthRequest { customer_id: customer };
-            let answer = api.relationships().get_relationship_health(request).await.expect("an answer").into_inner();
-            Shown { products: Vec::new(), reasons: Vec::new(), message: answer.message }
+        "tactful.v1.RelationshipService/GetRelationshipHealth" => {
+            assert!(context_product_ids.is_empty() && mode == ServingMode::Unspecified && request_id.is_empty());
+            let request = GetRelationshipHealthRequest { customer_id };
+            let answer = server.relationships().get_relationship_health(request).await.expect("answers");
+            Answer::Health(answer.into_inner())
         }
-        other => panic!("the demo prints {other}, which this test does not know"),
+        other => panic!("{other} is not a method that the demo prints"),
     }
 }
 
-fn call_for(customer: &str) -> &'static DemoCall {
-    let named = format!("\"{customer}\"");
-    CALLS.iter().find(|call| call.body.contains(&named)).expect("the demo has such a call")
-}
-
 #[tokio::test]
-async fn the_demo_shows_what_it_says() {
-    let api = start().await;
-    let ada = make(&api, call_for("ada-local-line")).await;
-    assert!(ada.products.contains(&"voice-mail".to_owned()), "{ada:?}");
-
-    let tom = make(&api, call_for("tom-two-slot")).await;
-    assert_eq!(tom.products[0], "toaster-four-slot");
-    assert!(tom.reasons[0].contains("4 slots instead of 2") && tom.reasons[0].contains("30.00 USD more"), "{tom:?}");
-
-    let cora = make(&api, call_for("cora-complaint")).await;
-    assert_eq!(cora.products, Vec::<String>::new());
-    assert!(cora.message.starts_with("No offers before ") && cora.message.contains("complaint open since"), "{cora:?}");
-}
-
-#[tokio::test]
-async fn the_printed_calls_answer_alike_in_any_order() {
-    let api = start().await;
-    let mut first: Vec<Option<Shown>> = vec![None; CALLS.len()];
+async fn the_printed_calls_answer_alike_in_any_order_and_every_time() {
+    let server = open_demo().await;
     let forwards: Vec<usize> = (0..CALLS.len()).collect();
-    let backwards: Vec<usize> = forwards.iter().rev().copied().collect();
-    let mixed: Vec<usize> = forwards.iter().map(|place| (place * 5 + 2) % CALLS.len()).collect();
-    for order in [&backwards, &mixed, &forwards] {
-        for &place in order {
-            let shown = make(&api, &CALLS[place]).await;
-            match &first[place] {
-                None => first[place] = Some(shown),
-                Some(before) => assert_eq!(before, &shown, "{}", CALLS[place].body),
-            }
+    let backwards = forwards.iter().rev().copied().collect();
+    let from_the_middle = forwards.iter().map(|place| (place + CALLS.len() / 2) % CALLS.len()).collect();
+    let mut first: BTreeMap<usize, Answer> = BTreeMap::new();
+    for order in [forwards, backwards, from_the_middle] {
+        for place in order.repeat(3) {
+            let answer = make(&server, &CALLS[place]).await;
+            let expected = first.entry(place).or_insert_with(|| answer.clone());
+            assert_eq!(*expected, answer, "{}", CALLS[place].shows);
         }
     }
+}
+
+#[tokio::test]
+async fn the_printed_calls_show_what_they_say() {
+    let server = open_demo().await;
+    for call in CALLS {
+        match make(&server, call).await {
+            Answer::CrossSell(answer) if call.body.contains("cora-complaint") => {
+                assert!(answer.offers.is_empty() && answer.cap.is_some(), "{answer:?}");
+            }
+            Answer::CrossSell(answer) => assert!(!answer.offers.is_empty(), "{}: {answer:?}", call.shows),
+            Answer::UpSell(answer) => assert!(!answer.offers.is_empty(), "{}: {answer:?}", call.shows),
+            Answer::Health(answer) => assert_eq!(answer.holds.len(), 1, "{}: {answer:?}", call.shows),
+        }
+    }
+    let reserves = CALLS.iter().filter(|call| call.body.contains("request_id")).count();
+    assert_eq!(reserves, 1, "one call reserves, and it is safe to repeat");
+}
+
+#[tokio::test]
+async fn the_people_of_the_demo_are_offered_what_they_should_be() {
+    let server = open_demo().await;
+    let ada = server.offers().cross_sell(preview("ada-local-line")).await.expect("answers").into_inner();
+    let voice_mail = ada.offers.iter().find(|offer| offer.product_id == "voice-mail").expect("voice mail");
+    assert!(voice_mail.goes_with_product_ids.contains(&"local-line".to_owned()), "{voice_mail:?}");
+    assert!(voice_mail.reasons.iter().any(|reason| reason.text.contains("Local line")), "{voice_mail:?}");
+
+    let request = UpSellRequest { mode: ServingMode::Preview.into(), ..up_sell("tom-two-slot") };
+    let tom = server.offers().up_sell(request).await.expect("answers").into_inner();
+    let toaster = tom.offers.iter().find(|offer| offer.product_id == "toaster-four-slot").expect("four slots");
+    assert_eq!(toaster.replaces_product_id, "toaster-two-slot");
+    assert!(toaster.reasons.iter().any(|reason| reason.text.contains("4 slots instead of 2")), "{toaster:?}");
+
+    let cora = server.offers().cross_sell(preview("cora-complaint")).await.expect("answers").into_inner();
+    let cap = cora.cap.expect("the hold");
+    assert_eq!((cora.offers.len(), cap.kind(), cap.hold_reason()), (0, CapKind::Hold, HoldReason::OpenComplaint));
+    assert!(cora.message.contains("complaint"), "{}", cora.message);
+    let until = cap.next_eligible_time.expect("until when");
+    assert!(until.seconds > now(&server.clock).seconds, "{until:?}");
+    assert!(until.seconds <= in_future(&server.clock, DAY * 90).seconds, "{until:?}");
 }

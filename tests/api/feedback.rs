@@ -1,130 +1,325 @@
-//! `FeedbackService`.
+//! `FeedbackService`: `RecordOutcomes`, `RecordEvents` and `StreamEvents`.
 
-use tactful::grpc::generated::tactful::v1 as wire;
+use std::time::Duration;
+
+use prost_types::Timestamp;
+use tactful::domain::time::DAY;
+use tactful::grpc::generated::tactful::v1::{
+    CapKind, CrossSellResponse, CustomerEvent, EventKind, GetRelationshipHealthRequest, HoldReason, Money,
+    OfferOutcome, OutcomeKind, RecordEventsRequest, RecordOutcomesRequest, StreamEventsRequest,
+};
 use tonic::Code;
-use wire::{EventKind, OutcomeKind};
 
-use crate::harness::{Api, HandClock, NOW, at, bought, cross_sell, entry_status, event, on_disk, reason, written};
+use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
+use super::harness::{HandClock, Running, in_memory, on_disk};
+use super::shop::{
+    REQUEST_ID, ago, cap, complaint, cross_sell, event, gbp, in_future, kept, now, open_shop, preview, purchase, record,
+};
 
-fn outcome(decision: &str, offer: &str, kind: OutcomeKind) -> wire::OfferOutcome {
-    wire::OfferOutcome {
-        customer_id: "ann".to_owned(),
-        decision_id: decision.to_owned(),
-        offer_id: offer.to_owned(),
+async fn offered(shop: &Running) -> CrossSellResponse {
+    shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner()
+}
+
+fn outcome(answer: &CrossSellResponse, place: usize, kind: OutcomeKind) -> OfferOutcome {
+    OfferOutcome {
+        customer_id: "ada".into(),
+        decision_id: answer.decision_id.clone(),
+        offer_id: answer.offers[place].offer_id.clone(),
         kind: kind.into(),
-        outcome_time: at(NOW),
-        case_id: String::new(),
+        ..OfferOutcome::default()
     }
 }
 
-async fn report(api: &Api, outcomes: Vec<wire::OfferOutcome>) -> Vec<wire::EntryResult> {
-    let request = wire::RecordOutcomesRequest { outcomes };
-    api.feedback().record_outcomes(request).await.expect("an answer").into_inner().results
-}
-
 #[tokio::test]
-async fn an_event_counts_once_however_often_it_is_sent() {
-    let api = Api::start().await;
-    let events = vec![bought("1", "ann", "line", 3), bought("1", "ann", "line", 3), bought("2", "ann", "line", 2)];
-    for sent in 0..3 {
-        let request = wire::RecordEventsRequest { events: events.clone() };
-        let results = api.feedback().record_events(request).await.expect("an answer").into_inner().results;
-        let duplicates: Vec<bool> = results.iter().map(|result| result.duplicate).collect();
-        assert_eq!(duplicates, if sent == 0 { [false, true, false] } else { [true; 3] });
+async fn every_kind_of_event_is_taken_once_and_a_second_time_acknowledged() {
+    let shop = Running::in_memory().await;
+    let at = ago(&shop.clock, DAY);
+    let of = |kind: EventKind| CustomerEvent { event_id: format!("{kind:?}"), ..event("", "ada", kind, at) };
+    let about = |kind| CustomerEvent { product_id: "kettle".into(), ..of(kind) };
+    let line = |kind| CustomerEvent {
+        order_id: "order-1".into(),
+        quantity: Some(1_000_000_000),
+        unit_price: Some(gbp(0)),
+        ..about(kind)
+    };
+    let case = |kind| CustomerEvent { case_id: "case-1".into(), ..of(kind) };
+    let events = vec![
+        line(EventKind::Purchase),
+        line(EventKind::Return),
+        of(EventKind::Cancellation),
+        CustomerEvent { to_product_id: "pot".into(), ..about(EventKind::Downgrade) },
+        about(EventKind::SubscriptionStart),
+        about(EventKind::SubscriptionRenewal),
+        about(EventKind::SubscriptionEnd),
+        CustomerEvent { amount: Some(0.0), allowance: Some(1e12), ..about(EventKind::Usage) },
+        CustomerEvent { severity: Some(1), ..case(EventKind::SupportTicket) },
+        CustomerEvent { severity: Some(4), ..case(EventKind::Complaint) },
+        case(EventKind::CaseResolved),
+        of(EventKind::PaymentLate),
+        of(EventKind::PaymentFailed),
+        of(EventKind::PaymentDisputed),
+        CustomerEvent { score: Some(0.0), score_max: Some(1000.0), ..of(EventKind::Survey) },
+        about(EventKind::Visit),
+        // Nobody's purchase teaches the model.
+        CustomerEvent { customer_id: String::new(), ..line(EventKind::Purchase) },
+    ];
+    let request = RecordEventsRequest { events };
+    for duplicate in [false, true] {
+        let answer = shop.feedback().record_events(request.clone()).await.expect("records").into_inner();
+        assert_eq!(answer.results.len(), 17);
+        assert!(answer.results.iter().all(|result| is_ok(result) && result.duplicate == duplicate), "{answer:?}");
     }
-    let request = wire::GetCustomerRequest { customer_id: "ann".to_owned() };
-    let ann = api.customers().get_customer(request).await.expect("known").into_inner();
-    assert_eq!(ann.holdings[0].bought, 2);
+    assert_eq!(shop.tactful.store().counts().await.expect("counts").events, 17);
 }
 
-#[tokio::test]
-async fn a_bad_entry_is_told_and_the_others_are_recorded() {
-    let api = Api::start().await;
-    let nobody = wire::CustomerEvent { customer_id: String::new(), ..event("2", "", EventKind::Complaint, 1) };
-    let request = wire::RecordEventsRequest {
-        events: vec![bought("1", "ann", "line", 3), nobody, bought("3", "ann", "line", 1)],
+/// Bad events, each with its faults.
+fn bad_events(shop: &Running) -> Vec<(CustomerEvent, Vec<&'static str>)> {
+    let at = ago(&shop.clock, DAY);
+    let of = |kind| event("bad", "bob", kind, at);
+    let bought = || purchase("bad", "bob", "kettle", at);
+    let paid = |currency_code: &str, units, nanos| CustomerEvent {
+        unit_price: Some(Money { currency_code: currency_code.into(), units, nanos }),
+        ..bought()
     };
-    let results = api.feedback().record_events(request).await.expect("an answer").into_inner().results;
-    let codes: Vec<Code> = results.iter().map(|result| entry_status(result).code()).collect();
-    assert_eq!(codes, [Code::Ok, Code::InvalidArgument, Code::Ok]);
-    assert_eq!(api.tactful.store().counts().await.expect("counts").events, 2);
+    let dated = |at| CustomerEvent { event_time: at, ..bought() };
+    let survey = |score, score_max| CustomerEvent { score, score_max, ..of(EventKind::Survey) };
+    let usage =
+        |amount, allowance| CustomerEvent { product_id: "kettle".into(), amount, allowance, ..of(EventKind::Usage) };
+    vec![
+        (CustomerEvent::default(), vec!["event_id", "event_time", "kind"]),
+        (CustomerEvent { kind: 17, ..bought() }, vec!["kind"]),
+        (CustomerEvent { kind: -1, ..bought() }, vec!["kind"]),
+        (
+            CustomerEvent { event_id: "e".repeat(129), customer_id: " ".into(), ..bought() },
+            vec!["event_id", "customer_id"],
+        ),
+        (dated(None), vec!["event_time"]),
+        (dated(Some(in_future(&shop.clock, Duration::from_millis(300_001)))), vec!["event_time"]),
+        (dated(Some(Timestamp { seconds: i64::MAX, nanos: 0 })), vec!["event_time"]),
+        (dated(Some(Timestamp { seconds: i64::MIN, nanos: 0 })), vec!["event_time"]),
+        (dated(Some(Timestamp { seconds: 0, nanos: -1 })), vec!["event_time.nanos"]),
+        (CustomerEvent { product_id: String::new(), quantity: Some(0), ..bought() }, vec!["product_id", "quantity"]),
+        (CustomerEvent { quantity: Some(-1), ..bought() }, vec!["quantity"]),
+        (CustomerEvent { quantity: Some(1_000_000_001), ..bought() }, vec!["quantity"]),
+        (CustomerEvent { quantity: Some(i64::MAX), ..bought() }, vec!["quantity"]),
+        (CustomerEvent { order_id: "o".repeat(129), ..bought() }, vec!["order_id"]),
+        (paid("GBP", -1, 0), vec!["unit_price"]),
+        (paid("GBP", 1, -1), vec!["unit_price"]),
+        (paid("GBP", 0, 1_000_000_000), vec!["unit_price"]),
+        (paid("GBP", i64::MAX, 0), vec!["unit_price"]),
+        (paid("", 1, 0), vec!["unit_price.currency_code"]),
+        (paid("gbp", i64::MIN, 0), vec!["unit_price.currency_code", "unit_price"]),
+        (survey(None, None), vec!["score", "score_max"]),
+        (survey(Some(f64::NAN), Some(10.0)), vec!["score"]),
+        (survey(Some(f64::INFINITY), Some(10.0)), vec!["score"]),
+        (survey(Some(-0.5), Some(10.0)), vec!["score"]),
+        (survey(Some(11.0), Some(10.0)), vec!["score"]),
+        (survey(Some(5.0), Some(f64::NAN)), vec!["score_max"]),
+        (survey(Some(5.0), Some(f64::INFINITY)), vec!["score_max"]),
+        (survey(Some(f64::NAN), Some(0.0)), vec!["score", "score_max"]),
+        (survey(None, Some(1000.5)), vec!["score", "score_max"]),
+        (usage(None, Some(0.0)), vec!["amount", "allowance"]),
+        (usage(Some(f64::NAN), Some(f64::NAN)), vec!["amount", "allowance"]),
+        (usage(Some(-1.0), Some(f64::INFINITY)), vec!["amount", "allowance"]),
+        (usage(Some(1e300), None), vec!["amount"]),
+        (
+            CustomerEvent { severity: Some(5), ..complaint("bad", "", "case\n", at) },
+            vec!["case_id", "severity", "customer_id"],
+        ),
+        (CustomerEvent { severity: Some(0), ..of(EventKind::SupportTicket) }, vec!["severity"]),
+        (of(EventKind::CaseResolved), vec!["case_id"]),
+        (
+            CustomerEvent {
+                to_product_id: "kettle".into(),
+                ..CustomerEvent { kind: EventKind::Downgrade.into(), ..bought() }
+            },
+            vec!["to_product_id"],
+        ),
+        (of(EventKind::SubscriptionStart), vec!["product_id"]),
+        // What a kind does not take is a mistake too.
+        (
+            CustomerEvent { product_id: "kettle".into(), score: Some(f64::NAN), ..of(EventKind::PaymentLate) },
+            vec!["product_id", "score"],
+        ),
+    ]
+}
+
+fn paths(place: usize, fields: &[&str]) -> Vec<String> {
+    fields.iter().map(|field| format!("events[{place}].{field}")).collect()
 }
 
 #[tokio::test]
-async fn a_stream_is_tallied_and_its_rejections_are_told() {
-    let api = Api::start().await;
-    let part = |from: u32| wire::StreamEventsRequest {
-        events: (from..from + 500).map(|number| bought(&number.to_string(), "ann", "line", 1)).collect(),
+async fn each_bad_event_names_its_faults_and_only_the_good_one_among_them_counts() {
+    let shop = Running::in_memory().await;
+    let cases = bad_events(&shop);
+    let mut events: Vec<CustomerEvent> = cases.iter().map(|(event, _)| event.clone()).collect();
+    events.push(purchase("good", "ada", "kettle", ago(&shop.clock, DAY)));
+    let answer = shop.feedback().record_events(RecordEventsRequest { events }).await.expect("answers").into_inner();
+
+    let (good, bad) = answer.results.split_last().expect("one result an event");
+    for (place, ((event, fields), result)) in cases.iter().zip(bad).enumerate() {
+        assert_eq!(bad_fields(&entry_refusal(result)), paths(place, fields), "{event:?}");
+    }
+    assert_eq!(bad.len(), cases.len());
+    assert!(is_ok(good) && !good.duplicate);
+    assert_eq!(shop.tactful.store().counts().await.expect("counts").events, 1);
+    assert_eq!((kept(&shop, "bob").await, kept(&shop, "ada").await.is_some()), (None, true));
+}
+
+#[tokio::test]
+async fn a_stream_of_events_is_counted_and_tells_of_its_first_hundred_rejections() {
+    let shop = Running::in_memory().await;
+    let at = ago(&shop.clock, DAY);
+    let good = |number: usize| purchase(&format!("e{number}"), &format!("c{}", number % 7), "kettle", at);
+    let parts = vec![
+        StreamEventsRequest { events: (0..1000).map(good).collect() },
+        StreamEventsRequest { events: Vec::new() },
+        StreamEventsRequest { events: (999..1001).map(good).collect() },
+        StreamEventsRequest { events: vec![CustomerEvent::default(); 150] },
+    ];
+    let answer = shop.feedback().stream_events(tokio_stream::iter(parts)).await.expect("answers").into_inner();
+    assert_eq!((answer.recorded, answer.duplicates, answer.rejected), (1001, 1, 150));
+    let places: Vec<u64> = answer.rejections.iter().map(|rejection| rejection.index).collect();
+    assert_eq!(places, (1002..1102).collect::<Vec<u64>>());
+    let first = answer.rejections[0].status.clone().expect("why");
+    assert_eq!(first.code, i32::from(Code::InvalidArgument));
+    assert_eq!(shop.tactful.store().counts().await.expect("counts").events, 1001);
+}
+
+#[tokio::test]
+async fn an_oversized_part_ends_a_stream_and_what_came_before_stays() {
+    let shop = Running::in_memory().await;
+    let first = purchase("e1", "ada", "kettle", ago(&shop.clock, DAY));
+    let parts = vec![
+        StreamEventsRequest { events: vec![first] },
+        StreamEventsRequest { events: vec![CustomerEvent::default(); 1001] },
+    ];
+    let status = refusal(shop.feedback().stream_events(tokio_stream::iter(parts)).await);
+    assert_eq!(bad_fields(&status), ["events"]);
+    assert_eq!(shop.tactful.store().counts().await.expect("counts").events, 1);
+}
+
+#[tokio::test]
+async fn outcomes_are_taken_once_and_shown_offers_can_no_longer_be_given_back() {
+    let shop = open_shop().await;
+    let answer = offered(&shop).await;
+    let outcomes = vec![
+        outcome(&answer, 0, OutcomeKind::Shown),
+        outcome(&answer, 0, OutcomeKind::Clicked),
+        outcome(&answer, 1, OutcomeKind::NotShown),
+        outcome(&answer, 2, OutcomeKind::Accepted),
+    ];
+    for duplicate in [false, true] {
+        let request = RecordOutcomesRequest { outcomes: outcomes.clone() };
+        let recorded = shop.feedback().record_outcomes(request).await.expect("records").into_inner();
+        assert_eq!(recorded.results.len(), 4);
+        assert!(recorded.results.iter().all(|result| is_ok(result) && result.duplicate == duplicate), "{recorded:?}");
+    }
+    let ask = GetRelationshipHealthRequest { customer_id: "ada".into() };
+    let caps = shop.relationships().get_relationship_health(ask).await.expect("answers").into_inner().caps;
+    assert_eq!(cap(&caps, CapKind::RelationshipHealth).used, 2, "only the offer that was not shown came back");
+}
+
+#[tokio::test]
+async fn outcomes_hold_offers_back_as_the_customer_asked() {
+    for (kind, cap_kind, hold_reason, until) in [
+        (OutcomeKind::Rejected, CapKind::BackOff, HoldReason::Unspecified, Some(DAY * 14)),
+        (OutcomeKind::Complained, CapKind::Hold, HoldReason::OpenComplaint, Some(DAY * 90)),
+        (OutcomeKind::OptedOut, CapKind::Hold, HoldReason::OptOut, None),
+    ] {
+        let shop = open_shop().await;
+        let answer = offered(&shop).await;
+        let request = RecordOutcomesRequest { outcomes: vec![outcome(&answer, 0, kind)] };
+        shop.feedback().record_outcomes(request).await.expect("records");
+        let next = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
+        let cap = next.cap.expect("a cap keeps offers back");
+        assert_eq!((next.offers.len(), cap.kind(), cap.hold_reason()), (0, cap_kind, hold_reason), "{kind:?}");
+        assert_eq!(cap.next_eligible_time, until.map(|span| in_future(&shop.clock, span)), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_bad_outcome_names_its_faults_and_changes_nothing() {
+    let shop = open_shop().await;
+    let answer = offered(&shop).await;
+    let before = kept(&shop, "ada").await;
+    let good = || outcome(&answer, 0, OutcomeKind::Shown);
+    let late = Some(in_future(&shop.clock, DAY));
+    let cases = [
+        (OfferOutcome::default(), vec!["customer_id", "decision_id", "offer_id", "kind"]),
+        (OfferOutcome { kind: 0, ..good() }, vec!["kind"]),
+        (OfferOutcome { kind: 9, ..good() }, vec!["kind"]),
+        (
+            OfferOutcome { decision_id: "d".into(), offer_id: "o".repeat(137), outcome_time: late, ..good() },
+            vec!["decision_id", "offer_id", "outcome_time"],
+        ),
+        (OfferOutcome { case_id: "case".into(), ..good() }, vec!["case_id"]),
+        (
+            OfferOutcome { customer_id: "x".repeat(129), case_id: "c\0".into(), ..good() },
+            vec!["customer_id", "case_id"],
+        ),
+    ];
+    let outcomes = cases.iter().map(|(outcome, _)| outcome.clone()).collect();
+    let request = RecordOutcomesRequest { outcomes };
+    let recorded = shop.feedback().record_outcomes(request).await.expect("answers").into_inner();
+    for (place, ((outcome, fields), result)) in cases.iter().zip(&recorded.results).enumerate() {
+        let expected: Vec<String> = fields.iter().map(|field| format!("outcomes[{place}].{field}")).collect();
+        assert_eq!(bad_fields(&entry_refusal(result)), expected, "{outcome:?}");
+    }
+    assert_eq!(kept(&shop, "ada").await, before);
+}
+
+#[tokio::test]
+async fn an_outcome_of_what_was_never_served_is_not_found() {
+    let shop = open_shop().await;
+    let answer = offered(&shop).await;
+    let before = kept(&shop, "ada").await;
+    let good = || outcome(&answer, 0, OutcomeKind::Accepted);
+    let outcomes = vec![
+        OfferOutcome { decision_id: REQUEST_ID.into(), ..good() },
+        OfferOutcome { customer_id: "bob".into(), ..good() },
+        OfferOutcome { offer_id: "product/kettle".into(), ..good() },
+    ];
+    let request = RecordOutcomesRequest { outcomes };
+    let recorded = shop.feedback().record_outcomes(request).await.expect("answers").into_inner();
+    let kinds: Vec<(Code, String)> = recorded.results.iter().map(|result| kind(&entry_refusal(result))).collect();
+    let not_found = |reason: &str| (Code::NotFound, reason.to_owned());
+    let (decision, offer) = (not_found("DECISION_NOT_FOUND"), not_found("OFFER_NOT_SERVED"));
+    assert_eq!(kinds, [decision.clone(), decision, offer]);
+    assert_eq!(kept(&shop, "ada").await, before);
+}
+
+#[tokio::test]
+async fn a_complaint_lowers_relationship_health() {
+    let shop = open_shop().await;
+    let ask = || GetRelationshipHealthRequest { customer_id: "ada".into() };
+    let before = shop.relationships().get_relationship_health(ask()).await.expect("answers").into_inner();
+    let events = vec![complaint("ada-3", "ada", "case", now(&shop.clock))];
+    shop.feedback().record_events(RecordEventsRequest { events }).await.expect("records");
+    let after = shop.relationships().get_relationship_health(ask()).await.expect("answers").into_inner();
+    let score = |answer: tactful::grpc::generated::tactful::v1::GetRelationshipHealthResponse| {
+        answer.relationship_health.expect("always told").score
     };
-    let bad = wire::StreamEventsRequest { events: vec![event("bad", "", EventKind::Visit, 1)] };
-    let parts = tokio_stream::iter([part(0), part(500), wire::StreamEventsRequest::default(), part(250), bad]);
-    let tally = api.feedback().stream_events(parts).await.expect("an answer").into_inner();
-    assert_eq!((tally.recorded, tally.duplicates, tally.rejected), (1000, 500, 1));
-    assert_eq!(tally.rejections[0].index, 1500);
-}
-
-#[tokio::test]
-async fn a_rejected_offer_makes_it_rest_and_the_customer_is_left_in_peace() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let request = wire::CrossSellRequest { max_offers: 1, ..cross_sell("ann") };
-    let served = api.offers().cross_sell(request).await.expect("an answer").into_inner();
-    let offer = served.offers[0].offer_id.as_str();
-    let results = report(
-        &api,
-        vec![
-            outcome(&served.decision_id, offer, OutcomeKind::Shown),
-            outcome(&served.decision_id, offer, OutcomeKind::Rejected),
-        ],
-    )
-    .await;
-    assert!(results.iter().all(|result| entry_status(result).code() == Code::Ok && !result.duplicate));
-    let again = report(&api, vec![outcome(&served.decision_id, offer, OutcomeKind::Rejected)]).await;
-    assert!(again[0].duplicate);
-
-    let answer = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
-    assert!(answer.offers.is_empty());
-    let cap = answer.cap.expect("a cap bound");
-    assert_eq!(cap.kind(), wire::CapKind::BackOff);
-    assert_eq!(answer.message, "No offers before 28 November 2023: the customer rejected an offer.");
-}
-
-#[tokio::test]
-async fn an_outcome_of_what_was_not_served_is_refused() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let served = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
-    let unknown = "6f1c1f0e-6a0b-4d6c-9d6e-0d2b8a1f4c11";
-    let results = report(
-        &api,
-        vec![
-            outcome(unknown, &served.offers[0].offer_id, OutcomeKind::Shown),
-            outcome(&served.decision_id, "something else", OutcomeKind::Shown),
-        ],
-    )
-    .await;
-    let statuses: Vec<_> = results.iter().map(entry_status).collect();
-    assert!(statuses.iter().all(|status| status.code() == Code::NotFound));
-    assert_eq!([reason(&statuses[0]), reason(&statuses[1])], ["DECISION_NOT_FOUND", "OFFER_NOT_SERVED"]);
+    assert!(score(after) < score(before));
 }
 
 /// Long ids fill a commit long before 64 events do: then fewer go into each.
 #[tokio::test]
 async fn events_with_the_longest_ids_are_all_recorded() {
     let directory = tempfile::tempdir().expect("a directory");
-    for written in [written(), on_disk(directory.path())] {
-        let api = Api::start_with(written, HandClock::new()).await;
+    for settings in [in_memory(), on_disk(directory.path())] {
+        let server = Running::with(settings, HandClock::new()).await;
         let long = |number: usize| format!("{number:0>128}");
-        let sold = |number: usize| wire::CustomerEvent {
+        let at = ago(&server.clock, DAY * 3);
+        let sold = |number: usize| CustomerEvent {
             order_id: long(number),
-            ..bought(&long(number), "ann", &long(number % 150), 3)
+            ..purchase(&long(number), "ada", &long(number % 150), at)
         };
-        api.record((0..1000).map(sold).collect()).await;
-        let request = wire::GetCustomerRequest { customer_id: "ann".to_owned() };
-        let ann = api.customers().get_customer(request).await.expect("known").into_inner();
-        let known = ann.holdings.len() + usize::try_from(ann.older_holdings).expect("few");
-        assert_eq!(known, 150, "nothing bought is forgotten");
-        assert_eq!(api.tactful.store().counts().await.expect("counts").events, 1000);
-        api.stop().await.expect("stops");
+        record(&server, (0..1000).map(sold).collect()).await;
+        let ada = kept(&server, "ada").await.expect("known");
+        let things = ada.holdings.len() + usize::try_from(ada.older_holdings).expect("few");
+        assert_eq!(things, 150, "nothing bought is forgotten");
+        assert_eq!(server.tactful.store().counts().await.expect("counts").events, 1000);
+        server.stop().await;
     }
 }

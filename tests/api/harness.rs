@@ -1,109 +1,62 @@
-//! A running server, its clients, and a small shop in it.
+//! A server to test: started on a free port, stopped in order, and clients of it.
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use tactful::config::{Settings, WrittenSettings};
 use tactful::domain::time::Timestamp;
-use tactful::grpc::generated::tactful::v1 as wire;
+use tactful::grpc::generated::tactful::v1::catalog_service_client::CatalogServiceClient;
+use tactful::grpc::generated::tactful::v1::customer_service_client::CustomerServiceClient;
+use tactful::grpc::generated::tactful::v1::feedback_service_client::FeedbackServiceClient;
+use tactful::grpc::generated::tactful::v1::model_service_client::ModelServiceClient;
+use tactful::grpc::generated::tactful::v1::offer_service_client::OfferServiceClient;
+use tactful::grpc::generated::tactful::v1::relationship_service_client::RelationshipServiceClient;
 use tactful::server::serve::{RunError, Server};
 use tactful::use_cases::tactful::{Clock, Tactful};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
-use tonic_types::StatusExt;
-use wire::catalog_service_client::CatalogServiceClient;
-use wire::customer_service_client::CustomerServiceClient;
-use wire::feedback_service_client::FeedbackServiceClient;
-use wire::model_service_client::ModelServiceClient;
-use wire::offer_service_client::OfferServiceClient;
-use wire::relationship_service_client::RelationshipServiceClient;
+use tonic_health::pb::health_client::HealthClient;
 
-/// 2023-11-14T22:13:20Z, in seconds.
-pub const NOW: i64 = 1_700_000_000;
-pub const DAY: i64 = 86_400;
+/// Longer than anything here takes; only a test that would hang gets there.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct HandClock(AtomicI64);
-
-impl HandClock {
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(NOW * 1000)))
-    }
-
-    pub fn advance(&self, span: Duration) {
-        self.0.fetch_add(i64::try_from(span.as_millis()).expect("a short span"), Ordering::SeqCst);
-    }
-}
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_ms(self.0.load(Ordering::SeqCst)).expect("in range")
-    }
-}
-
-/// A server that runs until it is stopped or dropped.
-pub struct Api {
+/// A running server. Dropped, it stops; to see it stop in order, call [`Running::stop`].
+pub struct Running {
     pub address: SocketAddr,
     pub clock: Arc<HandClock>,
-    pub tactful: Arc<Tactful>,
     pub channel: Channel,
+    /// The system behind the server, to look at what a caller cannot see.
+    pub tactful: Arc<Tactful>,
     stop: oneshot::Sender<()>,
-    running: JoinHandle<Result<(), RunError>>,
+    ended: JoinHandle<Result<(), RunError>>,
 }
 
-/// Settings of a test: a free port, no metrics, no training of its own accord.
-pub fn written() -> WrittenSettings {
-    WrittenSettings {
-        listen: Some("127.0.0.1:0".to_owned()),
-        metrics_listen: Some("off".to_owned()),
-        train_every: Some("off".to_owned()),
-        store: Some("memory".to_owned()),
-        ..WrittenSettings::default()
-    }
-}
-
-pub fn on_disk(directory: &Path) -> WrittenSettings {
-    let data_dir = Some(directory.display().to_string());
-    WrittenSettings { store: Some("sled".to_owned()), data_dir, ..written() }
-}
-
-pub fn settings(written: WrittenSettings) -> Settings {
-    written.check().expect("these hold together")
-}
-
-impl Api {
-    /// On a store in memory, with the shop.
-    pub async fn start() -> Self {
-        let api = Self::start_with(written(), HandClock::new()).await;
-        api.fill().await;
-        api
+impl Running {
+    /// With everything in memory, and a clock that stands still.
+    pub async fn in_memory() -> Self {
+        Self::with(in_memory(), HandClock::new()).await
     }
 
-    pub async fn start_with(written: WrittenSettings, clock: Arc<HandClock>) -> Self {
-        let server = Server::build(settings(written), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await;
-        let server = server.expect("starts");
+    /// With everything in a directory.
+    pub async fn on_disk(directory: &Path, clock: Arc<HandClock>) -> Self {
+        Self::with(on_disk(directory), clock).await
+    }
+
+    pub async fn with(settings: Settings, clock: Arc<HandClock>) -> Self {
+        let server = Server::build(settings, Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.expect("starts");
         let (address, tactful) = (server.local_addr(), Arc::clone(server.tactful()));
         let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(server.run(async {
-            // An error means that the test is over.
-            let _over = stopped.await;
+        let ended = tokio::spawn(server.run(async {
+            // A dropped sender asks to stop as well.
+            let _asked = stopped.await;
         }));
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-        let channel = endpoint.connect().await.expect("the server listens");
-        Self { address, clock, tactful, channel, stop, running }
-    }
-
-    /// Stops in order, and waits for the end.
-    pub async fn stop(self) -> Result<(), RunError> {
-        // An error means that it has ended already.
-        let _ended = self.stop.send(());
-        drop(self.channel);
-        drop(self.tactful);
-        self.running.await.expect("no panic")
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address is a valid URI");
+        let channel = endpoint.connect().await.expect("the listener is bound");
+        Self { address, clock, channel, tactful, stop, ended }
     }
 
     pub fn offers(&self) -> OfferServiceClient<Channel> {
@@ -130,112 +83,116 @@ impl Api {
         ModelServiceClient::new(self.channel.clone())
     }
 
-    /// A telephone line with what goes with it, and two toasters.
-    pub async fn fill(&self) {
-        let goes_with_line =
-            |id: &str, title: &str| wire::Product { requires: vec!["line".to_owned()], ..product(id, title) };
-        let toaster = |id: &str, tier: u32, slots: f64, dollars: i64| wire::Product {
-            ladder: "toasters".to_owned(),
-            tier,
-            price: Some(usd(dollars)),
-            features: [("slots".to_owned(), feature(slots))].into(),
-            ..product(id, "Toaster")
-        };
-        let products = vec![
-            product("line", "Telephone line"),
-            goes_with_line("voice-mail", "Voice mail"),
-            goes_with_line("call-waiting", "Call waiting"),
-            goes_with_line("long-distance", "Long distance"),
-            goes_with_line("caller-id", "Caller id"),
-            goes_with_line("directory", "Directory listing"),
-            toaster("two-slot", 1, 2.0, 30),
-            toaster("four-slot", 2, 4.0, 60),
-        ];
-        let request = wire::BatchUpsertProductsRequest { products };
-        let answer = self.catalog().batch_upsert_products(request).await.expect("upserts").into_inner();
-        assert_all_taken(&answer.results);
+    pub fn readiness(&self) -> HealthClient<Channel> {
+        HealthClient::new(self.channel.clone())
     }
 
-    /// Records events that are all good.
-    pub async fn record(&self, events: Vec<wire::CustomerEvent>) {
-        let answer = self.feedback().record_events(wire::RecordEventsRequest { events }).await.expect("records");
-        assert_all_taken(&answer.into_inner().results);
+    /// Asks the server to stop; what is returned is ready when it has.
+    pub fn ask_to_stop(self) -> JoinHandle<Result<(), RunError>> {
+        let Self { stop, ended, .. } = self;
+        stop.send(()).expect("the server listens for the stop");
+        ended
     }
 
-    /// Ann has the line, and Bob the smaller toaster.
-    pub async fn sell_to_ann_and_bob(&self) {
-        self.record(vec![bought("ann-1", "ann", "line", 40), bought("bob-1", "bob", "two-slot", 40)]).await;
+    /// Stops the server in order and waits until nothing of it is left, so that its directory is free.
+    pub async fn stop(self) {
+        let store = Arc::downgrade(self.tactful.store());
+        let stopped = within_patience(self.ask_to_stop()).await;
+        stopped.expect("does not panic").expect("stops in order");
+        until(async || store.strong_count() == 0).await;
     }
 }
 
-pub fn product(id: &str, title: &str) -> wire::Product {
-    wire::Product { product_id: id.to_owned(), title: title.to_owned(), ..wire::Product::default() }
-}
-
-pub fn usd(units: i64) -> wire::Money {
-    wire::Money { currency_code: "USD".to_owned(), units, nanos: 0 }
-}
-
-pub fn feature(number: f64) -> wire::FeatureValue {
-    wire::FeatureValue { value: Some(wire::feature_value::Value::Number(number)) }
-}
-
-#[allow(clippy::unnecessary_wraps, reason = "every field that takes one is optional")]
-pub fn at(seconds: i64) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp { seconds, nanos: 0 })
-}
-
-pub fn event(id: &str, customer: &str, kind: wire::EventKind, days_ago: i64) -> wire::CustomerEvent {
-    wire::CustomerEvent {
-        event_id: id.to_owned(),
-        customer_id: customer.to_owned(),
-        kind: kind.into(),
-        event_time: at(NOW - days_ago * DAY),
-        ..wire::CustomerEvent::default()
+pub fn written() -> WrittenSettings {
+    WrittenSettings {
+        listen: Some("127.0.0.1:0".into()),
+        metrics_listen: Some("off".into()),
+        store: Some("memory".into()),
+        train_every: Some("off".into()),
+        training_threads: Some("1".into()),
+        ..WrittenSettings::default()
     }
 }
 
-pub fn bought(id: &str, customer: &str, product: &str, days_ago: i64) -> wire::CustomerEvent {
-    wire::CustomerEvent { product_id: product.to_owned(), ..event(id, customer, wire::EventKind::Purchase, days_ago) }
+pub fn in_memory() -> Settings {
+    written().check().expect("the settings hold together")
 }
 
-pub fn cross_sell(customer: &str) -> wire::CrossSellRequest {
-    wire::CrossSellRequest { customer_id: customer.to_owned(), ..wire::CrossSellRequest::default() }
+pub fn on_disk(directory: &Path) -> Settings {
+    let data_dir = Some(directory.to_str().expect("a path in UTF-8").to_owned());
+    let written = WrittenSettings { store: Some("sled".into()), data_dir, ..written() };
+    written.check().expect("the settings hold together")
 }
 
-pub fn up_sell(customer: &str) -> wire::UpSellRequest {
-    wire::UpSellRequest { customer_id: customer.to_owned(), ..wire::UpSellRequest::default() }
+/// Waits for something that happens by itself, without sleeping.
+pub async fn until(mut happened: impl AsyncFnMut() -> bool) {
+    within_patience(async {
+        while !happened().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
-pub fn assert_all_taken(results: &[wire::EntryResult]) {
-    for result in results {
-        let status = result.status.as_ref().expect("every entry has a status");
-        assert_eq!(status.code, 0, "{}", status.message);
+pub async fn within_patience<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("happens within a minute")
+}
+
+/// A clock that is moved by hand, and that can keep whoever reads it waiting.
+pub struct HandClock {
+    ms: AtomicI64,
+    gate: Mutex<Gate>,
+    opened: Condvar,
+}
+
+#[derive(Default)]
+struct Gate {
+    is_shut: bool,
+    waiting: usize,
+}
+
+impl HandClock {
+    pub fn new() -> Arc<Self> {
+        let ms = AtomicI64::new(1_700_000_000_000);
+        Arc::new(Self { ms, gate: Mutex::default(), opened: Condvar::new() })
+    }
+
+    pub fn advance(&self, span: Duration) {
+        self.ms.fetch_add(i64::try_from(span.as_millis()).expect("a short span"), Ordering::SeqCst);
+    }
+
+    /// From now on whoever reads the clock waits, until what is returned is dropped. Needs a runtime of many threads.
+    pub fn shut(&self) -> Shut<'_> {
+        self.gate.lock().expect("nobody panics with it").is_shut = true;
+        Shut(self)
+    }
+
+    pub fn somebody_waits(&self) -> bool {
+        self.gate.lock().expect("nobody panics with it").waiting > 0
     }
 }
 
-/// The fields that an error names, in order of name.
-pub fn bad_fields(status: &Status) -> Vec<String> {
-    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-    let details = status.get_error_details();
-    let bad_request = details.bad_request().expect("a bad request says what is bad");
-    let mut fields: Vec<String> = bad_request.field_violations.iter().map(|fault| fault.field.clone()).collect();
-    assert!(bad_request.field_violations.iter().all(|fault| !fault.description.is_empty()));
-    fields.sort();
-    fields
+/// Keeps the clock shut.
+pub struct Shut<'a>(&'a HandClock);
+
+impl Drop for Shut<'_> {
+    fn drop(&mut self) {
+        self.0.gate.lock().expect("nobody panics with it").is_shut = false;
+        self.0.opened.notify_all();
+    }
 }
 
-/// The stable reason of an error.
-pub fn reason(status: &Status) -> String {
-    let details = status.get_error_details();
-    let info = details.error_info().expect("every error has a reason");
-    assert_eq!(info.domain, "tactful");
-    info.reason.clone()
-}
-
-/// The status of an entry of a batch, as one of a call.
-pub fn entry_status(result: &wire::EntryResult) -> Status {
-    use prost::Message;
-    let status = result.status.as_ref().expect("every entry has a status");
-    Status::with_details(Code::from_i32(status.code), status.message.clone(), status.encode_to_vec().into())
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        let mut gate = self.gate.lock().expect("nobody panics with it");
+        if gate.is_shut {
+            gate.waiting += 1;
+            // A thread that blocks unannounced may take the runtime's timers with it.
+            gate = tokio::task::block_in_place(|| self.opened.wait_while(gate, |gate| gate.is_shut))
+                .expect("nobody panics with it");
+            gate.waiting -= 1;
+        }
+        drop(gate);
+        Timestamp::from_unix_ms(self.ms.load(Ordering::SeqCst)).expect("in range")
+    }
 }

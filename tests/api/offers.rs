@@ -1,282 +1,273 @@
-//! `OfferService`.
+//! `OfferService`: CrossSell, UpSell and `ReleaseOffers`.
 
 use std::time::Duration;
 
-use tactful::grpc::generated::tactful::v1 as wire;
+use tactful::domain::time::DAY;
+use tactful::grpc::generated::tactful::v1::{
+    BatchUpsertProductsRequest, CapKind, CrossSellRequest, CustomerEvent, EventKind, Explain, HoldReason, Product,
+    PropensityBasis, ReleaseOffersRequest, ReleaseResult, ScoreBreakdown, ServingMode, TrainModelRequest,
+    UpSellRequest, feature_value,
+};
 use tonic::Code;
-use wire::{Explain, HoldReason, ReleaseResult, ServingMode};
 
-use crate::harness::{
-    Api, DAY, HandClock, NOW, at, bad_fields, bought, cross_sell, event, on_disk, product, reason, up_sell,
+use super::faults::{bad_fields, kind, refusal};
+use super::harness::{HandClock, Running};
+use super::shop::{
+    COMPLEMENTS, REQUEST_ID, ago, cap, complaint, cross_sell, event, gbp, in_future, kept, now, open_shop, preview,
+    product, purchase, record, up_sell,
 };
 
-const KEY: &str = "6f1c1f0e-6a0b-4d6c-9d6e-0d2b8a1f4c11";
-
-fn products(answer: &wire::CrossSellResponse) -> Vec<&str> {
-    answer.offers.iter().map(|offer| offer.product_id.as_str()).collect()
+fn score(factors: &ScoreBreakdown) -> f64 {
+    factors.propensity * factors.value * factors.context * factors.lever - factors.attention_price
 }
 
 #[tokio::test]
-async fn the_owner_of_a_line_is_offered_what_goes_with_it_and_told_why() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let request = wire::CrossSellRequest { explain: Explain::Full.into(), ..cross_sell("ann") };
-    let answer = api.offers().cross_sell(request).await.expect("an answer").into_inner();
-    assert_eq!(answer.offers.len(), 3);
-    for (offer, rank) in answer.offers.iter().zip(1..) {
-        assert_eq!((offer.rank, offer.goes_with_product_ids.as_slice()), (rank, &["line".to_owned()][..]));
-        assert_eq!(offer.reasons[0].code, "COMPATIBLE");
-        let breakdown = offer.score_breakdown.as_ref().expect("asked for");
-        let score =
-            breakdown.propensity * breakdown.value * breakdown.context * breakdown.lever - breakdown.attention_price;
-        assert!((score - offer.score).abs() < 1e-9, "every factor of the score is told");
+async fn a_cross_sell_answer_comes_with_reasons_factors_and_caps() {
+    let shop = open_shop().await;
+    let request = CrossSellRequest { explain: Explain::Full.into(), ..cross_sell("ada") };
+    let answer = shop.offers().cross_sell(request).await.expect("answers").into_inner();
+
+    assert_eq!(answer.offers.iter().map(|offer| offer.rank).collect::<Vec<_>>(), [1, 2, 3]);
+    for offer in &answer.offers {
+        assert!(COMPLEMENTS.contains(&offer.product_id.as_str()), "{offer:?}");
+        assert_eq!(offer.title, format!("The {}", offer.product_id));
+        assert_eq!(offer.goes_with_product_ids, ["kettle"]);
+        assert!(offer.reasons.iter().any(|reason| reason.text == "made to go with The kettle"), "{offer:?}");
+        let factors = offer.score_breakdown.as_ref().expect("asked for");
+        assert_eq!(factors.propensity_basis(), PropensityBasis::Catalog);
+        assert!(offer.score > 0.0 && (offer.score - score(factors)).abs() < 1e-12, "{offer:?}");
     }
     assert!(answer.offers.is_sorted_by(|a, b| a.score >= b.score));
-    assert!(!answer.decision_id.is_empty());
-    assert_eq!(answer.decision_time, at(NOW));
-    let health = answer.relationship_health.expect("told");
+    assert_eq!(cap(&answer.caps, CapKind::RelationshipHealth).used, 3);
+    let health = answer.relationship_health.expect("always told");
     assert_eq!(health.components.len(), 7);
-    let cap = answer.caps.iter().find(|cap| cap.kind() == wire::CapKind::RelationshipHealth).expect("told");
-    assert_eq!((cap.limit, cap.used, cap.remaining), (3, 3, 0), "a new customer's cap is spent");
+    assert!((health.components.iter().map(|component| component.weight).sum::<f64>() - 1.0).abs() < 1e-9);
+    assert_eq!(answer.policy_version, "default-1");
+    assert_eq!(answer.message, "3 cross-sell offers; no more can be made now.");
+    assert!(!answer.decision_id.is_empty() && !answer.replayed);
 }
 
 #[tokio::test]
-async fn the_owner_of_a_small_toaster_is_offered_the_larger() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let answer = api.offers().up_sell(up_sell("bob")).await.expect("an answer").into_inner();
-    let offer = &answer.offers[0];
-    assert_eq!((offer.product_id.as_str(), offer.replaces_product_id.as_str()), ("four-slot", "two-slot"));
-    assert_eq!(offer.price_step.as_ref().map(|step| step.units), Some(30));
-    assert_eq!(offer.gains[0].feature, "slots");
-    assert_eq!(offer.reasons[0].text, "4 slots instead of 2, for 30.00 USD more");
-    let stranger = api.offers().up_sell(up_sell("stranger")).await.expect("an answer").into_inner();
-    assert!(stranger.offers.is_empty(), "who owns nothing can upgrade nothing");
-    assert!(stranger.message.starts_with("No offers"));
+async fn explain_says_how_much_of_the_reasoning_comes_along() {
+    let shop = open_shop().await;
+    for (explain, has_reasons, has_factors) in [
+        (Explain::None, false, false),
+        (Explain::Unspecified, true, false),
+        (Explain::Summary, true, false),
+        (Explain::Full, true, true),
+    ] {
+        let request = CrossSellRequest { explain: explain.into(), ..preview("ada") };
+        let answer = shop.offers().cross_sell(request).await.expect("answers").into_inner();
+        let offer = answer.offers.first().expect("an offer");
+        assert_eq!(!offer.reasons.is_empty(), has_reasons, "{explain:?}");
+        assert_eq!(!answer.withheld.is_empty(), has_reasons, "{explain:?}");
+        assert_eq!(offer.score_breakdown.is_some(), has_factors, "{explain:?}");
+        let health = answer.relationship_health.expect("always told");
+        assert_eq!(!health.components.is_empty(), has_factors, "{explain:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_up_sell_answer_tells_what_gets_better_and_for_how_much() {
+    let shop = open_shop().await;
+    let request = UpSellRequest { explain: Explain::Full.into(), ..up_sell("ada") };
+    let answer = shop.offers().up_sell(request).await.expect("answers").into_inner();
+
+    let [offer] = answer.offers.as_slice() else { panic!("one offer: {answer:?}") };
+    assert_eq!((offer.product_id.as_str(), offer.replaces_product_id.as_str()), ("big-toaster", "small-toaster"));
+    assert_eq!((offer.price.clone(), offer.price_step.clone()), (Some(gbp(60)), Some(gbp(30))));
+    let [gain] = offer.gains.as_slice() else { panic!("one gain: {offer:?}") };
+    let number = |value: f64| Some(feature_value::Value::Number(value));
+    assert_eq!(gain.feature, "slots");
+    assert_eq!(gain.from.as_ref().and_then(|value| value.value.clone()), number(2.0));
+    assert_eq!(gain.to.as_ref().and_then(|value| value.value.clone()), number(4.0));
+    assert_eq!(offer.reasons[0].text, "4 slots instead of 2, for 30.00 GBP more");
+    assert!((offer.score - score(offer.score_breakdown.as_ref().expect("asked for"))).abs() < 1e-12);
+    assert_eq!(cap(&answer.caps, CapKind::UpSell).used, 1);
+    assert_eq!(cap(&answer.caps, CapKind::RelationshipHealth).used, 1);
+}
+
+#[tokio::test]
+async fn a_preview_answers_alike_and_changes_nothing() {
+    let shop = open_shop().await;
+    let before = kept(&shop, "ada").await;
+    let request = CrossSellRequest { request_id: REQUEST_ID.into(), ..preview("ada") };
+    let first = shop.offers().cross_sell(request.clone()).await.expect("answers").into_inner();
+    let again = shop.offers().cross_sell(request).await.expect("answers").into_inner();
+    assert_eq!(first, again);
+    assert_eq!((first.decision_id.as_str(), first.replayed, first.offers.len()), ("", false, 3));
+
+    let request = UpSellRequest { mode: ServingMode::Preview.into(), ..up_sell("ada") };
+    let up_sell = shop.offers().up_sell(request).await.expect("answers").into_inner();
+    assert_eq!((up_sell.decision_id.as_str(), up_sell.offers.len()), ("", 1));
+    assert_eq!(kept(&shop, "ada").await, before);
+}
+
+#[tokio::test]
+async fn a_spent_cap_says_when_one_more_offer_becomes_possible_and_keeps_its_word() {
+    let shop = open_shop().await;
+    let first = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
+    let offered: Vec<String> = first.offers.iter().map(|offer| offer.product_id.clone()).collect();
+    let others = CrossSellRequest { exclude_product_ids: offered, ..cross_sell("ada") };
+
+    let spent = shop.offers().cross_sell(others.clone()).await.expect("answers").into_inner();
+    assert!(spent.offers.is_empty(), "{spent:?}");
+    let cap = spent.cap.expect("a cap kept the offers back");
+    assert_eq!((cap.kind(), cap.limit, cap.used, cap.remaining), (CapKind::RelationshipHealth, 3, 3, 0));
+    assert_eq!(cap.next_eligible_time, Some(in_future(&shop.clock, DAY * 28)));
+    assert_eq!(spent.message, "No offers before 12 December 2023: 3 of 3 offers in 28 days are made.");
+    assert!(spent.withheld.iter().any(|withheld| withheld.reason == "cap_reached" && withheld.count > 0));
+
+    shop.clock.advance(DAY * 27 + Duration::from_secs(86_399));
+    let early = shop.offers().cross_sell(others.clone()).await.expect("answers").into_inner();
+    assert!(early.offers.is_empty(), "{early:?}");
+    shop.clock.advance(Duration::from_secs(1));
+    let free = shop.offers().cross_sell(others).await.expect("answers").into_inner();
+    assert!(!free.offers.is_empty(), "{free:?}");
+}
+
+#[tokio::test]
+async fn an_open_complaint_withholds_every_offer_and_says_why_and_until_when() {
+    let shop = open_shop().await;
+    record(&shop, vec![complaint("ada-3", "ada", "case-1", ago(&shop.clock, DAY))]).await;
+
+    let cross = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
+    let up = shop.offers().up_sell(up_sell("ada")).await.expect("answers").into_inner();
+    assert!(cross.offers.is_empty() && up.offers.is_empty(), "{cross:?} {up:?}");
+    for (cap, message) in [(cross.cap, cross.message), (up.cap, up.message)] {
+        let cap = cap.expect("the hold kept the offers back");
+        assert_eq!((cap.kind(), cap.hold_reason()), (CapKind::Hold, HoldReason::OpenComplaint));
+        assert_eq!(cap.next_eligible_time, Some(in_future(&shop.clock, DAY * 89)));
+        assert_eq!(message, "No offers before 11 February 2024: complaint open since 13 November 2023.");
+    }
+    assert!(cross.withheld.iter().any(|withheld| withheld.reason == "on_hold" && withheld.count == 5));
+
+    let resolved =
+        CustomerEvent { case_id: "case-1".into(), ..event("ada-4", "ada", EventKind::CaseResolved, now(&shop.clock)) };
+    record(&shop, vec![resolved]).await;
+    let settled = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
+    assert_eq!(settled.cap.and_then(|cap| cap.next_eligible_time), Some(in_future(&shop.clock, DAY * 14)));
+    shop.clock.advance(DAY * 14);
+    let after = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
+    assert!(!after.offers.is_empty(), "{after:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_customer_is_answered_with_caution_and_no_up_sell() {
+    let shop = open_shop().await;
+    let basket = CrossSellRequest { context_product_ids: vec!["kettle".into()], ..preview("nobody") };
+    let cross = shop.offers().cross_sell(basket).await.expect("answers").into_inner();
+    assert!(!cross.offers.is_empty() && cap(&cross.caps, CapKind::RelationshipHealth).limit == 3, "{cross:?}");
+    let up = shop.offers().up_sell(up_sell("nobody")).await.expect("answers").into_inner();
+    assert!(up.offers.is_empty() && up.cap.is_none(), "{up:?}");
+    assert_eq!(up.message, "No offers: nothing is enough of an improvement on what the customer has.");
+}
+
+#[tokio::test]
+async fn offers_that_were_not_shown_are_given_back_and_leave_the_cap_free() {
+    let shop = open_shop().await;
+    let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
+    let offer_ids: Vec<String> = answer.offers.iter().map(|offer| offer.offer_id.clone()).collect();
+    let release = |offer_ids: &[String]| ReleaseOffersRequest {
+        customer_id: "ada".into(),
+        decision_id: answer.decision_id.clone(),
+        offer_ids: offer_ids.to_vec(),
+    };
+
+    let one = shop.offers().release_offers(release(&offer_ids[..1])).await.expect("releases").into_inner();
+    assert_eq!((one.offers.len(), one.offers[0].result()), (1, ReleaseResult::Released));
+    assert_eq!(cap(&one.caps, CapKind::RelationshipHealth).used, 2);
+    assert_eq!(one.lease.map(|lease| lease.seconds), Some(15 * 60));
+
+    // Without ids all of the decision, the one given back before included: safe to repeat.
+    for _ in 0..2 {
+        let all = shop.offers().release_offers(release(&[])).await.expect("releases").into_inner();
+        assert!(all.offers.iter().all(|offer| offer.result() == ReleaseResult::Released), "{all:?}");
+        assert_eq!((all.offers.len(), cap(&all.caps, CapKind::RelationshipHealth).used), (3, 0));
+    }
+}
+
+#[tokio::test]
+async fn after_the_lease_an_offer_is_not_taken_back() {
+    let shop = open_shop().await;
+    let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
+    shop.clock.advance(Duration::from_secs(15 * 60));
+    let request =
+        ReleaseOffersRequest { customer_id: "ada".into(), decision_id: answer.decision_id, offer_ids: Vec::new() };
+    let late = shop.offers().release_offers(request).await.expect("answers").into_inner();
+    assert!(late.offers.iter().all(|offer| offer.result() == ReleaseResult::LeaseEnded), "{late:?}");
+    assert_eq!(cap(&late.caps, CapKind::RelationshipHealth).used, 3);
+}
+
+#[tokio::test]
+async fn a_release_of_what_was_never_served_is_refused_and_changes_nothing() {
+    let shop = open_shop().await;
+    let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
+    let served = answer.offers[0].offer_id.clone();
+    let before = kept(&shop, "ada").await;
+    let release = |customer: &str, decision: &str, offer_ids: &[&str]| ReleaseOffersRequest {
+        customer_id: customer.into(),
+        decision_id: decision.into(),
+        offer_ids: offer_ids.iter().map(ToString::to_string).collect(),
+    };
+
+    for (customer, decision) in [("ada", REQUEST_ID), ("bob", answer.decision_id.as_str())] {
+        let status = refusal(shop.offers().release_offers(release(customer, decision, &[])).await);
+        assert_eq!(kind(&status), (Code::NotFound, "DECISION_NOT_FOUND".into()));
+    }
+    let request = release("ada", &answer.decision_id, &["product/kettle", &served, "product/no-such"]);
+    let status = refusal(shop.offers().release_offers(request).await);
+    assert_eq!(bad_fields(&status), ["offer_ids[0]", "offer_ids[2]"]);
+    assert_eq!(kept(&shop, "ada").await, before);
 }
 
 #[tokio::test]
 async fn what_is_subscribed_to_counts_however_long_ago_it_began() {
-    let api = Api::start().await;
-    let started = wire::CustomerEvent {
-        product_id: "line".to_owned(),
-        ..event("s", "ann", wire::EventKind::SubscriptionStart, 3_000)
-    };
-    api.record(vec![started, bought("b", "bob", "line", 3_000)]).await;
-    let ann = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
-    assert_eq!(products(&ann).len(), 3);
-    let bob = api.offers().cross_sell(cross_sell("bob")).await.expect("an answer").into_inner();
+    let shop = open_shop().await;
+    let at = ago(&shop.clock, DAY * 3000);
+    let start = event("1", "eve", EventKind::SubscriptionStart, at);
+    record(&shop, vec![CustomerEvent { product_id: "kettle".into(), ..start }, purchase("2", "bob", "kettle", at)])
+        .await;
+    let eve = shop.offers().cross_sell(preview("eve")).await.expect("answers").into_inner();
+    assert_eq!(eve.offers.len(), 3);
+    let bob = shop.offers().cross_sell(preview("bob")).await.expect("answers").into_inner();
     assert!(bob.offers.is_empty(), "what was bought long ago says little of what is wanted now");
 }
 
 #[tokio::test]
-async fn a_preview_changes_nothing_and_a_reserve_counts() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let preview = wire::CrossSellRequest { mode: ServingMode::Preview.into(), ..cross_sell("ann") };
-    let before = api.tactful.store().digest().await.expect("a digest");
-    let first = api.offers().cross_sell(preview.clone()).await.expect("an answer").into_inner();
-    let second = api.offers().cross_sell(preview).await.expect("an answer").into_inner();
-    assert_eq!(first, second);
-    assert!(first.decision_id.is_empty());
-    assert_eq!(api.tactful.store().digest().await.expect("a digest"), before);
-
-    let reserved = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
-    assert_eq!(products(&reserved), products(&first));
-    let again = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
-    assert_eq!(products(&again), products(&first), "open offers are served again");
-    assert!(again.offers.iter().all(|offer| offer.repeated_offer));
-    assert_ne!(again.decision_id, reserved.decision_id);
-
-    let others = wire::CrossSellRequest {
-        exclude_product_ids: products(&first).into_iter().map(str::to_owned).collect(),
-        ..cross_sell("ann")
-    };
-    let capped = api.offers().cross_sell(others).await.expect("an answer").into_inner();
-    assert!(capped.offers.is_empty());
-    let cap = capped.cap.expect("a cap bound");
-    assert_eq!((cap.kind(), cap.remaining), (wire::CapKind::RelationshipHealth, 0));
-    assert_eq!(cap.next_eligible_time, at(NOW + 28 * DAY));
-    assert_eq!(capped.message, "No offers before 12 December 2023: 3 of 3 offers in 28 days are made.");
-}
-
-#[tokio::test]
-async fn a_basket_is_asked_about_alone() {
-    let api = Api::start().await;
-    let request = wire::CrossSellRequest { context_product_ids: vec!["line".to_owned()], ..cross_sell("new") };
-    let answer = api.offers().cross_sell(request).await.expect("an answer").into_inner();
-    assert_eq!(answer.offers.len(), 3, "what is in the basket satisfies requirements");
-    let without = api.offers().cross_sell(cross_sell("other")).await.expect("an answer").into_inner();
-    assert!(!products(&without).contains(&"voice-mail"), "it needs a line");
-}
-
-#[tokio::test]
-async fn an_open_complaint_withholds_everything_and_says_since_when_and_until_when() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    api.record(vec![event("c", "ann", wire::EventKind::Complaint, 4)]).await;
-    let answer = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
-    assert!(answer.offers.is_empty());
-    assert_eq!(answer.message, "No offers before 8 February 2024: complaint open since 10 November 2023.");
-    let cap = answer.cap.expect("a cap bound");
-    assert_eq!((cap.kind(), cap.hold_reason()), (wire::CapKind::Hold, HoldReason::OpenComplaint));
-    assert_eq!(cap.next_eligible_time, at(NOW + 86 * DAY));
-    assert!(answer.withheld.iter().any(|withheld| withheld.reason == "on_hold" && withheld.count == 5));
-}
-
-#[tokio::test]
-async fn the_same_request_id_is_one_decision_and_another_request_under_it_is_refused() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let request = wire::CrossSellRequest { request_id: KEY.to_owned(), max_offers: 2, ..cross_sell("ann") };
-    let first = api.offers().cross_sell(request.clone()).await.expect("an answer").into_inner();
-    assert!(!first.replayed);
-    for _ in 0..4 {
-        let again = api.offers().cross_sell(request.clone()).await.expect("an answer").into_inner();
-        assert!(again.replayed);
-        assert_eq!(wire::CrossSellResponse { replayed: false, ..again }, first);
-    }
-    let other = wire::CrossSellRequest { max_offers: 1, ..request.clone() };
-    let refused = api.offers().cross_sell(other).await.expect_err("another request");
-    assert_eq!(bad_fields(&refused), ["request_id"]);
-    assert_eq!(reason(&refused), "REQUEST_ID_REUSED");
-    let up = wire::UpSellRequest { request_id: KEY.to_owned(), ..up_sell("ann") };
-    assert!(!api.offers().up_sell(up).await.expect("a scope of its own").into_inner().replayed);
-
-    api.clock.advance(Duration::from_hours(24));
-    let later = api.offers().cross_sell(request).await.expect("an answer").into_inner();
-    assert!(!later.replayed, "after a day the id is free");
-}
-
-#[tokio::test]
-async fn a_replay_survives_a_restart() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let clock = HandClock::new();
-    let api = Api::start_with(on_disk(directory.path()), clock.clone()).await;
-    api.fill().await;
-    api.sell_to_ann_and_bob().await;
-    let request = wire::CrossSellRequest { request_id: KEY.to_owned(), ..cross_sell("ann") };
-    let first = api.offers().cross_sell(request.clone()).await.expect("an answer").into_inner();
-    api.stop().await.expect("stops");
-
-    let api = Api::start_with(on_disk(directory.path()), clock).await;
-    let again = api.offers().cross_sell(request).await.expect("an answer").into_inner();
-    assert!(again.replayed);
-    assert_eq!(wire::CrossSellResponse { replayed: false, ..again }, first);
-    api.stop().await.expect("stops");
-}
-
-#[tokio::test]
-async fn what_is_given_back_in_time_can_be_offered_again() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let request = wire::CrossSellRequest { request_id: KEY.to_owned(), ..cross_sell("ann") };
-    let served = api.offers().cross_sell(request.clone()).await.expect("an answer").into_inner();
-    let release = wire::ReleaseOffersRequest {
-        customer_id: "ann".to_owned(),
-        decision_id: served.decision_id.clone(),
-        offer_ids: vec![served.offers[0].offer_id.clone()],
-    };
-    let released = api.offers().release_offers(release.clone()).await.expect("released").into_inner();
-    assert_eq!(released.offers.len(), 1);
-    assert_eq!(released.offers[0].result(), ReleaseResult::Released);
-    let left =
-        released.caps.iter().find(|cap| cap.kind() == wire::CapKind::RelationshipHealth).expect("told").remaining;
-    assert_eq!(left, 1);
-    let again = api.offers().release_offers(release.clone()).await.expect("safe to repeat").into_inner();
-    assert_eq!(again.offers[0].result(), ReleaseResult::Released);
-    let replayed = api.offers().cross_sell(request).await.expect("an answer").into_inner();
-    assert_eq!(replayed.offers.len(), 2, "what was given back is not in the replay");
-
-    api.clock.advance(released.lease.map(|lease| Duration::from_secs(lease.seconds.unsigned_abs())).expect("told"));
-    let all = wire::ReleaseOffersRequest { offer_ids: Vec::new(), ..release };
-    let late = api.offers().release_offers(all).await.expect("an answer").into_inner();
-    assert!(late.offers.iter().any(|offer| offer.result() == ReleaseResult::LeaseEnded));
-}
-
-#[tokio::test]
-async fn releasing_what_was_never_served_is_told_apart() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let served = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
-    let release = |customer: &str, decision: &str, offers: &[&str]| wire::ReleaseOffersRequest {
-        customer_id: customer.to_owned(),
-        decision_id: decision.to_owned(),
-        offer_ids: offers.iter().map(|&offer| offer.to_owned()).collect(),
-    };
-    let unknown = api.offers().release_offers(release("ann", KEY, &[])).await.expect_err("no such decision");
-    assert_eq!((unknown.code(), reason(&unknown).as_str()), (Code::NotFound, "DECISION_NOT_FOUND"));
-    let of_another = api.offers().release_offers(release("bob", &served.decision_id, &[])).await;
-    assert_eq!(of_another.expect_err("not his").code(), Code::NotFound);
-    let first = served.offers[0].offer_id.as_str();
-    let strange = api.offers().release_offers(release("ann", &served.decision_id, &[first, "x", "y"])).await;
-    assert_eq!(bad_fields(&strange.expect_err("not served")), ["offer_ids[1]", "offer_ids[2]"]);
-}
-
-#[tokio::test]
-async fn how_much_is_explained_is_the_callers_choice() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let ask = async |explain: Explain| {
-        let mode = ServingMode::Preview.into();
-        let request = wire::CrossSellRequest { explain: explain.into(), mode, ..cross_sell("ann") };
-        api.offers().cross_sell(request).await.expect("an answer").into_inner()
-    };
-    let (none, summary, full) = (ask(Explain::None).await, ask(Explain::Summary).await, ask(Explain::Full).await);
-    assert!(none.offers.iter().all(|offer| offer.reasons.is_empty() && offer.score_breakdown.is_none()));
-    assert!(none.withheld.is_empty());
-    assert!(summary.offers.iter().all(|offer| !offer.reasons.is_empty() && offer.score_breakdown.is_none()));
-    assert!(full.offers.iter().all(|offer| offer.score_breakdown.is_some()));
-    assert_eq!(products(&none), products(&full));
-}
-
-/// A caller that has gone is granted nothing.
-#[tokio::test]
-async fn a_deadline_that_has_passed_reserves_nothing() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let before = api.tactful.store().digest().await.expect("a digest");
-    let mut request = tonic::Request::new(cross_sell("ann"));
-    request.set_timeout(Duration::from_nanos(1));
-    api.offers().cross_sell(request).await.expect_err("too late");
-    assert_eq!(api.tactful.store().digest().await.expect("a digest"), before);
-}
-
-#[tokio::test]
 async fn a_currency_limits_what_is_offered() {
-    let api = Api::start().await;
-    api.record(vec![bought("b", "bob", "two-slot", 5)]).await;
-    let ask = async |code: &str| {
-        let request = wire::UpSellRequest { currency_code: code.to_owned(), ..up_sell("bob") };
-        api.offers().up_sell(request).await.expect("an answer").into_inner()
-    };
-    let other = ask("EUR").await;
-    assert!(other.offers.is_empty());
-    assert_eq!(other.withheld[0].reason, "other_currency");
-    assert_eq!(ask("USD").await.offers.len(), 1);
+    let shop = open_shop().await;
+    for (currency, offers) in [("GBP", 1), ("EUR", 0)] {
+        let request = UpSellRequest { currency_code: currency.into(), ..up_sell("ada") };
+        let answer = shop.offers().up_sell(request).await.expect("answers").into_inner();
+        assert_eq!(answer.offers.len(), offers, "{currency}: {}", answer.message);
+    }
 }
 
 /// A decision travels inside the customer's bounded value for a moment; one that would not fit is made shorter.
 #[tokio::test]
 async fn a_slate_with_the_longest_titles_is_shortened_not_refused() {
     let directory = tempfile::tempdir().expect("a directory");
-    let api = Api::start_with(on_disk(directory.path()), HandClock::new()).await;
+    let shop = Running::on_disk(directory.path(), HandClock::new()).await;
     let name = |number: usize| format!("{number:0>128}");
-    let products = (0..12).map(|number| product(&name(number), &format!("{number:0>512}"))).collect();
-    let request = wire::BatchUpsertProductsRequest { products };
-    api.catalog().batch_upsert_products(request).await.expect("upserts");
-    // Everybody buys all; Ann has come often and lacks the last nine.
-    let all = (0..40).flat_map(|whom| (0..12).map(move |number| (whom, number)));
-    let sold = all.map(|(whom, number)| bought(&format!("{number}"), &format!("customer-{whom}"), &name(number), 20));
-    api.record(sold.collect()).await;
-    let anns = (0..80).map(|number| bought(&format!("{number}"), "ann", &name(number % 3), 90 - number as i64));
-    api.record(anns.collect()).await;
-    api.models().train_model(wire::TrainModelRequest {}).await.expect("trained");
-    let request = wire::CrossSellRequest { max_offers: 20, ..cross_sell("ann") };
-    let answer = api.offers().cross_sell(request.clone()).await.expect("an answer").into_inner();
-    let preview = wire::CrossSellRequest { mode: ServingMode::Preview.into(), ..request };
-    let whole = api.offers().cross_sell(preview).await.expect("an answer").into_inner();
+    let products = (0..12).map(|number| Product { title: format!("{number:0>512}"), ..product(&name(number)) });
+    let request = BatchUpsertProductsRequest { products: products.collect() };
+    shop.catalog().batch_upsert_products(request).await.expect("upserts");
+    // Everybody buys all; Eve has come often and lacks the last nine.
+    let at = ago(&shop.clock, DAY * 20);
+    let everybody = (0..40).flat_map(|whom| (0..12).map(move |number| (whom, number)));
+    let sold = everybody.map(|(whom, number)| purchase(&format!("{number}"), &format!("c{whom}"), &name(number), at));
+    record(&shop, sold.collect()).await;
+    let eves = (0..80_u32)
+        .map(|day| purchase(&format!("{day}"), "eve", &name(day as usize % 3), ago(&shop.clock, DAY * (90 - day))));
+    record(&shop, eves.collect()).await;
+    shop.models().train_model(TrainModelRequest {}).await.expect("trains");
+
+    let whole = CrossSellRequest { max_offers: 20, ..preview("eve") };
+    let whole = shop.offers().cross_sell(whole).await.expect("answers").into_inner();
     assert_eq!(whole.offers.len(), 8, "{}", whole.message);
+    let reserve = CrossSellRequest { max_offers: 20, ..cross_sell("eve") };
+    let answer = shop.offers().cross_sell(reserve).await.expect("answers").into_inner();
     assert!((2..8).contains(&answer.offers.len()), "{} offers", answer.offers.len());
-    api.stop().await.expect("stops");
+    shop.stop().await;
 }

@@ -1,88 +1,176 @@
-//! `RelationshipService`.
+//! `RelationshipService`: `GetRelationshipHealth`, `CreateHold`, `ListHolds` and `DeleteHold`.
 
-use std::time::Duration;
-
-use tactful::grpc::generated::tactful::v1 as wire;
+use prost_types::Timestamp;
+use tactful::domain::time::DAY;
+use tactful::grpc::generated::tactful::v1::{
+    CapKind, CreateHoldRequest, DeleteHoldRequest, GetRelationshipHealthRequest, Hold, HoldReason, ListHoldsRequest,
+    RelationshipBand,
+};
 use tonic::Code;
-use wire::{EventKind, HoldReason, RelationshipBand};
 
-use crate::harness::{Api, DAY, NOW, at, bad_fields, cross_sell, event, reason};
+use super::faults::{bad_fields, bad_ids, kind, refusal};
+use super::harness::Running;
+use super::shop::{ago, cap, complaint, in_future, kept, now, open_shop, preview, record, up_sell};
 
-fn hold(reason: HoldReason) -> wire::CreateHoldRequest {
-    wire::CreateHoldRequest {
-        customer_id: "ann".to_owned(),
-        hold_id: "call-17".to_owned(),
+fn hold(reason: HoldReason) -> CreateHoldRequest {
+    CreateHoldRequest {
+        customer_id: "ada".into(),
+        hold_id: "hold-1".into(),
         reason: reason.into(),
-        note: "asked for quiet".to_owned(),
-        expire_time: at(NOW + 10 * DAY),
+        note: "asked for quiet on the phone".into(),
+        ..CreateHoldRequest::default()
     }
 }
 
-async fn list(api: &Api) -> Vec<wire::Hold> {
-    let request = wire::ListHoldsRequest { customer_id: "ann".to_owned() };
-    api.relationships().list_holds(request).await.expect("an answer").into_inner().holds
+fn delete(customer: &str, hold: &str) -> DeleteHoldRequest {
+    DeleteHoldRequest { customer_id: customer.into(), hold_id: hold.into() }
+}
+
+async fn holds(server: &Running, customer: &str) -> Vec<Hold> {
+    let request = ListHoldsRequest { customer_id: customer.into() };
+    server.relationships().list_holds(request).await.expect("lists").into_inner().holds
 }
 
 #[tokio::test]
-async fn a_stranger_is_a_new_customer() {
-    let api = Api::start().await;
-    let request = wire::GetRelationshipHealthRequest { customer_id: "stranger".to_owned() };
-    let view = api.relationships().get_relationship_health(request).await.expect("an answer").into_inner();
-    let health = view.relationship_health.expect("told");
-    assert_eq!(health.band(), RelationshipBand::NewCustomer);
-    assert_eq!(health.components.len(), 7);
-    assert!(health.components.iter().all(|component| (0.0..=1.0).contains(&component.value)));
-    assert_eq!(view.message, "The customer is new; 3 offers can be made now.");
-    assert_eq!(view.as_of, at(NOW));
+async fn relationship_health_comes_with_components_caps_and_a_sentence() {
+    let shop = open_shop().await;
+    let before = kept(&shop, "ada").await;
+    let ask = |customer: &str| GetRelationshipHealthRequest { customer_id: customer.into() };
+    let ada = shop.relationships().get_relationship_health(ask("ada")).await.expect("answers").into_inner();
+    let health = ada.relationship_health.expect("always told");
+    assert_eq!((health.band(), health.components.len()), (RelationshipBand::NewCustomer, 7));
+    assert!((0.0..=1.0).contains(&health.score) && (0.0..=1.0).contains(&health.coverage));
+    assert_eq!(cap(&ada.caps, CapKind::RelationshipHealth).remaining, 3);
+    assert_eq!(ada.message, "The customer is new; 3 offers can be made now.");
+    assert_eq!(ada.as_of, Some(now(&shop.clock)));
+    assert_eq!((ada.policy_version.as_str(), ada.holds.len()), ("default-1", 0));
+
+    let nobody = shop.relationships().get_relationship_health(ask("nobody")).await.expect("answers").into_inner();
+    assert_eq!(nobody.relationship_health.expect("always told").band(), RelationshipBand::NewCustomer);
+    assert_eq!((kept(&shop, "ada").await, kept(&shop, "nobody").await), (before, None));
 }
 
 #[tokio::test]
-async fn a_hold_withholds_until_it_ends_or_is_deleted() {
-    let api = Api::start().await;
-    api.sell_to_ann_and_bob().await;
-    let created = api.relationships().create_hold(hold(HoldReason::AgentHold)).await.expect("held").into_inner();
-    assert_eq!(list(&api).await, [created.hold.expect("told")]);
-    let held = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
+async fn a_hold_withholds_every_offer_and_says_why_until_it_ends() {
+    let shop = open_shop().await;
+    let until = in_future(&shop.clock, DAY * 3);
+    let request = CreateHoldRequest { expire_time: Some(until), ..hold(HoldReason::Bereavement) };
+    let created = shop.relationships().create_hold(request).await.expect("creates").into_inner().hold;
+    let expected = Hold {
+        hold_id: "hold-1".into(),
+        reason: HoldReason::Bereavement.into(),
+        note: "asked for quiet on the phone".into(),
+        create_time: Some(now(&shop.clock)),
+        expire_time: Some(until),
+        derived: false,
+    };
+    assert_eq!(created.as_ref(), Some(&expected));
+    assert_eq!(holds(&shop, "ada").await, [expected]);
+
+    let cross = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
+    let up = shop.offers().up_sell(up_sell("ada")).await.expect("answers").into_inner();
+    assert!(cross.offers.is_empty() && up.offers.is_empty());
+    let cap = cross.cap.expect("the hold");
+    assert_eq!((cap.kind(), cap.hold_reason()), (CapKind::Hold, HoldReason::Bereavement));
+    assert_eq!(cap.next_eligible_time, Some(until));
+    assert_eq!(cross.message, "No offers before 17 November 2023: bereavement since 14 November 2023.");
+
+    shop.clock.advance(DAY * 3);
+    assert!(holds(&shop, "ada").await.is_empty());
+    assert!(!shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner().offers.is_empty());
+}
+
+#[tokio::test]
+async fn a_hold_without_an_end_lasts_until_it_is_deleted() {
+    let shop = open_shop().await;
+    let request = CreateHoldRequest { hold_id: String::new(), ..hold(HoldReason::AgentHold) };
+    let created = shop.relationships().create_hold(request).await.expect("creates").into_inner().hold;
+    let id = created.expect("as stored").hold_id;
+    assert!(!id.is_empty());
+    shop.clock.advance(DAY * 365);
+    let held = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
     assert!(held.offers.is_empty());
-    assert_eq!(held.message, "No offers before 24 November 2023: on hold since 14 November 2023.");
-    assert_eq!(held.cap.expect("a cap bound").hold_reason(), HoldReason::AgentHold);
+    assert_eq!(held.cap.expect("the hold").next_eligible_time, None);
 
-    let delete = wire::DeleteHoldRequest { customer_id: "ann".to_owned(), hold_id: "call-17".to_owned() };
-    api.relationships().delete_hold(delete.clone()).await.expect("deleted");
-    assert!(list(&api).await.is_empty());
-    let gone = api.relationships().delete_hold(delete).await.expect_err("it is gone");
-    assert_eq!((gone.code(), reason(&gone).as_str()), (Code::NotFound, "HOLD_NOT_FOUND"));
-
-    api.relationships().create_hold(hold(HoldReason::Bereavement)).await.expect("held");
-    api.clock.advance(Duration::from_hours(240));
-    let free = api.offers().cross_sell(cross_sell("ann")).await.expect("an answer").into_inner();
-    assert!(!free.offers.is_empty(), "the hold has ended");
+    shop.relationships().delete_hold(delete("ada", &id)).await.expect("deletes");
+    assert!(!shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner().offers.is_empty());
+    let status = refusal(shop.relationships().delete_hold(delete("ada", &id)).await);
+    assert_eq!(kind(&status), (Code::NotFound, "HOLD_NOT_FOUND".into()));
 }
 
 #[tokio::test]
-async fn a_hold_that_follows_from_a_complaint_is_listed_and_ends_with_it() {
-    let api = Api::start().await;
-    api.record(vec![event("c", "ann", EventKind::Complaint, 4)]).await;
-    let holds = list(&api).await;
-    assert_eq!((holds.len(), holds[0].reason(), holds[0].derived), (1, HoldReason::OpenComplaint, true));
-    assert_eq!(holds[0].note, "open since 10 November 2023");
-    let id = holds[0].hold_id.clone();
-    let taken = wire::CreateHoldRequest { hold_id: id.clone(), ..hold(HoldReason::AgentHold) };
-    assert_eq!(bad_fields(&api.relationships().create_hold(taken).await.expect_err("reserved")), ["hold_id"]);
-    let delete = wire::DeleteHoldRequest { customer_id: "ann".to_owned(), hold_id: id };
-    assert_eq!(api.relationships().delete_hold(delete).await.expect_err("not kept").code(), Code::NotFound);
-}
-
-#[tokio::test]
-async fn creating_a_hold_again_renews_it_and_there_is_a_limit() {
-    let api = Api::start().await;
-    for number in 0..16 {
-        let request = wire::CreateHoldRequest { hold_id: format!("hold-{number}"), ..hold(HoldReason::AgentHold) };
-        api.relationships().create_hold(request).await.expect("held");
+async fn the_same_hold_again_replaces_the_first_and_a_seventeenth_is_refused() {
+    let server = Running::in_memory().await;
+    for reason in [HoldReason::AgentHold, HoldReason::Vulnerability] {
+        server.relationships().create_hold(hold(reason)).await.expect("creates");
     }
-    let renewed = wire::CreateHoldRequest { hold_id: "hold-3".to_owned(), ..hold(HoldReason::Collections) };
-    api.relationships().create_hold(renewed).await.expect("renewed");
-    assert_eq!(list(&api).await.len(), 16);
-    let full = api.relationships().create_hold(hold(HoldReason::AgentHold)).await.expect_err("one too many");
-    assert_eq!((full.code(), reason(&full).as_str()), (Code::ResourceExhausted, "TOO_MANY_HOLDS"));
+    let kept: Vec<HoldReason> = holds(&server, "ada").await.iter().map(Hold::reason).collect();
+    assert_eq!(kept, [HoldReason::Vulnerability]);
+
+    let numbered =
+        |number: usize| CreateHoldRequest { hold_id: format!("hold-{number}"), ..hold(HoldReason::AgentHold) };
+    for number in 2..=16 {
+        server.relationships().create_hold(numbered(number)).await.expect("creates");
+    }
+    let status = refusal(server.relationships().create_hold(numbered(17)).await);
+    assert_eq!(kind(&status), (Code::ResourceExhausted, "TOO_MANY_HOLDS".into()));
+    assert_eq!(holds(&server, "ada").await.len(), 16);
+}
+
+#[tokio::test]
+async fn a_hold_that_follows_from_an_event_is_listed_and_cannot_be_deleted() {
+    let shop = open_shop().await;
+    record(&shop, vec![complaint("ada-3", "ada", "case", ago(&shop.clock, DAY))]).await;
+    let [derived] = holds(&shop, "ada").await.try_into().expect("one hold");
+    assert!(derived.derived);
+    assert_eq!((derived.reason(), derived.create_time), (HoldReason::OpenComplaint, Some(ago(&shop.clock, DAY))));
+    let status = refusal(shop.relationships().delete_hold(delete("ada", &derived.hold_id)).await);
+    assert_eq!(status.code(), Code::NotFound);
+    assert_eq!(holds(&shop, "ada").await, [derived]);
+}
+
+#[tokio::test]
+async fn each_bad_hold_names_its_faults_and_holds_nothing() {
+    let server = Running::in_memory().await;
+    let good = || hold(HoldReason::AgentHold);
+    let ends = |at| CreateHoldRequest { expire_time: Some(at), ..good() };
+    let everything = CreateHoldRequest {
+        customer_id: String::new(),
+        hold_id: "h".repeat(129),
+        reason: 0,
+        note: "n".repeat(257),
+        expire_time: Some(ago(&server.clock, DAY)),
+    };
+    let mut cases = vec![
+        (everything, vec!["customer_id", "hold_id", "reason", "note", "expire_time"]),
+        (CreateHoldRequest { reason: 9, ..good() }, vec!["reason"]),
+        (CreateHoldRequest { reason: -1, ..good() }, vec!["reason"]),
+        (CreateHoldRequest { hold_id: "derived/open_complaint".into(), ..good() }, vec!["hold_id"]),
+        (ends(now(&server.clock)), vec!["expire_time"]),
+        (ends(Timestamp { seconds: 1 << 40, nanos: 0 }), vec!["expire_time"]),
+        (ends(Timestamp { seconds: 1_800_000_000, nanos: i32::MAX }), vec!["expire_time.nanos"]),
+    ];
+    for reason in [HoldReason::OptOut, HoldReason::OpenComplaint, HoldReason::ProfilingObjection] {
+        cases.push((hold(reason), vec!["reason"]));
+    }
+    for (request, fields) in cases {
+        let status = refusal(server.relationships().create_hold(request.clone()).await);
+        assert_eq!(bad_fields(&status), fields, "{request:?}");
+    }
+    assert!(holds(&server, "ada").await.is_empty());
+    assert_eq!(kept(&server, "ada").await, None);
+}
+
+#[tokio::test]
+async fn ids_that_are_none_are_refused_by_every_method() {
+    let server = Running::in_memory().await;
+    for id in bad_ids() {
+        let request = GetRelationshipHealthRequest { customer_id: id.clone() };
+        let status = refusal(server.relationships().get_relationship_health(request).await);
+        assert_eq!(bad_fields(&status), ["customer_id"]);
+        let status = refusal(server.relationships().list_holds(ListHoldsRequest { customer_id: id.clone() }).await);
+        assert_eq!(bad_fields(&status), ["customer_id"]);
+        let status = refusal(server.relationships().delete_hold(delete(&id, &id)).await);
+        assert_eq!(bad_fields(&status), ["customer_id", "hold_id"]);
+    }
 }

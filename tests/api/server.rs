@@ -1,129 +1,234 @@
-//! Starting, stopping, health and limits.
+//! The server itself: what keeps it from starting, its readiness, its limits, its stop, and reflection.
 
 use std::time::Duration;
 
 use tactful::config::WrittenSettings;
-use tactful::grpc::generated::tactful::v1 as wire;
+use tactful::grpc::generated::tactful::v1::{GetModelRequest, GetRelationshipHealthRequest, StreamEventsRequest};
 use tactful::grpc::services::SERVICE_NAMES;
 use tactful::server::serve::{Server, StartError};
+use tactful::store::contract::StoreError;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Code;
+use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
-use tonic_types::StatusExt;
+use tonic_reflection::pb::{v1, v1alpha};
 
-use crate::harness::{Api, HandClock, bought, cross_sell, on_disk, reason, settings, written};
+use super::faults::{kind, refusal, retry_after};
+use super::harness::{HandClock, Running, in_memory, on_disk, until, within_patience, written};
+use super::shop::{ago, purchase};
 
-/// Why a server with these settings does not start, causes included.
-async fn refusal(written: WrittenSettings) -> (StartError, String) {
-    let Err(error) = Server::build(settings(written), Some(HandClock::new())).await else { panic!("it started") };
-    let mut text = error.to_string();
+async fn refused(settings: tactful::config::Settings) -> (StartError, String) {
+    let Err(error) = Server::build(settings, Some(HandClock::new())).await else { panic!("must not start") };
+    let mut told = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(source) = cause {
-        text = format!("{text}: {source}");
+        told = format!("{told}: {source}");
         cause = source.source();
     }
-    (error, text)
+    (error, told)
+}
+
+/// A stream of events that is under way: one event is recorded, and the stream stays open until its sender is dropped.
+async fn stream_under_way(server: &Running) -> (mpsc::Sender<StreamEventsRequest>, JoinHandle<Result<u64, Status>>) {
+    let (sender, parts) = mpsc::channel(1);
+    let event = purchase("e1", "ada", "kettle", ago(&server.clock, Duration::from_secs(60)));
+    sender.send(StreamEventsRequest { events: vec![event] }).await.expect("the stream is open");
+    let mut feedback = server.feedback();
+    let call = tokio::spawn(async move {
+        feedback.stream_events(ReceiverStream::new(parts)).await.map(|answer| answer.into_inner().recorded)
+    });
+    let store = server.tactful.store();
+    until(async || store.counts().await.expect("counts").events == 1).await;
+    (sender, call)
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told() {
-    let api = Api::start_with(written(), HandClock::new()).await;
-    let address = api.address.to_string();
-    let (error, text) = refusal(WrittenSettings { listen: Some(address.clone()), ..written() }).await;
-    assert!(matches!(error, StartError::Listen { .. }));
-    assert!(text.contains(&address) && text.contains("in use"), "{text}");
+async fn an_address_in_use_is_told_with_the_address() {
+    let first = Running::in_memory().await;
+    let taken = WrittenSettings { listen: Some(first.address.to_string()), ..written() };
+    let (error, told) = refused(taken.check().expect("the settings hold together")).await;
+    assert!(matches!(error, StartError::Listen { address, .. } if address == first.address), "{told}");
+    assert!(told.contains(&first.address.to_string()) && told.contains("in use"), "{told}");
 }
 
 #[tokio::test]
-async fn a_data_directory_that_cannot_be_had_is_told() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let api = Api::start_with(on_disk(directory.path()), HandClock::new()).await;
-    let (_, locked) = refusal(on_disk(directory.path())).await;
-    assert!(locked.contains("in use by another process"), "{locked}");
-    api.stop().await.expect("stops");
+async fn a_directory_of_a_running_server_is_locked_and_free_after_its_stop() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let first = Running::on_disk(directory.path(), HandClock::new()).await;
+    let (error, told) = refused(on_disk(directory.path())).await;
+    assert!(matches!(error, StartError::Store(StoreError::Locked { .. })), "{told}");
+    assert!(told.contains("in use by another process") && told.contains(directory.path().to_str().expect("UTF-8")));
+    first.stop().await;
+    Running::on_disk(directory.path(), HandClock::new()).await.stop().await;
+}
 
-    // Below a file nothing can be made, not even by root.
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_told_with_its_path() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("file");
-    std::fs::write(&file, "not a directory").expect("a file");
-    let (_, unwritable) = refusal(on_disk(&file.join("data"))).await;
-    assert!(unwritable.contains(&*file.to_string_lossy()), "{unwritable}");
-
-    let other = directory.path().join("other");
-    std::fs::create_dir(&other).expect("a directory");
-    std::fs::write(other.join("letter.txt"), "somebody else's").expect("a file");
-    let (_, foreign) = refusal(on_disk(&other)).await;
-    assert!(foreign.contains(&*other.to_string_lossy()), "{foreign}");
-    assert_eq!(std::fs::read_dir(&other).expect("readable").count(), 1, "nothing was put there");
-}
-
-#[tokio::test]
-async fn health_is_told_for_the_server_and_each_service() {
-    let api = Api::start_with(written(), HandClock::new()).await;
-    let mut health = HealthClient::new(api.channel.clone());
-    for service in SERVICE_NAMES.into_iter().chain([""]) {
-        let checked = health.check(HealthCheckRequest { service: service.to_owned() }).await.expect("an answer");
-        assert_eq!(checked.into_inner().status(), ServingStatus::Serving, "{service}");
+    std::fs::write(&file, "not a directory").expect("writable");
+    for path in [file.join("data"), file] {
+        let (error, told) = refused(on_disk(&path)).await;
+        assert!(matches!(error, StartError::Store(StoreError::Failed { .. })), "{told}");
+        assert!(told.contains(path.to_str().expect("UTF-8")), "{told}");
     }
-    let unknown = health.check(HealthCheckRequest { service: "nobody".to_owned() }).await.expect_err("unknown");
-    assert_eq!(unknown.code(), Code::NotFound);
-}
-
-/// A stream is open when the stop begins; it is answered, watchers are told, and then the server ends.
-#[tokio::test]
-async fn a_stop_turns_not_ready_first_and_lets_calls_end() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let api = Api::start_with(on_disk(directory.path()), HandClock::new()).await;
-    api.fill().await;
-    let mut watched = HealthClient::new(api.channel.clone())
-        .watch(HealthCheckRequest { service: String::new() })
-        .await
-        .expect("watches")
-        .into_inner();
-    let mut next = async || watched.message().await.expect("told").expect("a status").status();
-    assert_eq!(next().await, ServingStatus::Serving);
-
-    let (send, parts) = mpsc::channel(1);
-    let mut feedback = api.feedback();
-    let streaming = tokio::spawn(async move { feedback.stream_events(ReceiverStream::new(parts)).await });
-    let part = |id: &str| wire::StreamEventsRequest { events: vec![bought(id, "ann", "line", 1)] };
-    send.send(part("before")).await.expect("open");
-    let stopping = tokio::spawn(api.stop());
-    assert_eq!(next().await, ServingStatus::NotServing);
-    drop(watched);
-    send.send(part("meanwhile")).await.expect("still open");
-    drop(send);
-    let tally = streaming.await.expect("no panic").expect("an answer").into_inner();
-    assert_eq!(tally.recorded, 2);
-    stopping.await.expect("no panic").expect("stops");
-    // All was flushed and the lock is free.
-    let api = Api::start_with(on_disk(directory.path()), HandClock::new()).await;
-    assert_eq!(api.tactful.store().counts().await.expect("counts").events, 2);
-    api.stop().await.expect("stops");
 }
 
 #[tokio::test]
-async fn more_calls_than_allowed_are_shed_with_a_time_to_retry_and_health_is_not() {
-    let api =
-        Api::start_with(WrittenSettings { requests_max: Some("1".to_owned()), ..written() }, HandClock::new()).await;
-    let (send, parts) = mpsc::channel::<wire::StreamEventsRequest>(1);
-    let mut feedback = api.feedback();
-    let streaming = tokio::spawn(async move { feedback.stream_events(ReceiverStream::new(parts)).await });
-    // The stream holds the only place from some moment on.
-    let shed = loop {
-        match api.offers().cross_sell(cross_sell("ann")).await {
-            Ok(_) => tokio::task::yield_now().await,
-            Err(shed) => break shed,
-        }
+async fn a_directory_of_another_format_is_refused_with_both_formats() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    Running::on_disk(directory.path(), HandClock::new()).await.stop().await;
+    // A process that another test starts at this moment holds the lock until it runs a program of its own.
+    until(async || {
+        let opened = sled::Config::new().path(directory.path()).segment_size(2 << 20).open();
+        opened.and_then(|db| db.open_tree("meta")?.insert("format", b"9")).is_ok()
+    })
+    .await;
+    let (error, told) = refused(on_disk(directory.path())).await;
+    assert!(matches!(error, StartError::Store(StoreError::OtherFormat { .. })), "{told}");
+    assert!(told.contains("has format 9, this version reads format 1"), "{told}");
+}
+
+#[tokio::test]
+async fn the_server_and_every_service_are_ready() {
+    let server = Running::in_memory().await;
+    for service in SERVICE_NAMES.into_iter().chain([""]) {
+        let request = HealthCheckRequest { service: service.into() };
+        let answer = server.readiness().check(request).await.expect("answers").into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
+    }
+    let status = refusal(server.readiness().check(HealthCheckRequest { service: "no.such.Service".into() }).await);
+    assert_eq!(status.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_stop_turns_the_server_not_ready_and_answers_the_call_under_way() {
+    let server = Running::in_memory().await;
+    let (sender, call) = stream_under_way(&server).await;
+    let mut watches = Vec::new();
+    for service in ["", "tactful.v1.OfferService"] {
+        let request = HealthCheckRequest { service: service.into() };
+        let mut statuses = server.readiness().watch(request).await.expect("watches").into_inner();
+        let now = within_patience(statuses.next()).await.expect("a first status").expect("a status");
+        assert_eq!(now.status(), ServingStatus::Serving);
+        watches.push(statuses);
+    }
+
+    let address = server.address;
+    let stopped = server.ask_to_stop();
+    for mut statuses in watches {
+        let then = within_patience(statuses.next()).await.expect("a change").expect("a status");
+        assert_eq!(then.status(), ServingStatus::NotServing);
+    }
+    assert!(!call.is_finished() && !stopped.is_finished(), "the call under way is waited for");
+    drop(sender);
+    assert_eq!(within_patience(call).await.expect("does not panic").expect("is answered"), 1);
+    within_patience(stopped).await.expect("does not panic").expect("stops in order");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_stop_cuts_off_what_takes_longer_than_the_drain() {
+    let written = WrittenSettings { drain: Some("1ms".into()), ..written() };
+    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
+    let (_sender, _call) = stream_under_way(&server).await;
+    within_patience(server.ask_to_stop()).await.expect("does not panic").expect("stops in order");
+}
+
+#[tokio::test]
+async fn a_call_too_many_is_shed_and_told_when_to_try_again() {
+    let written = WrittenSettings { requests_max: Some("1".into()), ..written() };
+    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
+    let (sender, call) = stream_under_way(&server).await;
+    let ask = || GetRelationshipHealthRequest { customer_id: "ada".into() };
+
+    let status = refusal(server.relationships().get_relationship_health(ask()).await);
+    assert_eq!(kind(&status), (Code::ResourceExhausted, "SERVER_BUSY".into()));
+    assert_eq!(retry_after(&status), Some(Duration::from_millis(500)));
+    let ready = server.readiness().check(HealthCheckRequest::default()).await.expect("is never shed").into_inner();
+    assert_eq!(ready.status(), ServingStatus::Serving);
+
+    drop(sender);
+    within_patience(call).await.expect("does not panic").expect("is answered");
+    server.relationships().get_relationship_health(ask()).await.expect("there is a place again");
+}
+
+#[tokio::test]
+async fn a_stream_may_take_longer_than_other_calls() {
+    let written = WrittenSettings { request_timeout: Some("1ns".into()), ..written() };
+    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
+    let (sender, call) = stream_under_way(&server).await;
+    drop(sender);
+    assert_eq!(within_patience(call).await.expect("does not panic").expect("is answered"), 1);
+}
+
+#[tokio::test]
+async fn a_method_that_does_not_exist_is_unimplemented() {
+    let server = Running::in_memory().await;
+    let mut grpc = tonic::client::Grpc::new(server.channel.clone());
+    grpc.ready().await.expect("ready");
+    let path = http::uri::PathAndQuery::from_static("/tactful.v1.OfferService/Guess");
+    let codec = tonic_prost::ProstCodec::<GetModelRequest, GetModelRequest>::default();
+    let status = refusal(grpc.unary(tonic::Request::new(GetModelRequest {}), path, codec).await);
+    assert_eq!(status.code(), Code::Unimplemented);
+}
+
+fn names(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+fn expected_names() -> Vec<String> {
+    let others = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
+    SERVICE_NAMES.into_iter().chain(others).map(ToOwned::to_owned).collect()
+}
+
+#[tokio::test]
+async fn reflection_v1_lists_every_service_and_knows_its_file() {
+    use v1::server_reflection_client::ServerReflectionClient;
+    use v1::server_reflection_request::MessageRequest;
+    use v1::server_reflection_response::MessageResponse;
+    let server = Running::with(in_memory(), HandClock::new()).await;
+    let ask = async |message| {
+        let request = v1::ServerReflectionRequest { host: String::new(), message_request: Some(message) };
+        let mut client = ServerReflectionClient::new(server.channel.clone());
+        let answers = client.server_reflection_info(tokio_stream::iter([request])).await.expect("answers");
+        let answer = answers.into_inner().next().await.expect("one answer").expect("an answer");
+        answer.message_response.expect("a message")
     };
-    assert_eq!((shed.code(), reason(&shed).as_str()), (Code::ResourceExhausted, "SERVER_BUSY"));
-    let retry = shed.get_error_details().retry_info().and_then(|info| info.retry_delay);
-    assert_eq!(retry, Some(Duration::from_millis(500)));
-    let mut health = HealthClient::new(api.channel.clone());
-    health.check(HealthCheckRequest { service: String::new() }).await.expect("never shed");
-    drop(send);
-    streaming.await.expect("no panic").expect("an answer");
-    api.offers().cross_sell(cross_sell("ann")).await.expect("the place is free again");
+    let MessageResponse::ListServicesResponse(listed) = ask(MessageRequest::ListServices(String::new())).await else {
+        panic!("a list of services")
+    };
+    let listed = names(listed.service.into_iter().map(|service| service.name).collect());
+    assert_eq!(listed, names(expected_names()));
+    let symbol = MessageRequest::FileContainingSymbol("tactful.v1.OfferService".into());
+    let MessageResponse::FileDescriptorResponse(file) = ask(symbol).await else { panic!("a file") };
+    assert!(!file.file_descriptor_proto.is_empty());
+}
+
+#[tokio::test]
+async fn reflection_v1alpha_lists_every_service_and_knows_its_file() {
+    use v1alpha::server_reflection_client::ServerReflectionClient;
+    use v1alpha::server_reflection_request::MessageRequest;
+    use v1alpha::server_reflection_response::MessageResponse;
+    let server = Running::in_memory().await;
+    let ask = async |message| {
+        let request = v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(message) };
+        let mut client = ServerReflectionClient::new(server.channel.clone());
+        let answers = client.server_reflection_info(tokio_stream::iter([request])).await.expect("answers");
+        let answer = answers.into_inner().next().await.expect("one answer").expect("an answer");
+        answer.message_response.expect("a message")
+    };
+    let MessageResponse::ListServicesResponse(listed) = ask(MessageRequest::ListServices(String::new())).await else {
+        panic!("a list of services")
+    };
+    let listed = names(listed.service.into_iter().map(|service| service.name).collect());
+    let expected = expected_names().into_iter().map(|name| name.replace("reflection.v1", "reflection.v1alpha"));
+    assert_eq!(listed, names(expected.collect()));
+    let symbol = MessageRequest::FileContainingSymbol("tactful.v1.OfferService".into());
+    let MessageResponse::FileDescriptorResponse(file) = ask(symbol).await else { panic!("a file") };
+    assert!(!file.file_descriptor_proto.is_empty());
 }

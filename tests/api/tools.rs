@@ -1,78 +1,70 @@
-//! The tools that people debug with, by reflection alone: grpcurl 1.8.6, which speaks only reflection v1alpha, and buf.
+//! The tools that people have: a real grpcurl and a real buf, which learn the API by reflection.
 //!
-//! They run where `TACTFUL_GRPCURL` and `TACTFUL_BUF` say where they are, as `.ci/run` does.
+//! `.ci/run` installs both and names them in `TACTFUL_GRPCURL` and `TACTFUL_BUF`; where they are not named, the tests say
+//! so and pass.
 
-use std::ffi::OsString;
 use std::process::Command;
 
-use tactful::cli::demo::{CALLS, load};
+use serde_json::Value;
 use tactful::grpc::services::SERVICE_NAMES;
 
-use crate::harness::{Api, HandClock, written};
+use super::shop::open_shop;
 
-fn tool(variable: &str) -> Option<OsString> {
-    let path = std::env::var_os(variable).filter(|path| !path.is_empty());
+const PREVIEW: &str = r#"{"customer_id":"ada","mode":"SERVING_MODE_PREVIEW"}"#;
+
+fn tool(variable: &str) -> Option<String> {
+    let path = std::env::var(variable).ok().filter(|path| !path.is_empty());
     if path.is_none() {
-        eprintln!("skipped: {variable} is not set");
+        println!("skipped: {variable} is not set");
     }
     path
 }
 
-/// What a tool printed; it must succeed.
-async fn run(program: &OsString, arguments: Vec<String>) -> String {
-    let (program, told) = (program.clone(), format!("{arguments:?}"));
-    let output = tokio::task::spawn_blocking(move || Command::new(program).args(arguments).output());
-    let output = output.await.expect("no panic").expect("the tool runs");
-    assert!(output.status.success(), "{told}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
+/// What the tool prints.
+async fn run(program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("does not panic").expect("runs");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {error}");
+    String::from_utf8(output.stdout).expect("prints UTF-8")
 }
 
-async fn start() -> Api {
-    let api = Api::start_with(written(), HandClock::new()).await;
-    load(&api.tactful).await.unwrap_or_else(|failure| panic!("{failure:?}"));
-    api
+fn assert_is_a_slate(printed: &str) {
+    let answer: Value = serde_json::from_str(printed).expect("prints JSON");
+    assert_eq!(answer["offers"].as_array().map(Vec::len), Some(3), "{printed}");
+    assert_eq!(answer["offers"][0]["reasons"][0]["text"], "made to go with The kettle", "{printed}");
 }
 
 #[tokio::test]
 async fn grpcurl_lists_describes_and_calls() {
     let Some(grpcurl) = tool("TACTFUL_GRPCURL") else { return };
-    let api = start().await;
-    let address = api.address.to_string();
-    let plain = |arguments: &[&str]| -> Vec<String> {
-        let plaintext = std::iter::once("-plaintext").chain(arguments.iter().copied());
-        plaintext.map(str::to_owned).collect()
-    };
-    let listed = run(&grpcurl, plain(&[&address, "list"])).await;
-    for service in SERVICE_NAMES.into_iter().chain(["grpc.health.v1.Health"]) {
-        assert!(listed.lines().any(|line| line == service), "{service} is not in {listed}");
-        let described = run(&grpcurl, plain(&[&address, "describe", service])).await;
-        assert!(described.contains("is a service"), "{described}");
+    let shop = open_shop().await;
+    let address = shop.address.to_string();
+    let listed = run(&grpcurl, &["-plaintext", &address, "list"]).await;
+    for service in SERVICE_NAMES {
+        assert!(listed.lines().any(|line| line == service), "{service} is missing: {listed}");
     }
-    for call in &CALLS {
-        let method = format!("tactful.v1.{}", call.method);
-        let answer = run(&grpcurl, plain(&["-d", call.body, &address, &method])).await;
-        let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
-        assert!(answer["message"].is_string(), "{answer}");
+    for service in SERVICE_NAMES {
+        let described = run(&grpcurl, &["-plaintext", &address, "describe", service]).await;
+        assert!(described.contains("is a service") && described.contains("rpc "), "{described}");
     }
+    let method = "tactful.v1.OfferService/CrossSell";
+    assert_is_a_slate(&run(&grpcurl, &["-plaintext", "-d", PREVIEW, &address, method]).await);
 }
 
 #[tokio::test]
 async fn buf_curl_lists_and_calls() {
     let Some(buf) = tool("TACTFUL_BUF") else { return };
-    let api = start().await;
-    let url = format!("http://{}", api.address);
-    let curl = |arguments: &[&str]| -> Vec<String> {
-        let common = ["curl", "--protocol", "grpc", "--http2-prior-knowledge"];
-        common.iter().chain(arguments).map(|&argument| argument.to_owned()).collect()
-    };
-    let listed = run(&buf, curl(&["--list-services", &url])).await;
+    let shop = open_shop().await;
+    let address = format!("http://{}", shop.address);
+    let curl = ["curl", "--protocol", "grpc", "--http2-prior-knowledge"];
+    let listed = run(&buf, &[curl.as_slice(), &["--list-services", &address]].concat()).await;
     for service in SERVICE_NAMES {
-        assert!(listed.lines().any(|line| line == service), "{service} is not in {listed}");
+        assert!(listed.lines().any(|line| line.trim() == service), "{service} is missing: {listed}");
     }
-    for call in &CALLS {
-        let method = format!("{url}/tactful.v1.{}", call.method);
-        let answer = run(&buf, curl(&["--data", call.body, &method])).await;
-        let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
-        assert!(answer["message"].is_string(), "{answer}");
-    }
+    let listed = run(&buf, &[curl.as_slice(), &["--list-methods", &address]].concat()).await;
+    assert!(listed.contains("tactful.v1.OfferService/UpSell"), "{listed}");
+    let method = format!("{address}/tactful.v1.OfferService/CrossSell");
+    assert_is_a_slate(&run(&buf, &[curl.as_slice(), &["--data", PREVIEW, &method]].concat()).await);
 }
