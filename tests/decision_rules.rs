@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tactful::decision::apply_event::apply_event;
-use tactful::decision::decide::{Grounds, Question, Standing, decide};
+use tactful::decision::decide::{Standing, decide};
 use tactful::decision::grants;
+use tactful::decision::question::{Grounds, Question};
 use tactful::domain::candidate::{Candidate, Upgrade};
 use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::{Customer, HoldReason, Holding};

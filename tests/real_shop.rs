@@ -20,6 +20,7 @@ use tactful::ingest::mapping::Mapping;
 use tactful::ingest::read::{self, Rows};
 use tactful::ingest::row::Row;
 use tactful::ingest::source::Source;
+use tactful::model::train::TrainingSettings;
 use tactful::store::memory::MemoryStore;
 use tactful::use_cases::get_relationship_health::get_relationship_health;
 use tactful::use_cases::keep_catalog::{publish_catalog, upsert_products};
@@ -27,7 +28,7 @@ use tactful::use_cases::keep_holds::{HoldRequest, create_hold};
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::serve_offers::{OfferRequest, ServedOffers, ServingMode, serve_offers};
 use tactful::use_cases::tactful::{Clock, Tactful};
-use tactful::use_cases::train_model::{TrainingLimits, train_model};
+use tactful::use_cases::train_model::train_model;
 
 /// What a regression over 1,500 products plans for.
 const TRAINING_BYTES: u64 = 28 * 1500 * 1500;
@@ -47,7 +48,7 @@ async fn healthy_customers_get_offers_and_nobody_on_hold_does() {
         eprintln!("skipped: there is no online_retail_ii beside the project, and TACTFUL_DATA names none");
         return;
     };
-    let limits = TrainingLimits { threads: 2, memory_bytes_max: TRAINING_BYTES };
+    let limits = TrainingSettings { threads: 2, memory_bytes_max: TRAINING_BYTES };
     let store = Arc::new(MemoryStore::new());
     let tactful = Tactful::open(store, Arc::new(JuneTenth), Policy::default(), limits).await.expect("opens");
     let tactful = Arc::new(tactful);

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::failure::Failure;
 use super::{health, import, offers, serve, train};
 
 /// Ask what to offer a customer, and when to offer nothing.
@@ -25,26 +26,6 @@ enum Command {
     Offers(offers::Offers),
     Health(health::Health),
     Train(train::Train),
-}
-
-/// Why a command failed: for people, on standard error.
-#[derive(Debug)]
-pub struct Failure(pub String);
-
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(source) = cause {
-            let told = source.to_string();
-            // Some errors repeat their cause in their own text.
-            if !text.ends_with(&told) {
-                text = format!("{text}: {told}");
-            }
-            cause = source.source();
-        }
-        Self(text)
-    }
 }
 
 impl App {

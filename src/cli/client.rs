@@ -7,7 +7,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::app::Failure;
+use super::failure::Failure;
 use crate::grpc::generated::tactful::v1 as wire;
 
 /// Which server to ask.

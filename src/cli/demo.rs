@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::app::Failure;
+use super::failure::Failure;
 use crate::domain::event::Event;
 use crate::ingest::mapping::Mapping;
 use crate::ingest::read::{self, Rows};

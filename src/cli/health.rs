@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::app::Failure;
 use super::client::{ServerAddress, refused, time_text, words};
+use super::failure::Failure;
 use super::offers::{caps_json, caps_table};
 use super::table::{Table, bar};
 use crate::grpc::generated::tactful::v1 as wire;

@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tonic::{Code, Response, Status};
 
-use super::app::Failure;
 use super::client::{ServerAddress, refused};
+use super::failure::Failure;
 use crate::domain::time::Timestamp;
 use crate::grpc::convert::events::event_to_wire;
 use crate::grpc::convert::products::product_to_wire;

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod client;
 pub mod demo;
+pub mod failure;
 pub mod health;
 pub mod import;
 pub mod offers;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::app::Failure;
 use super::client::{ServerAddress, money_text, refused, time_text, words};
+use super::failure::Failure;
 use super::table::Table;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::offer_service_client::OfferServiceClient;

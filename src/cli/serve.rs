@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::app::Failure;
 use super::demo;
+use super::failure::Failure;
 use crate::config::{LogFormat, WrittenSettings};
 use crate::server::serve::Server;
 use crate::telemetry;

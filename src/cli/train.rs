@@ -8,8 +8,8 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::app::Failure;
 use super::client::{ServerAddress, refused, time_text};
+use super::failure::Failure;
 use super::table::Table;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::model_service_client::ModelServiceClient;

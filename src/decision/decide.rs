@@ -9,17 +9,15 @@ use crate::decision::arbitration::{VALUE_MAX, attention_price, weigh};
 use crate::decision::contact_policy::{self, Allowance, allowance};
 use crate::decision::eligibility::Circumstances;
 use crate::decision::holds::holds_in_force;
+use crate::decision::question::{Grounds, Question};
 use crate::decision::relationship::assess;
 use crate::decision::{grants, wording};
 use crate::domain::candidate::{Candidate, Proposal, Support};
-use crate::domain::catalog::Catalog;
 use crate::domain::customer::{Customer, HoldInForce};
 use crate::domain::decision::{CapKind, Decision, WithheldReason};
-use crate::domain::ids::{Channel, DecisionId, OfferId, Placement, ProductId};
+use crate::domain::ids::{Channel, OfferId, ProductId};
 use crate::domain::ledger::{Grant, Ledger, Serving};
-use crate::domain::money::Currency;
 use crate::domain::offer::{Factors, Offer, OfferKind};
-use crate::domain::policy::Policy;
 use crate::domain::product::Product;
 use crate::domain::relationship::RelationshipHealth;
 use crate::domain::time::Timestamp;
@@ -28,40 +26,6 @@ use crate::domain::time::Timestamp;
 pub const WEIGHED_MAX: usize = 50;
 /// The most candidates that are looked at; a customer who owns most of a catalogue needs many looks.
 pub const CONSIDERED_MAX: usize = 4000;
-
-/// A question about a customer.
-#[derive(Debug, Clone)]
-pub struct Question<'a> {
-    /// Cross-sell or up-sell.
-    pub kind: OfferKind,
-    /// The basket or page, or the products named as owned.
-    pub products: &'a [ProductId],
-    /// Never offer these.
-    pub excluded: &'a BTreeSet<ProductId>,
-    /// The longest slate.
-    pub offers_max: usize,
-    /// The channel.
-    pub channel: Option<&'a Channel>,
-    /// The placement.
-    pub placement: Option<&'a Placement>,
-    /// Only products priced in this currency.
-    pub currency: Option<Currency>,
-}
-
-/// What a decision is made with beside the customer.
-#[derive(Debug, Clone, Copy)]
-pub struct Grounds<'a> {
-    /// The policy in force.
-    pub policy: &'a Policy,
-    /// The catalogue.
-    pub catalog: &'a Catalog,
-    /// The version of the model that proposes.
-    pub model_version: u64,
-    /// Now. Time never runs backwards in a ledger: the ledger's clock counts when it is ahead.
-    pub now: Timestamp,
-    /// The id of this decision.
-    pub decision: DecisionId,
-}
 
 /// Decides. Candidates are drawn only as far as needed.
 ///

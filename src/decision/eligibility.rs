@@ -8,8 +8,8 @@ use crate::domain::ledger::Grant;
 use crate::domain::offer::OfferKind;
 use crate::domain::product::{Product, Rung};
 
-use super::decide::{Grounds, Question};
 use super::grants;
+use super::question::{Grounds, Question};
 
 /// What the hard rules look at beside the candidate.
 pub struct Circumstances<'a> {

@@ -10,5 +10,6 @@ pub mod decide;
 pub mod eligibility;
 pub mod grants;
 pub mod holds;
+pub mod question;
 pub mod relationship;
 pub mod wording;

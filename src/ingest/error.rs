@@ -1,6 +1,6 @@
-//! Why a file cannot be read, or not be read on. A single bad row is no error: see [`super::row::Rejection`].
+//! Why a file or a mapping cannot be read, or a file not be read on. A single bad row is no error: see [`super::row::Rejection`].
 
-use std::io;
+use std::{fmt, io};
 
 /// What ends the reading of a file.
 #[derive(Debug, thiserror::Error)]
@@ -40,3 +40,20 @@ pub enum ReadError {
         source: io::Error,
     },
 }
+
+/// One fault of a mapping file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingFault {
+    /// Where: the table and the key, such as `[time] zone`.
+    pub place: String,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for MappingFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)
+    }
+}
+
+impl std::error::Error for MappingFault {}

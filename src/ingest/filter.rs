@@ -73,7 +73,7 @@ impl Filter {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mapping::MappingFault;
+    use super::super::error::MappingFault;
     use super::*;
 
     fn filter(conditions: &str) -> Filter {

@@ -34,10 +34,10 @@
 //! For customers, `[columns]` and `[constants]` may name any attribute.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use toml::{Table, Value};
 
+use super::error::MappingFault;
 use super::filter::Filter;
 use super::kind::{KindName, KindRule};
 use super::section::Section;
@@ -60,23 +60,6 @@ pub struct Mapping {
 
 /// In `[ignore] columns`: every column that nothing reads.
 pub(super) const IGNORE_ALL: &str = "*";
-
-/// One fault of a mapping file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MappingFault {
-    /// Where: the table and the key, such as `[time] zone`.
-    pub place: String,
-    /// What is wrong, and what would be right.
-    pub problem: String,
-}
-
-impl fmt::Display for MappingFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.problem)
-    }
-}
-
-impl std::error::Error for MappingFault {}
 
 impl Mapping {
     /// The mapping for files whose columns have the canonical names already.

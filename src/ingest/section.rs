@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::mapping::MappingFault;
+use super::error::MappingFault;
 
 /// A table whose keys are asked for by name; whatever was not asked for is a fault.
 pub(super) struct Section<'a> {

@@ -169,7 +169,7 @@ fn out_of_range() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mapping::MappingFault;
+    use super::super::error::MappingFault;
     use super::*;
 
     fn rule(text: &str) -> Result<TimeRule, Vec<MappingFault>> {

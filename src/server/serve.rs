@@ -20,11 +20,11 @@ use crate::domain::policy::Policy;
 use crate::grpc::generated::FILE_DESCRIPTOR_SET;
 use crate::grpc::observe::ObserveLayer;
 use crate::grpc::services::{SERVICE_NAMES, Services};
+use crate::model::train::TrainingSettings;
 use crate::store::contract::{Store, StoreError};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::store::SledStore;
 use crate::use_cases::tactful::{Clock, Tactful};
-use crate::use_cases::train_model::TrainingLimits;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +91,7 @@ impl Server {
             (Arc::clone(&clock) as Arc<dyn Clock>, Some(clock))
         };
         let training =
-            TrainingLimits { threads: settings.training_threads, memory_bytes_max: settings.training_memory_bytes };
+            TrainingSettings { threads: settings.training_threads, memory_bytes_max: settings.training_memory_bytes };
         let tactful = Arc::new(Tactful::open(store, clock, Policy::default(), training).await?);
         let router = router(settings.limits, &tactful)?;
         Ok(Self { settings, listener, local_addr, router, tactful, disk, watched_clock })

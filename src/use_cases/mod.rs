@@ -15,3 +15,4 @@ pub mod release_offers;
 pub mod serve_offers;
 pub mod tactful;
 pub mod train_model;
+pub mod trained_model;

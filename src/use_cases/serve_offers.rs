@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
 use super::tactful::Tactful;
-use crate::decision::decide::{Question, decide};
+use crate::decision::decide::decide;
 use crate::decision::grants;
+use crate::decision::question::Question;
 use crate::decision::wording::released_message;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
-use super::train_model::{ModelView, TrainingLimits, read_stored_model};
-use crate::decision::decide::Grounds;
+use super::trained_model::{TrainedModel, read_stored_model};
+use crate::decision::question::Grounds;
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::DecisionId;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::model::bound_model::BoundModel;
 use crate::model::offer_model::OfferModel;
+use crate::model::train::TrainingSettings;
 use crate::store::contract::{Store, StoreError};
 
 /// Tells the time. The server's clock can be started at another time, and tests move theirs by hand.
@@ -25,7 +26,7 @@ pub trait Clock: Send + Sync + 'static {
 pub struct Tactful {
     pub(super) store: Arc<dyn Store>,
     pub(super) policy: Arc<Policy>,
-    pub(super) training_limits: TrainingLimits,
+    pub(super) training_settings: TrainingSettings,
     /// Held while a training runs.
     pub(super) training: Mutex<()>,
     clock: Arc<dyn Clock>,
@@ -38,13 +39,6 @@ pub struct Tactful {
 pub(super) struct Snapshot {
     pub(super) model: BoundModel,
     pub(super) trained: Option<TrainedModel>,
-}
-
-/// A model that was trained, and what is told of it.
-#[derive(Clone)]
-pub(super) struct TrainedModel {
-    pub(super) model: Arc<OfferModel>,
-    pub(super) view: ModelView,
 }
 
 impl Snapshot {
@@ -73,14 +67,14 @@ impl Tactful {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         policy: Policy,
-        training_limits: TrainingLimits,
+        training_settings: TrainingSettings,
     ) -> Result<Self, StoreError> {
         let catalog = Arc::new(Catalog::new(store.load_products().await?));
         let trained = read_stored_model(store.as_ref()).await?;
         Ok(Self {
             store,
             policy: Arc::new(policy),
-            training_limits,
+            training_settings,
             training: Mutex::new(()),
             clock,
             snapshot: ArcSwap::from_pointee(Snapshot::new(catalog, trained)),

@@ -8,10 +8,10 @@ use tactful::domain::ids::{CustomerId, EventId, ProductId};
 use tactful::domain::policy::Policy;
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::{GetModelRequest, OfferModel, TrainModelRequest};
+use tactful::model::train::TrainingSettings;
 use tactful::store::sled::store::SledStore;
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::tactful::Tactful;
-use tactful::use_cases::train_model::TrainingLimits;
 use tonic::Code;
 
 use super::faults::{kind, refusal};
@@ -63,7 +63,7 @@ async fn a_trained_model_says_how_many_bought_together() {
 /// Leaves a store with history and without a model, which no server has seen.
 async fn leave_a_purchase(directory: &Path, clock: Arc<HandClock>) {
     let store = Arc::new(SledStore::open(directory).await.expect("opens"));
-    let limits = TrainingLimits { threads: 1, memory_bytes_max: 1 << 30 };
+    let limits = TrainingSettings { threads: 1, memory_bytes_max: 1 << 30 };
     let tactful = Tactful::open(store.clone(), clock, Policy::default(), limits).await.expect("opens");
     let product = ProductId::new("kettle").expect("a valid id");
     let purchase = Event {

@@ -11,13 +11,13 @@ use tactful::domain::offer::OfferKind;
 use tactful::domain::policy::Policy;
 use tactful::domain::product::{FeatureValue, Product, Rung};
 use tactful::domain::time::{DAY, Timestamp};
+use tactful::model::train::TrainingSettings;
 use tactful::store::contract::Store;
 use tactful::store::memory::MemoryStore;
 use tactful::store::sled::store::SledStore;
 use tactful::use_cases::keep_catalog::{publish_catalog, upsert_products};
 use tactful::use_cases::serve_offers::{OfferRequest, RetryKey, ServingMode};
 use tactful::use_cases::tactful::{Clock, Tactful};
-use tactful::use_cases::train_model::TrainingLimits;
 
 pub const COMPLEMENTS: usize = 200;
 pub const LADDERS: usize = 20;
@@ -51,7 +51,7 @@ pub fn memory() -> Arc<dyn Store> {
 
 /// Opens the shop and fills its catalogue: complements `c0..`, and ladders of two whose lower rung is `l0..`.
 pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<HandClock>) -> Arc<Tactful> {
-    let limits = TrainingLimits { threads: 1, memory_bytes_max: 1 << 30 };
+    let limits = TrainingSettings { threads: 1, memory_bytes_max: 1 << 30 };
     let tactful = Tactful::open(store, clock, Policy::default(), limits).await.expect("opens");
     let rung = |number: usize, tier: u32| {
         let ladder = LadderId::new(format!("ladder{number}")).expect("a valid id");

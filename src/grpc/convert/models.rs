@@ -2,7 +2,7 @@
 
 use super::nouns::{duration_to_wire, time_to_wire};
 use crate::grpc::generated::tactful::v1 as wire;
-use crate::use_cases::train_model::{ModelMetric, ModelView};
+use crate::use_cases::trained_model::{ModelMetric, ModelView};
 
 /// A trained model.
 #[must_use]
