@@ -6,7 +6,7 @@ use fail::fail_point;
 use sled::IVec;
 
 use super::committer::Write;
-use super::store::Inner;
+use super::inner::Inner;
 use super::trees::{customer_key, decision_key, event_key};
 use crate::domain::customer::Customer;
 use crate::store::codec::customer::{CustomerBody, CustomerValue, encode_customer};

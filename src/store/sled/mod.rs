@@ -23,6 +23,7 @@ mod commit;
 mod committer;
 mod copies;
 mod counters;
+mod inner;
 mod model;
 mod open;
 mod scan;

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use super::inner::Inner;
 use super::scan::blocking;
-use super::store::Inner;
 use super::trees::{MODEL_KEY, chunk_generation, chunk_key};
 use crate::store::codec::model::{
     CHUNK_BYTES, ModelPointer, decode_model_chunk, decode_model_pointer, encode_model_chunk, encode_model_pointer,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sled::{IVec, Tree};
 
-use super::store::Inner;
+use super::inner::Inner;
 use crate::domain::event::Event;
 use crate::domain::product::Product;
 use crate::store::codec::customer::{CustomerValue, encode_customer};

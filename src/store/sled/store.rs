@@ -11,9 +11,10 @@ use super::commit::Commit;
 use super::committer::{Committer, Disk};
 use super::copies::Copies;
 use super::counters::Counters;
+use super::inner::Inner;
 use super::open::open_database;
 use super::scan::blocking;
-use super::trees::{Trees, customer_key, decision_key, event_key};
+use super::trees::{customer_key, decision_key, event_key};
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
@@ -31,16 +32,6 @@ use crate::store::ownership::require_event_of;
 /// same without blocking the caller's thread.
 pub struct SledStore {
     inner: Arc<Inner>,
-}
-
-/// What the parts of the backend share.
-pub(super) struct Inner {
-    pub trees: Trees,
-    pub committer: Committer,
-    pub copies: Copies,
-    pub counters: Counters,
-    /// Models are written one at a time.
-    pub model_turn: tokio::sync::Mutex<()>,
 }
 
 impl SledStore {
@@ -97,11 +88,6 @@ impl Inner {
         };
         inner.sweep(&mut disk)?;
         Ok(inner)
-    }
-
-    /// Passes on what sled returned. sled's errors are final: the store is marked failed.
-    pub fn healthy<T>(&self, result: sled::Result<T>) -> Result<T, StoreError> {
-        result.map_err(|error| self.committer.fail(&error))
     }
 
     fn waiting_events(&self, customer_key: &[u8]) -> Result<HashSet<EventId>, StoreError> {

@@ -5,7 +5,7 @@
 use sled::Tree;
 
 use super::committer::Disk;
-use super::store::Inner;
+use super::inner::Inner;
 use crate::store::codec::customer::CustomerValue;
 use crate::store::codec::outbox::Outbox;
 use crate::store::contract::StoreError;

@@ -1,0 +1,24 @@
+//! What the parts of the backend share.
+
+use super::committer::Committer;
+use super::copies::Copies;
+use super::counters::Counters;
+use super::trees::Trees;
+use crate::store::contract::StoreError;
+
+/// The trees of an open store, the thread that makes them durable, and what is known of both.
+pub(super) struct Inner {
+    pub trees: Trees,
+    pub committer: Committer,
+    pub copies: Copies,
+    pub counters: Counters,
+    /// Models are written one at a time.
+    pub model_turn: tokio::sync::Mutex<()>,
+}
+
+impl Inner {
+    /// Passes on what sled returned. sled's errors are final: the store is marked failed.
+    pub fn healthy<T>(&self, result: sled::Result<T>) -> Result<T, StoreError> {
+        result.map_err(|error| self.committer.fail(&error))
+    }
+}
