@@ -22,7 +22,7 @@ pub struct WrittenSettings {
     /// Where to serve Prometheus metrics, or `off` [default: 127.0.0.1:9464]
     #[arg(long, env = "TACTFUL_METRICS_LISTEN", value_name = "ADDRESS")]
     pub metrics_listen: Option<String>,
-    /// Where to keep everything; made when missing [default: tactful-data]
+    /// Where to keep everything; made when missing, in a directory that is there [default: tactful-data]
     #[arg(long, env = "TACTFUL_DATA_DIR", value_name = "DIRECTORY")]
     pub data_dir: Option<String>,
     /// `sled` (on disk) or `memory` (gone at the stop) [default: sled]

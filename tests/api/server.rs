@@ -75,6 +75,8 @@ async fn a_directory_that_cannot_be_made_is_told_with_its_path() {
         assert!(matches!(error, StartError::Store(StoreError::Failed { .. })), "{told}");
         assert!(told.contains(path.to_str().expect("UTF-8")), "{told}");
     }
+    let (_, told) = refused(on_disk(&directory.path().join("missing").join("data"))).await;
+    assert!(told.contains("missing/data: the directory above it does not exist"), "{told}");
 }
 
 #[tokio::test]

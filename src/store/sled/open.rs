@@ -57,9 +57,13 @@ pub(super) fn open_database(directory: &Path) -> Result<(Db, Trees), StoreError>
     }
 }
 
+/// Makes the directory, but none above it: a mistyped path would then start an empty store.
 fn create(directory: &Path) -> io::Result<()> {
     match std::fs::create_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(io::Error::new(error.kind(), "the directory above it does not exist"))
+        }
         result => result,
     }
 }
@@ -89,9 +93,9 @@ fn require_ours(directory: &Path) -> Result<(), StoreError> {
             name => foreign = Some(name.to_owned()),
         }
     }
-    let has_settings = std::fs::read_to_string(directory.join("conf")).is_ok_and(|text| text.contains("segment_size"))
-        // sled ends the file with a checksum that need not be text.
-        || std::fs::read(directory.join("conf")).is_ok_and(|bytes| bytes.windows(12).any(|part| part == b"segment_size"));
+    // Bytes, not text: sled ends the file with a checksum.
+    let settings = std::fs::read(directory.join("conf")).unwrap_or_default();
+    let has_settings = settings.windows(12).any(|part| part == b"segment_size");
     match foreign {
         Some(name) if !has_log => Err(failed(directory, &format!("is not empty and holds no tactful store: {name}"))),
         _ if has_log && !has_settings => Err(failed(directory, &"holds a file `db` that is not a tactful store")),
