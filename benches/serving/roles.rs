@@ -168,6 +168,20 @@ impl OfferService for EmptyHandler {
         Err(Status::unimplemented("not measured"))
     }
 
+    async fn batch_cross_sell(
+        &self,
+        _: Request<wire::BatchCrossSellRequest>,
+    ) -> Result<Response<wire::BatchCrossSellResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn batch_up_sell(
+        &self,
+        _: Request<wire::BatchUpSellRequest>,
+    ) -> Result<Response<wire::BatchUpSellResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
     async fn release_offers(
         &self,
         _: Request<wire::ReleaseOffersRequest>,

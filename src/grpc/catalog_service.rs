@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::convert::products::{product_from_wire, product_to_wire};
 use super::convert::violations::Violations;
-use super::feedback_service::{Entries, Tally, check_batch};
+use super::feedback_service::{BATCH_MAX, Entries, Tally, check_batch};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::catalog_service_server::CatalogService;
 use super::status;
@@ -52,7 +52,7 @@ impl CatalogRpc {
             if products.is_empty() {
                 continue;
             }
-            check_batch("products", products.len())?;
+            check_batch("products", products.len(), BATCH_MAX)?;
             for result in self.upsert(products).await? {
                 tally.count(result);
             }
@@ -68,7 +68,7 @@ impl CatalogService for CatalogRpc {
         request: Request<wire::BatchUpsertProductsRequest>,
     ) -> Result<Response<wire::BatchUpsertProductsResponse>, Status> {
         let wire::BatchUpsertProductsRequest { products } = request.into_inner();
-        check_batch("products", products.len())?;
+        check_batch("products", products.len(), BATCH_MAX)?;
         let results = self.upsert(products).await?;
         self.publish().await?;
         Ok(Response::new(wire::BatchUpsertProductsResponse { results }))

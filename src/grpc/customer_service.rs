@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::convert::customers::{customer_to_wire, profile_from_wire};
-use super::feedback_service::{Entries, check_batch};
+use super::feedback_service::{BATCH_MAX, Entries, check_batch};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::customer_service_server::CustomerService;
 use super::relationship_service::customer_id;
@@ -33,7 +33,7 @@ impl CustomerService for CustomerRpc {
         request: Request<wire::BatchUpsertCustomersRequest>,
     ) -> Result<Response<wire::BatchUpsertCustomersResponse>, Status> {
         let wire::BatchUpsertCustomersRequest { customers } = request.into_inner();
-        check_batch("customers", customers.len())?;
+        check_batch("customers", customers.len(), BATCH_MAX)?;
         let entries = Entries::read("customers", customers, profile_from_wire);
         let recorded = upsert_customers(&self.tactful, &entries.good).await.map_err(status::store)?;
         Ok(Response::new(wire::BatchUpsertCustomersResponse { results: entries.results(recorded) }))

@@ -45,7 +45,7 @@ impl FeedbackService for FeedbackRpc {
         request: Request<wire::RecordOutcomesRequest>,
     ) -> Result<Response<wire::RecordOutcomesResponse>, Status> {
         let wire::RecordOutcomesRequest { outcomes } = request.into_inner();
-        check_batch("outcomes", outcomes.len())?;
+        check_batch("outcomes", outcomes.len(), BATCH_MAX)?;
         let now = self.tactful.now();
         let entries = Entries::read("outcomes", outcomes, |path, outcome| outcome_from_wire(path, outcome, now));
         let recorded = record_outcomes(&self.tactful, &entries.good).await.map_err(status::store)?;
@@ -57,7 +57,7 @@ impl FeedbackService for FeedbackRpc {
         request: Request<wire::RecordEventsRequest>,
     ) -> Result<Response<wire::RecordEventsResponse>, Status> {
         let wire::RecordEventsRequest { events } = request.into_inner();
-        check_batch("events", events.len())?;
+        check_batch("events", events.len(), BATCH_MAX)?;
         Ok(Response::new(wire::RecordEventsResponse { results: self.record(events).await? }))
     }
 
@@ -71,7 +71,7 @@ impl FeedbackService for FeedbackRpc {
             if events.is_empty() {
                 continue;
             }
-            check_batch("events", events.len())?;
+            check_batch("events", events.len(), BATCH_MAX)?;
             for result in self.record(events).await? {
                 tally.count(result);
             }
@@ -86,14 +86,14 @@ impl FeedbackService for FeedbackRpc {
 /// # Errors
 /// `INVALID_ARGUMENT` that names the limit.
 #[allow(clippy::result_large_err, reason = "every method answers with a Status")]
-pub fn check_batch(field: &str, entries: usize) -> Result<(), Status> {
-    match entries {
-        0 => Err(status::invalid_field(field, "must not be empty")),
-        1..=BATCH_MAX => Ok(()),
-        too_many => {
-            Err(status::invalid_field(field, format_args!("has {too_many} entries, at most {BATCH_MAX} are allowed")))
-        }
+pub fn check_batch(field: &str, entries: usize, most: usize) -> Result<(), Status> {
+    if entries == 0 {
+        return Err(status::invalid_field(field, "must not be empty"));
     }
+    if entries > most {
+        return Err(status::invalid_field(field, format_args!("has {entries} entries, at most {most} are allowed")));
+    }
+    Ok(())
 }
 
 /// A batch, its good entries apart from its bad ones.

@@ -1,20 +1,32 @@
 //! `OfferService`: what to offer a customer.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
 
 use super::convert::offers::{
-    Asked, cross_sell_from_wire, cross_sell_to_wire, release_from_wire, release_to_wire, up_sell_from_wire,
+    Asked, Detail, cross_sell_from_wire, cross_sell_to_wire, release_from_wire, release_to_wire, up_sell_from_wire,
     up_sell_to_wire,
 };
+use super::convert::violations::Violations;
+use super::feedback_service::check_batch;
+use super::generated::google::rpc;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::offer_service_server::OfferService;
 use super::status;
 use crate::use_cases::release_offers::release_offers;
 use crate::use_cases::serve_offers::{OfferRequest, ServedOffers, ServingMode, serve_offers};
 use crate::use_cases::tactful::Tactful;
+
+/// The most customers of one batch.
+const BATCH_MAX: usize = 100;
+/// How many of a batch are served at once: enough to share a flush, and little beside what other callers ask.
+const BATCH_AT_ONCE: usize = 16;
 
 /// Serves `OfferService`.
 pub struct OfferRpc {
@@ -28,12 +40,82 @@ impl OfferRpc {
         Self { tactful }
     }
 
-    async fn serve(&self, request: &OfferRequest, deadline: Option<Instant>) -> Result<ServedOffers, Status> {
-        let served = serve_offers(&self.tactful, request, deadline)
-            .await
-            .map_err(|error| status::serve(error, self.tactful.now()))?;
-        count(request, &served);
-        Ok(served)
+    /// Serves every request of a batch by itself.
+    async fn serve_each<M>(
+        &self,
+        requests: Vec<M>,
+        read: impl Fn(M) -> Result<Asked, Violations>,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Result<Answer, Status>>, Status> {
+        check_batch("requests", requests.len(), BATCH_MAX)?;
+        let read = |message| read(message).map_err(|violations| status::invalid(&violations));
+        let asked: Vec<Result<Asked, Status>> = requests.into_iter().map(read).collect();
+        refuse_repeated_customers(&asked)?;
+        let places = Arc::new(Semaphore::new(BATCH_AT_ONCE));
+        let mut serving = JoinSet::new();
+        let mut answers = Vec::with_capacity(asked.len());
+        for (entry, asked) in asked.into_iter().enumerate() {
+            let Asked { request, detail } = match asked {
+                Ok(asked) => asked,
+                Err(refused) => {
+                    answers.push(Err(refused));
+                    continue;
+                }
+            };
+            answers.push(Err(Status::internal("the call ended early")));
+            let (tactful, places) = (Arc::clone(&self.tactful), Arc::clone(&places));
+            let served = async move {
+                let _place = places.acquire().await;
+                let served = serve(&tactful, &request, deadline).await;
+                (entry, served.map(|served| Answer { served, mode: request.mode, detail }))
+            };
+            serving.spawn(served.in_current_span());
+        }
+        while let Some(served) = serving.join_next().await {
+            let (entry, answer) = served.map_err(|error| {
+                tracing::error!(%error, "an entry of a batch died");
+                Status::internal("an entry of the batch died")
+            })?;
+            answers[entry] = answer;
+        }
+        Ok(answers)
+    }
+}
+
+/// An answer and how it was asked for.
+struct Answer {
+    served: ServedOffers,
+    mode: ServingMode,
+    detail: Detail,
+}
+
+async fn serve(tactful: &Tactful, request: &OfferRequest, deadline: Option<Instant>) -> Result<ServedOffers, Status> {
+    let served = serve_offers(tactful, request, deadline).await.map_err(|error| status::serve(error, tactful.now()))?;
+    count(request, &served);
+    Ok(served)
+}
+
+/// Two requests for one customer would depend on which is served first.
+#[allow(clippy::result_large_err, reason = "every method answers with a Status")]
+fn refuse_repeated_customers(asked: &[Result<Asked, Status>]) -> Result<(), Status> {
+    let mut seen = HashSet::new();
+    let mut violations = Violations::default();
+    for (entry, asked) in asked.iter().enumerate() {
+        if asked.as_ref().is_ok_and(|asked| !seen.insert(&asked.request.customer)) {
+            violations.add(format!("requests[{entry}].customer_id"), "is in this batch already");
+        }
+    }
+    violations.check().map_err(|violations| status::invalid(&violations))
+}
+
+/// An entry of a batch: its status, and the answer when there is one.
+fn entry<R>(
+    answer: Result<Answer, Status>,
+    to_wire: impl Fn(ServedOffers, ServingMode, Detail) -> R,
+) -> (Option<rpc::Status>, Option<R>) {
+    match answer {
+        Ok(Answer { served, mode, detail }) => (Some(rpc::Status::default()), Some(to_wire(served, mode, detail))),
+        Err(refused) => (Some(status::to_rpc_status(&refused)), None),
     }
 }
 
@@ -46,15 +128,41 @@ impl OfferService for OfferRpc {
         let deadline = deadline(&request);
         let Asked { request, detail } =
             cross_sell_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
-        let served = self.serve(&request, deadline).await?;
+        let served = serve(&self.tactful, &request, deadline).await?;
         Ok(Response::new(cross_sell_to_wire(served, request.mode, detail)))
+    }
+
+    async fn batch_cross_sell(
+        &self,
+        request: Request<wire::BatchCrossSellRequest>,
+    ) -> Result<Response<wire::BatchCrossSellResponse>, Status> {
+        let deadline = deadline(&request);
+        let answers = self.serve_each(request.into_inner().requests, cross_sell_from_wire, deadline).await?;
+        let entry = |answer| {
+            let (status, answer) = entry(answer, cross_sell_to_wire);
+            wire::CrossSellEntry { status, answer }
+        };
+        Ok(Response::new(wire::BatchCrossSellResponse { entries: answers.into_iter().map(entry).collect() }))
+    }
+
+    async fn batch_up_sell(
+        &self,
+        request: Request<wire::BatchUpSellRequest>,
+    ) -> Result<Response<wire::BatchUpSellResponse>, Status> {
+        let deadline = deadline(&request);
+        let answers = self.serve_each(request.into_inner().requests, up_sell_from_wire, deadline).await?;
+        let entry = |answer| {
+            let (status, answer) = entry(answer, up_sell_to_wire);
+            wire::UpSellEntry { status, answer }
+        };
+        Ok(Response::new(wire::BatchUpSellResponse { entries: answers.into_iter().map(entry).collect() }))
     }
 
     async fn up_sell(&self, request: Request<wire::UpSellRequest>) -> Result<Response<wire::UpSellResponse>, Status> {
         let deadline = deadline(&request);
         let Asked { request, detail } =
             up_sell_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
-        let served = self.serve(&request, deadline).await?;
+        let served = serve(&self.tactful, &request, deadline).await?;
         Ok(Response::new(up_sell_to_wire(served, request.mode, detail)))
     }
 
