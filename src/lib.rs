@@ -5,9 +5,9 @@
 //!   6                   main.rs -> cli/       one file per subcommand
 //!   5                   server/               the composition root; alone names sled and memory
 //!   4                    grpc/                the wire; alone knows prost and tonic
-//!       +-----------+--------------------+--------------+
-//!   3   | config.rs |     use_cases/     |   ingest/    |
-//!       +-----------+---+------------+---+--------------+
+//!       +-----------+--------------+-----+-----+---------+
+//!   3   | config.rs |  use_cases/  | evaluation/ | ingest/ |
+//!       +-----------+---+----------+--+--+-----------+---+
 //!   2   |   decision/   |   store/   |      model/      |
 //!       +---------------+------------+------------------+
 //!   1   |              domain/ (the nouns)              |   telemetry.rs
@@ -20,6 +20,7 @@ pub mod cli;
 pub mod config;
 pub mod decision;
 pub mod domain;
+pub mod evaluation;
 pub mod grpc;
 pub mod ingest;
 pub mod model;

@@ -4,7 +4,8 @@
 //! Each was seen to fail: caps when `choose` ignored what is left; monotonicity when an unknown component was left out
 //! of the mean; order when a decayed sum took a late entry at full weight; the slow rise when the level was not lowered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tactful::decision::apply_event::apply_event;
@@ -21,10 +22,13 @@ use tactful::domain::event::{
 };
 use tactful::domain::ids::{CaseId, CustomerId, DecisionId, EventId, HoldId, OfferId, ProductId};
 use tactful::domain::offer::{OfferKind, PropensityBasis};
+use tactful::domain::outlook::{
+    BuyingOutlook, BuyingSignal, Direction, Outlook, Rhythm, SignalWeight, StayingOutlook, StayingSignal,
+};
 use tactful::domain::policy::Policy;
 use tactful::domain::product::Product;
-use tactful::domain::relationship::{Band, ComponentKind};
-use tactful::domain::time::{DAY, Timestamp};
+use tactful::domain::relationship::{Band, ComponentKind, RelationshipState};
+use tactful::domain::time::{DAY, Day, Timestamp};
 
 const PRODUCTS: usize = 12;
 
@@ -110,12 +114,45 @@ fn customer_id() -> CustomerId {
     CustomerId::new("c").expect("a valid id")
 }
 
-fn live(history: &[Event], policy: &Policy) -> Customer {
+fn live(history: &[Event], policy: &Policy, outlook: &Outlook) -> Customer {
     let mut customer = Customer::unknown(customer_id());
     for event in history {
-        apply_event(&mut customer, event, policy);
+        apply_event(&mut customer, event, policy, outlook);
     }
     customer
+}
+
+/// Whatever a training may learn: any weights of the declared directions, or nothing.
+fn any_outlook() -> impl Strategy<Value = Outlook> {
+    let parameter = || 0.01..20.0_f64;
+    let weights = |directions: Vec<Direction>| {
+        let weight = |direction| {
+            (-3.0..3.0_f64, 0.05..3.0_f64, 0.0..1.5_f64).prop_map(move |(mean, deviation, size)| {
+                let weight = if direction == Direction::Good { size } else { -size };
+                SignalWeight { mean, deviation, weight }
+            })
+        };
+        directions.into_iter().map(weight).collect::<Vec<_>>()
+    };
+    let rhythm =
+        (parameter(), parameter(), parameter(), parameter()).prop_map(|(r, alpha, a, b)| Rhythm { r, alpha, a, b });
+    let of_buying = weights(BuyingSignal::ALL.map(BuyingSignal::direction).to_vec());
+    let buying = (rhythm, 7.0..200.0_f64, -3.0..3.0_f64, 0.0..2.0_f64, of_buying).prop_map(
+        |(rhythm, learned_days, intercept, slope, weights)| BuyingOutlook {
+            rhythm,
+            learned_days,
+            intercept,
+            slope,
+            weights: weights.try_into().expect("one for each signal"),
+        },
+    );
+    let of_staying = weights(StayingSignal::ALL.map(StayingSignal::direction).to_vec());
+    let staying = (7.0..200.0_f64, -3.0..3.0_f64, of_staying).prop_map(|(learned_days, intercept, weights)| {
+        let weights = weights.try_into().expect("one for each signal");
+        StayingOutlook { learned_days, intercept, weights, attributes: BTreeMap::new() }
+    });
+    (proptest::option::of(buying), proptest::option::of(staying))
+        .prop_map(|(buying, staying)| Outlook { buying, staying })
 }
 
 fn after_all() -> Timestamp {
@@ -147,12 +184,12 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Promises 1 and 6: whatever happens, a decision never grants beyond any cap, and the caps it tells are those of
     /// the ledger it makes.
     #[test]
-    fn a_cap_is_never_exceeded(steps in proptest::collection::vec(any_step(), 1..60)) {
+    fn a_cap_is_never_exceeded(steps in proptest::collection::vec(any_step(), 1..60), outlook in any_outlook()) {
         let (policy, catalog) = (Policy::default(), catalog());
         let mut customer = Customer::unknown(customer_id());
         let mut now = start();
@@ -160,10 +197,10 @@ proptest! {
         for (number, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Wait { hours } => now = now + DAY * hours / 24,
-                Step::Happen(kind) => apply_event(&mut customer, &event(number, now, kind), &policy),
+                Step::Happen(kind) => apply_event(&mut customer, &event(number, now, kind), &policy, &outlook),
                 Step::Decide { kind, first, offers_max } => {
                     let id = DecisionId::from_bits(number as u128 + 1);
-                    let grounds = Grounds { policy: &policy, catalog: &catalog, model_version: 1, now, decision: id };
+                    let grounds = Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, model_version: 1, now, decision: id };
                     let excluded = BTreeSet::new();
                     let question = Question {
                         kind, products: &[], excluded: &excluded, offers_max,
@@ -211,7 +248,7 @@ proptest! {
                     for offer in offers {
                         let product = ProductId::new(offer.as_str().trim_start_matches("product/")).expect("valid");
                         let outcome = Outcome { decision: *id, offer: offer.clone(), product, kind, case: None };
-                        apply_event(&mut customer, &event(1000 + number, now, EventKind::Outcome(outcome)), &policy);
+                        apply_event(&mut customer, &event(1000 + number, now, EventKind::Outcome(outcome)), &policy, &outlook);
                     }
                 },
             }
@@ -220,14 +257,14 @@ proptest! {
 
     /// Promise 7: the same events in any order give the same relationship health.
     #[test]
-    fn the_order_of_events_does_not_matter(history in any_history(), seed in any::<u64>()) {
+    fn the_order_of_events_does_not_matter(history in any_history(), outlook in any_outlook(), seed in any::<u64>()) {
         let policy = Policy::default();
         let mut shuffled = history.clone();
         shuffled.sort_by_key(|event| {
             event.id.as_str().bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
         });
-        let here = assess(&live(&history, &policy), &policy, after_all());
-        let there = assess(&live(&shuffled, &policy), &policy, after_all());
+        let here = assess(&live(&history, &policy, &outlook), &policy, &outlook, after_all());
+        let there = assess(&live(&shuffled, &policy, &outlook), &policy, &outlook, after_all());
         prop_assert!((here.score - there.score).abs() < 1e-9, "{} and {}", here.score, there.score);
         for (here, there) in here.components.iter().zip(&there.components) {
             prop_assert!((here.value - there.value).abs() < 1e-9, "{here:?} and {there:?}");
@@ -237,14 +274,14 @@ proptest! {
 
     /// Promise 7: a bad event dated now never raises relationship health, a good one never lowers it.
     #[test]
-    fn relationship_health_is_monotone(history in any_history(), kind in any_kind()) {
+    fn relationship_health_is_monotone(history in any_history(), outlook in any_outlook(), kind in any_kind()) {
         let policy = Policy::default();
-        let customer = live(&history, &policy);
-        let before = assess(&customer, &policy, after_all());
+        let customer = live(&history, &policy, &outlook);
+        let before = assess(&customer, &policy, &outlook, after_all());
         let mut changed = customer.clone();
         let happened = event(10_000, after_all(), kind);
-        apply_event(&mut changed, &happened, &policy);
-        let after = assess(&changed, &policy, after_all());
+        apply_event(&mut changed, &happened, &policy, &outlook);
+        let after = assess(&changed, &policy, &outlook, after_all());
         match happened.kind.polarity() {
             Polarity::Good => prop_assert!(after.score >= before.score - 1e-12, "{before:?} {after:?}"),
             Polarity::Bad => prop_assert!(after.score <= before.score + 1e-12, "{before:?} {after:?}"),
@@ -254,15 +291,15 @@ proptest! {
 
     /// Promise 7: a bad event dated now never yields more offers.
     #[test]
-    fn a_bad_event_never_yields_more_offers(history in any_history(), kind in any_bad_kind()) {
+    fn a_bad_event_never_yields_more_offers(history in any_history(), outlook in any_outlook(), kind in any_bad_kind()) {
         let (policy, catalog) = (Policy::default(), catalog());
         let decision = DecisionId::from_bits(1);
         let grounds =
-            Grounds { policy: &policy, catalog: &catalog, model_version: 1, now: after_all(), decision };
-        let customer = live(&history, &policy);
+            Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, model_version: 1, now: after_all(), decision };
+        let customer = live(&history, &policy, &outlook);
         let happened = event(10_000, after_all(), kind);
         let mut changed = customer.clone();
-        apply_event(&mut changed, &happened, &policy);
+        apply_event(&mut changed, &happened, &policy, &outlook);
         let before = Standing::of(&customer, None, &grounds).allowance;
         let after = Standing::of(&changed, None, &grounds).allowance;
         prop_assert!(after.offers_left <= before.offers_left, "{before:?} {after:?}");
@@ -271,19 +308,19 @@ proptest! {
 
     /// Silence is not an offence: without a bad event a customer never becomes strained, however long it lasts.
     #[test]
-    fn silence_alone_never_strains(history in any_history(), days in 0..4000u32) {
+    fn silence_alone_never_strains(history in any_history(), outlook in any_outlook(), days in 0..4000u32) {
         let policy = Policy::default();
         let good: Vec<Event> =
             history.into_iter().filter(|event| event.kind.polarity() == Polarity::Good).collect();
-        let health = assess(&live(&good, &policy), &policy, after_all() + DAY * days);
+        let health = assess(&live(&good, &policy, &outlook), &policy, &outlook, after_all() + DAY * days);
         prop_assert!(health.band != Band::Strained, "{health:?}");
     }
 
     /// Every score and component is a finite number in 0 to 1, whatever happened, asked for whenever.
     #[test]
-    fn relationship_health_is_always_a_number(history in any_history(), days in 0..4000u32) {
+    fn relationship_health_is_always_a_number(history in any_history(), outlook in any_outlook(), days in 0..4000u32) {
         let policy = Policy::default();
-        let health = assess(&live(&history, &policy), &policy, start() + DAY * days);
+        let health = assess(&live(&history, &policy, &outlook), &policy, &outlook, start() + DAY * days);
         prop_assert!((0.0..=1.0).contains(&health.score));
         prop_assert!((0.0..=1.0 + 1e-12).contains(&health.coverage));
         prop_assert_eq!(health.components.len(), ComponentKind::ALL.len());
@@ -313,10 +350,87 @@ proptest! {
         }
     }
 
+    /// The outlook of buyers follows every signal in the direction declared, and none of the learned numbers makes it
+    /// leave 0 to 1.
+    #[test]
+    fn the_outlook_follows_every_signal(
+        history in any_history(), outlook in any_outlook(), days in 1..400u32, spent in 0.0..1e6_f64,
+    ) {
+        let Some(buying) = &outlook.buying else { return Ok(()) };
+        let customer = live(&history, &Policy::default(), &outlook);
+        let probability = |state: &RelationshipState, now| buying.probability(state, now, DAY * 91);
+        let state = customer.relationship;
+        let now = after_all();
+        let Some(before) = probability(&state, now) else { return Ok(()) };
+        prop_assert!((0.0..=1.0).contains(&before));
+
+        let mut bought = state.clone();
+        bought.note_purchase(now, spent);
+        prop_assert!(probability(&bought, now).expect("bought") >= before - 1e-12);
+        let mut returned = state.clone();
+        returned.note_return(now);
+        prop_assert!(probability(&returned, now).expect("bought") <= before + 1e-12);
+        // Silence: where nothing was bought a year before either, more of it never helps.
+        let silent = |now: Timestamp| {
+            let is_quiet = |day: &Day| now.days_since(day.start()) <= 273.0;
+            probability(&state, now).filter(|_| state.purchase_days.iter().all(is_quiet))
+        };
+        if let (Some(sooner), Some(later)) = (silent(now), silent(now + DAY * days)) {
+            prop_assert!(later <= sooner + 1e-12, "{sooner} then {later} after {days} days");
+        }
+        // The longer the window, the likelier a purchase.
+        let longer = buying.probability(&state, now, DAY * (91 + days)).expect("bought");
+        prop_assert!(longer >= before - 1e-12);
+    }
+
+    /// A grant at `t` counts until just before `t + window`, to the millisecond, and a clock that steps back makes
+    /// nothing of it count less.
+    #[test]
+    fn sliding_windows_are_exact_to_the_millisecond(
+        gaps_ms in proptest::collection::vec(0..(8 * 86_400_000_u64), 1..12), back_ms in 1..(400 * 86_400_000_i64),
+        outlook in any_outlook(),
+    ) {
+        let (policy, catalog) = (Policy::default(), catalog());
+        let window = policy.contact.cap_window;
+        let mut customer = Customer::unknown(customer_id());
+        let mut now = start();
+        for (number, gap) in gaps_ms.into_iter().enumerate() {
+            now = now + Duration::from_millis(gap);
+            let grounds = Grounds {
+                policy: &policy, outlook: &outlook, catalog: &catalog, model_version: 1, now,
+                decision: DecisionId::from_bits(number as u128 + 1),
+            };
+            let excluded = BTreeSet::new();
+            let question = Question {
+                kind: OfferKind::CrossSell, products: &[], excluded: &excluded, offers_max: 1,
+                channel: None, placement: None, currency: None,
+            };
+            let candidates: Vec<Candidate> = candidates().into_iter().skip(number % PRODUCTS).take(1).collect();
+            let (decision, ledger) = decide(&question, &customer, &candidates, &grounds);
+            let before = customer.ledger.grants.clone();
+            customer.ledger = ledger;
+
+            for grant in &customer.ledger.grants {
+                let leaves = grant.granted_at + window;
+                prop_assert!(grants::counts(grant, &policy.contact, leaves - Duration::from_millis(1)));
+                prop_assert!(!grants::counts(grant, &policy.contact, leaves));
+            }
+            // The clock steps back: the ledger's own clock counts, and nothing more is granted than just now.
+            let stepped_back = Timestamp::from_unix_ms(now.unix_ms() - back_ms).expect("in range");
+            let again = Grounds { now: stepped_back, decision: DecisionId::from_bits(1_000_000), ..grounds };
+            let others: Vec<Candidate> = self::candidates();
+            let (decision_back, ledger_back) = decide(&question, &customer, &others, &again);
+            prop_assert_eq!(decision_back.at, decision.at);
+            let counted = |at| ledger_back.grants.iter().filter(|grant| grants::counts(grant, &policy.contact, at)).count();
+            prop_assert!(counted(now) <= 3, "{} then {}", before.len(), counted(now));
+            prop_assert!(ledger_back.grants.iter().all(|grant| grant.granted_at >= start()));
+        }
+    }
+
     /// A hold of any kind leaves nothing, until the moment it ends.
     #[test]
     fn a_hold_leaves_nothing_until_it_ends(days in 1..100u32) {
-        let (policy, catalog) = (Policy::default(), catalog());
+        let (policy, catalog, outlook) = (Policy::default(), catalog(), Outlook::default());
         let mut customer = Customer::unknown(customer_id());
         let end = start() + DAY * days;
         customer.holds.push(Hold {
@@ -325,7 +439,7 @@ proptest! {
         });
         let left_at = |now| {
             let decision = DecisionId::from_bits(1);
-            let grounds = Grounds { policy: &policy, catalog: &catalog, model_version: 1, now, decision };
+            let grounds = Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, model_version: 1, now, decision };
             Standing::of(&customer, None, &grounds).allowance.offers_left
         };
         prop_assert_eq!(left_at(end - std::time::Duration::from_millis(1)), 0);

@@ -16,10 +16,13 @@ use tactful::domain::ids::{CaseId, Channel, CustomerId, DecisionId, EventId, Lad
 use tactful::domain::ledger::ReleaseResult;
 use tactful::domain::money::{Currency, Money};
 use tactful::domain::offer::{OfferKind, PropensityBasis};
+use tactful::domain::outlook::Outlook;
 use tactful::domain::policy::Policy;
 use tactful::domain::product::{Product, Rung};
 use tactful::domain::time::{DAY, Timestamp};
 
+/// No model was trained.
+const NOTHING_LEARNED: Outlook = Outlook { buying: None, staying: None };
 const MS: Duration = Duration::from_millis(1);
 
 fn now() -> Timestamp {
@@ -94,6 +97,7 @@ impl Scene {
     fn grounds(&self) -> Grounds<'_> {
         Grounds {
             policy: &self.policy,
+            outlook: &NOTHING_LEARNED,
             catalog: &self.catalog,
             model_version: 1,
             now: self.now,
@@ -126,7 +130,7 @@ impl Scene {
         self.decisions += 1;
         let id = EventId::new(format!("e{}", self.decisions)).expect("a valid id");
         let event = Event { id, customer: Some(self.customer.id.clone()), at: self.now, kind };
-        apply_event(&mut self.customer, &event, &self.policy);
+        apply_event(&mut self.customer, &event, &self.policy, &NOTHING_LEARNED);
     }
 
     fn report(&mut self, decision: &Decision, kind: OutcomeKind) {

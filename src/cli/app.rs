@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::failure::Failure;
-use super::{health, import, offers, serve, train};
+use super::{evaluate, health, import, offers, serve, train};
 
 /// Ask what to offer a customer, and when to offer nothing.
 ///
 /// `tactful serve --demo` starts a server with a made-up telephone company and kitchen shop and prints calls to try.
-/// The other commands ask a running server.
+/// `tactful evaluate` judges on files; the other
+/// commands ask a running server.
 #[derive(Debug, Parser)]
 #[command(name = "tactful", version, max_term_width = 100)]
 pub struct App {
@@ -26,6 +27,7 @@ enum Command {
     Offers(offers::Offers),
     Health(health::Health),
     Train(train::Train),
+    Evaluate(evaluate::Evaluate),
 }
 
 impl App {
@@ -43,6 +45,7 @@ impl App {
                 Command::Offers(offers) => offers.run().await,
                 Command::Health(health) => health.run().await,
                 Command::Train(train) => train.run().await,
+                Command::Evaluate(evaluate) => evaluate.run().await,
             }
         });
         ended.unwrap_or_else(|failure| fail(&failure))

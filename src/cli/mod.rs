@@ -1,8 +1,10 @@
-//! The command line: one file per subcommand. All but `serve` are clients of a running server and never open a store.
+//! The command line: one file per subcommand. All but `serve` and `evaluate` are clients of a
+//! running server; none opens a store.
 
 pub mod app;
 pub mod client;
 pub mod demo;
+pub mod evaluate;
 pub mod failure;
 pub mod health;
 pub mod import;

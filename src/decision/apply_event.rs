@@ -10,18 +10,19 @@ use crate::domain::customer::{Customer, HOLDINGS_MAX, Holding};
 use crate::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity};
 use crate::domain::ids::{CaseId, ProductId};
 use crate::domain::ledger::Answer;
+use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
-use crate::domain::relationship::{ACCEPTED_OFFERS_MAX, AcceptedOffer, CASES_MAX, Case, PURCHASE_DAYS_MAX};
+use crate::domain::relationship::{ACCEPTED_OFFERS_MAX, AcceptedOffer, CASES_MAX, Case};
 use crate::domain::time::Timestamp;
 
 /// Applies one event of this customer. The slow rise is brought up to date before and after, so that a fall on the way
 /// is not forgotten.
-pub fn apply_event(customer: &mut Customer, event: &Event, policy: &Policy) {
+pub fn apply_event(customer: &mut Customer, event: &Event, policy: &Policy, outlook: &Outlook) {
     let at = customer.ledger.clock.map_or(event.at, |clock| clock.max(event.at));
-    contact_policy::update_level(customer, policy, at);
+    contact_policy::update_level(customer, policy, outlook, at);
     Application { customer, at: event.at, event, policy }.apply();
     customer.ledger.clock = Some(at);
-    contact_policy::update_level(customer, policy, at);
+    contact_policy::update_level(customer, policy, outlook, at);
 }
 
 struct Application<'a> {
@@ -102,10 +103,7 @@ impl Application<'_> {
         holding.bought = holding.bought.saturating_add(u64::from(line.quantity));
         holding.last_at = holding.last_at.max(at);
         let relationship = &mut self.customer.relationship;
-        relationship.purchase_days.insert(at.day());
-        while relationship.purchase_days.len() > PURCHASE_DAYS_MAX {
-            relationship.purchase_days.pop_first();
-        }
+        relationship.note_purchase(at, line.approximate_value());
         latest(&mut relationship.last.purchase, at);
         self.accept_open_offer(&line.product);
         self.customer.holdings.trim(HOLDINGS_MAX);
@@ -120,6 +118,7 @@ impl Application<'_> {
         let relationship = &mut self.customer.relationship;
         latest(&mut relationship.last.return_, at);
         relationship.folded_value.add(at, -return_weight);
+        relationship.note_return(at);
         self.regret(&line.product);
         self.customer.holdings.trim(HOLDINGS_MAX);
     }

@@ -12,6 +12,7 @@ use crate::domain::decision::{Cap, CapKind};
 use crate::domain::ids::Channel;
 use crate::domain::ledger::{Grant, Ledger, Level};
 use crate::domain::offer::OfferKind;
+use crate::domain::outlook::Outlook;
 use crate::domain::policy::{BandCaps, ContactPolicy, Policy};
 use crate::domain::relationship::{Band, RelationshipHealth};
 use crate::domain::time::Timestamp;
@@ -227,8 +228,8 @@ pub fn updated_level(level: Option<Level>, cap: u32, rise_step: Duration, now: T
 }
 
 /// Brings the customer's level up to date at `now`, which must not lie before the ledger's clock.
-pub fn update_level(customer: &mut Customer, policy: &Policy, now: Timestamp) {
-    let health = assess(customer, policy, now);
+pub fn update_level(customer: &mut Customer, policy: &Policy, outlook: &Outlook, now: Timestamp) {
+    let health = assess(customer, policy, outlook, now);
     customer.ledger.level = Some(level_under(&health, &customer.ledger, policy, now));
 }
 

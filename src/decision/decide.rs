@@ -88,7 +88,7 @@ impl Standing {
     /// Assesses a customer.
     #[must_use]
     pub fn of(customer: &Customer, channel: Option<&Channel>, grounds: &Grounds<'_>) -> Self {
-        let health = assess(customer, grounds.policy, grounds.now);
+        let health = assess(customer, grounds.policy, grounds.outlook, grounds.now);
         let holds = holds_in_force(customer, &grounds.policy.contact, grounds.now);
         let allowance = allowance(customer, &customer.ledger, &health, &holds, channel, grounds.policy, grounds.now);
         Self { health, holds, allowance }

@@ -6,6 +6,7 @@ use crate::domain::catalog::Catalog;
 use crate::domain::ids::{Channel, DecisionId, Placement, ProductId};
 use crate::domain::money::Currency;
 use crate::domain::offer::OfferKind;
+use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 
@@ -33,6 +34,8 @@ pub struct Question<'a> {
 pub struct Grounds<'a> {
     /// The policy in force.
     pub policy: &'a Policy,
+    /// What was learned about who comes back.
+    pub outlook: &'a Outlook,
     /// The catalogue.
     pub catalog: &'a Catalog,
     /// The version of the model that proposes.

@@ -9,18 +9,19 @@
 
 use std::time::Duration;
 
-use crate::domain::customer::{Customer, Holdings};
+use crate::domain::customer::Customer;
 use crate::domain::decayed_sum::HalfLife;
+use crate::domain::outlook::{Outlook, staying_signals};
 use crate::domain::policy::{BandLimits, Policy, RelationshipPolicy};
 use crate::domain::relationship::{Band, Case, Component, ComponentKind, RelationshipHealth, RelationshipState};
 use crate::domain::time::{DAY, Timestamp};
 
 /// Assesses a customer at `now`.
 #[must_use]
-pub fn assess(customer: &Customer, policy: &Policy, now: Timestamp) -> RelationshipHealth {
+pub fn assess(customer: &Customer, policy: &Policy, outlook: &Outlook, now: Timestamp) -> RelationshipHealth {
     let complaint_open_max = policy.contact.complaint_hold_unresolved;
     let policy = &policy.relationship;
-    let subject = Subject { customer, policy, complaint_open_max, now };
+    let subject = Subject { customer, policy, outlook, complaint_open_max, now };
     let weight_total: f64 = policy.components.iter().map(|component| component.weight).sum();
     let components: Vec<Component> = ComponentKind::ALL
         .iter()
@@ -107,6 +108,7 @@ struct Reading {
 struct Subject<'a> {
     customer: &'a Customer,
     policy: &'a RelationshipPolicy,
+    outlook: &'a Outlook,
     complaint_open_max: Duration,
     now: Timestamp,
 }
@@ -191,38 +193,68 @@ impl Subject<'_> {
             + state.engagement.at(self.now, half_life)
     }
 
-    /// The probability that the customer buys again within the window, or stays: the better of two simple estimates,
-    /// to be replaced by learned ones.
+    /// The probability that the customer buys again within the window, or stays: the better of the two.
     ///
-    /// *Buys*: purchase days as a Poisson process whose rate is the decayed count over the mean age of its weight,
-    /// `P = 1 - exp(-rate x window)`; pseudo-purchases that give the prior at the first purchase fade with the time
-    /// since then. *Stays*: the yearly risk of leaving falls with tenure, `a + (b - a) exp(-tenure / t)`.
+    /// Learned ([`Outlook`]) where a model was trained on enough customers. Else *buys*: purchase days as a Poisson
+    /// process whose rate is the decayed count over the mean age of its weight, `P = 1 - exp(-rate x window)`;
+    /// pseudo-purchases that give the prior at the first purchase fade with the time since then. *Stays*: the yearly risk
+    /// of leaving falls with tenure, `a + (b - a) exp(-tenure / t)`.
+    ///
+    /// Of somebody who never bought and never subscribed nothing is known. The prior is then no better than what a first
+    /// purchase or a first day of subscription would give, so that neither makes a relationship look worse.
     fn retention_outlook(&self, half_life: HalfLife) -> Reading {
-        let kind = ComponentKind::RetentionOutlook;
-        let prior = self.policy.component(kind).prior;
+        let prior = self.policy.component(ComponentKind::RetentionOutlook).prior;
         let estimates = [self.probability_of_purchase(half_life, prior), self.probability_of_staying()];
-        match estimates.into_iter().flatten().max_by(f64::total_cmp) {
-            Some(probability) => Reading { value: probability, input: probability, is_known: true },
-            None => Reading { value: prior, input: prior, is_known: false },
-        }
+        let known = estimates.into_iter().flatten().max_by(f64::total_cmp);
+        let value = known.unwrap_or_else(|| self.when_nothing_is_known(prior));
+        Reading { value, input: value, is_known: known.is_some() }
     }
 
     fn probability_of_purchase(&self, half_life: HalfLife, prior: f64) -> Option<f64> {
         let state = &self.customer.relationship;
+        let window = self.policy.outlook_window;
+        if let Some(learned) = &self.outlook.buying {
+            return learned.probability(state, self.now, window);
+        }
         let first_day = state.purchase_days.first()?;
         let mean_age_days = half_life.days() / std::f64::consts::LN_2;
-        let window_days = self.policy.outlook_window.as_secs_f64() / DAY.as_secs_f64();
+        let window_days = window.as_secs_f64() / DAY.as_secs_f64();
         let prior_purchases = -(1.0 - prior).ln() * mean_age_days / window_days;
         let purchases = purchase_days_decayed(state, half_life, self.now)
             + prior_purchases * half_life.decay(self.now.days_since(first_day.start()));
         Some(-(-purchases / mean_age_days * window_days).exp_m1())
     }
 
+    /// 0 when every subscription has ended; `None` when there never was one.
     fn probability_of_staying(&self) -> Option<f64> {
-        let tenure = longest_tenure(&self.customer.holdings, self.now)?;
+        let holdings = &self.customer.holdings;
+        let mut subscribed = holdings.latest.values().filter(|holding| holding.subscribed_at.is_some()).peekable();
+        subscribed.peek()?;
+        let running: Vec<Duration> = subscribed
+            .filter(|holding| holding.is_subscribed())
+            .map(|holding| self.now.since(holding.first_at))
+            .collect();
+        let Some(&tenure) = running.iter().max() else { return Some(0.0) };
+        Some(self.stays(running.len(), tenure))
+    }
+
+    fn stays(&self, running: usize, tenure: Duration) -> f64 {
+        if let Some(learned) = &self.outlook.staying {
+            let signals = staying_signals(&self.customer.relationship, running, tenure, self.now);
+            return learned.probability(&signals, &self.customer.attributes, self.policy.outlook_window);
+        }
         let [risk_at_start, risk_in_the_end] = self.policy.leaving_risk;
         let faded = (-tenure.as_secs_f64() / self.policy.leaving_risk_tenure.as_secs_f64()).exp();
-        Some(1.0 - (risk_in_the_end + (risk_at_start - risk_in_the_end) * faded))
+        1.0 - (risk_in_the_end + (risk_at_start - risk_in_the_end) * faded)
+    }
+
+    fn when_nothing_is_known(&self, prior: f64) -> f64 {
+        let state = &self.customer.relationship;
+        let mut first_purchase = RelationshipState { returned: state.returned.clone(), ..RelationshipState::default() };
+        first_purchase.note_purchase(self.now, 0.0);
+        let window = self.policy.outlook_window;
+        let bought = self.outlook.buying.as_ref().and_then(|it| it.probability(&first_purchase, self.now, window));
+        prior.min(bought.unwrap_or(prior)).min(self.stays(1, Duration::ZERO))
     }
 
     /// Maps a signed sum to 0 to 1 such that 0 gives the prior: downwards `prior x exp(sum)`, upwards
@@ -249,9 +281,4 @@ pub fn case_weight(case: &Case, policy: &RelationshipPolicy) -> f64 {
 
 fn purchase_days_decayed(state: &RelationshipState, half_life: HalfLife, now: Timestamp) -> f64 {
     state.purchase_days.iter().map(|day| half_life.decay(now.days_since(day.start()))).sum()
-}
-
-fn longest_tenure(holdings: &Holdings, now: Timestamp) -> Option<Duration> {
-    let running = holdings.latest.values().filter(|holding| holding.is_subscribed());
-    running.map(|holding| now.since(holding.first_at)).max()
 }

@@ -102,6 +102,15 @@ pub struct Line {
     pub unit_price: Option<Money>,
 }
 
+impl Line {
+    /// What the line was sold for, in units of its currency, for estimates and never for bookkeeping; 0 when no price is
+    /// known, or a negative one.
+    #[must_use]
+    pub fn approximate_value(&self) -> f64 {
+        self.unit_price.map_or(0.0, |price| (price.approximate() * f64::from(self.quantity)).max(0.0))
+    }
+}
+
 /// A report that opens a case or adds to one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseReport {

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod ledger;
 pub mod money;
 pub mod offer;
+pub mod outlook;
 pub mod policy;
 pub mod product;
 pub mod relationship;

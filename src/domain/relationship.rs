@@ -38,8 +38,30 @@ pub struct RelationshipState {
     pub engagement: DecayedSum,
     /// The latest days on which the customer bought, at most [`PURCHASE_DAYS_MAX`].
     pub purchase_days: BTreeSet<Day>,
+    /// Money spent, in units of the currency of each purchase.
+    pub spent: DecayedSum,
+    /// Lines brought back.
+    pub returned: DecayedSum,
     /// When things last happened.
     pub last: LastTimes,
+}
+
+impl RelationshipState {
+    /// Notes a purchase: the day, and what was spent where that is known.
+    pub fn note_purchase(&mut self, at: Timestamp, spent: f64) {
+        self.purchase_days.insert(at.day());
+        while self.purchase_days.len() > PURCHASE_DAYS_MAX {
+            self.purchase_days.pop_first();
+        }
+        if spent > 0.0 {
+            self.spent.add(at, spent);
+        }
+    }
+
+    /// Notes that something was brought back.
+    pub fn note_return(&mut self, at: Timestamp) {
+        self.returned.add(at, 1.0);
+    }
 }
 
 /// The latest moment of each kind of event that a quiet period or a hold may follow.

@@ -12,10 +12,19 @@
 
 pub mod artifact;
 pub mod bound_model;
+pub mod buying_outlook;
+pub mod calibration;
 pub mod history;
 pub mod holdout;
+pub mod logistic;
 pub mod offer_model;
+pub mod outlook;
+pub mod outlook_artifact;
+pub mod outlook_history;
 pub mod propensity;
+pub mod rhythm;
 pub mod ridge;
+pub mod signal_fit;
+pub mod staying_outlook;
 pub mod train;
 pub mod upgrades;

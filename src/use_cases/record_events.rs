@@ -68,8 +68,9 @@ async fn record_for_customer(
         let attempt = if new.is_empty() {
             Attempt::Committed
         } else {
+            let snapshot = tactful.snapshot();
             for event in &new {
-                apply_event(&mut customer, event, &tactful.policy);
+                apply_event(&mut customer, event, &tactful.policy, snapshot.outlook());
             }
             let appended = Appended { events: new, decision: None };
             commit(tactful.store.as_ref(), version, &mut customer, &appended).await?

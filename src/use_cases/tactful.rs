@@ -9,6 +9,7 @@ use super::trained_model::{TrainedModel, read_stored_model};
 use crate::decision::question::Grounds;
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::DecisionId;
+use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::model::bound_model::BoundModel;
@@ -41,6 +42,8 @@ pub(super) struct Snapshot {
     pub(super) trained: Option<TrainedModel>,
 }
 
+static NOTHING_LEARNED: Outlook = Outlook { buying: None, staying: None };
+
 impl Snapshot {
     fn new(catalog: Arc<Catalog>, trained: Option<TrainedModel>) -> Self {
         let model = match &trained {
@@ -54,10 +57,15 @@ impl Snapshot {
         self.model.catalog()
     }
 
+    /// What was learned about who comes back; nothing before the first training.
+    pub(super) fn outlook(&self) -> &Outlook {
+        self.trained.as_ref().map_or(&NOTHING_LEARNED, |trained| &trained.outlook)
+    }
+
     /// What a decision is made with.
     pub(super) fn grounds<'a>(&'a self, policy: &'a Policy, now: Timestamp, decision: DecisionId) -> Grounds<'a> {
         let model_version = self.trained.as_ref().map_or(0, |trained| trained.view.version);
-        Grounds { policy, catalog: self.catalog(), model_version, now, decision }
+        Grounds { policy, outlook: self.outlook(), catalog: self.catalog(), model_version, now, decision }
     }
 }
 

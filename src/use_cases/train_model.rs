@@ -1,7 +1,7 @@
 //! Trains a model from all history, stores it and serves it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::Instrument;
 
@@ -9,8 +9,11 @@ use super::tactful::Tactful;
 use super::trained_model::{ModelMetric, ModelView, TrainedModel, encode};
 use crate::domain::event::Event;
 use crate::domain::time::Timestamp;
+use crate::model::calibration::ProbabilityQuality;
 use crate::model::history::TrainingHistory;
 use crate::model::holdout::Metric;
+use crate::model::outlook::{self, LearnedOutlook};
+use crate::model::outlook_history::{EngagementWeights, OutlookHistory};
 use crate::model::train::{TrainingReport, TrainingStage, train};
 use crate::store::contract::{StoreError, StoredModel};
 
@@ -50,25 +53,60 @@ async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
     let started = Instant::now();
     let now = tactful.now();
     let mut history = TrainingHistory::new();
-    let mut push = |events: Vec<Event>| events.iter().for_each(|event| history.push(event));
+    let relationship = &tactful.policy.relationship;
+    let [_, commitment, usage, visit] = relationship.engagement_weights;
+    let mut outlook_history = OutlookHistory::new(EngagementWeights { commitment, usage, visit });
+    let mut push = |events: Vec<Event>| {
+        for event in &events {
+            history.push(event);
+            outlook_history.push(event);
+        }
+    };
     tactful.store.visit_history(HISTORY_PAGE_LEN, &mut push).await?;
 
     let catalog = tactful.catalog();
     let settings = tactful.training_settings;
     let span = tracing::Span::current();
     let log = |stage: TrainingStage| tracing::info!(?stage, "training");
-    let trained = on_own_thread(move || span.in_scope(|| train(&history, &catalog, now, &settings, &log))).await?;
-    let (model, report) = trained.map_err(|error| TrainError::NotPossible { reason: error.to_string() })?;
+    let window = relationship.outlook_window;
+    let learn_all = move || {
+        let learned = train(&history, &catalog, now, &settings, &log);
+        let (outlook, outlook_metrics) = learn_outlook(&outlook_history, now, window);
+        learned.map(|(model, report)| (model, report, outlook, outlook_metrics))
+    };
+    let trained = on_own_thread(move || span.in_scope(learn_all)).await?;
+    let (model, report, learned, outlook_metrics) =
+        trained.map_err(|error| TrainError::NotPossible { reason: error.to_string() })?;
 
     // Of the store, not of the model served: one that cannot be read any more has used its number up.
     let version = tactful.store.load_model().await?.map_or(0, |stored| stored.version) + 1;
-    let view = ModelView { version, trained_at: now, duration: Some(started.elapsed()), ..view_of(report) };
-    let (view, bytes) = encode(&model, view);
+    let mut view = ModelView { version, trained_at: now, duration: Some(started.elapsed()), ..view_of(report) };
+    view.metrics.extend(outlook_metrics);
+    view.notes.extend(learned.notes);
+    let (view, bytes) = encode(&model, &learned.outlook, view);
     tactful.store.put_model(&StoredModel { version, bytes }).await?;
     tactful.store.durable().await?;
-    tactful.publish_model(TrainedModel { model: Arc::new(model), view: view.clone() }).await;
+    let outlook = Arc::new(learned.outlook);
+    tactful.publish_model(TrainedModel { model: Arc::new(model), outlook, view: view.clone() }).await;
     tracing::info!(version, purchases = view.purchases, seconds = started.elapsed().as_secs_f64(), "model published");
     Ok(view)
+}
+
+/// Learns who comes back, and judges the same on the last window.
+fn learn_outlook(history: &OutlookHistory, now: Timestamp, window: Duration) -> (LearnedOutlook, Vec<ModelMetric>) {
+    let mut metrics = Vec::new();
+    for (method, quality) in outlook::judge(history, now, window).into_iter().flatten() {
+        let ProbabilityQuality { auc, brier, calibration_error, count, hit_rate: _ } = quality;
+        let figures =
+            [("outlook_auc", auc), ("outlook_brier", brier), ("outlook_calibration_error", calibration_error)];
+        metrics.extend(figures.map(|(name, value)| ModelMetric {
+            name: name.to_owned(),
+            method: method.to_owned(),
+            value,
+            queries: count as u64,
+        }));
+    }
+    (outlook::learn(history, &|_| None, now, window), metrics)
 }
 
 /// Linear algebra takes seconds; it must not hold a thread that serves.

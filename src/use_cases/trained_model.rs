@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::outlook::Outlook;
 use crate::domain::time::Timestamp;
 use crate::model::offer_model::OfferModel;
+use crate::model::outlook_artifact;
 use crate::store::contract::{Store, StoreError, StoredModel};
 
 /// A model that was trained, and what is told of it.
 #[derive(Clone)]
 pub(super) struct TrainedModel {
     pub(super) model: Arc<OfferModel>,
+    pub(super) outlook: Arc<Outlook>,
     pub(super) view: ModelView,
 }
 
@@ -55,10 +58,11 @@ pub struct ModelMetric {
 }
 
 /// A model and what is told of it as the store keeps them; the size of the artifact is told as well.
-pub(super) fn encode(model: &OfferModel, view: ModelView) -> (ModelView, Vec<u8>) {
+pub(super) fn encode(model: &OfferModel, outlook: &Outlook, view: ModelView) -> (ModelView, Vec<u8>) {
     let artifact = model.encode();
     let view = ModelView { artifact_bytes: artifact.len() as u64, ..view };
-    let bytes = StoredArtifact { report: ReportShape::of(&view), model: artifact }.encode();
+    let outlook = outlook_artifact::encode(outlook);
+    let bytes = StoredArtifact { report: ReportShape::of(&view), model: artifact, outlook }.encode();
     (view, bytes)
 }
 
@@ -67,10 +71,11 @@ pub(super) async fn read_stored_model(store: &dyn Store) -> Result<Option<Traine
     let Some(StoredModel { version, bytes }) = store.load_model().await? else { return Ok(None) };
     let read = StoredArtifact::decode(&bytes).and_then(|stored| {
         let model = OfferModel::decode(&stored.model).map_err(|error| error.to_string())?;
+        let outlook = outlook_artifact::decode(&stored.outlook).map_err(|error| error.to_string())?;
         let artifact_bytes = stored.model.len() as u64;
         let trained_at = model.trained_at.ok_or("the model was never trained")?;
         let view = ModelView { version, trained_at, artifact_bytes, ..stored.report.view(trained_at) };
-        Ok(TrainedModel { model: Arc::new(model), view })
+        Ok(TrainedModel { model: Arc::new(model), outlook: Arc::new(outlook), view })
     });
     match read {
         Ok(trained) => Ok(Some(trained)),
@@ -81,9 +86,18 @@ pub(super) async fn read_stored_model(store: &dyn Store) -> Result<Option<Traine
     }
 }
 
-/// What is stored: the report for people, and the artifact of the model with its own format and checksum.
+/// What is stored: the report for people, the artifact of the model with its own format and checksum, and the learned
+/// outlook with a format of its own. The store keeps a checksum of the whole.
 #[derive(Serialize, Deserialize)]
 struct StoredArtifact {
+    report: ReportShape,
+    model: Vec<u8>,
+    outlook: Vec<u8>,
+}
+
+/// Before there was a learned outlook.
+#[derive(Serialize, Deserialize)]
+struct StoredArtifactV1 {
     report: ReportShape,
     model: Vec<u8>,
 }
@@ -99,7 +113,8 @@ struct ReportShape {
 }
 
 /// The format of [`StoredArtifact`]; its first byte.
-const STORED_FORMAT: u8 = 1;
+const STORED_FORMAT: u8 = 2;
+const STORED_FORMAT_1: u8 = 1;
 
 impl StoredArtifact {
     fn encode(&self) -> Vec<u8> {
@@ -109,6 +124,11 @@ impl StoredArtifact {
     fn decode(bytes: &[u8]) -> Result<Self, String> {
         match bytes.split_first() {
             Some((&STORED_FORMAT, encoded)) => postcard::from_bytes(encoded).map_err(|error| error.to_string()),
+            Some((&STORED_FORMAT_1, encoded)) => {
+                let read = postcard::from_bytes(encoded).map_err(|error| error.to_string());
+                let StoredArtifactV1 { report, model } = read?;
+                Ok(Self { report, model, outlook: outlook_artifact::encode(&Outlook::default()) })
+            }
             Some((other, _)) => Err(format!("stored format {other}")),
             None => Err("no bytes".to_owned()),
         }
@@ -171,25 +191,37 @@ mod tests {
         }
     }
 
-    /// What an earlier version wrote is read, and this version still writes the same. The model inside has a format and
-    /// a golden file of its own.
+    /// Written before there was a learned outlook.
     #[test]
-    fn trained_model_v1_reads_and_writes_the_same() {
-        let (_, now) = encode(&OfferModel::untrained(), view());
+    fn trained_model_v1_still_reads() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stored_formats/trained-model-v1.bin");
-        if std::env::var_os("TACTFUL_WRITE_GOLDEN_FILES").is_some() && !std::path::Path::new(path).exists() {
-            std::fs::write(path, &now).expect("the file can be written");
-        }
         let golden = std::fs::read(path).expect("the golden file is there");
         let read = StoredArtifact::decode(&golden).expect("what version 1 wrote still reads");
         assert_eq!(read.report.view(view().trained_at), view());
         assert_eq!(OfferModel::decode(&read.model), Ok(OfferModel::untrained()));
+        assert_eq!(outlook_artifact::decode(&read.outlook), Ok(Outlook::default()));
+    }
+
+    /// What an earlier version wrote is read, and this version still writes the same. The model and the outlook inside
+    /// have formats and golden files of their own.
+    #[test]
+    fn trained_model_v2_reads_and_writes_the_same() {
+        let (_, now) = encode(&OfferModel::untrained(), &Outlook::default(), view());
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stored_formats/trained-model-v2.bin");
+        if std::env::var_os("TACTFUL_WRITE_GOLDEN_FILES").is_some() && !std::path::Path::new(path).exists() {
+            std::fs::write(path, &now).expect("the file can be written");
+        }
+        let golden = std::fs::read(path).expect("the golden file is there");
+        let read = StoredArtifact::decode(&golden).expect("what version 2 wrote still reads");
+        assert_eq!(read.report.view(view().trained_at), view());
+        assert_eq!(OfferModel::decode(&read.model), Ok(OfferModel::untrained()));
+        assert_eq!(outlook_artifact::decode(&read.outlook), Ok(Outlook::default()));
         assert_eq!(now, golden);
     }
 
     #[test]
     fn other_bytes_are_an_error() {
-        let (_, bytes) = encode(&OfferModel::untrained(), view());
+        let (_, bytes) = encode(&OfferModel::untrained(), &Outlook::default(), view());
         for broken in [&[][..], &[9], &bytes[..1], &bytes[..bytes.len() / 2]] {
             assert!(StoredArtifact::decode(broken).is_err());
         }

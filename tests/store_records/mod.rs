@@ -336,6 +336,8 @@ fn full_relationship() -> RelationshipState {
     state.sentiment.add(at(4), -0.4);
     state.folded_value.add(at(5), -0.5);
     state.engagement.add(at(6), 0.6);
+    state.spent.add(at(7), 12.5);
+    state.returned.add(at(8), 1.0);
     state
 }
 

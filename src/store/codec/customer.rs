@@ -9,34 +9,40 @@
 //! last 4      CRC-32 of all before
 //! ```
 //!
-//! A commit checks the version and moves outbox entries without decoding the customer.
+//! A commit checks the version and moves outbox entries without decoding the customer. Format 1 did not know what a
+//! customer spent and brought back; such a customer is read with nothing of both, and written as format 2 when it changes.
 
 use super::frame::{self, Unfit};
 use super::outbox::{Outbox, OutboxEntry};
-use super::profile::StoredCustomer;
+use super::profile::{StoredCustomer, StoredCustomerV1};
 use crate::domain::customer::Customer;
 use crate::store::contract::{StoreError, Versioned};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Before what was spent and brought back.
+const VERSION_1: u8 = 1;
 const WHAT: &str = "customer";
 /// Commit version and length of the customer.
 const HEADER_BYTES: usize = 8 + 4;
 
 /// The customer without header and outbox, encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CustomerBody(Vec<u8>);
+pub struct CustomerBody {
+    format: u8,
+    bytes: Vec<u8>,
+}
 
 impl CustomerBody {
     /// Encodes a customer.
     pub fn of(customer: &Customer) -> Result<Self, StoreError> {
         let body = postcard::to_extend(&StoredCustomer::from(customer), Vec::new());
-        Ok(Self(body.map_err(|error| Unfit::from(error).of(WHAT))?))
+        Ok(Self { format: VERSION, bytes: body.map_err(|error| Unfit::from(error).of(WHAT))? })
     }
 }
 
 /// Puts a customer's value together.
 pub fn encode_customer(version: u64, body: &CustomerBody, outbox: &Outbox) -> Result<Vec<u8>, StoreError> {
-    join(version, &body.0, outbox).map_err(|unfit| unfit.of(WHAT))
+    join(body.format, version, &body.bytes, outbox).map_err(|unfit| unfit.of(WHAT))
 }
 
 /// Reads a customer and its version; the outbox is checked and left aside.
@@ -51,6 +57,7 @@ pub struct CustomerValue<'bytes> {
     pub version: u64,
     /// What waits to be copied.
     pub outbox: Outbox,
+    format: u8,
     body: &'bytes [u8],
 }
 
@@ -62,39 +69,43 @@ impl<'bytes> CustomerValue<'bytes> {
 
     /// Decodes the customer.
     pub fn customer(&self) -> Result<Versioned<Customer>, StoreError> {
-        let stored = frame::whole::<StoredCustomer>(self.body);
-        let customer = stored.and_then(StoredCustomer::customer).map_err(|unfit| unfit.of(WHAT))?;
+        let customer = if self.format == VERSION_1 {
+            frame::whole::<StoredCustomerV1>(self.body).and_then(StoredCustomerV1::customer)
+        } else {
+            frame::whole::<StoredCustomer>(self.body).and_then(StoredCustomer::customer)
+        };
+        let customer = customer.map_err(|unfit| unfit.of(WHAT))?;
         Ok(Versioned { version: self.version, value: customer })
     }
 
     /// The same version of the same customer with another outbox.
     pub fn with_outbox(&self, outbox: &Outbox) -> Result<Vec<u8>, StoreError> {
-        join(self.version, self.body, outbox).map_err(|unfit| unfit.of(WHAT))
+        join(self.format, self.version, self.body, outbox).map_err(|unfit| unfit.of(WHAT))
     }
 
     /// The encoded customer alone.
     #[must_use]
     pub fn body(&self) -> CustomerBody {
-        CustomerBody(self.body.to_vec())
+        CustomerBody { format: self.format, bytes: self.body.to_vec() }
     }
 
     fn split(bytes: &'bytes [u8]) -> Result<Self, Unfit> {
-        let content = frame::open(VERSION, bytes)?;
+        let (format, content) = frame::open_one_of(&[VERSION_1, VERSION], bytes)?;
         let too_short = || Unfit("the value is shorter than its header".to_owned());
         let (version, rest) = content.split_first_chunk::<8>().ok_or_else(too_short)?;
         let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(too_short)?;
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| too_short())?;
         let (body, outbox) = rest.split_at_checked(length).ok_or_else(too_short)?;
         let entries = frame::whole::<Vec<OutboxEntry>>(outbox)?;
-        Ok(Self { version: u64::from_le_bytes(*version), outbox: Outbox(entries), body })
+        Ok(Self { version: u64::from_le_bytes(*version), outbox: Outbox(entries), format, body })
     }
 }
 
-fn join(version: u64, body: &[u8], outbox: &Outbox) -> Result<Vec<u8>, Unfit> {
+fn join(format: u8, version: u64, body: &[u8], outbox: &Outbox) -> Result<Vec<u8>, Unfit> {
     let Outbox(entries) = outbox;
     let length = u32::try_from(body.len()).map_err(|_| Unfit("the customer has over 4 GiB".to_owned()))?;
     let mut bytes = Vec::with_capacity(1 + HEADER_BYTES + body.len() + 64);
-    bytes.push(VERSION);
+    bytes.push(format);
     bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(body);

@@ -59,6 +59,11 @@ pub(super) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// Checks the checksum, then the version, and returns what is between them.
 pub(super) fn open(version: u8, bytes: &[u8]) -> Result<&[u8], Unfit> {
+    Ok(open_one_of(&[version], bytes)?.1)
+}
+
+/// The same for a value of one of several versions, in rising order; returns which.
+pub(super) fn open_one_of<'bytes>(versions: &[u8], bytes: &'bytes [u8]) -> Result<(u8, &'bytes [u8]), Unfit> {
     let Some((content, checksum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else {
         return Err(Unfit(format!("{} bytes are too few", bytes.len())));
     };
@@ -66,8 +71,11 @@ pub(super) fn open(version: u8, bytes: &[u8]) -> Result<&[u8], Unfit> {
         return Err(Unfit("the checksum does not match".to_owned()));
     }
     match content.split_first() {
-        Some((&found, body)) if found == version => Ok(body),
-        Some((found, _)) => Err(Unfit(format!("format {found} is unknown, this version reads {version}"))),
+        Some((&found, body)) if versions.contains(&found) => Ok((found, body)),
+        Some((found, _)) => {
+            let known: Vec<String> = versions.iter().map(u8::to_string).collect();
+            Err(Unfit(format!("format {found} is unknown, this version reads {}", known.join(" and "))))
+        }
         None => Err(Unfit("the value is empty".to_owned())),
     }
 }

@@ -7,14 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::Unfit;
 use super::ledger::StoredLedger;
-use super::relationship::StoredRelationship;
+use super::relationship::{StoredPurchases, StoredRelationship};
 use super::scalar::{Finite, after, moment, moment_after, optional_moment, stored_enum};
 use crate::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
 use crate::domain::ids::{Channel, CustomerId, HoldId, ProductId};
 use crate::domain::time::Timestamp;
 
+/// A customer as format 2 has it: format 1, and what came later.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredCustomer {
+    first: StoredCustomerV1,
+    purchases: StoredPurchases,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredCustomerV1 {
     id: String,
     attributes: BTreeMap<String, String>,
     consents: StoredConsents,
@@ -73,7 +80,7 @@ impl From<&Customer> for StoredCustomer {
             before = fingerprint;
             step
         });
-        Self {
+        let first = StoredCustomerV1 {
             id: id.to_string(),
             attributes: attributes.clone(),
             consents: consents.into(),
@@ -82,11 +89,21 @@ impl From<&Customer> for StoredCustomer {
             forgotten: steps.collect(),
             relationship: relationship.into(),
             ledger: ledger.into(),
-        }
+        };
+        Self { first, purchases: relationship.into() }
     }
 }
 
 impl StoredCustomer {
+    pub fn customer(self) -> Result<Customer, Unfit> {
+        let Self { first, purchases } = self;
+        let mut customer = first.customer()?;
+        purchases.complete(&mut customer.relationship)?;
+        Ok(customer)
+    }
+}
+
+impl StoredCustomerV1 {
     pub fn customer(self) -> Result<Customer, Unfit> {
         let Self { id, attributes, consents, holds, holdings, forgotten, relationship, ledger } = self;
         let mut latest = BTreeMap::new();

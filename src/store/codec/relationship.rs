@@ -25,6 +25,29 @@ pub(super) struct StoredRelationship {
     last: StoredLastTimes,
 }
 
+/// What a customer spent and brought back: since format 2.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredPurchases {
+    spent: StoredSum,
+    returned: StoredSum,
+}
+
+impl From<&RelationshipState> for StoredPurchases {
+    fn from(state: &RelationshipState) -> Self {
+        Self { spent: (&state.spent).into(), returned: (&state.returned).into() }
+    }
+}
+
+impl StoredPurchases {
+    /// Adds what format 1 did not know.
+    pub fn complete(self, state: &mut RelationshipState) -> Result<(), Unfit> {
+        let Self { spent, returned } = self;
+        state.spent = spent.sum()?;
+        state.returned = returned.sum()?;
+        Ok(())
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct StoredCase {
     id: String,
@@ -70,6 +93,9 @@ impl From<&RelationshipState> for StoredRelationship {
             folded_value,
             engagement,
             purchase_days,
+            // In `StoredPurchases`.
+            spent: _,
+            returned: _,
             last,
         } = state;
         let mut before = 0;
@@ -126,6 +152,8 @@ impl StoredRelationship {
             folded_value: folded_value.sum()?,
             engagement: engagement.sum()?,
             purchase_days: days.collect(),
+            spent: DecayedSum::default(),
+            returned: DecayedSum::default(),
             last: last.times()?,
         })
     }

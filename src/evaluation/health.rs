@@ -1,0 +1,191 @@
+//! The health task: how well the retention outlook tells who comes back or stays.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::baselines::base_rate::base_rate;
+use super::baselines::{purchase_rhythm, tenure};
+use super::data_set::{self, DataSetError};
+use super::description::{Description, HealthTask};
+use super::judged::Judged;
+use crate::domain::event::EventKind;
+use crate::domain::ids::CustomerId;
+use crate::domain::outlook::{Recency, StayingOutlook, StayingSignal, staying_signals};
+use crate::domain::policy::Policy;
+use crate::domain::relationship::RelationshipState;
+use crate::domain::time::{DAY, Timestamp};
+use crate::ingest::row::CustomerProfile;
+use crate::model::calibration::Told;
+use crate::model::outlook::{back, learn};
+use crate::model::outlook_history::{EngagementWeights, OutlookHistory, PastCustomer};
+use crate::model::staying_outlook::{Subscriber, learn_staying};
+
+/// What the task told.
+#[derive(Debug, Clone)]
+pub struct HealthReport {
+    /// tactful first, then the baselines.
+    pub methods: Vec<Judged>,
+    /// What was learned from, and how.
+    pub notes: Vec<String>,
+}
+
+/// Carries out the health task of a description; `None` when it has none.
+///
+/// # Errors
+/// When files cannot be read, or do not hold enough to learn from or to judge.
+pub fn evaluate_health(description: &Description, policy: &Policy) -> Result<Option<HealthReport>, DataSetError> {
+    let Some(task) = &description.health else { return Ok(None) };
+    let judged = match task {
+        HealthTask::Returns { window_days, queries } => {
+            judge_returns(description, *window_days, queries.as_deref(), policy)
+        }
+        HealthTask::Stays { window_days, outcome, stayed, tenure_months, folds } => {
+            let reading = Reading { outcome, stayed, tenure_months };
+            judge_stays(description, *window_days, &reading, *folds)
+        }
+    };
+    judged.map(Some)
+}
+
+fn not_enough(what: &str) -> DataSetError {
+    DataSetError::NotEnough(what.to_owned())
+}
+
+fn judge_returns(
+    description: &Description,
+    window_days: f64,
+    queries: Option<&Path>,
+    policy: &Policy,
+) -> Result<HealthReport, DataSetError> {
+    let (Some(files), Some(cutoff)) = (&description.events, description.cutoff) else {
+        return Err(not_enough("the question `returns` needs events and a cutoff"));
+    };
+    let window = DAY.mul_f64(window_days);
+    let end = cutoff + window;
+    let [_, commitment, usage, visit] = policy.relationship.engagement_weights;
+    let mut history = OutlookHistory::new(EngagementWeights { commitment, usage, visit });
+    let mut came_back: HashMap<CustomerId, bool> = HashMap::new();
+    for event in data_set::events(files, end)? {
+        if event.at < cutoff {
+            history.push(&event);
+        } else if event.at < end && matches!(event.kind, EventKind::Purchase(_)) {
+            came_back.extend(event.customer.map(|customer| (customer, true)));
+        }
+    }
+    let learned = learn(&history, &|_| None, cutoff, window);
+    let buying = learned.outlook.buying.ok_or_else(|| not_enough("the history is too thin to learn from"))?;
+
+    let customers: BTreeMap<&CustomerId, PastCustomer<'_>> =
+        history.as_of(cutoff, cutoff, usize::MAX).into_iter().map(|customer| (customer.id, customer)).collect();
+    let asked: Vec<(CustomerId, bool)> = if let Some(path) = queries {
+        data_set::return_queries(path)?.into_iter().collect()
+    } else {
+        let bought = customers.values().filter(|customer| !customer.state.purchase_days.is_empty());
+        bought.map(|it| (it.id.clone(), came_back.contains_key(it.id))).collect()
+    };
+    let all: Vec<PastCustomer<'_>> = customers.values().cloned().collect();
+    let rhythm = purchase_rhythm::rhythm_of(&all, cutoff).ok_or_else(|| not_enough("too few customers"))?;
+    let usual = rate_a_window_ago(&history, cutoff, window);
+    let empty = RelationshipState::default();
+    let told_by = |tell: &dyn Fn(&RelationshipState) -> Option<f64>| -> Vec<Told> {
+        let state = |customer| customers.get(customer).map_or(&empty, |past| &past.state);
+        let told = asked.iter().map(|(customer, hit)| (tell(state(customer)).unwrap_or(usual), *hit));
+        told.map(|(probability, hit)| Told { probability, hit }).collect()
+    };
+    let recency = |state: &RelationshipState| Recency::of(state, cutoff);
+    let methods = [
+        ("tactful", told_by(&|state| buying.probability(state, cutoff, window))),
+        ("base_rate", told_by(&|_| None)),
+        ("mbg_nbd", told_by(&|state| Some(purchase_rhythm::buys_within(&rhythm, recency(state)?, window)))),
+        ("p_alive", told_by(&|state| Some(purchase_rhythm::alive(&rhythm, recency(state)?)))),
+    ];
+    report(methods.into(), learned.notes)
+}
+
+fn report(methods: Vec<(&'static str, Vec<Told>)>, notes: Vec<String>) -> Result<HealthReport, DataSetError> {
+    let judged: Option<Vec<Judged>> = methods.into_iter().map(|(method, told)| Judged::new(method, told)).collect();
+    let methods = judged.ok_or_else(|| not_enough("the queries need both customers who came back and who did not"))?;
+    Ok(HealthReport { methods, notes })
+}
+
+/// The share of all customers who came back in the window that ends at the cutoff, or in the second half of a history
+/// that is shorter than two windows.
+fn rate_a_window_ago(history: &OutlookHistory, cutoff: Timestamp, window: Duration) -> f64 {
+    let known = history.begins().map_or(0.0, |begins| cutoff.days_since(begins));
+    let from = back(cutoff, (window.as_secs_f64() / DAY.as_secs_f64()).min(known / 2.0));
+    base_rate(history.as_of(from, cutoff, usize::MAX).iter().map(|customer| customer.came_back))
+}
+
+/// The attributes that are no part of the profile.
+struct Reading<'a> {
+    outcome: &'a str,
+    stayed: &'a str,
+    tenure_months: &'a str,
+}
+
+/// A month, in days.
+const MONTH_DAYS: f64 = 365.25 / 12.0;
+
+fn judge_stays(
+    description: &Description,
+    window_days: f64,
+    reading: &Reading<'_>,
+    folds: usize,
+) -> Result<HealthReport, DataSetError> {
+    let files = description.customers.as_ref().ok_or_else(|| not_enough("the question `stays` needs customers"))?;
+    let profiles = data_set::customers(files, Timestamp::MIN)?;
+    let mut subscribers = Vec::with_capacity(profiles.len());
+    for profile in profiles {
+        let fold = fold_of(&profile.id, folds);
+        subscribers.push((fold, subscriber(profile, reading)?));
+    }
+    let window = DAY.mul_f64(window_days);
+    let tell = |outlook: &StayingOutlook, subscriber: &Subscriber| Told {
+        probability: outlook.probability(&subscriber.signals, &subscriber.attributes, window),
+        hit: subscriber.stayed,
+    };
+    let (mut by_tactful, mut by_base_rate, mut by_tenure) = (Vec::new(), Vec::new(), Vec::new());
+    let mut notes = vec![format!("each customer is told by a model of the other {} of {folds} folds", folds - 1)];
+    for fold in 0..folds {
+        let seen: Vec<Subscriber> =
+            subscribers.iter().filter(|(other, _)| *other != fold).map(|(_, seen)| seen.clone()).collect();
+        let too_few = || not_enough("too few customers stayed or left to learn from");
+        let learned = learn_staying(&seen, window_days).ok_or_else(too_few)?;
+        let by_tenure_alone = tenure::learn(&seen, window_days).ok_or_else(too_few)?;
+        let usual = base_rate(seen.iter().map(|subscriber| subscriber.stayed));
+        for (_, asked) in subscribers.iter().filter(|(other, _)| *other == fold) {
+            by_tactful.push(tell(&learned, asked));
+            by_tenure.push(tell(&by_tenure_alone, &Subscriber { attributes: BTreeMap::new(), ..asked.clone() }));
+            by_base_rate.push(Told { probability: usual, hit: asked.stayed });
+        }
+        if fold == 0 {
+            notes.push(format!("{} attributes of the profile are looked at", learned.attributes.len()));
+        }
+    }
+    report(vec![("tactful", by_tactful), ("base_rate", by_base_rate), ("tenure", by_tenure)], notes)
+}
+
+fn subscriber(profile: CustomerProfile, reading: &Reading<'_>) -> Result<Subscriber, DataSetError> {
+    let CustomerProfile { id, mut attributes } = profile;
+    let missing = |name: &str| DataSetError::NotEnough(format!("customer {id} has no attribute `{name}`"));
+    let outcome = attributes.remove(reading.outcome).ok_or_else(|| missing(reading.outcome))?;
+    let months = attributes.remove(reading.tenure_months).ok_or_else(|| missing(reading.tenure_months))?;
+    let months: f64 = months.parse().ok().filter(|months| (0.0..=1200.0).contains(months)).ok_or_else(|| {
+        DataSetError::NotEnough(format!("customer {id}: a tenure must be 0 to 1200 months, not {months:?}"))
+    })?;
+    let tenure = DAY.mul_f64(months * MONTH_DAYS);
+    // Of use nothing is known: as usual.
+    let signals = staying_signals(&RelationshipState::default(), 1, tenure, Timestamp::MIN);
+    debug_assert_eq!(signals.len(), StayingSignal::ALL.len());
+    Ok(Subscriber { signals, attributes, stayed: outcome == reading.stayed })
+}
+
+/// The fold of a customer: by a hash of the id, so that it does not depend on the order of the file.
+fn fold_of(customer: &CustomerId, folds: usize) -> usize {
+    let digest = Sha256::digest(customer.as_str().as_bytes());
+    let head = digest.first_chunk::<8>().expect("a digest has 32 bytes");
+    usize::try_from(u64::from_le_bytes(*head) % folds as u64).expect("less than the folds")
+}
