@@ -63,8 +63,8 @@ fn who_stays_away_is_told_from_who_does_not() {
     assert!(gained.value > 5.0 * gained.standard_error, "{gained:?}");
 }
 
-/// Nothing that happened after the cutoff may change what is told: only the truth comes from there. Broken by: pushing
-/// events after the cutoff into the history.
+/// Nothing that happened after the cutoff may change what is told: only the truth comes from there. Two guards hold it;
+/// broken by leaving out both: the cutoff in `judge_returns`, and the end of the window in `past_customer`.
 #[test]
 fn what_happens_after_the_cutoff_teaches_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
