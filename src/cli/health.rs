@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::client::{ServerAddress, refused, time_text, words};
 use super::failure::Failure;
@@ -53,19 +53,32 @@ fn print(answer: &wire::GetRelationshipHealthResponse) {
         words(health.band().as_str_name(), "RELATIONSHIP_BAND_"),
         health.coverage * 100.0
     );
-    let mut table = Table::new(&["component", "", "value", "weight", "from", "half-life"]);
+    let mut table = Table::new(&["component", "", "value", "in 28 days", "weight", "half-life", "from"]);
     for component in &health.components {
         let value = format!("{:.2}{}", component.value, if component.known { "" } else { " (prior)" });
         table.row(vec![
             words(&component.name, ""),
             bar(component.value),
             value,
+            format!("{:+.2}", component.trend),
             format!("{:.2}", component.weight),
-            format!("{:.3}", component.input),
             format!("{:.0} d", component.half_life_days),
+            raw_inputs(component),
         ]);
     }
     println!("{table}\n{}", caps_table(&answer.caps));
+    if !answer.levers.is_empty() {
+        let mut table = Table::new(&["if", "relationship health", "band", "offers"]);
+        for lever in &answer.levers {
+            table.row(vec![
+                lever.what.clone(),
+                format!("{:.2} ({:+.2})", lever.score, lever.score - health.score),
+                words(lever.band().as_str_name(), "RELATIONSHIP_BAND_"),
+                lever.offers_cap.to_string(),
+            ]);
+        }
+        println!("{table}");
+    }
     if !answer.holds.is_empty() {
         let mut table = Table::new(&["hold", "reason", "since", "until", "note"]);
         for hold in &answer.holds {
@@ -81,8 +94,15 @@ fn print(answer: &wire::GetRelationshipHealthResponse) {
     }
 }
 
+fn raw_inputs(component: &wire::RelationshipComponent) -> String {
+    let mut inputs = vec![format!("{:.3}", component.input)];
+    inputs.extend(component.raw_inputs.iter().map(|input| format!("{} {:.0}", words(&input.name, ""), input.value)));
+    inputs.join(", ")
+}
+
 fn to_json(answer: &wire::GetRelationshipHealthResponse) -> Value {
     let health = answer.relationship_health.clone().unwrap_or_default();
+    let raw_input = |input: &wire::RawInput| (input.name.clone(), json!(input.value));
     let component = |component: &wire::RelationshipComponent| {
         json!({
             "name": component.name,
@@ -91,6 +111,16 @@ fn to_json(answer: &wire::GetRelationshipHealthResponse) -> Value {
             "input": component.input,
             "half_life_days": component.half_life_days,
             "known": component.known,
+            "trend": component.trend,
+            "raw_inputs": component.raw_inputs.iter().map(raw_input).collect::<Map<_, _>>(),
+        })
+    };
+    let lever = |lever: &wire::RelationshipLever| {
+        json!({
+            "what": lever.what,
+            "score": lever.score,
+            "band": words(lever.band().as_str_name(), "RELATIONSHIP_BAND_"),
+            "offers_cap": lever.offers_cap,
         })
     };
     let hold = |hold: &wire::Hold| {
@@ -110,6 +140,7 @@ fn to_json(answer: &wire::GetRelationshipHealthResponse) -> Value {
         "coverage": health.coverage,
         "components": health.components.iter().map(component).collect::<Vec<_>>(),
         "caps": caps_json(&answer.caps),
+        "levers": answer.levers.iter().map(lever).collect::<Vec<_>>(),
         "holds": answer.holds.iter().map(hold).collect::<Vec<_>>(),
         "policy_version": answer.policy_version,
         "as_of": time_text(answer.as_of.as_ref()),

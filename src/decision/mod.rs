@@ -12,4 +12,5 @@ pub mod grants;
 pub mod holds;
 pub mod question;
 pub mod relationship;
+pub mod relationship_detail;
 pub mod wording;

@@ -17,4 +17,5 @@ pub mod outlook;
 pub mod policy;
 pub mod product;
 pub mod relationship;
+pub mod relationship_detail;
 pub mod time;

@@ -1,19 +1,25 @@
 //! `RelationshipService`: how a relationship stands, and holds.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::convert::relationships::{hold_from_wire, hold_to_wire, relationship_to_wire};
+use super::convert::relationships::{hold_from_wire, hold_to_wire, hypothesis_from_wire, relationship_to_wire};
 use super::convert::violations::Violations;
+use super::feedback_service::check_batch;
+use super::generated::google::rpc;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::relationship_service_server::RelationshipService;
 use super::status;
 use crate::domain::customer::HoldInForce;
 use crate::domain::ids::{CustomerId, HoldId};
-use crate::use_cases::get_relationship_health::get_relationship_health;
+use crate::use_cases::get_relationship_health::{get_relationship_health, simulate_relationship_health};
 use crate::use_cases::keep_holds::{create_hold, delete_hold, list_holds};
 use crate::use_cases::tactful::Tactful;
+
+/// The most customers of one batch.
+const BATCH_MAX: usize = 100;
 
 /// Serves `RelationshipService`.
 pub struct RelationshipRpc {
@@ -37,6 +43,43 @@ impl RelationshipService for RelationshipRpc {
         let customer = customer_id(request.into_inner().customer_id)?;
         let view = get_relationship_health(&self.tactful, &customer).await.map_err(status::store)?;
         Ok(Response::new(relationship_to_wire(view)))
+    }
+
+    async fn batch_get_relationship_health(
+        &self,
+        request: Request<wire::BatchGetRelationshipHealthRequest>,
+    ) -> Result<Response<wire::BatchGetRelationshipHealthResponse>, Status> {
+        let ids = request.into_inner().customer_ids;
+        check_batch("customer_ids", ids.len(), BATCH_MAX)?;
+        refuse_repeated("customer_ids", &ids)?;
+        let mut entries = Vec::with_capacity(ids.len());
+        for (number, id) in ids.into_iter().enumerate() {
+            let answer = match CustomerId::new(id) {
+                Ok(customer) => get_relationship_health(&self.tactful, &customer).await.map_err(status::store),
+                Err(invalid) => Err(status::invalid_field(&format!("customer_ids[{number}]"), invalid)),
+            };
+            entries.push(match answer {
+                Ok(view) => wire::RelationshipHealthEntry {
+                    status: Some(rpc::Status::default()),
+                    answer: Some(relationship_to_wire(view)),
+                },
+                Err(refused) => {
+                    wire::RelationshipHealthEntry { status: Some(status::to_rpc_status(&refused)), answer: None }
+                }
+            });
+        }
+        Ok(Response::new(wire::BatchGetRelationshipHealthResponse { entries }))
+    }
+
+    async fn simulate_relationship_health(
+        &self,
+        request: Request<wire::SimulateRelationshipHealthRequest>,
+    ) -> Result<Response<wire::SimulateRelationshipHealthResponse>, Status> {
+        let (customer, hypothesis) = hypothesis_from_wire(request.into_inner(), self.tactful.now())
+            .map_err(|violations| status::invalid(&violations))?;
+        let simulated = simulate_relationship_health(&self.tactful, &customer, hypothesis).await;
+        let [before, after] = simulated.map_err(status::store)?.map(relationship_to_wire);
+        Ok(Response::new(wire::SimulateRelationshipHealthResponse { before: Some(before), after: Some(after) }))
     }
 
     async fn create_hold(
@@ -71,6 +114,19 @@ impl RelationshipService for RelationshipRpc {
         delete_hold(&self.tactful, &customer, &hold).await.map_err(status::hold)?;
         Ok(Response::new(wire::DeleteHoldResponse {}))
     }
+}
+
+/// Two of one customer in a batch are a slip.
+#[allow(clippy::result_large_err, reason = "every method answers with a Status")]
+fn refuse_repeated(field: &str, ids: &[String]) -> Result<(), Status> {
+    let mut seen = HashSet::new();
+    let mut violations = Violations::default();
+    for (number, id) in ids.iter().enumerate() {
+        if !seen.insert(id) {
+            violations.add(format!("{field}[{number}]"), "is in this batch already");
+        }
+    }
+    violations.check().map_err(|violations| status::invalid(&violations))
 }
 
 /// Reads the one field of a message that only names a customer.

@@ -1,14 +1,18 @@
-//! Tells how a relationship stands. Reads only.
+//! Tells how a relationship stands, and how it would stand if something more happened. Reads only.
 
 use super::commit::load_or_unknown;
 use super::tactful::Tactful;
+use crate::decision::apply_event::apply_event;
 use crate::decision::decide::Standing;
+use crate::decision::relationship_detail::{detail, outcome};
 use crate::decision::wording::relationship_message;
-use crate::domain::customer::HoldInForce;
+use crate::domain::customer::{Customer, HoldInForce};
 use crate::domain::decision::Cap;
-use crate::domain::ids::{CustomerId, DecisionId};
+use crate::domain::event::{Event, OutcomeKind};
+use crate::domain::ids::{CustomerId, DecisionId, EventId};
 use crate::domain::offer::OfferKind;
 use crate::domain::relationship::RelationshipHealth;
+use crate::domain::relationship_detail::RelationshipDetail;
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
 
@@ -17,6 +21,8 @@ use crate::store::contract::StoreError;
 pub struct RelationshipView {
     /// The score, its band and all components.
     pub health: RelationshipHealth,
+    /// What stands behind them.
+    pub detail: RelationshipDetail,
     /// Every cap that applies now.
     pub caps: Vec<Cap>,
     /// Every hold in force.
@@ -29,16 +35,59 @@ pub struct RelationshipView {
     pub as_of: Timestamp,
 }
 
+/// What would happen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hypothesis {
+    /// In any order. Their ids mean nothing: all of them happen.
+    pub events: Vec<Event>,
+    /// What would come of further offers, dated now.
+    pub outcomes: Vec<OutcomeKind>,
+    /// As of when to assess; `None` means now.
+    pub as_of: Option<Timestamp>,
+}
+
 /// Assesses a customer now. An unknown customer is a new customer.
 pub async fn get_relationship_health(tactful: &Tactful, customer: &CustomerId) -> Result<RelationshipView, StoreError> {
     let customer = load_or_unknown(tactful.store.as_ref(), customer).await?.value;
-    let as_of = customer.ledger.clock.map_or(tactful.now(), |clock| clock.max(tactful.now()));
+    let now = tactful.now();
+    Ok(view(tactful, &customer, now))
+}
+
+/// Assesses a customer now, and as it would be.
+pub async fn simulate_relationship_health(
+    tactful: &Tactful,
+    customer: &CustomerId,
+    hypothesis: Hypothesis,
+) -> Result<[RelationshipView; 2], StoreError> {
+    let mut customer = load_or_unknown(tactful.store.as_ref(), customer).await?.value;
+    let now = tactful.now();
+    let before = view(tactful, &customer, now);
+    let Hypothesis { mut events, outcomes, as_of } = hypothesis;
+    events.sort_by_key(|event| event.at);
+    events.extend(outcomes.into_iter().zip(1_u32..).map(|(kind, number)| Event {
+        id: EventId::new(format!("hypothetical/outcome/{number}")).expect("a short text"),
+        customer: Some(customer.id.clone()),
+        at: now,
+        kind: outcome(kind),
+    }));
+    let snapshot = tactful.snapshot();
+    for event in &events {
+        apply_event(&mut customer, event, &tactful.policy, snapshot.outlook());
+    }
+    let after = view(tactful, &customer, as_of.unwrap_or(now));
+    Ok([before, after])
+}
+
+/// The ledger's clock counts when it is ahead.
+fn view(tactful: &Tactful, customer: &Customer, now: Timestamp) -> RelationshipView {
+    let as_of = customer.ledger.clock.map_or(now, |clock| clock.max(now));
     let snapshot = tactful.snapshot();
     let grounds = snapshot.grounds(&tactful.policy, as_of, DecisionId::from_bits(0));
-    let standing = Standing::of(&customer, None, &grounds);
+    let standing = Standing::of(customer, None, &grounds);
     let capped = standing.capped_message(OfferKind::CrossSell, as_of);
     let message = relationship_message(&standing.health, standing.allowance.offers_left, capped);
     let Standing { health, holds, allowance } = standing;
-    let policy_version = tactful.policy.version.clone();
-    Ok(RelationshipView { health, caps: allowance.caps, holds, message, policy_version, as_of })
+    let detail = detail(customer, &health, grounds.policy, grounds.outlook, as_of);
+    let policy_version = grounds.policy.version.clone();
+    RelationshipView { health, detail, caps: allowance.caps, holds, message, policy_version, as_of }
 }

@@ -1,10 +1,12 @@
-//! `RelationshipService`: `GetRelationshipHealth`, `CreateHold`, `ListHolds` and `DeleteHold`.
+//! `RelationshipService`: `GetRelationshipHealth`, `BatchGetRelationshipHealth`, `SimulateRelationshipHealth`,
+//! `CreateHold`, `ListHolds` and `DeleteHold`.
 
 use prost_types::Timestamp;
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::{
-    CapKind, CreateHoldRequest, DeleteHoldRequest, GetRelationshipHealthRequest, Hold, HoldReason, ListHoldsRequest,
-    RelationshipBand,
+    BatchGetRelationshipHealthRequest, CapKind, CreateHoldRequest, CustomerEvent, DeleteHoldRequest, EventKind,
+    GetRelationshipHealthRequest, GetRelationshipHealthResponse, Hold, HoldReason, ListHoldsRequest, OutcomeKind,
+    RelationshipBand, SimulateRelationshipHealthRequest,
 };
 use tonic::Code;
 
@@ -48,6 +50,119 @@ async fn relationship_health_comes_with_components_caps_and_a_sentence() {
     let nobody = shop.relationships().get_relationship_health(ask("nobody")).await.expect("answers").into_inner();
     assert_eq!(nobody.relationship_health.expect("always told").band(), RelationshipBand::NewCustomer);
     assert_eq!((kept(&shop, "ada").await, kept(&shop, "nobody").await), (before, None));
+}
+
+async fn health_of(server: &Running, customer: &str) -> GetRelationshipHealthResponse {
+    let request = GetRelationshipHealthRequest { customer_id: customer.into() };
+    server.relationships().get_relationship_health(request).await.expect("answers").into_inner()
+}
+
+fn score(view: &GetRelationshipHealthResponse) -> f64 {
+    view.relationship_health.as_ref().expect("always told").score
+}
+
+#[tokio::test]
+async fn what_stands_behind_relationship_health_is_told() {
+    let shop = open_shop().await;
+    record(&shop, vec![complaint("ada-3", "ada", "case", ago(&shop.clock, DAY))]).await;
+    let view = health_of(&shop, "ada").await;
+    let components = &view.relationship_health.as_ref().expect("always told").components;
+    let friction = &components[0];
+    assert_eq!(friction.name, "service_friction");
+    let input = |name: &str| friction.raw_inputs.iter().find(|input| input.name == name).map(|input| input.value);
+    assert_eq!((input("open_complaints"), input("days_since_latest_report")), (Some(1.0), Some(1.0)));
+    assert!(friction.trend > 0.0, "an old complaint weighs less: {friction:?}");
+
+    let first = view.levers.first().expect("something would help");
+    assert_eq!(first.what, "the open case is settled");
+    assert!(first.score > score(&view) && first.offers_cap == 0, "held for 14 days after it: {first:?}");
+    let last = view.levers.last().expect("something would hurt");
+    assert!(last.score < score(&view), "{last:?}");
+    assert!(view.levers.len() <= 6);
+}
+
+#[tokio::test]
+async fn a_simulation_tells_what_events_would_do_and_changes_nothing() {
+    let shop = open_shop().await;
+    let before = (kept(&shop, "ada").await, shop.tactful.store().digest().await.expect("reads"));
+    let complaint = CustomerEvent { kind: EventKind::Complaint.into(), severity: Some(4), ..CustomerEvent::default() };
+    let simulate = |events: Vec<CustomerEvent>, outcomes: Vec<OutcomeKind>| SimulateRelationshipHealthRequest {
+        customer_id: "ada".into(),
+        events,
+        outcomes: outcomes.into_iter().map(Into::into).collect(),
+        as_of: None,
+    };
+    let ask = |request| async {
+        let answer = shop.relationships().simulate_relationship_health(request).await.expect("answers").into_inner();
+        (answer.before.expect("told"), answer.after.expect("told"))
+    };
+    let (now, after) = ask(simulate(vec![complaint.clone()], vec![])).await;
+    assert_eq!(now, health_of(&shop, "ada").await);
+    assert!(score(&after) < score(&now));
+    assert_eq!(after.holds[0].reason(), HoldReason::OpenComplaint);
+    // Accepted raises, and brought back at once it lowers by more.
+    let (now, accepted) = ask(simulate(vec![], vec![OutcomeKind::Accepted])).await;
+    assert!(score(&accepted) > score(&now));
+    let (now, rejected) = ask(simulate(vec![], vec![OutcomeKind::Rejected, OutcomeKind::Rejected])).await;
+    assert!(score(&rejected) < score(&now));
+    // Time alone settles it.
+    let later = SimulateRelationshipHealthRequest {
+        as_of: Some(in_future(&shop.clock, DAY * 200)),
+        ..simulate(vec![complaint], vec![])
+    };
+    let (_, later) = ask(later).await;
+    assert!(later.holds.is_empty() && later.as_of == Some(in_future(&shop.clock, DAY * 200)), "{later:?}");
+
+    let still = (kept(&shop, "ada").await, shop.tactful.store().digest().await.expect("reads"));
+    assert_eq!(still, before);
+}
+
+#[tokio::test]
+async fn a_simulation_names_every_bad_field() {
+    let server = Running::in_memory().await;
+    let event =
+        |kind: i32, customer: &str| CustomerEvent { kind, customer_id: customer.into(), ..CustomerEvent::default() };
+    let request = SimulateRelationshipHealthRequest {
+        customer_id: "ada".into(),
+        events: vec![event(0, ""), event(EventKind::Visit.into(), "bob"), event(EventKind::Purchase.into(), "ada")],
+        outcomes: vec![OutcomeKind::NotShown.into(), 99],
+        as_of: Some(ago(&server.clock, DAY)),
+    };
+    let status = refusal(server.relationships().simulate_relationship_health(request).await);
+    let fields = bad_fields(&status);
+    for field in
+        ["events[0].kind", "events[1].customer_id", "events[2].product_id", "outcomes[0]", "outcomes[1]", "as_of"]
+    {
+        assert!(fields.iter().any(|bad| bad == field), "{field} is not in {fields:?}");
+    }
+    let visit = || event(EventKind::Visit.into(), "");
+    let request = SimulateRelationshipHealthRequest {
+        customer_id: "ada".into(),
+        events: (0..101).map(|_| visit()).collect(),
+        ..SimulateRelationshipHealthRequest::default()
+    };
+    let status = refusal(server.relationships().simulate_relationship_health(request).await);
+    assert_eq!(bad_fields(&status), ["events"]);
+}
+
+#[tokio::test]
+async fn a_batch_answers_each_customer_and_refuses_what_is_no_batch() {
+    let shop = open_shop().await;
+    let ask = |ids: Vec<String>| BatchGetRelationshipHealthRequest { customer_ids: ids };
+    let request = ask(vec!["ada".into(), String::new(), "nobody".into()]);
+    let entries =
+        shop.relationships().batch_get_relationship_health(request).await.expect("answers").into_inner().entries;
+    assert_eq!(entries.len(), 3);
+    assert_eq!(entries[0].answer, Some(health_of(&shop, "ada").await));
+    assert_eq!(
+        (entries[1].status.as_ref().expect("told").code, &entries[1].answer),
+        (Code::InvalidArgument as i32, &None)
+    );
+    assert_eq!(entries[2].status.as_ref().expect("told").code, 0);
+    for bad in [vec![], vec!["ada".to_owned(), "ada".to_owned()], (0..101).map(|id| format!("c{id}")).collect()] {
+        let status = refusal(shop.relationships().batch_get_relationship_health(ask(bad)).await);
+        assert_eq!(status.code(), Code::InvalidArgument);
+    }
 }
 
 #[tokio::test]

@@ -39,7 +39,9 @@ pub fn outcome_from_wire(path: &str, message: wire::OfferOutcome, now: Timestamp
     violations.or(report)
 }
 
-fn outcome_kind(kind: i32) -> Option<OutcomeKind> {
+/// Reads what came of an offer.
+#[must_use]
+pub fn outcome_kind(kind: i32) -> Option<OutcomeKind> {
     match wire::OutcomeKind::try_from(kind).ok()? {
         wire::OutcomeKind::Unspecified => None,
         wire::OutcomeKind::Shown => Some(OutcomeKind::Shown),

@@ -73,10 +73,14 @@ fn component_to_wire(component: Component) -> wire::RelationshipComponent {
         input,
         half_life_days: half_life_days.unwrap_or_default(),
         known: is_known,
+        raw_inputs: Vec::new(),
+        trend: 0.0,
     }
 }
 
-fn band_to_wire(band: Band) -> wire::RelationshipBand {
+/// A band.
+#[must_use]
+pub fn band_to_wire(band: Band) -> wire::RelationshipBand {
     match band {
         Band::Strained => wire::RelationshipBand::Strained,
         Band::Guarded => wire::RelationshipBand::Guarded,

@@ -1,29 +1,105 @@
 //! Relationship health and holds of `RelationshipService`.
 
-use super::nouns::{cap_to_wire, health_to_wire, hold_reason_to_wire, time_to_wire};
+use std::time::Duration;
+
+use super::events::{event_from_wire, outcome_kind};
+use super::nouns::{band_to_wire, cap_to_wire, health_to_wire, hold_reason_to_wire, time_to_wire};
 use super::violations::Violations;
 use crate::domain::customer::{HOLD_NOTE_BYTES_MAX, Hold, HoldInForce, HoldReason};
+use crate::domain::event::{Event, OutcomeKind};
 use crate::domain::ids::{CustomerId, HoldId};
+use crate::domain::relationship_detail::{ComponentDetail, Lever, RawInput, RelationshipDetail};
 use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
-use crate::use_cases::get_relationship_health::RelationshipView;
+use crate::use_cases::get_relationship_health::{Hypothesis, RelationshipView};
 use crate::use_cases::keep_holds::HoldRequest;
 
 /// Holds that follow from events and consents have names that begin so.
 const DERIVED_PREFIX: &str = "derived/";
 
+/// The most hypothetical events, and outcomes, of one simulation.
+const HYPOTHESES_MAX: usize = 100;
+/// How far ahead a simulation looks.
+const AHEAD_MAX: Duration = Duration::from_secs(3653 * 86_400);
+
 /// How a relationship stands.
 #[must_use]
 pub fn relationship_to_wire(view: RelationshipView) -> wire::GetRelationshipHealthResponse {
-    let RelationshipView { health, caps, holds, message, policy_version, as_of } = view;
+    let RelationshipView { health, detail, caps, holds, message, policy_version, as_of } = view;
+    let RelationshipDetail { components, levers } = detail;
+    let mut health = health_to_wire(health, true);
+    for (component, detail) in health.components.iter_mut().zip(components) {
+        let ComponentDetail { kind: _, raw_inputs, trend } = detail;
+        component.raw_inputs = raw_inputs.into_iter().map(raw_input_to_wire).collect();
+        component.trend = trend;
+    }
     wire::GetRelationshipHealthResponse {
-        relationship_health: Some(health_to_wire(health, true)),
+        relationship_health: Some(health),
+        levers: levers.into_iter().map(lever_to_wire).collect(),
         caps: caps.into_iter().map(cap_to_wire).collect(),
         holds: holds.into_iter().map(hold_to_wire).collect(),
         message,
         policy_version,
         as_of: Some(time_to_wire(as_of)),
     }
+}
+
+fn raw_input_to_wire(input: RawInput) -> wire::RawInput {
+    let RawInput { name, value } = input;
+    wire::RawInput { name: name.to_owned(), value }
+}
+
+fn lever_to_wire(lever: Lever) -> wire::RelationshipLever {
+    let Lever { what, score, band, offers_cap } = lever;
+    wire::RelationshipLever { what, score, band: band_to_wire(band).into(), offers_cap }
+}
+
+/// Reads what would happen to a customer.
+///
+/// # Errors
+/// Everything wrong with it.
+pub fn hypothesis_from_wire(
+    message: wire::SimulateRelationshipHealthRequest,
+    now: Timestamp,
+) -> Result<(CustomerId, Hypothesis), Violations> {
+    let wire::SimulateRelationshipHealthRequest { customer_id, events, outcomes, as_of } = message;
+    let mut violations = Violations::default();
+    for (field, len) in [("events", events.len()), ("outcomes", outcomes.len())] {
+        if len > HYPOTHESES_MAX {
+            violations.add(field, format_args!("has {len} entries, at most {HYPOTHESES_MAX} are allowed"));
+        }
+    }
+    let mut read_events = Vec::new();
+    for (number, event) in events.into_iter().take(HYPOTHESES_MAX).enumerate() {
+        let path = format!("events[{number}]");
+        if !event.customer_id.is_empty() && event.customer_id != customer_id {
+            violations.add(format!("{path}.customer_id"), "must be the customer asked about, or empty");
+        }
+        let event_id = if event.event_id.is_empty() { format!("hypothetical/{number}") } else { event.event_id };
+        let event_time = event.event_time.or_else(|| Some(time_to_wire(now)));
+        // The customer is checked once, for the whole request.
+        let event = wire::CustomerEvent { event_id, event_time, customer_id: "anybody".to_owned(), ..event };
+        match event_from_wire(&path, event, now) {
+            Ok(event) => read_events.push(event),
+            Err(more) => violations.extend(more),
+        }
+    }
+    let mut read_outcomes = Vec::new();
+    for (number, outcome) in outcomes.into_iter().take(HYPOTHESES_MAX).enumerate() {
+        match outcome_kind(outcome).filter(|kind| *kind != OutcomeKind::NotShown) {
+            Some(kind) => read_outcomes.push(kind),
+            None => violations
+                .add(format!("outcomes[{number}]"), "must be one of OutcomeKind other than unspecified and NOT_SHOWN"),
+        }
+    }
+    let customer = violations.id("customer_id", customer_id, CustomerId::new);
+    let as_of = as_of.and_then(|at| violations.time("as_of", at));
+    if as_of.is_some_and(|at| at < now || at > now + AHEAD_MAX) {
+        violations.add("as_of", "must be from now to ten years ahead");
+    }
+    let events = read_events.into_iter().map(|event| Event { customer: customer.clone(), ..event }).collect();
+    let hypothesis = Hypothesis { events, outcomes: read_outcomes, as_of };
+    violations.or(customer.map(|customer| (customer, hypothesis)))
 }
 
 /// A hold in force.

@@ -30,6 +30,11 @@ impl Violations {
         self.0.push(Violation { field: field.into(), description: description.to_string() });
     }
 
+    /// Notes the faults of a part.
+    pub fn extend(&mut self, part: Self) {
+        self.0.extend(part.0);
+    }
+
     /// All faults, in the order found.
     #[must_use]
     pub fn as_slice(&self) -> &[Violation] {
