@@ -204,7 +204,7 @@ proptest! {
                     let excluded = BTreeSet::new();
                     let question = Question {
                         kind, products: &[], excluded: &excluded, offers_max,
-                        channel: None, placement: None, currency: None,
+                        channel: None, placement: None, currency: None, departures_max: 16,
                     };
                     let rotated: Vec<Candidate> = candidates().into_iter().cycle().skip(first).take(PRODUCTS).collect();
                     let before = Standing::of(&customer, None, &grounds);
@@ -403,7 +403,7 @@ proptest! {
             let excluded = BTreeSet::new();
             let question = Question {
                 kind: OfferKind::CrossSell, products: &[], excluded: &excluded, offers_max: 1,
-                channel: None, placement: None, currency: None,
+                channel: None, placement: None, currency: None, departures_max: 16,
             };
             let candidates: Vec<Candidate> = candidates().into_iter().skip(number % PRODUCTS).take(1).collect();
             let (decision, ledger) = decide(&question, &customer, &candidates, &grounds);

@@ -116,6 +116,7 @@ impl Scene {
             channel: self.channel.as_ref(),
             placement: None,
             currency: self.currency,
+            departures_max: 16,
         };
         let (decision, ledger) = decide(&question, &self.customer, &candidates, &self.grounds());
         self.customer.ledger = ledger;

@@ -182,6 +182,13 @@ impl OfferService for EmptyHandler {
         Err(Status::unimplemented("not measured"))
     }
 
+    async fn explain_decision(
+        &self,
+        _: Request<wire::ExplainDecisionRequest>,
+    ) -> Result<Response<wire::ExplainDecisionResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
     async fn release_offers(
         &self,
         _: Request<wire::ReleaseOffersRequest>,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::failure::Failure;
-use super::{evaluate, health, import, offers, serve, train};
+use super::{evaluate, explain, health, import, offers, serve, train};
 
 /// Ask what to offer a customer, and when to offer nothing.
 ///
@@ -26,6 +26,7 @@ enum Command {
     Import(import::Import),
     Offers(offers::Offers),
     Health(health::Health),
+    Explain(explain::Explain),
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
 }
@@ -44,6 +45,7 @@ impl App {
                 Command::Import(import) => import.run().await,
                 Command::Offers(offers) => offers.run().await,
                 Command::Health(health) => health.run().await,
+                Command::Explain(explain) => explain.run().await,
                 Command::Train(train) => train.run().await,
                 Command::Evaluate(evaluate) => evaluate.run().await,
             }

@@ -5,6 +5,7 @@ pub mod app;
 pub mod client;
 pub mod demo;
 pub mod evaluate;
+pub mod explain;
 pub mod failure;
 pub mod health;
 pub mod import;

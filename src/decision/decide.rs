@@ -15,6 +15,7 @@ use crate::decision::{grants, wording};
 use crate::domain::candidate::{Candidate, Proposal, Support};
 use crate::domain::customer::{Customer, HoldInForce};
 use crate::domain::decision::{CapKind, Decision, WithheldReason};
+use crate::domain::departure::{Departure, Refusal, Stage};
 use crate::domain::ids::{Channel, OfferId, ProductId};
 use crate::domain::ledger::{Grant, Ledger, Serving};
 use crate::domain::offer::{Factors, Offer, OfferKind};
@@ -41,7 +42,7 @@ pub fn decide(
     let grounds = &Grounds { now, ..*grounds };
     let standing = Standing::of(customer, question.channel, grounds);
 
-    let mut withheld = Withheld::default();
+    let mut withheld = Withheld { departures_max: question.departures_max, ..Withheld::default() };
     let mut weighed = weigh_eligible(question, customer, proposal.candidates(), grounds, &standing, &mut withheld);
     weighed.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.product.id.cmp(&b.product.id)));
     let chosen = choose(question, &weighed, customer, grounds, &standing.allowance, &mut withheld);
@@ -67,6 +68,7 @@ pub fn decide(
         relationship_health: after.health,
         caps: after.allowance.caps,
         binding_cap,
+        departures: withheld.departures(),
         withheld: withheld.counts,
         policy_version: grounds.policy.version.clone(),
         model_version: grounds.model_version,
@@ -110,15 +112,43 @@ impl Standing {
     }
 }
 
-/// Candidates kept back, by reason.
+/// Candidates kept back: counted by reason, and the first few told one by one.
 #[derive(Default)]
 struct Withheld {
     counts: BTreeMap<WithheldReason, u32>,
+    departures_max: usize,
+    /// Those that were weighed, in the order of their scores.
+    weighed: Vec<Departure>,
+    /// Those that were not, or were not worth it, in the order of their propensity.
+    refused: Vec<Departure>,
 }
 
 impl Withheld {
-    fn note(&mut self, reason: WithheldReason) {
+    fn count(&mut self, reason: WithheldReason) {
         *self.counts.entry(reason).or_default() += 1;
+    }
+
+    fn refuse(&mut self, candidate: &Candidate, stage: Stage, refusal: Refusal, factors: Option<Factors>) {
+        self.count(refusal.reason);
+        if self.refused.len() < self.departures_max {
+            let (product, propensity) = (candidate.product.clone(), candidate.propensity);
+            self.refused.push(Departure { product, propensity, stage, refusal, factors });
+        }
+    }
+
+    /// A candidate that was weighed and is not in the slate.
+    fn leave(&mut self, weighed: &Weighed<'_>, stage: Stage, refusal: Refusal) {
+        if self.weighed.len() < self.departures_max {
+            let (product, propensity) = (weighed.product.id.clone(), weighed.candidate.propensity);
+            self.weighed.push(Departure { product, propensity, stage, refusal, factors: Some(weighed.factors) });
+        }
+    }
+
+    fn departures(&mut self) -> Vec<Departure> {
+        let mut departures = std::mem::take(&mut self.weighed);
+        departures.append(&mut self.refused);
+        departures.truncate(self.departures_max);
+        departures
     }
 
     fn was_capped(&self) -> bool {
@@ -160,20 +190,23 @@ fn weigh_eligible<'a>(
         }
         if candidate.propensity * VALUE_MAX <= attention_price {
             // Whatever its value; and those that follow are even less likely.
-            withheld.note(WithheldReason::NotWorthAttention);
+            let best = candidate.propensity * VALUE_MAX - attention_price;
+            let refusal = Refusal::seen(WithheldReason::NotWorthAttention, best, 0.0);
+            withheld.refuse(&candidate, Stage::Arbitration, refusal, None);
             break;
         }
         let product = match circumstances.check(&candidate) {
             Ok(product) => product,
-            Err(reason) => {
-                withheld.note(reason);
+            Err(refusal) => {
+                withheld.refuse(&candidate, Stage::Eligibility, refusal, None);
                 continue;
             }
         };
         let factors = weigh(&candidate, product, grounds.catalog, standing.health.score, &grounds.policy.arbitration);
         let score = factors.score();
         if score.is_nan() || score <= 0.0 {
-            withheld.note(WithheldReason::NotWorthAttention);
+            let refusal = Refusal::seen(WithheldReason::NotWorthAttention, score, 0.0);
+            withheld.refuse(&candidate, Stage::Arbitration, refusal, Some(factors));
             continue;
         }
         let is_repeat = circumstances.open_grant(&product.id).is_some();
@@ -196,17 +229,20 @@ fn choose<'w, 'a>(
     let mut chosen: Vec<&Weighed<'_>> = Vec::new();
     for weighed in weighed {
         if chosen.len() == question.offers_max {
-            break;
-        }
-        if is_too_similar(weighed.product, &chosen, grounds.policy.contact.category_offers_max) {
-            withheld.note(WithheldReason::TooSimilar);
+            let last = chosen.last().map_or(weighed.score, |last| last.score);
+            withheld.leave(weighed, Stage::Cut, Refusal::seen(WithheldReason::SlateFull, weighed.score, last));
+        } else if let Some(other) = too_similar(weighed.product, &chosen, grounds.policy.contact.category_offers_max) {
+            withheld.count(WithheldReason::TooSimilar);
+            withheld.leave(weighed, Stage::Diversity, Refusal::by(WithheldReason::TooSimilar, &other.product.id));
         } else if weighed.is_repeat && repeatable.contains(&weighed.product.id) {
             chosen.push(weighed);
         } else if !weighed.is_repeat && left > 0 {
             left -= 1;
             chosen.push(weighed);
         } else {
-            withheld.note(cap_reason(question.kind, allowance));
+            let reason = cap_reason(question.kind, allowance);
+            withheld.count(reason);
+            withheld.leave(weighed, Stage::ContactPolicy, cap_refusal(reason, question.kind, allowance));
         }
     }
     chosen
@@ -229,13 +265,29 @@ fn repeatable_offers<'a>(
     within(of_this_kind, allowance.limit(kind)).into_iter().map(|grant| &grant.product).collect()
 }
 
-/// At most one of a ladder, and a few of a category.
-fn is_too_similar(product: &Product, chosen: &[&Weighed<'_>], category_offers_max: usize) -> bool {
-    let ladder = |product: &Product| product.rung.as_ref().map(|rung| rung.ladder.clone());
-    let of_ladder = ladder(product);
-    let shares_ladder = of_ladder.is_some() && chosen.iter().any(|other| ladder(other.product) == of_ladder);
-    let of_category = chosen.iter().filter(|other| other.product.category == product.category).count();
-    shares_ladder || (!product.category.is_empty() && of_category >= category_offers_max)
+/// At most one of a ladder, and a few of a category: the offer that stands in the way.
+fn too_similar<'c, 'w, 'a>(
+    product: &Product,
+    chosen: &'c [&'w Weighed<'a>],
+    category_offers_max: usize,
+) -> Option<&'c &'w Weighed<'a>> {
+    let ladder = |product: &'a Product| product.rung.as_ref().map(|rung| &rung.ladder);
+    let wanted = product.rung.as_ref().map(|rung| &rung.ladder);
+    let same_ladder = chosen.iter().find(|other| wanted.is_some() && ladder(other.product) == wanted);
+    let of_category = chosen.iter().filter(|other| other.product.category == product.category);
+    let last_of_category =
+        of_category.skip(category_offers_max.saturating_sub(1)).find(|_| !product.category.is_empty());
+    same_ladder.or(last_of_category)
+}
+
+/// What the cap that binds says; a cap spent by this very slate has no more to say.
+fn cap_refusal(reason: WithheldReason, kind: OfferKind, allowance: &Allowance) -> Refusal {
+    let Some(cap) = allowance.binding(kind).map(|place| &allowance.caps[place]) else {
+        let limit = f64::from(allowance.limit(kind));
+        return Refusal::seen(reason, limit, limit + 1.0);
+    };
+    let (limit, used) = (f64::from(cap.limit), f64::from(cap.used));
+    Refusal { until: cap.next_eligible_at, ..Refusal::seen(reason, limit, used + 1.0) }
 }
 
 fn cap_reason(kind: OfferKind, allowance: &Allowance) -> WithheldReason {

@@ -3,6 +3,7 @@
 use crate::domain::candidate::Candidate;
 use crate::domain::customer::Customer;
 use crate::domain::decision::WithheldReason;
+use crate::domain::departure::Refusal;
 use crate::domain::ids::ProductId;
 use crate::domain::ledger::Grant;
 use crate::domain::offer::OfferKind;
@@ -35,27 +36,28 @@ impl<'a> Circumstances<'a> {
     ///
     /// # Errors
     /// The first rule that refuses it.
-    pub fn check(&self, candidate: &Candidate) -> Result<&'a Product, WithheldReason> {
+    pub fn check(&self, candidate: &Candidate) -> Result<&'a Product, Refusal> {
         let product = self.grounds.catalog.get(&candidate.product).ok_or(WithheldReason::NotInCatalog)?;
         if self.question.excluded.contains(&product.id) {
-            return Err(WithheldReason::ExcludedByCaller);
+            return Err(WithheldReason::ExcludedByCaller.into());
         }
         if self.question.products.contains(&product.id) {
-            return Err(WithheldReason::InContext);
+            return Err(WithheldReason::InContext.into());
         }
         if !product.available {
-            return Err(WithheldReason::Unavailable);
+            return Err(WithheldReason::Unavailable.into());
         }
         let is_too_early = product.available_from.is_some_and(|from| self.grounds.now < from);
         let is_too_late = product.available_until.is_some_and(|until| self.grounds.now >= until);
         if is_too_early || is_too_late {
-            return Err(WithheldReason::OutsideDates);
+            let until = product.available_from.filter(|_| is_too_early && !is_too_late);
+            return Err(Refusal::until(WithheldReason::OutsideDates, until));
         }
         if self.question.currency.is_some_and(|wanted| product.price.is_none_or(|price| price.currency() != wanted)) {
-            return Err(WithheldReason::OtherCurrency);
+            return Err(WithheldReason::OtherCurrency.into());
         }
         if !product.repeatable && self.customer.holdings.owns(&product.id) {
-            return Err(WithheldReason::Owned);
+            return Err(WithheldReason::Owned.into());
         }
         let replaced = candidate.upgrade.as_ref().map(|upgrade| &upgrade.replaces);
         self.check_relations(product, replaced)?;
@@ -79,48 +81,54 @@ impl<'a> Circumstances<'a> {
         self.question.products.contains(product) || self.customer.holdings.owns(product)
     }
 
-    fn check_relations(&self, product: &Product, replaced: Option<&ProductId>) -> Result<(), WithheldReason> {
-        if !product.requires.iter().all(|required| self.has(required)) {
-            return Err(WithheldReason::RequirementMissing);
+    fn check_relations(&self, product: &Product, replaced: Option<&ProductId>) -> Result<(), Refusal> {
+        if let Some(missing) = product.requires.iter().find(|required| !self.has(required)) {
+            return Err(Refusal::by(WithheldReason::RequirementMissing, missing));
         }
-        let excludes_something = product.excludes.iter().any(|other| Some(other) != replaced && self.has(other));
-        let is_excluded_by_something = self
+        let excluded = product.excludes.iter().find(|other| Some(*other) != replaced && self.has(other));
+        let excluding = self
             .had
             .iter()
-            .any(|had| Some(&had.id) != replaced && had.id != product.id && had.excludes.contains(&product.id));
-        if excludes_something || is_excluded_by_something {
-            return Err(WithheldReason::ExcludedByHolding);
+            .find(|had| Some(&had.id) != replaced && had.id != product.id && had.excludes.contains(&product.id));
+        match excluded.or(excluding.map(|had| &had.id)) {
+            Some(other) => Err(Refusal::by(WithheldReason::ExcludedByHolding, other)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Cross-sell never offers from a ladder the customer is on; up-sell never offers a rung no higher than one held.
-    fn check_ladder(&self, product: &Product, replaced: Option<&ProductId>) -> Result<(), WithheldReason> {
+    fn check_ladder(&self, product: &Product, replaced: Option<&ProductId>) -> Result<(), Refusal> {
         let Some(Rung { ladder, tier }) = &product.rung else { return Ok(()) };
-        let mut rungs_held = self
-            .had
-            .iter()
-            .filter(|had| had.id != product.id)
-            .filter_map(|had| had.rung.as_ref())
-            .filter(|rung| rung.ladder == *ladder);
+        let held = self.had.iter().filter(|had| had.id != product.id);
+        let mut held = held.filter_map(|had| Some((&had.id, had.rung.as_ref().filter(|rung| rung.ladder == *ladder)?)));
         match (self.question.kind, replaced) {
-            (OfferKind::CrossSell, _) if rungs_held.next().is_some() => Err(WithheldReason::SameLadder),
-            (OfferKind::UpSell, Some(_)) if rungs_held.any(|rung| rung.tier >= *tier) => Err(WithheldReason::NotBetter),
-            (OfferKind::CrossSell | OfferKind::UpSell, _) => Ok(()),
+            (OfferKind::CrossSell, _) => match held.next() {
+                Some((on_ladder, _)) => Err(Refusal::by(WithheldReason::SameLadder, on_ladder)),
+                None => Ok(()),
+            },
+            (OfferKind::UpSell, Some(_)) => match held.find(|(_, rung)| rung.tier >= *tier) {
+                Some((as_good, rung)) => Err(Refusal {
+                    other: Some(as_good.clone()),
+                    ..Refusal::seen(WithheldReason::NotBetter, f64::from(*tier), f64::from(rung.tier) + 1.0)
+                }),
+                None => Ok(()),
+            },
+            (OfferKind::UpSell, None) => Ok(()),
         }
     }
 
-    fn check_ledger(&self, product: &Product) -> Result<(), WithheldReason> {
+    fn check_ledger(&self, product: &Product) -> Result<(), Refusal> {
         let ledger = &self.customer.ledger;
-        let is_resting = |resting: &&crate::domain::ledger::RestingProduct| resting.product == product.id;
-        if ledger.resting_products.iter().find(is_resting).is_some_and(|resting| self.grounds.now < resting.until) {
-            return Err(WithheldReason::Declined);
+        let resting = ledger.resting_products.iter().find(|resting| resting.product == product.id);
+        if let Some(resting) = resting.filter(|resting| self.grounds.now < resting.until) {
+            return Err(Refusal::until(WithheldReason::Declined, Some(resting.until)));
         }
-        let was_granted = ledger.grants.iter().any(|grant| {
-            grant.product == product.id && grants::counts(grant, &self.grounds.policy.contact, self.grounds.now)
-        });
-        if was_granted && self.open_grant(&product.id).is_none() {
-            return Err(WithheldReason::OfferedRecently);
+        let contact = &self.grounds.policy.contact;
+        let counting = ledger.grants.iter().filter(|grant| grant.product == product.id);
+        let granted = counting.filter(|grant| grants::counts(grant, contact, self.grounds.now));
+        let until = granted.map(|grant| grant.granted_at + contact.cap_window).max();
+        if until.is_some() && self.open_grant(&product.id).is_none() {
+            return Err(Refusal::until(WithheldReason::OfferedRecently, until));
         }
         Ok(())
     }

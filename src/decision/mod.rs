@@ -8,6 +8,7 @@ pub mod arbitration;
 pub mod contact_policy;
 pub mod decide;
 pub mod eligibility;
+pub mod explaining;
 pub mod grants;
 pub mod holds;
 pub mod question;

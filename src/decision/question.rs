@@ -27,6 +27,8 @@ pub struct Question<'a> {
     pub placement: Option<&'a Placement>,
     /// Only products priced in this currency.
     pub currency: Option<Currency>,
+    /// How many candidates that are not in the slate are told.
+    pub departures_max: usize,
 }
 
 /// What a decision is made with beside the customer.

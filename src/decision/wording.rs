@@ -26,7 +26,8 @@ fn reason(code: &str, parameters: &[(&str, String)], text: String) -> Reason {
     Reason { code: code.to_owned(), parameters, text }
 }
 
-fn title(product: &ProductId, catalog: &Catalog) -> String {
+/// A product's title, or its id when the catalogue does not have it.
+pub(super) fn title(product: &ProductId, catalog: &Catalog) -> String {
     catalog.get(product).map_or_else(|| product.to_string(), |known| known.title.clone())
 }
 
@@ -136,7 +137,7 @@ pub fn capped_message(cap: &Cap, hold: Option<&Hold>, now: Timestamp) -> String 
 }
 
 /// A moment as people say it: the time for today, else the day.
-fn moment(at: Timestamp, now: Timestamp) -> String {
+pub(super) fn moment(at: Timestamp, now: Timestamp) -> String {
     if at.since(now) < DAY && at >= now { at.to_string() } else { at.day().to_string() }
 }
 

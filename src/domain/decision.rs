@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::customer::HoldReason;
+use super::departure::Departure;
 use super::ids::{Channel, CustomerId, DecisionId, Placement};
 use super::offer::{Offer, OfferKind};
 use super::relationship::RelationshipHealth;
@@ -36,6 +37,8 @@ pub struct Decision {
     pub binding_cap: Option<usize>,
     /// Why candidates were withheld, with counts.
     pub withheld: BTreeMap<WithheldReason, u32>,
+    /// The candidates that came closest to the slate, closest first; at most as many as asked for.
+    pub departures: Vec<Departure>,
     /// The policy in force.
     pub policy_version: String,
     /// The model that proposed; 0 while there is none.
@@ -140,6 +143,10 @@ pub enum WithheldReason {
     QuietPeriod,
     /// The customer opted out of the channel.
     OptedOut,
+    /// The slate was as long as asked for. Told of single candidates, not counted as withheld.
+    SlateFull,
+    /// The model does not propose it. Told of single candidates, not counted as withheld.
+    NotProposed,
 }
 
 impl WithheldReason {
@@ -168,6 +175,8 @@ impl WithheldReason {
             Self::BackOff => "back_off",
             Self::QuietPeriod => "quiet_period",
             Self::OptedOut => "opted_out",
+            Self::SlateFull => "slate_full",
+            Self::NotProposed => "not_proposed",
         }
     }
 }

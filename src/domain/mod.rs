@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod customer;
 pub mod decayed_sum;
 pub mod decision;
+pub mod departure;
 pub mod event;
 pub mod ids;
 pub mod ledger;

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
+use super::convert::explanations::{Explained, explain_from_wire, explanation_to_wire};
 use super::convert::offers::{
     Asked, Detail, cross_sell_from_wire, cross_sell_to_wire, release_from_wire, release_to_wire, up_sell_from_wire,
     up_sell_to_wire,
@@ -19,6 +20,7 @@ use super::generated::google::rpc;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::offer_service_server::OfferService;
 use super::status;
+use crate::use_cases::explain_decision::{explain_decision, explain_question};
 use crate::use_cases::release_offers::release_offers;
 use crate::use_cases::serve_offers::{OfferRequest, ServedOffers, ServingMode, serve_offers};
 use crate::use_cases::tactful::Tactful;
@@ -164,6 +166,18 @@ impl OfferService for OfferRpc {
             up_sell_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
         let served = serve(&self.tactful, &request, deadline).await?;
         Ok(Response::new(up_sell_to_wire(served, request.mode, detail)))
+    }
+
+    async fn explain_decision(
+        &self,
+        request: Request<wire::ExplainDecisionRequest>,
+    ) -> Result<Response<wire::ExplainDecisionResponse>, Status> {
+        let explained = explain_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
+        let explanation = match explained {
+            Explained::Decision(customer, decision) => explain_decision(&self.tactful, &customer, decision).await,
+            Explained::Question(request, product) => explain_question(&self.tactful, &request, product.as_ref()).await,
+        };
+        Ok(Response::new(explanation_to_wire(explanation.map_err(status::explain)?)))
     }
 
     async fn release_offers(

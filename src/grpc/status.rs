@@ -11,6 +11,7 @@ use super::convert::violations::{Violation, Violations};
 use super::generated::{google, tactful::v1 as wire};
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
+use crate::use_cases::explain_decision::ExplainError;
 use crate::use_cases::keep_holds::HoldError;
 use crate::use_cases::recorded::{Recorded, Rejection};
 use crate::use_cases::release_offers::ReleaseError;
@@ -86,6 +87,15 @@ pub fn store(error: StoreError) -> Status {
         StoreError::Damaged { what: _, detail: _ } => {
             status(Code::Internal, "STORE_DAMAGED", "a stored value is damaged", None)
         }
+    }
+}
+
+/// Why there is no explanation.
+#[must_use]
+pub fn explain(error: ExplainError) -> Status {
+    match error {
+        ExplainError::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
+        ExplainError::Store(error) => store(error),
     }
 }
 

@@ -4,6 +4,7 @@
 //! are in `decision`, what is learned is in `model`.
 
 mod commit;
+pub mod explain_decision;
 pub mod get_relationship_health;
 pub mod keep_catalog;
 pub mod keep_customers;

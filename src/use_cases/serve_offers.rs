@@ -11,6 +11,7 @@ use crate::decision::question::Question;
 use crate::decision::wording::released_message;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
+use crate::domain::departure::DEPARTURES_KEPT_MAX;
 use crate::domain::ids::{Channel, CustomerId, DecisionId, Placement, ProductId, RequestId};
 use crate::domain::ledger::{Ledger, RequestKey};
 use crate::domain::money::Currency;
@@ -118,7 +119,7 @@ pub async fn serve_offers(
             return Err(ServeError::TooManyRequestIds { retry_at });
         }
 
-        let (decision, mut ledger) = decide_now(tactful, request, offers_max, &customer, now);
+        let (decision, mut ledger) = decide_now(tactful, request, offers_max, DEPARTURES_KEPT_MAX, &customer, now);
         if request.mode == ServingMode::Preview {
             return Ok(ServedOffers { decision, is_replayed: false });
         }
@@ -146,10 +147,11 @@ pub async fn serve_offers(
 }
 
 /// One attempt: one snapshot of policy, catalogue and model from the first step to the last.
-fn decide_now(
+pub(super) fn decide_now(
     tactful: &Tactful,
     request: &OfferRequest,
     offers_max: usize,
+    departures_max: usize,
     customer: &Customer,
     now: Timestamp,
 ) -> (Decision, Ledger) {
@@ -162,6 +164,7 @@ fn decide_now(
         channel: request.channel.as_ref(),
         placement: request.placement.as_ref(),
         currency: request.currency,
+        departures_max,
     };
     let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
     let grounds = snapshot.grounds(&tactful.policy, now, decision);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tactful::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
 use tactful::domain::decision::{Cap, CapKind, Decision, WithheldReason};
+use tactful::domain::departure::{Departure, Refusal, Stage};
 use tactful::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use tactful::domain::ids::{
     CaseId, Channel, CustomerId, DecisionId, EventId, HoldId, LadderId, OfferId, OrderId, Placement, ProductId,
@@ -95,6 +96,7 @@ pub fn decision(customer: &str, id: u128) -> Decision {
         caps: Vec::new(),
         binding_cap: None,
         withheld: BTreeMap::new(),
+        departures: Vec::new(),
         policy_version: "default-1".to_owned(),
         model_version: 0,
     }
@@ -129,9 +131,31 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
         ],
         binding_cap: Some(1),
         withheld: WITHHELD.into_iter().zip(1..).collect(),
+        departures: full_departures(),
         policy_version: "default-1".to_owned(),
         model_version: 12,
     }
+}
+
+/// One of each stage, with everything and with nothing known.
+fn full_departures() -> Vec<Departure> {
+    let stages =
+        [Stage::Proposal, Stage::Eligibility, Stage::Arbitration, Stage::Diversity, Stage::ContactPolicy, Stage::Cut];
+    let full = Refusal {
+        reason: WithheldReason::SlateFull,
+        other: Some(product_id("voice-mail")),
+        seen: Some(0.25),
+        threshold: Some(0.5),
+        until: Some(at(90_000)),
+    };
+    let departure = |(number, stage): (u32, Stage)| Departure {
+        product: product_id(&format!("p{number}")),
+        propensity: 0.125,
+        stage,
+        refusal: if number == 0 { WithheldReason::NotProposed.into() } else { full.clone() },
+        factors: (number > 2).then(|| full_offer(1).factors),
+    };
+    (0..).zip(stages).map(departure).collect()
 }
 
 const WITHHELD: [WithheldReason; 21] = [

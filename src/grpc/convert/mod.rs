@@ -3,6 +3,7 @@
 
 pub mod customers;
 pub mod events;
+pub mod explanations;
 pub mod models;
 pub mod nouns;
 pub mod offers;

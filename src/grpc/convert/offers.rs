@@ -1,13 +1,13 @@
 //! Questions and answers of `OfferService`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 use sha2::{Digest, Sha256};
 
 use super::nouns::{cap_to_wire, duration_to_wire, feature_to_wire, health_to_wire, money_to_wire, time_to_wire};
 use super::violations::Violations;
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, WithheldReason};
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, ProductId, RequestId};
 use crate::domain::ledger::ReleaseResult;
 use crate::domain::offer::{Factors, Gain, Offer, OfferKind, PropensityBasis, Reason};
@@ -125,6 +125,34 @@ pub fn up_sell_from_wire(message: wire::UpSellRequest) -> Result<Asked, Violatio
         currency_code,
         explain,
     })
+}
+
+/// Reads a question that is tried and not asked, as the RPC of its kind would in preview mode.
+///
+/// # Errors
+/// Everything wrong with it; fields are those of `WhatIf`, and `customer_id`.
+pub fn preview_from_wire(
+    kind: OfferKind,
+    customer_id: String,
+    message: wire::WhatIf,
+) -> Result<OfferRequest, Violations> {
+    let wire::WhatIf { kind: _, product_id: _, product_ids, max_offers, channel, placement, currency_code } = message;
+    let asked = read(Fields {
+        kind,
+        products_field: "product_ids",
+        digest: 0,
+        customer_id,
+        products: product_ids,
+        exclude_product_ids: Vec::new(),
+        max_offers,
+        mode: wire::ServingMode::Preview.into(),
+        request_id: String::new(),
+        channel,
+        placement,
+        currency_code,
+        explain: wire::Explain::Unspecified.into(),
+    });
+    asked.map(|asked| asked.request)
 }
 
 /// Tells one request from another under the same key. Not a secret; 64 bits of SHA-256 over the method and the message.
@@ -301,13 +329,13 @@ impl Answer {
     }
 }
 
-fn withheld(
-    counts: std::collections::BTreeMap<crate::domain::decision::WithheldReason, u32>,
-    detail: Detail,
-) -> Vec<wire::Withheld> {
-    if detail == Detail::None {
-        return Vec::new();
-    }
+fn withheld(counts: BTreeMap<WithheldReason, u32>, detail: Detail) -> Vec<wire::Withheld> {
+    if detail == Detail::None { Vec::new() } else { withheld_to_wire(counts) }
+}
+
+/// How many candidates were withheld, by reason.
+#[must_use]
+pub fn withheld_to_wire(counts: BTreeMap<WithheldReason, u32>) -> Vec<wire::Withheld> {
     counts.into_iter().map(|(reason, count)| wire::Withheld { reason: reason.as_str().to_owned(), count }).collect()
 }
 
@@ -391,9 +419,12 @@ fn gain_to_wire(gain: Gain) -> wire::Gain {
 }
 
 fn breakdown(factors: Factors, detail: Detail) -> Option<wire::ScoreBreakdown> {
-    if detail < Detail::Full {
-        return None;
-    }
+    (detail == Detail::Full).then(|| score_breakdown(factors))
+}
+
+/// Every factor of a score.
+#[must_use]
+pub fn score_breakdown(factors: Factors) -> wire::ScoreBreakdown {
     let Factors {
         propensity,
         propensity_basis,
@@ -413,7 +444,7 @@ fn breakdown(factors: Factors, detail: Detail) -> Option<wire::ScoreBreakdown> {
         PropensityBasis::Outcomes => wire::PropensityBasis::Outcomes,
         PropensityBasis::Catalog => wire::PropensityBasis::Catalog,
     };
-    Some(wire::ScoreBreakdown {
+    wire::ScoreBreakdown {
         propensity,
         propensity_basis: basis.into(),
         value,
@@ -426,7 +457,7 @@ fn breakdown(factors: Factors, detail: Detail) -> Option<wire::ScoreBreakdown> {
         context,
         lever,
         attention_price,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,14 @@ impl Violations {
         self.0.extend(part.0);
     }
 
+    /// Notes the faults of a part whose fields are those of a message inside; the customer is not inside.
+    pub fn extend_within(&mut self, path: &str, part: Self) {
+        for Violation { field, description } in part.0 {
+            let field = if field == "customer_id" { field } else { format!("{path}.{field}") };
+            self.0.push(Violation { field, description });
+        }
+    }
+
     /// All faults, in the order found.
     #[must_use]
     pub fn as_slice(&self) -> &[Violation] {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::departure::StoredDeparture;
 use super::frame::{self, Unfit};
 use super::offer::StoredOffer;
 use super::profile::StoredHoldReason;
@@ -14,7 +15,9 @@ use crate::domain::relationship::{Band, Component, ComponentKind, RelationshipHe
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Before departures.
+const VERSION_1: u8 = 1;
 const WHAT: &str = "decision";
 
 /// Writes a decision.
@@ -24,11 +27,39 @@ pub fn encode_decision(decision: &Decision) -> Result<Vec<u8>, StoreError> {
 
 /// Reads a decision.
 pub fn decode_decision(bytes: &[u8]) -> Result<Decision, StoreError> {
-    frame::decode::<StoredDecision>(VERSION, bytes).and_then(StoredDecision::decision).map_err(|unfit| unfit.of(WHAT))
+    read(bytes).map_err(|unfit| unfit.of(WHAT))
+}
+
+fn read(bytes: &[u8]) -> Result<Decision, Unfit> {
+    let (version, body) = frame::open_one_of(&[VERSION_1, VERSION], bytes)?;
+    if version == VERSION_1 {
+        return frame::whole::<StoredDecisionV1>(body)?.decision();
+    }
+    frame::whole::<StoredDecision>(body)?.decision()
+}
+
+/// A decision as format 2 has it: format 1, and what came later.
+#[derive(Serialize, Deserialize)]
+struct StoredDecision {
+    first: StoredDecisionV1,
+    departures: Vec<StoredDeparture>,
+}
+
+impl StoredDecision {
+    fn of(decision: &Decision) -> Result<Self, Unfit> {
+        let departures = decision.departures.iter().map(StoredDeparture::from).collect();
+        Ok(Self { first: StoredDecisionV1::of(decision)?, departures })
+    }
+
+    fn decision(self) -> Result<Decision, Unfit> {
+        let Self { first, departures } = self;
+        let departures = departures.into_iter().map(StoredDeparture::departure).collect::<Result<_, _>>()?;
+        Ok(Decision { departures, ..first.decision()? })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredDecision {
+struct StoredDecisionV1 {
     id: Bits128,
     customer: String,
     kind: StoredOfferKind,
@@ -101,11 +132,11 @@ stored_enum! {
     StoredWithheldReason of WithheldReason {
         Owned, RequirementMissing, ExcludedByHolding, Unavailable, OutsideDates, OtherCurrency, SameLadder, NotBetter,
         InContext, ExcludedByCaller, NotInCatalog, OfferedRecently, Declined, NotWorthAttention, TooSimilar,
-        CapReached, UpSellCapReached, OnHold, BackOff, QuietPeriod, OptedOut,
+        CapReached, UpSellCapReached, OnHold, BackOff, QuietPeriod, OptedOut, SlateFull, NotProposed,
     }
 }
 
-impl StoredDecision {
+impl StoredDecisionV1 {
     fn of(decision: &Decision) -> Result<Self, Unfit> {
         let Decision {
             id,
@@ -120,6 +151,8 @@ impl StoredDecision {
             caps,
             binding_cap,
             withheld,
+            // In `StoredDecision`.
+            departures: _,
             policy_version,
             model_version,
         } = decision;
@@ -174,6 +207,7 @@ impl StoredDecision {
             caps: caps.into_iter().map(StoredCap::cap).collect::<Result<_, _>>()?,
             binding_cap: binding_cap.ok_or_else(|| Unfit("the binding cap is not in the list".to_owned()))?,
             withheld: withheld.into_iter().map(|(reason, count)| (reason.into(), count)).collect(),
+            departures: Vec::new(),
             policy_version,
             model_version,
         })

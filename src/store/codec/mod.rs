@@ -13,6 +13,7 @@
 
 pub mod customer;
 pub mod decision;
+mod departure;
 pub mod event;
 mod frame;
 mod ledger;

@@ -30,7 +30,7 @@ pub(super) struct StoredOffer {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredFactors {
+pub(super) struct StoredFactors {
     propensity: Finite,
     propensity_basis: StoredPropensityBasis,
     value: Finite,

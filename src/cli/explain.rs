@@ -1,0 +1,209 @@
+//! `tactful explain`: why a customer is offered what, or nothing, for a person who talks with the customer.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::client::{ServerAddress, refused, time_text, words};
+use super::failure::Failure;
+use super::offers::{caps_json, caps_table};
+use super::table::{Table, bar};
+use crate::grpc::generated::tactful::v1 as wire;
+use crate::grpc::generated::tactful::v1::explain_decision_request::About;
+use crate::grpc::generated::tactful::v1::offer_service_client::OfferServiceClient;
+
+/// Candidates that left, shown without --all.
+const SHOWN_MAX: usize = 12;
+
+/// Explain why a customer is offered what, or nothing.
+///
+/// Tries what would be decided now, and reserves nothing; with --decision a decision that was made is explained from what
+/// it recorded. The last line is a sentence that may be said to the customer.
+///
+/// Examples:
+///   tactful explain ada-local-line
+///   tactful explain ada-local-line --product voice-mail
+///   tactful explain tom-two-slot --up-sell
+///   tactful explain ada-local-line --decision 8e3b1a52-0c7e-4a8e-9f0a-6f8d2f3c1b7d
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Explain {
+    /// Whom
+    customer: String,
+    /// Only this product: why is it offered, or why not?
+    #[arg(long, default_value = "", value_name = "PRODUCT", hide_default_value = true)]
+    product: String,
+    /// A decision that was made
+    #[arg(long, value_name = "UUID", conflicts_with_all = ["product", "up_sell", "context", "channel", "max"])]
+    decision: Option<String>,
+    /// Ask for better versions of what the customer has, not for what goes with it
+    #[arg(long)]
+    up_sell: bool,
+    /// The basket or page (with --up-sell: the owned products to upgrade); may be given several times
+    #[arg(long, value_name = "PRODUCT")]
+    context: Vec<String>,
+    /// How the offer would reach the customer, such as web, email or call-centre
+    #[arg(long, default_value = "", value_name = "CHANNEL", hide_default_value = true)]
+    channel: String,
+    /// The longest slate
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    max: i32,
+    /// Show every candidate, not only those that came closest
+    #[arg(long)]
+    all: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerAddress,
+}
+
+impl Explain {
+    /// Asks and shows.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        let mut client = OfferServiceClient::new(self.server.connect().await?);
+        let about = match self.decision {
+            Some(decision) => About::DecisionId(decision),
+            None => About::WhatIf(wire::WhatIf {
+                kind: if self.up_sell { wire::OfferKind::UpSell } else { wire::OfferKind::CrossSell }.into(),
+                product_id: self.product,
+                product_ids: self.context,
+                max_offers: self.max,
+                channel: self.channel,
+                ..wire::WhatIf::default()
+            }),
+        };
+        let request = wire::ExplainDecisionRequest { customer_id: self.customer, about: Some(about) };
+        let answer = client.explain_decision(request).await.map_err(|status| refused(&status))?.into_inner();
+        if self.json {
+            println!("{:#}", to_json(&answer));
+        } else {
+            print(&answer, if self.all { usize::MAX } else { SHOWN_MAX });
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(answer: &wire::ExplainDecisionResponse, shown_max: usize) {
+    println!("{}\n", answer.message);
+    print_health(answer);
+    println!("{}", caps_table(&answer.caps));
+    let (offered, left): (Vec<_>, Vec<_>) = answer.candidates.iter().partition(|candidate| candidate.rank > 0);
+    for candidate in offered {
+        print_offered(candidate);
+    }
+    print_left(&left, shown_max);
+    println!("to the customer: \"{}\"", answer.customer_sentence);
+}
+
+fn print_health(answer: &wire::ExplainDecisionResponse) {
+    let health = answer.relationship_health.clone().unwrap_or_default();
+    let band = words(health.band().as_str_name(), "RELATIONSHIP_BAND_");
+    println!("relationship health {} {:.2} ({band})\n", bar(health.score), health.score);
+    let mut table = Table::new(&["component", "", "value", "weight"]);
+    for component in &health.components {
+        let value = format!("{:.2}{}", component.value, if component.known { "" } else { " (prior)" });
+        table.row(vec![words(&component.name, ""), bar(component.value), value, format!("{:.2}", component.weight)]);
+    }
+    println!("{table}");
+}
+
+/// A candidate of the slate with its score taken apart.
+fn print_offered(candidate: &wire::ExplainedCandidate) {
+    println!("{}. {} ({}): {}", candidate.rank, candidate.title, candidate.product_id, candidate.text);
+    let Some(factors) = &candidate.score_breakdown else { return };
+    println!(
+        "   score {:.5} = propensity {:.5} x value {:.3} x context {:.2} x lever {:.2} - attention price {:.5}",
+        candidate.score(),
+        factors.propensity,
+        factors.value,
+        factors.context,
+        factors.lever,
+        factors.attention_price
+    );
+    println!(
+        "   value {:.3} = {:.2} for the seller ({:.2}{}) + {:.2} for the customer (need {:.2} x kept {:.2})\n",
+        factors.value,
+        factors.seller_share,
+        factors.seller_value,
+        if factors.margin_assumed { ", margin assumed" } else { "" },
+        1.0 - factors.seller_share,
+        factors.need,
+        factors.keep_probability
+    );
+}
+
+fn print_left(left: &[&wire::ExplainedCandidate], shown_max: usize) {
+    if left.is_empty() {
+        return;
+    }
+    let mut table = Table::new(&["not offered", "left at", "because", "would need"]);
+    for candidate in left.iter().take(shown_max) {
+        let stage = words(candidate.stage().as_str_name(), "DECISION_STAGE_");
+        table.row(vec![candidate.title.clone(), stage, candidate.text.clone(), candidate.change.clone()]);
+    }
+    println!("{table}");
+    if left.len() > shown_max {
+        println!("and {} others; --all shows them\n", left.len() - shown_max);
+    }
+}
+
+fn to_json(answer: &wire::ExplainDecisionResponse) -> Value {
+    let health = answer.relationship_health.clone().unwrap_or_default();
+    let component = |component: &wire::RelationshipComponent| {
+        json!({
+            "name": component.name, "value": component.value, "weight": component.weight, "known": component.known,
+        })
+    };
+    let withheld = answer.withheld.iter().map(|withheld| (withheld.reason.clone(), json!(withheld.count)));
+    json!({
+        "decision_id": answer.decision_id,
+        "decision_time": time_text(answer.decision_time.as_ref()),
+        "message": answer.message,
+        "customer_sentence": answer.customer_sentence,
+        "score": health.score,
+        "band": words(health.band().as_str_name(), "RELATIONSHIP_BAND_"),
+        "components": health.components.iter().map(component).collect::<Vec<_>>(),
+        "caps": caps_json(&answer.caps),
+        "candidates": answer.candidates.iter().map(candidate_json).collect::<Vec<_>>(),
+        "withheld": withheld.collect::<Map<_, _>>(),
+        "policy_version": answer.policy_version,
+        "model_version": answer.model_version,
+    })
+}
+
+fn candidate_json(candidate: &wire::ExplainedCandidate) -> Value {
+    let factors = candidate.score_breakdown.as_ref().map(|factors| {
+        json!({
+            "propensity": factors.propensity,
+            "propensity_basis": words(factors.propensity_basis().as_str_name(), "PROPENSITY_BASIS_"),
+            "value": factors.value,
+            "seller_value": factors.seller_value,
+            "margin_assumed": factors.margin_assumed,
+            "customer_gain": factors.customer_gain,
+            "need": factors.need,
+            "keep_probability": factors.keep_probability,
+            "seller_share": factors.seller_share,
+            "context": factors.context,
+            "lever": factors.lever,
+            "attention_price": factors.attention_price,
+        })
+    });
+    json!({
+        "product_id": candidate.product_id,
+        "title": candidate.title,
+        "stage": words(candidate.stage().as_str_name(), "DECISION_STAGE_"),
+        "rank": (candidate.rank > 0).then_some(candidate.rank),
+        "rule": candidate.rule,
+        "other_product_id": candidate.other_product_id,
+        "seen": candidate.seen,
+        "threshold": candidate.threshold,
+        "until": candidate.until.as_ref().map(|at| time_text(Some(at))),
+        "text": candidate.text,
+        "change": candidate.change,
+        "propensity": candidate.propensity,
+        "score": candidate.score,
+        "factors": factors,
+    })
+}

@@ -1,0 +1,153 @@
+//! Says in plain words why a candidate left, and what would have let it through. Words for what a decision recorded, no
+//! rules of its own.
+
+use super::wording::{moment, title};
+use crate::domain::catalog::Catalog;
+use crate::domain::customer::HoldReason;
+use crate::domain::decision::{CapKind, Decision, WithheldReason};
+use crate::domain::departure::{Departure, Refusal};
+use crate::domain::offer::{Factors, Offer, OfferKind};
+use crate::domain::time::Timestamp;
+
+/// Why a candidate left, and what would have let it through; one clause each, without a full stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InWords {
+    /// Why.
+    pub why: String,
+    /// The smallest change that would have let it through this step.
+    pub change: String,
+}
+
+/// Says why a candidate left.
+#[must_use]
+pub fn departure_in_words(departure: &Departure, catalog: &Catalog, now: Timestamp) -> InWords {
+    let Departure { product, propensity: _, stage: _, refusal, factors } = departure;
+    let Refusal { reason, other, seen, threshold, until } = refusal;
+    let other = other.as_ref().map_or_else(|| "another product".to_owned(), |other| title(other, catalog));
+    let words = |why: &str, change: &str| InWords { why: why.to_owned(), change: change.to_owned() };
+    let from = until.map(|until| format!("asked from {} on", moment(until, now)));
+    let from_or = |otherwise: &str| from.clone().unwrap_or_else(|| otherwise.to_owned());
+    let cap = |why: &str, otherwise: &str| {
+        let limit = seen.map_or_else(String::new, |limit| format!(": the limit is {limit:.0}"));
+        InWords { why: format!("{why}{limit}"), change: from_or(otherwise) }
+    };
+    match reason {
+        WithheldReason::Owned => words("the customer has it", "the product marked repeatable in the catalogue"),
+        WithheldReason::RequirementMissing => InWords {
+            why: format!("it requires {other}, which the customer does not have"),
+            change: format!("{other} bought before it or put into the basket"),
+        },
+        WithheldReason::ExcludedByHolding => InWords {
+            why: format!("it does not go with {other}, which the customer has"),
+            change: format!("{other} given up"),
+        },
+        WithheldReason::Unavailable => words("it is not to be had", "the product made available in the catalogue"),
+        WithheldReason::OutsideDates => {
+            InWords { why: "outside its dates of sale".to_owned(), change: from_or("its dates of sale extended") }
+        }
+        WithheldReason::OtherCurrency => {
+            words("priced in another currency than asked for", "a question without that currency")
+        }
+        WithheldReason::SameLadder => InWords {
+            why: format!("a version of {other}, which the customer has"),
+            change: "a question for up-sell".to_owned(),
+        },
+        WithheldReason::NotBetter => InWords {
+            why: format!("no better than {other}, which the customer has"),
+            change: threshold.map_or_else(|| "a higher tier".to_owned(), |tier| format!("a tier of {tier:.0} or more")),
+        },
+        WithheldReason::InContext => {
+            words("in the basket or on the page already", "left out of the question's products")
+        }
+        WithheldReason::ExcludedByCaller => words("the caller asked to leave it out", "not excluded by the caller"),
+        WithheldReason::NotInCatalog => words("not in the catalogue", "the product put into the catalogue"),
+        WithheldReason::OfferedRecently => {
+            InWords { why: "offered a short while ago".to_owned(), change: from_or("asked later") }
+        }
+        WithheldReason::Declined => {
+            InWords { why: "the customer declined it".to_owned(), change: from_or("asked later") }
+        }
+        WithheldReason::NotWorthAttention => not_worth_attention(factors.as_ref(), *seen),
+        WithheldReason::TooSimilar => InWords {
+            why: format!("too much like {other}, which is in the slate"),
+            change: format!("{other} not in the slate, for one by being excluded by the caller"),
+        },
+        WithheldReason::CapReached => cap("the customer's cap is spent", "a higher relationship health"),
+        WithheldReason::UpSellCapReached => {
+            cap("the customer's cap for up-sell is spent", "a higher relationship health")
+        }
+        WithheldReason::OnHold => InWords { why: "a hold is on".to_owned(), change: from_or("the hold ended") },
+        WithheldReason::BackOff => InWords {
+            why: "the customer rejected an offer a short while ago".to_owned(),
+            change: from_or("asked later"),
+        },
+        WithheldReason::QuietPeriod => {
+            InWords { why: "a quiet period is on".to_owned(), change: from_or("asked later") }
+        }
+        WithheldReason::OptedOut => {
+            words("the customer opted out of this channel", "a channel that the customer did not opt out of")
+        }
+        WithheldReason::SlateFull => InWords {
+            why: format!("the slate was as long as asked for (score {:.5})", seen.unwrap_or(0.0)),
+            change: format!("a score above {:.5}, or a longer slate asked for", threshold.unwrap_or(0.0)),
+        },
+        WithheldReason::NotProposed => InWords {
+            why: format!("nothing speaks for {} to this customer", title(product, catalog)),
+            change:
+                "others who have what this customer has buying it too, or the catalogue saying that it goes with it"
+                    .to_owned(),
+        },
+    }
+}
+
+/// The smallest propensity that would have been worth it, all else as it is.
+fn not_worth_attention(factors: Option<&Factors>, seen: Option<f64>) -> InWords {
+    let score = seen.map_or_else(String::new, |score| format!(" (score {score:.5})"));
+    let why = format!("not worth the customer's attention{score}");
+    let Some(factors) = factors else {
+        return InWords { why, change: "a propensity high enough to be weighed".to_owned() };
+    };
+    let worth = factors.value * factors.context * factors.lever;
+    let change = if worth > 0.0 && factors.attention_price < worth {
+        format!("a propensity above {:.5} instead of {:.5}", factors.attention_price / worth, factors.propensity)
+    } else {
+        "a higher value, lever or relationship health".to_owned()
+    };
+    InWords { why, change }
+}
+
+/// One sentence that a person of the company may say to the customer. It never speaks of scores, caps or health.
+#[must_use]
+pub fn customer_sentence(decision: &Decision, catalog: &Catalog) -> String {
+    if let Some(offer) = decision.slate.first() {
+        return offer_sentence(offer, catalog);
+    }
+    let binding = decision.binding_cap.and_then(|place| decision.caps.get(place)).map(|cap| cap.kind);
+    match binding {
+        Some(CapKind::Hold(HoldReason::OpenComplaint)) => {
+            "I see that something is not settled yet; let us look after that first.".to_owned()
+        }
+        Some(CapKind::Hold(HoldReason::Bereavement | HoldReason::Vulnerability)) => {
+            "How can I help you today?".to_owned()
+        }
+        Some(_) | None => "Is there anything else that I can do for you?".to_owned(),
+    }
+}
+
+fn offer_sentence(offer: &Offer, catalog: &Catalog) -> String {
+    let name = &offer.title;
+    match offer.kind {
+        OfferKind::UpSell => match &offer.replaces {
+            Some(replaced) => {
+                format!("You have the {}; may I tell you about the {name}?", title(replaced, catalog))
+            }
+            None => format!("May I tell you about the {name}?"),
+        },
+        OfferKind::CrossSell => match offer.goes_with.first() {
+            Some(with) => {
+                format!("The {name} goes well with the {} that you have; may I tell you more?", title(with, catalog))
+            }
+            None => format!("May I tell you about the {name}?"),
+        },
+    }
+}

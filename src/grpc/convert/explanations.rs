@@ -1,0 +1,147 @@
+//! `ExplainDecision` of `OfferService`.
+
+use super::nouns::{cap_to_wire, health_to_wire, offer_kind_to_wire, time_to_wire};
+use super::offers::{decision_id, preview_from_wire, score_breakdown, withheld_to_wire};
+use super::violations::Violations;
+use crate::domain::decision::Decision;
+use crate::domain::departure::{Departure, Refusal, Stage};
+use crate::domain::ids::{CustomerId, DecisionId, ProductId};
+use crate::domain::offer::{Offer, OfferKind};
+use crate::grpc::generated::tactful::v1 as wire;
+use crate::use_cases::explain_decision::{ExplainedDeparture, Explanation};
+use crate::use_cases::serve_offers::OfferRequest;
+
+/// What is to be explained.
+#[derive(Debug)]
+pub enum Explained {
+    /// A recorded decision.
+    Decision(CustomerId, DecisionId),
+    /// A question, and the one product that it is about.
+    Question(Box<OfferRequest>, Option<ProductId>),
+}
+
+/// Reads what is to be explained.
+///
+/// # Errors
+/// Everything wrong with it.
+pub fn explain_from_wire(message: wire::ExplainDecisionRequest) -> Result<Explained, Violations> {
+    use wire::explain_decision_request::About;
+    let wire::ExplainDecisionRequest { customer_id, about } = message;
+    let mut violations = Violations::default();
+    match about {
+        None => {
+            violations.id("customer_id", customer_id, CustomerId::new);
+            violations.add("about", "must be decision_id or what_if");
+            Err(violations)
+        }
+        Some(About::DecisionId(id)) => {
+            let customer = violations.id("customer_id", customer_id, CustomerId::new);
+            let decision = decision_id(&mut violations, "decision_id", &id);
+            violations.or(customer.zip(decision).map(|(customer, decision)| Explained::Decision(customer, decision)))
+        }
+        Some(About::WhatIf(what_if)) => what_if_from_wire(customer_id, what_if),
+    }
+}
+
+fn what_if_from_wire(customer_id: String, what_if: wire::WhatIf) -> Result<Explained, Violations> {
+    let mut violations = Violations::default();
+    let product = violations.optional_id("what_if.product_id", what_if.product_id.clone(), ProductId::new);
+    let kind = match wire::OfferKind::try_from(what_if.kind) {
+        Ok(wire::OfferKind::CrossSell) => Some(OfferKind::CrossSell),
+        Ok(wire::OfferKind::UpSell) => Some(OfferKind::UpSell),
+        Ok(wire::OfferKind::Unspecified) | Err(_) => None,
+    };
+    if kind.is_none() {
+        violations.add("what_if.kind", "must be CROSS_SELL or UP_SELL");
+    }
+    let request = preview_from_wire(kind.unwrap_or(OfferKind::CrossSell), customer_id, what_if);
+    let request = request.map_err(|more| violations.extend_within("what_if", more)).ok();
+    violations.or(request.map(|request| Explained::Question(Box::new(request), product)))
+}
+
+/// A decision and its candidates.
+#[must_use]
+pub fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionResponse {
+    let Explanation { decision, is_recorded, departures, customer_sentence } = explanation;
+    let Decision {
+        id,
+        customer: _,
+        kind,
+        at,
+        channel: _,
+        placement: _,
+        slate,
+        message,
+        relationship_health,
+        caps,
+        binding_cap,
+        withheld,
+        departures: _,
+        policy_version,
+        model_version,
+    } = decision;
+    let cap = binding_cap.and_then(|place| caps.get(place).cloned());
+    let left = departures.into_iter().map(departure_to_wire);
+    wire::ExplainDecisionResponse {
+        decision_id: if is_recorded { id.to_string() } else { String::new() },
+        kind: offer_kind_to_wire(kind).into(),
+        decision_time: Some(time_to_wire(at)),
+        message,
+        customer_sentence,
+        relationship_health: Some(health_to_wire(relationship_health, true)),
+        cap: cap.map(cap_to_wire),
+        caps: caps.into_iter().map(cap_to_wire).collect(),
+        candidates: slate.into_iter().map(offer_to_candidate).chain(left).collect(),
+        withheld: withheld_to_wire(withheld),
+        policy_version,
+        model_version,
+    }
+}
+
+fn offer_to_candidate(offer: Offer) -> wire::ExplainedCandidate {
+    let reasons: Vec<String> = offer.reasons.into_iter().map(|reason| reason.text).collect();
+    wire::ExplainedCandidate {
+        product_id: offer.product.to_string(),
+        title: offer.title,
+        stage: wire::DecisionStage::Offered.into(),
+        rank: offer.rank,
+        text: reasons.join("; "),
+        propensity: offer.factors.propensity,
+        score: Some(offer.factors.score()),
+        score_breakdown: Some(score_breakdown(offer.factors)),
+        ..wire::ExplainedCandidate::default()
+    }
+}
+
+fn departure_to_wire(explained: ExplainedDeparture) -> wire::ExplainedCandidate {
+    let ExplainedDeparture { departure, title, in_words } = explained;
+    let Departure { product, propensity, stage, refusal, factors } = departure;
+    let Refusal { reason, other, seen, threshold, until } = refusal;
+    wire::ExplainedCandidate {
+        product_id: product.to_string(),
+        title,
+        stage: stage_to_wire(stage).into(),
+        rank: 0,
+        rule: reason.as_str().to_owned(),
+        other_product_id: other.map(|other| other.to_string()).unwrap_or_default(),
+        seen,
+        threshold,
+        until: until.map(time_to_wire),
+        text: in_words.why,
+        change: in_words.change,
+        propensity,
+        score: factors.map(|factors| factors.score()),
+        score_breakdown: factors.map(score_breakdown),
+    }
+}
+
+fn stage_to_wire(stage: Stage) -> wire::DecisionStage {
+    match stage {
+        Stage::Proposal => wire::DecisionStage::Proposal,
+        Stage::Eligibility => wire::DecisionStage::Eligibility,
+        Stage::Arbitration => wire::DecisionStage::Arbitration,
+        Stage::Diversity => wire::DecisionStage::Diversity,
+        Stage::ContactPolicy => wire::DecisionStage::ContactPolicy,
+        Stage::Cut => wire::DecisionStage::Cut,
+    }
+}

@@ -1,0 +1,68 @@
+//! A candidate that left, inside a stored decision.
+
+use serde::{Deserialize, Serialize};
+
+use super::decision::StoredWithheldReason;
+use super::frame::Unfit;
+use super::offer::StoredFactors;
+use super::scalar::{Finite, optional_moment, optional_product, stored_enum};
+use crate::domain::departure::{Departure, Refusal, Stage};
+use crate::domain::ids::ProductId;
+use crate::domain::time::Timestamp;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredDeparture {
+    product: String,
+    propensity: Finite,
+    stage: StoredStage,
+    reason: StoredWithheldReason,
+    other: Option<String>,
+    seen: Option<Finite>,
+    threshold: Option<Finite>,
+    until: Option<i64>,
+    factors: Option<StoredFactors>,
+}
+
+stored_enum! {
+    /// A step of a decision.
+    StoredStage of Stage { Proposal, Eligibility, Arbitration, Diversity, ContactPolicy, Cut }
+}
+
+impl From<&Departure> for StoredDeparture {
+    fn from(departure: &Departure) -> Self {
+        let Departure { product, propensity, stage, refusal, factors } = departure;
+        let Refusal { reason, other, seen, threshold, until } = refusal;
+        Self {
+            product: product.to_string(),
+            propensity: Finite(*propensity),
+            stage: (*stage).into(),
+            reason: (*reason).into(),
+            other: other.as_ref().map(ToString::to_string),
+            seen: seen.map(Finite),
+            threshold: threshold.map(Finite),
+            until: until.map(Timestamp::unix_ms),
+            factors: factors.as_ref().map(StoredFactors::from),
+        }
+    }
+}
+
+impl StoredDeparture {
+    pub fn departure(self) -> Result<Departure, Unfit> {
+        let Self { product, propensity, stage, reason, other, seen, threshold, until, factors } = self;
+        let number = |number: Option<Finite>| number.map(|Finite(number)| number);
+        let refusal = Refusal {
+            reason: reason.into(),
+            other: optional_product(other)?,
+            seen: number(seen),
+            threshold: number(threshold),
+            until: optional_moment(until)?,
+        };
+        Ok(Departure {
+            product: ProductId::new(product)?,
+            propensity: propensity.0,
+            stage: stage.into(),
+            refusal,
+            factors: factors.map(Into::into),
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! `OfferService.ExplainDecision`.
+
+use tactful::grpc::generated::tactful::v1::explain_decision_request::About;
+use tactful::grpc::generated::tactful::v1::{
+    DecisionStage, Explain, ExplainDecisionRequest, ExplainDecisionResponse, ExplainedCandidate, OfferKind,
+    ScoreBreakdown, WhatIf,
+};
+use tonic::Code;
+
+use super::faults::{bad_fields, kind, refusal};
+use super::harness::Running;
+use super::shop::{ago, complaint, cross_sell, kept, open_shop, preview, record};
+use tactful::domain::time::DAY;
+use tactful::grpc::generated::tactful::v1::CrossSellRequest;
+
+fn about(customer: &str, about: About) -> ExplainDecisionRequest {
+    ExplainDecisionRequest { customer_id: customer.into(), about: Some(about) }
+}
+
+fn what_if(product: &str) -> About {
+    About::WhatIf(WhatIf { kind: OfferKind::CrossSell.into(), product_id: product.into(), ..WhatIf::default() })
+}
+
+async fn explain(server: &Running, request: ExplainDecisionRequest) -> ExplainDecisionResponse {
+    server.offers().explain_decision(request).await.expect("answers").into_inner()
+}
+
+/// As the documentation of the score says; nothing else may enter.
+fn score_of(factors: &ScoreBreakdown) -> f64 {
+    let ScoreBreakdown { propensity, value, context, lever, attention_price, .. } = *factors;
+    propensity * value * context * lever - attention_price
+}
+
+fn value_of(factors: &ScoreBreakdown) -> f64 {
+    let ScoreBreakdown { seller_share, seller_value, need, keep_probability, .. } = *factors;
+    seller_share * seller_value + (1.0 - seller_share) * (need * keep_probability)
+}
+
+/// Promise 5. Broken by: a factor rounded on its way out.
+#[tokio::test]
+async fn a_score_recomputed_from_its_explanation_is_the_served_one_to_the_bit() {
+    let shop = open_shop().await;
+    let request = CrossSellRequest { explain: Explain::Full.into(), ..cross_sell("ada") };
+    let served = shop.offers().cross_sell(request).await.expect("answers").into_inner();
+    assert!(!served.offers.is_empty());
+    let explained = explain(&shop, about("ada", About::DecisionId(served.decision_id.clone()))).await;
+    assert_eq!(explained.decision_id, served.decision_id);
+    assert_eq!((&explained.message, &explained.caps), (&served.message, &served.caps));
+    for (offer, candidate) in served.offers.iter().zip(&explained.candidates) {
+        assert_eq!((&candidate.product_id, candidate.rank), (&offer.product_id, offer.rank));
+        let factors = candidate.score_breakdown.as_ref().expect("it stayed");
+        assert_eq!(Some(factors), offer.score_breakdown.as_ref());
+        assert_eq!(score_of(factors).to_bits(), offer.score.to_bits());
+        assert_eq!(value_of(factors).to_bits(), factors.value.to_bits());
+    }
+}
+
+fn left(explained: &ExplainDecisionResponse) -> Vec<&ExplainedCandidate> {
+    explained.candidates.iter().filter(|candidate| candidate.rank == 0).collect()
+}
+
+#[tokio::test]
+async fn a_what_if_tells_what_a_preview_answers_and_changes_nothing() {
+    let shop = open_shop().await;
+    let before = (kept(&shop, "ada").await, shop.tactful.store().digest().await.expect("reads"));
+    let previewed = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
+    let explained = explain(&shop, about("ada", what_if(""))).await;
+    assert_eq!(explained.decision_id, "");
+    let offered: Vec<&String> =
+        explained.candidates.iter().filter(|candidate| candidate.rank > 0).map(|it| &it.product_id).collect();
+    assert_eq!(offered, previewed.offers.iter().map(|offer| &offer.product_id).collect::<Vec<_>>());
+    assert_eq!(explained.withheld, previewed.withheld);
+    for candidate in left(&explained) {
+        assert!(
+            !candidate.rule.is_empty() && !candidate.text.is_empty() && !candidate.change.is_empty(),
+            "{candidate:?}"
+        );
+        assert_ne!(candidate.stage(), DecisionStage::Unspecified);
+    }
+    // Every candidate that was counted as withheld is told, and told once.
+    let counted: u32 = explained.withheld.iter().map(|withheld| withheld.count).sum();
+    let told = left(&explained).iter().filter(|candidate| candidate.rule != "slate_full").count();
+    assert_eq!(u32::try_from(told).expect("few"), counted);
+    let still = (kept(&shop, "ada").await, shop.tactful.store().digest().await.expect("reads"));
+    assert_eq!(still, before);
+}
+
+#[tokio::test]
+async fn one_product_is_explained_whether_it_is_offered_owned_or_unknown() {
+    let shop = open_shop().await;
+    let offered = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner().offers;
+    let best = &offered[0].product_id;
+    let explained = explain(&shop, about("ada", what_if(best))).await;
+    assert_eq!((explained.candidates.len(), explained.candidates[0].stage()), (1, DecisionStage::Offered));
+    assert!(explained.customer_sentence.contains(&explained.candidates[0].title), "{}", explained.customer_sentence);
+
+    let explained = explain(&shop, about("ada", what_if("no-such-thing"))).await;
+    let [unknown] = &explained.candidates[..] else { panic!("{explained:?}") };
+    assert_eq!((unknown.stage(), unknown.rule.as_str()), (DecisionStage::Proposal, "not_proposed"));
+}
+
+#[tokio::test]
+async fn a_hold_is_what_keeps_every_weighed_candidate_back() {
+    let shop = open_shop().await;
+    record(&shop, vec![complaint("ada-3", "ada", "case", ago(&shop.clock, DAY))]).await;
+    let explained = explain(&shop, about("ada", what_if(""))).await;
+    let held: Vec<_> = left(&explained).into_iter().filter(|it| it.stage() == DecisionStage::ContactPolicy).collect();
+    assert!(!held.is_empty());
+    for candidate in held {
+        assert_eq!(candidate.rule, "on_hold");
+        assert!(candidate.score_breakdown.is_some() && candidate.until.is_some(), "{candidate:?}");
+    }
+    assert_eq!(explained.customer_sentence, "I see that something is not settled yet; let us look after that first.");
+}
+
+#[tokio::test]
+async fn a_recorded_decision_keeps_those_that_came_closest() {
+    let shop = open_shop().await;
+    let request = CrossSellRequest { max_offers: 1, ..cross_sell("ada") };
+    let served = shop.offers().cross_sell(request).await.expect("answers").into_inner();
+    let explained = explain(&shop, about("ada", About::DecisionId(served.decision_id))).await;
+    let closest = left(&explained)[0];
+    assert_eq!((closest.stage(), closest.rule.as_str()), (DecisionStage::Cut, "slate_full"));
+    assert!(left(&explained).len() <= 8);
+}
+
+#[tokio::test]
+async fn what_cannot_be_explained_is_refused() {
+    let server = Running::in_memory().await;
+    let ask = |request| async { refusal(server.offers().explain_decision(request).await) };
+    let nothing = ExplainDecisionRequest { customer_id: String::new(), about: None };
+    assert_eq!(bad_fields(&ask(nothing).await), ["customer_id", "about"]);
+    assert_eq!(bad_fields(&ask(about("ada", About::DecisionId("x".into()))).await), ["decision_id"]);
+    let bad = WhatIf {
+        kind: 9,
+        product_id: "p".repeat(129),
+        product_ids: vec![String::new()],
+        max_offers: -1,
+        channel: "c".repeat(129),
+        currency_code: "pounds".into(),
+        ..WhatIf::default()
+    };
+    let fields = bad_fields(&ask(about("", About::WhatIf(bad))).await);
+    let wanted = ["product_id", "kind", "product_ids[0]", "max_offers", "channel", "currency_code"];
+    for field in wanted.map(|field| format!("what_if.{field}")).iter().chain([&"customer_id".to_owned()]) {
+        assert!(fields.contains(field), "{field} is not in {fields:?}");
+    }
+    let missing = about("ada", About::DecisionId("8e3b1a52-0c7e-4a8e-9f0a-6f8d2f3c1b7d".into()));
+    assert_eq!(kind(&ask(missing).await), (Code::NotFound, "DECISION_NOT_FOUND".into()));
+}
