@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
+use crate::policy_document;
 
 /// Settings of the server as somebody wrote them: every one optional, every one a text.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -31,6 +33,10 @@ pub struct WrittenSettings {
     /// Start the clock at another time, to replay old data: 2011-06-10T00:00:00Z
     #[arg(long, env = "TACTFUL_NOW", value_name = "TIME")]
     pub now: Option<String>,
+    /// Store the policy of this file and put it into force at the start; `tactful policy show --default` prints one to
+    /// begin with [default: the policy in force before]
+    #[arg(long, env = "TACTFUL_POLICY", value_name = "FILE.toml")]
+    pub policy: Option<String>,
     /// Train again this often, or `off` [default: 24h]
     #[arg(long, env = "TACTFUL_TRAIN_EVERY", value_name = "DURATION")]
     pub train_every: Option<String>,
@@ -80,6 +86,8 @@ pub struct Settings {
     pub store: StoreSetting,
     /// The time at which the clock starts; `None`: the real time.
     pub now: Option<Timestamp>,
+    /// The policy to put into force at the start; `None`: the one that was in force before.
+    pub policy: Option<WrittenPolicy>,
     /// How often to train; `None`: only when asked, and once on start.
     pub train_every: Option<Duration>,
     /// What a training may use.
@@ -94,6 +102,15 @@ pub struct Settings {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+}
+
+/// A policy as somebody wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WrittenPolicy {
+    /// What it says.
+    pub policy: Policy,
+    /// The document.
+    pub text: String,
 }
 
 /// Which store.
@@ -191,6 +208,7 @@ impl WrittenSettings {
             data_dir: self.data_dir.or(fallback.data_dir),
             store: self.store.or(fallback.store),
             now: self.now.or(fallback.now),
+            policy: self.policy.or(fallback.policy),
             train_every: self.train_every.or(fallback.train_every),
             training_threads: self.training_threads.or(fallback.training_threads),
             training_memory_mib: self.training_memory_mib.or(fallback.training_memory_mib),
@@ -226,6 +244,7 @@ impl WrittenSettings {
                 .choice("store", self.store.as_deref().unwrap_or("sled"), stores)
                 .unwrap_or(StoreSetting::Memory),
             now: reader.time("now", self.now.as_deref()),
+            policy: reader.policy("policy", self.policy.as_deref()),
             train_every: reader.duration_or_off("train-every", self.train_every.as_deref().unwrap_or("24h")),
             training_threads: reader.count("training-threads", self.training_threads, default_threads, 1..=256),
             training_memory_bytes: reader.count("training-memory-mib", self.training_memory_mib, 2048, 1..=1 << 20)
@@ -288,6 +307,24 @@ impl Reader {
         let text = text?;
         let read = text.parse::<jiff::Timestamp>().ok().and_then(|at| Timestamp::from_unix_ms(at.as_millisecond()));
         read.or_else(|| self.fault(name, text, "a time such as 2011-06-10T00:00:00Z, from 1900 to 2200"))
+    }
+
+    fn policy(&mut self, name: &str, file: Option<&str>) -> Option<WrittenPolicy> {
+        let file = file?;
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => {
+                self.faults.push(format!("{name}: {file}: {error}"));
+                return None;
+            }
+        };
+        match policy_document::read::read(&text) {
+            Ok(policy) => Some(WrittenPolicy { policy, text }),
+            Err(faults) => {
+                self.faults.extend(faults.0.into_iter().map(|fault| format!("{name}: {file}: {fault}")));
+                None
+            }
+        }
     }
 
     fn duration(&mut self, name: &str, text: Option<String>, default: Duration) -> Duration {

@@ -13,6 +13,7 @@ mod api {
     mod models;
     mod offers;
     mod offers_bad;
+    mod policies;
     mod relationships;
     mod retries;
     mod server;

@@ -30,11 +30,21 @@ const ROOMS: &[Room] = &[
     Room { name: "store", may_import: &["domain"] },
     Room { name: "model", may_import: &["domain"] },
     Room { name: "ingest", may_import: &["domain"] },
-    Room { name: "config", may_import: &["domain", "decision", "model", "store::contract", "telemetry"] },
-    Room { name: "use_cases", may_import: &["domain", "decision", "store::contract", "model", "telemetry"] },
+    Room { name: "policy_document", may_import: &["domain"] },
+    Room {
+        name: "config",
+        may_import: &["domain", "decision", "model", "policy_document", "store::contract", "telemetry"],
+    },
+    Room {
+        name: "use_cases",
+        may_import: &["domain", "decision", "store::contract", "model", "policy_document", "telemetry"],
+    },
     Room { name: "evaluation", may_import: &["domain", "decision", "store::contract", "model", "ingest", "telemetry"] },
     // Of the store only its error, which the use cases hand on.
-    Room { name: "grpc", may_import: &["domain", "use_cases", "store::contract::StoreError", "telemetry"] },
+    Room {
+        name: "grpc",
+        may_import: &["domain", "policy_document", "use_cases", "store::contract::StoreError", "telemetry"],
+    },
     Room {
         name: "server",
         may_import: &[
@@ -43,6 +53,7 @@ const ROOMS: &[Room] = &[
             "store",
             "model",
             "ingest",
+            "policy_document",
             "config",
             "use_cases",
             "evaluation",
@@ -60,6 +71,7 @@ const BELOW_CLI: &[&str] = &[
     "store::contract",
     "model",
     "ingest",
+    "policy_document",
     "config",
     "use_cases",
     "evaluation",
@@ -74,9 +86,9 @@ const CRATES_OF_ROOMS: &[(&str, &[&str])] =
     &[("tonic", &["grpc", "server", "cli"]), ("prost", &["grpc", "server", "cli"]), ("sled", &["store"])];
 
 /// Rooms of plain computation.
-const WITHOUT_ASYNC: &[&str] = &["domain", "decision", "model", "ingest"];
+const WITHOUT_ASYNC: &[&str] = &["domain", "decision", "model", "ingest", "policy_document"];
 /// Rooms to which everything comes as an argument, `now` and the random generator included.
-const PURE: &[&str] = &["domain", "decision", "model"];
+const PURE: &[&str] = &["domain", "decision", "model", "policy_document"];
 const IMPURE_PATHS: &[&[&str]] = &[
     &["std", "fs"],
     &["std", "time", "SystemTime"],

@@ -176,6 +176,32 @@ fn mistakes_are_told_in_one_line_that_helps() {
 }
 
 #[test]
+fn a_policy_is_shown_checked_stored_and_rolled_back() {
+    let shown = tactful(&["policy", "show", "--default"]);
+    assert!(shown.status.success());
+    let scene = Scene::start();
+    let edited = text(&shown.stdout)
+        .replace("default-1", "gentle")
+        .replace("strong = { offers = 8, up_sell = 2 }", "strong = { offers = 5, up_sell = 1 }");
+    let file = scene.file("gentle.toml", &edited);
+    let file = file.to_str().expect("text");
+    assert!(text(&tactful(&["policy", "check", file]).stdout).ends_with("is a policy: gentle\n"));
+    let created = scene.run(&["policy", "create", file, "--activate"]);
+    assert_eq!(text(&created.stdout), "gentle is stored\ngentle is in force; before: default-1\n", "{created:?}");
+    assert_eq!(text(&scene.run(&["policy", "show"]).stdout), edited);
+    let listed = text(&scene.run(&["policy", "list"]).stdout);
+    assert!(listed.lines().nth(1).is_some_and(|line| line.starts_with("gentle     yes")), "{listed}");
+    let rolled = scene.run(&["policy", "roll-back"]);
+    assert_eq!(text(&rolled.stdout), "default-1 is in force; before: gentle\n");
+
+    let bad = scene.file("bad.toml", "version = 'bad'\n[contact]\nlease = '-1m'\nleese = '1m'\n");
+    let checked = tactful(&["policy", "check", bad.to_str().expect("text")]);
+    let told = text(&checked.stderr);
+    assert!(!checked.status.success() && told.contains("2 faults"), "{told}");
+    assert!(told.contains("contact.lease: ") && told.contains("did you mean contact.lease?"), "{told}");
+}
+
+#[test]
 fn serve_tells_all_wrong_settings_before_it_opens_anything() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path().join("data");

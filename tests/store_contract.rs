@@ -11,7 +11,8 @@ use tactful::domain::customer::Customer;
 use tactful::domain::event::Event;
 use tactful::domain::ids::DecisionId;
 use tactful::store::contract::{
-    APPENDED_MAX, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, Store, StoreCounts, StoreError, StoredModel,
+    APPENDED_MAX, Activation, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, Store, StoreCounts, StoreError, StoredModel,
+    StoredPolicy,
 };
 use tactful::store::memory::MemoryStore;
 use tactful::store::sled::store::SledStore;
@@ -67,6 +68,7 @@ for_every_backend! {
     products_are_put_replaced_and_deleted
     products_are_ordered_by_id
     the_latest_model_is_the_current_one
+    policies_are_created_once_and_activations_keep_their_order
     a_large_model_comes_back_whole
     history_is_visited_whole_and_in_pages
     anonymous_events_count_once
@@ -317,6 +319,30 @@ async fn a_large_model_comes_back_whole(store: Arc<dyn Store>) {
     let model = StoredModel { version: 1, bytes: artifact(3 * 1024 * 1024 + 17) };
     store.put_model(&model).await.expect("the store works");
     assert_eq!(store.load_model().await.expect("the store works"), Some(model));
+}
+
+/// Broken by: an insert in place of a create.
+async fn policies_are_created_once_and_activations_keep_their_order(store: Arc<dyn Store>) {
+    assert_eq!(store.load_policies().await.expect("the store works"), []);
+    assert_eq!(store.load_activations().await.expect("the store works"), []);
+    let policy = |version: &str, text: &str| StoredPolicy {
+        version: version.to_owned(),
+        text: text.to_owned(),
+        created_at: at(1),
+    };
+    let (calm, bold) = (policy("calm", "version = 'calm'"), policy("bold", "version = 'bold'"));
+    assert!(store.put_policy(&calm).await.expect("the store works"));
+    assert!(store.put_policy(&bold).await.expect("the store works"));
+    assert!(!store.put_policy(&policy("calm", "another")).await.expect("the store works"));
+    assert_eq!(store.load_policies().await.expect("the store works"), [bold, calm]);
+    // More than ten: an order of texts would not do.
+    let activation = |number: u32| Activation { policy: format!("p{number}"), at: at(number.into()) };
+    for number in 0..12 {
+        store.append_activation(&activation(number)).await.expect("the store works");
+    }
+    let expected: Vec<Activation> = (0..12).map(activation).collect();
+    assert_eq!(store.load_activations().await.expect("the store works"), expected);
+    store.durable().await.expect("the store works");
 }
 
 /// Broken by: pages of another length than asked. (Beginning a page at the last event in place of after it hangs.)

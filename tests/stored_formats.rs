@@ -24,8 +24,9 @@ use tactful::store::codec::model::{
     ModelPointer, decode_model_chunk, decode_model_pointer, encode_model_chunk, encode_model_pointer,
 };
 use tactful::store::codec::outbox::{Outbox, OutboxItem};
+use tactful::store::codec::policy::{decode_activation, decode_policy, encode_activation, encode_policy};
 use tactful::store::codec::product::{decode_product, encode_product};
-use tactful::store::contract::{Appended, StoreError};
+use tactful::store::contract::{Activation, Appended, StoreError, StoredPolicy};
 
 /// The bytes of a golden file; `now` is what this version writes.
 fn golden(name: &str, now: &[u8]) -> Vec<u8> {
@@ -127,6 +128,20 @@ fn model_v1_reads_and_writes_the_same() {
     let now = encode_model_chunk(&artifact);
     let bytes = golden("model-chunk-v1.bin", &now);
     assert_eq!(decode_model_chunk(&bytes).expect("a stored chunk"), artifact);
+    assert_eq!(now, bytes);
+}
+
+#[test]
+fn policy_v1_reads_and_writes_the_same() {
+    let policy = StoredPolicy { version: "calm".to_owned(), text: "version = 'calm'".to_owned(), created_at: at(3) };
+    let now = encode_policy(&policy).expect("no numbers to refuse");
+    let bytes = golden("policy-v1.bin", &now);
+    assert_eq!(decode_policy(&bytes).expect("a stored policy"), policy);
+    assert_eq!(now, bytes);
+    let activation = Activation { policy: "calm".to_owned(), at: at(4) };
+    let now = encode_activation(&activation).expect("no numbers to refuse");
+    let bytes = golden("activation-v1.bin", &now);
+    assert_eq!(decode_activation(&bytes).expect("a stored activation"), activation);
     assert_eq!(now, bytes);
 }
 

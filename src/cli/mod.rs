@@ -10,6 +10,7 @@ pub mod failure;
 pub mod health;
 pub mod import;
 pub mod offers;
+pub mod policy;
 pub mod serve;
 pub mod table;
 pub mod train;

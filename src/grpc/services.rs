@@ -10,20 +10,23 @@ use super::generated::tactful::v1::customer_service_server::CustomerServiceServe
 use super::generated::tactful::v1::feedback_service_server::FeedbackServiceServer;
 use super::generated::tactful::v1::model_service_server::ModelServiceServer;
 use super::generated::tactful::v1::offer_service_server::OfferServiceServer;
+use super::generated::tactful::v1::policy_service_server::PolicyServiceServer;
 use super::generated::tactful::v1::relationship_service_server::RelationshipServiceServer;
 use super::model_service::ModelRpc;
 use super::offer_service::OfferRpc;
+use super::policy_service::PolicyRpc;
 use super::relationship_service::RelationshipRpc;
 use crate::use_cases::tactful::Tactful;
 
 /// The names under which the services report their readiness.
-pub const SERVICE_NAMES: [&str; 6] = [
+pub const SERVICE_NAMES: [&str; 7] = [
     "tactful.v1.OfferService",
     "tactful.v1.FeedbackService",
     "tactful.v1.RelationshipService",
     "tactful.v1.CatalogService",
     "tactful.v1.CustomerService",
     "tactful.v1.ModelService",
+    "tactful.v1.PolicyService",
 ];
 
 /// One of each.
@@ -40,6 +43,8 @@ pub struct Services {
     pub customers: CustomerServiceServer<CustomerRpc>,
     /// `ModelService`.
     pub models: ModelServiceServer<ModelRpc>,
+    /// `PolicyService`.
+    pub policies: PolicyServiceServer<PolicyRpc>,
 }
 
 impl Services {
@@ -61,6 +66,7 @@ impl Services {
             catalog: limited!(CatalogServiceServer, CatalogRpc::new(tactful())),
             customers: limited!(CustomerServiceServer, CustomerRpc::new(tactful())),
             models: limited!(ModelServiceServer, ModelRpc::new(tactful())),
+            policies: limited!(PolicyServiceServer, PolicyRpc::new(tactful())),
         }
     }
 }

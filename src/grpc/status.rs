@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
 use crate::use_cases::explain_decision::ExplainError;
 use crate::use_cases::keep_holds::HoldError;
+use crate::use_cases::keep_policies::PolicyError;
 use crate::use_cases::recorded::{Recorded, Rejection};
 use crate::use_cases::release_offers::ReleaseError;
 use crate::use_cases::serve_offers::ServeError;
@@ -87,6 +88,32 @@ pub fn store(error: StoreError) -> Status {
         StoreError::Damaged { what: _, detail: _ } => {
             status(Code::Internal, "STORE_DAMAGED", "a stored value is damaged", None)
         }
+    }
+}
+
+/// Why a policy could not be kept or put into force.
+#[must_use]
+pub fn policy(error: PolicyError) -> Status {
+    match error {
+        PolicyError::Faults(faults) => {
+            let mut violations = Violations::default();
+            for fault in faults.0 {
+                violations.add(fault.key, fault.problem);
+            }
+            invalid(&violations)
+        }
+        PolicyError::AlreadyExists => {
+            let message = "another policy has this version; versions never change, take another name";
+            status(Code::AlreadyExists, "POLICY_EXISTS", message, None)
+        }
+        PolicyError::NotFound => not_found("POLICY_NOT_FOUND", "there is no policy of this version"),
+        PolicyError::TooMany => {
+            status(Code::ResourceExhausted, "TOO_MANY_POLICIES", "there are too many policies", None)
+        }
+        PolicyError::NothingBefore => {
+            status(Code::FailedPrecondition, "NO_POLICY_BEFORE", "no policy was in force before this one", None)
+        }
+        PolicyError::Store(error) => store(error),
     }
 }
 

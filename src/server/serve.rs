@@ -15,7 +15,7 @@ use tonic_health::server::HealthReporter;
 use super::accept::accept;
 use super::background::{LOOK_EVERY, set_gauges, train_on_schedule};
 use super::clock::{DIVERGENCE_MAX, ServerClock};
-use crate::config::{Limits, Settings, StoreSetting};
+use crate::config::{Limits, Settings, StoreSetting, WrittenPolicy};
 use crate::domain::policy::Policy;
 use crate::grpc::generated::FILE_DESCRIPTOR_SET;
 use crate::grpc::observe::ObserveLayer;
@@ -24,6 +24,7 @@ use crate::model::train::TrainingSettings;
 use crate::store::contract::{Store, StoreError};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::store::SledStore;
+use crate::use_cases::keep_policies::{PolicyError, activate_policy, create_policy};
 use crate::use_cases::tactful::{Clock, Tactful};
 
 /// Why the server did not start.
@@ -41,6 +42,9 @@ pub enum StartError {
     /// The store does not open.
     #[error("the store does not open")]
     Store(#[from] StoreError),
+    /// The policy of the settings cannot be kept or put into force.
+    #[error("policy")]
+    Policy(#[from] PolicyError),
     /// The descriptors for reflection do not decode.
     #[error("server reflection does not start")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -93,6 +97,10 @@ impl Server {
         let training =
             TrainingSettings { threads: settings.training_threads, memory_bytes_max: settings.training_memory_bytes };
         let tactful = Arc::new(Tactful::open(store, clock, Policy::default(), training).await?);
+        if let Some(WrittenPolicy { policy, text }) = &settings.policy {
+            create_policy(&tactful, policy.clone(), text.clone()).await?;
+            activate_policy(&tactful, &policy.version).await?;
+        }
         let router = router(settings.limits, &tactful)?;
         Ok(Self { settings, listener, local_addr, router, tactful, disk, watched_clock })
     }
@@ -181,7 +189,7 @@ fn router(limits: Limits, tactful: &Arc<Tactful>) -> Result<ObservedRouter, toni
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let Services { offers, feedback, relationships, catalog, customers, models } =
+    let Services { offers, feedback, relationships, catalog, customers, models, policies } =
         Services::new(tactful, limits.message_bytes_max);
     let router = tonic::transport::Server::builder()
         .max_concurrent_streams(limits.streams_max)
@@ -196,6 +204,7 @@ fn router(limits: Limits, tactful: &Arc<Tactful>) -> Result<ObservedRouter, toni
         .add_service(catalog)
         .add_service(customers)
         .add_service(models)
+        .add_service(policies)
         // Older grpcurl speaks only v1alpha.
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);

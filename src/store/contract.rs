@@ -14,6 +14,7 @@ use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::ids::{CustomerId, DecisionId, EventId, ProductId};
 use crate::domain::product::Product;
+use crate::domain::time::Timestamp;
 
 /// The largest encoded customer, in bytes.
 pub const CUSTOMER_BYTES_MAX: usize = 16 * 1024;
@@ -63,6 +64,26 @@ pub struct StoredModel {
     pub version: u64,
     /// The artifact.
     pub bytes: Vec<u8>,
+}
+
+/// A version of the policy: never changed once stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPolicy {
+    /// Its name, 1 to 64 bytes.
+    pub version: String,
+    /// The document.
+    pub text: String,
+    /// When it was stored.
+    pub created_at: Timestamp,
+}
+
+/// A policy came into force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activation {
+    /// Which.
+    pub policy: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// How much the store holds. Kept as counters, so cheap to ask.
@@ -167,6 +188,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads the current model.
     async fn load_model(&self) -> Result<Option<StoredModel>, StoreError>;
+
+    /// Writes a policy unless one with its name is stored; false when one is.
+    async fn put_policy(&self, policy: &StoredPolicy) -> Result<bool, StoreError>;
+
+    /// Reads all policies, ordered by name.
+    async fn load_policies(&self) -> Result<Vec<StoredPolicy>, StoreError>;
+
+    /// Notes that a policy came into force. The order of the notes is kept.
+    async fn append_activation(&self, activation: &Activation) -> Result<(), StoreError>;
+
+    /// Reads which policies came into force, the last one last.
+    async fn load_activations(&self) -> Result<Vec<Activation>, StoreError>;
 
     /// How much is stored.
     async fn counts(&self) -> Result<StoreCounts, StoreError>;

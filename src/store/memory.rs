@@ -14,7 +14,8 @@ use super::codec::event::encode_event;
 use super::codec::outbox::Outbox;
 use super::codec::product::encode_product;
 use super::contract::{
-    APPENDED_MAX, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, Store, StoreCounts, StoreError, StoredModel, Versioned,
+    APPENDED_MAX, Activation, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, Store, StoreCounts, StoreError, StoredModel,
+    StoredPolicy, Versioned,
 };
 use super::digest::{Kind, StoreDigest};
 use super::ownership::require_event_of;
@@ -38,6 +39,8 @@ struct Contents {
     decisions: BTreeMap<(CustomerId, DecisionId), Decision>,
     products: BTreeMap<ProductId, Product>,
     model: Option<StoredModel>,
+    policies: BTreeMap<String, StoredPolicy>,
+    activations: Vec<Activation>,
 }
 
 impl MemoryStore {
@@ -165,6 +168,28 @@ impl Store for MemoryStore {
 
     async fn load_model(&self) -> Result<Option<StoredModel>, StoreError> {
         Ok(self.contents().model.clone())
+    }
+
+    async fn put_policy(&self, policy: &StoredPolicy) -> Result<bool, StoreError> {
+        let mut contents = self.contents();
+        let is_new = !contents.policies.contains_key(&policy.version);
+        if is_new {
+            contents.policies.insert(policy.version.clone(), policy.clone());
+        }
+        Ok(is_new)
+    }
+
+    async fn load_policies(&self) -> Result<Vec<StoredPolicy>, StoreError> {
+        Ok(self.contents().policies.values().cloned().collect())
+    }
+
+    async fn append_activation(&self, activation: &Activation) -> Result<(), StoreError> {
+        self.contents().activations.push(activation.clone());
+        Ok(())
+    }
+
+    async fn load_activations(&self) -> Result<Vec<Activation>, StoreError> {
+        Ok(self.contents().activations.clone())
     }
 
     async fn counts(&self) -> Result<StoreCounts, StoreError> {

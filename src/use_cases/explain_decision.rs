@@ -1,7 +1,7 @@
 //! Explains a past decision from what it recorded, or what would be decided now. Reads only.
 
 use super::commit::load_or_unknown;
-use super::serve_offers::{OfferRequest, decide_now};
+use super::serve_offers::{Asked, OfferRequest, decide_now};
 use super::tactful::Tactful;
 use crate::decision::decide::CONSIDERED_MAX;
 use crate::decision::explaining::{InWords, customer_sentence, departure_in_words};
@@ -65,7 +65,8 @@ pub async fn explain_question(
     product: Option<&ProductId>,
 ) -> Result<Explanation, ExplainError> {
     let customer = load_or_unknown(tactful.store.as_ref(), &request.customer).await?.value;
-    let (mut decision, _) = decide_now(tactful, request, request.offers_max, CONSIDERED_MAX, &customer, tactful.now());
+    let asked = Asked { request, offers_max: request.offers_max, departures_max: CONSIDERED_MAX };
+    let (mut decision, _) = decide_now(&tactful.snapshot(), &asked, &customer, tactful.now());
     if let Some(product) = product {
         decision.slate.retain(|offer| offer.product == *product);
         decision.departures.retain(|departure| departure.product == *product);

@@ -72,7 +72,7 @@ pub async fn simulate_relationship_health(
     }));
     let snapshot = tactful.snapshot();
     for event in &events {
-        apply_event(&mut customer, event, &tactful.policy, snapshot.outlook());
+        apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
     }
     let after = view(tactful, &customer, as_of.unwrap_or(now));
     Ok([before, after])
@@ -82,7 +82,7 @@ pub async fn simulate_relationship_health(
 fn view(tactful: &Tactful, customer: &Customer, now: Timestamp) -> RelationshipView {
     let as_of = customer.ledger.clock.map_or(now, |clock| clock.max(now));
     let snapshot = tactful.snapshot();
-    let grounds = snapshot.grounds(&tactful.policy, as_of, DecisionId::from_bits(0));
+    let grounds = snapshot.grounds(as_of, DecisionId::from_bits(0));
     let standing = Standing::of(customer, None, &grounds);
     let capped = standing.capped_message(OfferKind::CrossSell, as_of);
     let message = relationship_message(&standing.health, standing.allowance.offers_left, capped);

@@ -63,7 +63,7 @@ pub async fn create_hold(tactful: &Tactful, customer: &CustomerId, request: Hold
 /// Every hold in force.
 pub async fn list_holds(tactful: &Tactful, customer: &CustomerId) -> Result<Vec<HoldInForce>, HoldError> {
     let customer = load_or_unknown(tactful.store.as_ref(), customer).await?.value;
-    Ok(holds_in_force(&customer, &tactful.policy.contact, tactful.now()))
+    Ok(holds_in_force(&customer, &tactful.policy_in_force().contact, tactful.now()))
 }
 
 /// Ends a hold that was created.

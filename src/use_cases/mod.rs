@@ -9,6 +9,7 @@ pub mod get_relationship_health;
 pub mod keep_catalog;
 pub mod keep_customers;
 pub mod keep_holds;
+pub mod keep_policies;
 pub mod record_events;
 pub mod record_outcomes;
 pub mod recorded;

@@ -70,7 +70,7 @@ async fn record_for_customer(
         } else {
             let snapshot = tactful.snapshot();
             for event in &new {
-                apply_event(&mut customer, event, &tactful.policy, snapshot.outlook());
+                apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
             }
             let appended = Appended { events: new, decision: None };
             commit(tactful.store.as_ref(), version, &mut customer, &appended).await?

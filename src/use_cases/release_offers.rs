@@ -82,8 +82,8 @@ pub async fn release_offers(
                 tactful.store.durable().await?;
                 let channel = decided.channel.as_ref();
                 let snapshot = tactful.snapshot();
-                let standing = Standing::of(&customer, channel, &snapshot.grounds(&tactful.policy, now, decision));
-                let lease = tactful.policy.contact.lease_of(channel.map(Channel::as_str));
+                let standing = Standing::of(&customer, channel, &snapshot.grounds(now, decision));
+                let lease = snapshot.policy.contact.lease_of(channel.map(Channel::as_str));
                 return Ok(Release { offers: results, caps: standing.allowance.caps, lease });
             }
             Attempt::Conflict => {}

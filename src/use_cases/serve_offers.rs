@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
-use super::tactful::Tactful;
+use super::tactful::{Snapshot, Tactful};
 use crate::decision::decide::decide;
 use crate::decision::grants;
 use crate::decision::question::Question;
@@ -119,7 +119,10 @@ pub async fn serve_offers(
             return Err(ServeError::TooManyRequestIds { retry_at });
         }
 
-        let (decision, mut ledger) = decide_now(tactful, request, offers_max, DEPARTURES_KEPT_MAX, &customer, now);
+        // Held until the attempt has ended: an activation of another policy waits for it.
+        let snapshot = tactful.snapshot();
+        let asked = Asked { request, offers_max, departures_max: DEPARTURES_KEPT_MAX };
+        let (decision, mut ledger) = decide_now(&snapshot, &asked, &customer, now);
         if request.mode == ServingMode::Preview {
             return Ok(ServedOffers { decision, is_replayed: false });
         }
@@ -146,16 +149,23 @@ pub async fn serve_offers(
     Err(ServeError::Contended)
 }
 
+/// A request, and how much of an answer it gets.
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a OfferRequest,
+    /// The longest slate.
+    pub(super) offers_max: usize,
+    /// How many candidates that are not in it are told.
+    pub(super) departures_max: usize,
+}
+
 /// One attempt: one snapshot of policy, catalogue and model from the first step to the last.
 pub(super) fn decide_now(
-    tactful: &Tactful,
-    request: &OfferRequest,
-    offers_max: usize,
-    departures_max: usize,
+    snapshot: &Snapshot,
+    asked: &Asked<'_>,
     customer: &Customer,
     now: Timestamp,
 ) -> (Decision, Ledger) {
-    let snapshot = tactful.snapshot();
+    let Asked { request, offers_max, departures_max } = *asked;
     let question = Question {
         kind: request.kind,
         products: &request.products,
@@ -167,7 +177,7 @@ pub(super) fn decide_now(
         departures_max,
     };
     let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
-    let grounds = snapshot.grounds(&tactful.policy, now, decision);
+    let grounds = snapshot.grounds(now, decision);
     let holdings = held_products(customer, now);
     match request.kind {
         OfferKind::CrossSell => {

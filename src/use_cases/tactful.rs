@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
+use super::keep_policies::read_stored;
 use super::trained_model::{TrainedModel, read_stored_model};
 use crate::decision::question::Grounds;
 use crate::domain::catalog::Catalog;
@@ -15,7 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::model::bound_model::BoundModel;
 use crate::model::offer_model::OfferModel;
 use crate::model::train::TrainingSettings;
-use crate::store::contract::{Store, StoreError};
+use crate::store::contract::{Activation, Store, StoreError};
 
 /// Tells the time. The server's clock can be started at another time, and tests move theirs by hand.
 pub trait Clock: Send + Sync + 'static {
@@ -26,18 +27,18 @@ pub trait Clock: Send + Sync + 'static {
 /// Everything a use case needs.
 pub struct Tactful {
     pub(super) store: Arc<dyn Store>,
-    pub(super) policy: Arc<Policy>,
     pub(super) training_settings: TrainingSettings,
     /// Held while a training runs.
     pub(super) training: Mutex<()>,
     clock: Arc<dyn Clock>,
     snapshot: ArcSwap<Snapshot>,
     /// Held while the next snapshot is made, so that of two changes neither is lost.
-    publishing: Mutex<()>,
+    pub(super) publishing: Mutex<()>,
 }
 
-/// Catalogue and model as one: a decision uses the same of both from its first step to its last.
+/// Policy, catalogue and model as one: a decision uses the same of all from its first step to its last.
 pub(super) struct Snapshot {
+    pub(super) policy: Arc<Policy>,
     pub(super) model: BoundModel,
     pub(super) trained: Option<TrainedModel>,
 }
@@ -45,12 +46,12 @@ pub(super) struct Snapshot {
 static NOTHING_LEARNED: Outlook = Outlook { buying: None, staying: None };
 
 impl Snapshot {
-    fn new(catalog: Arc<Catalog>, trained: Option<TrainedModel>) -> Self {
+    fn new(policy: Arc<Policy>, catalog: Arc<Catalog>, trained: Option<TrainedModel>) -> Self {
         let model = match &trained {
             Some(trained) => Arc::clone(&trained.model),
             None => Arc::new(OfferModel::untrained()),
         };
-        Self { model: BoundModel::new(model, catalog), trained }
+        Self { policy, model: BoundModel::new(model, catalog), trained }
     }
 
     pub(super) fn catalog(&self) -> &Arc<Catalog> {
@@ -63,14 +64,15 @@ impl Snapshot {
     }
 
     /// What a decision is made with.
-    pub(super) fn grounds<'a>(&'a self, policy: &'a Policy, now: Timestamp, decision: DecisionId) -> Grounds<'a> {
+    pub(super) fn grounds(&self, now: Timestamp, decision: DecisionId) -> Grounds<'_> {
         let model_version = self.trained.as_ref().map_or(0, |trained| trained.view.version);
-        Grounds { policy, outlook: self.outlook(), catalog: self.catalog(), model_version, now, decision }
+        Grounds { policy: &self.policy, outlook: self.outlook(), catalog: self.catalog(), model_version, now, decision }
     }
 }
 
 impl Tactful {
-    /// Loads the catalogue and the current model. Without a model, popularity and the catalogue serve.
+    /// Loads the policy in force, the catalogue and the current model. Without a model, popularity and the catalogue
+    /// serve; where no policy was ever put into force, `policy` is.
     pub async fn open(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -79,13 +81,13 @@ impl Tactful {
     ) -> Result<Self, StoreError> {
         let catalog = Arc::new(Catalog::new(store.load_products().await?));
         let trained = read_stored_model(store.as_ref()).await?;
+        let policy = Arc::new(stored_policy(store.as_ref()).await?.unwrap_or(policy));
         Ok(Self {
             store,
-            policy: Arc::new(policy),
             training_settings,
             training: Mutex::new(()),
             clock,
-            snapshot: ArcSwap::from_pointee(Snapshot::new(catalog, trained)),
+            snapshot: ArcSwap::from_pointee(Snapshot::new(policy, catalog, trained)),
             publishing: Mutex::new(()),
         })
     }
@@ -116,13 +118,42 @@ impl Tactful {
     pub(super) async fn publish_catalog(&self) -> Result<(), StoreError> {
         let _publishing = self.publishing.lock().await;
         let catalog = Arc::new(Catalog::new(self.store.load_products().await?));
-        self.snapshot.store(Arc::new(Snapshot::new(catalog, self.snapshot().trained.clone())));
+        let now = self.snapshot();
+        self.snapshot.store(Arc::new(Snapshot::new(Arc::clone(&now.policy), catalog, now.trained.clone())));
         Ok(())
     }
 
     /// Serves this model.
     pub(super) async fn publish_model(&self, trained: TrainedModel) {
         let _publishing = self.publishing.lock().await;
-        self.snapshot.store(Arc::new(Snapshot::new(self.catalog(), Some(trained))));
+        let now = self.snapshot();
+        let catalog = Arc::clone(now.catalog());
+        self.snapshot.store(Arc::new(Snapshot::new(Arc::clone(&now.policy), catalog, Some(trained))));
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy_in_force(&self) -> Arc<Policy> {
+        Arc::clone(&self.snapshot.load().policy)
+    }
+
+    /// Serves by this policy. The caller holds `publishing`.
+    pub(super) fn serve_policy(&self, policy: Arc<Policy>) {
+        let now = self.snapshot();
+        self.snapshot.store(Arc::new(Snapshot::new(policy, Arc::clone(now.catalog()), now.trained.clone())));
+    }
+}
+
+/// The policy that was put into force last; `None` when none ever was.
+async fn stored_policy(store: &dyn Store) -> Result<Option<Policy>, StoreError> {
+    let Some(Activation { policy: version, at: _ }) = store.load_activations().await?.pop() else { return Ok(None) };
+    let stored = store.load_policies().await?.into_iter().find(|stored| stored.version == version);
+    match stored {
+        Some(stored) => read_stored(&version, &stored.text).map(Some),
+        None if version == Policy::default().version => Ok(Some(Policy::default())),
+        None => {
+            let detail = format!("{version} is in force and missing");
+            Err(StoreError::Damaged { what: "policy", detail })
+        }
     }
 }

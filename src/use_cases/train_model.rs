@@ -53,7 +53,8 @@ async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
     let started = Instant::now();
     let now = tactful.now();
     let mut history = TrainingHistory::new();
-    let relationship = &tactful.policy.relationship;
+    let policy = tactful.policy_in_force();
+    let relationship = &policy.relationship;
     let [_, commitment, usage, visit] = relationship.engagement_weights;
     let mut outlook_history = OutlookHistory::new(EngagementWeights { commitment, usage, visit });
     let mut push = |events: Vec<Event>| {

@@ -13,6 +13,7 @@ use tactful::grpc::generated::tactful::v1::customer_service_client::CustomerServ
 use tactful::grpc::generated::tactful::v1::feedback_service_client::FeedbackServiceClient;
 use tactful::grpc::generated::tactful::v1::model_service_client::ModelServiceClient;
 use tactful::grpc::generated::tactful::v1::offer_service_client::OfferServiceClient;
+use tactful::grpc::generated::tactful::v1::policy_service_client::PolicyServiceClient;
 use tactful::grpc::generated::tactful::v1::relationship_service_client::RelationshipServiceClient;
 use tactful::server::serve::{RunError, Server};
 use tactful::use_cases::tactful::{Clock, Tactful};
@@ -81,6 +82,10 @@ impl Running {
 
     pub fn models(&self) -> ModelServiceClient<Channel> {
         ModelServiceClient::new(self.channel.clone())
+    }
+
+    pub fn policies(&self) -> PolicyServiceClient<Channel> {
+        PolicyServiceClient::new(self.channel.clone())
     }
 
     pub fn readiness(&self) -> HealthClient<Channel> {

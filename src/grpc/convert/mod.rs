@@ -7,6 +7,7 @@ pub mod explanations;
 pub mod models;
 pub mod nouns;
 pub mod offers;
+pub mod policies;
 pub mod products;
 pub mod relationships;
 pub mod violations;

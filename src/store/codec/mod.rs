@@ -20,6 +20,7 @@ mod ledger;
 pub mod model;
 mod offer;
 pub mod outbox;
+pub mod policy;
 pub mod product;
 mod profile;
 mod relationship;

@@ -26,6 +26,7 @@ mod counters;
 mod inner;
 mod model;
 mod open;
+mod policy;
 mod scan;
 pub mod store;
 mod sweep;

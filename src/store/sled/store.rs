@@ -25,7 +25,9 @@ use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::{decode_event, encode_event};
 use crate::store::codec::outbox::OutboxItem;
 use crate::store::codec::product::encode_product;
-use crate::store::contract::{Appended, CommitOutcome, Store, StoreCounts, StoreError, StoredModel, Versioned};
+use crate::store::contract::{
+    Activation, Appended, CommitOutcome, Store, StoreCounts, StoreError, StoredModel, StoredPolicy, Versioned,
+};
 use crate::store::ownership::require_event_of;
 
 /// A store in a directory on local disk. Dropping it flushes and releases the directory; [`SledStore::close`] does the
@@ -243,6 +245,26 @@ impl Store for SledStore {
     async fn load_model(&self) -> Result<Option<StoredModel>, StoreError> {
         self.inner.committer.check()?;
         self.inner.load_model().await
+    }
+
+    async fn put_policy(&self, policy: &StoredPolicy) -> Result<bool, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.put_policy(policy).await
+    }
+
+    async fn load_policies(&self) -> Result<Vec<StoredPolicy>, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.load_policies().await
+    }
+
+    async fn append_activation(&self, activation: &Activation) -> Result<(), StoreError> {
+        self.inner.committer.check()?;
+        self.inner.append_activation(activation).await
+    }
+
+    async fn load_activations(&self) -> Result<Vec<Activation>, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.load_activations().await
     }
 
     async fn counts(&self) -> Result<StoreCounts, StoreError> {

@@ -19,6 +19,10 @@ pub(super) struct Trees {
     pub products: Tree,
     /// Generation and index to chunk of a model.
     pub models: Tree,
+    /// Name to policy.
+    pub policies: Tree,
+    /// Number to activation; the order of the keys is the order in which they happened.
+    pub activations: Tree,
     /// The format, and the pointer to the current model.
     pub meta: Tree,
 }
@@ -28,12 +32,13 @@ pub(super) const FORMAT_KEY: &str = "format";
 /// The key of the pointer to the current model in `meta`.
 pub(super) const MODEL_KEY: &str = "model";
 
-const NAMES: [&str; 7] = ["customers", "history", "anonymous", "decisions", "products", "models", "meta"];
+const NAMES: [&str; 9] =
+    ["customers", "history", "anonymous", "decisions", "products", "models", "policies", "activations", "meta"];
 
 impl Trees {
     /// Opens the trees, creating those that are missing.
     pub fn open(db: &Db) -> sled::Result<Self> {
-        let [customers, history, anonymous, decisions, products, models, meta] = NAMES;
+        let [customers, history, anonymous, decisions, products, models, policies, activations, meta] = NAMES;
         Ok(Self {
             customers: db.open_tree(customers)?,
             history: db.open_tree(history)?,
@@ -41,6 +46,8 @@ impl Trees {
             decisions: db.open_tree(decisions)?,
             products: db.open_tree(products)?,
             models: db.open_tree(models)?,
+            policies: db.open_tree(policies)?,
+            activations: db.open_tree(activations)?,
             meta: db.open_tree(meta)?,
         })
     }

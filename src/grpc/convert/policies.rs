@@ -1,0 +1,140 @@
+//! Policies of `PolicyService`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::nouns::{duration_to_wire, time_to_wire};
+use super::violations::Violations;
+use crate::domain::policy::Policy;
+use crate::domain::time::Timestamp;
+use crate::grpc::generated::tactful::v1 as wire;
+use crate::policy_document::fault::Faults;
+use crate::policy_document::read::{read, read_values};
+use crate::policy_document::settings::settings;
+use crate::policy_document::value::Value;
+use crate::policy_document::write::write;
+use crate::use_cases::keep_policies::PolicyVersion;
+
+/// Reads a policy and its document.
+///
+/// # Errors
+/// Everything wrong with it.
+pub fn policy_from_wire(source: Option<wire::create_policy_request::Source>) -> Result<(Policy, String), Violations> {
+    use wire::create_policy_request::Source;
+    match source {
+        None => {
+            let mut violations = Violations::default();
+            violations.add("source", "must be policy or toml");
+            Err(violations)
+        }
+        Some(Source::Toml(text)) => {
+            let policy = read(&text).map_err(|faults| of_faults("toml", faults))?;
+            Ok((policy, text))
+        }
+        Some(Source::Policy(wire::Policy { version, settings })) => {
+            let mut violations = Violations::default();
+            let mut values = Vec::with_capacity(settings.len());
+            for (number, wire::PolicySetting { key, value, comment: _ }) in settings.into_iter().enumerate() {
+                match value.map(value_from_wire) {
+                    Some(Ok(value)) => values.push((key, value)),
+                    Some(Err(problem)) => violations.add(format!("policy.settings[{number}].value"), problem),
+                    None => violations.add(format!("policy.settings[{number}].value"), "is required"),
+                }
+            }
+            match read_values(version, values) {
+                Ok(policy) => {
+                    let text = write(&policy);
+                    violations.or(Some((policy, text)))
+                }
+                Err(faults) => {
+                    violations.extend(of_faults("policy", faults));
+                    Err(violations)
+                }
+            }
+        }
+    }
+}
+
+/// The key of a fault is the path of the field: keys are what a policy's author knows.
+fn of_faults(source: &str, Faults(faults): Faults) -> Violations {
+    let mut violations = Violations::default();
+    for fault in faults {
+        violations.add(format!("{source}: {}", fault.key), fault.problem);
+    }
+    violations
+}
+
+fn value_from_wire(value: wire::policy_setting::Value) -> Result<Value, String> {
+    use wire::policy_setting::Value as Wire;
+    Ok(match value {
+        Wire::Number(number) => Value::Number(number),
+        Wire::Count(count) => Value::Count(count),
+        Wire::Span(span) => Value::Span(span_from_wire(span)?),
+        Wire::Numbers(wire::PolicyNumbers { numbers }) => Value::Numbers(numbers),
+        Wire::Caps(wire::PolicyCaps { offers, up_sell }) => {
+            Value::Caps { offers: offers.into(), up_sell: up_sell.into() }
+        }
+        Wire::Component(wire::PolicyComponent { weight, prior, half_life_days }) => {
+            Value::Component { weight, prior, half_life_days }
+        }
+        Wire::Spans(wire::PolicySpans { spans }) => {
+            let read = spans.into_iter().map(|(name, span)| Ok((name, span_from_wire(span)?)));
+            Value::Spans(read.collect::<Result<BTreeMap<_, _>, String>>()?)
+        }
+    })
+}
+
+fn span_from_wire(span: prost_types::Duration) -> Result<Duration, String> {
+    Duration::try_from(span).map_err(|_| "must be a span of time of zero or more".to_owned())
+}
+
+fn value_to_wire(value: Value) -> wire::policy_setting::Value {
+    use wire::policy_setting::Value as Wire;
+    let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    match value {
+        Value::Number(number) => Wire::Number(number),
+        Value::Count(count) => Wire::Count(count),
+        Value::Span(span) => Wire::Span(duration_to_wire(span)),
+        Value::Numbers(numbers) => Wire::Numbers(wire::PolicyNumbers { numbers }),
+        Value::Caps { offers, up_sell } => {
+            Wire::Caps(wire::PolicyCaps { offers: narrow(offers), up_sell: narrow(up_sell) })
+        }
+        Value::Component { weight, prior, half_life_days } => {
+            Wire::Component(wire::PolicyComponent { weight, prior, half_life_days })
+        }
+        Value::Spans(spans) => {
+            let spans = spans.into_iter().map(|(name, span)| (name, duration_to_wire(span))).collect();
+            Wire::Spans(wire::PolicySpans { spans })
+        }
+    }
+}
+
+/// A version with every value.
+#[must_use]
+pub fn policy_version_to_wire(version: PolicyVersion) -> wire::PolicyVersion {
+    let mut policy = version.policy.clone();
+    let told = settings(&mut policy).into_iter().map(|setting| wire::PolicySetting {
+        key: setting.path(),
+        value: Some(value_to_wire(setting.slot.value())),
+        comment: setting.comment.to_owned(),
+    });
+    let settings = told.collect();
+    let mut listed = listed_to_wire(version);
+    if let Some(policy) = &mut listed.policy {
+        policy.settings = settings;
+    }
+    listed
+}
+
+/// A version as a list has it: without its values.
+#[must_use]
+pub fn listed_to_wire(version: PolicyVersion) -> wire::PolicyVersion {
+    let PolicyVersion { policy, text, created_at, active_since } = version;
+    wire::PolicyVersion {
+        policy: Some(wire::Policy { version: policy.version, settings: Vec::new() }),
+        toml: text,
+        create_time: created_at.map(time_to_wire),
+        active: active_since.is_some(),
+        activate_time: active_since.filter(|&at| at > Timestamp::MIN).map(time_to_wire),
+    }
+}

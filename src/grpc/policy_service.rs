@@ -1,0 +1,109 @@
+//! `PolicyService`: versions of the policy.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::convert::policies::{listed_to_wire, policy_from_wire, policy_version_to_wire};
+use super::generated::tactful::v1 as wire;
+use super::generated::tactful::v1::policy_service_server::PolicyService;
+use super::status;
+use crate::use_cases::keep_policies::{
+    Activated, PolicyVersion, activate_policy, active_policy, create_policy, get_policy, list_policies,
+    roll_back_policy,
+};
+use crate::use_cases::tactful::Tactful;
+
+const PAGE_DEFAULT: usize = 50;
+const PAGE_MAX: usize = 200;
+
+/// Serves `PolicyService`.
+pub struct PolicyRpc {
+    tactful: Arc<Tactful>,
+}
+
+impl PolicyRpc {
+    /// A service of this system.
+    #[must_use]
+    pub fn new(tactful: Arc<Tactful>) -> Self {
+        Self { tactful }
+    }
+}
+
+#[tonic::async_trait]
+impl PolicyService for PolicyRpc {
+    async fn create_policy(
+        &self,
+        request: Request<wire::CreatePolicyRequest>,
+    ) -> Result<Response<wire::CreatePolicyResponse>, Status> {
+        let wire::CreatePolicyRequest { source, validate_only } = request.into_inner();
+        let (policy, text) = policy_from_wire(source).map_err(|violations| status::invalid(&violations))?;
+        let version = if validate_only {
+            PolicyVersion { policy, text, created_at: None, active_since: None }
+        } else {
+            create_policy(&self.tactful, policy, text).await.map_err(status::policy)?
+        };
+        Ok(Response::new(wire::CreatePolicyResponse { policy_version: Some(policy_version_to_wire(version)) }))
+    }
+
+    async fn get_policy(
+        &self,
+        request: Request<wire::GetPolicyRequest>,
+    ) -> Result<Response<wire::GetPolicyResponse>, Status> {
+        let wire::GetPolicyRequest { version } = request.into_inner();
+        let found = match version.as_str() {
+            "" => active_policy(&self.tactful).await,
+            version => get_policy(&self.tactful, version).await,
+        };
+        let version = policy_version_to_wire(found.map_err(status::policy)?);
+        Ok(Response::new(wire::GetPolicyResponse { policy_version: Some(version) }))
+    }
+
+    async fn list_policies(
+        &self,
+        request: Request<wire::ListPoliciesRequest>,
+    ) -> Result<Response<wire::ListPoliciesResponse>, Status> {
+        let wire::ListPoliciesRequest { page_size, page_token } = request.into_inner();
+        let page_len = match usize::try_from(page_size) {
+            Ok(0) => PAGE_DEFAULT,
+            Ok(size) => size.min(PAGE_MAX),
+            Err(_) => return Err(status::invalid_field("page_size", "must not be negative")),
+        };
+        let all = list_policies(&self.tactful).await.map_err(status::policy)?;
+        // Versions are only ever added in front, so the name of the last one told says where to go on.
+        let start = if page_token.is_empty() {
+            0
+        } else {
+            let last = all.iter().position(|version| version.policy.version == page_token);
+            last.ok_or_else(|| status::invalid_field("page_token", "is not one that this service gave"))? + 1
+        };
+        let page: Vec<PolicyVersion> = all.iter().skip(start).take(page_len).cloned().collect();
+        let is_last = start + page.len() >= all.len();
+        let next_page_token =
+            page.last().filter(|_| !is_last).map(|version| version.policy.version.clone()).unwrap_or_default();
+        let policy_versions = page.into_iter().map(listed_to_wire).collect();
+        Ok(Response::new(wire::ListPoliciesResponse { policy_versions, next_page_token }))
+    }
+
+    async fn activate_policy(
+        &self,
+        request: Request<wire::ActivatePolicyRequest>,
+    ) -> Result<Response<wire::ActivatePolicyResponse>, Status> {
+        let wire::ActivatePolicyRequest { version } = request.into_inner();
+        if version.is_empty() {
+            return Err(status::invalid_field("version", "must not be empty"));
+        }
+        let Activated { version, previous, is_drained } =
+            activate_policy(&self.tactful, &version).await.map_err(status::policy)?;
+        Ok(Response::new(wire::ActivatePolicyResponse { version, previous_version: previous, drained: is_drained }))
+    }
+
+    async fn roll_back_policy(
+        &self,
+        _request: Request<wire::RollBackPolicyRequest>,
+    ) -> Result<Response<wire::RollBackPolicyResponse>, Status> {
+        let Activated { version, previous, is_drained } =
+            roll_back_policy(&self.tactful).await.map_err(status::policy)?;
+        Ok(Response::new(wire::RollBackPolicyResponse { version, previous_version: previous, drained: is_drained }))
+    }
+}

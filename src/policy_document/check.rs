@@ -1,0 +1,94 @@
+//! What the values of a policy must be together.
+
+use super::fault::Fault;
+use crate::domain::policy::Policy;
+use crate::domain::relationship::Band;
+
+/// The longest name of a version.
+pub const VERSION_BYTES_MAX: usize = 64;
+
+/// Everything that does not fit together.
+pub fn faults(policy: &Policy) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut fault = |key: &str, problem: String| faults.push(Fault::new(key, problem));
+    if let Some(problem) = version_problem(&policy.version) {
+        fault("version", problem);
+    }
+
+    let contact = &policy.contact;
+    for band in Band::ALL {
+        let caps = contact.caps_of(band);
+        if caps.up_sell > caps.offers {
+            let problem = format!("up_sell {} is more than offers {}", caps.up_sell, caps.offers);
+            fault(&format!("contact.caps.{}", band.as_str()), problem);
+        }
+    }
+    for pair in [Band::Strained, Band::Guarded, Band::Steady, Band::Strong].windows(2) {
+        let (low, high) = (contact.caps_of(pair[0]), contact.caps_of(pair[1]));
+        if low.offers > high.offers || low.up_sell > high.up_sell {
+            let problem =
+                format!("allows less than {}: a lower relationship health never yields more", pair[0].as_str());
+            fault(&format!("contact.caps.{}", pair[1].as_str()), problem);
+        }
+    }
+    if contact.visit_window > contact.cap_window {
+        fault("contact.visit_window", "must not be longer than cap_window".to_owned());
+    }
+    if contact.lease > contact.visit_window {
+        fault("contact.lease", "must not be longer than visit_window".to_owned());
+    }
+    for (channel, lease) in &contact.channel_leases {
+        if *lease > contact.visit_window {
+            fault("contact.channel_leases", format!("{channel} must not be longer than visit_window"));
+        }
+    }
+    if contact.back_off > contact.back_off_max {
+        fault("contact.back_off", "must not be longer than back_off_max".to_owned());
+    }
+
+    let relationship = &policy.relationship;
+    let limits = relationship.band_limits;
+    for (key, low, high) in [("steady", limits.guarded, limits.steady), ("strong", limits.steady, limits.strong)] {
+        if high < low {
+            fault(&format!("relationship.bands.{key}"), format!("must not be below the limit before it, {low}"));
+        }
+    }
+    if relationship.components.iter().map(|component| component.weight).sum::<f64>() <= 0.0 {
+        fault("relationship.components", "the weights sum to zero".to_owned());
+    }
+    let rising = [
+        ("ticket_weights", &relationship.ticket_weights[..]),
+        ("complaint_weights", &relationship.complaint_weights[..]),
+        ("payment_weights", &relationship.payment_weights[..]),
+        ("pressure_weights", &relationship.pressure_weights[..]),
+    ];
+    for (key, weights) in rising {
+        if !weights.is_sorted() {
+            fault(&format!("relationship.{key}"), "must not fall: what is worse weighs no less".to_owned());
+        }
+    }
+    let [at_start, in_the_end] = relationship.leaving_risk;
+    if in_the_end > at_start {
+        fault("relationship.leaving_risk", "must not grow: who stayed long is no likelier to leave".to_owned());
+    }
+    let recent = relationship.engagement_recent_half_life.days();
+    let usual = relationship.component(crate::domain::relationship::ComponentKind::EngagementTrend).half_life.days();
+    if recent >= usual {
+        let problem = format!("must be shorter than that of the component engagement_trend, {usual} days");
+        fault("relationship.engagement_recent_half_life", problem);
+    }
+    faults
+}
+
+fn version_problem(version: &str) -> Option<String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if version.is_empty() {
+        Some("is required: name this version of the policy".to_owned())
+    } else if version.len() > VERSION_BYTES_MAX {
+        Some(format!("has {} bytes, at most {VERSION_BYTES_MAX} are allowed", version.len()))
+    } else if !version.bytes().all(is_plain) {
+        Some("may hold letters, digits, dots, underscores and hyphens only".to_owned())
+    } else {
+        None
+    }
+}

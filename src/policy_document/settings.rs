@@ -1,0 +1,502 @@
+//! The table: every value of a policy with its key, its range and what it means.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::value::Value;
+use crate::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
+use crate::domain::ids::Channel;
+use crate::domain::policy::{
+    ArbitrationPolicy, BandCaps, BandLimits, ComponentPolicy, ContactPolicy, Policy, RelationshipPolicy,
+};
+use crate::domain::relationship::{Band, ComponentKind};
+use crate::domain::time::DAY;
+
+/// The most offers that a cap may allow: what a customer's bounded value can remember of them.
+pub const OFFERS_MAX: u32 = 40;
+/// The longest span of a policy.
+pub const SPAN_MAX: Duration = Duration::from_secs(3650 * 86_400);
+/// The most spans by name.
+const NAMED_SPANS_MAX: usize = 16;
+
+/// One value of a policy.
+pub struct Setting<'p> {
+    /// Where it stands, such as `contact.caps`.
+    pub section: &'static str,
+    /// Its name there.
+    pub key: &'static str,
+    /// What it means, in a line.
+    pub comment: &'static str,
+    /// The value.
+    pub slot: Slot<'p>,
+}
+
+/// The place of a value, and what may be put there.
+pub enum Slot<'p> {
+    /// A number of a range.
+    Number(&'p mut f64, f64, f64),
+    /// A whole number of a range.
+    Count(&'p mut u32, u32, u32),
+    /// A whole number of a range.
+    Size(&'p mut usize, usize, usize),
+    /// A span of a range.
+    Span(&'p mut Duration, Duration, Duration),
+    /// A half-life of the bank.
+    HalfLife(&'p mut HalfLife),
+    /// Numbers, each of a range.
+    Numbers(&'p mut [f64], f64, f64),
+    /// The caps of a band.
+    Caps(&'p mut BandCaps),
+    /// A component.
+    Component(&'p mut ComponentPolicy),
+    /// Spans by the name of a channel, each of a range.
+    Spans(&'p mut Vec<(String, Duration)>, Duration, Duration),
+}
+
+impl Setting<'_> {
+    /// The key with its section.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}.{}", self.section, self.key)
+    }
+}
+
+const NO_TIME: Duration = Duration::ZERO;
+const A_SECOND: Duration = Duration::from_secs(1);
+
+/// Every value of a policy but its version, in the order of the document.
+#[must_use]
+#[allow(clippy::too_many_lines, reason = "one list, one line or two for each value")]
+pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
+    // No `..`: a field that is added must be given a line here.
+    let Policy { version: _, relationship, contact, arbitration } = policy;
+    let RelationshipPolicy {
+        components,
+        component_floor,
+        ticket_weights,
+        complaint_weights,
+        open_case_share,
+        payment_weights,
+        pressure_weights,
+        parting_weights,
+        sentiment_scale,
+        accepted_weight,
+        regretted_weight,
+        return_weight,
+        regret_window,
+        engagement_recent_half_life,
+        engagement_weights,
+        engagement_prior_mass,
+        outlook_window,
+        leaving_risk,
+        leaving_risk_tenure,
+        new_customer_evidence,
+        established_after,
+        band_limits: BandLimits { guarded, steady, strong },
+    } = relationship;
+    let ContactPolicy {
+        cap_window,
+        caps,
+        rise_step,
+        visit_window,
+        lease,
+        channel_leases,
+        back_off,
+        back_off_max,
+        rejected_product_rest,
+        dismissed_product_rest,
+        complaint_hold_after_resolution,
+        complaint_hold_unresolved,
+        cancellation_hold,
+        quiet_after_purchase,
+        quiet_after_return,
+        quiet_after_ticket,
+        quiet_after_payment_trouble,
+        category_offers_max,
+    } = contact;
+    let ArbitrationPolicy { default_margin_share, seller_share, attention_price, attention_price_growth } = arbitration;
+
+    let mut all: Vec<Setting<'_>> = Vec::new();
+    let mut add = |section, key, comment, slot| all.push(Setting { section, key, comment, slot });
+
+    let section = "contact.caps";
+    for (band, caps) in Band::ALL.into_iter().zip(caps.iter_mut()) {
+        add(section, band.as_str(), band_comment(band), Slot::Caps(caps));
+    }
+    let section = "contact";
+    let span = |span| Slot::Span(span, NO_TIME, SPAN_MAX);
+    add(
+        section,
+        "cap_window",
+        "the window of all caps: an offer counts until just before it is this old",
+        Slot::Span(cap_window, DAY, DAY * 180),
+    );
+    add(
+        section,
+        "rise_step",
+        "after a fall the cap rises by one offer in this time",
+        Slot::Span(rise_step, DAY / 24, DAY * 180),
+    );
+    add(
+        section,
+        "visit_window",
+        "within it an unanswered offer is served again without counting again",
+        Slot::Span(visit_window, A_SECOND, DAY * 180),
+    );
+    add(
+        section,
+        "lease",
+        "within it an offer that was not shown can be given back",
+        Slot::Span(lease, A_SECOND, DAY * 30),
+    );
+    add(
+        section,
+        "channel_leases",
+        "leases of channels that take longer, by the name of the channel",
+        Slot::Spans(channel_leases, A_SECOND, DAY * 30),
+    );
+    add(section, "back_off", "the pause after a rejection; doubles with each further one in a row", span(back_off));
+    add(section, "back_off_max", "the longest pause after a rejection", span(back_off_max));
+    add(
+        section,
+        "rejected_product_rest",
+        "a rejected product is not offered for this long",
+        span(rejected_product_rest),
+    );
+    add(
+        section,
+        "dismissed_product_rest",
+        "a dismissed product is not offered for this long",
+        span(dismissed_product_rest),
+    );
+    add(
+        section,
+        "complaint_hold_after_resolution",
+        "a complaint holds offers back until this long after it was settled",
+        span(complaint_hold_after_resolution),
+    );
+    add(
+        section,
+        "complaint_hold_unresolved",
+        "a complaint that is never settled holds offers back this long",
+        span(complaint_hold_unresolved),
+    );
+    add(
+        section,
+        "cancellation_hold",
+        "a notice of cancellation holds offers back this long, or until the customer commits again",
+        span(cancellation_hold),
+    );
+    add(section, "quiet_after_purchase", "no offers for this long after a purchase", span(quiet_after_purchase));
+    add(section, "quiet_after_return", "after a return", span(quiet_after_return));
+    add(section, "quiet_after_ticket", "after a support ticket", span(quiet_after_ticket));
+    add(
+        section,
+        "quiet_after_payment_trouble",
+        "after a late, failed or disputed payment",
+        span(quiet_after_payment_trouble),
+    );
+    add(
+        section,
+        "category_offers_max",
+        "the most offers of one category in one slate",
+        Slot::Size(category_offers_max, 1, 20),
+    );
+
+    let section = "relationship.bands";
+    add(section, "guarded", "relationship health below this is strained", Slot::Number(guarded, 0.0, 1.0));
+    add(section, "steady", "below this: guarded", Slot::Number(steady, 0.0, 1.0));
+    add(section, "strong", "below this: steady; from here on: strong", Slot::Number(strong, 0.0, 1.0));
+    add(
+        section,
+        "new_customer_evidence",
+        "with fewer purchase days and subscriptions than this a customer is new",
+        Slot::Size(new_customer_evidence, 0, 100),
+    );
+    add(
+        section,
+        "established_after",
+        "a subscription that ran this long is evidence of its own",
+        span(established_after),
+    );
+
+    let section = "relationship.components";
+    for (kind, component) in ComponentKind::ALL.into_iter().zip(components.iter_mut()) {
+        add(section, kind.as_str(), component_comment(kind), Slot::Component(component));
+    }
+    let section = "relationship";
+    let weight = |weight| Slot::Number(weight, 0.0, 100.0);
+    add(
+        section,
+        "component_floor",
+        "no component is below this, so that the mean keeps telling bad from worse",
+        Slot::Number(component_floor, 1e-6, 0.5),
+    );
+    add(
+        section,
+        "ticket_weights",
+        "friction of a ticket of severity 1, 2, 3 and 4",
+        Slot::Numbers(ticket_weights, 0.0, 100.0),
+    );
+    add(
+        section,
+        "complaint_weights",
+        "friction of a complaint of severity 1, 2, 3 and 4",
+        Slot::Numbers(complaint_weights, 0.0, 100.0),
+    );
+    add(section, "open_case_share", "an open case adds this share of its weight, undecayed", weight(open_case_share));
+    add(
+        section,
+        "parting_weights",
+        "friction of a cancellation, a downgrade and the end of a subscription",
+        Slot::Numbers(parting_weights, 0.0, 100.0),
+    );
+    add(
+        section,
+        "payment_weights",
+        "trouble of a late, a failed and a disputed payment",
+        Slot::Numbers(payment_weights, 0.0, 100.0),
+    );
+    add(
+        section,
+        "pressure_weights",
+        "pressure of an offer shown, dismissed, rejected and complained of",
+        Slot::Numbers(pressure_weights, 0.0, 100.0),
+    );
+    add(section, "sentiment_scale", "how strongly satisfaction moves sentiment", weight(sentiment_scale));
+    add(section, "accepted_weight", "what an accepted offer adds to value delivered", weight(accepted_weight));
+    add(section, "regretted_weight", "what a regretted one takes from it", weight(regretted_weight));
+    add(
+        section,
+        "return_weight",
+        "what bringing back something that was never offered takes from it",
+        weight(return_weight),
+    );
+    add(section, "regret_window", "giving up an accepted offer within this time is regret", span(regret_window));
+    add(
+        section,
+        "engagement_weights",
+        "engagement of a purchase day, a start or renewal, a use, and a visit or click",
+        Slot::Numbers(engagement_weights, 0.0, 100.0),
+    );
+    add(
+        section,
+        "engagement_recent_half_life",
+        "the recent half-life of the engagement trend; the component's own is the long one",
+        Slot::HalfLife(engagement_recent_half_life),
+    );
+    add(
+        section,
+        "engagement_prior_mass",
+        "pseudo-engagements that pull a thin trend to its prior",
+        Slot::Number(engagement_prior_mass, 1e-3, 1000.0),
+    );
+    add(
+        section,
+        "outlook_window",
+        "the window that the retention outlook looks ahead",
+        Slot::Span(outlook_window, DAY * 7, DAY * 1096),
+    );
+    add(
+        section,
+        "leaving_risk",
+        "where nothing was learned: the yearly risk that a subscriber leaves, at the start and after many years",
+        Slot::Numbers(leaving_risk, 0.0, 1.0),
+    );
+    add(
+        section,
+        "leaving_risk_tenure",
+        "how long until that risk has fallen by a factor of e",
+        Slot::Span(leaving_risk_tenure, DAY, SPAN_MAX),
+    );
+
+    let section = "arbitration";
+    add(
+        section,
+        "default_margin_share",
+        "the margin of a product that names none, as a share of its price",
+        Slot::Number(default_margin_share, 1e-6, 1.0),
+    );
+    add(
+        section,
+        "seller_share",
+        "the seller's share in the value at relationship health 1; shrinks in proportion",
+        Slot::Number(seller_share, 0.0, 1.0),
+    );
+    add(
+        section,
+        "attention_price",
+        "what attention costs at relationship health 1, in units of the median item's value",
+        Slot::Number(attention_price, 0.0, 100.0),
+    );
+    add(
+        section,
+        "attention_price_growth",
+        "by this factor it grows as relationship health falls from 1 to 0",
+        Slot::Number(attention_price_growth, 0.0, 1000.0),
+    );
+    all
+}
+
+fn band_comment(band: Band) -> &'static str {
+    match band {
+        Band::Strained => "offers would hurt",
+        Band::Guarded => "few offers, none of them up-sell",
+        Band::Steady => "the usual relationship",
+        Band::Strong => "a good relationship",
+        Band::NewCustomer => "not enough evidence yet",
+    }
+}
+
+fn component_comment(kind: ComponentKind) -> &'static str {
+    match kind {
+        ComponentKind::ServiceFriction => "tickets and complaints",
+        ComponentKind::Payment => "late, failed and disputed payments",
+        ComponentKind::OfferPressure => "how much the customer was pitched lately",
+        ComponentKind::Sentiment => "what the customer says in surveys",
+        ComponentKind::ValueDelivered => "whether offers taken were kept",
+        ComponentKind::EngagementTrend => "whether the customer comes more or less often than usual",
+        ComponentKind::RetentionOutlook => "the probability that the customer buys again or stays",
+    }
+}
+
+impl Slot<'_> {
+    /// The value that is there.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        match self {
+            Self::Number(number, ..) => Value::Number(**number),
+            Self::Count(count, ..) => Value::Count(u64::from(**count)),
+            Self::Size(size, ..) => Value::Count(**size as u64),
+            Self::Span(span, ..) => Value::Span(**span),
+            Self::HalfLife(half_life) => Value::Number(half_life.days()),
+            Self::Numbers(numbers, ..) => Value::Numbers(numbers.to_vec()),
+            Self::Caps(caps) => Value::Caps { offers: caps.offers.into(), up_sell: caps.up_sell.into() },
+            Self::Component(ComponentPolicy { weight, prior, half_life }) => {
+                Value::Component { weight: *weight, prior: *prior, half_life_days: half_life.days() }
+            }
+            Self::Spans(spans, ..) => Value::Spans(spans.iter().cloned().collect()),
+        }
+    }
+
+    /// Puts a value there.
+    ///
+    /// # Errors
+    /// Why it does not fit; nothing changed.
+    pub fn put(&mut self, value: Value) -> Result<(), String> {
+        match (self, value) {
+            (Self::Number(slot, least, most), Value::Number(number)) => **slot = number_within(number, *least, *most)?,
+            // A whole number is a number, too; in TOML 1 is one and 1.0 the other.
+            (Self::Number(slot, least, most), Value::Count(count)) => {
+                let count = u32::try_from(count).map_err(|_| format!("must be {least} to {most}, not {count}"))?;
+                **slot = number_within(f64::from(count), *least, *most)?;
+            }
+            (Self::Count(slot, least, most), Value::Count(count)) => {
+                let fits = u32::try_from(count).ok().filter(|count| (*least..=*most).contains(count));
+                **slot = fits.ok_or_else(|| format!("must be {least} to {most}, not {count}"))?;
+            }
+            (Self::Size(slot, least, most), Value::Count(count)) => {
+                let fits = usize::try_from(count).ok().filter(|count| (*least..=*most).contains(count));
+                **slot = fits.ok_or_else(|| format!("must be {least} to {most}, not {count}"))?;
+            }
+            (Self::Span(slot, least, most), Value::Span(span)) => **slot = span_within(span, *least, *most)?,
+            (Self::HalfLife(slot), Value::Number(days)) => **slot = half_life(days)?,
+            (Self::HalfLife(slot), Value::Count(days)) => {
+                **slot = half_life(u32::try_from(days).map_or(f64::INFINITY, f64::from))?;
+            }
+            (Self::Numbers(slot, least, most), Value::Numbers(numbers)) => put_numbers(slot, &numbers, *least, *most)?,
+            (Self::Caps(slot), Value::Caps { offers, up_sell }) => **slot = caps(offers, up_sell)?,
+            (Self::Component(slot), Value::Component { weight, prior, half_life_days }) => {
+                let weight = number_within(weight, 0.0, 1000.0).map_err(|problem| format!("weight {problem}"))?;
+                let prior = number_within(prior, 0.01, 1.0).map_err(|problem| format!("prior {problem}"))?;
+                let half_life = half_life(half_life_days).map_err(|problem| format!("half_life_days {problem}"))?;
+                **slot = ComponentPolicy { weight, prior, half_life };
+            }
+            (Self::Spans(slot, least, most), Value::Spans(spans)) => **slot = named_spans(spans, *least, *most)?,
+            (slot, other) => return Err(format!("must be {}, not {}", slot.kind(), kind_of(&other))),
+        }
+        Ok(())
+    }
+
+    /// What may be put there, in words.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Number(..) => "a number",
+            Self::Count(..) | Self::Size(..) => "a whole number",
+            Self::Span(..) => "a span of time such as \"28d\", \"36h\", \"15m\" or \"30s\"",
+            Self::HalfLife(_) => "a half-life in days",
+            Self::Numbers(..) => "a list of numbers",
+            Self::Caps(_) => "{ offers = 4, up_sell = 1 }",
+            Self::Component(_) => "{ weight = 0.1, prior = 0.7, half_life_days = 180 }",
+            Self::Spans(..) => "spans of time by name, such as { email = \"2d\" }",
+        }
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Number(_) => "a number",
+        Value::Count(_) => "a whole number",
+        Value::Span(_) => "a span of time",
+        Value::Numbers(_) => "a list of numbers",
+        Value::Caps { .. } => "caps",
+        Value::Component { .. } => "a component",
+        Value::Spans(_) => "spans by name",
+    }
+}
+
+fn number_within(number: f64, least: f64, most: f64) -> Result<f64, String> {
+    // In this form NaN is refused, too.
+    if number >= least && number <= most { Ok(number) } else { Err(format!("must be {least} to {most}, not {number}")) }
+}
+
+fn span_within(span: Duration, least: Duration, most: Duration) -> Result<Duration, String> {
+    if !span.subsec_nanos().is_multiple_of(1_000_000) {
+        return Err("must be in whole milliseconds".to_owned());
+    }
+    if (least..=most).contains(&span) {
+        return Ok(span);
+    }
+    let write = super::span::write;
+    Err(format!("must be {} to {}, not {}", write(least), write(most), write(span)))
+}
+
+fn half_life(days: f64) -> Result<HalfLife, String> {
+    let kept = || HALF_LIVES_DAYS.map(|days| days.to_string()).join(", ");
+    HalfLife::of_days(days).ok_or_else(|| format!("must be one of {}, not {days}", kept()))
+}
+
+fn put_numbers(slot: &mut [f64], numbers: &[f64], least: f64, most: f64) -> Result<(), String> {
+    if numbers.len() != slot.len() {
+        return Err(format!("must have {} numbers, not {}", slot.len(), numbers.len()));
+    }
+    for &number in numbers {
+        number_within(number, least, most)?;
+    }
+    slot.copy_from_slice(numbers);
+    Ok(())
+}
+
+fn caps(offers: u64, up_sell: u64) -> Result<BandCaps, String> {
+    let fits = |name, count: u64| {
+        let fits = u32::try_from(count).ok().filter(|count| *count <= OFFERS_MAX);
+        fits.ok_or_else(|| format!("{name} must be 0 to {OFFERS_MAX}, not {count}"))
+    };
+    Ok(BandCaps { offers: fits("offers", offers)?, up_sell: fits("up_sell", up_sell)? })
+}
+
+fn named_spans(
+    spans: BTreeMap<String, Duration>,
+    least: Duration,
+    most: Duration,
+) -> Result<Vec<(String, Duration)>, String> {
+    if spans.len() > NAMED_SPANS_MAX {
+        return Err(format!("has {} names, at most {NAMED_SPANS_MAX} are allowed", spans.len()));
+    }
+    let read = spans.into_iter().map(|(name, span)| {
+        Channel::new(name.clone()).map_err(|invalid| format!("the name {name:?} {invalid}"))?;
+        Ok((name.clone(), span_within(span, least, most).map_err(|problem| format!("{name} {problem}"))?))
+    });
+    read.collect()
+}

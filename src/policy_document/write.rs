@@ -1,0 +1,70 @@
+//! Writes a policy as a document: every value with what it means.
+
+use std::fmt::Write;
+
+use super::settings::settings;
+use super::span;
+use super::value::Value;
+use crate::domain::policy::Policy;
+
+const HEAD: &str = "\
+# The policy: every weight, half-life, cap and threshold of a decision. What is left out has the default that
+# `tactful policy show --default` shows. `tactful policy check FILE` tells everything that is wrong with a file.
+";
+
+/// The document of a policy, every value written out with its comment.
+#[must_use]
+pub fn write(policy: &Policy) -> String {
+    let mut policy = policy.clone();
+    let mut text = format!("{HEAD}\n# names this policy in every answer\nversion = {}\n", quoted(&policy.version));
+    let mut section = "";
+    for setting in settings(&mut policy) {
+        if setting.section != section {
+            section = setting.section;
+            let _ = write!(text, "\n{}[{section}]\n", section_comment(section));
+        }
+        let _ = writeln!(text, "# {}\n{} = {}", setting.comment, setting.key, value(&setting.slot.value()));
+    }
+    text
+}
+
+fn section_comment(section: &str) -> &'static str {
+    match section {
+        "contact.caps" => {
+            "# Offers of any kind, and of them up-sell, within the window of all caps, by relationship health.\n"
+        }
+        "contact" => "# Windows, leases, pauses and quiet periods.\n",
+        "relationship.bands" => "# Which relationship health is which band.\n",
+        "relationship.components" => {
+            "# The share of each component in the geometric mean (only their proportions matter), its value when nothing is\n\
+             # known, and how fast the past fades.\n"
+        }
+        "relationship" => "# What the components are made from.\n",
+        "arbitration" => "# How offers are ordered, and what an offer must be worth.\n",
+        _ => "",
+    }
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::Number(number) => format!("{number:?}"),
+        Value::Count(count) => count.to_string(),
+        Value::Span(span) => quoted(&span::write(*span)),
+        Value::Numbers(numbers) => {
+            let numbers: Vec<String> = numbers.iter().map(|number| format!("{number:?}")).collect();
+            format!("[{}]", numbers.join(", "))
+        }
+        Value::Caps { offers, up_sell } => format!("{{ offers = {offers}, up_sell = {up_sell} }}"),
+        Value::Component { weight, prior, half_life_days } => {
+            format!("{{ weight = {weight:?}, prior = {prior:?}, half_life_days = {half_life_days:?} }}")
+        }
+        Value::Spans(spans) => {
+            let named = spans.iter().map(|(name, span)| format!("{} = {}", quoted(name), quoted(&span::write(*span))));
+            format!("{{ {} }}", named.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}

@@ -1,0 +1,220 @@
+//! Keeps versions of the policy, and puts one into force.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::tactful::Tactful;
+use crate::domain::policy::Policy;
+use crate::domain::time::Timestamp;
+use crate::policy_document::fault::Faults;
+use crate::policy_document::read::read;
+use crate::store::contract::{Activation, StoreError, StoredPolicy};
+
+/// The most versions; each is at most 64 KiB.
+const VERSIONS_MAX: usize = 1000;
+/// How long an activation waits for calls that began under the policy before.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// How often it looks.
+const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// A version of the policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyVersion {
+    /// What it says.
+    pub policy: Policy,
+    /// Its document.
+    pub text: String,
+    /// When it was stored; `None` for the default, which is always there.
+    pub created_at: Option<Timestamp>,
+    /// Since when it is in force; `None` while it is not.
+    pub active_since: Option<Timestamp>,
+}
+
+/// What an activation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activated {
+    /// The policy in force now.
+    pub version: String,
+    /// The one before.
+    pub previous: String,
+    /// False when calls under the one before still ran after 10 seconds.
+    pub is_drained: bool,
+}
+
+/// Why a policy could not be kept or put into force.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// It does not hold together.
+    #[error(transparent)]
+    Faults(#[from] Faults),
+    /// Another policy has this name; versions never change.
+    #[error("another policy has this version")]
+    AlreadyExists,
+    /// There is no such version.
+    #[error("policy not found")]
+    NotFound,
+    /// There are too many versions.
+    #[error("too many policies")]
+    TooMany,
+    /// No policy was in force before.
+    #[error("no policy was in force before")]
+    NothingBefore,
+    /// The store cannot answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Stores a version; the same again changes nothing.
+pub async fn create_policy(tactful: &Tactful, policy: Policy, text: String) -> Result<PolicyVersion, PolicyError> {
+    let known = list_policies(tactful).await?;
+    if let Some(known) = known.iter().find(|known| known.policy.version == policy.version) {
+        return if known.policy == policy { Ok(known.clone()) } else { Err(PolicyError::AlreadyExists) };
+    }
+    if known.len() >= VERSIONS_MAX {
+        return Err(PolicyError::TooMany);
+    }
+    let created_at = tactful.now();
+    let stored = StoredPolicy { version: policy.version.clone(), text: text.clone(), created_at };
+    let is_new = tactful.store.put_policy(&stored).await?;
+    tactful.store.durable().await?;
+    if !is_new {
+        // Somebody else was quicker by this name.
+        let theirs = get_policy(tactful, &policy.version).await?;
+        return if theirs.policy == policy { Ok(theirs) } else { Err(PolicyError::AlreadyExists) };
+    }
+    tracing::info!(version = policy.version, "policy created");
+    Ok(PolicyVersion { policy, text, created_at: Some(created_at), active_since: None })
+}
+
+/// Reads a version.
+pub async fn get_policy(tactful: &Tactful, version: &str) -> Result<PolicyVersion, PolicyError> {
+    let mut known = list_policies(tactful).await?.into_iter();
+    known.find(|known| known.policy.version == version).ok_or(PolicyError::NotFound)
+}
+
+/// The policy in force.
+pub async fn active_policy(tactful: &Tactful) -> Result<PolicyVersion, PolicyError> {
+    let mut known = list_policies(tactful).await?.into_iter();
+    known.find(|known| known.active_since.is_some()).ok_or(PolicyError::NotFound)
+}
+
+/// All versions, newest first; the default is the oldest.
+pub async fn list_policies(tactful: &Tactful) -> Result<Vec<PolicyVersion>, PolicyError> {
+    let activations = tactful.store.load_activations().await?;
+    let active = tactful.policy_in_force();
+    let active_since = |version: &str| {
+        let last = activations.last().map(|last| last.at).filter(|_| active.version == version);
+        last.or((active.version == version).then_some(Timestamp::MIN))
+    };
+    let mut versions = Vec::new();
+    for StoredPolicy { version, text, created_at } in tactful.store.load_policies().await? {
+        let policy = read_stored(&version, &text)?;
+        let active_since = active_since(&version);
+        versions.push(PolicyVersion { policy, text, created_at: Some(created_at), active_since });
+    }
+    let default = Policy::default();
+    if !versions.iter().any(|known| known.policy.version == default.version) {
+        let (text, active_since) = (crate::policy_document::write::write(&default), active_since(&default.version));
+        versions.push(PolicyVersion { policy: default, text, created_at: None, active_since });
+    }
+    versions.sort_by(|a, b| (b.created_at, &b.policy.version).cmp(&(a.created_at, &a.policy.version)));
+    Ok(versions)
+}
+
+/// Puts a version into force, and answers when no call rests on the one before any more.
+pub async fn activate_policy(tactful: &Tactful, version: &str) -> Result<Activated, PolicyError> {
+    let publishing = tactful.publishing.lock().await;
+    let next = get_policy(tactful, version).await?.policy;
+    let previous = tactful.policy_in_force();
+    if *previous == next {
+        return Ok(Activated { version: next.version.clone(), previous: next.version, is_drained: true });
+    }
+    tactful.store.append_activation(&Activation { policy: next.version.clone(), at: tactful.now() }).await?;
+    tactful.store.durable().await?;
+    let (version, previous_version) = (next.version.clone(), previous.version.clone());
+    let before = Arc::downgrade(&previous);
+    drop(previous);
+    tactful.serve_policy(Arc::new(next));
+    drop(publishing);
+    let is_drained = drained(&before).await;
+    tracing::info!(version, previous = previous_version, is_drained, "policy activated");
+    Ok(Activated { version, previous: previous_version, is_drained })
+}
+
+/// Puts the version into force that was in force before this one.
+pub async fn roll_back_policy(tactful: &Tactful) -> Result<Activated, PolicyError> {
+    let active = tactful.policy_in_force().version.clone();
+    let activations = tactful.store.load_activations().await?;
+    if activations.is_empty() {
+        return Err(PolicyError::NothingBefore);
+    }
+    let before = activations.into_iter().rev().map(|activation| activation.policy).find(|version| *version != active);
+    activate_policy(tactful, &before.unwrap_or_else(|| Policy::default().version)).await
+}
+
+/// Waits until nothing holds the policy any more.
+async fn drained(policy: &Weak<Policy>) -> bool {
+    let waiting = async {
+        while policy.strong_count() > 0 {
+            tokio::time::sleep(DRAIN_LOOK_EVERY).await;
+        }
+    };
+    tokio::time::timeout(DRAIN_MAX, waiting).await.is_ok()
+}
+
+/// Reads a stored document.
+pub(super) fn read_stored(version: &str, text: &str) -> Result<Policy, StoreError> {
+    read(text).map_err(|faults| StoreError::Damaged { what: "policy", detail: format!("{version}: {faults}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::train::TrainingSettings;
+    use crate::policy_document::write::write;
+    use crate::store::contract::Store;
+    use crate::store::memory::MemoryStore;
+    use crate::use_cases::tactful::Clock;
+
+    struct Standing;
+
+    impl Clock for Standing {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_ms(1_700_000_000_000).expect("in range")
+        }
+    }
+
+    async fn with_calm() -> Tactful {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let limits = TrainingSettings { threads: 1, memory_bytes_max: 1 << 20 };
+        let tactful = Tactful::open(store, Arc::new(Standing), Policy::default(), limits).await.expect("opens");
+        let calm = Policy { version: "calm".to_owned(), ..Policy::default() };
+        let text = write(&calm);
+        create_policy(&tactful, calm, text).await.expect("stored");
+        tactful
+    }
+
+    /// Broken by: not waiting.
+    #[tokio::test(start_paused = true)]
+    async fn an_activation_waits_for_calls_that_began_before() {
+        let tactful = with_calm().await;
+        let of_a_call = tactful.snapshot();
+        let activating = activate_policy(&tactful, "calm");
+        tokio::pin!(activating);
+        let waited = tokio::time::timeout(Duration::from_secs(1), &mut activating).await;
+        assert!(waited.is_err(), "the call has not ended yet");
+        assert_eq!(
+            (of_a_call.policy.version.as_str(), tactful.policy_in_force().version.as_str()),
+            ("default-1", "calm")
+        );
+        drop(of_a_call);
+        assert!(activating.await.expect("activates").is_drained);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_never_ends_is_told() {
+        let tactful = with_calm().await;
+        let _of_a_call = tactful.snapshot();
+        assert!(!activate_policy(&tactful, "calm").await.expect("activates").is_drained);
+    }
+}

@@ -1,0 +1,181 @@
+//! The policy as a document: what is written is read again, and everything wrong is told at once.
+
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tactful::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
+use tactful::domain::policy::{BandCaps, Policy};
+use tactful::domain::relationship::ComponentKind;
+use tactful::domain::time::DAY;
+use tactful::policy_document::read::{read, read_values};
+use tactful::policy_document::settings::settings;
+use tactful::policy_document::write::write;
+
+/// `docs/default-policy.toml` is what people read; written with `TACTFUL_WRITE_GOLDEN_FILES=1`.
+#[test]
+fn the_default_is_written_out_as_it_is() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/default-policy.toml");
+    let written = write(&Policy::default());
+    if std::env::var_os("TACTFUL_WRITE_GOLDEN_FILES").is_some() {
+        std::fs::write(&path, &written).expect("the file can be written");
+    }
+    assert_eq!(std::fs::read_to_string(path).expect("the file is there"), written);
+    assert_eq!(read(&written), Ok(Policy::default()));
+}
+
+#[test]
+fn every_value_has_a_comment_and_a_key_of_its_own() {
+    let mut policy = Policy::default();
+    let settings = settings(&mut policy);
+    let mut paths: Vec<String> = settings.iter().map(tactful::policy_document::settings::Setting::path).collect();
+    assert!(settings.iter().all(|setting| setting.comment.len() > 5));
+    paths.sort();
+    assert!(paths.windows(2).all(|pair| pair[0] != pair[1]), "{paths:?}");
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let policy = read("version = 'mild'\n[contact.caps]\nstrong = { offers = 6, up_sell = 1 }").expect("a policy");
+    let mut expected = Policy { version: "mild".to_owned(), ..Policy::default() };
+    expected.contact.caps[3] = BandCaps { offers: 6, up_sell: 1 };
+    assert_eq!(policy, expected);
+}
+
+/// The keys of the faults of a document.
+fn faults(text: &str) -> Vec<String> {
+    read(text).expect_err("faults").0.into_iter().map(|fault| fault.key).collect()
+}
+
+#[test]
+fn every_fault_is_told_at_once() {
+    let text = "
+        version = 'has spaces'
+        [contact]
+        cap_window = '-28d'
+        lease = '8d'
+        back_off = '200d'
+        quiet_after_tickets = '1d'
+        channel_leases = { email = 'two days' }
+        category_offers_max = 0
+        [contact.caps]
+        guarded = { offers = 1, up_sell = 2 }
+        steady = { offers = 9, up_sell = 1 }
+        strong = { offers = 99, up_sell = 1 }
+        [relationship]
+        ticket_weights = [0.4, 0.3, 0.2]
+        complaint_weights = [2.0, 1.0, 1.0, 1.0]
+        engagement_recent_half_life = 45
+        [relationship.components]
+        payment = { weight = -1.0, prior = 1.0, half_life_days = 60 }
+        sentimental = { weight = 1.0, prior = 1.0, half_life_days = 60 }
+        [arbitration]
+        attention_price = nan
+        [shipping]
+        free = true
+    ";
+    let mut told = faults(text);
+    told.sort();
+    let expected = [
+        "arbitration.attention_price",
+        "contact.back_off",
+        "contact.cap_window",
+        "contact.caps.guarded",
+        "contact.caps.strong",
+        // Up-sell of guarded is above that of steady, and steady above the default of strong.
+        "contact.caps.steady",
+        "contact.caps.strong",
+        "contact.category_offers_max",
+        "contact.channel_leases",
+        "contact.lease",
+        "contact.quiet_after_tickets",
+        "relationship.complaint_weights",
+        "relationship.components.payment",
+        "relationship.components.sentimental",
+        "relationship.engagement_recent_half_life",
+        "relationship.ticket_weights",
+        "shipping",
+        "version",
+    ];
+    for key in expected {
+        assert!(told.iter().any(|told| told == key), "{key} is not in {told:?}");
+    }
+}
+
+#[test]
+fn each_fault_says_what_would_be_right() {
+    let problem = |text: &str| read(&format!("version = 'x'\n{text}")).expect_err("a fault").to_string();
+    let cases = [
+        ("[contact]\nleese = '1m'", "did you mean contact.lease?"),
+        ("[contact]\nlease = 15", "a span of time such as"),
+        ("[contact]\nlease = '0s'", "must be 1s to 30d, not 0s"),
+        ("[contact.caps]\nstrained = 3", "{ offers = 4, up_sell = 1 }"),
+        ("[contact.caps]\nstrained = { offers = 3, up_sell = 0, extra = 1 }", "{ offers = 4, up_sell = 1 }"),
+        ("[contact.caps]\nstrained = { offers = 3, up_sell = 0 }", "a lower relationship health never yields more"),
+        ("[relationship.bands]\nsteady = 0.2", "must not be below the limit before it"),
+        ("[relationship]\nengagement_recent_half_life = 31", "7, 14, 21, 30, 60, 90, 180, 365"),
+        ("[arbitration]\nseller_share = 1.5", "must be 0 to 1, not 1.5"),
+    ];
+    for (text, part) in cases {
+        assert!(problem(text).contains(part), "{text}: {}", problem(text));
+    }
+    let zero = |kind: &ComponentKind| (kind.as_str(), "{ weight = 0.0, prior = 0.7, half_life_days = 180 }");
+    let lines = ComponentKind::ALL.iter().map(zero).map(|(name, value)| [name, " = ", value, "\n"].concat());
+    let all_zero: String = lines.collect();
+    assert!(problem(&format!("[relationship.components]\n{all_zero}")).contains("the weights sum to zero"));
+    assert!(read("version = ").expect_err("no TOML").to_string().contains("line 1"));
+    assert_eq!(faults(""), ["version"]);
+    assert_eq!(faults(&format!("version = 'x'\n#{}", "x".repeat(70_000))), ["the document"]);
+}
+
+fn any_policy() -> impl Strategy<Value = Policy> {
+    let half_life = || proptest::sample::select(HALF_LIVES_DAYS.to_vec());
+    let caps = proptest::collection::vec((0..=8u32, 0..=4u32), 4);
+    (
+        "[a-z][a-z0-9._-]{0,20}",
+        (caps, 0.0..10.0_f64, 0.01..1.0_f64, half_life()),
+        (1..400u64, 0..1_000_000_000u64, 0.0..0.3_f64, 0.3..1.0_f64),
+        proptest::collection::btree_map("[a-z]{1,8}", 1..604_800u64, 0..4),
+    )
+        .prop_map(|(version, (caps, weight, prior, half_life), (pause, quiet_ms, guarded, strong), leases)| {
+            let mut policy = Policy { version, ..Policy::default() };
+            let mut rising = caps;
+            rising.sort_unstable();
+            let mut up_sell = 0;
+            for (band, (offers, most)) in rising.into_iter().enumerate() {
+                up_sell = up_sell.max(most.min(offers));
+                policy.contact.caps[band] = BandCaps { offers, up_sell: up_sell.min(offers) };
+            }
+            policy.relationship.components[1].weight = weight;
+            policy.relationship.components[2].prior = prior;
+            policy.relationship.components[3].half_life = HalfLife::of_days(half_life).expect("of the bank");
+            policy.contact.back_off = DAY * u32::try_from(pause % 180).expect("small");
+            policy.contact.quiet_after_return = Duration::from_millis(quiet_ms);
+            policy.relationship.band_limits.guarded = guarded;
+            policy.relationship.band_limits.strong = strong.max(0.5);
+            let leases = leases.into_iter().map(|(name, seconds)| (name, Duration::from_secs(seconds)));
+            policy.contact.channel_leases = leases.collect();
+            policy
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever a policy says, its document and its values say the same.
+    #[test]
+    fn what_is_written_is_read_again(policy in any_policy()) {
+        prop_assert_eq!(read(&write(&policy)), Ok(policy.clone()));
+        let mut told = policy.clone();
+        let values = settings(&mut told).iter().map(|setting| (setting.path(), setting.slot.value())).collect();
+        prop_assert_eq!(read_values(policy.version.clone(), values), Ok(policy));
+    }
+
+    /// No text makes it panic.
+    #[test]
+    fn any_text_is_a_policy_or_faults(text in "(version = 'x'\n)?(\\[[a-z.]{0,24}\\]\n)?([a-z_]{1,20} = [-0-9.a-z\"'\\[\\]{}]{0,12}\n){0,4}") {
+        if let Err(faults) = read(&text) {
+            prop_assert!(!faults.0.is_empty());
+        }
+    }
+}
