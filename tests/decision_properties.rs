@@ -23,7 +23,7 @@ use tactful::domain::event::{
 use tactful::domain::ids::{CaseId, CustomerId, DecisionId, EventId, HoldId, OfferId, ProductId};
 use tactful::domain::offer::{OfferKind, PropensityBasis};
 use tactful::domain::outlook::{
-    BuyingOutlook, BuyingSignal, Direction, Outlook, Rhythm, SignalWeight, StayingOutlook, StayingSignal,
+    BuyingOutlook, BuyingSignal, Direction, Outlook, Recency, Rhythm, SignalWeight, StayingOutlook, StayingSignal,
 };
 use tactful::domain::policy::Policy;
 use tactful::domain::product::Product;
@@ -137,12 +137,13 @@ fn any_outlook() -> impl Strategy<Value = Outlook> {
     let rhythm =
         (parameter(), parameter(), parameter(), parameter()).prop_map(|(r, alpha, a, b)| Rhythm { r, alpha, a, b });
     let of_buying = weights(BuyingSignal::ALL.map(BuyingSignal::direction).to_vec());
-    let buying = (rhythm, 7.0..200.0_f64, -3.0..3.0_f64, 0.0..2.0_f64, of_buying).prop_map(
+    let buying = (rhythm, 7.0..200.0_f64, -3.0..3.0_f64, 0.0..=1.0_f64, of_buying).prop_map(
         |(rhythm, learned_days, intercept, slope, weights)| BuyingOutlook {
             rhythm,
             learned_days,
             intercept,
             slope,
+            typical: Recency { repeats: 2.0, last_week: 10.0, age_weeks: 20.0 },
             weights: weights.try_into().expect("one for each signal"),
         },
     );
@@ -370,10 +371,10 @@ proptest! {
         let mut returned = state.clone();
         returned.note_return(now);
         prop_assert!(probability(&returned, now).expect("bought") <= before + 1e-12);
-        // Silence: where nothing was bought a year before either, more of it never helps.
+        // Silence: where nothing was bought a year before either, and no return fades, more of it never helps.
         let silent = |now: Timestamp| {
             let is_quiet = |day: &Day| now.days_since(day.start()) <= 273.0;
-            probability(&state, now).filter(|_| state.purchase_days.iter().all(is_quiet))
+            probability(&state, now).filter(|_| state.returned.is_empty() && state.purchase_days.iter().all(is_quiet))
         };
         if let (Some(sooner), Some(later)) = (silent(now), silent(now + DAY * days)) {
             prop_assert!(later <= sooner + 1e-12, "{sooner} then {later} after {days} days");

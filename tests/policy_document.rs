@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tactful::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
-use tactful::domain::policy::{BandCaps, Policy};
+use tactful::domain::ids::ProductId;
+use tactful::domain::policy::{BandCaps, Family, NeverAfter, OnlyAfter, Policy};
 use tactful::domain::relationship::ComponentKind;
 use tactful::domain::time::DAY;
 use tactful::policy_document::read::{read, read_values};
@@ -58,6 +59,12 @@ fn every_fault_is_told_at_once() {
         quiet_after_tickets = '1d'
         channel_leases = { email = 'two days' }
         category_offers_max = 0
+        channel_caps = { email = 99 }
+        families = { empty = { category = [], products = [], per_slate = 1, per_window = 1 } }
+        [contact.rules]
+        never_together = [['a', 'a']]
+        never_after = [{ first = 'a', then = 'b', within = '400d' }]
+        only_after = [['a', 'b'], ['b', 'c'], ['c', 'a']]
         [contact.caps]
         guarded = { offers = 1, up_sell = 2 }
         steady = { offers = 9, up_sell = 1 }
@@ -86,6 +93,11 @@ fn every_fault_is_told_at_once() {
         "contact.caps.steady",
         "contact.caps.strong",
         "contact.category_offers_max",
+        "contact.channel_caps",
+        "contact.families",
+        "contact.rules.never_after",
+        "contact.rules.never_together",
+        "contact.rules.only_after",
         "contact.channel_leases",
         "contact.lease",
         "contact.quiet_after_tickets",
@@ -155,6 +167,22 @@ fn any_policy() -> impl Strategy<Value = Policy> {
             policy.relationship.band_limits.strong = strong.max(0.5);
             let leases = leases.into_iter().map(|(name, seconds)| (name, Duration::from_secs(seconds)));
             policy.contact.channel_leases = leases.collect();
+            let id = |name: &str| ProductId::new(name).expect("a valid id");
+            policy.contact.channel_caps = vec![("email".to_owned(), 3)];
+            policy.contact.never_together = vec![(id("a"), id("b \"quoted\""))];
+            policy.contact.never_after = vec![NeverAfter {
+                first: id("a"),
+                then: id("c"),
+                within: DAY * u32::try_from(pause % 180 + 1).expect("small"),
+            }];
+            policy.contact.only_after = vec![OnlyAfter { product: id("d"), after: id("a") }];
+            policy.contact.families = vec![Family {
+                name: "of all".to_owned(),
+                category: vec!["Kitchen".to_owned()],
+                products: vec![id("a")],
+                per_slate: 1,
+                per_window: 2,
+            }];
             policy
         })
 }

@@ -30,6 +30,9 @@ pub struct Allowance {
     pub up_sell_limit: u32,
     /// Up-sell offers left, never more than offers left.
     pub up_sell_left: u32,
+    /// Offers left on the channel asked for; `None` where it has no cap of its own. Not part of the numbers above: they are
+    /// the customer's, whatever the channel.
+    pub channel_left: Option<u32>,
 }
 
 impl Allowance {
@@ -42,9 +45,16 @@ impl Allowance {
         }
     }
 
-    /// Offers of a kind left.
+    /// Offers of a kind left on the channel asked for.
     #[must_use]
     pub fn left(&self, kind: OfferKind) -> u32 {
+        let left = self.customer_left(kind);
+        self.channel_left.map_or(left, |channel_left| channel_left.min(left))
+    }
+
+    /// Offers of a kind left to the customer, whatever the channel.
+    #[must_use]
+    pub fn customer_left(&self, kind: OfferKind) -> u32 {
         match kind {
             OfferKind::CrossSell => self.offers_left,
             OfferKind::UpSell => self.up_sell_left,
@@ -65,7 +75,7 @@ impl Allowance {
 fn is_pause(kind: CapKind) -> bool {
     match kind {
         CapKind::Hold(_) | CapKind::BackOff | CapKind::QuietPeriod | CapKind::ChannelOptOut => true,
-        CapKind::RelationshipHealth | CapKind::UpSell | CapKind::SlowRise => false,
+        CapKind::RelationshipHealth | CapKind::UpSell | CapKind::SlowRise | CapKind::Channel => false,
     }
 }
 
@@ -95,7 +105,7 @@ pub fn allowance(
     let contact = &policy.contact;
     let band_caps = band_caps(health, policy);
     let risen = allowed(ledger.level, band_caps.offers, contact.rise_step, now);
-    let all_grants = Counted { ledger, kind: None, policy: contact };
+    let all_grants = Counted { ledger, kind: None, channel: None, policy: contact };
     let up_sells = Counted { kind: Some(OfferKind::UpSell), ..all_grants };
 
     let mut caps = vec![all_grants.cap(CapKind::RelationshipHealth, now, |_| band_caps.offers)];
@@ -105,6 +115,14 @@ pub fn allowance(
         caps.push(all_grants.cap(CapKind::SlowRise, now, rise));
     }
     caps.push(up_sells.cap(CapKind::UpSell, now, |_| band_caps.up_sell));
+    let channel_cap = channel.and_then(|channel| Some((channel, contact.channel_cap(channel.as_str())?)));
+    let channel_left = channel_cap.map(|(channel, limit)| {
+        let on_channel = Counted { channel: Some(channel), ..all_grants };
+        let cap = on_channel.cap(CapKind::Channel, now, |_| limit);
+        let left = cap.remaining;
+        caps.push(cap);
+        left
+    });
     let pauses = pauses(customer, ledger, holds, channel, contact, now);
     let is_paused = !pauses.is_empty();
     caps.extend(pauses);
@@ -113,7 +131,7 @@ pub fn allowance(
     let up_sell_limit = if is_paused { 0 } else { band_caps.up_sell };
     let offers_left = offers_limit.saturating_sub(all_grants.used(now));
     let up_sell_left = up_sell_limit.saturating_sub(up_sells.used(now)).min(offers_left);
-    Allowance { caps, offers_limit, offers_left, up_sell_limit, up_sell_left }
+    Allowance { caps, offers_limit, offers_left, up_sell_limit, up_sell_left, channel_left }
 }
 
 /// Caps of nothing at all: holds, opt-outs of the channel, pauses.
@@ -164,12 +182,16 @@ fn quiet_until(customer: &Customer, policy: &ContactPolicy) -> Option<Timestamp>
 struct Counted<'a> {
     ledger: &'a Ledger,
     kind: Option<OfferKind>,
+    channel: Option<&'a Channel>,
     policy: &'a ContactPolicy,
 }
 
 impl<'a> Counted<'a> {
     fn grants(self) -> impl Iterator<Item = &'a Grant> {
-        self.ledger.grants.iter().filter(move |grant| self.kind.is_none_or(|kind| grant.kind == kind))
+        let is_of_kind = move |grant: &&Grant| self.kind.is_none_or(|kind| grant.kind == kind);
+        let is_on_channel =
+            move |grant: &&Grant| self.channel.is_none_or(|channel| grant.channel.as_ref() == Some(channel));
+        self.ledger.grants.iter().filter(is_of_kind).filter(is_on_channel)
     }
 
     fn used(self, now: Timestamp) -> u32 {

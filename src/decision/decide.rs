@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decision::arbitration::{VALUE_MAX, attention_price, weigh};
 use crate::decision::contact_policy::{self, Allowance, allowance};
-use crate::decision::eligibility::Circumstances;
+use crate::decision::eligibility::{Circumstances, others_of};
 use crate::decision::holds::holds_in_force;
 use crate::decision::question::{Grounds, Question};
 use crate::decision::relationship::assess;
@@ -159,6 +159,7 @@ impl Withheld {
             WithheldReason::BackOff,
             WithheldReason::QuietPeriod,
             WithheldReason::OptedOut,
+            WithheldReason::ChannelCapReached,
         ];
         by_cap.iter().any(|reason| self.counts.contains_key(reason))
     }
@@ -234,6 +235,10 @@ fn choose<'w, 'a>(
         } else if let Some(other) = too_similar(weighed.product, &chosen, grounds.policy.contact.category_offers_max) {
             withheld.count(WithheldReason::TooSimilar);
             withheld.leave(weighed, Stage::Diversity, Refusal::by(WithheldReason::TooSimilar, &other.product.id));
+        } else if let Some(refusal) = rule_of_slate(weighed, &chosen, customer, grounds) {
+            withheld.count(refusal.reason);
+            let of_family = refusal.reason == WithheldReason::FamilyCapReached;
+            withheld.leave(weighed, if of_family { Stage::ContactPolicy } else { Stage::Diversity }, refusal);
         } else if weighed.is_repeat && repeatable.contains(&weighed.product.id) {
             chosen.push(weighed);
         } else if !weighed.is_repeat && left > 0 {
@@ -280,6 +285,46 @@ fn too_similar<'c, 'w, 'a>(
     same_ladder.or(last_of_category)
 }
 
+/// The rules of the policy that look at the slate so far, and the caps of families.
+fn rule_of_slate(
+    weighed: &Weighed<'_>,
+    chosen: &[&Weighed<'_>],
+    customer: &Customer,
+    grounds: &Grounds<'_>,
+) -> Option<Refusal> {
+    let contact = &grounds.policy.contact;
+    let product = weighed.product;
+    let in_slate = |id: &ProductId| chosen.iter().any(|other| other.product.id == *id);
+    if let Some(other) = others_of(&contact.never_together, &product.id).find(|other| in_slate(other)) {
+        return Some(Refusal::by(WithheldReason::NeverTogether, other));
+    }
+    for rule in &contact.never_after {
+        let other = if rule.then == product.id { &rule.first } else { &rule.then };
+        if (rule.then == product.id || rule.first == product.id) && in_slate(other) {
+            return Some(Refusal::by(WithheldReason::NeverAfter, other));
+        }
+    }
+    for family in contact.families.iter().filter(|family| family.holds(product)) {
+        let of_family = || chosen.iter().filter(|other| family.holds(other.product));
+        if let Some(other) = of_family().nth(family.per_slate.saturating_sub(1)) {
+            return Some(Refusal::by(WithheldReason::TooSimilar, &other.product.id));
+        }
+        let is_counting = |grant: &&Grant| {
+            grants::counts(grant, contact, grounds.now)
+                // What has left the catalogue may have been of any family.
+                && grounds.catalog.get(&grant.product).is_none_or(|granted| family.holds(granted))
+        };
+        let counting = || customer.ledger.grants.iter().filter(is_counting);
+        let used = counting().count() + of_family().filter(|other| !other.is_repeat).count();
+        if !weighed.is_repeat && used >= usize::try_from(family.per_window).unwrap_or(usize::MAX) {
+            let until = counting().map(|grant| grant.granted_at + contact.cap_window).min();
+            let limit = f64::from(family.per_window);
+            return Some(Refusal { until, ..Refusal::seen(WithheldReason::FamilyCapReached, limit, limit + 1.0) });
+        }
+    }
+    None
+}
+
 /// What the cap that binds says; a cap spent by this very slate has no more to say.
 fn cap_refusal(reason: WithheldReason, kind: OfferKind, allowance: &Allowance) -> Refusal {
     let Some(cap) = allowance.binding(kind).map(|place| &allowance.caps[place]) else {
@@ -296,8 +341,12 @@ fn cap_reason(kind: OfferKind, allowance: &Allowance) -> WithheldReason {
         Some(CapKind::BackOff) => WithheldReason::BackOff,
         Some(CapKind::QuietPeriod) => WithheldReason::QuietPeriod,
         Some(CapKind::ChannelOptOut) => WithheldReason::OptedOut,
+        Some(CapKind::Channel) => WithheldReason::ChannelCapReached,
         Some(CapKind::UpSell) => WithheldReason::UpSellCapReached,
         // Spent by this very slate.
+        None if allowance.channel_left.is_some_and(|left| left < allowance.customer_left(kind)) => {
+            WithheldReason::ChannelCapReached
+        }
         None if kind == OfferKind::UpSell && allowance.up_sell_left < allowance.offers_left => {
             WithheldReason::UpSellCapReached
         }
@@ -319,7 +368,9 @@ fn enter_in_ledger(
     ledger.clock = Some(grounds.now);
     grants::forget_old(&mut ledger, contact, grounds.now);
     for weighed in chosen {
-        let open = ledger.grants.iter_mut().find(|grant| weighed.is_repeat && grant.product == weighed.product.id);
+        let open = ledger.grants.iter_mut().find(|grant| {
+            weighed.is_repeat && grant.product == weighed.product.id && grants::is_open(grant, grounds.now)
+        });
         match open {
             Some(grant) => grants::serve_again(grant, grounds.decision, grounds.now),
             None => grants::enter(&mut ledger, new_grant(weighed.product, question, grounds)),

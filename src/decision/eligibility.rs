@@ -12,6 +12,18 @@ use crate::domain::product::{Product, Rung};
 use super::grants;
 use super::question::{Grounds, Question};
 
+/// What is never offered together with a product.
+pub fn others_of<'p>(
+    pairs: &'p [(ProductId, ProductId)],
+    product: &'p ProductId,
+) -> impl Iterator<Item = &'p ProductId> {
+    pairs.iter().filter_map(move |(a, b)| match () {
+        () if a == product => Some(b),
+        () if b == product => Some(a),
+        () => None,
+    })
+}
+
 /// What the hard rules look at beside the candidate.
 pub struct Circumstances<'a> {
     question: &'a Question<'a>,
@@ -62,6 +74,7 @@ impl<'a> Circumstances<'a> {
         let replaced = candidate.upgrade.as_ref().map(|upgrade| &upgrade.replaces);
         self.check_relations(product, replaced)?;
         self.check_ladder(product, replaced)?;
+        self.check_rules(product)?;
         self.check_ledger(product)?;
         Ok(product)
     }
@@ -115,6 +128,33 @@ impl<'a> Circumstances<'a> {
             },
             (OfferKind::UpSell, None) => Ok(()),
         }
+    }
+
+    /// The rules of the policy, as far as they look at what the customer has and was offered. What they say about one
+    /// slate is for [`choose`](super::decide) to see.
+    fn check_rules(&self, product: &Product) -> Result<(), Refusal> {
+        let contact = &self.grounds.policy.contact;
+        let missing = contact.only_after.iter().find(|rule| rule.product == product.id && !self.has(&rule.after));
+        if let Some(rule) = missing {
+            return Err(Refusal::by(WithheldReason::OnlyAfter, &rule.after));
+        }
+        let now = self.grounds.now;
+        for rule in contact.never_after.iter().filter(|rule| rule.then == product.id) {
+            let granted = self.customer.ledger.grants.iter().filter(|grant| grant.product == rule.first);
+            let until = granted.map(|grant| grant.granted_at + rule.within).max().filter(|&until| now < until);
+            if until.is_some() {
+                return Err(Refusal { until, ..Refusal::by(WithheldReason::NeverAfter, &rule.first) });
+            }
+        }
+        for other in others_of(&contact.never_together, &product.id) {
+            let granted = self.customer.ledger.grants.iter().filter(|grant| grant.product == *other);
+            if let Some(open) = granted.filter(|grant| grants::is_open(grant, now)).max_by_key(|grant| grant.open_until)
+            {
+                let until = Some(open.open_until);
+                return Err(Refusal { until, ..Refusal::by(WithheldReason::NeverTogether, other) });
+            }
+        }
+        Ok(())
     }
 
     fn check_ledger(&self, product: &Product) -> Result<(), Refusal> {

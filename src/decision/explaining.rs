@@ -87,6 +87,22 @@ pub fn departure_in_words(departure: &Departure, catalog: &Catalog, now: Timesta
         WithheldReason::OptedOut => {
             words("the customer opted out of this channel", "a channel that the customer did not opt out of")
         }
+        WithheldReason::NeverTogether => InWords {
+            why: format!("never offered together with {other}, which is open or in the slate"),
+            change: from_or(&format!("{other} not in the slate")),
+        },
+        WithheldReason::NeverAfter => InWords {
+            why: format!("never offered so short a time after {other}"),
+            change: from_or(&format!("{other} not in the slate")),
+        },
+        WithheldReason::OnlyAfter => InWords {
+            why: format!("offered only to customers who have {other}"),
+            change: format!("{other} bought before it or put into the basket"),
+        },
+        WithheldReason::FamilyCapReached => cap("the cap of its family is spent", "a higher cap of its family"),
+        WithheldReason::ChannelCapReached => {
+            cap("the cap of this channel is spent", "another channel, or a higher cap of this one")
+        }
         WithheldReason::SlateFull => InWords {
             why: format!("the slate was as long as asked for (score {:.5})", seen.unwrap_or(0.0)),
             change: format!("a score above {:.5}, or a longer slate asked for", threshold.unwrap_or(0.0)),

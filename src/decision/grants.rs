@@ -49,7 +49,11 @@ pub fn serve_again(grant: &mut Grant, decision: DecisionId, now: Timestamp) {
 
 /// Gives an offer of a decision back. A grant that all have released is removed, and with it its weight in the caps.
 pub fn release(ledger: &mut Ledger, decision: DecisionId, offer: &OfferId, now: Timestamp) -> ReleaseResult {
-    let Some(place) = ledger.grants.iter().position(|grant| grant.offer == *offer) else {
+    // A grant that is remembered for a rule may be of the same offer: the one that this decision served counts.
+    let is_of = |grant: &Grant| grant.offer == *offer;
+    let serves = |grant: &Grant| is_of(grant) && grant.servings.iter().any(|serving| serving.decision == decision);
+    let place = ledger.grants.iter().rposition(serves).or_else(|| ledger.grants.iter().rposition(is_of));
+    let Some(place) = place else {
         // It is gone because all have released it, or because it left the window long after its lease.
         return ReleaseResult::Released;
     };
@@ -72,11 +76,11 @@ pub fn release(ledger: &mut Ledger, decision: DecisionId, offer: &OfferId, now: 
 
 /// True when a replay may still show this offer of the decision: it was not given back.
 #[must_use]
-pub fn is_still_served(ledger: &Ledger, decision: DecisionId, offer: &OfferId) -> bool {
+pub fn is_still_served(ledger: &Ledger, decision: DecisionId, decided_at: Timestamp, offer: &OfferId) -> bool {
     ledger
         .grants
         .iter()
-        .filter(|grant| grant.offer == *offer)
+        .filter(|grant| grant.offer == *offer && grant.granted_at <= decided_at && decided_at < grant.open_until)
         .any(|grant| !grant.servings.iter().any(|serving| serving.decision == decision && serving.is_released))
 }
 
@@ -143,9 +147,10 @@ pub fn rest(ledger: &mut Ledger, product: &ProductId, until: Timestamp) {
     }
 }
 
-/// Forgets what no longer matters at `now`: grants outside every window, old request keys, rested products.
+/// Forgets what no longer matters at `now`: grants that no cap and no rule looks back to, old request keys, rested products.
 pub fn forget_old(ledger: &mut Ledger, policy: &ContactPolicy, now: Timestamp) {
-    ledger.grants.retain(|grant| counts(grant, policy, now));
+    let remembered = policy.grants_remembered();
+    ledger.grants.retain(|grant| now < grant.granted_at + remembered);
     ledger.request_keys.retain(|key| now < key.at + REQUEST_KEY_LIFE);
     ledger.resting_products.retain(|resting| now < resting.until);
 }

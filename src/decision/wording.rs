@@ -165,6 +165,7 @@ fn cap_reason(cap: &Cap, hold: Option<&Hold>) -> String {
             "relationship health allows none".to_owned()
         }
         CapKind::UpSell => spent(cap, "up-sell offers"),
+        CapKind::Channel => spent(cap, "offers on this channel"),
         CapKind::RelationshipHealth => spent(cap, "offers"),
         CapKind::SlowRise => format!("{} while trust is rebuilt", spent(cap, "offers")),
     }

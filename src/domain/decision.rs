@@ -80,6 +80,8 @@ pub enum CapKind {
     QuietPeriod,
     /// The customer opted out of the channel: nothing.
     ChannelOptOut,
+    /// Offers on the channel asked for.
+    Channel,
 }
 
 impl CapKind {
@@ -94,6 +96,7 @@ impl CapKind {
             Self::BackOff => "back_off",
             Self::QuietPeriod => "quiet_period",
             Self::ChannelOptOut => "channel_opt_out",
+            Self::Channel => "channel",
         }
     }
 }
@@ -147,6 +150,16 @@ pub enum WithheldReason {
     SlateFull,
     /// The model does not propose it. Told of single candidates, not counted as withheld.
     NotProposed,
+    /// Never offered together with something that is open or in the slate.
+    NeverTogether,
+    /// Something was offered too short a time ago that it must not follow.
+    NeverAfter,
+    /// The customer lacks what it is only offered after.
+    OnlyAfter,
+    /// The cap of its family is spent.
+    FamilyCapReached,
+    /// The cap of the channel is spent.
+    ChannelCapReached,
 }
 
 impl WithheldReason {
@@ -177,6 +190,11 @@ impl WithheldReason {
             Self::OptedOut => "opted_out",
             Self::SlateFull => "slate_full",
             Self::NotProposed => "not_proposed",
+            Self::NeverTogether => "never_together",
+            Self::NeverAfter => "never_after",
+            Self::OnlyAfter => "only_after",
+            Self::FamilyCapReached => "family_cap_reached",
+            Self::ChannelCapReached => "channel_cap_reached",
         }
     }
 }

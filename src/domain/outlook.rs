@@ -226,9 +226,10 @@ impl SignalWeight {
 
 /// The learned outlook of customers who buy.
 ///
-/// `logit P(window) = intercept + slope x logit R(learned) + sum of signals + (logit R(window) - logit R(learned))`,
-/// where `R(t)` is the rhythm's probability of a purchase within `t`: the logistic part was learned over one window, the
-/// rhythm carries it to another.
+/// `logit P(window) = intercept + slope x logit R(window) + sum of signals + (1 - slope) x step`, where `R(t)` is the
+/// rhythm's probability of a purchase within `t`. The logistic part was learned over one window and the rhythm carries it to
+/// another: the logit of a typical customer grows by the whole `step = logit R(window) - logit R(learned)`. Taking each
+/// customer's own step in place of the typical one would let a purchase lower the outlook where the slope is below 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuyingOutlook {
     /// The rhythm of all customers.
@@ -237,8 +238,10 @@ pub struct BuyingOutlook {
     pub learned_days: f64,
     /// The logit of a mean customer.
     pub intercept: f64,
-    /// How much the rhythm counts; 0 and more, 1 is all.
+    /// How much the rhythm counts, 0 to 1: beyond 1 a longer window could tell less.
     pub slope: f64,
+    /// The customer whose step from one window to another is typical.
+    pub typical: Recency,
     /// In the order of [`BuyingSignal::ALL`].
     pub weights: [SignalWeight; BuyingSignal::ALL.len()],
 }
@@ -249,12 +252,21 @@ impl BuyingOutlook {
     pub fn probability(&self, state: &RelationshipState, now: Timestamp, window: Duration) -> Option<f64> {
         let recency = Recency::of(state, now)?;
         let signals = buying_signals(state, &self.rhythm, now)?;
-        let rhythm_logit = |days: f64| rhythm_logit(&self.rhythm, recency, days);
-        let learned = rhythm_logit(self.learned_days);
-        let wanted = rhythm_logit(window.as_secs_f64() / DAY.as_secs_f64());
+        let days = window.as_secs_f64() / DAY.as_secs_f64();
         let own: f64 = self.weights.iter().zip(signals).map(|(weight, signal)| weight.logit(signal)).sum();
-        Some(logistic(self.intercept + self.slope * learned + own + (wanted - learned)))
+        let step = step(&self.rhythm, self.typical, self.learned_days, days);
+        let by_rhythm = self.slope * rhythm_logit(&self.rhythm, recency, days) + (1.0 - self.slope) * step;
+        Some(logistic(self.intercept + by_rhythm + own))
     }
+}
+
+/// How much the logit of the rhythm grows from one window to another, in days.
+#[must_use]
+pub fn step(rhythm: &Rhythm, recency: Recency, from_days: f64, to_days: f64) -> f64 {
+    if from_days.total_cmp(&to_days).is_eq() {
+        return 0.0;
+    }
+    rhythm_logit(rhythm, recency, to_days) - rhythm_logit(rhythm, recency, from_days)
 }
 
 /// The logit of the rhythm's probability of a purchase within some days, kept within a thousand to one.

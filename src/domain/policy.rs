@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use super::decayed_sum::HalfLife;
+use super::ids::ProductId;
+use super::product::Product;
 use super::relationship::{Band, ComponentKind};
 use super::time::DAY;
 
@@ -133,6 +135,60 @@ pub struct ContactPolicy {
     pub quiet_after_payment_trouble: Duration,
     /// The most offers of one category in one slate.
     pub category_offers_max: usize,
+    /// Caps of channels, by channel name: offers granted there within the window of all caps.
+    pub channel_caps: Vec<(String, u32)>,
+    /// Products that share a cap, by name.
+    pub families: Vec<Family>,
+    /// Pairs that are never offered together: not in one slate, nor while the other is open.
+    pub never_together: Vec<(ProductId, ProductId)>,
+    /// What is never offered for a while after something else was.
+    pub never_after: Vec<NeverAfter>,
+    /// What is offered only to customers who have something else.
+    pub only_after: Vec<OnlyAfter>,
+}
+
+/// Products that share a cap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Family {
+    /// Its name, in answers.
+    pub name: String,
+    /// Everything whose category path begins so; empty for none.
+    pub category: Vec<String>,
+    /// These products as well.
+    pub products: Vec<ProductId>,
+    /// The most of the family in one slate.
+    pub per_slate: usize,
+    /// The most of the family granted within the window of all caps.
+    pub per_window: u32,
+}
+
+impl Family {
+    /// True when the product is of the family.
+    #[must_use]
+    pub fn holds(&self, product: &Product) -> bool {
+        let is_in_category = !self.category.is_empty() && product.category.starts_with(&self.category);
+        is_in_category || self.products.contains(&product.id)
+    }
+}
+
+/// `then` is never offered within a time after `first` was, nor in one slate with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeverAfter {
+    /// What was offered.
+    pub first: ProductId,
+    /// What is then not offered.
+    pub then: ProductId,
+    /// For how long.
+    pub within: Duration,
+}
+
+/// `product` is offered only to customers who have `after`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnlyAfter {
+    /// What is offered.
+    pub product: ProductId,
+    /// What the customer must have, or have in the basket.
+    pub after: ProductId,
 }
 
 /// The caps of one band, within the window of all caps.
@@ -172,6 +228,19 @@ impl ContactPolicy {
     pub fn caps_of(&self, band: Band) -> BandCaps {
         let index = Band::ALL.iter().position(|&each| each == band);
         self.caps[index.expect("Band::ALL lists every band")]
+    }
+
+    /// The cap of a channel; `None` where it has none of its own.
+    #[must_use]
+    pub fn channel_cap(&self, channel: &str) -> Option<u32> {
+        self.channel_caps.iter().find(|(name, _)| name == channel).map(|(_, cap)| *cap)
+    }
+
+    /// How long a grant is remembered: as long as a cap or a rule looks back.
+    #[must_use]
+    pub fn grants_remembered(&self) -> Duration {
+        let rules = self.never_after.iter().map(|rule| rule.within);
+        rules.max().unwrap_or_default().max(self.cap_window)
     }
 
     /// How long a grant on this channel can be given back.
@@ -263,6 +332,11 @@ impl Default for ContactPolicy {
             quiet_after_ticket: DAY,
             quiet_after_payment_trouble: DAY * 3,
             category_offers_max: 2,
+            channel_caps: Vec::new(),
+            families: Vec::new(),
+            never_together: Vec::new(),
+            never_after: Vec::new(),
+            only_after: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::outlook_history::{OutlookHistory, PastCustomer};
 use super::rhythm;
 use super::signal_fit::{Scale, directed, intercept, is_thin};
 use crate::domain::outlook::{
-    BuyingOutlook, BuyingSignal, Recency, Rhythm, SignalWeight, buying_signals, rhythm_logit,
+    BuyingOutlook, BuyingSignal, Recency, Rhythm, SignalWeight, buying_signals, rhythm_logit, step,
 };
 use crate::domain::time::Timestamp;
 
@@ -23,12 +23,15 @@ pub fn learn_buying(
     history: &OutlookHistory,
     now: Timestamp,
     longest: f64,
+    asked_days: f64,
     notes: &mut Vec<String>,
 ) -> Option<BuyingOutlook> {
     let recencies = |customers: &[PastCustomer<'_>], at: Timestamp| -> Vec<Recency> {
         customers.iter().filter_map(|customer| Recency::of(&customer.state, at)).collect()
     };
-    let rhythm = rhythm::fit(&recencies(&history.as_of(now, now, CUSTOMERS_MAX), now))?;
+    let customers_now = recencies(&history.as_of(now, now, CUSTOMERS_MAX), now);
+    let rhythm = rhythm::fit(&customers_now)?;
+    let typical = typical(&rhythm, &customers_now, longest, asked_days)?;
     let mut buyers = Vec::new();
     for (window, share) in WINDOWS.into_iter().enumerate() {
         let window_days = (longest * share).floor();
@@ -49,9 +52,9 @@ pub fn learn_buying(
     let came_back = in_longest().filter(|buyer| buyer.came_back).count();
     if is_thin(came_back, in_longest().count()) {
         notes.push("too few customers to learn who comes back; the rhythm of all purchases tells it".to_owned());
-        return Some(rhythm_alone(rhythm, longest));
+        return Some(rhythm_alone(rhythm, longest, typical));
     }
-    let fitted = fit_buyers(&buyers, rhythm, longest)?;
+    let fitted = fit_buyers(&buyers, rhythm, longest, typical)?;
     notes.push(format!(
         "who comes back was learned from {} customers {longest} days ago, of whom {came_back} did, and two shorter \
          windows; {}",
@@ -71,13 +74,20 @@ struct Buyer {
     came_back: bool,
 }
 
-fn rhythm_alone(rhythm: Rhythm, learned_days: f64) -> BuyingOutlook {
-    let nothing = SignalWeight { mean: 0.0, deviation: 1.0, weight: 0.0 };
-    let weights = [nothing; BuyingSignal::ALL.len()];
-    BuyingOutlook { rhythm, learned_days, intercept: 0.0, slope: 1.0, weights }
+/// The customer whose step from the window learned to the window asked is closest to the mean step.
+fn typical(rhythm: &Rhythm, customers: &[Recency], learned_days: f64, asked_days: f64) -> Option<Recency> {
+    let steps = || customers.iter().map(|&customer| (step(rhythm, customer, learned_days, asked_days), customer));
+    let mean = steps().map(|(step, _)| step).sum::<f64>() / customers.len() as f64;
+    steps().min_by(|a, b| (a.0 - mean).abs().total_cmp(&(b.0 - mean).abs())).map(|(_, customer)| customer)
 }
 
-fn fit_buyers(buyers: &[Buyer], rhythm: Rhythm, longest: f64) -> Option<BuyingOutlook> {
+fn rhythm_alone(rhythm: Rhythm, learned_days: f64, typical: Recency) -> BuyingOutlook {
+    let nothing = SignalWeight { mean: 0.0, deviation: 1.0, weight: 0.0 };
+    let weights = [nothing; BuyingSignal::ALL.len()];
+    BuyingOutlook { rhythm, learned_days, intercept: 0.0, slope: 1.0, typical, weights }
+}
+
+fn fit_buyers(buyers: &[Buyer], rhythm: Rhythm, longest: f64, typical: Recency) -> Option<BuyingOutlook> {
     let mut windows: Vec<usize> = buyers.iter().map(|buyer| buyer.window).collect();
     windows.sort_unstable();
     windows.dedup();
@@ -94,7 +104,7 @@ fn fit_buyers(buyers: &[Buyer], rhythm: Rhythm, longest: f64) -> Option<BuyingOu
         })
         .collect();
     let mut coefficients = vec![intercept(); windows.len()];
-    coefficients.push(Coefficient { prior: 1.0, pull: SLOPE_PULL, least: 0.0, most: f64::INFINITY });
+    coefficients.push(Coefficient { prior: 1.0, pull: SLOPE_PULL, least: 0.0, most: 1.0 });
     coefficients.extend(BuyingSignal::ALL.map(|signal| directed(signal.direction())));
     let fitted = logistic::fit(&observations, &coefficients)?;
     let own = &fitted[windows.len() + 1..];
@@ -104,6 +114,7 @@ fn fit_buyers(buyers: &[Buyer], rhythm: Rhythm, longest: f64) -> Option<BuyingOu
         learned_days: longest,
         intercept: fitted[0],
         slope: fitted[windows.len()],
+        typical,
         weights: std::array::from_fn(|_| weights.next().expect("one for each signal")),
     })
 }

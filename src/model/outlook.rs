@@ -50,7 +50,7 @@ pub fn learn(history: &OutlookHistory, profiles: &Profiles<'_>, now: Timestamp, 
         return LearnedOutlook { outlook: Outlook::default(), notes };
     };
     let mut notes = Vec::new();
-    let buying = learn_buying(history, now, longest, &mut notes);
+    let buying = learn_buying(history, now, longest, in_days(window), &mut notes);
     let staying = learn_staying_from(history, profiles, now, longest, &mut notes);
     LearnedOutlook { outlook: Outlook { buying, staying }, notes }
 }
@@ -64,7 +64,7 @@ pub fn judge(
 ) -> Option<[(&'static str, ProbabilityQuality); 2]> {
     let longest = longest_window(history, now, window)?;
     let (split, asked) = (back(now, longest), days(longest));
-    let buying = learn_buying(history, split, longest_window(history, split, asked)?, &mut Vec::new())?;
+    let buying = learn_buying(history, split, longest_window(history, split, asked)?, longest, &mut Vec::new())?;
     let (mut told, mut by_rhythm) = (Vec::new(), Vec::new());
     for customer in history.as_of(split, now, CUSTOMERS_MAX) {
         let Some(probability) = buying.probability(&customer.state, split, asked) else { continue };
@@ -80,8 +80,12 @@ pub fn judge(
 
 fn longest_window(history: &OutlookHistory, now: Timestamp, window: Duration) -> Option<f64> {
     let known = now.days_since(history.begins()?);
-    let longest = (known * HISTORY_SHARE).floor().min(window.as_secs_f64() / DAY.as_secs_f64());
+    let longest = (known * HISTORY_SHARE).floor().min(in_days(window));
     (longest >= WINDOW_DAYS_MIN).then_some(longest)
+}
+
+fn in_days(span: Duration) -> f64 {
+    span.as_secs_f64() / DAY.as_secs_f64()
 }
 
 fn days(days: f64) -> Duration {

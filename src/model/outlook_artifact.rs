@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact::ArtifactError;
 use crate::domain::outlook::{
-    AttributeWeight, BuyingOutlook, BuyingSignal, Direction, Outlook, Rhythm, SignalWeight, StayingOutlook,
+    AttributeWeight, BuyingOutlook, BuyingSignal, Direction, Outlook, Recency, Rhythm, SignalWeight, StayingOutlook,
     StayingSignal,
 };
 
@@ -28,6 +28,8 @@ struct BuyingShape {
     learned_days: f64,
     intercept: f64,
     slope: f64,
+    /// Repeats, last week, age in weeks.
+    typical: [f64; 3],
     /// By the signal's name, so that a signal added later is nothing to an older model.
     weights: Vec<(String, WeightShape)>,
 }
@@ -83,13 +85,15 @@ fn weight_shape(weight: &SignalWeight) -> WeightShape {
 }
 
 fn buying_shape(outlook: &BuyingOutlook) -> BuyingShape {
-    let BuyingOutlook { rhythm: Rhythm { r, alpha, a, b }, learned_days, intercept, slope, weights } = outlook;
+    let BuyingOutlook { rhythm: Rhythm { r, alpha, a, b }, learned_days, intercept, slope, typical, weights } = outlook;
+    let Recency { repeats, last_week, age_weeks } = *typical;
     let named = BuyingSignal::ALL.iter().zip(weights);
     BuyingShape {
         rhythm: [*r, *alpha, *a, *b],
         learned_days: *learned_days,
         intercept: *intercept,
         slope: *slope,
+        typical: [repeats, last_week, age_weeks],
         weights: named.map(|(signal, weight)| (signal.as_str().to_owned(), weight_shape(weight))).collect(),
     }
 }
@@ -112,9 +116,11 @@ fn staying_shape(outlook: &StayingOutlook) -> StayingShape {
 }
 
 fn buying_outlook(shape: BuyingShape) -> Result<BuyingOutlook, ArtifactError> {
-    let BuyingShape { rhythm: [r, alpha, a, b], learned_days, intercept, slope, weights } = shape;
+    let BuyingShape { rhythm: [r, alpha, a, b], learned_days, intercept, slope, typical, weights } = shape;
+    let [repeats, last_week, age_weeks] = typical;
+    let is_recency = repeats >= 0.0 && last_week >= 0.0 && age_weeks >= last_week && age_weeks.is_finite();
     let positive = [r, alpha, a, b, learned_days].iter().all(|it| it.is_finite() && *it > 0.0);
-    if !positive || !intercept.is_finite() || !slope.is_finite() || slope < 0.0 {
+    if !positive || !is_recency || !repeats.is_finite() || !intercept.is_finite() || !(0.0..=1.0).contains(&slope) {
         return Err(damaged("an outlook of buyers that was never learned"));
     }
     let weights = read_weights(weights)?;
@@ -124,7 +130,8 @@ fn buying_outlook(shape: BuyingShape) -> Result<BuyingOutlook, ArtifactError> {
     for (slot, weight) in ordered.iter_mut().zip(&mut read) {
         *slot = weight?;
     }
-    Ok(BuyingOutlook { rhythm: Rhythm { r, alpha, a, b }, learned_days, intercept, slope, weights: ordered })
+    let (rhythm, typical) = (Rhythm { r, alpha, a, b }, Recency { repeats, last_week, age_weeks });
+    Ok(BuyingOutlook { rhythm, learned_days, intercept, slope, typical, weights: ordered })
 }
 
 fn staying_outlook(shape: StayingShape) -> Result<StayingOutlook, ArtifactError> {
@@ -190,6 +197,7 @@ mod tests {
             learned_days: 91.0,
             intercept: -0.25,
             slope: 0.75,
+            typical: Recency { repeats: 3.0, last_week: 20.5, age_weeks: 30.0 },
             weights: BuyingSignal::ALL.map(|signal| match signal.direction() {
                 Direction::Good => weight(0.125),
                 Direction::Bad => weight(-0.125),

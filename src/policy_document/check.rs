@@ -1,7 +1,8 @@
 //! What the values of a policy must be together.
 
 use super::fault::Fault;
-use crate::domain::policy::Policy;
+use crate::domain::ids::ProductId;
+use crate::domain::policy::{OnlyAfter, Policy};
 use crate::domain::relationship::Band;
 
 /// The longest name of a version.
@@ -46,6 +47,23 @@ pub fn faults(policy: &Policy) -> Vec<Fault> {
         fault("contact.back_off", "must not be longer than back_off_max".to_owned());
     }
 
+    let rules = &contact.only_after;
+    for rule in rules {
+        if is_circular(rules, &rule.product) {
+            let problem = format!("{} would have to be had before it is offered", rule.product);
+            fault("contact.rules.only_after", problem);
+        }
+    }
+    let is_together = |a: &ProductId, b: &ProductId| {
+        contact.never_together.iter().any(|pair| *pair == (a.clone(), b.clone()) || *pair == (b.clone(), a.clone()))
+    };
+    for rule in &contact.never_after {
+        if is_together(&rule.first, &rule.then) && rule.within <= contact.visit_window {
+            let problem = format!("{} after {} is told by never_together already", rule.then, rule.first);
+            fault("contact.rules.never_after", problem);
+        }
+    }
+
     let relationship = &policy.relationship;
     let limits = relationship.band_limits;
     for (key, low, high) in [("steady", limits.guarded, limits.steady), ("strong", limits.steady, limits.strong)] {
@@ -78,6 +96,24 @@ pub fn faults(policy: &Policy) -> Vec<Fault> {
         fault("relationship.engagement_recent_half_life", problem);
     }
     faults
+}
+
+/// True when what a product is offered after leads back to it.
+fn is_circular(rules: &[OnlyAfter], product: &ProductId) -> bool {
+    let mut reached: Vec<&ProductId> = vec![product];
+    let mut next = 0;
+    while let Some(&from) = reached.get(next) {
+        next += 1;
+        for rule in rules.iter().filter(|rule| rule.product == *from) {
+            if rule.after == *product {
+                return true;
+            }
+            if !reached.contains(&&rule.after) {
+                reached.push(&rule.after);
+            }
+        }
+    }
+    false
 }
 
 fn version_problem(version: &str) -> Option<String> {

@@ -9,7 +9,7 @@ use super::check;
 use super::fault::{Fault, Faults};
 use super::settings::{Setting, Slot, settings};
 use super::span;
-use super::value::Value;
+use super::value::{FamilyValue, SequenceValue, Value};
 use crate::domain::policy::Policy;
 
 /// The largest document.
@@ -143,8 +143,54 @@ fn from_toml(slot: &Slot<'_>, toml: &Toml) -> Result<Value, String> {
             let spans = toml.as_table().map(|table| table.iter().map(|(name, it)| Some((name.clone(), span(it)?))));
             spans.and_then(Iterator::collect::<Option<_>>).map(Value::Spans)
         }
+        Slot::Counts(_) => {
+            let counts = toml.as_table().map(|table| table.iter().map(|(name, it)| Some((name.clone(), count(it)?))));
+            counts.and_then(Iterator::collect::<Option<_>>).map(Value::Counts)
+        }
+        Slot::Families(_) => {
+            let families =
+                toml.as_table().map(|table| table.iter().map(|(name, it)| Some((name.clone(), family(it)?))));
+            families.and_then(Iterator::collect::<Option<_>>).map(Value::Families)
+        }
+        Slot::Pairs(_) | Slot::Requirements(_) => {
+            let pairs = toml.as_array().map(|list| list.iter().map(pair));
+            pairs.and_then(Iterator::collect::<Option<_>>).map(Value::Pairs)
+        }
+        Slot::Sequences(_) => {
+            let sequence = |it: &Toml| {
+                let [first, then, within] = fields(it, ["first", "then", "within"])?;
+                Some(SequenceValue { first: text(first)?, then: text(then)?, within: span(within)? })
+            };
+            let sequences = toml.as_array().map(|list| list.iter().map(sequence));
+            sequences.and_then(Iterator::collect::<Option<_>>).map(Value::Sequences)
+        }
     };
     read.ok_or_else(wrong)
+}
+
+fn text(toml: &Toml) -> Option<String> {
+    toml.as_str().map(str::to_owned)
+}
+
+fn texts(toml: &Toml) -> Option<Vec<String>> {
+    toml.as_array()?.iter().map(text).collect()
+}
+
+fn pair(toml: &Toml) -> Option<(String, String)> {
+    let [a, b]: [String; 2] = texts(toml)?.try_into().ok()?;
+    Some((a, b))
+}
+
+fn family(toml: &Toml) -> Option<FamilyValue> {
+    let [category, products, per_slate, per_window] =
+        fields(toml, ["category", "products", "per_slate", "per_window"])?;
+    let count = |toml: &Toml| toml.as_integer().and_then(|count| u64::try_from(count).ok());
+    Some(FamilyValue {
+        category: texts(category)?,
+        products: texts(products)?,
+        per_slate: count(per_slate)?,
+        per_window: count(per_window)?,
+    })
 }
 
 /// The fields of a table that has these and no others.

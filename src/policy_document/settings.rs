@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::value::Value;
+use super::value::{FamilyValue, SequenceValue, Value};
 use crate::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
-use crate::domain::ids::Channel;
+use crate::domain::ids::{Channel, ProductId};
 use crate::domain::policy::{
-    ArbitrationPolicy, BandCaps, BandLimits, ComponentPolicy, ContactPolicy, Policy, RelationshipPolicy,
+    ArbitrationPolicy, BandCaps, BandLimits, ComponentPolicy, ContactPolicy, Family, NeverAfter, OnlyAfter, Policy,
+    RelationshipPolicy,
 };
 use crate::domain::relationship::{Band, ComponentKind};
 use crate::domain::time::DAY;
@@ -16,8 +17,11 @@ use crate::domain::time::DAY;
 pub const OFFERS_MAX: u32 = 40;
 /// The longest span of a policy.
 pub const SPAN_MAX: Duration = Duration::from_secs(3650 * 86_400);
-/// The most spans by name.
-const NAMED_SPANS_MAX: usize = 16;
+/// The most entries by name, and of one list.
+const NAMED_MAX: usize = 16;
+const LIST_MAX: usize = 200;
+/// The longest that a rule looks back: grants are remembered as long, and a customer's record is bounded.
+const LOOK_BACK_MAX: Duration = Duration::from_secs(180 * 86_400);
 
 /// One value of a policy.
 pub struct Setting<'p> {
@@ -51,6 +55,16 @@ pub enum Slot<'p> {
     Component(&'p mut ComponentPolicy),
     /// Spans by the name of a channel, each of a range.
     Spans(&'p mut Vec<(String, Duration)>, Duration, Duration),
+    /// Caps by the name of a channel.
+    Counts(&'p mut Vec<(String, u32)>),
+    /// Products that share a cap.
+    Families(&'p mut Vec<Family>),
+    /// Pairs of products.
+    Pairs(&'p mut Vec<(ProductId, ProductId)>),
+    /// What never follows what.
+    Sequences(&'p mut Vec<NeverAfter>),
+    /// What is offered only after what, as pairs.
+    Requirements(&'p mut Vec<OnlyAfter>),
 }
 
 impl Setting<'_> {
@@ -113,6 +127,11 @@ pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
         quiet_after_ticket,
         quiet_after_payment_trouble,
         category_offers_max,
+        channel_caps,
+        families,
+        never_together,
+        never_after,
+        only_after,
     } = contact;
     let ArbitrationPolicy { default_margin_share, seller_share, attention_price, attention_price_growth } = arbitration;
 
@@ -201,6 +220,38 @@ pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
         "category_offers_max",
         "the most offers of one category in one slate",
         Slot::Size(category_offers_max, 1, 20),
+    );
+
+    add(
+        section,
+        "channel_caps",
+        "offers granted on a channel within cap_window, by the name of the channel, such as { email = 2 }",
+        Slot::Counts(channel_caps),
+    );
+    add(
+        section,
+        "families",
+        "products that share a cap, by name: { category = [\"Insurance\"], products = [], per_slate = 1, per_window = 2 }",
+        Slot::Families(families),
+    );
+    let section = "contact.rules";
+    add(
+        section,
+        "never_together",
+        "pairs that are never in one slate, nor offered while the other is open: [[\"a\", \"b\"]]",
+        Slot::Pairs(never_together),
+    );
+    add(
+        section,
+        "never_after",
+        "what is not offered for a while after something else was: [{ first = \"a\", then = \"b\", within = \"90d\" }]",
+        Slot::Sequences(never_after),
+    );
+    add(
+        section,
+        "only_after",
+        "what is offered only to customers who have something else: [[\"the offer\", \"what they must have\"]]",
+        Slot::Requirements(only_after),
     );
 
     let section = "relationship.bands";
@@ -376,6 +427,23 @@ impl Slot<'_> {
                 Value::Component { weight: *weight, prior: *prior, half_life_days: half_life.days() }
             }
             Self::Spans(spans, ..) => Value::Spans(spans.iter().cloned().collect()),
+            Self::Counts(counts) => {
+                Value::Counts(counts.iter().map(|(name, count)| (name.clone(), u64::from(*count))).collect())
+            }
+            Self::Families(families) => Value::Families(families.iter().map(family_value).collect()),
+            Self::Pairs(pairs) => Value::Pairs(pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect()),
+            Self::Sequences(rules) => {
+                let value = |NeverAfter { first, then, within }: &NeverAfter| SequenceValue {
+                    first: first.to_string(),
+                    then: then.to_string(),
+                    within: *within,
+                };
+                Value::Sequences(rules.iter().map(value).collect())
+            }
+            Self::Requirements(rules) => {
+                let value = |OnlyAfter { product, after }: &OnlyAfter| (product.to_string(), after.to_string());
+                Value::Pairs(rules.iter().map(value).collect())
+            }
         }
     }
 
@@ -413,6 +481,14 @@ impl Slot<'_> {
                 **slot = ComponentPolicy { weight, prior, half_life };
             }
             (Self::Spans(slot, least, most), Value::Spans(spans)) => **slot = named_spans(spans, *least, *most)?,
+            (Self::Counts(slot), Value::Counts(counts)) => **slot = channel_caps(counts)?,
+            (Self::Families(slot), Value::Families(values)) => **slot = families(values)?,
+            (Self::Pairs(slot), Value::Pairs(values)) => **slot = pairs(values)?,
+            (Self::Sequences(slot), Value::Sequences(values)) => **slot = sequences(values)?,
+            (Self::Requirements(slot), Value::Pairs(values)) => {
+                let read = pairs(values)?.into_iter().map(|(product, after)| OnlyAfter { product, after });
+                **slot = read.collect();
+            }
             (slot, other) => return Err(format!("must be {}, not {}", slot.kind(), kind_of(&other))),
         }
         Ok(())
@@ -430,6 +506,13 @@ impl Slot<'_> {
             Self::Caps(_) => "{ offers = 4, up_sell = 1 }",
             Self::Component(_) => "{ weight = 0.1, prior = 0.7, half_life_days = 180 }",
             Self::Spans(..) => "spans of time by name, such as { email = \"2d\" }",
+            Self::Counts(_) => "whole numbers by name, such as { email = 2 }",
+            Self::Families(_) => {
+                "families by name, such as { insurance = { category = [\"Insurance\"], products = [], per_slate = 1, \
+                 per_window = 2 } }"
+            }
+            Self::Pairs(_) | Self::Requirements(_) => "pairs of products, such as [[\"a\", \"b\"]]",
+            Self::Sequences(_) => "a list such as [{ first = \"a\", then = \"b\", within = \"90d\" }]",
         }
     }
 }
@@ -443,6 +526,10 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Caps { .. } => "caps",
         Value::Component { .. } => "a component",
         Value::Spans(_) => "spans by name",
+        Value::Counts(_) => "whole numbers by name",
+        Value::Families(_) => "families",
+        Value::Pairs(_) => "pairs",
+        Value::Sequences(_) => "sequences",
     }
 }
 
@@ -491,12 +578,92 @@ fn named_spans(
     least: Duration,
     most: Duration,
 ) -> Result<Vec<(String, Duration)>, String> {
-    if spans.len() > NAMED_SPANS_MAX {
-        return Err(format!("has {} names, at most {NAMED_SPANS_MAX} are allowed", spans.len()));
+    if spans.len() > NAMED_MAX {
+        return Err(format!("has {} names, at most {NAMED_MAX} are allowed", spans.len()));
     }
     let read = spans.into_iter().map(|(name, span)| {
         Channel::new(name.clone()).map_err(|invalid| format!("the name {name:?} {invalid}"))?;
         Ok((name.clone(), span_within(span, least, most).map_err(|problem| format!("{name} {problem}"))?))
+    });
+    read.collect()
+}
+
+fn channel_caps(counts: BTreeMap<String, u64>) -> Result<Vec<(String, u32)>, String> {
+    if counts.len() > NAMED_MAX {
+        return Err(format!("has {} names, at most {NAMED_MAX} are allowed", counts.len()));
+    }
+    let read = counts.into_iter().map(|(name, count)| {
+        Channel::new(name.clone()).map_err(|invalid| format!("the name {name:?} {invalid}"))?;
+        let fits = u32::try_from(count).ok().filter(|count| *count <= OFFERS_MAX);
+        let cap = fits.ok_or_else(|| format!("{name} must be 0 to {OFFERS_MAX}, not {count}"))?;
+        Ok((name, cap))
+    });
+    read.collect()
+}
+
+fn family_value(family: &Family) -> (String, FamilyValue) {
+    let Family { name, category, products, per_slate, per_window } = family;
+    let value = FamilyValue {
+        category: category.clone(),
+        products: products.iter().map(ToString::to_string).collect(),
+        per_slate: *per_slate as u64,
+        per_window: (*per_window).into(),
+    };
+    (name.clone(), value)
+}
+
+fn families(values: BTreeMap<String, FamilyValue>) -> Result<Vec<Family>, String> {
+    if values.len() > NAMED_MAX {
+        return Err(format!("has {} families, at most {NAMED_MAX} are allowed", values.len()));
+    }
+    values
+        .into_iter()
+        .map(|(name, value)| family(&name, value).map_err(|problem| format!("{name}: {problem}")))
+        .collect()
+}
+
+fn family(name: &str, value: FamilyValue) -> Result<Family, String> {
+    let FamilyValue { category, products, per_slate, per_window } = value;
+    if category.is_empty() && products.is_empty() {
+        return Err("must have a category or products".to_owned());
+    }
+    if products.len() > LIST_MAX {
+        return Err(format!("has {} products, at most {LIST_MAX} are allowed", products.len()));
+    }
+    let at_least_one = |what: &str, count: u64| {
+        let fits = u32::try_from(count).ok().filter(|count| (1..=OFFERS_MAX).contains(count));
+        fits.ok_or_else(|| format!("{what} must be 1 to {OFFERS_MAX}, not {count}"))
+    };
+    let per_slate = at_least_one("per_slate", per_slate)? as usize;
+    let per_window = at_least_one("per_window", per_window)?;
+    let products = products.into_iter().map(product).collect::<Result<_, _>>()?;
+    Ok(Family { name: name.to_owned(), category, products, per_slate, per_window })
+}
+
+fn product(id: String) -> Result<ProductId, String> {
+    ProductId::new(id.clone()).map_err(|invalid| format!("the product {id:?} {invalid}"))
+}
+
+fn pairs(values: Vec<(String, String)>) -> Result<Vec<(ProductId, ProductId)>, String> {
+    if values.len() > LIST_MAX {
+        return Err(format!("has {} pairs, at most {LIST_MAX} are allowed", values.len()));
+    }
+    let read = values.into_iter().map(|(a, b)| {
+        if a == b { Err(format!("{a:?} is paired with itself")) } else { Ok((product(a)?, product(b)?)) }
+    });
+    read.collect()
+}
+
+fn sequences(values: Vec<SequenceValue>) -> Result<Vec<NeverAfter>, String> {
+    if values.len() > LIST_MAX {
+        return Err(format!("has {} entries, at most {LIST_MAX} are allowed", values.len()));
+    }
+    let read = values.into_iter().map(|SequenceValue { first, then, within }| {
+        if first == then {
+            return Err(format!("{first:?} follows itself"));
+        }
+        let within = span_within(within, A_SECOND, LOOK_BACK_MAX).map_err(|problem| format!("within {problem}"))?;
+        Ok(NeverAfter { first: product(first)?, then: product(then)?, within })
     });
     read.collect()
 }

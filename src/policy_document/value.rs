@@ -32,4 +32,36 @@ pub enum Value {
     },
     /// Spans by name.
     Spans(BTreeMap<String, Duration>),
+    /// Whole numbers by name.
+    Counts(BTreeMap<String, u64>),
+    /// Products that share a cap, by name.
+    Families(BTreeMap<String, FamilyValue>),
+    /// Pairs of products.
+    Pairs(Vec<(String, String)>),
+    /// Pairs of products and a span.
+    Sequences(Vec<SequenceValue>),
+}
+
+/// Products that share a cap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FamilyValue {
+    /// A category path.
+    pub category: Vec<String>,
+    /// Products.
+    pub products: Vec<String>,
+    /// The most in one slate.
+    pub per_slate: u64,
+    /// The most within the window of all caps.
+    pub per_window: u64,
+}
+
+/// One product, another, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequenceValue {
+    /// What was offered.
+    pub first: String,
+    /// What is then not offered.
+    pub then: String,
+    /// For how long.
+    pub within: Duration,
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::settings::settings;
 use super::span;
-use super::value::Value;
+use super::value::{FamilyValue, SequenceValue, Value};
 use crate::domain::policy::Policy;
 
 const HEAD: &str = "\
@@ -34,6 +34,7 @@ fn section_comment(section: &str) -> &'static str {
             "# Offers of any kind, and of them up-sell, within the window of all caps, by relationship health.\n"
         }
         "contact" => "# Windows, leases, pauses and quiet periods.\n",
+        "contact.rules" => "# What may not be offered with, after or before what. All rules hold.\n",
         "relationship.bands" => "# Which relationship health is which band.\n",
         "relationship.components" => {
             "# The share of each component in the geometric mean (only their proportions matter), its value when nothing is\n\
@@ -60,9 +61,39 @@ fn value(value: &Value) -> String {
         }
         Value::Spans(spans) => {
             let named = spans.iter().map(|(name, span)| format!("{} = {}", quoted(name), quoted(&span::write(*span))));
-            format!("{{ {} }}", named.collect::<Vec<_>>().join(", "))
+            inline(named.collect())
+        }
+        Value::Counts(counts) => {
+            inline(counts.iter().map(|(name, count)| format!("{} = {count}", quoted(name))).collect())
+        }
+        Value::Families(families) => inline(families.iter().map(family).collect()),
+        Value::Pairs(pairs) => {
+            let pairs: Vec<String> = pairs.iter().map(|(a, b)| format!("[{}, {}]", quoted(a), quoted(b))).collect();
+            format!("[{}]", pairs.join(", "))
+        }
+        Value::Sequences(sequences) => {
+            let sequence = |SequenceValue { first, then, within }: &SequenceValue| {
+                let within = quoted(&span::write(*within));
+                format!("{{ first = {}, then = {}, within = {within} }}", quoted(first), quoted(then))
+            };
+            format!("[{}]", sequences.iter().map(sequence).collect::<Vec<_>>().join(", "))
         }
     }
+}
+
+fn inline(entries: Vec<String>) -> String {
+    if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
+}
+
+fn family((name, value): (&String, &FamilyValue)) -> String {
+    let FamilyValue { category, products, per_slate, per_window } = value;
+    let list = |texts: &[String]| format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "));
+    format!(
+        "{} = {{ category = {}, products = {}, per_slate = {per_slate}, per_window = {per_window} }}",
+        quoted(name),
+        list(category),
+        list(products)
+    )
 }
 
 fn quoted(text: &str) -> String {

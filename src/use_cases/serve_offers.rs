@@ -236,7 +236,8 @@ async fn replay(tactful: &Tactful, customer: &Customer, id: DecisionId) -> Resul
         return Err(StoreError::Damaged { what: "decision", detail }.into());
     };
     let offers = decision.slate.len();
-    decision.slate.retain(|offer| grants::is_still_served(&customer.ledger, id, &offer.id));
+    let at = decision.at;
+    decision.slate.retain(|offer| grants::is_still_served(&customer.ledger, id, at, &offer.id));
     if offers > 0 && decision.slate.is_empty() {
         decision.message = released_message();
     }

@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tactful::domain::ids::{DecisionId, OfferId};
+use tactful::domain::ids::{Channel, DecisionId, OfferId, ProductId};
 use tactful::domain::ledger::ReleaseResult;
 use tactful::domain::offer::OfferKind;
+use tactful::domain::policy::{BandCaps, Family, NeverAfter, Policy};
+use tactful::domain::time::DAY;
+use tactful::policy_document::write::write;
 use tactful::store::contract::Store;
 use tactful::use_cases::keep_customers::get_customer;
+use tactful::use_cases::keep_policies::{activate_policy, create_policy};
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::release_offers::release_offers;
-use tactful::use_cases::serve_offers::{ServedOffers, serve_offers};
+use tactful::use_cases::serve_offers::{OfferRequest, ServedOffers, serve_offers};
 use tactful::use_cases::tactful::Tactful;
 
 use super::shop;
@@ -141,4 +145,68 @@ async fn events_that_meet_are_all_counted() {
     let customer = get_customer(&tactful, &shop::customer("busy")).await.expect("reads").expect("is stored");
     assert_eq!(customer.holdings.latest[&shop::product("c1")].bought, 32 * 20);
     assert_eq!(tactful.store().counts().await.expect("counts").events, 32 * 20);
+}
+
+/// The rules of the contact policy hold as caps do: they are checked in the commit that spends them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_calls_for_one_customer_break_no_rule() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let tactful = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
+    let complement = |number: usize| shop::product(&format!("c{number}"));
+    let mut policy = Policy { version: "rules".to_owned(), ..Policy::default() };
+    policy.contact.caps = [BandCaps { offers: 20, up_sell: 5 }; 5];
+    // Each call asks for three: what one may be offered excludes what the next may be.
+    policy.contact.never_together = (0..60).map(|number| (complement(number), complement(number + 3))).collect();
+    policy.contact.never_after = (0..60)
+        .map(|number| NeverAfter { first: complement(number), then: complement(number + 6), within: DAY })
+        .collect();
+    policy.contact.families = vec![Family {
+        name: "the first hundred".to_owned(),
+        category: Vec::new(),
+        products: (0..100).map(complement).collect(),
+        per_slate: 2,
+        per_window: 5,
+    }];
+    policy.contact.channel_caps = vec![("email".to_owned(), 2)];
+    let text = write(&policy);
+    create_policy(&tactful, policy.clone(), text).await.expect("stored");
+    activate_policy(&tactful, "rules").await.expect("activates");
+
+    for round in 0..10 {
+        let whose = format!("customer{round}");
+        let calls = (0..64).map(|number| {
+            let (tactful, whose) = (Arc::clone(&tactful), whose.clone());
+            tokio::spawn(async move {
+                let channel = (number % 2 == 0).then(|| Channel::new("email").expect("a valid id"));
+                let request = OfferRequest { channel, ..shop::disjoint_request(&whose, number) };
+                (number % 2 == 0, serve_offers(&tactful, &request, None).await.expect("an answer").decision)
+            })
+        });
+        let mut granted: BTreeSet<ProductId> = BTreeSet::new();
+        let mut by_email = BTreeSet::new();
+        for call in calls.collect::<Vec<_>>() {
+            let (is_by_email, decision) = call.await.expect("no panic");
+            for offer in decision.slate {
+                if is_by_email {
+                    by_email.insert(offer.product.clone());
+                }
+                granted.insert(offer.product);
+            }
+        }
+        assert!(!granted.is_empty() && granted.len() <= 20, "{granted:?}");
+        assert!(by_email.len() <= 2, "{by_email:?}");
+        let contact = &policy.contact;
+        assert!(granted.iter().filter(|product| contact.families[0].products.contains(product)).count() <= 5);
+        for (a, b) in &contact.never_together {
+            assert!(!(granted.contains(a) && granted.contains(b)), "{a} and {b}: {granted:?}");
+        }
+        // All within a moment: whichever came first, the other was too soon unless it came before.
+        let ledger = &get_customer(&tactful, &shop::customer(&whose)).await.expect("reads").expect("known").ledger;
+        for rule in &contact.never_after {
+            let granted_at = |product: &ProductId| ledger.grants.iter().position(|grant| grant.product == *product);
+            if let (Some(first), Some(then)) = (granted_at(&rule.first), granted_at(&rule.then)) {
+                assert!(then < first, "{rule:?}");
+            }
+        }
+    }
 }

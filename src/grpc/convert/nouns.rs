@@ -102,6 +102,7 @@ pub fn cap_to_wire(cap: Cap) -> wire::Cap {
         CapKind::BackOff => (wire::CapKind::BackOff, None),
         CapKind::QuietPeriod => (wire::CapKind::QuietPeriod, None),
         CapKind::ChannelOptOut => (wire::CapKind::ChannelOptOut, None),
+        CapKind::Channel => (wire::CapKind::Channel, None),
     };
     wire::Cap {
         kind: wire_kind.into(),

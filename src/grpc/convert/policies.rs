@@ -11,7 +11,7 @@ use crate::grpc::generated::tactful::v1 as wire;
 use crate::policy_document::fault::Faults;
 use crate::policy_document::read::{read, read_values};
 use crate::policy_document::settings::settings;
-use crate::policy_document::value::Value;
+use crate::policy_document::value::{FamilyValue, SequenceValue, Value};
 use crate::policy_document::write::write;
 use crate::use_cases::keep_policies::PolicyVersion;
 
@@ -81,7 +81,35 @@ fn value_from_wire(value: wire::policy_setting::Value) -> Result<Value, String> 
             let read = spans.into_iter().map(|(name, span)| Ok((name, span_from_wire(span)?)));
             Value::Spans(read.collect::<Result<BTreeMap<_, _>, String>>()?)
         }
+        Wire::Counts(wire::PolicyCounts { counts }) => {
+            Value::Counts(counts.into_iter().map(|(name, count)| (name, count.into())).collect())
+        }
+        Wire::Families(wire::PolicyFamilies { families }) => {
+            Value::Families(families.into_iter().map(|(name, family)| (name, family_from_wire(family))).collect())
+        }
+        Wire::Pairs(wire::PolicyPairs { pairs }) => {
+            let pair = |wire::PolicyPair { product_id, other_product_id }| (product_id, other_product_id);
+            Value::Pairs(pairs.into_iter().map(pair).collect())
+        }
+        Wire::Sequences(wire::PolicySequences { sequences }) => {
+            let read = sequences.into_iter().map(|sequence| {
+                let wire::PolicySequence { first_product_id: first, then_product_id: then, within } = sequence;
+                Ok(SequenceValue { first, then, within: span_from_wire(within.unwrap_or_default())? })
+            });
+            Value::Sequences(read.collect::<Result<Vec<_>, String>>()?)
+        }
     })
+}
+
+fn family_from_wire(family: wire::PolicyFamily) -> FamilyValue {
+    let wire::PolicyFamily { category, product_ids, per_slate, per_window } = family;
+    FamilyValue { category, products: product_ids, per_slate: per_slate.into(), per_window: per_window.into() }
+}
+
+fn family_to_wire(family: FamilyValue) -> wire::PolicyFamily {
+    let FamilyValue { category, products, per_slate, per_window } = family;
+    let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    wire::PolicyFamily { category, product_ids: products, per_slate: narrow(per_slate), per_window: narrow(per_window) }
 }
 
 fn span_from_wire(span: prost_types::Duration) -> Result<Duration, String> {
@@ -105,6 +133,26 @@ fn value_to_wire(value: Value) -> wire::policy_setting::Value {
         Value::Spans(spans) => {
             let spans = spans.into_iter().map(|(name, span)| (name, duration_to_wire(span))).collect();
             Wire::Spans(wire::PolicySpans { spans })
+        }
+        Value::Counts(counts) => {
+            let counts = counts.into_iter().map(|(name, count)| (name, narrow(count))).collect();
+            Wire::Counts(wire::PolicyCounts { counts })
+        }
+        Value::Families(families) => {
+            let families = families.into_iter().map(|(name, family)| (name, family_to_wire(family))).collect();
+            Wire::Families(wire::PolicyFamilies { families })
+        }
+        Value::Pairs(pairs) => {
+            let pair = |(product_id, other_product_id)| wire::PolicyPair { product_id, other_product_id };
+            Wire::Pairs(wire::PolicyPairs { pairs: pairs.into_iter().map(pair).collect() })
+        }
+        Value::Sequences(sequences) => {
+            let sequence = |SequenceValue { first, then, within }| wire::PolicySequence {
+                first_product_id: first,
+                then_product_id: then,
+                within: Some(duration_to_wire(within)),
+            };
+            Wire::Sequences(wire::PolicySequences { sequences: sequences.into_iter().map(sequence).collect() })
         }
     }
 }

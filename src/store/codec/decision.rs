@@ -113,6 +113,7 @@ enum StoredCapKind {
     BackOff,
     QuietPeriod,
     ChannelOptOut,
+    Channel,
 }
 
 stored_enum! {
@@ -133,6 +134,7 @@ stored_enum! {
         Owned, RequirementMissing, ExcludedByHolding, Unavailable, OutsideDates, OtherCurrency, SameLadder, NotBetter,
         InContext, ExcludedByCaller, NotInCatalog, OfferedRecently, Declined, NotWorthAttention, TooSimilar,
         CapReached, UpSellCapReached, OnHold, BackOff, QuietPeriod, OptedOut, SlateFull, NotProposed,
+        NeverTogether, NeverAfter, OnlyAfter, FamilyCapReached, ChannelCapReached,
     }
 }
 
@@ -303,6 +305,7 @@ impl From<CapKind> for StoredCapKind {
             CapKind::BackOff => Self::BackOff,
             CapKind::QuietPeriod => Self::QuietPeriod,
             CapKind::ChannelOptOut => Self::ChannelOptOut,
+            CapKind::Channel => Self::Channel,
         }
     }
 }
@@ -317,6 +320,7 @@ impl From<StoredCapKind> for CapKind {
             StoredCapKind::BackOff => Self::BackOff,
             StoredCapKind::QuietPeriod => Self::QuietPeriod,
             StoredCapKind::ChannelOptOut => Self::ChannelOptOut,
+            StoredCapKind::Channel => Self::Channel,
         }
     }
 }
