@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use tactful::domain::policy::Policy;
+use tactful::evaluation::deciles::is_monotone;
 use tactful::evaluation::description::Description;
 use tactful::evaluation::health::{HealthReport, evaluate_health};
 
@@ -152,5 +153,6 @@ fn the_retention_outlook_holds_its_figures_on_real_data() {
         let quality = report.methods[0].quality;
         assert!(quality.auc >= auc && quality.brier <= brier, "{name}: {quality:?}");
         assert!(quality.calibration_error <= calibration_error, "{name}: {quality:?}");
+        assert!(is_monotone(&report.deciles), "{name}: {:?}", report.deciles);
     }
 }

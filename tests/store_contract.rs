@@ -71,6 +71,7 @@ for_every_backend! {
     policies_are_created_once_and_activations_keep_their_order
     a_large_model_comes_back_whole
     history_is_visited_whole_and_in_pages
+    customers_are_visited_whole_and_in_pages
     anonymous_events_count_once
     counts_follow_every_change
     an_outbox_that_fills_up_loses_nothing
@@ -343,6 +344,28 @@ async fn policies_are_created_once_and_activations_keep_their_order(store: Arc<d
     let expected: Vec<Activation> = (0..12).map(activation).collect();
     assert_eq!(store.load_activations().await.expect("the store works"), expected);
     store.durable().await.expect("the store works");
+}
+
+/// Broken by: beginning a page at the last customer in place of after it (it hangs).
+async fn customers_are_visited_whole_and_in_pages(store: Arc<dyn Store>) {
+    let mut expected = Vec::new();
+    for number in 0..9 {
+        let customer = customer(&format!("c{number}"));
+        commit(&*store, 0, &customer, Appended::default()).await;
+        expected.push(customer.id);
+    }
+    for page_len in [1, 4, 9, 100] {
+        let mut visited = Vec::new();
+        let mut longest = 0;
+        let mut visit = |page: Vec<Customer>| {
+            longest = longest.max(page.len());
+            visited.extend(page.into_iter().map(|customer| customer.id));
+        };
+        store.visit_customers(page_len, &mut visit).await.expect("the store works");
+        visited.sort();
+        assert_eq!(visited, expected);
+        assert_eq!(longest, page_len.min(9));
+    }
 }
 
 /// Broken by: pages of another length than asked. (Beginning a page at the last event in place of after it hangs.)

@@ -13,9 +13,11 @@ use serde_json::{Map, Value, json};
 use super::failure::Failure;
 use super::table::Table;
 use crate::domain::policy::Policy;
+use crate::evaluation::deciles::{Decile, is_monotone};
 use crate::evaluation::description::Description;
 use crate::evaluation::health::{HealthReport, evaluate_health};
 use crate::evaluation::judged::{Estimate, Judged};
+use crate::evaluation::plot::draw_deciles;
 
 /// Judge what tactful would learn from a data set, beside baselines.
 ///
@@ -34,6 +36,9 @@ pub struct Evaluate {
     /// Only these tasks; may be repeated [default: all that the data set has]
     #[arg(long, value_enum, value_name = "TASK")]
     task: Vec<Task>,
+    /// Draw relationship health against who came back
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     /// Print JSON and nothing else
     #[arg(long)]
     json: bool,
@@ -73,6 +78,16 @@ impl Evaluate {
         let waiting = spinner("health");
         let health = if is_wanted(Task::Health) { evaluate_health(&description, &Policy::default())? } else { None };
         waiting.finish_and_clear();
+        if let (Some(file), Some(report)) = (&self.plot, &health) {
+            if report.deciles.is_empty() {
+                return Err(Failure(format!("{} tells no history to draw relationship health from", description.name)));
+            }
+            draw_deciles(
+                file,
+                &format!("{}: relationship health and who came back", description.name),
+                &report.deciles,
+            )?;
+        }
         Ok((description.name, health))
     }
 }
@@ -116,8 +131,26 @@ fn health_text(report: &HealthReport) -> String {
     let mut text = table.to_string();
     let quality = &best.quality;
     let _ = writeln!(text, "\n{} customers, {:.1} % came back", quality.count, quality.hit_rate * 100.0);
+    if !report.deciles.is_empty() {
+        text.push_str(&deciles_text(&report.deciles));
+    }
     for note in &report.notes {
         let _ = writeln!(text, "note: {note}");
     }
     text
+}
+
+/// Relationship health in tenths of the customers, beside the share that came back.
+fn deciles_text(deciles: &[Decile]) -> String {
+    let mut table = Table::new(&["relationship health", "customers", "came back", "95 % interval"]);
+    for Decile { count, mean_score, share, interval: [low, high] } in deciles {
+        table.row(vec![
+            format!("{mean_score:.3}"),
+            count.to_string(),
+            format!("{share:.3}"),
+            format!("{low:.3} to {high:.3}"),
+        ]);
+    }
+    let verdict = if is_monotone(deciles) { "grows" } else { "does not grow" };
+    format!("\n{table}\nthe share {verdict} with relationship health, within the intervals\n\n")
 }

@@ -9,11 +9,15 @@ use sha2::{Digest, Sha256};
 use super::baselines::base_rate::base_rate;
 use super::baselines::{purchase_rhythm, tenure};
 use super::data_set::{self, DataSetError};
+use super::deciles::{Decile, deciles};
 use super::description::{Description, HealthTask};
 use super::judged::Judged;
-use crate::domain::event::EventKind;
+use crate::decision::apply_event::apply_event;
+use crate::decision::relationship::assess;
+use crate::domain::customer::Customer;
+use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::CustomerId;
-use crate::domain::outlook::{Recency, StayingOutlook, StayingSignal, staying_signals};
+use crate::domain::outlook::{Outlook, Recency, StayingOutlook, StayingSignal, staying_signals};
 use crate::domain::policy::Policy;
 use crate::domain::relationship::RelationshipState;
 use crate::domain::time::{DAY, Timestamp};
@@ -28,6 +32,8 @@ use crate::model::staying_outlook::{Subscriber, learn_staying};
 pub struct HealthReport {
     /// tactful first, then the baselines.
     pub methods: Vec<Judged>,
+    /// Relationship health as a whole, beside what came of it; empty where the files tell no history.
+    pub deciles: Vec<Decile>,
     /// What was learned from, and how.
     pub notes: Vec<String>,
 }
@@ -68,14 +74,19 @@ fn judge_returns(
     let [_, commitment, usage, visit] = policy.relationship.engagement_weights;
     let mut history = OutlookHistory::new(EngagementWeights { commitment, usage, visit });
     let mut came_back: HashMap<CustomerId, bool> = HashMap::new();
+    let mut lives: HashMap<CustomerId, Vec<Event>> = HashMap::new();
     for event in data_set::events(files, end)? {
         if event.at < cutoff {
             history.push(&event);
+            if let Some(customer) = &event.customer {
+                lives.entry(customer.clone()).or_default().push(event);
+            }
         } else if event.at < end && matches!(event.kind, EventKind::Purchase(_)) {
             came_back.extend(event.customer.map(|customer| (customer, true)));
         }
     }
     let learned = learn(&history, &|_| None, cutoff, window);
+    let outlook = learned.outlook.clone();
     let buying = learned.outlook.buying.ok_or_else(|| not_enough("the history is too thin to learn from"))?;
 
     let customers: BTreeMap<&CustomerId, PastCustomer<'_>> =
@@ -102,13 +113,34 @@ fn judge_returns(
         ("mbg_nbd", told_by(&|state| Some(purchase_rhythm::buys_within(&rhythm, recency(state)?, window)))),
         ("p_alive", told_by(&|state| Some(purchase_rhythm::alive(&rhythm, recency(state)?)))),
     ];
-    report(methods.into(), learned.notes)
+    let scored = asked.iter().map(|(customer, hit)| {
+        let life = lives.get(customer).map_or(&[][..], Vec::as_slice);
+        Told { probability: relationship_health(customer, life, policy, &outlook, cutoff), hit: *hit }
+    });
+    let deciles = deciles(&scored.collect::<Vec<_>>());
+    Ok(HealthReport { deciles, ..report(methods.into(), learned.notes)? })
+}
+
+/// The score of a customer who lived so, by the formulas that the server serves.
+fn relationship_health(
+    customer: &CustomerId,
+    life: &[Event],
+    policy: &Policy,
+    outlook: &Outlook,
+    now: Timestamp,
+) -> f64 {
+    let mut customer = Customer::unknown(customer.clone());
+    for event in life {
+        // The level of the slow rise is no part of the score, so what was learned is not asked on the way.
+        apply_event(&mut customer, event, policy, &Outlook::default());
+    }
+    assess(&customer, policy, outlook, now).score
 }
 
 fn report(methods: Vec<(&'static str, Vec<Told>)>, notes: Vec<String>) -> Result<HealthReport, DataSetError> {
     let judged: Option<Vec<Judged>> = methods.into_iter().map(|(method, told)| Judged::new(method, told)).collect();
     let methods = judged.ok_or_else(|| not_enough("the queries need both customers who came back and who did not"))?;
-    Ok(HealthReport { methods, notes })
+    Ok(HealthReport { methods, deciles: Vec::new(), notes })
 }
 
 /// The share of all customers who came back in the window that ends at the cutoff, or in the second half of a history

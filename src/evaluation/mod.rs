@@ -7,8 +7,10 @@
 #![allow(clippy::cast_precision_loss, reason = "counts of queries are far below 2^52")]
 
 pub mod data_set;
+pub mod deciles;
 pub mod description;
 pub mod health;
 pub mod judged;
+pub mod plot;
 
 mod baselines;

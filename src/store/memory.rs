@@ -137,6 +137,26 @@ impl Store for MemoryStore {
         }
     }
 
+    async fn visit_customers(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Customer>) + Send),
+    ) -> Result<(), StoreError> {
+        use std::ops::Bound;
+        let mut start = Bound::Unbounded;
+        loop {
+            let page: Vec<Customer> = {
+                let contents = self.contents();
+                let customers = contents.customers.range((start, Bound::Unbounded)).take(page_len.max(1));
+                customers.map(|(_, stored)| stored.value.clone()).collect()
+            };
+            let Some(last) = page.last().map(|customer| customer.id.clone()) else { return Ok(()) };
+            visit(page);
+            start = Bound::Excluded(last);
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError> {
         Ok(self.contents().decisions.get(&(customer.clone(), decision)).cloned())
     }

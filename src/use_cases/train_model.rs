@@ -1,5 +1,6 @@
 //! Trains a model from all history, stores it and serves it.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,9 @@ use tracing::Instrument;
 
 use super::tactful::Tactful;
 use super::trained_model::{ModelMetric, ModelView, TrainedModel, encode};
+use crate::domain::customer::Customer;
 use crate::domain::event::Event;
+use crate::domain::ids::CustomerId;
 use crate::domain::time::Timestamp;
 use crate::model::calibration::ProbabilityQuality;
 use crate::model::history::TrainingHistory;
@@ -15,10 +18,12 @@ use crate::model::holdout::Metric;
 use crate::model::outlook::{self, LearnedOutlook};
 use crate::model::outlook_history::{EngagementWeights, OutlookHistory};
 use crate::model::train::{TrainingReport, TrainingStage, train};
-use crate::store::contract::{StoreError, StoredModel};
+use crate::store::contract::{Store, StoreError, StoredModel};
 
 /// How many events are read at once.
 const HISTORY_PAGE_LEN: usize = 4096;
+/// How many customers are read at once; each has at most 16 KiB.
+const CUSTOMERS_PAGE_LEN: usize = 256;
 
 /// Why there is no new model.
 #[derive(Debug, thiserror::Error)]
@@ -52,13 +57,15 @@ pub async fn train_model(tactful: &Arc<Tactful>) -> Result<ModelView, TrainError
 async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
     let started = Instant::now();
     let now = tactful.now();
+    let known = read_customers(tactful.store.as_ref()).await?;
     let mut history = TrainingHistory::new();
     let policy = tactful.policy_in_force();
     let relationship = &policy.relationship;
     let [_, commitment, usage, visit] = relationship.engagement_weights;
     let mut outlook_history = OutlookHistory::new(EngagementWeights { commitment, usage, visit });
     let mut push = |events: Vec<Event>| {
-        for event in &events {
+        let is_wanted = |event: &&Event| event.customer.as_ref().is_none_or(|id| !known.objecting.contains(id));
+        for event in events.iter().filter(is_wanted) {
             history.push(event);
             outlook_history.push(event);
         }
@@ -72,7 +79,7 @@ async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
     let window = relationship.outlook_window;
     let learn_all = move || {
         let learned = train(&history, &catalog, now, &settings, &log);
-        let (outlook, outlook_metrics) = learn_outlook(&outlook_history, now, window);
+        let (outlook, outlook_metrics) = learn_outlook(&outlook_history, &known.profiles, now, window);
         learned.map(|(model, report)| (model, report, outlook, outlook_metrics))
     };
     let trained = on_own_thread(move || span.in_scope(learn_all)).await?;
@@ -93,8 +100,37 @@ async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
     Ok(view)
 }
 
+/// What training needs of customers beside their history.
+#[derive(Default)]
+struct KnownCustomers {
+    /// Who objects to profiling: their history is left out.
+    objecting: HashSet<CustomerId>,
+    /// The attributes of the others.
+    profiles: HashMap<CustomerId, BTreeMap<String, String>>,
+}
+
+async fn read_customers(store: &dyn Store) -> Result<KnownCustomers, StoreError> {
+    let mut known = KnownCustomers::default();
+    let mut note = |customers: Vec<Customer>| {
+        for customer in customers {
+            if customer.consents.objects_to_profiling {
+                known.objecting.insert(customer.id);
+            } else if !customer.attributes.is_empty() {
+                known.profiles.insert(customer.id, customer.attributes);
+            }
+        }
+    };
+    store.visit_customers(CUSTOMERS_PAGE_LEN, &mut note).await?;
+    Ok(known)
+}
+
 /// Learns who comes back, and judges the same on the last window.
-fn learn_outlook(history: &OutlookHistory, now: Timestamp, window: Duration) -> (LearnedOutlook, Vec<ModelMetric>) {
+fn learn_outlook(
+    history: &OutlookHistory,
+    profiles: &HashMap<CustomerId, BTreeMap<String, String>>,
+    now: Timestamp,
+    window: Duration,
+) -> (LearnedOutlook, Vec<ModelMetric>) {
     let mut metrics = Vec::new();
     for (method, quality) in outlook::judge(history, now, window).into_iter().flatten() {
         let ProbabilityQuality { auc, brier, calibration_error, count, hit_rate: _ } = quality;
@@ -107,7 +143,7 @@ fn learn_outlook(history: &OutlookHistory, now: Timestamp, window: Duration) -> 
             queries: count as u64,
         }));
     }
-    (outlook::learn(history, &|_| None, now, window), metrics)
+    (outlook::learn(history, &|customer| profiles.get(customer.id), now, window), metrics)
 }
 
 /// Linear algebra takes seconds; it must not hold a thread that serves.

@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tactful::domain::event::{Event, EventKind, Line};
+use tactful::domain::event::{Event, EventKind as DomainEventKind, Line};
 use tactful::domain::ids::{CustomerId, EventId, ProductId};
 use tactful::domain::policy::Policy;
 use tactful::domain::time::DAY;
-use tactful::grpc::generated::tactful::v1::{GetModelRequest, OfferModel, TrainModelRequest};
+use tactful::grpc::generated::tactful::v1::{
+    BatchUpsertCustomersRequest, Consents, CustomerEvent, CustomerProfile, EventKind, GetModelRequest,
+    GetRelationshipHealthRequest, OfferModel, TrainModelRequest,
+};
 use tactful::model::train::TrainingSettings;
 use tactful::store::sled::store::SledStore;
 use tactful::use_cases::record_events::record_events;
@@ -16,7 +19,7 @@ use tonic::Code;
 
 use super::faults::{kind, refusal};
 use super::harness::{HandClock, Running, until, within_patience};
-use super::shop::{ago, cross_sell, now, open_shop, purchase, record, stock};
+use super::shop::{ago, cross_sell, event, now, open_shop, purchase, record, stock};
 
 async fn train(server: &Running) -> OfferModel {
     let answer = server.models().train_model(TrainModelRequest {}).await.expect("trains").into_inner();
@@ -70,7 +73,7 @@ async fn leave_a_purchase(directory: &Path, clock: Arc<HandClock>) {
         id: EventId::new("e1").expect("a valid id"),
         customer: Some(CustomerId::new("ada").expect("a valid id")),
         at: tactful.now() - DAY,
-        kind: EventKind::Purchase(Line { product, order: None, quantity: 1, unit_price: None }),
+        kind: DomainEventKind::Purchase(Line { product, order: None, quantity: 1, unit_price: None }),
     };
     record_events(&tactful, &[purchase]).await.expect("records");
     drop(tactful);
@@ -117,4 +120,55 @@ async fn a_training_that_is_not_possible_says_why_and_leaves_the_model() {
     assert_eq!(status.message(), "training is not possible: there are no purchases to learn from");
     let status = refusal(server.models().get_model(GetModelRequest {}).await);
     assert_eq!(kind(&status), (Code::NotFound, "MODEL_NOT_FOUND".into()));
+}
+
+/// Broken by: reading history without asking who objects.
+#[tokio::test]
+async fn who_objects_to_profiling_is_not_learned_from() {
+    let shop = open_shop().await;
+    assert_eq!(train(&shop).await.customers, 1);
+    let consents = Consents { objects_to_profiling: true, ..Consents::default() };
+    let ada = CustomerProfile { customer_id: "ada".into(), consents: Some(consents), ..CustomerProfile::default() };
+    record(&shop, vec![purchase("1", "bob", "kettle", ago(&shop.clock, DAY))]).await;
+    let request = BatchUpsertCustomersRequest { customers: vec![ada] };
+    shop.customers().batch_upsert_customers(request).await.expect("upserts");
+    let trained = train(&shop).await;
+    assert_eq!((trained.customers, trained.purchases), (1, 1), "only Bob is left");
+}
+
+/// Subscribers by the month left, those by the year stayed: a new one by the month is told from a new one by the year.
+#[tokio::test]
+async fn who_stays_is_learned_from_the_profile() {
+    let shop = open_shop().await;
+    let contract = |number: usize| if number.is_multiple_of(2) { "monthly" } else { "yearly" };
+    let profile = |number: usize| CustomerProfile {
+        customer_id: format!("c{number}"),
+        attributes: [("contract".to_owned(), contract(number).to_owned())].into(),
+        ..CustomerProfile::default()
+    };
+    let customers: Vec<CustomerProfile> = (0..302).map(profile).collect();
+    shop.customers().batch_upsert_customers(BatchUpsertCustomersRequest { customers }).await.expect("upserts");
+    let of = |kind, number: usize, days: u32| {
+        let (id, customer) = (format!("{kind:?}"), format!("c{number}"));
+        CustomerEvent { product_id: "kettle".into(), ..event(&id, &customer, kind, ago(&shop.clock, DAY * days)) }
+    };
+    let mut events: Vec<CustomerEvent> = (0..300).map(|number| of(EventKind::SubscriptionStart, number, 200)).collect();
+    // Four in five by the month left within the last 90 days, and one in ten by the year.
+    let leaves = |number: &usize| if number.is_multiple_of(2) { !number.is_multiple_of(10) } else { number % 20 == 1 };
+    events.extend((0..300).filter(leaves).map(|number| of(EventKind::SubscriptionEnd, number, 50)));
+    events.extend([300, 301].map(|number| of(EventKind::SubscriptionStart, number, 1)));
+    for batch in events.chunks(200) {
+        record(&shop, batch.to_vec()).await;
+    }
+    let trained = train(&shop).await;
+    assert!(trained.notes.iter().any(|note| note.starts_with("who stays was learned from 300")), "{:?}", trained.notes);
+    let mut outlooks = Vec::new();
+    for number in [300, 301] {
+        let request = GetRelationshipHealthRequest { customer_id: format!("c{number}") };
+        let view = shop.relationships().get_relationship_health(request).await.expect("answers").into_inner();
+        let components = view.relationship_health.expect("told").components;
+        let outlook = components.iter().find(|component| component.name == "retention_outlook").expect("told");
+        outlooks.push(outlook.input);
+    }
+    assert!(outlooks[0] < 0.5 && outlooks[1] > 0.7, "by the month {}, by the year {}", outlooks[0], outlooks[1]);
 }

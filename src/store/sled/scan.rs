@@ -7,9 +7,10 @@ use std::sync::Arc;
 use sled::{IVec, Tree};
 
 use super::inner::Inner;
+use crate::domain::customer::Customer;
 use crate::domain::event::Event;
 use crate::domain::product::Product;
-use crate::store::codec::customer::{CustomerValue, encode_customer};
+use crate::store::codec::customer::{CustomerValue, decode_customer, encode_customer};
 use crate::store::codec::event::decode_event;
 use crate::store::codec::outbox::{Outbox, OutboxItem};
 use crate::store::codec::product::decode_product;
@@ -67,6 +68,28 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// Visits all customers.
+    pub async fn visit_customers(
+        self: &Arc<Self>,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Customer>) + Send),
+    ) -> Result<(), StoreError> {
+        let mut last = None;
+        loop {
+            let read = move |inner: &Inner| {
+                let page = inner.page(&inner.trees.customers, last.as_ref(), page_len.max(1))?;
+                let customers = page.records.iter().map(|(_, bytes)| Ok(decode_customer(bytes)?.value));
+                Ok((page.last_key(), customers.collect::<Result<Vec<_>, StoreError>>()?))
+            };
+            let (next, customers) = blocking(self, read).await?;
+            if customers.is_empty() {
+                return Ok(());
+            }
+            visit(customers);
+            last = next;
+        }
     }
 
     /// Reads all products.

@@ -207,6 +207,15 @@ impl Store for SledStore {
         blocking(&self.inner, move |inner| inner.append_anonymous(&events)).await
     }
 
+    async fn visit_customers(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Customer>) + Send),
+    ) -> Result<(), StoreError> {
+        self.inner.committer.check()?;
+        self.inner.visit_customers(page_len, visit).await
+    }
+
     async fn visit_history(
         &self,
         page_len: usize,

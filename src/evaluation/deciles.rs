@@ -1,0 +1,100 @@
+//! Relationship health against what came of it: customers in ten groups by their score, and the share of each that came
+//! back. Health is the brake and not a forecast, but who comes back more often should not stand worse.
+
+use crate::model::calibration::Told;
+
+/// A tenth of the customers, by score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decile {
+    /// How many.
+    pub count: usize,
+    /// The mean score, 0 to 1.
+    pub mean_score: f64,
+    /// The share that came back.
+    pub share: f64,
+    /// The 95 % interval of the share (Wilson, "Probable inference", Journal of the American Statistical Association 22,
+    /// 1927).
+    pub interval: [f64; 2],
+}
+
+const GROUPS: usize = 10;
+/// Of a normal distribution, 95 % lie within so many deviations.
+const DEVIATIONS: f64 = 1.959_964;
+
+/// The groups from the lowest scores to the highest. Equal scores stay together, so there may be fewer than ten.
+#[must_use]
+pub fn deciles(scored: &[Told]) -> Vec<Decile> {
+    let mut sorted = scored.to_vec();
+    sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
+    let mut groups: Vec<Vec<Told>> = Vec::new();
+    let mut before = 0;
+    for tied in sorted.chunk_by(|a, b| a.probability.total_cmp(&b.probability).is_eq()) {
+        let group = before * GROUPS / sorted.len();
+        before += tied.len();
+        if groups.last().is_none_or(|_| group >= groups.len()) {
+            groups.push(Vec::new());
+        }
+        groups.last_mut().expect("just pushed").extend_from_slice(tied);
+    }
+    groups.iter().map(|group| decile(group)).collect()
+}
+
+fn decile(group: &[Told]) -> Decile {
+    let count = group.len() as f64;
+    let hits = group.iter().filter(|told| told.hit).count() as f64;
+    Decile {
+        count: group.len(),
+        mean_score: group.iter().map(|told| told.probability).sum::<f64>() / count,
+        share: hits / count,
+        interval: wilson(hits, count),
+    }
+}
+
+/// The Wilson score interval of a share.
+fn wilson(hits: f64, count: f64) -> [f64; 2] {
+    let square = DEVIATIONS * DEVIATIONS;
+    let share = hits / count;
+    let middle = (share + square / (2.0 * count)) / (1.0 + square / count);
+    let half =
+        DEVIATIONS / (1.0 + square / count) * (share * (1.0 - share) / count + square / (4.0 * count * count)).sqrt();
+    [(middle - half).max(0.0), (middle + half).min(1.0)]
+}
+
+/// True when no group comes back less than one below it by more than their intervals allow.
+#[must_use]
+pub fn is_monotone(deciles: &[Decile]) -> bool {
+    deciles.windows(2).all(|pair| pair[1].interval[1] >= pair[0].interval[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(score: f64, hit: bool) -> Told {
+        Told { probability: score, hit }
+    }
+
+    #[test]
+    fn groups_are_of_equal_size_and_ties_stay_together() {
+        let scored: Vec<Told> = (0..100).map(|number| told(f64::from(number), number % 2 == 0)).collect();
+        let groups = deciles(&scored);
+        assert_eq!(groups.iter().map(|group| group.count).collect::<Vec<_>>(), [10; 10]);
+        assert!(groups.iter().all(|group| (group.share - 0.5).abs() < 1e-12));
+        let tied: Vec<Told> = (0..100).map(|number| told(f64::from(number / 30), true)).collect();
+        assert_eq!(deciles(&tied).iter().map(|group| group.count).collect::<Vec<_>>(), [30, 30, 30, 10]);
+    }
+
+    /// Agresti and Coull (1998): 0 of 10 gives 0 to .278.
+    #[test]
+    fn intervals_are_wilsons() {
+        let [low, high] = wilson(0.0, 10.0);
+        assert!(low.abs() < 1e-12 && (high - 0.2775).abs() < 1e-3, "{low} {high}");
+    }
+
+    #[test]
+    fn a_fall_within_the_intervals_is_no_fall() {
+        let decile = |low, high| Decile { count: 10, mean_score: 0.5, share: 0.5, interval: [low, high] };
+        assert!(is_monotone(&[decile(0.2, 0.4), decile(0.15, 0.35)]));
+        assert!(!is_monotone(&[decile(0.4, 0.6), decile(0.1, 0.3)]));
+    }
+}
