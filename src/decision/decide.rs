@@ -3,22 +3,22 @@
 //! Relationship health, allowance, eligibility, arbitration, diversity, cut. A preview runs this same function and drops
 //! the ledger it returns.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::decision::arbitration::{VALUE_MAX, attention_price, weigh};
 use crate::decision::contact_policy::{self, Allowance, allowance};
-use crate::decision::eligibility::{Circumstances, others_of};
+use crate::decision::eligibility::Circumstances;
 use crate::decision::holds::holds_in_force;
 use crate::decision::question::{Grounds, Question};
 use crate::decision::relationship::assess;
+use crate::decision::slate::choose;
+use crate::decision::withheld::{Weighed, Withheld};
 use crate::decision::{grants, wording};
 use crate::domain::candidate::{Candidate, Proposal, Support};
 use crate::domain::customer::{Customer, HoldInForce};
 use crate::domain::decision::{CapKind, Decision, WithheldReason};
-use crate::domain::departure::{Departure, Refusal, Stage};
-use crate::domain::ids::{Channel, OfferId, ProductId};
+use crate::domain::departure::{Refusal, Stage};
+use crate::domain::ids::{Channel, OfferId};
 use crate::domain::ledger::{Grant, Ledger, Serving};
-use crate::domain::offer::{Factors, Offer, OfferKind};
+use crate::domain::offer::{Offer, OfferKind};
 use crate::domain::product::Product;
 use crate::domain::relationship::RelationshipHealth;
 use crate::domain::time::Timestamp;
@@ -42,7 +42,7 @@ pub fn decide(
     let grounds = &Grounds { now, ..*grounds };
     let standing = Standing::of(customer, question.channel, grounds);
 
-    let mut withheld = Withheld { departures_max: question.departures_max, ..Withheld::default() };
+    let mut withheld = Withheld::telling(question.departures_max);
     let mut weighed = weigh_eligible(question, customer, proposal.candidates(), grounds, &standing, &mut withheld);
     weighed.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.product.id.cmp(&b.product.id)));
     let chosen = choose(question, &weighed, customer, grounds, &standing.allowance, &mut withheld);
@@ -112,68 +112,6 @@ impl Standing {
     }
 }
 
-/// Candidates kept back: counted by reason, and the first few told one by one.
-#[derive(Default)]
-struct Withheld {
-    counts: BTreeMap<WithheldReason, u32>,
-    departures_max: usize,
-    /// Those that were weighed, in the order of their scores.
-    weighed: Vec<Departure>,
-    /// Those that were not, or were not worth it, in the order of their propensity.
-    refused: Vec<Departure>,
-}
-
-impl Withheld {
-    fn count(&mut self, reason: WithheldReason) {
-        *self.counts.entry(reason).or_default() += 1;
-    }
-
-    fn refuse(&mut self, candidate: &Candidate, stage: Stage, refusal: Refusal, factors: Option<Factors>) {
-        self.count(refusal.reason);
-        if self.refused.len() < self.departures_max {
-            let (product, propensity) = (candidate.product.clone(), candidate.propensity);
-            self.refused.push(Departure { product, propensity, stage, refusal, factors });
-        }
-    }
-
-    /// A candidate that was weighed and is not in the slate.
-    fn leave(&mut self, weighed: &Weighed<'_>, stage: Stage, refusal: Refusal) {
-        if self.weighed.len() < self.departures_max {
-            let (product, propensity) = (weighed.product.id.clone(), weighed.candidate.propensity);
-            self.weighed.push(Departure { product, propensity, stage, refusal, factors: Some(weighed.factors) });
-        }
-    }
-
-    fn departures(&mut self) -> Vec<Departure> {
-        let mut departures = std::mem::take(&mut self.weighed);
-        departures.append(&mut self.refused);
-        departures.truncate(self.departures_max);
-        departures
-    }
-
-    fn was_capped(&self) -> bool {
-        let by_cap = [
-            WithheldReason::CapReached,
-            WithheldReason::UpSellCapReached,
-            WithheldReason::OnHold,
-            WithheldReason::BackOff,
-            WithheldReason::QuietPeriod,
-            WithheldReason::OptedOut,
-            WithheldReason::ChannelCapReached,
-        ];
-        by_cap.iter().any(|reason| self.counts.contains_key(reason))
-    }
-}
-
-/// An eligible candidate with its score.
-struct Weighed<'a> {
-    candidate: Candidate,
-    product: &'a Product,
-    factors: Factors,
-    score: f64,
-    is_repeat: bool,
-}
-
 fn weigh_eligible<'a>(
     question: &'a Question<'a>,
     customer: &'a Customer,
@@ -214,144 +152,6 @@ fn weigh_eligible<'a>(
         weighed.push(Weighed { candidate, product, factors, score, is_repeat });
     }
     weighed
-}
-
-/// Takes the best, at most as many as asked for, as the caps leave, and not two that are too much alike.
-fn choose<'w, 'a>(
-    question: &Question<'_>,
-    weighed: &'w [Weighed<'a>],
-    customer: &Customer,
-    grounds: &Grounds<'_>,
-    allowance: &Allowance,
-    withheld: &mut Withheld,
-) -> Vec<&'w Weighed<'a>> {
-    let repeatable = repeatable_offers(customer, question.kind, allowance, grounds.now);
-    let mut left = allowance.left(question.kind);
-    let mut chosen: Vec<&Weighed<'_>> = Vec::new();
-    for weighed in weighed {
-        if chosen.len() == question.offers_max {
-            let last = chosen.last().map_or(weighed.score, |last| last.score);
-            withheld.leave(weighed, Stage::Cut, Refusal::seen(WithheldReason::SlateFull, weighed.score, last));
-        } else if let Some(other) = too_similar(weighed.product, &chosen, grounds.policy.contact.category_offers_max) {
-            withheld.count(WithheldReason::TooSimilar);
-            withheld.leave(weighed, Stage::Diversity, Refusal::by(WithheldReason::TooSimilar, &other.product.id));
-        } else if let Some(refusal) = rule_of_slate(weighed, &chosen, customer, grounds) {
-            withheld.count(refusal.reason);
-            let of_family = refusal.reason == WithheldReason::FamilyCapReached;
-            withheld.leave(weighed, if of_family { Stage::ContactPolicy } else { Stage::Diversity }, refusal);
-        } else if weighed.is_repeat && repeatable.contains(&weighed.product.id) {
-            chosen.push(weighed);
-        } else if !weighed.is_repeat && left > 0 {
-            left -= 1;
-            chosen.push(weighed);
-        } else {
-            let reason = cap_reason(question.kind, allowance);
-            withheld.count(reason);
-            withheld.leave(weighed, Stage::ContactPolicy, cap_refusal(reason, question.kind, allowance));
-        }
-    }
-    chosen
-}
-
-/// The open offers that may be served again: when the cap has fallen below them, only the first granted.
-fn repeatable_offers<'a>(
-    customer: &'a Customer,
-    kind: OfferKind,
-    allowance: &Allowance,
-    now: Timestamp,
-) -> BTreeSet<&'a ProductId> {
-    let within = |grants: Vec<&'a Grant>, limit: u32| -> Vec<&'a Grant> {
-        grants.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
-    };
-    let mut open: Vec<&Grant> = customer.ledger.grants.iter().filter(|grant| grants::is_open(grant, now)).collect();
-    open.sort_by(|a, b| (a.granted_at, &a.offer).cmp(&(b.granted_at, &b.offer)));
-    let of_any_kind = within(open, allowance.offers_limit);
-    let of_this_kind = of_any_kind.into_iter().filter(|grant| grant.kind == kind).collect();
-    within(of_this_kind, allowance.limit(kind)).into_iter().map(|grant| &grant.product).collect()
-}
-
-/// At most one of a ladder, and a few of a category: the offer that stands in the way.
-fn too_similar<'c, 'w, 'a>(
-    product: &Product,
-    chosen: &'c [&'w Weighed<'a>],
-    category_offers_max: usize,
-) -> Option<&'c &'w Weighed<'a>> {
-    let ladder = |product: &'a Product| product.rung.as_ref().map(|rung| &rung.ladder);
-    let wanted = product.rung.as_ref().map(|rung| &rung.ladder);
-    let same_ladder = chosen.iter().find(|other| wanted.is_some() && ladder(other.product) == wanted);
-    let of_category = chosen.iter().filter(|other| other.product.category == product.category);
-    let last_of_category =
-        of_category.skip(category_offers_max.saturating_sub(1)).find(|_| !product.category.is_empty());
-    same_ladder.or(last_of_category)
-}
-
-/// The rules of the policy that look at the slate so far, and the caps of families.
-fn rule_of_slate(
-    weighed: &Weighed<'_>,
-    chosen: &[&Weighed<'_>],
-    customer: &Customer,
-    grounds: &Grounds<'_>,
-) -> Option<Refusal> {
-    let contact = &grounds.policy.contact;
-    let product = weighed.product;
-    let in_slate = |id: &ProductId| chosen.iter().any(|other| other.product.id == *id);
-    if let Some(other) = others_of(&contact.never_together, &product.id).find(|other| in_slate(other)) {
-        return Some(Refusal::by(WithheldReason::NeverTogether, other));
-    }
-    for rule in &contact.never_after {
-        let other = if rule.then == product.id { &rule.first } else { &rule.then };
-        if (rule.then == product.id || rule.first == product.id) && in_slate(other) {
-            return Some(Refusal::by(WithheldReason::NeverAfter, other));
-        }
-    }
-    for family in contact.families.iter().filter(|family| family.holds(product)) {
-        let of_family = || chosen.iter().filter(|other| family.holds(other.product));
-        if let Some(other) = of_family().nth(family.per_slate.saturating_sub(1)) {
-            return Some(Refusal::by(WithheldReason::TooSimilar, &other.product.id));
-        }
-        let is_counting = |grant: &&Grant| {
-            grants::counts(grant, contact, grounds.now)
-                // What has left the catalogue may have been of any family.
-                && grounds.catalog.get(&grant.product).is_none_or(|granted| family.holds(granted))
-        };
-        let counting = || customer.ledger.grants.iter().filter(is_counting);
-        let used = counting().count() + of_family().filter(|other| !other.is_repeat).count();
-        if !weighed.is_repeat && used >= usize::try_from(family.per_window).unwrap_or(usize::MAX) {
-            let until = counting().map(|grant| grant.granted_at + contact.cap_window).min();
-            let limit = f64::from(family.per_window);
-            return Some(Refusal { until, ..Refusal::seen(WithheldReason::FamilyCapReached, limit, limit + 1.0) });
-        }
-    }
-    None
-}
-
-/// What the cap that binds says; a cap spent by this very slate has no more to say.
-fn cap_refusal(reason: WithheldReason, kind: OfferKind, allowance: &Allowance) -> Refusal {
-    let Some(cap) = allowance.binding(kind).map(|place| &allowance.caps[place]) else {
-        let limit = f64::from(allowance.limit(kind));
-        return Refusal::seen(reason, limit, limit + 1.0);
-    };
-    let (limit, used) = (f64::from(cap.limit), f64::from(cap.used));
-    Refusal { until: cap.next_eligible_at, ..Refusal::seen(reason, limit, used + 1.0) }
-}
-
-fn cap_reason(kind: OfferKind, allowance: &Allowance) -> WithheldReason {
-    match allowance.binding(kind).map(|place| allowance.caps[place].kind) {
-        Some(CapKind::Hold(_)) => WithheldReason::OnHold,
-        Some(CapKind::BackOff) => WithheldReason::BackOff,
-        Some(CapKind::QuietPeriod) => WithheldReason::QuietPeriod,
-        Some(CapKind::ChannelOptOut) => WithheldReason::OptedOut,
-        Some(CapKind::Channel) => WithheldReason::ChannelCapReached,
-        Some(CapKind::UpSell) => WithheldReason::UpSellCapReached,
-        // Spent by this very slate.
-        None if allowance.channel_left.is_some_and(|left| left < allowance.customer_left(kind)) => {
-            WithheldReason::ChannelCapReached
-        }
-        None if kind == OfferKind::UpSell && allowance.up_sell_left < allowance.offers_left => {
-            WithheldReason::UpSellCapReached
-        }
-        Some(CapKind::RelationshipHealth | CapKind::SlowRise) | None => WithheldReason::CapReached,
-    }
 }
 
 /// The ledger once the decision is committed: new grants, servings of open ones, the level, the clock.

@@ -131,7 +131,7 @@ impl<'a> Circumstances<'a> {
     }
 
     /// The rules of the policy, as far as they look at what the customer has and was offered. What they say about one
-    /// slate is for [`choose`](super::decide) to see.
+    /// slate is for [`choose`](super::slate::choose) to see.
     fn check_rules(&self, product: &Product) -> Result<(), Refusal> {
         let contact = &self.grounds.policy.contact;
         let missing = contact.only_after.iter().find(|rule| rule.product == product.id && !self.has(&rule.after));

@@ -14,4 +14,6 @@ pub mod holds;
 pub mod question;
 pub mod relationship;
 pub mod relationship_detail;
+pub mod slate;
+pub mod withheld;
 pub mod wording;

@@ -16,6 +16,7 @@
 pub mod fault;
 pub mod read;
 pub mod settings;
+pub mod slot;
 pub mod value;
 pub mod write;
 

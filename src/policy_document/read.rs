@@ -7,7 +7,8 @@ use toml::{Table, Value as Toml};
 
 use super::check;
 use super::fault::{Fault, Faults};
-use super::settings::{Setting, Slot, settings};
+use super::settings::{Setting, settings};
+use super::slot::Slot;
 use super::span;
 use super::value::{FamilyValue, SequenceValue, Value};
 use crate::domain::policy::Policy;
