@@ -7,11 +7,11 @@
 //!   4                    grpc/                the wire; alone knows prost and tonic
 //!       +-----------+-------------+-------------+------------+
 //!   3   | config.rs | use_cases/  | evaluation/ |  ingest/   |
-//!       +-----------+-+-----------+----+--------+------------+
-//!   2   |  decision/  | store/ | model/ |  policy_document/  |
-//!       +-------------+--------+--------+--------------------+
-//!   1   |                domain/ (the nouns)                 |   telemetry.rs
-//!       +----------------------------------------------------+
+//!       +-----------+-+---------+-+------+------+-------+----+------------+
+//!   2   |  decision/  | store/  | model/ | measurement/ | policy_document/ |
+//!       +-------------+---------+--------+--------------+------------------+
+//!   1   |                       domain/ (the nouns)                        |   telemetry.rs
+//!       +------------------------------------------------------------------+
 //! ```
 //!
 //! Imports point down, and no wing of floor 2 imports another; `tests/architecture.rs` keeps it so.
@@ -23,6 +23,7 @@ pub mod domain;
 pub mod evaluation;
 pub mod grpc;
 pub mod ingest;
+pub mod measurement;
 pub mod model;
 pub mod policy_document;
 pub mod server;

@@ -5,6 +5,7 @@ mod api {
     mod catalog;
     mod customers;
     mod demo;
+    mod experiments;
     mod explanations;
     mod faults;
     mod feedback;

@@ -30,6 +30,7 @@ const ROOMS: &[Room] = &[
     Room { name: "store", may_import: &["domain"] },
     Room { name: "model", may_import: &["domain"] },
     Room { name: "ingest", may_import: &["domain"] },
+    Room { name: "measurement", may_import: &["domain"] },
     Room { name: "policy_document", may_import: &["domain"] },
     Room {
         name: "config",
@@ -37,13 +38,20 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "use_cases",
-        may_import: &["domain", "decision", "store::contract", "model", "policy_document", "telemetry"],
+        may_import: &["domain", "decision", "store::contract", "model", "measurement", "policy_document", "telemetry"],
     },
     Room { name: "evaluation", may_import: &["domain", "decision", "store::contract", "model", "ingest", "telemetry"] },
     // Of the store only its error, which the use cases hand on.
     Room {
         name: "grpc",
-        may_import: &["domain", "policy_document", "use_cases", "store::contract::StoreError", "telemetry"],
+        may_import: &[
+            "domain",
+            "measurement",
+            "policy_document",
+            "use_cases",
+            "store::contract::StoreError",
+            "telemetry",
+        ],
     },
     Room {
         name: "server",

@@ -7,16 +7,18 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tactful::decision::control_group::{arm_of, experiment};
 use tactful::decision::decide::decide;
 use tactful::decision::question::{Grounds, Question};
 use tactful::domain::candidate::Candidate;
 use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::{Customer, Holding};
 use tactful::domain::decision::{CapKind, Decision, WithheldReason};
+use tactful::domain::experiment::Arm;
 use tactful::domain::ids::{Channel, CustomerId, DecisionId, ProductId};
 use tactful::domain::offer::{OfferKind, PropensityBasis};
 use tactful::domain::outlook::Outlook;
-use tactful::domain::policy::{BandCaps, Family, NeverAfter, OnlyAfter, Policy};
+use tactful::domain::policy::{BandCaps, ControlGroup, Family, NeverAfter, OnlyAfter, Policy};
 use tactful::domain::product::Product;
 use tactful::domain::time::{DAY, Timestamp};
 
@@ -283,4 +285,85 @@ proptest! {
             prop_assert!(counting().count() <= 12);
         }
     }
+}
+
+/// Nobody but those who are in it notices the control group, and they get nothing, whatever they are asked about. What they
+/// would have got is what they would get without an experiment. Broken by: would-be grants entered among the grants.
+#[test]
+fn the_control_group_gets_nothing_and_its_would_be_slates_obey_the_caps() {
+    let (mut in_control, mut in_rest) = (0, 0);
+    for customer in 0..200 {
+        let scene = |share: f64| {
+            let mut scene = Scene::new(|policy| {
+                policy.contact.caps = [BandCaps { offers: 4, up_sell: 1 }; 5];
+                policy.control_group.share = share;
+            });
+            scene.customer = Customer::unknown(CustomerId::new(format!("customer-{customer}")).expect("a valid id"));
+            scene
+        };
+        let (mut with, mut without) = (scene(0.3), scene(0.0));
+        for asked in 0..4 {
+            let (with_decision, without_decision) =
+                (with.ask(&[0, 1, 2, 3, 4, 5], None, 3), without.ask(&[0, 1, 2, 3, 4, 5], None, 3));
+            if asked == 1 {
+                // A week later the open offers are no longer served again.
+                with.now = with.now + DAY * 8;
+                without.now = without.now + DAY * 8;
+            }
+            let assignment = with.customer.ledger.assignment.expect("assigned by the first decision");
+            assert_eq!(assignment.at, start());
+            match assignment.arm {
+                Arm::Control => {
+                    in_control += usize::from(asked == 0);
+                    assert!(with_decision.slate.is_empty() && with.customer.ledger.grants.is_empty());
+                    assert_eq!(with_decision.would_be_slate, without_decision.slate);
+                    let binding = &with_decision.caps[with_decision.binding_cap.expect("told")];
+                    assert_eq!((binding.kind, binding.next_eligible_at), (CapKind::ControlGroup, None));
+                }
+                Arm::Rest => {
+                    in_rest += usize::from(asked == 0);
+                    assert_eq!(with_decision, without_decision);
+                }
+            }
+        }
+        assert_eq!(without.customer.ledger.assignment, None);
+    }
+    assert!((40..=80).contains(&in_control), "{in_control} of {}", in_control + in_rest);
+}
+
+/// Broken by: a salt that is left out of the hash.
+#[test]
+fn who_is_in_control_stays_there_when_the_group_grows_and_another_salt_draws_others() {
+    let control = |share, salt: &str| ControlGroup { share, salt: salt.to_owned() };
+    let members = |control: &ControlGroup| -> BTreeSet<u32> {
+        let is_in = |number: &u32| {
+            let customer = CustomerId::new(format!("customer-{number}")).expect("a valid id");
+            arm_of(&customer, control) == Arm::Control
+        };
+        (0..2000).filter(is_in).collect()
+    };
+    let (small, large, other) = (control(0.1, "a"), control(0.2, "a"), control(0.1, "b"));
+    assert!(members(&small).is_subset(&members(&large)));
+    let both = members(&small).intersection(&members(&other)).count();
+    assert!((5..=45).contains(&both), "a tenth of a tenth of 2000, not {both}");
+    assert_ne!(experiment(&small), experiment(&large));
+    assert_eq!(experiment(&control(0.0, "a")), None);
+}
+
+/// Broken by: one grant of a product counted as all that are allowed.
+#[test]
+fn a_product_is_offered_as_often_as_the_policy_says() {
+    let mut scene = Scene::new(|policy| policy.contact.per_offer = 2);
+    let first = scene.now;
+    assert_eq!(offered(&scene.ask(&[0], None, 1)), ["p0"]);
+    scene.now = scene.now + DAY * 8;
+    let again = scene.ask(&[0], None, 1);
+    assert_eq!((offered(&again), again.slate[0].is_repeat), (vec!["p0".to_owned()], false));
+    scene.now = scene.now + DAY * 8;
+    let third = scene.ask(&[0], None, 1);
+    assert_eq!(why(&third, 0), Some((WithheldReason::OfferedRecently, Some(first + DAY * 28))));
+    scene.now = first + DAY * 28 - MS;
+    assert!(scene.ask(&[0], None, 1).slate.is_empty());
+    scene.now = first + DAY * 28;
+    assert_eq!(offered(&scene.ask(&[0], None, 1)), ["p0"]);
 }

@@ -55,6 +55,7 @@ fn customer_v1_still_reads() {
     let (mut customer, outbox, _) = full_value();
     customer.relationship.spent = DecayedSum::default();
     customer.relationship.returned = DecayedSum::default();
+    before_experiments(&mut customer);
     let bytes = golden("customer-v1.bin", &[]);
     let value = CustomerValue::parse(&bytes).expect("a stored value");
     assert_eq!(value.version, 18);
@@ -68,10 +69,23 @@ fn customer_v1_still_reads() {
     assert_eq!(decode_customer(&emptied).expect("still of its format").value, customer);
 }
 
+fn before_experiments(customer: &mut Customer) {
+    customer.ledger.would_be_grants = Vec::new();
+    customer.ledger.assignment = None;
+}
+
+/// Written before experiments.
 #[test]
-fn customer_v2_reads_and_writes_the_same() {
+fn customer_v2_still_reads() {
+    let (mut customer, _, _) = full_value();
+    before_experiments(&mut customer);
+    assert_eq!(decode_customer(&golden("customer-v2.bin", &[])).expect("a stored customer").value, customer);
+}
+
+#[test]
+fn customer_v3_reads_and_writes_the_same() {
     let (customer, outbox, now) = full_value();
-    let bytes = golden("customer-v2.bin", &now);
+    let bytes = golden("customer-v3.bin", &now);
     let value = CustomerValue::parse(&bytes).expect("a stored value");
     assert_eq!((value.version, &value.outbox), (18, &outbox));
     let read = decode_customer(&bytes).expect("a stored customer");
@@ -94,16 +108,23 @@ fn event_v1_of_every_kind_reads_and_writes_the_same() {
 /// Written before departures were kept.
 #[test]
 fn decision_v1_still_reads() {
-    let decision = Decision { departures: Vec::new(), ..full_decision("ada", 0x0123_4567_89ab_cdef) };
+    let decision =
+        Decision { departures: Vec::new(), would_be_slate: Vec::new(), ..full_decision("ada", 0x0123_4567_89ab_cdef) };
     let bytes = golden("decision-v1.bin", &[]);
     assert_eq!(decode_decision(&bytes).expect("a stored decision"), decision);
 }
 
 #[test]
-fn decision_v2_reads_and_writes_the_same() {
+fn decision_v2_still_reads() {
+    let decision = Decision { would_be_slate: Vec::new(), ..full_decision("ada", 0x0123_4567_89ab_cdef) };
+    assert_eq!(decode_decision(&golden("decision-v2.bin", &[])).expect("a stored decision"), decision);
+}
+
+#[test]
+fn decision_v3_reads_and_writes_the_same() {
     let decision = full_decision("ada", 0x0123_4567_89ab_cdef);
     let now = encode_decision(&decision).expect("only finite numbers");
-    let bytes = golden("decision-v2.bin", &now);
+    let bytes = golden("decision-v3.bin", &now);
     assert_eq!(decode_decision(&bytes).expect("a stored decision"), decision);
     assert_eq!(now, bytes);
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::failure::Failure;
-use super::{evaluate, explain, health, import, offers, policy, serve, train};
+use super::{backfire, evaluate, explain, health, import, offers, policy, serve, train};
 
 /// Ask what to offer a customer, and when to offer nothing.
 ///
@@ -27,6 +27,7 @@ enum Command {
     Offers(offers::Offers),
     Health(health::Health),
     Explain(explain::Explain),
+    Backfire(backfire::Backfire),
     Policy(policy::Policy),
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
@@ -47,6 +48,7 @@ impl App {
                 Command::Offers(offers) => offers.run().await,
                 Command::Health(health) => health.run().await,
                 Command::Explain(explain) => explain.run().await,
+                Command::Backfire(backfire) => backfire.run().await,
                 Command::Policy(policy) => policy.run().await,
                 Command::Train(train) => train.run().await,
                 Command::Evaluate(evaluate) => evaluate.run().await,

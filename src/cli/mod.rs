@@ -2,6 +2,7 @@
 //! running server; none opens a store.
 
 pub mod app;
+pub mod backfire;
 pub mod client;
 pub mod demo;
 pub mod evaluate;

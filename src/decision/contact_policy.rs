@@ -61,6 +61,12 @@ impl Allowance {
         }
     }
 
+    /// Nothing is left, because the customer is in the control group.
+    pub fn withhold_from_control(&mut self) {
+        self.caps.push(nothing(CapKind::ControlGroup, None));
+        (self.offers_limit, self.offers_left, self.up_sell_limit, self.up_sell_left) = (0, 0, 0, 0);
+    }
+
     /// The place of the cap that binds calls of this kind: of those with nothing left, the one that lasts longest; holds
     /// and pauses before counted caps. `None` while something is left.
     #[must_use]
@@ -74,7 +80,9 @@ impl Allowance {
 
 fn is_pause(kind: CapKind) -> bool {
     match kind {
-        CapKind::Hold(_) | CapKind::BackOff | CapKind::QuietPeriod | CapKind::ChannelOptOut => true,
+        CapKind::Hold(_) | CapKind::BackOff | CapKind::QuietPeriod | CapKind::ChannelOptOut | CapKind::ControlGroup => {
+            true
+        }
         CapKind::RelationshipHealth | CapKind::UpSell | CapKind::SlowRise | CapKind::Channel => false,
     }
 }
@@ -143,14 +151,6 @@ fn pauses(
     policy: &ContactPolicy,
     now: Timestamp,
 ) -> Vec<Cap> {
-    let nothing = |kind, until: Option<Timestamp>| Cap {
-        kind,
-        limit: 0,
-        used: 0,
-        remaining: 0,
-        window: Duration::ZERO,
-        next_eligible_at: until,
-    };
     let mut pauses: Vec<Cap> =
         holds.iter().map(|held| nothing(CapKind::Hold(held.hold.reason), held.hold.expires_at)).collect();
     if channel.is_some_and(|channel| customer.consents.channel_opt_outs.contains(channel)) {
@@ -164,6 +164,11 @@ fn pauses(
         pauses.push(nothing(CapKind::QuietPeriod, Some(until)));
     }
     pauses
+}
+
+/// A cap of nothing at all.
+fn nothing(kind: CapKind, until: Option<Timestamp>) -> Cap {
+    Cap { kind, limit: 0, used: 0, remaining: 0, window: Duration::ZERO, next_eligible_at: until }
 }
 
 fn quiet_until(customer: &Customer, policy: &ContactPolicy) -> Option<Timestamp> {

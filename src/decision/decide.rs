@@ -5,6 +5,7 @@
 
 use crate::decision::arbitration::{VALUE_MAX, attention_price, weigh};
 use crate::decision::contact_policy::{self, Allowance, allowance};
+use crate::decision::control_group::{arm_of, assignment, decide_for_control};
 use crate::decision::eligibility::Circumstances;
 use crate::decision::holds::holds_in_force;
 use crate::decision::question::{Grounds, Question};
@@ -16,6 +17,7 @@ use crate::domain::candidate::{Candidate, Proposal, Support};
 use crate::domain::customer::{Customer, HoldInForce};
 use crate::domain::decision::{CapKind, Decision, WithheldReason};
 use crate::domain::departure::{Refusal, Stage};
+use crate::domain::experiment::Arm;
 use crate::domain::ids::{Channel, OfferId};
 use crate::domain::ledger::{Grant, Ledger, Serving};
 use crate::domain::offer::{Offer, OfferKind};
@@ -28,7 +30,7 @@ pub const WEIGHED_MAX: usize = 50;
 /// The most candidates that are looked at; a customer who owns most of a catalogue needs many looks.
 pub const CONSIDERED_MAX: usize = 4000;
 
-/// Decides. Candidates are drawn only as far as needed.
+/// Decides. Candidates are drawn only as far as needed. Customers of the control group get no slate.
 ///
 /// Returns the decision and the ledger as it is once the decision is committed.
 #[must_use]
@@ -40,7 +42,24 @@ pub fn decide(
 ) -> (Decision, Ledger) {
     let now = customer.ledger.clock.map_or(grounds.now, |clock| clock.max(grounds.now));
     let grounds = &Grounds { now, ..*grounds };
-    let standing = Standing::of(customer, question.channel, grounds);
+    let control = &grounds.policy.control_group;
+    let (decision, mut ledger) = match arm_of(&customer.id, control) {
+        Arm::Control => decide_for_control(question, customer, proposal, grounds),
+        Arm::Rest => decide_freely(question, customer, proposal, grounds),
+    };
+    ledger.assignment = assignment(customer, control, decision.relationship_health.band, now);
+    (decision, ledger)
+}
+
+/// Decides whatever the customer's arm.
+pub(super) fn decide_freely(
+    question: &Question<'_>,
+    customer: &Customer,
+    proposal: &impl Proposal,
+    grounds: &Grounds<'_>,
+) -> (Decision, Ledger) {
+    let now = grounds.now;
+    let standing = Standing::freely_of(customer, question.channel, grounds);
 
     let mut withheld = Withheld::telling(question.departures_max);
     let mut weighed = weigh_eligible(question, customer, proposal.candidates(), grounds, &standing, &mut withheld);
@@ -65,6 +84,7 @@ pub fn decide(
         placement: question.placement.cloned(),
         message: message(&slate, binding_cap, question.kind, &after, now),
         slate,
+        would_be_slate: Vec::new(),
         relationship_health: after.health,
         caps: after.allowance.caps,
         binding_cap,
@@ -87,9 +107,18 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Assesses a customer.
+    /// Assesses a customer. Nothing is left to those of the control group.
     #[must_use]
     pub fn of(customer: &Customer, channel: Option<&Channel>, grounds: &Grounds<'_>) -> Self {
+        let mut standing = Self::freely_of(customer, channel, grounds);
+        if arm_of(&customer.id, &grounds.policy.control_group) == Arm::Control {
+            standing.allowance.withhold_from_control();
+        }
+        standing
+    }
+
+    /// Assesses a customer whatever the arm.
+    fn freely_of(customer: &Customer, channel: Option<&Channel>, grounds: &Grounds<'_>) -> Self {
         let health = assess(customer, grounds.policy, grounds.outlook, grounds.now);
         let holds = holds_in_force(customer, &grounds.policy.contact, grounds.now);
         let allowance = allowance(customer, &customer.ledger, &health, &holds, channel, grounds.policy, grounds.now);

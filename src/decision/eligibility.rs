@@ -8,6 +8,7 @@ use crate::domain::ids::ProductId;
 use crate::domain::ledger::Grant;
 use crate::domain::offer::OfferKind;
 use crate::domain::product::{Product, Rung};
+use crate::domain::time::Timestamp;
 
 use super::grants;
 use super::question::{Grounds, Question};
@@ -165,10 +166,13 @@ impl<'a> Circumstances<'a> {
         }
         let contact = &self.grounds.policy.contact;
         let counting = ledger.grants.iter().filter(|grant| grant.product == product.id);
-        let granted = counting.filter(|grant| grants::counts(grant, contact, self.grounds.now));
-        let until = granted.map(|grant| grant.granted_at + contact.cap_window).max();
+        let counting = counting.filter(|grant| grants::counts(grant, contact, self.grounds.now));
+        let mut ends: Vec<Timestamp> = counting.map(|grant| grant.granted_at + contact.cap_window).collect();
+        ends.sort_unstable_by(|a, b| b.cmp(a));
+        // Once this one has left the window, one fewer than allowed are in it.
+        let until = ends.get(usize::try_from(contact.per_offer).unwrap_or(usize::MAX).saturating_sub(1));
         if until.is_some() && self.open_grant(&product.id).is_none() {
-            return Err(Refusal::until(WithheldReason::OfferedRecently, until));
+            return Err(Refusal::until(WithheldReason::OfferedRecently, until.copied()));
         }
         Ok(())
     }

@@ -103,6 +103,10 @@ pub fn departure_in_words(departure: &Departure, catalog: &Catalog, now: Timesta
         WithheldReason::ChannelCapReached => {
             cap("the cap of this channel is spent", "another channel, or a higher cap of this one")
         }
+        WithheldReason::ControlGroup => words(
+            "the customer is in the control group, which is offered nothing",
+            "another salt or a smaller share of the control group in the policy",
+        ),
         WithheldReason::SlateFull => InWords {
             why: format!("the slate was as long as asked for (score {:.5})", seen.unwrap_or(0.0)),
             change: format!("a score above {:.5}, or a longer slate asked for", threshold.unwrap_or(0.0)),

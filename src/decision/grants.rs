@@ -151,6 +151,7 @@ pub fn rest(ledger: &mut Ledger, product: &ProductId, until: Timestamp) {
 pub fn forget_old(ledger: &mut Ledger, policy: &ContactPolicy, now: Timestamp) {
     let remembered = policy.grants_remembered();
     ledger.grants.retain(|grant| now < grant.granted_at + remembered);
+    ledger.would_be_grants.retain(|grant| now < grant.granted_at + remembered);
     ledger.request_keys.retain(|key| now < key.at + REQUEST_KEY_LIFE);
     ledger.resting_products.retain(|resting| now < resting.until);
 }

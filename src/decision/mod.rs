@@ -6,6 +6,7 @@
 pub mod apply_event;
 pub mod arbitration;
 pub mod contact_policy;
+pub mod control_group;
 pub mod decide;
 pub mod eligibility;
 pub mod explaining;

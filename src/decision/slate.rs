@@ -142,6 +142,7 @@ fn cap_reason(kind: OfferKind, allowance: &Allowance) -> WithheldReason {
         Some(CapKind::QuietPeriod) => WithheldReason::QuietPeriod,
         Some(CapKind::ChannelOptOut) => WithheldReason::OptedOut,
         Some(CapKind::Channel) => WithheldReason::ChannelCapReached,
+        Some(CapKind::ControlGroup) => WithheldReason::ControlGroup,
         Some(CapKind::UpSell) => WithheldReason::UpSellCapReached,
         // Spent by this very slate.
         None if allowance.channel_left.is_some_and(|left| left < allowance.customer_left(kind)) => {

@@ -158,6 +158,10 @@ fn cap_reason(cap: &Cap, hold: Option<&Hold>) -> String {
         CapKind::Hold(HoldReason::Vulnerability) => since("particular care"),
         CapKind::Hold(HoldReason::ProfilingObjection) => "the customer objects to profiling".to_owned(),
         CapKind::ChannelOptOut => "the customer opted out of this channel".to_owned(),
+        CapKind::ControlGroup => {
+            "the customer is in the control group, which is offered nothing so that the effect of offers can be measured"
+                .to_owned()
+        }
         CapKind::BackOff => "the customer rejected an offer".to_owned(),
         CapKind::QuietPeriod => "a quiet period is on".to_owned(),
         CapKind::UpSell if cap.limit == 0 => "relationship health allows no up-sell".to_owned(),

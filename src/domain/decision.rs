@@ -27,6 +27,8 @@ pub struct Decision {
     pub placement: Option<Placement>,
     /// The offers, best first; empty is an answer.
     pub slate: Vec<Offer>,
+    /// What would have been the slate, had the customer not been in the control group.
+    pub would_be_slate: Vec<Offer>,
     /// One sentence for people.
     pub message: String,
     /// Relationship health at the time.
@@ -82,6 +84,8 @@ pub enum CapKind {
     ChannelOptOut,
     /// Offers on the channel asked for.
     Channel,
+    /// The customer is in the control group: nothing.
+    ControlGroup,
 }
 
 impl CapKind {
@@ -97,6 +101,7 @@ impl CapKind {
             Self::QuietPeriod => "quiet_period",
             Self::ChannelOptOut => "channel_opt_out",
             Self::Channel => "channel",
+            Self::ControlGroup => "control_group",
         }
     }
 }
@@ -160,6 +165,8 @@ pub enum WithheldReason {
     FamilyCapReached,
     /// The cap of the channel is spent.
     ChannelCapReached,
+    /// The customer is in the control group.
+    ControlGroup,
 }
 
 impl WithheldReason {
@@ -195,6 +202,7 @@ impl WithheldReason {
             Self::OnlyAfter => "only_after",
             Self::FamilyCapReached => "family_cap_reached",
             Self::ChannelCapReached => "channel_cap_reached",
+            Self::ControlGroup => "control_group",
         }
     }
 }

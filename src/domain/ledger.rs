@@ -1,5 +1,6 @@
 //! What was offered to a customer, and the state that caps what may be offered now.
 
+use super::experiment::Assignment;
 use super::ids::{Channel, DecisionId, OfferId, ProductId, RequestId};
 use super::offer::OfferKind;
 use super::time::Timestamp;
@@ -28,6 +29,11 @@ pub struct Ledger {
     pub back_off: Option<BackOff>,
     /// Products not to be offered again for a while, at most [`RESTING_PRODUCTS_MAX`].
     pub resting_products: Vec<RestingProduct>,
+    /// What a customer of the control group would have been offered, at most [`GRANTS_MAX`]; counts against no cap but those
+    /// of would-be slates.
+    pub would_be_grants: Vec<Grant>,
+    /// The customer's place in the latest experiment.
+    pub assignment: Option<Assignment>,
 }
 
 /// An offer that was granted: it counts against the caps from the moment it is committed.

@@ -10,6 +10,7 @@ pub mod decayed_sum;
 pub mod decision;
 pub mod departure;
 pub mod event;
+pub mod experiment;
 pub mod ids;
 pub mod ledger;
 pub mod money;

@@ -22,6 +22,27 @@ pub struct Policy {
     pub contact: ContactPolicy,
     /// How offers are ordered, and what an offer must be worth.
     pub arbitration: ArbitrationPolicy,
+    /// Who is offered nothing, so that the effect of offers can be measured.
+    pub control_group: ControlGroup,
+    /// What may not be used.
+    pub privacy: PrivacyPolicy,
+}
+
+/// The control group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ControlGroup {
+    /// The share of all customers, 0 to 0.5; 0 for no experiment.
+    pub share: f64,
+    /// Decides who is in it. It does not depend on the policy's version: another version with the same salt has the same
+    /// control group.
+    pub salt: String,
+}
+
+/// What of a profile may not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PrivacyPolicy {
+    /// Names of attributes that enter neither a model nor a condition.
+    pub sensitive_attributes: Vec<String>,
 }
 
 /// Weights, priors and half-lives of relationship health.
@@ -135,6 +156,8 @@ pub struct ContactPolicy {
     pub quiet_after_payment_trouble: Duration,
     /// The most offers of one category in one slate.
     pub category_offers_max: usize,
+    /// How often one product is offered to a customer within the window of all caps.
+    pub per_offer: u32,
     /// Caps of channels, by channel name: offers granted there within the window of all caps.
     pub channel_caps: Vec<(String, u32)>,
     /// Products that share a cap, by name.
@@ -259,6 +282,8 @@ impl Default for Policy {
             relationship: RelationshipPolicy::default(),
             contact: ContactPolicy::default(),
             arbitration: ArbitrationPolicy::default(),
+            control_group: ControlGroup { share: 0.0, salt: "tactful".to_owned() },
+            privacy: PrivacyPolicy::default(),
         }
     }
 }
@@ -332,6 +357,7 @@ impl Default for ContactPolicy {
             quiet_after_ticket: DAY,
             quiet_after_payment_trouble: DAY * 3,
             category_offers_max: 2,
+            per_offer: 1,
             channel_caps: Vec::new(),
             families: Vec::new(),
             never_together: Vec::new(),

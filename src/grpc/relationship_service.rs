@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::convert::backfire::{backfire_to_wire, follow_up_from_wire};
 use super::convert::relationships::{hold_from_wire, hold_to_wire, hypothesis_from_wire, relationship_to_wire};
 use super::convert::violations::Violations;
 use super::feedback_service::check_batch;
@@ -14,6 +15,7 @@ use super::generated::tactful::v1::relationship_service_server::RelationshipServ
 use super::status;
 use crate::domain::customer::HoldInForce;
 use crate::domain::ids::{CustomerId, HoldId};
+use crate::use_cases::get_backfire_report::get_backfire_report;
 use crate::use_cases::get_relationship_health::{get_relationship_health, simulate_relationship_health};
 use crate::use_cases::keep_holds::{create_hold, delete_hold, list_holds};
 use crate::use_cases::tactful::Tactful;
@@ -80,6 +82,15 @@ impl RelationshipService for RelationshipRpc {
         let simulated = simulate_relationship_health(&self.tactful, &customer, hypothesis).await;
         let [before, after] = simulated.map_err(status::store)?.map(relationship_to_wire);
         Ok(Response::new(wire::SimulateRelationshipHealthResponse { before: Some(before), after: Some(after) }))
+    }
+
+    async fn get_backfire_report(
+        &self,
+        request: Request<wire::GetBackfireReportRequest>,
+    ) -> Result<Response<wire::GetBackfireReportResponse>, Status> {
+        let follow_up = follow_up_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
+        let backfire = get_backfire_report(&self.tactful, follow_up).await.map_err(status::backfire)?;
+        Ok(Response::new(backfire_to_wire(backfire)))
     }
 
     async fn create_hold(

@@ -12,6 +12,7 @@ use super::generated::{google, tactful::v1 as wire};
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
 use crate::use_cases::explain_decision::ExplainError;
+use crate::use_cases::get_backfire_report::BackfireError;
 use crate::use_cases::keep_holds::HoldError;
 use crate::use_cases::keep_policies::PolicyError;
 use crate::use_cases::recorded::{Recorded, Rejection};
@@ -114,6 +115,17 @@ pub fn policy(error: PolicyError) -> Status {
             status(Code::FailedPrecondition, "NO_POLICY_BEFORE", "no policy was in force before this one", None)
         }
         PolicyError::Store(error) => store(error),
+    }
+}
+
+/// Why there is no backfire report.
+#[must_use]
+pub fn backfire(error: BackfireError) -> Status {
+    let told = error.to_string();
+    match error {
+        BackfireError::NoExperiment => status(Code::FailedPrecondition, "NO_EXPERIMENT", told, None),
+        BackfireError::TooThin { .. } => status(Code::FailedPrecondition, "TOO_FEW_CUSTOMERS", told, None),
+        BackfireError::Store(error) => store(error),
     }
 }
 

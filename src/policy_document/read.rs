@@ -132,6 +132,8 @@ fn from_toml(slot: &Slot<'_>, toml: &Toml) -> Result<Value, String> {
         Slot::Numbers(..) => {
             toml.as_array().and_then(|list| list.iter().map(number).collect::<Option<_>>()).map(Value::Numbers)
         }
+        Slot::Text(..) => text(toml).map(Value::Text),
+        Slot::Names(_) => texts(toml).map(Value::Names),
         Slot::Caps(_) => fields(toml, ["offers", "up_sell"])
             .and_then(|[offers, up_sell]| Some(Value::Caps { offers: count(offers)?, up_sell: count(up_sell)? })),
         Slot::Component(_) => {

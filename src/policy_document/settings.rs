@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::slot::Slot;
-use crate::domain::policy::{ArbitrationPolicy, BandLimits, ContactPolicy, Policy, RelationshipPolicy};
+use super::slot::{OFFERS_MAX, Slot};
+use crate::domain::policy::{
+    ArbitrationPolicy, BandLimits, ContactPolicy, ControlGroup, Policy, PrivacyPolicy, RelationshipPolicy,
+};
 use crate::domain::relationship::{Band, ComponentKind};
 use crate::domain::time::DAY;
 
@@ -38,7 +40,7 @@ const A_SECOND: Duration = Duration::from_secs(1);
 #[allow(clippy::too_many_lines, reason = "one list, one line or two for each value")]
 pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
     // No `..`: a field that is added must be given a line here.
-    let Policy { version: _, relationship, contact, arbitration } = policy;
+    let Policy { version: _, relationship, contact, arbitration, control_group, privacy } = policy;
     let RelationshipPolicy {
         components,
         component_floor,
@@ -82,6 +84,7 @@ pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
         quiet_after_ticket,
         quiet_after_payment_trouble,
         category_offers_max,
+        per_offer,
         channel_caps,
         families,
         never_together,
@@ -89,6 +92,9 @@ pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
         only_after,
     } = contact;
     let ArbitrationPolicy { default_margin_share, seller_share, attention_price, attention_price_growth } = arbitration;
+
+    let ControlGroup { share, salt } = control_group;
+    let PrivacyPolicy { sensitive_attributes } = privacy;
 
     let mut all: Vec<Setting<'_>> = Vec::new();
     let mut add = |section, key, comment, slot| all.push(Setting { section, key, comment, slot });
@@ -177,6 +183,12 @@ pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
         Slot::Size(category_offers_max, 1, 20),
     );
 
+    add(
+        section,
+        "per_offer",
+        "how often one product is offered to a customer within cap_window",
+        Slot::Count(per_offer, 1, OFFERS_MAX),
+    );
     add(
         section,
         "channel_caps",
@@ -340,6 +352,27 @@ pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
         "attention_price_growth",
         "by this factor it grows as relationship health falls from 1 to 0",
         Slot::Number(attention_price_growth, 0.0, 1000.0),
+    );
+
+    let section = "control_group";
+    add(
+        section,
+        "share",
+        "the share of all customers; 0 for none. Another share begins another experiment",
+        Slot::Number(share, 0.0, 0.5),
+    );
+    add(
+        section,
+        "salt",
+        "decides who is in it; keep it as long as the experiment lasts, whatever else changes",
+        Slot::Text(salt, 64),
+    );
+    let section = "privacy";
+    add(
+        section,
+        "sensitive_attributes",
+        "attributes of customers that enter neither a model nor a condition",
+        Slot::Names(sensitive_attributes),
     );
     all
 }

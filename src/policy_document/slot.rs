@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::span;
 use super::value::{FamilyValue, SequenceValue, Value};
+use crate::domain::customer::ATTRIBUTE_BYTES_MAX;
 use crate::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
 use crate::domain::ids::{Channel, ProductId};
 use crate::domain::policy::{BandCaps, ComponentPolicy, Family, NeverAfter, OnlyAfter};
@@ -33,6 +34,10 @@ pub enum Slot<'p> {
     HalfLife(&'p mut HalfLife),
     /// Numbers, each of a range.
     Numbers(&'p mut [f64], f64, f64),
+    /// A text of at most so many bytes.
+    Text(&'p mut String, usize),
+    /// Names of attributes.
+    Names(&'p mut Vec<String>),
     /// The caps of a band.
     Caps(&'p mut BandCaps),
     /// A component.
@@ -62,6 +67,8 @@ impl Slot<'_> {
             Self::Span(span, ..) => Value::Span(**span),
             Self::HalfLife(half_life) => Value::Number(half_life.days()),
             Self::Numbers(numbers, ..) => Value::Numbers(numbers.to_vec()),
+            Self::Text(text, _) => Value::Text((**text).clone()),
+            Self::Names(names) => Value::Names((**names).clone()),
             Self::Caps(caps) => Value::Caps { offers: caps.offers.into(), up_sell: caps.up_sell.into() },
             Self::Component(ComponentPolicy { weight, prior, half_life }) => {
                 Value::Component { weight: *weight, prior: *prior, half_life_days: half_life.days() }
@@ -113,6 +120,8 @@ impl Slot<'_> {
                 **slot = half_life(u32::try_from(days).map_or(f64::INFINITY, f64::from))?;
             }
             (Self::Numbers(slot, least, most), Value::Numbers(numbers)) => put_numbers(slot, &numbers, *least, *most)?,
+            (Self::Text(slot, most), Value::Text(text)) => **slot = short_text(text, *most)?,
+            (Self::Names(slot), Value::Names(names)) => **slot = attribute_names(names)?,
             (Self::Caps(slot), Value::Caps { offers, up_sell }) => **slot = caps(offers, up_sell)?,
             (Self::Component(slot), Value::Component { weight, prior, half_life_days }) => {
                 let weight = number_within(weight, 0.0, 1000.0).map_err(|problem| format!("weight {problem}"))?;
@@ -143,6 +152,8 @@ impl Slot<'_> {
             Self::Span(..) => "a span of time such as \"28d\", \"36h\", \"15m\" or \"30s\"",
             Self::HalfLife(_) => "a half-life in days",
             Self::Numbers(..) => "a list of numbers",
+            Self::Text(..) => "a text",
+            Self::Names(_) => "a list of names, such as [\"age_band\"]",
             Self::Caps(_) => "{ offers = 4, up_sell = 1 }",
             Self::Component(_) => "{ weight = 0.1, prior = 0.7, half_life_days = 180 }",
             Self::Spans(..) => "spans of time by name, such as { email = \"2d\" }",
@@ -163,6 +174,8 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Count(_) => "a whole number",
         Value::Span(_) => "a span of time",
         Value::Numbers(_) => "a list of numbers",
+        Value::Text(_) => "a text",
+        Value::Names(_) => "a list of names",
         Value::Caps { .. } => "caps",
         Value::Component { .. } => "a component",
         Value::Spans(_) => "spans by name",
@@ -203,6 +216,23 @@ fn put_numbers(slot: &mut [f64], numbers: &[f64], least: f64, most: f64) -> Resu
     }
     slot.copy_from_slice(numbers);
     Ok(())
+}
+
+fn short_text(text: String, most: usize) -> Result<String, String> {
+    if text.is_empty() || text.len() > most {
+        return Err(format!("must have 1 to {most} bytes, not {}", text.len()));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not hold control characters".to_owned());
+    }
+    Ok(text)
+}
+
+fn attribute_names(names: Vec<String>) -> Result<Vec<String>, String> {
+    if names.len() > LIST_MAX {
+        return Err(format!("has {} names, at most {LIST_MAX} are allowed", names.len()));
+    }
+    names.into_iter().map(|name| short_text(name, ATTRIBUTE_BYTES_MAX)).collect()
 }
 
 fn caps(offers: u64, up_sell: u64) -> Result<BandCaps, String> {

@@ -30,6 +30,10 @@ pub enum Value {
         /// The half-life, in days.
         half_life_days: f64,
     },
+    /// A text.
+    Text(String),
+    /// Names.
+    Names(Vec<String>),
     /// Spans by name.
     Spans(BTreeMap<String, Duration>),
     /// Whole numbers by name.

@@ -42,6 +42,8 @@ fn section_comment(section: &str) -> &'static str {
         }
         "relationship" => "# What the components are made from.\n",
         "arbitration" => "# How offers are ordered, and what an offer must be worth.\n",
+        "control_group" => "# Customers who are offered nothing, so that the effect of offers can be measured.\n",
+        "privacy" => "# What of a profile may not be used.\n",
         _ => "",
     }
 }
@@ -55,6 +57,8 @@ fn value(value: &Value) -> String {
             let numbers: Vec<String> = numbers.iter().map(|number| format!("{number:?}")).collect();
             format!("[{}]", numbers.join(", "))
         }
+        Value::Text(text) => quoted(text),
+        Value::Names(names) => texts(names),
         Value::Caps { offers, up_sell } => format!("{{ offers = {offers}, up_sell = {up_sell} }}"),
         Value::Component { weight, prior, half_life_days } => {
             format!("{{ weight = {weight:?}, prior = {prior:?}, half_life_days = {half_life_days:?} }}")
@@ -87,13 +91,16 @@ fn inline(entries: Vec<String>) -> String {
 
 fn family((name, value): (&String, &FamilyValue)) -> String {
     let FamilyValue { category, products, per_slate, per_window } = value;
-    let list = |texts: &[String]| format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "));
     format!(
         "{} = {{ category = {}, products = {}, per_slate = {per_slate}, per_window = {per_window} }}",
         quoted(name),
-        list(category),
-        list(products)
+        texts(category),
+        texts(products)
     )
+}
+
+fn texts(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
 
 fn quoted(text: &str) -> String {

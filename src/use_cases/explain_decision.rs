@@ -8,6 +8,7 @@ use crate::decision::explaining::{InWords, customer_sentence, departure_in_words
 use crate::domain::decision::{Decision, WithheldReason};
 use crate::domain::departure::{Departure, Stage};
 use crate::domain::ids::{CustomerId, DecisionId, ProductId};
+use crate::domain::offer::Offer;
 use crate::store::contract::StoreError;
 
 /// The most candidates told of one question.
@@ -69,8 +70,9 @@ pub async fn explain_question(
     let (mut decision, _) = decide_now(&tactful.snapshot(), &asked, &customer, tactful.now());
     if let Some(product) = product {
         decision.slate.retain(|offer| offer.product == *product);
+        decision.would_be_slate.retain(|offer| offer.product == *product);
         decision.departures.retain(|departure| departure.product == *product);
-        if decision.slate.is_empty() && decision.departures.is_empty() {
+        if decision.slate.is_empty() && decision.would_be_slate.is_empty() && decision.departures.is_empty() {
             let refusal = WithheldReason::NotProposed.into();
             let product = product.clone();
             decision.departures.push(Departure {
@@ -87,7 +89,8 @@ pub async fn explain_question(
 
 fn explanation(tactful: &Tactful, mut decision: Decision, is_recorded: bool) -> Explanation {
     let catalog = tactful.catalog();
-    let mut departures = std::mem::take(&mut decision.departures);
+    let would_be = std::mem::take(&mut decision.would_be_slate).into_iter().map(withheld_from_control);
+    let mut departures: Vec<Departure> = would_be.chain(std::mem::take(&mut decision.departures)).collect();
     departures.truncate(CANDIDATES_MAX);
     let explained = |departure: Departure| ExplainedDeparture {
         title: catalog.get(&departure.product).map_or_else(|| departure.product.to_string(), |it| it.title.clone()),
@@ -97,4 +100,15 @@ fn explanation(tactful: &Tactful, mut decision: Decision, is_recorded: bool) -> 
     let customer_sentence = customer_sentence(&decision, &catalog);
     let departures = departures.into_iter().map(explained).collect();
     Explanation { decision, is_recorded, departures, customer_sentence }
+}
+
+/// An offer of a would-be slate, as a candidate that left.
+fn withheld_from_control(offer: Offer) -> Departure {
+    Departure {
+        product: offer.product,
+        propensity: offer.factors.propensity,
+        stage: Stage::ContactPolicy,
+        refusal: WithheldReason::ControlGroup.into(),
+        factors: Some(offer.factors),
+    }
 }

@@ -5,6 +5,7 @@
 
 mod commit;
 pub mod explain_decision;
+pub mod get_backfire_report;
 pub mod get_relationship_health;
 pub mod keep_catalog;
 pub mod keep_customers;

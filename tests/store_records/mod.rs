@@ -9,6 +9,7 @@ use tactful::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, H
 use tactful::domain::decision::{Cap, CapKind, Decision, WithheldReason};
 use tactful::domain::departure::{Departure, Refusal, Stage};
 use tactful::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity, SurveyAnswer};
+use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
 use tactful::domain::ids::{
     CaseId, Channel, CustomerId, DecisionId, EventId, HoldId, LadderId, OfferId, OrderId, Placement, ProductId,
     RequestId,
@@ -86,6 +87,7 @@ pub fn decision(customer: &str, id: u128) -> Decision {
         channel: None,
         placement: None,
         slate: Vec::new(),
+        would_be_slate: Vec::new(),
         message: String::new(),
         relationship_health: RelationshipHealth {
             score: 0.5,
@@ -113,6 +115,7 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
         channel: Some(channel("web")),
         placement: Some(Placement::new("basket-page").expect("a valid id")),
         slate: vec![full_offer(1), explicit_offer(2)],
+        would_be_slate: vec![full_offer(1)],
         message: "Two offers.".to_owned(),
         relationship_health: RelationshipHealth {
             score: 0.75,
@@ -402,6 +405,13 @@ fn full_ledger() -> Ledger {
         level: Some(Level { offers: 4, since: at(50) }),
         back_off: Some(BackOff { rejections: 2, decision: DecisionId::from_bits(41), rejected_at: at(60) }),
         resting_products: vec![RestingProduct { product: product_id("toaster-4"), until: at(9000) }],
+        would_be_grants: vec![grant(None, OfferKind::CrossSell, None)],
+        assignment: Some(Assignment {
+            experiment: ExperimentId::from_bits(u64::MAX - 1),
+            arm: Arm::Control,
+            at: at(150),
+            band: Band::Guarded,
+        }),
     }
 }
 

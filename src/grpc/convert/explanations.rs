@@ -71,6 +71,8 @@ pub fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionRes
         channel: _,
         placement: _,
         slate,
+        // Told among the departures.
+        would_be_slate: _,
         message,
         relationship_health,
         caps,

@@ -1,6 +1,7 @@
 //! Between wire and domain. Towards the domain every fault of a message is collected, each with the path of its field;
 //! towards the wire nothing can fail.
 
+pub mod backfire;
 pub mod customers;
 pub mod events;
 pub mod explanations;

@@ -103,6 +103,7 @@ pub fn cap_to_wire(cap: Cap) -> wire::Cap {
         CapKind::QuietPeriod => (wire::CapKind::QuietPeriod, None),
         CapKind::ChannelOptOut => (wire::CapKind::ChannelOptOut, None),
         CapKind::Channel => (wire::CapKind::Channel, None),
+        CapKind::ControlGroup => (wire::CapKind::ControlGroup, None),
     };
     wire::Cap {
         kind: wire_kind.into(),

@@ -71,6 +71,8 @@ fn value_from_wire(value: wire::policy_setting::Value) -> Result<Value, String> 
         Wire::Count(count) => Value::Count(count),
         Wire::Span(span) => Value::Span(span_from_wire(span)?),
         Wire::Numbers(wire::PolicyNumbers { numbers }) => Value::Numbers(numbers),
+        Wire::Text(text) => Value::Text(text),
+        Wire::Names(wire::PolicyNames { names }) => Value::Names(names),
         Wire::Caps(wire::PolicyCaps { offers, up_sell }) => {
             Value::Caps { offers: offers.into(), up_sell: up_sell.into() }
         }
@@ -124,6 +126,8 @@ fn value_to_wire(value: Value) -> wire::policy_setting::Value {
         Value::Count(count) => Wire::Count(count),
         Value::Span(span) => Wire::Span(duration_to_wire(span)),
         Value::Numbers(numbers) => Wire::Numbers(wire::PolicyNumbers { numbers }),
+        Value::Text(text) => Wire::Text(text),
+        Value::Names(names) => Wire::Names(wire::PolicyNames { names }),
         Value::Caps { offers, up_sell } => {
             Wire::Caps(wire::PolicyCaps { offers: narrow(offers), up_sell: narrow(up_sell) })
         }

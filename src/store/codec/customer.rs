@@ -10,15 +10,18 @@
 //! ```
 //!
 //! A commit checks the version and moves outbox entries without decoding the customer. Format 1 did not know what a
-//! customer spent and brought back; such a customer is read with nothing of both, and written as format 2 when it changes.
+//! customer spent and brought back, and formats 1 and 2 nothing of experiments; such a customer is read with nothing of
+//! it, and written as the latest format when it changes.
 
 use super::frame::{self, Unfit};
 use super::outbox::{Outbox, OutboxEntry};
-use super::profile::{StoredCustomer, StoredCustomerV1};
+use super::profile::{StoredCustomer, StoredCustomerV1, StoredCustomerV2};
 use crate::domain::customer::Customer;
 use crate::store::contract::{StoreError, Versioned};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// Before experiments.
+const VERSION_2: u8 = 2;
 /// Before what was spent and brought back.
 const VERSION_1: u8 = 1;
 const WHAT: &str = "customer";
@@ -69,10 +72,10 @@ impl<'bytes> CustomerValue<'bytes> {
 
     /// Decodes the customer.
     pub fn customer(&self) -> Result<Versioned<Customer>, StoreError> {
-        let customer = if self.format == VERSION_1 {
-            frame::whole::<StoredCustomerV1>(self.body).and_then(StoredCustomerV1::customer)
-        } else {
-            frame::whole::<StoredCustomer>(self.body).and_then(StoredCustomer::customer)
+        let customer = match self.format {
+            VERSION_1 => frame::whole::<StoredCustomerV1>(self.body).and_then(StoredCustomerV1::customer),
+            VERSION_2 => frame::whole::<StoredCustomerV2>(self.body).and_then(StoredCustomerV2::customer),
+            _ => frame::whole::<StoredCustomer>(self.body).and_then(StoredCustomer::customer),
         };
         let customer = customer.map_err(|unfit| unfit.of(WHAT))?;
         Ok(Versioned { version: self.version, value: customer })
@@ -90,7 +93,7 @@ impl<'bytes> CustomerValue<'bytes> {
     }
 
     fn split(bytes: &'bytes [u8]) -> Result<Self, Unfit> {
-        let (format, content) = frame::open_one_of(&[VERSION_1, VERSION], bytes)?;
+        let (format, content) = frame::open_one_of(&[VERSION_1, VERSION_2, VERSION], bytes)?;
         let too_short = || Unfit("the value is shorter than its header".to_owned());
         let (version, rest) = content.split_first_chunk::<8>().ok_or_else(too_short)?;
         let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(too_short)?;

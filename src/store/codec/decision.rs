@@ -15,7 +15,9 @@ use crate::domain::relationship::{Band, Component, ComponentKind, RelationshipHe
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// Before would-be slates.
+const VERSION_2: u8 = 2;
 /// Before departures.
 const VERSION_1: u8 = 1;
 const WHAT: &str = "decision";
@@ -31,16 +33,24 @@ pub fn decode_decision(bytes: &[u8]) -> Result<Decision, StoreError> {
 }
 
 fn read(bytes: &[u8]) -> Result<Decision, Unfit> {
-    let (version, body) = frame::open_one_of(&[VERSION_1, VERSION], bytes)?;
-    if version == VERSION_1 {
-        return frame::whole::<StoredDecisionV1>(body)?.decision();
+    let (version, body) = frame::open_one_of(&[VERSION_1, VERSION_2, VERSION], bytes)?;
+    match version {
+        VERSION_1 => frame::whole::<StoredDecisionV1>(body)?.decision(),
+        VERSION_2 => frame::whole::<StoredDecisionV2>(body)?.decision(),
+        _ => frame::whole::<StoredDecision>(body)?.decision(),
     }
-    frame::whole::<StoredDecision>(body)?.decision()
+}
+
+/// A decision as format 3 has it: format 2, and what came later.
+#[derive(Serialize, Deserialize)]
+struct StoredDecision {
+    second: StoredDecisionV2,
+    would_be_slate: Vec<StoredOffer>,
 }
 
 /// A decision as format 2 has it: format 1, and what came later.
 #[derive(Serialize, Deserialize)]
-struct StoredDecision {
+struct StoredDecisionV2 {
     first: StoredDecisionV1,
     departures: Vec<StoredDeparture>,
 }
@@ -48,9 +58,18 @@ struct StoredDecision {
 impl StoredDecision {
     fn of(decision: &Decision) -> Result<Self, Unfit> {
         let departures = decision.departures.iter().map(StoredDeparture::from).collect();
-        Ok(Self { first: StoredDecisionV1::of(decision)?, departures })
+        let second = StoredDecisionV2 { first: StoredDecisionV1::of(decision)?, departures };
+        Ok(Self { second, would_be_slate: decision.would_be_slate.iter().map(StoredOffer::from).collect() })
     }
 
+    fn decision(self) -> Result<Decision, Unfit> {
+        let Self { second, would_be_slate } = self;
+        let would_be_slate = would_be_slate.into_iter().map(StoredOffer::offer).collect::<Result<_, _>>()?;
+        Ok(Decision { would_be_slate, ..second.decision()? })
+    }
+}
+
+impl StoredDecisionV2 {
     fn decision(self) -> Result<Decision, Unfit> {
         let Self { first, departures } = self;
         let departures = departures.into_iter().map(StoredDeparture::departure).collect::<Result<_, _>>()?;
@@ -114,6 +133,7 @@ enum StoredCapKind {
     QuietPeriod,
     ChannelOptOut,
     Channel,
+    ControlGroup,
 }
 
 stored_enum! {
@@ -134,7 +154,7 @@ stored_enum! {
         Owned, RequirementMissing, ExcludedByHolding, Unavailable, OutsideDates, OtherCurrency, SameLadder, NotBetter,
         InContext, ExcludedByCaller, NotInCatalog, OfferedRecently, Declined, NotWorthAttention, TooSimilar,
         CapReached, UpSellCapReached, OnHold, BackOff, QuietPeriod, OptedOut, SlateFull, NotProposed,
-        NeverTogether, NeverAfter, OnlyAfter, FamilyCapReached, ChannelCapReached,
+        NeverTogether, NeverAfter, OnlyAfter, FamilyCapReached, ChannelCapReached, ControlGroup,
     }
 }
 
@@ -153,8 +173,9 @@ impl StoredDecisionV1 {
             caps,
             binding_cap,
             withheld,
-            // In `StoredDecision`.
+            // In the later formats.
             departures: _,
+            would_be_slate: _,
             policy_version,
             model_version,
         } = decision;
@@ -210,6 +231,7 @@ impl StoredDecisionV1 {
             binding_cap: binding_cap.ok_or_else(|| Unfit("the binding cap is not in the list".to_owned()))?,
             withheld: withheld.into_iter().map(|(reason, count)| (reason.into(), count)).collect(),
             departures: Vec::new(),
+            would_be_slate: Vec::new(),
             policy_version,
             model_version,
         })
@@ -306,6 +328,7 @@ impl From<CapKind> for StoredCapKind {
             CapKind::QuietPeriod => Self::QuietPeriod,
             CapKind::ChannelOptOut => Self::ChannelOptOut,
             CapKind::Channel => Self::Channel,
+            CapKind::ControlGroup => Self::ControlGroup,
         }
     }
 }
@@ -321,6 +344,7 @@ impl From<StoredCapKind> for CapKind {
             StoredCapKind::QuietPeriod => Self::QuietPeriod,
             StoredCapKind::ChannelOptOut => Self::ChannelOptOut,
             StoredCapKind::Channel => Self::Channel,
+            StoredCapKind::ControlGroup => Self::ControlGroup,
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::decision::StoredBand;
 use super::frame::Unfit;
 use super::scalar::{
     Bits64, Bits128, StoredOfferKind, after, moment, moment_after, optional_channel, optional_moment, stored_enum,
 };
+use crate::domain::experiment::{Arm, Assignment, ExperimentId};
 use crate::domain::ids::{DecisionId, OfferId, ProductId, RequestId};
 use crate::domain::ledger::{Answer, BackOff, Grant, Ledger, Level, RequestKey, RestingProduct, Serving};
 use crate::domain::time::Timestamp;
@@ -18,6 +20,26 @@ pub(super) struct StoredLedger {
     level: Option<StoredLevel>,
     back_off: Option<StoredBackOff>,
     resting_products: Vec<StoredRestingProduct>,
+}
+
+/// What format 3 added to the ledger.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredExperiment {
+    would_be_grants: Vec<StoredGrant>,
+    assignment: Option<StoredAssignment>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredAssignment {
+    experiment: Bits64,
+    arm: StoredArm,
+    at: i64,
+    band: StoredBand,
+}
+
+stored_enum! {
+    /// A group of an experiment.
+    StoredArm of Arm { Control, Rest }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,7 +99,17 @@ struct StoredRestingProduct {
 
 impl From<&Ledger> for StoredLedger {
     fn from(ledger: &Ledger) -> Self {
-        let Ledger { clock, grants, request_keys, level, back_off, resting_products } = ledger;
+        let Ledger {
+            clock,
+            grants,
+            request_keys,
+            level,
+            back_off,
+            resting_products,
+            // In `StoredExperiment`.
+            would_be_grants: _,
+            assignment: _,
+        } = ledger;
         Self {
             clock: clock.map(Timestamp::unix_ms),
             grants: grants.iter().map(StoredGrant::from).collect(),
@@ -112,7 +144,38 @@ impl StoredLedger {
                 .into_iter()
                 .map(StoredRestingProduct::resting_product)
                 .collect::<Result<_, _>>()?,
+            would_be_grants: Vec::new(),
+            assignment: None,
         })
+    }
+}
+
+impl From<&Ledger> for StoredExperiment {
+    fn from(ledger: &Ledger) -> Self {
+        let assignment = ledger.assignment.map(|Assignment { experiment, arm, at, band }| StoredAssignment {
+            experiment: Bits64::of(experiment.bits()),
+            arm: arm.into(),
+            at: at.unix_ms(),
+            band: band.into(),
+        });
+        Self { would_be_grants: ledger.would_be_grants.iter().map(StoredGrant::from).collect(), assignment }
+    }
+}
+
+impl StoredExperiment {
+    pub fn complete(self, ledger: &mut Ledger) -> Result<(), Unfit> {
+        let Self { would_be_grants, assignment } = self;
+        ledger.would_be_grants = would_be_grants.into_iter().map(StoredGrant::grant).collect::<Result<_, _>>()?;
+        ledger.assignment = assignment.map(StoredAssignment::assignment).transpose()?;
+        Ok(())
+    }
+}
+
+impl StoredAssignment {
+    fn assignment(self) -> Result<Assignment, Unfit> {
+        let Self { experiment, arm, at, band } = self;
+        let experiment = ExperimentId::from_bits(experiment.bits());
+        Ok(Assignment { experiment, arm: arm.into(), at: moment(at)?, band: band.into() })
     }
 }
 

@@ -6,16 +6,23 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::frame::Unfit;
-use super::ledger::StoredLedger;
+use super::ledger::{StoredExperiment, StoredLedger};
 use super::relationship::{StoredPurchases, StoredRelationship};
 use super::scalar::{Finite, after, moment, moment_after, optional_moment, stored_enum};
 use crate::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
 use crate::domain::ids::{Channel, CustomerId, HoldId, ProductId};
 use crate::domain::time::Timestamp;
 
-/// A customer as format 2 has it: format 1, and what came later.
+/// A customer as format 3 has it: format 2, and what came later.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredCustomer {
+    second: StoredCustomerV2,
+    experiment: StoredExperiment,
+}
+
+/// A customer as format 2 has it: format 1, and what came later.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredCustomerV2 {
     first: StoredCustomerV1,
     purchases: StoredPurchases,
 }
@@ -90,11 +97,21 @@ impl From<&Customer> for StoredCustomer {
             relationship: relationship.into(),
             ledger: ledger.into(),
         };
-        Self { first, purchases: relationship.into() }
+        let second = StoredCustomerV2 { first, purchases: relationship.into() };
+        Self { second, experiment: ledger.into() }
     }
 }
 
 impl StoredCustomer {
+    pub fn customer(self) -> Result<Customer, Unfit> {
+        let Self { second, experiment } = self;
+        let mut customer = second.customer()?;
+        experiment.complete(&mut customer.ledger)?;
+        Ok(customer)
+    }
+}
+
+impl StoredCustomerV2 {
     pub fn customer(self) -> Result<Customer, Unfit> {
         let Self { first, purchases } = self;
         let mut customer = first.customer()?;

@@ -1,0 +1,119 @@
+//! `tactful backfire`: what offers did to customers, for a person to read.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::{ServerAddress, refused, time_text, words};
+use super::failure::Failure;
+use super::table::Table;
+use crate::grpc::generated::tactful::v1 as wire;
+use crate::grpc::generated::tactful::v1::relationship_service_client::RelationshipServiceClient;
+
+/// Show whether offers drove customers away: the control group against the rest.
+///
+/// The policy names the control group: `control_group.share` and `control_group.salt`. Customers in it are offered nothing;
+/// all are compared by that assignment over the same time, whether they were offered anything or not.
+///
+/// Example:
+///   tactful backfire --days 90
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Backfire {
+    /// How long each customer is followed, in days
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=1096))]
+    days: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerAddress,
+}
+
+impl Backfire {
+    /// Asks and shows.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        let mut client = RelationshipServiceClient::new(self.server.connect().await?);
+        let follow_up = prost_types::Duration { seconds: i64::from(self.days) * 86_400, nanos: 0 };
+        let request = wire::GetBackfireReportRequest { follow_up: Some(follow_up) };
+        let report = client.get_backfire_report(request).await.map_err(|status| refused(&status))?.into_inner();
+        if self.json {
+            println!("{:#}", to_json(&report));
+        } else {
+            print(&report);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(report: &wire::GetBackfireReportResponse) {
+    println!("{}\n", report.message);
+    for group in report.all.iter().chain(&report.bands) {
+        println!(
+            "{}: {} in the control group, {} others{}",
+            name(group),
+            group.control_customers,
+            group.rest_customers,
+            if group.comparisons.is_empty() { ", too few to compare" } else { "" }
+        );
+        if group.comparisons.is_empty() {
+            continue;
+        }
+        let mut table = Table::new(&["", "control", "rest", "rest - control", "95 % interval", "would be found from"]);
+        for comparison in &group.comparisons {
+            let is_share = comparison.measure != "revenue";
+            let value = |value: f64| if is_share { format!("{:.1} %", value * 100.0) } else { format!("{value:.2}") };
+            let signed = |value: f64| if is_share { format!("{:+.1}", value * 100.0) } else { format!("{value:+.2}") };
+            table.row(vec![
+                words(&comparison.measure, ""),
+                value(comparison.control),
+                value(comparison.rest),
+                signed(comparison.difference),
+                format!("{} to {}", signed(comparison.low), signed(comparison.high)),
+                signed(comparison.detectable).trim_start_matches('+').to_owned(),
+            ]);
+        }
+        println!("{table}");
+    }
+    if report.waiting_customers > 0 {
+        println!("{} more customers were met too short a time ago.", report.waiting_customers);
+    }
+}
+
+fn name(group: &wire::BackfireGroup) -> String {
+    let band = group.band();
+    if band == wire::RelationshipBand::Unspecified {
+        return "all".to_owned();
+    }
+    words(band.as_str_name(), "RELATIONSHIP_BAND_")
+}
+
+fn to_json(report: &wire::GetBackfireReportResponse) -> Value {
+    let comparison = |comparison: &wire::BackfireComparison| {
+        json!({
+            "measure": comparison.measure,
+            "control": comparison.control,
+            "rest": comparison.rest,
+            "difference": comparison.difference,
+            "interval": [comparison.low, comparison.high],
+            "detectable": comparison.detectable,
+        })
+    };
+    let group = |group: &wire::BackfireGroup| {
+        json!({
+            "band": name(group),
+            "control_customers": group.control_customers,
+            "rest_customers": group.rest_customers,
+            "comparisons": group.comparisons.iter().map(comparison).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "message": report.message,
+        "experiment_id": report.experiment_id,
+        "follow_up_days": report.follow_up.as_ref().map(|span| span.seconds / 86_400),
+        "waiting_customers": report.waiting_customers,
+        "as_of": time_text(report.as_of.as_ref()),
+        "groups": report.all.iter().chain(&report.bands).map(group).collect::<Vec<_>>(),
+    })
+}

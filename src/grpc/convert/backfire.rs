@@ -1,0 +1,88 @@
+//! The backfire report.
+
+use std::time::Duration;
+
+use super::nouns::{band_to_wire, duration_to_wire, time_to_wire};
+use super::violations::Violations;
+use crate::domain::relationship::Band;
+use crate::grpc::generated::tactful::v1 as wire;
+use crate::measurement::backfire::{Comparison, Group, Measure};
+use crate::use_cases::get_backfire_report::{Backfire, FOLLOW_UP_DEFAULT, FOLLOW_UP_MAX, FOLLOW_UP_MIN};
+
+/// Reads how long to follow.
+///
+/// # Errors
+/// When it is shorter or longer than a follow-up may be.
+pub fn follow_up_from_wire(request: wire::GetBackfireReportRequest) -> Result<Duration, Violations> {
+    let Some(follow_up) = request.follow_up else { return Ok(FOLLOW_UP_DEFAULT) };
+    let fits = Duration::try_from(follow_up).ok().filter(|it| (FOLLOW_UP_MIN..=FOLLOW_UP_MAX).contains(it));
+    let mut violations = Violations::default();
+    if fits.is_none() {
+        violations.add("follow_up", "must be 1 to 1096 days");
+    }
+    violations.or(fits)
+}
+
+/// A report.
+#[must_use]
+pub fn backfire_to_wire(backfire: Backfire) -> wire::GetBackfireReportResponse {
+    let Backfire { experiment, follow_up, waiting, as_of, report } = backfire;
+    let message = message(&report.all, follow_up);
+    let bands = report.bands.into_iter().map(|(band, group)| group_to_wire(Some(band), &group));
+    wire::GetBackfireReportResponse {
+        experiment_id: format!("{:016x}", experiment.bits()),
+        follow_up: Some(duration_to_wire(follow_up)),
+        waiting_customers: count(waiting),
+        as_of: Some(time_to_wire(as_of)),
+        all: Some(group_to_wire(None, &report.all)),
+        bands: bands.collect(),
+        message,
+    }
+}
+
+fn group_to_wire(band: Option<Band>, group: &Group) -> wire::BackfireGroup {
+    let comparison = |comparison: &Comparison| wire::BackfireComparison {
+        measure: comparison.measure.as_str().to_owned(),
+        control: comparison.control,
+        rest: comparison.rest,
+        difference: comparison.difference.value,
+        low: comparison.difference.interval[0],
+        high: comparison.difference.interval[1],
+        detectable: comparison.difference.detectable,
+    };
+    wire::BackfireGroup {
+        band: band.map_or(wire::RelationshipBand::Unspecified, band_to_wire).into(),
+        control_customers: count(group.control),
+        rest_customers: count(group.rest),
+        comparisons: group.comparisons.iter().map(comparison).collect(),
+    }
+}
+
+/// What the figures say of churn, in a sentence.
+fn message(all: &Group, follow_up: Duration) -> String {
+    let days = follow_up.as_secs() / 86_400;
+    let Some(churn) = all.comparisons.iter().find(|comparison| comparison.measure == Measure::Churn) else {
+        return String::new();
+    };
+    let [low, high] = churn.difference.interval;
+    let verdict = if low > 0.0 {
+        "offers drove customers away"
+    } else if high < 0.0 {
+        "offers kept customers"
+    } else {
+        "no effect of offers on churn is shown"
+    };
+    format!(
+        "Within {days} days {:.1} % of the control group left and {:.1} % of the rest: {:+.1} points (95 % interval {:+.1} \
+         to {:+.1}); {verdict}.",
+        churn.control * 100.0,
+        churn.rest * 100.0,
+        churn.difference.value * 100.0,
+        low * 100.0,
+        high * 100.0
+    )
+}
+
+fn count(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,91 @@
+//! Compares the control group with the rest. Reads every customer and the whole history once; changes nothing.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::tactful::Tactful;
+use crate::decision::control_group::experiment;
+use crate::domain::experiment::ExperimentId;
+use crate::domain::ids::CustomerId;
+use crate::domain::time::{DAY, Timestamp};
+use crate::measurement::backfire::{BackfireReport, Followed, TooThin, report};
+use crate::store::contract::StoreError;
+
+/// How long customers are followed unless asked otherwise: the three months of the field experiment that
+/// `docs/simulation.md` names.
+pub const FOLLOW_UP_DEFAULT: Duration = Duration::from_secs(90 * 86_400);
+/// The shortest follow-up.
+pub const FOLLOW_UP_MIN: Duration = DAY;
+/// The longest.
+pub const FOLLOW_UP_MAX: Duration = Duration::from_secs(1096 * 86_400);
+/// Customers and events of one page.
+const PAGE_LEN: usize = 1024;
+
+/// A report with what it is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backfire {
+    /// The experiment: that of the policy in force, else the latest.
+    pub experiment: ExperimentId,
+    /// How long each customer was followed.
+    pub follow_up: Duration,
+    /// Customers whose follow-up has not ended yet; they are left out.
+    pub waiting: usize,
+    /// As of when.
+    pub as_of: Timestamp,
+    /// The figures.
+    pub report: BackfireReport,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum BackfireError {
+    /// No customer was ever assigned.
+    #[error("no experiment has assigned a customer; set control_group.share in the policy")]
+    NoExperiment,
+    /// Too few customers.
+    #[error("{thin}; {waiting} more are waiting for their follow-up to end")]
+    TooThin {
+        /// How few.
+        thin: TooThin,
+        /// Customers whose follow-up has not ended yet.
+        waiting: usize,
+    },
+    /// The store cannot answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Compares, each customer followed for `follow_up` from the assignment on.
+pub async fn get_backfire_report(tactful: &Tactful, follow_up: Duration) -> Result<Backfire, BackfireError> {
+    let as_of = tactful.now();
+    let store = tactful.store.as_ref();
+    let mut assigned: HashMap<CustomerId, Followed> = HashMap::new();
+    store
+        .visit_customers(PAGE_LEN, &mut |customers| {
+            for customer in customers {
+                let Some(assignment) = customer.ledger.assignment else { continue };
+                assigned.insert(customer.id, Followed::new(assignment, customer.consents.is_opted_out));
+            }
+        })
+        .await?;
+    let running = experiment(&tactful.policy_in_force().control_group);
+    let latest = || assigned.values().map(|it| it.assignment).max_by_key(|it| it.at).map(|it| it.experiment);
+    let experiment = running.or_else(latest).ok_or(BackfireError::NoExperiment)?;
+    assigned.retain(|_, followed| followed.assignment.experiment == experiment);
+    let met = assigned.len();
+    assigned.retain(|_, followed| followed.assignment.at + follow_up <= as_of);
+    let waiting = met - assigned.len();
+
+    store
+        .visit_history(PAGE_LEN, &mut |events| {
+            for event in events {
+                let followed = event.customer.as_ref().and_then(|customer| assigned.get_mut(customer));
+                if let Some(followed) = followed {
+                    followed.see(&event, follow_up);
+                }
+            }
+        })
+        .await?;
+    let report = report(assigned.values()).map_err(|thin| BackfireError::TooThin { thin, waiting })?;
+    Ok(Backfire { experiment, follow_up, waiting, as_of, report })
+}
