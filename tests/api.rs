@@ -19,5 +19,6 @@ mod api {
     mod retries;
     mod server;
     mod shop;
+    mod terms;
     mod tools;
 }

@@ -90,13 +90,17 @@ const BELOW_CLI: &[&str] = &[
 ];
 
 /// A crate, or a family of crates `name_...`, that only these rooms may name.
-const CRATES_OF_ROOMS: &[(&str, &[&str])] =
-    &[("tonic", &["grpc", "server", "cli"]), ("prost", &["grpc", "server", "cli"]), ("sled", &["store"])];
+const CRATES_OF_ROOMS: &[(&str, &[&str])] = &[
+    ("tonic", &["grpc", "server", "cli"]),
+    ("prost", &["grpc", "server", "cli"]),
+    ("sled", &["store"]),
+    ("cel", &["decision"]),
+];
 
 /// Rooms of plain computation.
-const WITHOUT_ASYNC: &[&str] = &["domain", "decision", "model", "ingest", "policy_document"];
+const WITHOUT_ASYNC: &[&str] = &["domain", "decision", "model", "ingest", "measurement", "policy_document"];
 /// Rooms to which everything comes as an argument, `now` and the random generator included.
-const PURE: &[&str] = &["domain", "decision", "model", "policy_document"];
+const PURE: &[&str] = &["domain", "decision", "model", "measurement", "policy_document"];
 const IMPURE_PATHS: &[&[&str]] = &[
     &["std", "fs"],
     &["std", "time", "SystemTime"],

@@ -4,24 +4,28 @@
 //! was left out of `choose` or of `eligibility`.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use tactful::decision::control_group::{arm_of, experiment};
 use tactful::decision::decide::decide;
+use tactful::decision::offer_book::OfferBook;
 use tactful::decision::question::{Grounds, Question};
 use tactful::domain::candidate::Candidate;
 use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::{Customer, Holding};
 use tactful::domain::decision::{CapKind, Decision, WithheldReason};
 use tactful::domain::experiment::Arm;
-use tactful::domain::ids::{Channel, CustomerId, DecisionId, ProductId};
+use tactful::domain::ids::{Channel, CustomerId, DecisionId, OfferId, ProductId};
 use tactful::domain::offer::{OfferKind, PropensityBasis};
 use tactful::domain::outlook::Outlook;
 use tactful::domain::policy::{BandCaps, ControlGroup, Family, NeverAfter, OnlyAfter, Policy};
 use tactful::domain::product::Product;
 use tactful::domain::time::{DAY, Timestamp};
 
+static NO_OFFERS: LazyLock<OfferBook> = LazyLock::new(OfferBook::default);
+static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
 const MS: Duration = Duration::from_millis(1);
 const PRODUCTS: usize = 8;
 
@@ -94,6 +98,8 @@ impl Scene {
             policy: &self.policy,
             outlook: &Outlook { buying: None, staying: None },
             catalog: &self.catalog,
+            offers: &NO_OFFERS,
+            spent: &NOTHING_SPENT,
             model_version: 1,
             now: self.now,
             decision: DecisionId::from_bits(self.decisions),

@@ -5,6 +5,7 @@
 //! of the mean; order when a decayed sum took a late entry at full weight; the slow rise when the level was not lowered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -12,6 +13,7 @@ use tactful::decision::apply_event::apply_event;
 use tactful::decision::contact_policy::{allowed, updated_level};
 use tactful::decision::decide::{Standing, decide};
 use tactful::decision::grants;
+use tactful::decision::offer_book::OfferBook;
 use tactful::decision::question::{Grounds, Question};
 use tactful::decision::relationship::assess;
 use tactful::domain::candidate::Candidate;
@@ -30,6 +32,8 @@ use tactful::domain::product::Product;
 use tactful::domain::relationship::{Band, ComponentKind, RelationshipState};
 use tactful::domain::time::{DAY, Day, Timestamp};
 
+static NO_OFFERS: LazyLock<OfferBook> = LazyLock::new(OfferBook::default);
+static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
 const PRODUCTS: usize = 12;
 
 fn start() -> Timestamp {
@@ -201,7 +205,7 @@ proptest! {
                 Step::Happen(kind) => apply_event(&mut customer, &event(number, now, kind), &policy, &outlook),
                 Step::Decide { kind, first, offers_max } => {
                     let id = DecisionId::from_bits(number as u128 + 1);
-                    let grounds = Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, model_version: 1, now, decision: id };
+                    let grounds = Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now, decision: id };
                     let excluded = BTreeSet::new();
                     let question = Question {
                         kind, products: &[], excluded: &excluded, offers_max,
@@ -296,7 +300,7 @@ proptest! {
         let (policy, catalog) = (Policy::default(), catalog());
         let decision = DecisionId::from_bits(1);
         let grounds =
-            Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, model_version: 1, now: after_all(), decision };
+            Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now: after_all(), decision };
         let customer = live(&history, &policy, &outlook);
         let happened = event(10_000, after_all(), kind);
         let mut changed = customer.clone();
@@ -398,7 +402,7 @@ proptest! {
         for (number, gap) in gaps_ms.into_iter().enumerate() {
             now = now + Duration::from_millis(gap);
             let grounds = Grounds {
-                policy: &policy, outlook: &outlook, catalog: &catalog, model_version: 1, now,
+                policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now,
                 decision: DecisionId::from_bits(number as u128 + 1),
             };
             let excluded = BTreeSet::new();
@@ -440,7 +444,7 @@ proptest! {
         });
         let left_at = |now| {
             let decision = DecisionId::from_bits(1);
-            let grounds = Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, model_version: 1, now, decision };
+            let grounds = Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now, decision };
             Standing::of(&customer, None, &grounds).allowance.offers_left
         };
         prop_assert_eq!(left_at(end - std::time::Duration::from_millis(1)), 0);

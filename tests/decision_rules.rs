@@ -1,18 +1,20 @@
 //! The rules one by one, as tables of cases: every refusal, every cap, the life of a grant.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tactful::decision::apply_event::apply_event;
 use tactful::decision::decide::{Standing, decide};
 use tactful::decision::grants;
+use tactful::decision::offer_book::OfferBook;
 use tactful::decision::question::{Grounds, Question};
 use tactful::domain::candidate::{Candidate, Upgrade};
 use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::{Customer, HoldReason, Holding};
 use tactful::domain::decision::{CapKind, Decision, WithheldReason};
 use tactful::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity};
-use tactful::domain::ids::{CaseId, Channel, CustomerId, DecisionId, EventId, LadderId, ProductId};
+use tactful::domain::ids::{CaseId, Channel, CustomerId, DecisionId, EventId, LadderId, OfferId, ProductId};
 use tactful::domain::ledger::ReleaseResult;
 use tactful::domain::money::{Currency, Money};
 use tactful::domain::offer::{OfferKind, PropensityBasis};
@@ -21,6 +23,8 @@ use tactful::domain::policy::Policy;
 use tactful::domain::product::{Product, Rung};
 use tactful::domain::time::{DAY, Timestamp};
 
+static NO_OFFERS: LazyLock<OfferBook> = LazyLock::new(OfferBook::default);
+static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
 /// No model was trained.
 const NOTHING_LEARNED: Outlook = Outlook { buying: None, staying: None };
 const MS: Duration = Duration::from_millis(1);
@@ -99,6 +103,8 @@ impl Scene {
             policy: &self.policy,
             outlook: &NOTHING_LEARNED,
             catalog: &self.catalog,
+            offers: &NO_OFFERS,
+            spent: &NOTHING_SPENT,
             model_version: 1,
             now: self.now,
             decision: DecisionId::from_bits(self.decisions),

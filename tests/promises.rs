@@ -8,4 +8,5 @@ mod promises {
     pub mod race;
     pub mod retry;
     pub mod shop;
+    mod volumes;
 }

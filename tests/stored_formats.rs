@@ -16,10 +16,14 @@ use tactful::domain::customer::{Customer, Holding};
 use tactful::domain::decayed_sum::DecayedSum;
 use tactful::domain::decision::Decision;
 use tactful::domain::event::{Event, EventKind};
+use tactful::domain::explicit_offer::Volume;
 use tactful::domain::ids::ProductId;
 use tactful::store::codec::customer::{CustomerBody, CustomerValue, decode_customer, encode_customer};
 use tactful::store::codec::decision::{decode_decision, encode_decision};
 use tactful::store::codec::event::{decode_event, encode_event};
+use tactful::store::codec::explicit_offer::{
+    decode_explicit_offer, decode_volume, encode_explicit_offer, encode_volume,
+};
 use tactful::store::codec::model::{
     ModelPointer, decode_model_chunk, decode_model_pointer, encode_model_chunk, encode_model_pointer,
 };
@@ -108,15 +112,26 @@ fn event_v1_of_every_kind_reads_and_writes_the_same() {
 /// Written before departures were kept.
 #[test]
 fn decision_v1_still_reads() {
-    let decision =
-        Decision { departures: Vec::new(), would_be_slate: Vec::new(), ..full_decision("ada", 0x0123_4567_89ab_cdef) };
+    let decision = Decision { departures: Vec::new(), ..before_terms() };
     let bytes = golden("decision-v1.bin", &[]);
     assert_eq!(decode_decision(&bytes).expect("a stored decision"), decision);
 }
 
+/// What formats 1 and 2 could say.
+fn before_terms() -> Decision {
+    let mut decision = Decision { would_be_slate: Vec::new(), ..full_decision("ada", 0x0123_4567_89ab_cdef) };
+    for offer in &mut decision.slate {
+        offer.valid_until = None;
+    }
+    for departure in &mut decision.departures {
+        departure.offer = None;
+    }
+    decision
+}
+
 #[test]
 fn decision_v2_still_reads() {
-    let decision = Decision { would_be_slate: Vec::new(), ..full_decision("ada", 0x0123_4567_89ab_cdef) };
+    let decision = before_terms();
     assert_eq!(decode_decision(&golden("decision-v2.bin", &[])).expect("a stored decision"), decision);
 }
 
@@ -295,4 +310,23 @@ proptest! {
         }
         decode_as_everything(&sealed(bytes));
     }
+}
+
+#[test]
+fn explicit_offer_v1_reads_and_writes_the_same() {
+    let offer = full_explicit_offer("spring-sale");
+    let now = encode_explicit_offer(&offer).expect("only finite numbers");
+    let bytes = golden("explicit-offer-v1.bin", &now);
+    assert_eq!(decode_explicit_offer(&bytes).expect("a stored offer"), offer);
+    assert_eq!(now, bytes);
+}
+
+#[test]
+fn volume_v1_reads_and_writes_the_same() {
+    let token = volume_token("spring-sale", 7);
+    let volume = Volume { settled: 41, pending: vec![token.clone()] };
+    let now = encode_volume(&volume).expect("plain numbers");
+    let bytes = golden("volume-v1.bin", &now);
+    assert_eq!(decode_volume(&token.offer, &bytes).expect("a stored volume"), volume);
+    assert_eq!(now, bytes);
 }

@@ -11,14 +11,15 @@ use crate::domain::offer::Factors;
 use crate::domain::policy::ArbitrationPolicy;
 use crate::domain::product::Product;
 
-/// No candidate's value times context times lever is more: each side of the blend is at most 2.
+/// No candidate's value times context is more: each side of the blend is at most 2.
 pub const VALUE_MAX: f64 = 2.0;
 
-/// Weighs a candidate for a customer whose relationship health is `health_score` (0 to 1).
+/// Weighs a candidate under terms, `product` being what they make of it, for a customer whose relationship health is `health_score` (0 to 1).
 #[must_use]
 pub fn weigh(
     candidate: &Candidate,
     product: &Product,
+    lever: f64,
     catalog: &Catalog,
     health_score: f64,
     policy: &ArbitrationPolicy,
@@ -37,7 +38,7 @@ pub fn weigh(
         keep_probability: candidate.keep_probability,
         seller_share,
         context: 1.0,
-        lever: 1.0,
+        lever,
         attention_price: attention_price(health_score, policy),
     }
 }

@@ -8,6 +8,7 @@ use crate::decision::contact_policy::{self, Allowance, allowance};
 use crate::decision::control_group::{arm_of, assignment, decide_for_control};
 use crate::decision::eligibility::Circumstances;
 use crate::decision::holds::holds_in_force;
+use crate::decision::offer_book::under_terms;
 use crate::decision::question::{Grounds, Question};
 use crate::decision::relationship::assess;
 use crate::decision::slate::choose;
@@ -21,7 +22,6 @@ use crate::domain::experiment::Arm;
 use crate::domain::ids::{Channel, OfferId};
 use crate::domain::ledger::{Grant, Ledger, Serving};
 use crate::domain::offer::{Offer, OfferKind};
-use crate::domain::product::Product;
 use crate::domain::relationship::RelationshipHealth;
 use crate::domain::time::Timestamp;
 
@@ -151,14 +151,15 @@ fn weigh_eligible<'a>(
 ) -> Vec<Weighed<'a>> {
     let circumstances = Circumstances::new(question, customer, grounds);
     let attention_price = attention_price(standing.health.score, &grounds.policy.arbitration);
+    let worth_max = VALUE_MAX * grounds.offers.lever_max();
     let mut weighed = Vec::new();
     for candidate in candidates.take(CONSIDERED_MAX) {
         if weighed.len() == WEIGHED_MAX {
             break;
         }
-        if candidate.propensity * VALUE_MAX <= attention_price {
+        if candidate.propensity * worth_max <= attention_price {
             // Whatever its value; and those that follow are even less likely.
-            let best = candidate.propensity * VALUE_MAX - attention_price;
+            let best = candidate.propensity * worth_max - attention_price;
             let refusal = Refusal::seen(WithheldReason::NotWorthAttention, best, 0.0);
             withheld.refuse(&candidate, Stage::Arbitration, refusal, None);
             break;
@@ -170,15 +171,27 @@ fn weigh_eligible<'a>(
                 continue;
             }
         };
-        let factors = weigh(&candidate, product, grounds.catalog, standing.health.score, &grounds.policy.arbitration);
+        let is_repeat = circumstances.open_grant(&product.id).is_some();
+        let terms = match circumstances.terms(&product.id, |offer, refusal| {
+            withheld.refuse_terms(&candidate, offer, refusal);
+        }) {
+            Ok(terms) => terms,
+            Err(refusal) => {
+                withheld.refuse(&candidate, Stage::Eligibility, refusal, None);
+                continue;
+            }
+        };
+        let product = under_terms(product, terms);
+        let lever = terms.map_or(1.0, |terms| terms.lever);
+        let arbitration = &grounds.policy.arbitration;
+        let factors = weigh(&candidate, &product, lever, grounds.catalog, standing.health.score, arbitration);
         let score = factors.score();
         if score.is_nan() || score <= 0.0 {
             let refusal = Refusal::seen(WithheldReason::NotWorthAttention, score, 0.0);
             withheld.refuse(&candidate, Stage::Arbitration, refusal, Some(factors));
             continue;
         }
-        let is_repeat = circumstances.open_grant(&product.id).is_some();
-        weighed.push(Weighed { candidate, product, factors, score, is_repeat });
+        weighed.push(Weighed { candidate, product, terms, factors, score, is_repeat });
     }
     weighed
 }
@@ -202,18 +215,18 @@ fn enter_in_ledger(
         });
         match open {
             Some(grant) => grants::serve_again(grant, grounds.decision, grounds.now),
-            None => grants::enter(&mut ledger, new_grant(weighed.product, question, grounds)),
+            None => grants::enter(&mut ledger, new_grant(weighed, question, grounds)),
         }
     }
     ledger
 }
 
-fn new_grant(product: &Product, question: &Question<'_>, grounds: &Grounds<'_>) -> Grant {
+fn new_grant(weighed: &Weighed<'_>, question: &Question<'_>, grounds: &Grounds<'_>) -> Grant {
     let contact = &grounds.policy.contact;
     let lease = contact.lease_of(question.channel.map(Channel::as_str)).min(contact.visit_window);
     Grant {
-        offer: OfferId::implicit(&product.id),
-        product: product.id.clone(),
+        offer: offer_id(weighed),
+        product: weighed.product.id.clone(),
         kind: question.kind,
         channel: question.channel.cloned(),
         granted_at: grounds.now,
@@ -225,17 +238,23 @@ fn new_grant(product: &Product, question: &Question<'_>, grounds: &Grounds<'_>) 
     }
 }
 
+/// The explicit offer under whose terms it is made, else the implicit one.
+fn offer_id(weighed: &Weighed<'_>) -> OfferId {
+    weighed.terms.map_or_else(|| OfferId::implicit(&weighed.product.id), |terms| terms.id.clone())
+}
+
 fn offer(weighed: &Weighed<'_>, support: Support, rank: u32, question: &Question<'_>, grounds: &Grounds<'_>) -> Offer {
-    let Weighed { candidate, product, factors, is_repeat, score: _ } = weighed;
+    let Weighed { candidate, product, terms, factors, is_repeat, score: _ } = weighed;
     let replaced = candidate.upgrade.as_ref().and_then(|upgrade| grounds.catalog.get(&upgrade.replaces));
     let replaced_price = replaced.and_then(|replaced| replaced.price);
     Offer {
-        id: OfferId::implicit(&product.id),
+        id: offer_id(weighed),
         kind: question.kind,
         product: product.id.clone(),
         title: product.title.clone(),
         rank,
         price: product.price,
+        valid_until: terms.and_then(|terms| terms.valid_until),
         price_step: product.price.zip(replaced_price).and_then(|(price, replaced)| price.minus(replaced)),
         factors: *factors,
         reasons: wording::reasons(candidate, &support, product, grounds.catalog),

@@ -4,13 +4,16 @@ use crate::domain::candidate::Candidate;
 use crate::domain::customer::Customer;
 use crate::domain::decision::WithheldReason;
 use crate::domain::departure::Refusal;
-use crate::domain::ids::ProductId;
+use crate::domain::explicit_offer::ExplicitOffer;
+use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::ledger::Grant;
 use crate::domain::offer::OfferKind;
 use crate::domain::product::{Product, Rung};
 use crate::domain::time::Timestamp;
 
+use super::condition::Facts;
 use super::grants;
+use super::offer_book::TermsAsked;
 use super::question::{Grounds, Question};
 
 /// What is never offered together with a product.
@@ -89,6 +92,41 @@ impl<'a> Circumstances<'a> {
                 && grant.channel.as_ref() == self.question.channel
                 && grants::is_open(grant, self.grounds.now)
         })
+    }
+
+    /// The terms under which a product is offered; `None` for the implicit offer. `refuse` is told of terms that do not
+    /// apply.
+    ///
+    /// # Errors
+    /// When the product is open under terms that do not apply any more.
+    pub fn terms(
+        &self,
+        product: &ProductId,
+        mut refuse: impl FnMut(&OfferId, Refusal),
+    ) -> Result<Option<&'a ExplicitOffer>, Refusal> {
+        let booked = self.grounds.offers.of(product);
+        let open = self.open_grant(product).map(|grant| &grant.offer);
+        if booked.is_empty() && open.is_none_or(|open| *open == OfferId::implicit(product)) {
+            return Ok(None);
+        }
+        let Grounds { policy, spent, now, .. } = *self.grounds;
+        let asked = TermsAsked { question: self.question, spent, now };
+        let facts = || Facts::of(self.customer, &policy.condition_attributes, &policy.privacy.sensitive_attributes);
+        if let Some(open) = open {
+            if *open == OfferId::implicit(product) {
+                return Ok(None);
+            }
+            let open = booked.iter().find(|booked| booked.offer.id == *open && booked.is_for(self.question));
+            let open = open.ok_or(WithheldReason::OfferOutsideDates)?;
+            return open.check(&asked, facts, true).map(|()| Some(&open.offer));
+        }
+        for booked in booked.iter().filter(|booked| booked.is_for(self.question)) {
+            match booked.check(&asked, facts, false) {
+                Ok(()) => return Ok(Some(&booked.offer)),
+                Err(refusal) => refuse(&booked.offer.id, refusal),
+            }
+        }
+        Ok(None)
     }
 
     fn has(&self, product: &ProductId) -> bool {

@@ -21,10 +21,9 @@ pub struct InWords {
 /// Says why a candidate left.
 #[must_use]
 pub fn departure_in_words(departure: &Departure, catalog: &Catalog, now: Timestamp) -> InWords {
-    let Departure { product, propensity: _, stage: _, refusal, factors } = departure;
+    let Departure { product, offer: _, propensity: _, stage: _, refusal, factors } = departure;
     let Refusal { reason, other, seen, threshold, until } = refusal;
     let other = other.as_ref().map_or_else(|| "another product".to_owned(), |other| title(other, catalog));
-    let words = |why: &str, change: &str| InWords { why: why.to_owned(), change: change.to_owned() };
     let from = until.map(|until| format!("asked from {} on", moment(until, now)));
     let from_or = |otherwise: &str| from.clone().unwrap_or_else(|| otherwise.to_owned());
     let cap = |why: &str, otherwise: &str| {
@@ -107,6 +106,10 @@ pub fn departure_in_words(departure: &Departure, catalog: &Catalog, now: Timesta
             "the customer is in the control group, which is offered nothing",
             "another salt or a smaller share of the control group in the policy",
         ),
+        WithheldReason::OfferOutsideDates
+        | WithheldReason::OfferElsewhere
+        | WithheldReason::OfferConditionUnmet
+        | WithheldReason::VolumeCapReached => terms_in_words(refusal, now),
         WithheldReason::SlateFull => InWords {
             why: format!("the slate was as long as asked for (score {:.5})", seen.unwrap_or(0.0)),
             change: format!("a score above {:.5}, or a longer slate asked for", threshold.unwrap_or(0.0)),
@@ -118,6 +121,39 @@ pub fn departure_in_words(departure: &Departure, catalog: &Catalog, now: Timesta
                     .to_owned(),
         },
     }
+}
+
+fn words(why: &str, change: &str) -> InWords {
+    InWords { why: why.to_owned(), change: change.to_owned() }
+}
+
+/// Why the terms of an explicit offer do not apply.
+#[allow(clippy::wildcard_enum_match_arm, reason = "called for four reasons")]
+fn terms_in_words(refusal: &Refusal, now: Timestamp) -> InWords {
+    let (why, change) = match refusal.reason {
+        WithheldReason::OfferElsewhere => (
+            "its terms are for another channel or placement".to_owned(),
+            "a question that names the offer's channel and placement".to_owned(),
+        ),
+        WithheldReason::OfferConditionUnmet => (
+            "the customer's attributes do not fulfil its condition, or one that it asks for is missing".to_owned(),
+            "attributes that fulfil the offer's condition".to_owned(),
+        ),
+        WithheldReason::VolumeCapReached => {
+            let limit = refusal.seen.unwrap_or(0.0);
+            (
+                format!("its volume over all customers is gone: the limit is {limit:.0}"),
+                "a higher volume cap".to_owned(),
+            )
+        }
+        // Outside its dates; nothing else is asked about here.
+        _ => {
+            let from = refusal.until.map(|until| format!("asked from {} on", moment(until, now)));
+            let change = from.unwrap_or_else(|| "the offer's validity extended".to_owned());
+            ("its terms are not valid now".to_owned(), change)
+        }
+    };
+    InWords { why, change }
 }
 
 /// The smallest propensity that would have been worth it, all else as it is.

@@ -5,6 +5,7 @@
 
 pub mod apply_event;
 pub mod arbitration;
+pub mod condition;
 pub mod contact_policy;
 pub mod control_group;
 pub mod decide;
@@ -12,6 +13,7 @@ pub mod eligibility;
 pub mod explaining;
 pub mod grants;
 pub mod holds;
+pub mod offer_book;
 pub mod question;
 pub mod relationship;
 pub mod relationship_detail;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::offer_book::OfferBook;
 use crate::domain::catalog::Catalog;
-use crate::domain::ids::{Channel, DecisionId, Placement, ProductId};
+use crate::domain::ids::{Channel, DecisionId, OfferId, Placement, ProductId};
 use crate::domain::money::Currency;
 use crate::domain::offer::OfferKind;
 use crate::domain::outlook::Outlook;
@@ -40,6 +41,10 @@ pub struct Grounds<'a> {
     pub outlook: &'a Outlook,
     /// The catalogue.
     pub catalog: &'a Catalog,
+    /// The explicit offers.
+    pub offers: &'a OfferBook,
+    /// Explicit offers whose volume is known to be gone.
+    pub spent: &'a BTreeSet<OfferId>,
     /// The version of the model that proposes.
     pub model_version: u64,
     /// Now. Time never runs backwards in a ledger: the ledger's clock counts when it is ahead.

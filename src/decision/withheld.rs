@@ -1,10 +1,13 @@
 //! Candidates kept back, and those that were weighed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::domain::candidate::Candidate;
 use crate::domain::decision::WithheldReason;
 use crate::domain::departure::{Departure, Refusal, Stage};
+use crate::domain::explicit_offer::ExplicitOffer;
+use crate::domain::ids::OfferId;
 use crate::domain::offer::Factors;
 use crate::domain::product::Product;
 
@@ -12,8 +15,10 @@ use crate::domain::product::Product;
 pub struct Weighed<'a> {
     /// What was proposed.
     pub candidate: Candidate,
-    /// Its product.
-    pub product: &'a Product,
+    /// Its product, under the terms of the offer.
+    pub product: Cow<'a, Product>,
+    /// The terms; `None` for the implicit offer.
+    pub terms: Option<&'a ExplicitOffer>,
     /// Every factor of the score.
     pub factors: Factors,
     /// The score, above 0.
@@ -52,7 +57,21 @@ impl Withheld {
         self.count(refusal.reason);
         if self.refused.len() < self.departures_max {
             let (product, propensity) = (candidate.product.clone(), candidate.propensity);
-            self.refused.push(Departure { product, propensity, stage, refusal, factors });
+            self.refused.push(Departure { product, offer: None, propensity, stage, refusal, factors });
+        }
+    }
+
+    /// Terms that do not apply; the candidate itself goes on, so it is not counted.
+    pub fn refuse_terms(&mut self, candidate: &Candidate, offer: &OfferId, refusal: Refusal) {
+        if self.refused.len() < self.departures_max {
+            self.refused.push(Departure {
+                product: candidate.product.clone(),
+                offer: Some(offer.clone()),
+                propensity: candidate.propensity,
+                stage: Stage::Eligibility,
+                refusal,
+                factors: None,
+            });
         }
     }
 
@@ -60,7 +79,8 @@ impl Withheld {
     pub fn leave(&mut self, weighed: &Weighed<'_>, stage: Stage, refusal: Refusal) {
         if self.weighed.len() < self.departures_max {
             let (product, propensity) = (weighed.product.id.clone(), weighed.candidate.propensity);
-            self.weighed.push(Departure { product, propensity, stage, refusal, factors: Some(weighed.factors) });
+            let (offer, factors) = (weighed.terms.map(|terms| terms.id.clone()), Some(weighed.factors));
+            self.weighed.push(Departure { product, offer, propensity, stage, refusal, factors });
         }
     }
 

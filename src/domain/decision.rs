@@ -167,6 +167,14 @@ pub enum WithheldReason {
     ChannelCapReached,
     /// The customer is in the control group.
     ControlGroup,
+    /// The terms of an explicit offer are not valid now.
+    OfferOutsideDates,
+    /// The terms are for another channel or placement.
+    OfferElsewhere,
+    /// The terms are for other customers.
+    OfferConditionUnmet,
+    /// The volume of an explicit offer over all customers is gone.
+    VolumeCapReached,
 }
 
 impl WithheldReason {
@@ -203,6 +211,10 @@ impl WithheldReason {
             Self::FamilyCapReached => "family_cap_reached",
             Self::ChannelCapReached => "channel_cap_reached",
             Self::ControlGroup => "control_group",
+            Self::OfferOutsideDates => "offer_outside_dates",
+            Self::OfferElsewhere => "offer_elsewhere",
+            Self::OfferConditionUnmet => "offer_condition_unmet",
+            Self::VolumeCapReached => "volume_cap_reached",
         }
     }
 }

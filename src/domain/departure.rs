@@ -1,7 +1,7 @@
 //! Candidates that are not in a slate: at which step each left, by which rule, and what was seen.
 
 use super::decision::WithheldReason;
-use super::ids::ProductId;
+use super::ids::{OfferId, ProductId};
 use super::offer::Factors;
 use super::time::Timestamp;
 
@@ -14,6 +14,8 @@ pub const DEPARTURES_KEPT_MAX: usize = 8;
 pub struct Departure {
     /// The product.
     pub product: ProductId,
+    /// The explicit offer whose terms keep it back, where others may still apply; `None` for the product as such.
+    pub offer: Option<OfferId>,
     /// The probability that the customer takes it, 0 to 1.
     pub propensity: f64,
     /// Which step it left at.

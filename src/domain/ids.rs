@@ -111,6 +111,12 @@ impl OfferId {
         Self(format!("{IMPLICIT_OFFER_PREFIX}{product}"))
     }
 
+    /// True for the name of a product's implicit offer.
+    #[must_use]
+    pub fn is_implicit(&self) -> bool {
+        self.0.starts_with(IMPLICIT_OFFER_PREFIX)
+    }
+
     /// Takes the text of an offer id as a caller gives it back.
     ///
     /// # Errors

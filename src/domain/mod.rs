@@ -11,6 +11,7 @@ pub mod decision;
 pub mod departure;
 pub mod event;
 pub mod experiment;
+pub mod explicit_offer;
 pub mod ids;
 pub mod ledger;
 pub mod money;

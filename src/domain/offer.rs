@@ -3,6 +3,7 @@
 use super::ids::{OfferId, ProductId};
 use super::money::Money;
 use super::product::FeatureValue;
+use super::time::Timestamp;
 
 /// The two questions that tactful answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +40,8 @@ pub struct Offer {
     pub rank: u32,
     /// What it costs.
     pub price: Option<Money>,
+    /// Until just before this moment it may be taken; `None` for no end.
+    pub valid_until: Option<Timestamp>,
     /// What it costs more than the product it replaces; may be zero or negative.
     pub price_step: Option<Money>,
     /// Every factor of the score.

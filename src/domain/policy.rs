@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::decayed_sum::HalfLife;
+use super::explicit_offer::AttributeKinds;
 use super::ids::ProductId;
 use super::product::Product;
 use super::relationship::{Band, ComponentKind};
@@ -24,6 +25,8 @@ pub struct Policy {
     pub arbitration: ArbitrationPolicy,
     /// Who is offered nothing, so that the effect of offers can be measured.
     pub control_group: ControlGroup,
+    /// The attributes of customers that conditions of offers may ask for.
+    pub condition_attributes: AttributeKinds,
     /// What may not be used.
     pub privacy: PrivacyPolicy,
 }
@@ -283,6 +286,7 @@ impl Default for Policy {
             contact: ContactPolicy::default(),
             arbitration: ArbitrationPolicy::default(),
             control_group: ControlGroup { share: 0.0, salt: "tactful".to_owned() },
+            condition_attributes: AttributeKinds::new(),
             privacy: PrivacyPolicy::default(),
         }
     }

@@ -1,24 +1,22 @@
-//! `CatalogService`: what is sold.
+//! `CatalogService`: what is sold, and under which terms.
 
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
 
+use super::convert::explicit_offers::{explicit_offer_from_wire, explicit_offer_to_wire};
 use super::convert::products::{product_from_wire, product_to_wire};
 use super::convert::violations::Violations;
 use super::feedback_service::{BATCH_MAX, Entries, Tally, check_batch};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::catalog_service_server::CatalogService;
+use super::page::{Page, write_token};
 use super::status;
-use crate::domain::ids::ProductId;
+use crate::domain::ids::{OfferId, ProductId};
 use crate::use_cases::keep_catalog::{delete_product, publish_catalog, upsert_products};
+use crate::use_cases::keep_offers::{delete_offer, faults, get_offer, list_offers, upsert_offers};
 use crate::use_cases::recorded::Recorded;
 use crate::use_cases::tactful::Tactful;
-
-const PAGE_DEFAULT: usize = 100;
-const PAGE_MAX: usize = 1000;
-/// The first byte of a page token: its format.
-const TOKEN_FORMAT: u8 = 1;
 
 /// Serves `CatalogService`.
 pub struct CatalogRpc {
@@ -101,27 +99,14 @@ impl CatalogService for CatalogRpc {
         request: Request<wire::ListProductsRequest>,
     ) -> Result<Response<wire::ListProductsResponse>, Status> {
         let wire::ListProductsRequest { page_size, page_token } = request.into_inner();
-        let mut violations = Violations::default();
-        let page_size = match usize::try_from(page_size) {
-            Ok(0) => PAGE_DEFAULT,
-            Ok(size) => size.min(PAGE_MAX),
-            Err(_) => {
-                violations.add("page_size", "must not be negative");
-                0
-            }
-        };
-        let after = read_token(&page_token);
-        if after.is_none() && !page_token.is_empty() {
-            violations.add("page_token", "must be the next_page_token of an earlier answer");
-        }
-        violations.check().map_err(|violations| status::invalid(&violations))?;
+        let Page { size, after } = Page::read(page_size, &page_token, ProductId::new)?;
         let catalog = self.tactful.catalog();
         let products = catalog.products();
         let first = after.map_or(0, |after| products.partition_point(|product| product.id <= after));
-        let page: Vec<wire::Product> = products[first..].iter().take(page_size).cloned().map(product_to_wire).collect();
+        let page: Vec<wire::Product> = products[first..].iter().take(size).cloned().map(product_to_wire).collect();
         let next = first + page.len();
         let next_page_token = match next.checked_sub(1) {
-            Some(last) if next < products.len() => write_token(&products[last].id),
+            Some(last) if next < products.len() => write_token(products[last].id.as_str()),
             _ => String::new(),
         };
         Ok(Response::new(wire::ListProductsResponse { products: page, next_page_token }))
@@ -138,6 +123,68 @@ impl CatalogService for CatalogRpc {
             Err(product_not_found())
         }
     }
+
+    async fn batch_upsert_offers(
+        &self,
+        request: Request<wire::BatchUpsertOffersRequest>,
+    ) -> Result<Response<wire::BatchUpsertOffersResponse>, Status> {
+        let wire::BatchUpsertOffersRequest { offers } = request.into_inner();
+        check_batch("offers", offers.len(), BATCH_MAX)?;
+        let entries = Entries::read("offers", offers, |path, message| {
+            let offer = explicit_offer_from_wire(path, message)?;
+            let mut violations = Violations::default();
+            for (field, problem) in faults(&self.tactful, &offer) {
+                violations.add(format!("{path}.{field}"), problem);
+            }
+            violations.or(Some(offer))
+        });
+        let changed = upsert_offers(&self.tactful, &entries.good).await.map_err(status::keep_offers)?;
+        let recorded = |changed| if changed { Recorded::New } else { Recorded::Duplicate };
+        let results = entries.results(changed.into_iter().map(recorded).collect());
+        Ok(Response::new(wire::BatchUpsertOffersResponse { results }))
+    }
+
+    async fn get_offer(
+        &self,
+        request: Request<wire::GetOfferRequest>,
+    ) -> Result<Response<wire::GetOfferResponse>, Status> {
+        let id = offer_id(request.into_inner().offer_id)?;
+        let offer = get_offer(&self.tactful, &id).await.map_err(status::store)?.ok_or_else(offer_not_found)?;
+        Ok(Response::new(wire::GetOfferResponse { offer: Some(explicit_offer_to_wire(offer)) }))
+    }
+
+    async fn list_offers(
+        &self,
+        request: Request<wire::ListOffersRequest>,
+    ) -> Result<Response<wire::ListOffersResponse>, Status> {
+        let wire::ListOffersRequest { page_size, page_token } = request.into_inner();
+        let Page { size, after } = Page::read(page_size, &page_token, OfferId::new)?;
+        let (page, is_more) = list_offers(&self.tactful, after.as_ref(), size).await.map_err(status::store)?;
+        let last = page.last().filter(|_| is_more).map(|last| write_token(last.offer.id.as_str()));
+        let offers = page.into_iter().map(explicit_offer_to_wire).collect();
+        Ok(Response::new(wire::ListOffersResponse { offers, next_page_token: last.unwrap_or_default() }))
+    }
+
+    async fn delete_offer(
+        &self,
+        request: Request<wire::DeleteOfferRequest>,
+    ) -> Result<Response<wire::DeleteOfferResponse>, Status> {
+        let id = offer_id(request.into_inner().offer_id)?;
+        if delete_offer(&self.tactful, &id).await.map_err(status::store)? {
+            Ok(Response::new(wire::DeleteOfferResponse {}))
+        } else {
+            Err(offer_not_found())
+        }
+    }
+}
+
+#[allow(clippy::result_large_err, reason = "every method answers with a Status")]
+fn offer_id(text: String) -> Result<OfferId, Status> {
+    OfferId::new(text).map_err(|invalid| status::invalid_field("offer_id", invalid))
+}
+
+fn offer_not_found() -> Status {
+    status::not_found("OFFER_NOT_FOUND", "there is no such explicit offer")
 }
 
 #[allow(clippy::result_large_err, reason = "every method answers with a Status")]
@@ -147,41 +194,4 @@ fn product_id(text: String) -> Result<ProductId, Status> {
 
 fn product_not_found() -> Status {
     status::not_found("PRODUCT_NOT_FOUND", "there is no such product")
-}
-
-/// The last product of a page in hexadecimal, with a checksum so that a mangled token is told from a product id.
-fn write_token(last: &ProductId) -> String {
-    let mut bytes = vec![TOKEN_FORMAT];
-    bytes.extend(last.as_str().bytes());
-    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
-    bytes.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
-}
-
-fn read_token(token: &str) -> Option<ProductId> {
-    let digits = token.as_bytes();
-    if !digits.len().is_multiple_of(2) || digits.len() > 4 * PAGE_MAX || !token.is_ascii() {
-        return None;
-    }
-    let pairs = digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
-    let (body, checksum) = bytes.split_last_chunk::<4>()?;
-    let (&format, id) = body.split_first()?;
-    let is_ours = format == TOKEN_FORMAT && crc32fast::hash(body) == u32::from_le_bytes(*checksum);
-    let id = String::from_utf8(id.to_vec()).ok()?;
-    ProductId::new(id).ok().filter(|_| is_ours)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_read_back_and_a_mangled_one_is_not() {
-        let last = ProductId::new("toaster/2").expect("a valid id");
-        let token = write_token(&last);
-        assert_eq!(read_token(&token), Some(last));
-        for bad in ["", "zz", "00", "0", &token[2..], &format!("{token}00"), "é"] {
-            assert_eq!(read_token(bad), None, "{bad}");
-        }
-    }
 }

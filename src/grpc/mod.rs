@@ -8,6 +8,7 @@ pub mod generated;
 pub mod model_service;
 pub mod observe;
 pub mod offer_service;
+pub mod page;
 pub mod policy_service;
 pub mod relationship_service;
 pub mod services;

@@ -14,6 +14,7 @@ use crate::store::contract::StoreError;
 use crate::use_cases::explain_decision::ExplainError;
 use crate::use_cases::get_backfire_report::BackfireError;
 use crate::use_cases::keep_holds::HoldError;
+use crate::use_cases::keep_offers::KeepOffersError;
 use crate::use_cases::keep_policies::PolicyError;
 use crate::use_cases::recorded::{Recorded, Rejection};
 use crate::use_cases::release_offers::ReleaseError;
@@ -115,6 +116,16 @@ pub fn policy(error: PolicyError) -> Status {
             status(Code::FailedPrecondition, "NO_POLICY_BEFORE", "no policy was in force before this one", None)
         }
         PolicyError::Store(error) => store(error),
+    }
+}
+
+/// Why explicit offers were not kept.
+#[must_use]
+pub fn keep_offers(error: KeepOffersError) -> Status {
+    let told = error.to_string();
+    match error {
+        KeepOffersError::TooMany { .. } => status(Code::ResourceExhausted, "TOO_MANY_OFFERS", told, None),
+        KeepOffersError::Store(error) => store(error),
     }
 }
 

@@ -64,6 +64,12 @@ pub fn faults(policy: &Policy) -> Vec<Fault> {
         }
     }
 
+    for name in &policy.privacy.sensitive_attributes {
+        if policy.condition_attributes.contains_key(name) {
+            fault("privacy.sensitive_attributes", format!("{name} is declared in conditions.attributes"));
+        }
+    }
+
     let relationship = &policy.relationship;
     let limits = relationship.band_limits;
     for (key, low, high) in [("steady", limits.guarded, limits.steady), ("strong", limits.steady, limits.strong)] {

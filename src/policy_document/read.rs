@@ -134,6 +134,10 @@ fn from_toml(slot: &Slot<'_>, toml: &Toml) -> Result<Value, String> {
         }
         Slot::Text(..) => text(toml).map(Value::Text),
         Slot::Names(_) => texts(toml).map(Value::Names),
+        Slot::AttributeKinds(_) => {
+            let texts = toml.as_table().map(|table| table.iter().map(|(name, it)| Some((name.clone(), text(it)?))));
+            texts.and_then(Iterator::collect::<Option<_>>).map(Value::Texts)
+        }
         Slot::Caps(_) => fields(toml, ["offers", "up_sell"])
             .and_then(|[offers, up_sell]| Some(Value::Caps { offers: count(offers)?, up_sell: count(up_sell)? })),
         Slot::Component(_) => {

@@ -40,7 +40,8 @@ const A_SECOND: Duration = Duration::from_secs(1);
 #[allow(clippy::too_many_lines, reason = "one list, one line or two for each value")]
 pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
     // No `..`: a field that is added must be given a line here.
-    let Policy { version: _, relationship, contact, arbitration, control_group, privacy } = policy;
+    let Policy { version: _, relationship, contact, arbitration, control_group, condition_attributes, privacy } =
+        policy;
     let RelationshipPolicy {
         components,
         component_floor,
@@ -366,6 +367,13 @@ pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
         "salt",
         "decides who is in it; keep it as long as the experiment lasts, whatever else changes",
         Slot::Text(salt, 64),
+    );
+    let section = "conditions";
+    add(
+        section,
+        "attributes",
+        "attributes of customers by name, each text, number or flag: { age = \"number\", segment = \"text\" }",
+        Slot::AttributeKinds(condition_attributes),
     );
     let section = "privacy";
     add(

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::span;
 use super::value::{FamilyValue, SequenceValue, Value};
-use crate::domain::customer::ATTRIBUTE_BYTES_MAX;
+use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
 use crate::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
+use crate::domain::explicit_offer::{AttributeKind, AttributeKinds};
 use crate::domain::ids::{Channel, ProductId};
 use crate::domain::policy::{BandCaps, ComponentPolicy, Family, NeverAfter, OnlyAfter};
 
@@ -38,6 +39,8 @@ pub enum Slot<'p> {
     Text(&'p mut String, usize),
     /// Names of attributes.
     Names(&'p mut Vec<String>),
+    /// Kinds of attributes by name.
+    AttributeKinds(&'p mut AttributeKinds),
     /// The caps of a band.
     Caps(&'p mut BandCaps),
     /// A component.
@@ -69,6 +72,9 @@ impl Slot<'_> {
             Self::Numbers(numbers, ..) => Value::Numbers(numbers.to_vec()),
             Self::Text(text, _) => Value::Text((**text).clone()),
             Self::Names(names) => Value::Names((**names).clone()),
+            Self::AttributeKinds(kinds) => {
+                Value::Texts(kinds.iter().map(|(name, kind)| (name.clone(), kind.as_str().to_owned())).collect())
+            }
             Self::Caps(caps) => Value::Caps { offers: caps.offers.into(), up_sell: caps.up_sell.into() },
             Self::Component(ComponentPolicy { weight, prior, half_life }) => {
                 Value::Component { weight: *weight, prior: *prior, half_life_days: half_life.days() }
@@ -122,6 +128,7 @@ impl Slot<'_> {
             (Self::Numbers(slot, least, most), Value::Numbers(numbers)) => put_numbers(slot, &numbers, *least, *most)?,
             (Self::Text(slot, most), Value::Text(text)) => **slot = short_text(text, *most)?,
             (Self::Names(slot), Value::Names(names)) => **slot = attribute_names(names)?,
+            (Self::AttributeKinds(slot), Value::Texts(texts)) => **slot = attribute_kinds(texts)?,
             (Self::Caps(slot), Value::Caps { offers, up_sell }) => **slot = caps(offers, up_sell)?,
             (Self::Component(slot), Value::Component { weight, prior, half_life_days }) => {
                 let weight = number_within(weight, 0.0, 1000.0).map_err(|problem| format!("weight {problem}"))?;
@@ -154,6 +161,7 @@ impl Slot<'_> {
             Self::Numbers(..) => "a list of numbers",
             Self::Text(..) => "a text",
             Self::Names(_) => "a list of names, such as [\"age_band\"]",
+            Self::AttributeKinds(_) => "kinds by name, such as { age = \"number\", segment = \"text\" }",
             Self::Caps(_) => "{ offers = 4, up_sell = 1 }",
             Self::Component(_) => "{ weight = 0.1, prior = 0.7, half_life_days = 180 }",
             Self::Spans(..) => "spans of time by name, such as { email = \"2d\" }",
@@ -176,6 +184,7 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Numbers(_) => "a list of numbers",
         Value::Text(_) => "a text",
         Value::Names(_) => "a list of names",
+        Value::Texts(_) => "texts by name",
         Value::Caps { .. } => "caps",
         Value::Component { .. } => "a component",
         Value::Spans(_) => "spans by name",
@@ -233,6 +242,24 @@ fn attribute_names(names: Vec<String>) -> Result<Vec<String>, String> {
         return Err(format!("has {} names, at most {LIST_MAX} are allowed", names.len()));
     }
     names.into_iter().map(|name| short_text(name, ATTRIBUTE_BYTES_MAX)).collect()
+}
+
+fn attribute_kinds(texts: BTreeMap<String, String>) -> Result<AttributeKinds, String> {
+    if texts.len() > ATTRIBUTES_MAX {
+        return Err(format!("has {} names, at most {ATTRIBUTES_MAX} are allowed", texts.len()));
+    }
+    let read = texts.into_iter().map(|(name, text)| {
+        let mut letters = name.chars();
+        let is_name = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+            && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        if !is_name || name.len() > ATTRIBUTE_BYTES_MAX {
+            return Err(format!("{name:?} cannot be asked for: a name is letters, digits and underscores"));
+        }
+        let kind = AttributeKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+        let kind = kind.ok_or_else(|| format!("{name} must be text, number or flag, not {text:?}"))?;
+        Ok((name, kind))
+    });
+    read.collect()
 }
 
 fn caps(offers: u64, up_sell: u64) -> Result<BandCaps, String> {

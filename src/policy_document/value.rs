@@ -34,6 +34,8 @@ pub enum Value {
     Text(String),
     /// Names.
     Names(Vec<String>),
+    /// Texts by name.
+    Texts(BTreeMap<String, String>),
     /// Spans by name.
     Spans(BTreeMap<String, Duration>),
     /// Whole numbers by name.

@@ -43,6 +43,7 @@ fn section_comment(section: &str) -> &'static str {
         "relationship" => "# What the components are made from.\n",
         "arbitration" => "# How offers are ordered, and what an offer must be worth.\n",
         "control_group" => "# Customers who are offered nothing, so that the effect of offers can be measured.\n",
+        "conditions" => "# What conditions of explicit offers may ask for.\n",
         "privacy" => "# What of a profile may not be used.\n",
         _ => "",
     }
@@ -59,6 +60,9 @@ fn value(value: &Value) -> String {
         }
         Value::Text(text) => quoted(text),
         Value::Names(names) => texts(names),
+        Value::Texts(texts) => {
+            inline(texts.iter().map(|(name, text)| format!("{} = {}", quoted(name), quoted(text))).collect())
+        }
         Value::Caps { offers, up_sell } => format!("{{ offers = {offers}, up_sell = {up_sell} }}"),
         Value::Component { weight, prior, half_life_days } => {
             format!("{{ weight = {weight:?}, prior = {prior:?}, half_life_days = {half_life_days:?} }}")

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::use_cases::tactful::Tactful;
 use crate::use_cases::train_model::{TrainError, current_model, train_model};
+use crate::use_cases::volumes::settle_what_was_left;
 
 /// How often the gauges are set and the clock is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -32,6 +33,19 @@ async fn train_and_log(tactful: &Arc<Tactful>) {
         Ok(_) | Err(TrainError::AlreadyRunning) => {}
         Err(TrainError::NotPossible { reason }) => tracing::warn!(reason, "no new model"),
         Err(TrainError::Store(error)) => tracing::error!(%error, "no new model"),
+    }
+}
+
+/// How often the volume of decisions that were stopped half-way is looked for.
+const SETTLE_EVERY: Duration = Duration::from_secs(60);
+
+/// Settles the volume of decisions that were stopped half-way: at the start, which may follow a crash, and ever after.
+pub async fn settle_volumes(tactful: Arc<Tactful>) {
+    loop {
+        if let Err(error) = settle_what_was_left(&tactful).await {
+            tracing::error!(%error, "volumes stay as they are");
+        }
+        tokio::time::sleep(SETTLE_EVERY).await;
     }
 }
 

@@ -13,7 +13,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::accept::accept;
-use super::background::{LOOK_EVERY, set_gauges, train_on_schedule};
+use super::background::{LOOK_EVERY, set_gauges, settle_volumes, train_on_schedule};
 use super::clock::{DIVERGENCE_MAX, ServerClock};
 use crate::config::{Limits, Settings, StoreSetting, WrittenPolicy};
 use crate::domain::policy::Policy;
@@ -135,6 +135,7 @@ impl Server {
         };
         let serving = tokio::spawn(router.serve_with_incoming_shutdown(accept(listener, settings.limits), drained));
         let training = tokio::spawn(train_on_schedule(Arc::clone(&tactful), settings.train_every));
+        let settling = tokio::spawn(settle_volumes(Arc::clone(&tactful)));
         let looking = tokio::spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
         tracing::info!(address = %local_addr, "serving");
 
@@ -144,6 +145,7 @@ impl Server {
         };
         let stage = Stage::begin("not ready");
         looking.abort();
+        settling.abort();
         tell_health(&health, ServingStatus::NotServing).await;
         stage.end();
 

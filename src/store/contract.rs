@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
-use crate::domain::ids::{CustomerId, DecisionId, EventId, ProductId};
+use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
+use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
@@ -191,6 +192,32 @@ pub trait Store: Send + Sync + 'static {
     /// Reads all products, ordered by id.
     async fn load_products(&self) -> Result<Vec<Product>, StoreError>;
 
+    /// Writes explicit offers, each replacing the one with its id. True for each that was not stored just so already.
+    async fn put_offers(&self, offers: &[ExplicitOffer]) -> Result<Vec<bool>, StoreError>;
+
+    /// Removes an explicit offer; false when there was none. What is gone of its volume stays known.
+    async fn delete_offer(&self, id: &OfferId) -> Result<bool, StoreError>;
+
+    /// Reads all explicit offers, ordered by id.
+    async fn load_offers(&self) -> Result<Vec<ExplicitOffer>, StoreError>;
+
+    /// Takes one of an offer's volume for a decision that is about to be committed; false when `cap` are gone. The order is:
+    /// take, commit the customer, settle; and to give back: commit the customer, then give back. So a crash may waste one
+    /// and never grants one too many.
+    async fn take_volume(&self, token: &VolumeToken, cap: u64) -> Result<bool, StoreError>;
+
+    /// The decision that took it was committed.
+    async fn settle_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError>;
+
+    /// Gives back what the decision took: it was not committed and never can be, or its grant was released.
+    async fn give_volume_back(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError>;
+
+    /// How much of an offer's volume is gone.
+    async fn load_volume(&self, offer: &OfferId) -> Result<Volume, StoreError>;
+
+    /// Every volume of which something was taken, ordered by offer.
+    async fn load_volumes(&self) -> Result<Vec<(OfferId, Volume)>, StoreError>;
+
     /// Writes a model and makes it the current one, in one step. Older models may be dropped.
     async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError>;
 
@@ -212,7 +239,7 @@ pub trait Store: Send + Sync + 'static {
     /// How much is stored.
     async fn counts(&self) -> Result<StoreCounts, StoreError>;
 
-    /// A digest of customers, history, decisions and products, independent of the backend's layout: equal stores
+    /// A digest of customers, history, decisions, products, explicit offers and their volumes, independent of the backend's layout: equal stores
     /// have equal digests. Reads everything; for tests and backups.
     async fn digest(&self) -> Result<u64, StoreError>;
 }

@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Event = 2,
     Decision = 3,
     Product = 4,
+    ExplicitOffer = 5,
+    Volume = 6,
 }
 
 /// The sum of the hashes of the records entered so far.

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use super::codec::customer::{CustomerBody, encode_customer};
 use super::codec::decision::encode_decision;
 use super::codec::event::encode_event;
+use super::codec::explicit_offer::{encode_explicit_offer, encode_volume};
 use super::codec::outbox::Outbox;
 use super::codec::product::encode_product;
 use super::contract::{
@@ -22,7 +23,8 @@ use super::ownership::require_event_of;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
-use crate::domain::ids::{CustomerId, DecisionId, EventId, ProductId};
+use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
+use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
 use crate::domain::product::Product;
 
 /// A store in memory.
@@ -38,6 +40,8 @@ struct Contents {
     events: BTreeMap<(Option<CustomerId>, EventId), Event>,
     decisions: BTreeMap<(CustomerId, DecisionId), Decision>,
     products: BTreeMap<ProductId, Product>,
+    offers: BTreeMap<OfferId, ExplicitOffer>,
+    volumes: BTreeMap<OfferId, Volume>,
     model: Option<StoredModel>,
     policies: BTreeMap<String, StoredPolicy>,
     activations: Vec<Activation>,
@@ -181,6 +185,48 @@ impl Store for MemoryStore {
         Ok(self.contents().products.values().cloned().collect())
     }
 
+    async fn put_offers(&self, offers: &[ExplicitOffer]) -> Result<Vec<bool>, StoreError> {
+        for offer in offers {
+            encode_explicit_offer(offer)?;
+        }
+        let mut contents = self.contents();
+        let put =
+            |offer: &ExplicitOffer| contents.offers.insert(offer.id.clone(), offer.clone()).as_ref() != Some(offer);
+        Ok(offers.iter().map(put).collect())
+    }
+
+    async fn delete_offer(&self, id: &OfferId) -> Result<bool, StoreError> {
+        Ok(self.contents().offers.remove(id).is_some())
+    }
+
+    async fn load_offers(&self) -> Result<Vec<ExplicitOffer>, StoreError> {
+        Ok(self.contents().offers.values().cloned().collect())
+    }
+
+    async fn take_volume(&self, token: &VolumeToken, cap: u64) -> Result<bool, StoreError> {
+        Ok(self.contents().volumes.entry(token.offer.clone()).or_default().take(token, cap))
+    }
+
+    async fn settle_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
+        self.contents().volumes.entry(offer.clone()).or_default().settle(decision);
+        Ok(())
+    }
+
+    async fn give_volume_back(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
+        self.contents().volumes.entry(offer.clone()).or_default().give_back(decision);
+        Ok(())
+    }
+
+    async fn load_volume(&self, offer: &OfferId) -> Result<Volume, StoreError> {
+        Ok(self.contents().volumes.get(offer).cloned().unwrap_or_default())
+    }
+
+    async fn load_volumes(&self) -> Result<Vec<(OfferId, Volume)>, StoreError> {
+        let contents = self.contents();
+        let taken = contents.volumes.iter().filter(|(_, volume)| **volume != Volume::default());
+        Ok(taken.map(|(offer, volume)| (offer.clone(), volume.clone())).collect())
+    }
+
     async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError> {
         self.contents().model = Some(model.clone());
         Ok(())
@@ -237,6 +283,12 @@ impl Store for MemoryStore {
         }
         for product in contents.products.values() {
             digest.enter(Kind::Product, &encode_product(product)?);
+        }
+        for offer in contents.offers.values() {
+            digest.enter(Kind::ExplicitOffer, &encode_explicit_offer(offer)?);
+        }
+        for (offer, volume) in contents.volumes.iter().filter(|(_, volume)| **volume != Volume::default()) {
+            digest.enter(Kind::Volume, &[offer.as_str().as_bytes(), &encode_volume(volume)?].concat());
         }
         Ok(digest.value())
     }

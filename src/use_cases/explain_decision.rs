@@ -7,7 +7,7 @@ use crate::decision::decide::CONSIDERED_MAX;
 use crate::decision::explaining::{InWords, customer_sentence, departure_in_words};
 use crate::domain::decision::{Decision, WithheldReason};
 use crate::domain::departure::{Departure, Stage};
-use crate::domain::ids::{CustomerId, DecisionId, ProductId};
+use crate::domain::ids::{CustomerId, DecisionId, OfferId, ProductId};
 use crate::domain::offer::Offer;
 use crate::store::contract::StoreError;
 
@@ -66,7 +66,8 @@ pub async fn explain_question(
     product: Option<&ProductId>,
 ) -> Result<Explanation, ExplainError> {
     let customer = load_or_unknown(tactful.store.as_ref(), &request.customer).await?.value;
-    let asked = Asked { request, offers_max: request.offers_max, departures_max: CONSIDERED_MAX };
+    let spent = tactful.spent();
+    let asked = Asked { request, offers_max: request.offers_max, departures_max: CONSIDERED_MAX, spent: &spent };
     let (mut decision, _) = decide_now(&tactful.snapshot(), &asked, &customer, tactful.now());
     if let Some(product) = product {
         decision.slate.retain(|offer| offer.product == *product);
@@ -77,6 +78,7 @@ pub async fn explain_question(
             let product = product.clone();
             decision.departures.push(Departure {
                 product,
+                offer: None,
                 propensity: 0.0,
                 stage: Stage::Proposal,
                 refusal,
@@ -105,6 +107,7 @@ fn explanation(tactful: &Tactful, mut decision: Decision, is_recorded: bool) -> 
 /// An offer of a would-be slate, as a candidate that left.
 fn withheld_from_control(offer: Offer) -> Departure {
     Departure {
+        offer: (offer.id != OfferId::implicit(&offer.product)).then_some(offer.id),
         product: offer.product,
         propensity: offer.factors.propensity,
         stage: Stage::ContactPolicy,

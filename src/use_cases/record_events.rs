@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
 use super::recorded::{Recorded, Rejection};
 use super::tactful::Tactful;
+use super::volumes::give_back_released;
 use crate::decision::apply_event::apply_event;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{CustomerId, EventId};
@@ -65,6 +66,7 @@ async fn record_for_customer(
         let is_new = first_of_its_id(&ids, &known);
         let new: Vec<Event> =
             events.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(event, _)| (*event).clone()).collect();
+        let before = customer.ledger.clone();
         let attempt = if new.is_empty() {
             Attempt::Committed
         } else {
@@ -76,7 +78,10 @@ async fn record_for_customer(
             commit(tactful.store.as_ref(), version, &mut customer, &appended).await?
         };
         match attempt {
-            Attempt::Committed => return Ok(is_new.into_iter().map(new_or_duplicate).collect()),
+            Attempt::Committed => {
+                give_back_released(tactful, &before, &customer.ledger).await?;
+                return Ok(is_new.into_iter().map(new_or_duplicate).collect());
+            }
             Attempt::Conflict => {}
             Attempt::Full if events.len() > 1 => return Box::pin(record_in_halves(tactful, id, events)).await,
             Attempt::Full => return Ok(vec![Recorded::Rejected(Rejection::CustomerFull)]),

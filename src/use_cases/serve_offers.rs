@@ -1,18 +1,20 @@
 //! Answers CrossSell and UpSell.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
 use super::tactful::{Snapshot, Tactful};
+use super::volumes::{Taking, spent_offer, take};
 use crate::decision::decide::decide;
 use crate::decision::grants;
-use crate::decision::question::Question;
+use crate::decision::question::{Grounds, Question};
 use crate::decision::wording::released_message;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::departure::DEPARTURES_KEPT_MAX;
-use crate::domain::ids::{Channel, CustomerId, DecisionId, Placement, ProductId, RequestId};
+use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, ProductId, RequestId};
 use crate::domain::ledger::{Ledger, RequestKey};
 use crate::domain::money::Currency;
 use crate::domain::offer::OfferKind;
@@ -105,6 +107,7 @@ pub async fn serve_offers(
     deadline: Option<Instant>,
 ) -> Result<ServedOffers, ServeError> {
     let mut offers_max = request.offers_max;
+    let mut spent = tactful.spent();
     for _ in 0..ATTEMPTS_MAX {
         let Versioned { version, value: mut customer } =
             load_or_unknown(tactful.store.as_ref(), &request.customer).await?;
@@ -121,9 +124,13 @@ pub async fn serve_offers(
 
         // Held until the attempt has ended: an activation of another policy waits for it.
         let snapshot = tactful.snapshot();
-        let asked = Asked { request, offers_max, departures_max: DEPARTURES_KEPT_MAX };
+        let asked = Asked { request, offers_max, departures_max: DEPARTURES_KEPT_MAX, spent: &spent };
         let (decision, mut ledger) = decide_now(&snapshot, &asked, &customer, now);
         if request.mode == ServingMode::Preview {
+            if let Some(offer) = spent_offer(tactful, &snapshot, &decision).await? {
+                Arc::make_mut(&mut spent).insert(offer);
+                continue;
+            }
             return Ok(ServedOffers { decision, is_replayed: false });
         }
         if let Some(RetryKey { id, digest }) = retry_key {
@@ -133,17 +140,30 @@ pub async fn serve_offers(
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(ServeError::DeadlineExceeded);
         }
+        let taken = match take(tactful, &snapshot, &decision).await? {
+            Taking::Taken(taken) => taken,
+            Taking::Spent(offer) => {
+                Arc::make_mut(&mut spent).insert(offer);
+                continue;
+            }
+        };
         customer.ledger = ledger;
         let appended = Appended { events: Vec::new(), decision: Some(decision.clone()) };
         match commit(tactful.store.as_ref(), version, &mut customer, &appended).await? {
             Attempt::Committed => {
+                taken.settle(tactful).await?;
                 tactful.store.durable().await?;
                 return Ok(ServedOffers { decision, is_replayed: false });
             }
-            Attempt::Conflict => {}
-            // The decision itself may be what does not fit: long titles, many reasons.
-            Attempt::Full if decision.slate.len() > 1 => offers_max = decision.slate.len() / 2,
-            Attempt::Full => return Err(ServeError::CustomerFull),
+            Attempt::Conflict => taken.give_back(tactful).await?,
+            Attempt::Full => {
+                taken.give_back(tactful).await?;
+                // The decision itself may be what does not fit: long titles, many reasons.
+                if decision.slate.len() <= 1 {
+                    return Err(ServeError::CustomerFull);
+                }
+                offers_max = decision.slate.len() / 2;
+            }
         }
     }
     Err(ServeError::Contended)
@@ -156,6 +176,8 @@ pub(super) struct Asked<'a> {
     pub(super) offers_max: usize,
     /// How many candidates that are not in it are told.
     pub(super) departures_max: usize,
+    /// Explicit offers whose volume is known to be gone.
+    pub(super) spent: &'a BTreeSet<OfferId>,
 }
 
 /// One attempt: one snapshot of policy, catalogue and model from the first step to the last.
@@ -165,7 +187,7 @@ pub(super) fn decide_now(
     customer: &Customer,
     now: Timestamp,
 ) -> (Decision, Ledger) {
-    let Asked { request, offers_max, departures_max } = *asked;
+    let Asked { request, offers_max, departures_max, spent } = *asked;
     let question = Question {
         kind: request.kind,
         products: &request.products,
@@ -177,7 +199,7 @@ pub(super) fn decide_now(
         departures_max,
     };
     let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
-    let grounds = snapshot.grounds(now, decision);
+    let grounds = Grounds { spent, ..snapshot.grounds(now, decision) };
     let holdings = held_products(customer, now);
     match request.kind {
         OfferKind::CrossSell => {

@@ -1,5 +1,6 @@
-//! The running system: the store, the clock, and the snapshot of catalogue and model that calls decide with.
+//! The running system: the store, the clock, and the snapshot of policy, catalogue, offers and model that calls decide with.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -7,9 +8,10 @@ use tokio::sync::Mutex;
 
 use super::keep_policies::read_stored;
 use super::trained_model::{TrainedModel, read_stored_model};
+use crate::decision::offer_book::OfferBook;
 use crate::decision::question::Grounds;
 use crate::domain::catalog::Catalog;
-use crate::domain::ids::DecisionId;
+use crate::domain::ids::{DecisionId, OfferId};
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
@@ -32,26 +34,30 @@ pub struct Tactful {
     pub(super) training: Mutex<()>,
     clock: Arc<dyn Clock>,
     snapshot: ArcSwap<Snapshot>,
+    /// Explicit offers whose volume was found gone.
+    pub(super) spent: ArcSwap<BTreeSet<OfferId>>,
     /// Held while the next snapshot is made, so that of two changes neither is lost.
     pub(super) publishing: Mutex<()>,
 }
 
-/// Policy, catalogue and model as one: a decision uses the same of all from its first step to its last.
+/// Policy, catalogue, explicit offers and model as one: a decision uses the same of all from its first step to its last.
 pub(super) struct Snapshot {
     pub(super) policy: Arc<Policy>,
+    pub(super) offers: Arc<OfferBook>,
     pub(super) model: BoundModel,
     pub(super) trained: Option<TrainedModel>,
 }
 
+static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
 static NOTHING_LEARNED: Outlook = Outlook { buying: None, staying: None };
 
 impl Snapshot {
-    fn new(policy: Arc<Policy>, catalog: Arc<Catalog>, trained: Option<TrainedModel>) -> Self {
+    fn new(policy: Arc<Policy>, catalog: Arc<Catalog>, offers: Arc<OfferBook>, trained: Option<TrainedModel>) -> Self {
         let model = match &trained {
             Some(trained) => Arc::clone(&trained.model),
             None => Arc::new(OfferModel::untrained()),
         };
-        Self { policy, model: BoundModel::new(model, catalog), trained }
+        Self { policy, offers, model: BoundModel::new(model, catalog), trained }
     }
 
     pub(super) fn catalog(&self) -> &Arc<Catalog> {
@@ -66,7 +72,16 @@ impl Snapshot {
     /// What a decision is made with.
     pub(super) fn grounds(&self, now: Timestamp, decision: DecisionId) -> Grounds<'_> {
         let model_version = self.trained.as_ref().map_or(0, |trained| trained.view.version);
-        Grounds { policy: &self.policy, outlook: self.outlook(), catalog: self.catalog(), model_version, now, decision }
+        Grounds {
+            policy: &self.policy,
+            outlook: self.outlook(),
+            catalog: self.catalog(),
+            offers: &self.offers,
+            spent: &NOTHING_SPENT,
+            model_version,
+            now,
+            decision,
+        }
     }
 }
 
@@ -80,6 +95,7 @@ impl Tactful {
         training_settings: TrainingSettings,
     ) -> Result<Self, StoreError> {
         let catalog = Arc::new(Catalog::new(store.load_products().await?));
+        let offers = Arc::new(OfferBook::new(store.load_offers().await?));
         let trained = read_stored_model(store.as_ref()).await?;
         let policy = Arc::new(stored_policy(store.as_ref()).await?.unwrap_or(policy));
         Ok(Self {
@@ -87,7 +103,8 @@ impl Tactful {
             training_settings,
             training: Mutex::new(()),
             clock,
-            snapshot: ArcSwap::from_pointee(Snapshot::new(policy, catalog, trained)),
+            snapshot: ArcSwap::from_pointee(Snapshot::new(policy, catalog, offers, trained)),
+            spent: ArcSwap::default(),
             publishing: Mutex::new(()),
         })
     }
@@ -119,7 +136,19 @@ impl Tactful {
         let _publishing = self.publishing.lock().await;
         let catalog = Arc::new(Catalog::new(self.store.load_products().await?));
         let now = self.snapshot();
-        self.snapshot.store(Arc::new(Snapshot::new(Arc::clone(&now.policy), catalog, now.trained.clone())));
+        let offers = Arc::clone(&now.offers);
+        self.snapshot.store(Arc::new(Snapshot::new(Arc::clone(&now.policy), catalog, offers, now.trained.clone())));
+        Ok(())
+    }
+
+    /// Serves the explicit offers as they are stored now. The caller holds `publishing`.
+    pub(super) async fn publish_offers(&self) -> Result<(), StoreError> {
+        let offers = Arc::new(OfferBook::new(self.store.load_offers().await?));
+        let now = self.snapshot();
+        let (policy, catalog) = (Arc::clone(&now.policy), Arc::clone(now.catalog()));
+        self.snapshot.store(Arc::new(Snapshot::new(policy, catalog, offers, now.trained.clone())));
+        // Another cap may leave something.
+        self.forget_all_spent();
         Ok(())
     }
 
@@ -128,7 +157,8 @@ impl Tactful {
         let _publishing = self.publishing.lock().await;
         let now = self.snapshot();
         let catalog = Arc::clone(now.catalog());
-        self.snapshot.store(Arc::new(Snapshot::new(Arc::clone(&now.policy), catalog, Some(trained))));
+        let offers = Arc::clone(&now.offers);
+        self.snapshot.store(Arc::new(Snapshot::new(Arc::clone(&now.policy), catalog, offers, Some(trained))));
     }
 
     /// The policy in force.
@@ -140,7 +170,8 @@ impl Tactful {
     /// Serves by this policy. The caller holds `publishing`.
     pub(super) fn serve_policy(&self, policy: Arc<Policy>) {
         let now = self.snapshot();
-        self.snapshot.store(Arc::new(Snapshot::new(policy, Arc::clone(now.catalog()), now.trained.clone())));
+        let (catalog, offers) = (Arc::clone(now.catalog()), Arc::clone(&now.offers));
+        self.snapshot.store(Arc::new(Snapshot::new(policy, catalog, offers, now.trained.clone())));
     }
 }
 

@@ -10,6 +10,7 @@ use tactful::domain::decision::{Cap, CapKind, Decision, WithheldReason};
 use tactful::domain::departure::{Departure, Refusal, Stage};
 use tactful::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
+use tactful::domain::explicit_offer::{ExplicitOffer, VolumeToken};
 use tactful::domain::ids::{
     CaseId, Channel, CustomerId, DecisionId, EventId, HoldId, LadderId, OfferId, OrderId, Placement, ProductId,
     RequestId,
@@ -153,6 +154,7 @@ fn full_departures() -> Vec<Departure> {
     };
     let departure = |(number, stage): (u32, Stage)| Departure {
         product: product_id(&format!("p{number}")),
+        offer: (number == 1).then(|| OfferId::new("spring-sale").expect("a valid id")),
         propensity: 0.125,
         stage,
         refusal: if number == 0 { WithheldReason::NotProposed.into() } else { full.clone() },
@@ -198,6 +200,7 @@ fn full_offer(rank: u32) -> Offer {
         title: "Toaster, four slots".to_owned(),
         rank,
         price: Some(money("39.99")),
+        valid_until: None,
         price_step: Some(money("-0.000000001")),
         factors: Factors {
             propensity: 0.12,
@@ -234,6 +237,7 @@ fn explicit_offer(rank: u32) -> Offer {
     offer.kind = OfferKind::CrossSell;
     offer.factors.propensity_basis = PropensityBasis::Catalog;
     offer.price = None;
+    offer.valid_until = Some(at(500_000));
     offer.price_step = None;
     offer.replaces = None;
     offer.gains = Vec::new();
@@ -465,4 +469,29 @@ pub fn events_of_every_kind(customer: &str) -> Vec<Event> {
         kind,
     };
     kinds.into_iter().zip(0..).map(event).collect()
+}
+
+pub fn full_explicit_offer(id: &str) -> ExplicitOffer {
+    ExplicitOffer {
+        id: OfferId::new(id).expect("a valid id"),
+        product: product_id("toaster-4"),
+        kind: Some(OfferKind::UpSell),
+        price: Some(money("29.99")),
+        valid_from: Some(at(0)),
+        valid_until: Some(at(500_000)),
+        channels: vec![channel("web"), channel("email")],
+        placements: vec![Placement::new("basket-page").expect("a valid id")],
+        lever: 1.5,
+        volume_cap: Some(100),
+        condition: Some("segment == 'gold'".to_owned()),
+    }
+}
+
+pub fn volume_token(offer: &str, decision: u128) -> VolumeToken {
+    VolumeToken {
+        offer: OfferId::new(offer).expect("a valid id"),
+        decision: DecisionId::from_bits(decision),
+        customer: customer_id("ada"),
+        lease_ends_at: at(60),
+    }
 }

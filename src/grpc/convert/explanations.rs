@@ -111,13 +111,14 @@ fn offer_to_candidate(offer: Offer) -> wire::ExplainedCandidate {
         propensity: offer.factors.propensity,
         score: Some(offer.factors.score()),
         score_breakdown: Some(score_breakdown(offer.factors)),
+        offer_id: if offer.id.is_implicit() { String::new() } else { offer.id.to_string() },
         ..wire::ExplainedCandidate::default()
     }
 }
 
 fn departure_to_wire(explained: ExplainedDeparture) -> wire::ExplainedCandidate {
     let ExplainedDeparture { departure, title, in_words } = explained;
-    let Departure { product, propensity, stage, refusal, factors } = departure;
+    let Departure { product, offer, propensity, stage, refusal, factors } = departure;
     let Refusal { reason, other, seen, threshold, until } = refusal;
     wire::ExplainedCandidate {
         product_id: product.to_string(),
@@ -134,6 +135,7 @@ fn departure_to_wire(explained: ExplainedDeparture) -> wire::ExplainedCandidate 
         propensity,
         score: factors.map(|factors| factors.score()),
         score_breakdown: factors.map(score_breakdown),
+        offer_id: offer.map(|offer| offer.to_string()).unwrap_or_default(),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod backfire;
 pub mod customers;
 pub mod events;
 pub mod explanations;
+pub mod explicit_offers;
 pub mod models;
 pub mod nouns;
 pub mod offers;

@@ -347,6 +347,7 @@ fn cross_sell_offer(offer: Offer, detail: Detail) -> wire::CrossSellOffer {
         title,
         rank,
         price,
+        valid_until,
         price_step: _,
         factors,
         reasons,
@@ -366,6 +367,7 @@ fn cross_sell_offer(offer: Offer, detail: Detail) -> wire::CrossSellOffer {
         reasons: reasons_to_wire(reasons, detail),
         goes_with_product_ids: goes_with.iter().map(ToString::to_string).collect(),
         repeated_offer: is_repeat,
+        valid_until: valid_until.map(time_to_wire),
     }
 }
 
@@ -377,6 +379,7 @@ fn up_sell_offer(offer: Offer, detail: Detail) -> wire::UpSellOffer {
         title,
         rank,
         price,
+        valid_until,
         price_step,
         factors,
         reasons,
@@ -398,6 +401,7 @@ fn up_sell_offer(offer: Offer, detail: Detail) -> wire::UpSellOffer {
         replaces_product_id: replaces.map(|product| product.to_string()).unwrap_or_default(),
         gains: gains.into_iter().map(gain_to_wire).collect(),
         repeated_offer: is_repeat,
+        valid_until: valid_until.map(time_to_wire),
     }
 }
 

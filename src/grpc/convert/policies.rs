@@ -73,6 +73,7 @@ fn value_from_wire(value: wire::policy_setting::Value) -> Result<Value, String> 
         Wire::Numbers(wire::PolicyNumbers { numbers }) => Value::Numbers(numbers),
         Wire::Text(text) => Value::Text(text),
         Wire::Names(wire::PolicyNames { names }) => Value::Names(names),
+        Wire::Texts(wire::PolicyTexts { texts }) => Value::Texts(texts.into_iter().collect()),
         Wire::Caps(wire::PolicyCaps { offers, up_sell }) => {
             Value::Caps { offers: offers.into(), up_sell: up_sell.into() }
         }
@@ -128,6 +129,7 @@ fn value_to_wire(value: Value) -> wire::policy_setting::Value {
         Value::Numbers(numbers) => Wire::Numbers(wire::PolicyNumbers { numbers }),
         Value::Text(text) => Wire::Text(text),
         Value::Names(names) => Wire::Names(wire::PolicyNames { names }),
+        Value::Texts(texts) => Wire::Texts(wire::PolicyTexts { texts: texts.into_iter().collect() }),
         Value::Caps { offers, up_sell } => {
             Wire::Caps(wire::PolicyCaps { offers: narrow(offers), up_sell: narrow(up_sell) })
         }

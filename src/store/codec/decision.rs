@@ -10,7 +10,7 @@ use super::offer::StoredOffer;
 use super::profile::StoredHoldReason;
 use super::scalar::{Bits128, Finite, StoredOfferKind, moment, optional_channel, optional_moment, stored_enum};
 use crate::domain::decision::{Cap, CapKind, Decision, WithheldReason};
-use crate::domain::ids::{CustomerId, DecisionId, Placement};
+use crate::domain::ids::{CustomerId, DecisionId, OfferId, Placement};
 use crate::domain::relationship::{Band, Component, ComponentKind, RelationshipHealth};
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
@@ -46,6 +46,10 @@ fn read(bytes: &[u8]) -> Result<Decision, Unfit> {
 struct StoredDecision {
     second: StoredDecisionV2,
     would_be_slate: Vec<StoredOffer>,
+    /// When the offers of the slate, then of the would-be slate, end to be valid.
+    valid_until: Vec<Option<i64>>,
+    /// The explicit offers of the departures.
+    departure_offers: Vec<Option<String>>,
 }
 
 /// A decision as format 2 has it: format 1, and what came later.
@@ -59,13 +63,28 @@ impl StoredDecision {
     fn of(decision: &Decision) -> Result<Self, Unfit> {
         let departures = decision.departures.iter().map(StoredDeparture::from).collect();
         let second = StoredDecisionV2 { first: StoredDecisionV1::of(decision)?, departures };
-        Ok(Self { second, would_be_slate: decision.would_be_slate.iter().map(StoredOffer::from).collect() })
+        let Decision { slate, would_be_slate, departures, .. } = decision;
+        let offers = slate.iter().chain(would_be_slate);
+        Ok(Self {
+            second,
+            would_be_slate: would_be_slate.iter().map(StoredOffer::from).collect(),
+            valid_until: offers.map(|offer| offer.valid_until.map(Timestamp::unix_ms)).collect(),
+            departure_offers: departures.iter().map(|it| it.offer.as_ref().map(ToString::to_string)).collect(),
+        })
     }
 
     fn decision(self) -> Result<Decision, Unfit> {
-        let Self { second, would_be_slate } = self;
-        let would_be_slate = would_be_slate.into_iter().map(StoredOffer::offer).collect::<Result<_, _>>()?;
-        Ok(Decision { would_be_slate, ..second.decision()? })
+        let Self { second, would_be_slate, valid_until, departure_offers } = self;
+        let mut decision = second.decision()?;
+        decision.would_be_slate = would_be_slate.into_iter().map(StoredOffer::offer).collect::<Result<_, _>>()?;
+        let offers = decision.slate.iter_mut().chain(&mut decision.would_be_slate);
+        for (offer, valid_until) in offers.zip(valid_until) {
+            offer.valid_until = optional_moment(valid_until)?;
+        }
+        for (departure, offer) in decision.departures.iter_mut().zip(departure_offers) {
+            departure.offer = offer.map(OfferId::new).transpose()?;
+        }
+        Ok(decision)
     }
 }
 
@@ -155,6 +174,7 @@ stored_enum! {
         InContext, ExcludedByCaller, NotInCatalog, OfferedRecently, Declined, NotWorthAttention, TooSimilar,
         CapReached, UpSellCapReached, OnHold, BackOff, QuietPeriod, OptedOut, SlateFull, NotProposed,
         NeverTogether, NeverAfter, OnlyAfter, FamilyCapReached, ChannelCapReached, ControlGroup,
+        OfferOutsideDates, OfferElsewhere, OfferConditionUnmet, VolumeCapReached,
     }
 }
 

@@ -30,7 +30,8 @@ stored_enum! {
 
 impl From<&Departure> for StoredDeparture {
     fn from(departure: &Departure) -> Self {
-        let Departure { product, propensity, stage, refusal, factors } = departure;
+        // The offer is in the later format.
+        let Departure { product, offer: _, propensity, stage, refusal, factors } = departure;
         let Refusal { reason, other, seen, threshold, until } = refusal;
         Self {
             product: product.to_string(),
@@ -59,6 +60,7 @@ impl StoredDeparture {
         };
         Ok(Departure {
             product: ProductId::new(product)?,
+            offer: None,
             propensity: propensity.0,
             stage: stage.into(),
             refusal,

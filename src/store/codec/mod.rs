@@ -15,6 +15,7 @@ pub mod customer;
 pub mod decision;
 mod departure;
 pub mod event;
+pub mod explicit_offer;
 mod frame;
 mod ledger;
 pub mod model;

@@ -73,6 +73,8 @@ impl From<&Offer> for StoredOffer {
             title,
             rank,
             price,
+            // In the later format of a decision.
+            valid_until: _,
             price_step,
             factors,
             reasons,
@@ -125,6 +127,7 @@ impl StoredOffer {
             title,
             rank,
             price: optional_money(price.as_ref())?,
+            valid_until: None,
             price_step: optional_money(price_step.as_ref())?,
             factors: factors.into(),
             reasons: reasons.into_iter().map(Reason::from).collect(),

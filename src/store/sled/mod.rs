@@ -23,6 +23,7 @@ mod commit;
 mod committer;
 mod copies;
 mod counters;
+mod explicit_offers;
 mod inner;
 mod model;
 mod open;

@@ -120,6 +120,8 @@ impl Inner {
             (Kind::Event, &self.trees.anonymous),
             (Kind::Decision, &self.trees.decisions),
             (Kind::Product, &self.trees.products),
+            (Kind::ExplicitOffer, &self.trees.offers),
+            (Kind::Volume, &self.trees.volumes),
         ];
         for (kind, tree) in trees {
             let mut last = None;
@@ -145,7 +147,8 @@ impl Inner {
         for (key, bytes) in &page.records {
             match kind {
                 Kind::Customer => self.digest_customer(&mut digest, key, bytes)?,
-                Kind::Event | Kind::Decision | Kind::Product => digest.enter(kind, bytes),
+                Kind::Volume => digest.enter(kind, &[key, &bytes[..]].concat()),
+                Kind::Event | Kind::Decision | Kind::Product | Kind::ExplicitOffer => digest.enter(kind, bytes),
             }
         }
         Ok(digest)

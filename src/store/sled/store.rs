@@ -18,7 +18,8 @@ use super::trees::{customer_key, decision_key, event_key};
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
-use crate::domain::ids::{CustomerId, DecisionId, EventId, ProductId};
+use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
+use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
 use crate::domain::product::Product;
 use crate::store::codec::customer::{CustomerValue, decode_customer};
 use crate::store::codec::decision::decode_decision;
@@ -244,6 +245,46 @@ impl Store for SledStore {
     async fn load_products(&self) -> Result<Vec<Product>, StoreError> {
         self.inner.committer.check()?;
         self.inner.load_products().await
+    }
+
+    async fn put_offers(&self, offers: &[ExplicitOffer]) -> Result<Vec<bool>, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.put_offers(offers).await
+    }
+
+    async fn delete_offer(&self, id: &OfferId) -> Result<bool, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.delete_offer(id)
+    }
+
+    async fn load_offers(&self) -> Result<Vec<ExplicitOffer>, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.load_offers().await
+    }
+
+    async fn take_volume(&self, token: &VolumeToken, cap: u64) -> Result<bool, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.change_volume(&token.offer, |volume| volume.take(token, cap))
+    }
+
+    async fn settle_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
+        self.inner.committer.check()?;
+        self.inner.change_volume(offer, |volume| volume.settle(decision))
+    }
+
+    async fn give_volume_back(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
+        self.inner.committer.check()?;
+        self.inner.change_volume(offer, |volume| volume.give_back(decision))
+    }
+
+    async fn load_volume(&self, offer: &OfferId) -> Result<Volume, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.load_volume(offer)
+    }
+
+    async fn load_volumes(&self) -> Result<Vec<(OfferId, Volume)>, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.load_volumes().await
     }
 
     async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError> {

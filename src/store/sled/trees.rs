@@ -23,6 +23,10 @@ pub(super) struct Trees {
     pub policies: Tree,
     /// Number to activation; the order of the keys is the order in which they happened.
     pub activations: Tree,
+    /// Offer id to explicit offer.
+    pub offers: Tree,
+    /// Offer id to what is gone of its volume.
+    pub volumes: Tree,
     /// The format, and the pointer to the current model.
     pub meta: Tree,
 }
@@ -32,13 +36,25 @@ pub(super) const FORMAT_KEY: &str = "format";
 /// The key of the pointer to the current model in `meta`.
 pub(super) const MODEL_KEY: &str = "model";
 
-const NAMES: [&str; 9] =
-    ["customers", "history", "anonymous", "decisions", "products", "models", "policies", "activations", "meta"];
+const NAMES: [&str; 11] = [
+    "customers",
+    "history",
+    "anonymous",
+    "decisions",
+    "products",
+    "models",
+    "policies",
+    "activations",
+    "offers",
+    "volumes",
+    "meta",
+];
 
 impl Trees {
     /// Opens the trees, creating those that are missing.
     pub fn open(db: &Db) -> sled::Result<Self> {
-        let [customers, history, anonymous, decisions, products, models, policies, activations, meta] = NAMES;
+        let [customers, history, anonymous, decisions, products, models, policies, activations, offers, volumes, meta] =
+            NAMES;
         Ok(Self {
             customers: db.open_tree(customers)?,
             history: db.open_tree(history)?,
@@ -48,6 +64,8 @@ impl Trees {
             models: db.open_tree(models)?,
             policies: db.open_tree(policies)?,
             activations: db.open_tree(activations)?,
+            offers: db.open_tree(offers)?,
+            volumes: db.open_tree(volumes)?,
             meta: db.open_tree(meta)?,
         })
     }

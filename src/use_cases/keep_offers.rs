@@ -1,0 +1,104 @@
+//! Keeps the explicit offers: checks them against catalogue and policy, writes them, and publishes them in one piece.
+
+use super::tactful::Tactful;
+use crate::decision::condition::Condition;
+use crate::domain::explicit_offer::{EXPLICIT_OFFERS_MAX, ExplicitOffer, Volume};
+use crate::domain::ids::OfferId;
+use crate::store::contract::StoreError;
+
+/// What is wrong with an offer beside the catalogue and the policy in force: the field, and what is wrong with it.
+#[must_use]
+pub fn faults(tactful: &Tactful, offer: &ExplicitOffer) -> Vec<(&'static str, String)> {
+    let mut faults = Vec::new();
+    let catalog = tactful.catalog();
+    match catalog.get(&offer.product) {
+        None => faults.push(("product_id", "is not in the catalogue".to_owned())),
+        Some(product) => {
+            let currencies = offer.price.zip(product.price).map(|(ours, its)| (ours.currency(), its.currency()));
+            if let Some((ours, its)) = currencies.filter(|(ours, its)| ours != its) {
+                faults.push(("price", format!("is in {ours}, the product's price in {its}")));
+            }
+        }
+    }
+    let policy = tactful.policy_in_force();
+    let sensitive = &policy.privacy.sensitive_attributes;
+    let mut kinds = policy.condition_attributes.clone();
+    kinds.retain(|name, _| !sensitive.contains(name));
+    if let Some(condition) = &offer.condition {
+        faults.extend(Condition::check(condition, &kinds).err().map(|problem| ("condition", problem)));
+    }
+    faults
+}
+
+/// Why offers were not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepOffersError {
+    /// There would be too many.
+    #[error("there would be {would_be} explicit offers, at most {EXPLICIT_OFFERS_MAX} are kept")]
+    TooMany {
+        /// How many there would be.
+        would_be: usize,
+    },
+    /// The store cannot answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Adds or replaces offers and publishes, durable when it returns. True for each that changed anything.
+pub async fn upsert_offers(tactful: &Tactful, offers: &[ExplicitOffer]) -> Result<Vec<bool>, KeepOffersError> {
+    let _publishing = tactful.publishing.lock().await;
+    let known = tactful.store.load_offers().await?;
+    let is_new = |offer: &&ExplicitOffer| !known.iter().any(|known| known.id == offer.id);
+    let would_be = known.len() + offers.iter().filter(is_new).count();
+    if would_be > EXPLICIT_OFFERS_MAX {
+        return Err(KeepOffersError::TooMany { would_be });
+    }
+    let changes = tactful.store.put_offers(offers).await?;
+    tactful.store.durable().await?;
+    tactful.publish_offers().await?;
+    Ok(changes)
+}
+
+/// Removes an offer and publishes; false when there was none.
+pub async fn delete_offer(tactful: &Tactful, offer: &OfferId) -> Result<bool, StoreError> {
+    let _publishing = tactful.publishing.lock().await;
+    let was_there = tactful.store.delete_offer(offer).await?;
+    tactful.store.durable().await?;
+    tactful.publish_offers().await?;
+    Ok(was_there)
+}
+
+/// An offer and what is gone of its volume.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptOffer {
+    /// The offer.
+    pub offer: ExplicitOffer,
+    /// What is gone.
+    pub volume: Volume,
+}
+
+/// One offer.
+pub async fn get_offer(tactful: &Tactful, id: &OfferId) -> Result<Option<KeptOffer>, StoreError> {
+    let offer = tactful.snapshot().offers.all().find(|offer| offer.id == *id).cloned();
+    let Some(offer) = offer else { return Ok(None) };
+    let volume = tactful.store.load_volume(id).await?;
+    Ok(Some(KeptOffer { offer, volume }))
+}
+
+/// A page of the offers in order of id, those after `after`, and whether more follow.
+pub async fn list_offers(
+    tactful: &Tactful,
+    after: Option<&OfferId>,
+    page_len: usize,
+) -> Result<(Vec<KeptOffer>, bool), StoreError> {
+    let snapshot = tactful.snapshot();
+    let mut offers: Vec<&ExplicitOffer> =
+        snapshot.offers.all().filter(|it| after.is_none_or(|id| it.id > *id)).collect();
+    offers.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    let is_more = offers.len() > page_len;
+    let mut page = Vec::new();
+    for offer in offers.into_iter().take(page_len) {
+        page.push(KeptOffer { offer: offer.clone(), volume: tactful.store.load_volume(&offer.id).await? });
+    }
+    Ok((page, is_more))
+}

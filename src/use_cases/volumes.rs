@@ -1,0 +1,175 @@
+//! Volume caps: the only limits that hold over all customers.
+//!
+//! A token is taken on the offer's own value first, then the customer is committed, then the token is settled; a release
+//! goes the other way round. A decision that is stopped in between leaves a token behind, and
+//! [`settle_what_was_left`] asks, once its lease has ended, whether the decision was committed. Before it asks it commits
+//! the customer unchanged, so that a decision which read the customer before can not be committed any more.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::tactful::{Snapshot, Tactful};
+use crate::domain::decision::Decision;
+use crate::domain::explicit_offer::VolumeToken;
+use crate::domain::ids::OfferId;
+use crate::domain::ledger::{Grant, Ledger};
+use crate::store::contract::{Appended, StoreError, Versioned};
+
+/// A decision that takes longer than this from its token to its commit may lose the token.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// The tokens of one decision.
+pub(super) struct Taken(Vec<VolumeToken>);
+
+/// Whether a decision got what it needs.
+pub(super) enum Taking {
+    /// It did.
+    Taken(Taken),
+    /// The volume of this offer is gone, and nothing was taken.
+    Spent(OfferId),
+}
+
+/// The new grants of a decision whose offers have volume caps.
+fn capped<'d>(decision: &'d Decision, snapshot: &'d Snapshot) -> impl Iterator<Item = (&'d OfferId, u64)> {
+    let new = decision.slate.iter().filter(|offer| !offer.is_repeat);
+    new.filter_map(|offer| Some((&offer.id, snapshot.offers.get(&offer.product, &offer.id)?.volume_cap?)))
+}
+
+/// Takes a token for each new grant that needs one.
+pub(super) async fn take(tactful: &Tactful, snapshot: &Snapshot, decision: &Decision) -> Result<Taking, StoreError> {
+    let mut taken = Taken(Vec::new());
+    for (offer, cap) in capped(decision, snapshot) {
+        let wanted = VolumeToken {
+            offer: offer.clone(),
+            decision: decision.id,
+            customer: decision.customer.clone(),
+            lease_ends_at: tactful.now() + LEASE,
+        };
+        if !tactful.store.take_volume(&wanted, cap).await? {
+            taken.give_back(tactful).await?;
+            tactful.note_spent(offer);
+            return Ok(Taking::Spent(offer.clone()));
+        }
+        taken.0.push(wanted);
+    }
+    Ok(Taking::Taken(taken))
+}
+
+/// The first offer of a decision whose volume is gone; nothing is taken.
+pub(super) async fn spent_offer(
+    tactful: &Tactful,
+    snapshot: &Snapshot,
+    decision: &Decision,
+) -> Result<Option<OfferId>, StoreError> {
+    for (offer, cap) in capped(decision, snapshot) {
+        if tactful.store.load_volume(offer).await?.used() >= cap {
+            return Ok(Some(offer.clone()));
+        }
+    }
+    Ok(None)
+}
+
+impl Taken {
+    /// The decision was committed.
+    pub async fn settle(self, tactful: &Tactful) -> Result<(), StoreError> {
+        for VolumeToken { offer, decision, .. } in &self.0 {
+            tactful.store.settle_volume(offer, *decision).await?;
+        }
+        Ok(())
+    }
+
+    /// The decision was not committed, and will not be.
+    pub async fn give_back(self, tactful: &Tactful) -> Result<(), StoreError> {
+        for VolumeToken { offer, decision, .. } in &self.0 {
+            tactful.store.give_volume_back(offer, *decision).await?;
+            tactful.forget_spent(offer);
+        }
+        Ok(())
+    }
+}
+
+/// Gives back the volume of grants that a commit released.
+pub(super) async fn give_back_released(tactful: &Tactful, before: &Ledger, after: &Ledger) -> Result<(), StoreError> {
+    let is_gone = |grant: &&Grant| {
+        let same = |other: &Grant| other.offer == grant.offer && other.granted_at == grant.granted_at;
+        // What was merely forgotten was past its lease.
+        !after.grants.iter().any(same) && after.clock.is_none_or(|now| now < grant.lease_ends_at)
+    };
+    let snapshot = tactful.snapshot();
+    for grant in before.grants.iter().filter(is_gone) {
+        let has_volume = snapshot.offers.get(&grant.product, &grant.offer).is_some_and(|it| it.volume_cap.is_some());
+        // The first decision that served a grant is the one that made it.
+        if let Some(first) = grant.servings.first().filter(|_| has_volume) {
+            tactful.store.give_volume_back(&grant.offer, first.decision).await?;
+            tactful.forget_spent(&grant.offer);
+        }
+    }
+    Ok(())
+}
+
+/// Settles or gives back every token whose lease has ended. Returns how many there were.
+pub async fn settle_what_was_left(tactful: &Tactful) -> Result<usize, StoreError> {
+    let now = tactful.now();
+    let volumes = tactful.store.load_volumes().await?;
+    let left = volumes.into_iter().flat_map(|(_, volume)| volume.pending).filter(|token| now >= token.lease_ends_at);
+    let left: Vec<VolumeToken> = left.collect();
+    for token in &left {
+        if !fence(tactful, token).await? {
+            continue;
+        }
+        let decision = tactful.store.load_decision(&token.customer, token.decision).await?;
+        if decision.is_some_and(|decision| decision.slate.iter().any(|offer| offer.id == token.offer)) {
+            tactful.store.settle_volume(&token.offer, token.decision).await?;
+        } else {
+            tactful.store.give_volume_back(&token.offer, token.decision).await?;
+        }
+    }
+    if !left.is_empty() {
+        tactful.store.durable().await?;
+        tracing::info!(tokens = left.len(), "settled the volume of decisions that were stopped half-way");
+    }
+    // What was thought to be gone is looked at again; a refusal that met a release may have been noted too late.
+    tactful.forget_all_spent();
+    Ok(left.len())
+}
+
+/// Commits the customer unchanged. False when others kept changing it; the next sweep tries again.
+async fn fence(tactful: &Tactful, token: &VolumeToken) -> Result<bool, StoreError> {
+    for _ in 0..ATTEMPTS_MAX {
+        let Versioned { version, value: mut customer } =
+            load_or_unknown(tactful.store.as_ref(), &token.customer).await?;
+        match commit(tactful.store.as_ref(), version, &mut customer, &Appended::default()).await? {
+            Attempt::Committed => return Ok(true),
+            Attempt::Conflict => {}
+            Attempt::Full => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+impl Tactful {
+    /// Offers whose volume was found gone. Asking for them again costs a second decision; forgetting them costs nothing else.
+    pub(super) fn spent(&self) -> Arc<BTreeSet<OfferId>> {
+        self.spent.load_full()
+    }
+
+    fn note_spent(&self, offer: &OfferId) {
+        self.spent.rcu(|spent| {
+            let mut spent = BTreeSet::clone(spent);
+            spent.insert(offer.clone());
+            spent
+        });
+    }
+
+    fn forget_spent(&self, offer: &OfferId) {
+        if self.spent.load().contains(offer) {
+            self.spent.rcu(|spent| spent.iter().filter(|it| *it != offer).cloned().collect::<BTreeSet<_>>());
+        }
+    }
+
+    pub(super) fn forget_all_spent(&self) {
+        self.spent.store(Arc::default());
+    }
+}
