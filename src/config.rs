@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::domain::policy::Policy;
-use crate::domain::time::Timestamp;
-use crate::policy_document;
+use crate::domain::time::{DAY, Timestamp};
+use crate::policy_document::{self, span};
 
 /// Settings of the server as somebody wrote them: every one optional, every one a text.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -40,6 +40,12 @@ pub struct WrittenSettings {
     /// Train again this often, or `off` [default: 24h]
     #[arg(long, env = "TACTFUL_TRAIN_EVERY", value_name = "DURATION")]
     pub train_every: Option<String>,
+    /// How long events are kept, or off for ever [default: 1096d]
+    #[arg(long, env = "TACTFUL_KEEP_EVENTS", value_name = "DURATION")]
+    pub keep_events: Option<String>,
+    /// How long decisions are kept, or off for ever [default: 396d]
+    #[arg(long, env = "TACTFUL_KEEP_DECISIONS", value_name = "DURATION")]
+    pub keep_decisions: Option<String>,
     /// Threads of a training [default: half of the cores]
     #[arg(long, env = "TACTFUL_TRAINING_THREADS", value_name = "N")]
     pub training_threads: Option<String>,
@@ -90,6 +96,10 @@ pub struct Settings {
     pub policy: Option<WrittenPolicy>,
     /// How often to train; `None`: only when asked, and once on start.
     pub train_every: Option<Duration>,
+    /// How long events are kept; `None` for ever.
+    pub keep_events: Option<Duration>,
+    /// How long decisions are kept; `None` for ever.
+    pub keep_decisions: Option<Duration>,
     /// What a training may use.
     pub training_threads: usize,
     /// What a training may use, in bytes.
@@ -210,6 +220,8 @@ impl WrittenSettings {
             now: self.now.or(fallback.now),
             policy: self.policy.or(fallback.policy),
             train_every: self.train_every.or(fallback.train_every),
+            keep_events: self.keep_events.or(fallback.keep_events),
+            keep_decisions: self.keep_decisions.or(fallback.keep_decisions),
             training_threads: self.training_threads.or(fallback.training_threads),
             training_memory_mib: self.training_memory_mib.or(fallback.training_memory_mib),
             drain: self.drain.or(fallback.drain),
@@ -246,6 +258,8 @@ impl WrittenSettings {
             now: reader.time("now", self.now.as_deref()),
             policy: reader.policy("policy", self.policy.as_deref()),
             train_every: reader.duration_or_off("train-every", self.train_every.as_deref().unwrap_or("24h")),
+            keep_events: reader.kept("keep-events", self.keep_events.as_deref().unwrap_or("1096d")),
+            keep_decisions: reader.kept("keep-decisions", self.keep_decisions.as_deref().unwrap_or("396d")),
             training_threads: reader.count("training-threads", self.training_threads, default_threads, 1..=256),
             training_memory_bytes: reader.count("training-memory-mib", self.training_memory_mib, 2048, 1..=1 << 20)
                 << 20,
@@ -336,6 +350,15 @@ impl Reader {
 
     fn duration_or_off(&mut self, name: &str, text: &str) -> Option<Duration> {
         (text != "off").then(|| self.duration(name, Some(text.to_owned()), Duration::from_secs(86_400)))
+    }
+
+    /// A span of days, at least one: what is kept for less is gone before anybody can ask for it.
+    fn kept(&mut self, name: &str, text: &str) -> Option<Duration> {
+        if text == "off" {
+            return None;
+        }
+        let read = span::read(text).filter(|span| (DAY..=DAY * 36_500).contains(span));
+        read.or_else(|| self.fault(name, text, "off, or a span of at least a day such as 396d"))
     }
 
     fn count<T>(&mut self, name: &str, text: Option<String>, default: T, range: std::ops::RangeInclusive<T>) -> T

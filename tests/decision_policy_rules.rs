@@ -12,6 +12,7 @@ use tactful::decision::control_group::{arm_of, experiment};
 use tactful::decision::decide::decide;
 use tactful::decision::offer_book::OfferBook;
 use tactful::decision::question::{Grounds, Question};
+use tactful::decision::relationship::assess;
 use tactful::domain::candidate::Candidate;
 use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::{Customer, Holding};
@@ -19,7 +20,7 @@ use tactful::domain::decision::{CapKind, Decision, WithheldReason};
 use tactful::domain::experiment::Arm;
 use tactful::domain::ids::{Channel, CustomerId, DecisionId, OfferId, ProductId};
 use tactful::domain::offer::{OfferKind, PropensityBasis};
-use tactful::domain::outlook::Outlook;
+use tactful::domain::outlook::{AttributeWeight, Outlook, SignalWeight, StayingOutlook, StayingSignal};
 use tactful::domain::policy::{BandCaps, ControlGroup, Family, NeverAfter, OnlyAfter, Policy};
 use tactful::domain::product::Product;
 use tactful::domain::time::{DAY, Timestamp};
@@ -372,4 +373,25 @@ fn a_product_is_offered_as_often_as_the_policy_says() {
     assert!(scene.ask(&[0], None, 1).slate.is_empty());
     scene.now = first + DAY * 28;
     assert_eq!(offered(&scene.ask(&[0], None, 1)), ["p0"]);
+}
+
+/// Broken by: the profile handed to the outlook as it is.
+#[test]
+fn a_sensitive_attribute_does_not_enter_relationship_health() {
+    let mut scene = Scene::new(|_| {});
+    let words = [("old".to_owned(), -3.0)].into();
+    let attributes = [("age_band".to_owned(), AttributeWeight::Words(words))].into();
+    let nothing = SignalWeight { weight: 0.0, mean: 0.0, deviation: 1.0 };
+    let weights = [nothing; StayingSignal::ALL.len()];
+    let staying = StayingOutlook { learned_days: 91.0, intercept: 2.0, weights, attributes };
+    let outlook = Outlook { buying: None, staying: Some(staying) };
+    let mut line = Holding::touched_at(start());
+    line.subscribed_at = Some(start());
+    scene.customer.holdings.latest.insert(id(0), line);
+    let now = start() + DAY * 100;
+    let plain = assess(&scene.customer, &scene.policy, &outlook, now).score;
+    scene.customer.attributes.insert("age_band".to_owned(), "old".to_owned());
+    assert!(assess(&scene.customer, &scene.policy, &outlook, now).score < plain);
+    scene.policy.privacy.sensitive_attributes = vec!["age_band".to_owned()];
+    assert_eq!(assess(&scene.customer, &scene.policy, &outlook, now).score.to_bits(), plain.to_bits());
 }

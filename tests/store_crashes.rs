@@ -198,3 +198,24 @@ async fn a_stopped_commit_is_finished_by_the_next() {
     }
     scenario.teardown();
 }
+
+/// Broken by: a start that does not look for erasures that were interrupted.
+#[tokio::test]
+async fn an_erasure_that_was_interrupted_is_finished_at_the_next_start() {
+    let scenario = FailScenario::setup();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("data");
+    let store = SledStore::open(&path).await.expect("an empty directory opens");
+    assert!(!commit_until_stopped(&store, 0, 1).await.1);
+    fail::cfg("store::erasure_marked", "1*return->off").expect("a valid action");
+    assert!(store.erase_customer(&customer_id("ada"), at(5)).await.is_err());
+    fail::remove("store::erasure_marked");
+    drop(store);
+    let store = SledStore::open(&path).await.expect("a crashed store opens");
+    assert_eq!(store.load_customer(&customer_id("ada")).await.expect("the store works"), None);
+    let counts = store.counts().await.expect("the store works");
+    assert_eq!((counts.customers, counts.events, counts.decisions), (0, 0, 0));
+    let blocked = store.commit_customer(0, &ada(1), &appended(0)).await.expect("the store works");
+    assert_eq!(blocked, CommitOutcome::Erased);
+    scenario.teardown();
+}

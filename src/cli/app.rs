@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::failure::Failure;
-use super::{backfire, evaluate, explain, health, import, offers, policy, serve, train};
+use super::{backfire, customer, evaluate, explain, health, import, offers, policy, serve, train};
 
 /// Ask what to offer a customer, and when to offer nothing.
 ///
@@ -28,6 +28,7 @@ enum Command {
     Health(health::Health),
     Explain(explain::Explain),
     Backfire(backfire::Backfire),
+    Customer(customer::Customer),
     Policy(policy::Policy),
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
@@ -49,6 +50,7 @@ impl App {
                 Command::Health(health) => health.run().await,
                 Command::Explain(explain) => explain.run().await,
                 Command::Backfire(backfire) => backfire.run().await,
+                Command::Customer(customer) => customer.run().await,
                 Command::Policy(policy) => policy.run().await,
                 Command::Train(train) => train.run().await,
                 Command::Evaluate(evaluate) => evaluate.run().await,

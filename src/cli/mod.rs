@@ -4,6 +4,7 @@
 pub mod app;
 pub mod backfire;
 pub mod client;
+pub mod customer;
 pub mod demo;
 pub mod evaluate;
 pub mod explain;

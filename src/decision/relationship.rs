@@ -20,8 +20,9 @@ use crate::domain::time::{DAY, Timestamp};
 #[must_use]
 pub fn assess(customer: &Customer, policy: &Policy, outlook: &Outlook, now: Timestamp) -> RelationshipHealth {
     let complaint_open_max = policy.contact.complaint_hold_unresolved;
+    let sensitive = &policy.privacy.sensitive_attributes;
     let policy = &policy.relationship;
-    let subject = Subject { customer, policy, outlook, complaint_open_max, now };
+    let subject = Subject { customer, policy, outlook, sensitive, complaint_open_max, now };
     let weight_total: f64 = policy.components.iter().map(|component| component.weight).sum();
     let components: Vec<Component> = ComponentKind::ALL
         .iter()
@@ -109,6 +110,8 @@ struct Subject<'a> {
     customer: &'a Customer,
     policy: &'a RelationshipPolicy,
     outlook: &'a Outlook,
+    /// Attributes that do not enter.
+    sensitive: &'a [String],
     complaint_open_max: Duration,
     now: Timestamp,
 }
@@ -241,7 +244,9 @@ impl Subject<'_> {
     fn stays(&self, running: usize, tenure: Duration) -> f64 {
         if let Some(learned) = &self.outlook.staying {
             let signals = staying_signals(&self.customer.relationship, running, tenure, self.now);
-            return learned.probability(&signals, &self.customer.attributes, self.policy.outlook_window);
+            // What became sensitive after the training enters no longer.
+            let attributes = self.customer.attributes.iter().filter(|(name, _)| !self.sensitive.contains(name));
+            return learned.probability(&signals, attributes, self.policy.outlook_window);
         }
         let [risk_at_start, risk_in_the_end] = self.policy.leaving_risk;
         let faded = (-tenure.as_secs_f64() / self.policy.leaving_risk_tenure.as_secs_f64()).exp();

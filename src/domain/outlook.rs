@@ -371,15 +371,15 @@ pub struct StayingOutlook {
 impl StayingOutlook {
     /// The probability of staying through the window.
     #[must_use]
-    pub fn probability(
+    pub fn probability<'a>(
         &self,
         signals: &StayingSignals,
-        attributes: &BTreeMap<String, String>,
+        attributes: impl IntoIterator<Item = (&'a String, &'a String)>,
         window: Duration,
     ) -> f64 {
         let own: f64 = self.weights.iter().zip(signals).map(|(weight, &signal)| weight.logit(signal)).sum();
         let told = |(name, text): (&String, &String)| self.attributes.get(name).map_or(0.0, |it| it.logit(text));
-        let profile: f64 = attributes.iter().map(told).sum();
+        let profile: f64 = attributes.into_iter().map(told).sum();
         let windows = window.as_secs_f64() / DAY.as_secs_f64() / self.learned_days;
         logistic(self.intercept + own + profile).powf(windows)
     }

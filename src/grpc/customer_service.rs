@@ -1,15 +1,21 @@
-//! `CustomerService`: profiles and consents.
+//! `CustomerService`: profiles and consents, and what a customer may ask for: all that is held, or that nothing is.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::convert::customers::{customer_to_wire, profile_from_wire};
+use super::convert::nouns::time_to_wire;
 use super::feedback_service::{BATCH_MAX, Entries, check_batch};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::customer_service_server::CustomerService;
 use super::relationship_service::customer_id;
 use super::status;
+use crate::use_cases::erase_customer::{ErasedCustomer, Held, erase_customer};
 use crate::use_cases::keep_customers::{get_customer, upsert_customers};
 use crate::use_cases::tactful::Tactful;
 
@@ -45,8 +51,60 @@ impl CustomerService for CustomerRpc {
     ) -> Result<Response<wire::GetCustomerResponse>, Status> {
         let id = customer_id(request.into_inner().customer_id)?;
         let customer = get_customer(&self.tactful, &id).await.map_err(status::store)?;
-        let customer =
-            customer.ok_or_else(|| status::not_found("CUSTOMER_NOT_FOUND", "nothing is kept of this customer"))?;
-        Ok(Response::new(customer_to_wire(customer)))
+        Ok(Response::new(customer_to_wire(customer.ok_or_else(customer_not_found)?)))
     }
+
+    type ExportCustomerStream = Pin<Box<dyn Stream<Item = Result<wire::ExportCustomerResponse, Status>> + Send>>;
+
+    async fn export_customer(
+        &self,
+        request: Request<wire::ExportCustomerRequest>,
+    ) -> Result<Response<Self::ExportCustomerStream>, Status> {
+        let id = customer_id(request.into_inner().customer_id)?;
+        let mut held = Held::of(id);
+        // The first part is read before the answer begins, so that NOT_FOUND is an answer.
+        let mut page = held.next(&self.tactful).await.map_err(status::store)?;
+        if page.is_none() {
+            return Err(customer_not_found());
+        }
+        let (parts, stream) = mpsc::channel(1);
+        let tactful = Arc::clone(&self.tactful);
+        tokio::spawn(async move {
+            while let Some(records) = page.take() {
+                let part = wire::ExportCustomerResponse { json_lines: json_lines(&records) };
+                // Nobody listens any more.
+                if parts.send(Ok(part)).await.is_err() {
+                    return;
+                }
+                match held.next(&tactful).await {
+                    Ok(next) => page = next,
+                    Err(error) => drop(parts.send(Err(status::store(error))).await),
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn erase_customer(
+        &self,
+        request: Request<wire::EraseCustomerRequest>,
+    ) -> Result<Response<wire::EraseCustomerResponse>, Status> {
+        let id = customer_id(request.into_inner().customer_id)?;
+        let ErasedCustomer { erased, erasure } = erase_customer(&self.tactful, &id).await.map_err(status::store)?;
+        Ok(Response::new(wire::EraseCustomerResponse {
+            was_stored: erased.was_stored,
+            events: erased.events,
+            decisions: erased.decisions,
+            erase_time: Some(time_to_wire(erasure.at)),
+            was_opted_out: erasure.was_opted_out,
+        }))
+    }
+}
+
+fn customer_not_found() -> Status {
+    status::not_found("CUSTOMER_NOT_FOUND", "nothing is kept of this customer")
+}
+
+fn json_lines(records: &[serde_json::Value]) -> String {
+    records.iter().fold(String::new(), |lines, record| format!("{lines}{record}\n"))
 }

@@ -74,6 +74,11 @@ fn contended() -> Status {
     status(Code::Unavailable, "CONTENDED", "too many calls for this customer at once", Some(CONTENDED_RETRY))
 }
 
+fn customer_erased() -> Status {
+    let told = "the customer was erased, and nothing may be stored of this id again";
+    status(Code::FailedPrecondition, "CUSTOMER_ERASED", told, None)
+}
+
 fn customer_full() -> Status {
     status(Code::ResourceExhausted, "CUSTOMER_FULL", "the customer's record is full", None)
 }
@@ -202,6 +207,7 @@ pub fn hold(error: HoldError) -> Status {
         }
         HoldError::NotFound => not_found("HOLD_NOT_FOUND", "the customer has no such hold"),
         HoldError::Contended => contended(),
+        HoldError::CustomerErased => customer_erased(),
         HoldError::CustomerFull => customer_full(),
         HoldError::Store(error) => store(error),
     }
@@ -263,6 +269,11 @@ fn rejected(rejection: Rejection) -> Status {
         Rejection::OfferNotServed => not_found("OFFER_NOT_SERVED", "the decision did not serve this offer"),
         Rejection::CustomerFull => customer_full(),
         Rejection::CustomerMissing => invalid_field("customer_id", "is required but for purchases and returns"),
+        Rejection::CustomerErased => customer_erased(),
+        Rejection::TooOld => invalid_field(
+            "event_time",
+            "is before what the server keeps; only the start or renewal of a subscription may be older",
+        ),
         Rejection::Contended => contended(),
     }
 }

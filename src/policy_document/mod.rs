@@ -21,4 +21,4 @@ pub mod value;
 pub mod write;
 
 mod check;
-mod span;
+pub mod span;

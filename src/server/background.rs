@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::use_cases::forget_old::forget_old;
 use crate::use_cases::tactful::Tactful;
 use crate::use_cases::train_model::{TrainError, current_model, train_model};
 use crate::use_cases::volumes::settle_what_was_left;
@@ -46,6 +47,19 @@ pub async fn settle_volumes(tactful: Arc<Tactful>) {
             tracing::error!(%error, "volumes stay as they are");
         }
         tokio::time::sleep(SETTLE_EVERY).await;
+    }
+}
+
+/// How often what is too old is looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(86_400);
+
+/// Forgets what is older than it is kept for, at the start and every day.
+pub async fn forget_on_schedule(tactful: Arc<Tactful>) {
+    loop {
+        if let Err(error) = forget_old(&tactful).await {
+            tracing::error!(%error, "what is too old is still kept");
+        }
+        tokio::time::sleep(FORGET_EVERY).await;
     }
 }
 

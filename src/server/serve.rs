@@ -13,7 +13,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::accept::accept;
-use super::background::{LOOK_EVERY, set_gauges, settle_volumes, train_on_schedule};
+use super::background::{LOOK_EVERY, forget_on_schedule, set_gauges, settle_volumes, train_on_schedule};
 use super::clock::{DIVERGENCE_MAX, ServerClock};
 use crate::config::{Limits, Settings, StoreSetting, WrittenPolicy};
 use crate::domain::policy::Policy;
@@ -24,6 +24,7 @@ use crate::model::train::TrainingSettings;
 use crate::store::contract::{Store, StoreError};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::store::SledStore;
+use crate::use_cases::forget_old::Retention;
 use crate::use_cases::keep_policies::{PolicyError, activate_policy, create_policy};
 use crate::use_cases::tactful::{Clock, Tactful};
 
@@ -96,7 +97,9 @@ impl Server {
         };
         let training =
             TrainingSettings { threads: settings.training_threads, memory_bytes_max: settings.training_memory_bytes };
-        let tactful = Arc::new(Tactful::open(store, clock, Policy::default(), training).await?);
+        let retention = Retention { events: settings.keep_events, decisions: settings.keep_decisions };
+        let tactful =
+            Arc::new(Tactful::open(store, clock, Policy::default(), training).await?.with_retention(retention));
         if let Some(WrittenPolicy { policy, text }) = &settings.policy {
             create_policy(&tactful, policy.clone(), text.clone()).await?;
             activate_policy(&tactful, &policy.version).await?;
@@ -135,6 +138,7 @@ impl Server {
         };
         let serving = tokio::spawn(router.serve_with_incoming_shutdown(accept(listener, settings.limits), drained));
         let training = tokio::spawn(train_on_schedule(Arc::clone(&tactful), settings.train_every));
+        let forgetting = tokio::spawn(forget_on_schedule(Arc::clone(&tactful)));
         let settling = tokio::spawn(settle_volumes(Arc::clone(&tactful)));
         let looking = tokio::spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
         tracing::info!(address = %local_addr, "serving");
@@ -146,6 +150,7 @@ impl Server {
         let stage = Stage::begin("not ready");
         looking.abort();
         settling.abort();
+        forgetting.abort();
         tell_health(&health, ServingStatus::NotServing).await;
         stage.end();
 

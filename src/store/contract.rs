@@ -50,6 +50,8 @@ pub enum CommitOutcome {
     },
     /// The customer changed since it was read; read again and decide again.
     Conflict,
+    /// The customer was erased and cannot be stored again.
+    Erased,
     /// The customer with its appended entries does not fit [`CUSTOMER_BYTES_MAX`]; nothing changed. Forget what may be
     /// forgotten and try again.
     TooLarge {
@@ -98,6 +100,61 @@ pub struct StoreCounts {
     pub events: u64,
     /// Decisions.
     pub decisions: u64,
+}
+
+/// What stays of a customer who was erased, beside a keyed hash of the id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erasure {
+    /// When.
+    pub at: Timestamp,
+    /// Whether the customer had opted out of offers.
+    pub was_opted_out: bool,
+}
+
+/// What was removed with a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Erased {
+    /// Whether anything was kept of the customer.
+    pub was_stored: bool,
+    /// Events.
+    pub events: u64,
+    /// Decisions.
+    pub decisions: u64,
+}
+
+/// What was forgotten for its age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// Events, with and without a customer.
+    pub events: u64,
+    /// Decisions.
+    pub decisions: u64,
+}
+
+/// A place in all that is held of a customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldPlace {
+    /// The customer, and what was committed and not yet entered in history.
+    Profile,
+    /// History, after this event.
+    Events {
+        /// The last event told.
+        after: Option<EventId>,
+    },
+    /// The decision log, after this decision.
+    Decisions {
+        /// The last decision told.
+        after: Option<DecisionId>,
+    },
+}
+
+/// A page of all that is held of a customer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldPage {
+    /// Records as they are stored, in JSON; each names its kind in `record`.
+    pub records: Vec<serde_json::Value>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<HeldPlace>,
 }
 
 /// Why the store cannot answer.
@@ -160,6 +217,25 @@ pub trait Store: Send + Sync + 'static {
 
     /// Which of these ids history holds already, in the order asked. `None` asks among events without a customer.
     async fn recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError>;
+
+    /// Erases a customer: profile, ledger, history, decisions. What stays is a keyed hash of the id, which blocks the id for
+    /// ever, and whether the customer had opted out. Again for one who was erased finds nothing and changes nothing; an
+    /// erasure that was interrupted is finished at the next start.
+    async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<Erased, StoreError>;
+
+    /// What stays of a customer who was erased; `None` when the customer was not.
+    async fn load_erasure(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError>;
+
+    /// A page of all that is held of a customer, from a place on.
+    async fn load_held(&self, customer: &CustomerId, place: HeldPlace, page_len: usize)
+    -> Result<HeldPage, StoreError>;
+
+    /// Removes events and decisions dated before these moments; `None` keeps all. What is known of customers stays as it is.
+    async fn forget_before(
+        &self,
+        events: Option<Timestamp>,
+        decisions: Option<Timestamp>,
+    ) -> Result<Forgotten, StoreError>;
 
     /// Adds events without a customer; those whose id is known already change nothing. Returns which were new.
     async fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError>;

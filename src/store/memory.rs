@@ -4,7 +4,7 @@
 //! commit is encoded to know its size.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 
@@ -12,13 +12,15 @@ use super::codec::customer::{CustomerBody, encode_customer};
 use super::codec::decision::encode_decision;
 use super::codec::event::encode_event;
 use super::codec::explicit_offer::{encode_explicit_offer, encode_volume};
+use super::codec::held::{customer_as_json, decision_as_json, event_as_json};
 use super::codec::outbox::Outbox;
 use super::codec::product::encode_product;
 use super::contract::{
-    APPENDED_MAX, Activation, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, Store, StoreCounts, StoreError, StoredModel,
-    StoredPolicy, Versioned,
+    APPENDED_MAX, Activation, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, Erased, Erasure, Forgotten, HeldPage,
+    HeldPlace, Store, StoreCounts, StoreError, StoredModel, StoredPolicy, Versioned,
 };
 use super::digest::{Kind, StoreDigest};
+use super::erasure::ErasureKey;
 use super::ownership::require_event_of;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
@@ -26,11 +28,23 @@ use crate::domain::event::Event;
 use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
 use crate::domain::product::Product;
+use crate::domain::time::Timestamp;
 
 /// A store in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     contents: Mutex<Contents>,
+    erasure_key: LazyErasureKey,
+}
+
+/// Made when it is needed first.
+#[derive(Default)]
+struct LazyErasureKey(OnceLock<ErasureKey>);
+
+impl std::fmt::Debug for LazyErasureKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ErasureKey(..)")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +54,8 @@ struct Contents {
     events: BTreeMap<(Option<CustomerId>, EventId), Event>,
     decisions: BTreeMap<(CustomerId, DecisionId), Decision>,
     products: BTreeMap<ProductId, Product>,
+    /// By keyed hash of the id.
+    erased: BTreeMap<[u8; 32], Erasure>,
     offers: BTreeMap<OfferId, ExplicitOffer>,
     volumes: BTreeMap<OfferId, Volume>,
     model: Option<StoredModel>,
@@ -52,6 +68,10 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn hash(&self, customer: &CustomerId) -> [u8; 32] {
+        self.erasure_key.0.get_or_init(ErasureKey::random).hash(customer)
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
@@ -76,6 +96,9 @@ impl Store for MemoryStore {
         let outbox = Outbox::of(version, &customer.id, appended)?;
         let bytes = encode_customer(version, &CustomerBody::of(customer)?, &outbox)?.len();
         let mut contents = self.contents();
+        if expected == 0 && contents.erased.contains_key(&self.hash(&customer.id)) {
+            return Ok(CommitOutcome::Erased);
+        }
         if contents.customers.get(&customer.id).map_or(0, |stored| stored.version) != expected {
             return Ok(CommitOutcome::Conflict);
         }
@@ -101,6 +124,84 @@ impl Store for MemoryStore {
         let contents = self.contents();
         let is_known = |id: &EventId| contents.events.contains_key(&(customer.cloned(), id.clone()));
         Ok(events.iter().map(is_known).collect())
+    }
+
+    async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<Erased, StoreError> {
+        let hash = self.hash(customer);
+        let mut contents = self.contents();
+        let stored = contents.customers.remove(customer);
+        let opted_out = stored.as_ref().is_some_and(|stored| stored.value.consents.is_opted_out);
+        let erasure = contents.erased.entry(hash).or_insert(Erasure { at, was_opted_out: false });
+        erasure.was_opted_out |= opted_out;
+        let (events, decisions) = (contents.events.len(), contents.decisions.len());
+        contents.events.retain(|(whose, _), _| whose.as_ref() != Some(customer));
+        contents.decisions.retain(|(whose, _), _| whose != customer);
+        for volume in contents.volumes.values_mut() {
+            let pending: Vec<DecisionId> =
+                volume.pending.iter().filter(|it| it.customer == *customer).map(|it| it.decision).collect();
+            for decision in pending {
+                volume.settle(decision);
+            }
+        }
+        Ok(Erased {
+            was_stored: stored.is_some(),
+            events: (events - contents.events.len()) as u64,
+            decisions: (decisions - contents.decisions.len()) as u64,
+        })
+    }
+
+    async fn load_erasure(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError> {
+        Ok(self.contents().erased.get(&self.hash(customer)).copied())
+    }
+
+    async fn load_held(
+        &self,
+        customer: &CustomerId,
+        place: HeldPlace,
+        page_len: usize,
+    ) -> Result<HeldPage, StoreError> {
+        let contents = self.contents();
+        let page_len = page_len.max(1);
+        match place {
+            HeldPlace::Profile => {
+                let stored = contents.customers.get(customer).map(|stored| customer_as_json(&stored.value));
+                let records = stored.into_iter().collect::<Result<_, _>>()?;
+                Ok(HeldPage { records, next: Some(HeldPlace::Events { after: None }) })
+            }
+            HeldPlace::Events { after } => {
+                let events = contents.events.iter().filter(|((whose, _), _)| whose.as_ref() == Some(customer));
+                let events = events.filter(|((_, id), _)| after.as_ref().is_none_or(|after| id > after));
+                let page: Vec<&Event> = events.map(|(_, event)| event).take(page_len).collect();
+                let last = page.last().filter(|_| page.len() == page_len).map(|event| event.id.clone());
+                let next =
+                    last.map_or(HeldPlace::Decisions { after: None }, |id| HeldPlace::Events { after: Some(id) });
+                let records = page.into_iter().map(event_as_json).collect::<Result<_, _>>()?;
+                Ok(HeldPage { records, next: Some(next) })
+            }
+            HeldPlace::Decisions { after } => {
+                let decisions = contents.decisions.iter().filter(|((whose, _), _)| whose == customer);
+                let decisions = decisions.filter(|((_, id), _)| after.is_none_or(|after| *id > after));
+                let page: Vec<&Decision> = decisions.map(|(_, decision)| decision).take(page_len).collect();
+                let last = page.last().filter(|_| page.len() == page_len).map(|decision| decision.id);
+                let records = page.into_iter().map(decision_as_json).collect::<Result<_, _>>()?;
+                Ok(HeldPage { records, next: last.map(|id| HeldPlace::Decisions { after: Some(id) }) })
+            }
+        }
+    }
+
+    async fn forget_before(
+        &self,
+        events: Option<Timestamp>,
+        decisions: Option<Timestamp>,
+    ) -> Result<Forgotten, StoreError> {
+        let mut contents = self.contents();
+        let (all_events, all_decisions) = (contents.events.len(), contents.decisions.len());
+        contents.events.retain(|_, event| events.is_none_or(|before| event.at >= before));
+        contents.decisions.retain(|_, decision| decisions.is_none_or(|before| decision.at >= before));
+        Ok(Forgotten {
+            events: (all_events - contents.events.len()) as u64,
+            decisions: (all_decisions - contents.decisions.len()) as u64,
+        })
     }
 
     async fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError> {

@@ -6,6 +6,7 @@
 pub mod codec;
 pub mod contract;
 mod digest;
+mod erasure;
 pub mod memory;
 mod ownership;
 pub mod sled;

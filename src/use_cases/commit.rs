@@ -15,14 +15,20 @@ const HOLDINGS_KEPT_MIN: usize = 16;
 pub(super) enum Attempt {
     Committed,
     Conflict,
+    /// The customer was erased; nothing may be stored of this id again.
+    Erased,
     /// The record would be too large, and nothing more may be forgotten for this.
     Full,
 }
 
-/// Reads a customer; one that is not stored is an unknown one at version 0.
+/// Reads a customer; one that is not stored is an unknown one at version 0. One who was erased wants nothing any more.
 pub(super) async fn load_or_unknown(store: &dyn Store, id: &CustomerId) -> Result<Versioned<Customer>, StoreError> {
-    let loaded = store.load_customer(id).await?;
-    Ok(loaded.unwrap_or_else(|| Versioned { version: 0, value: Customer::unknown(id.clone()) }))
+    if let Some(loaded) = store.load_customer(id).await? {
+        return Ok(loaded);
+    }
+    let mut customer = Customer::unknown(id.clone());
+    customer.consents.is_opted_out = store.load_erasure(id).await?.is_some();
+    Ok(Versioned { version: 0, value: customer })
 }
 
 /// Commits against the version that was read. A record that is too large turns its oldest holdings into fingerprints,
@@ -37,6 +43,7 @@ pub(super) async fn commit(
         match store.commit_customer(read_version, customer, appended).await? {
             CommitOutcome::Committed { version: _ } => return Ok(Attempt::Committed),
             CommitOutcome::Conflict => return Ok(Attempt::Conflict),
+            CommitOutcome::Erased => return Ok(Attempt::Erased),
             CommitOutcome::TooLarge { bytes } => {
                 let kept = customer.holdings.latest.len();
                 if appended.events.len() > 1 {

@@ -47,6 +47,7 @@ async fn upsert_customer(tactful: &Tactful, update: &ProfileUpdate) -> Result<Re
         match commit(tactful.store.as_ref(), version, &mut customer, &Appended::default()).await? {
             Attempt::Committed => return Ok(Recorded::New),
             Attempt::Conflict => {}
+            Attempt::Erased => return Ok(Recorded::Rejected(Rejection::CustomerErased)),
             Attempt::Full => return Ok(Recorded::Rejected(Rejection::CustomerFull)),
         }
     }

@@ -33,6 +33,9 @@ pub enum HoldError {
     /// Others kept changing the customer.
     #[error("too many calls for this customer at once")]
     Contended,
+    /// The customer was erased; nothing may be stored of this id again.
+    #[error("the customer was erased")]
+    CustomerErased,
     /// The customer's record is full.
     #[error("the customer's record is full")]
     CustomerFull,
@@ -87,6 +90,7 @@ async fn change_holds(
         match commit(tactful.store.as_ref(), version, &mut customer, &Appended::default()).await? {
             Attempt::Committed => return Ok(tactful.store.durable().await?),
             Attempt::Conflict => {}
+            Attempt::Erased => return Err(HoldError::CustomerErased),
             Attempt::Full => return Err(HoldError::CustomerFull),
         }
     }

@@ -4,7 +4,9 @@
 //! are in `decision`, what is learned is in `model`.
 
 mod commit;
+pub mod erase_customer;
 pub mod explain_decision;
+pub mod forget_old;
 pub mod get_backfire_report;
 pub mod get_relationship_health;
 pub mod keep_catalog;

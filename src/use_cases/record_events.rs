@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::forget_old::is_too_old;
 use super::recorded::{Recorded, Rejection};
 use super::tactful::Tactful;
 use super::volumes::give_back_released;
@@ -20,12 +21,15 @@ pub const FUTURE_MAX: Duration = Duration::from_secs(300);
 /// The events of one customer are applied in the order given. On an error some of them may have been recorded; sending
 /// them again is safe.
 pub async fn record_events(tactful: &Tactful, events: &[Event]) -> Result<Vec<Recorded>, StoreError> {
-    let latest = tactful.now() + FUTURE_MAX;
+    let now = tactful.now();
+    let latest = now + FUTURE_MAX;
     let mut results = vec![Recorded::New; events.len()];
     let mut by_customer: BTreeMap<Option<&CustomerId>, Vec<usize>> = BTreeMap::new();
     for (place, event) in events.iter().enumerate() {
         if event.at > latest {
             results[place] = Recorded::Rejected(Rejection::InFuture);
+        } else if is_too_old(tactful, event, now) {
+            results[place] = Recorded::Rejected(Rejection::TooOld);
         } else if event.customer.is_none() && !teaches_without_customer(&event.kind) {
             results[place] = Recorded::Rejected(Rejection::CustomerMissing);
         } else {
@@ -83,6 +87,7 @@ async fn record_for_customer(
                 return Ok(is_new.into_iter().map(new_or_duplicate).collect());
             }
             Attempt::Conflict => {}
+            Attempt::Erased => return Ok(vec![Recorded::Rejected(Rejection::CustomerErased); events.len()]),
             Attempt::Full if events.len() > 1 => return Box::pin(record_in_halves(tactful, id, events)).await,
             Attempt::Full => return Ok(vec![Recorded::Rejected(Rejection::CustomerFull)]),
         }

@@ -26,4 +26,8 @@ pub enum Rejection {
     CustomerMissing,
     /// Too many calls changed the customer at once; retry.
     Contended,
+    /// The customer was erased; nothing may be stored of this id again.
+    CustomerErased,
+    /// It is dated before what is kept.
+    TooOld,
 }

@@ -89,6 +89,7 @@ pub async fn release_offers(
                 return Ok(Release { offers: results, caps: standing.allowance.caps, lease });
             }
             Attempt::Conflict => {}
+            Attempt::Erased => return Err(ReleaseError::DecisionNotFound),
             Attempt::Full => return Err(ReleaseError::CustomerFull),
         }
     }

@@ -156,6 +156,13 @@ pub async fn serve_offers(
                 return Ok(ServedOffers { decision, is_replayed: false });
             }
             Attempt::Conflict => taken.give_back(tactful).await?,
+            // Nothing is offered to a customer who was erased, and nothing recorded.
+            Attempt::Erased => {
+                taken.give_back(tactful).await?;
+                if decision.slate.is_empty() {
+                    return Ok(ServedOffers { decision, is_replayed: false });
+                }
+            }
             Attempt::Full => {
                 taken.give_back(tactful).await?;
                 // The decision itself may be what does not fit: long titles, many reasons.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
+use super::forget_old::Retention;
 use super::keep_policies::read_stored;
 use super::trained_model::{TrainedModel, read_stored_model};
 use crate::decision::offer_book::OfferBook;
@@ -30,6 +31,7 @@ pub trait Clock: Send + Sync + 'static {
 pub struct Tactful {
     pub(super) store: Arc<dyn Store>,
     pub(super) training_settings: TrainingSettings,
+    pub(super) retention: Retention,
     /// Held while a training runs.
     pub(super) training: Mutex<()>,
     clock: Arc<dyn Clock>,
@@ -101,12 +103,19 @@ impl Tactful {
         Ok(Self {
             store,
             training_settings,
+            retention: Retention::default(),
             training: Mutex::new(()),
             clock,
             snapshot: ArcSwap::from_pointee(Snapshot::new(policy, catalog, offers, trained)),
             spent: ArcSwap::default(),
             publishing: Mutex::new(()),
         })
+    }
+
+    /// The same system, which forgets what is older than this.
+    #[must_use]
+    pub fn with_retention(self, retention: Retention) -> Self {
+        Self { retention, ..self }
     }
 
     /// The time as this system sees it.

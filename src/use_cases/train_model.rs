@@ -57,7 +57,7 @@ pub async fn train_model(tactful: &Arc<Tactful>) -> Result<ModelView, TrainError
 async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
     let started = Instant::now();
     let now = tactful.now();
-    let known = read_customers(tactful.store.as_ref()).await?;
+    let known = read_customers(tactful.store.as_ref(), &tactful.policy_in_force().privacy.sensitive_attributes).await?;
     let mut history = TrainingHistory::new();
     let policy = tactful.policy_in_force();
     let relationship = &policy.relationship;
@@ -105,18 +105,22 @@ async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
 struct KnownCustomers {
     /// Who objects to profiling: their history is left out.
     objecting: HashSet<CustomerId>,
-    /// The attributes of the others.
+    /// The attributes of the others that are not sensitive.
     profiles: HashMap<CustomerId, BTreeMap<String, String>>,
 }
 
-async fn read_customers(store: &dyn Store) -> Result<KnownCustomers, StoreError> {
+async fn read_customers(store: &dyn Store, sensitive: &[String]) -> Result<KnownCustomers, StoreError> {
     let mut known = KnownCustomers::default();
     let mut note = |customers: Vec<Customer>| {
         for customer in customers {
             if customer.consents.objects_to_profiling {
                 known.objecting.insert(customer.id);
-            } else if !customer.attributes.is_empty() {
-                known.profiles.insert(customer.id, customer.attributes);
+                continue;
+            }
+            let mut attributes = customer.attributes;
+            attributes.retain(|name, _| !sensitive.contains(name));
+            if !attributes.is_empty() {
+                known.profiles.insert(customer.id, attributes);
             }
         }
     };

@@ -141,7 +141,8 @@ async fn fence(tactful: &Tactful, token: &VolumeToken) -> Result<bool, StoreErro
         let Versioned { version, value: mut customer } =
             load_or_unknown(tactful.store.as_ref(), &token.customer).await?;
         match commit(tactful.store.as_ref(), version, &mut customer, &Appended::default()).await? {
-            Attempt::Committed => return Ok(true),
+            // What was read before an erasure can not be committed after it.
+            Attempt::Committed | Attempt::Erased => return Ok(true),
             Attempt::Conflict => {}
             Attempt::Full => return Ok(false),
         }

@@ -224,10 +224,10 @@ async fn a_release_of_what_was_never_served_is_refused_and_changes_nothing() {
 #[tokio::test]
 async fn what_is_subscribed_to_counts_however_long_ago_it_began() {
     let shop = open_shop().await;
-    let at = ago(&shop.clock, DAY * 3000);
-    let start = event("1", "eve", EventKind::SubscriptionStart, at);
-    record(&shop, vec![CustomerEvent { product_id: "kettle".into(), ..start }, purchase("2", "bob", "kettle", at)])
-        .await;
+    let at = |days: u32| ago(&shop.clock, DAY * days);
+    let start = event("1", "eve", EventKind::SubscriptionStart, at(3000));
+    let start = CustomerEvent { product_id: "kettle".into(), ..start };
+    record(&shop, vec![start, purchase("2", "bob", "kettle", at(1095))]).await;
     let eve = shop.offers().cross_sell(preview("eve")).await.expect("answers").into_inner();
     assert_eq!(eve.offers.len(), 3);
     let bob = shop.offers().cross_sell(preview("bob")).await.expect("answers").into_inner();

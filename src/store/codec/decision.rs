@@ -43,7 +43,7 @@ fn read(bytes: &[u8]) -> Result<Decision, Unfit> {
 
 /// A decision as format 3 has it: format 2, and what came later.
 #[derive(Serialize, Deserialize)]
-struct StoredDecision {
+pub(super) struct StoredDecision {
     second: StoredDecisionV2,
     would_be_slate: Vec<StoredOffer>,
     /// When the offers of the slate, then of the would-be slate, end to be valid.
@@ -60,7 +60,7 @@ struct StoredDecisionV2 {
 }
 
 impl StoredDecision {
-    fn of(decision: &Decision) -> Result<Self, Unfit> {
+    pub fn of(decision: &Decision) -> Result<Self, Unfit> {
         let departures = decision.departures.iter().map(StoredDeparture::from).collect();
         let second = StoredDecisionV2 { first: StoredDecisionV1::of(decision)?, departures };
         let Decision { slate, would_be_slate, departures, .. } = decision;

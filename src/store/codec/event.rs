@@ -22,7 +22,7 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, StoreError> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredEvent {
+pub(super) struct StoredEvent {
     id: String,
     customer: Option<String>,
     at: i64,

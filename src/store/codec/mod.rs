@@ -14,9 +14,11 @@
 pub mod customer;
 pub mod decision;
 mod departure;
+pub mod erasure;
 pub mod event;
 pub mod explicit_offer;
 mod frame;
+pub mod held;
 mod ledger;
 pub mod model;
 mod offer;

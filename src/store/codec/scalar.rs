@@ -62,8 +62,17 @@ impl<'de> Deserialize<'de> for Finite {
 }
 
 /// A 128-bit id. Random bits take up to 19 bytes as a varint, so they are stored as they are.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(super) struct Bits128([u8; 16]);
+
+impl Serialize for Bits128 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(&format_args!("{:032x}", self.bits()));
+        }
+        self.0.serialize(serializer)
+    }
+}
 
 impl Bits128 {
     pub fn of(bits: u128) -> Self {
@@ -76,8 +85,17 @@ impl Bits128 {
 }
 
 /// A 64-bit digest, stored as it is for the same reason.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(super) struct Bits64([u8; 8]);
+
+impl Serialize for Bits64 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(&format_args!("{:016x}", self.bits()));
+        }
+        self.0.serialize(serializer)
+    }
+}
 
 impl Bits64 {
     pub fn of(bits: u64) -> Self {

@@ -9,6 +9,7 @@ use super::committer::Write;
 use super::inner::Inner;
 use super::trees::{customer_key, decision_key, event_key};
 use crate::domain::customer::Customer;
+use crate::domain::ids::CustomerId;
 use crate::store::codec::customer::{CustomerBody, CustomerValue, encode_customer};
 use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::decode_event;
@@ -24,6 +25,7 @@ const WAITS_FOR_ROOM_MAX: usize = 4;
 
 /// A commit, encoded once for all its attempts.
 pub(super) struct Commit {
+    customer: CustomerId,
     key: Vec<u8>,
     expected: u64,
     body: CustomerBody,
@@ -39,6 +41,7 @@ enum Attempt {
 impl Commit {
     pub fn of(expected: u64, customer: &Customer, appended: &Appended) -> Result<Self, StoreError> {
         Ok(Self {
+            customer: customer.id.clone(),
             key: customer_key(&customer.id),
             expected,
             body: CustomerBody::of(customer)?,
@@ -50,6 +53,10 @@ impl Commit {
 impl Inner {
     /// Commits, waiting for room in the outbox where needed.
     pub async fn commit(self: &Arc<Self>, commit: &Commit) -> Result<CommitOutcome, StoreError> {
+        let _turn = self.turns.commit(&commit.key).await;
+        if commit.expected == 0 && self.erasure_of(&commit.customer)?.is_some() {
+            return Ok(CommitOutcome::Erased);
+        }
         for _ in 0..WAITS_FOR_ROOM_MAX {
             match self.attempt(commit)? {
                 Attempt::Ended(outcome) => return Ok(outcome),

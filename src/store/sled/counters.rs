@@ -28,6 +28,11 @@ impl Counter {
         self.0.fetch_sub(u64::from(was_there), Ordering::Relaxed);
     }
 
+    /// Counts so many records less.
+    pub fn subtract(&self, records: u64) {
+        self.0.fetch_sub(records, Ordering::Relaxed);
+    }
+
     /// Adds what was there when the store was opened.
     pub fn add(&self, records: u64) {
         self.0.fetch_add(records, Ordering::Relaxed);

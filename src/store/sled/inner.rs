@@ -3,6 +3,7 @@
 use super::committer::Committer;
 use super::copies::Copies;
 use super::counters::Counters;
+use super::erase::Turns;
 use super::trees::Trees;
 use crate::store::contract::StoreError;
 
@@ -12,6 +13,8 @@ pub(super) struct Inner {
     pub committer: Committer,
     pub copies: Copies,
     pub counters: Counters,
+    /// Commits and erasures of one customer take turns.
+    pub turns: Turns,
     /// Models are written one at a time.
     pub model_turn: tokio::sync::Mutex<()>,
 }

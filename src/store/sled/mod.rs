@@ -21,9 +21,12 @@
 
 mod commit;
 mod committer;
+mod compact;
 mod copies;
 mod counters;
+mod erase;
 mod explicit_offers;
+mod forget;
 mod inner;
 mod model;
 mod open;

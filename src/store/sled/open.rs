@@ -10,12 +10,16 @@ use std::time::Duration;
 use sled::Db;
 
 use super::committer::Disk;
-use super::trees::{FORMAT_KEY, Trees};
+use super::compact;
+use super::erase::finish_erasures;
+use super::trees::{COMPACTION_KEY, FORMAT_KEY, Trees};
 use crate::store::contract::StoreError;
 
 /// The format that this version writes and reads.
 const FORMAT: u32 = 1;
 
+/// The file whose lock is held while the store is opened.
+const LOCK: &str = "lock";
 /// A lock just released can be held for some milliseconds longer, and a predecessor may be ending.
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -24,11 +28,28 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// leaves of full customers (17 x 16 KiB) stay there. Written into the directory once; another size cannot be opened.
 const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 
-/// Opens the database in a directory, creating both where missing. Blocks.
+/// Opens the database in a directory, creating both where missing; finishes erasures, and rewrites the files after them.
+/// Blocks.
 pub(super) fn open_database(directory: &Path) -> Result<(Db, Trees), StoreError> {
-    let at = |error: &io::Error| failed(directory, error);
-    create(directory).map_err(|error| at(&error))?;
+    create(directory).map_err(|error| failed(directory, &error))?;
     require_ours(directory)?;
+    // sled's own lock is given up for a moment between the old files and the new ones.
+    let _lock = lock(directory)?;
+    compact::finish_swap(directory).map_err(|error| failed(directory, &error))?;
+    let (db, trees) = open_files(directory)?;
+    finish_erasures(&trees)?;
+    let is_due = trees.meta.contains_key(COMPACTION_KEY).map_err(|error| failed(directory, &error))?;
+    if !is_due {
+        return Ok((db, trees));
+    }
+    compact::copy(&db, directory, SEGMENT_BYTES, COMPACTION_KEY).map_err(|detail| failed(directory, &detail))?;
+    drop((db, trees));
+    compact::finish_swap(directory).map_err(|error| failed(directory, &error))?;
+    open_files(directory)
+}
+
+fn open_files(directory: &Path) -> Result<(Db, Trees), StoreError> {
+    let at = |error: &io::Error| failed(directory, error);
     let db = open_unlocked(directory)?;
     let broken = |error: sled::Error| failed(directory, &error);
     let is_blank = Trees::are_blank(&db).map_err(broken)?;
@@ -88,7 +109,9 @@ fn require_ours(directory: &Path) -> Result<(), StoreError> {
         match name.to_string_lossy().as_ref() {
             "db" => has_log = true,
             // A creation that was interrupted leaves these; a fresh volume has the last.
-            "conf" | "blobs" | "lost+found" => {}
+            "conf" | "blobs" | "lost+found" | LOCK | compact::NEXT => {}
+            // Files that are about to be swapped.
+            compact::COMPLETE => has_log = true,
             name if name.starts_with("snap.") => {}
             name => foreign = Some(name.to_owned()),
         }
@@ -98,8 +121,25 @@ fn require_ours(directory: &Path) -> Result<(), StoreError> {
     let has_settings = settings.windows(12).any(|part| part == b"segment_size");
     match foreign {
         Some(name) if !has_log => Err(failed(directory, &format!("is not empty and holds no tactful store: {name}"))),
-        _ if has_log && !has_settings => Err(failed(directory, &"holds a file `db` that is not a tactful store")),
+        _ if has_log && !has_settings && !directory.join(compact::COMPLETE).exists() => {
+            Err(failed(directory, &"holds a file `db` that is not a tactful store"))
+        }
         _ => Ok(()),
+    }
+}
+
+/// Held while the store is opened.
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let file = File::create(directory.join(LOCK)).map_err(|error| failed(directory, &error))?;
+    for _ in 1..LOCK_ATTEMPTS {
+        if file.try_lock().is_ok() {
+            return Ok(file);
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(StoreError::Locked { path: directory.display().to_string() }),
     }
 }
 

@@ -11,6 +11,7 @@ use super::commit::Commit;
 use super::committer::{Committer, Disk};
 use super::copies::Copies;
 use super::counters::Counters;
+use super::erase::Turns;
 use super::inner::Inner;
 use super::open::open_database;
 use super::scan::blocking;
@@ -21,13 +22,15 @@ use crate::domain::event::Event;
 use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
 use crate::domain::product::Product;
+use crate::domain::time::Timestamp;
 use crate::store::codec::customer::{CustomerValue, decode_customer};
 use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::{decode_event, encode_event};
 use crate::store::codec::outbox::OutboxItem;
 use crate::store::codec::product::encode_product;
 use crate::store::contract::{
-    Activation, Appended, CommitOutcome, Store, StoreCounts, StoreError, StoredModel, StoredPolicy, Versioned,
+    Activation, Appended, CommitOutcome, Erased, Erasure, Forgotten, HeldPage, HeldPlace, Store, StoreCounts,
+    StoreError, StoredModel, StoredPolicy, Versioned,
 };
 use crate::store::ownership::require_event_of;
 
@@ -87,6 +90,7 @@ impl Inner {
             committer: Committer::start(db, directory).map_err(at)?,
             copies: Copies::default(),
             counters: Counters::default(),
+            turns: Turns::default(),
             model_turn: tokio::sync::Mutex::default(),
         };
         inner.sweep(&mut disk)?;
@@ -200,6 +204,35 @@ impl Store for SledStore {
         }
         let contains = |id: &EventId| self.inner.healthy(self.inner.trees.anonymous.contains_key(id.as_str()));
         events.iter().map(contains).collect()
+    }
+
+    async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<Erased, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.erase(customer, at).await
+    }
+
+    async fn load_erasure(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.erasure_of(customer)
+    }
+
+    async fn load_held(
+        &self,
+        customer: &CustomerId,
+        place: HeldPlace,
+        page_len: usize,
+    ) -> Result<HeldPage, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.load_held(customer, place, page_len.max(1)).await
+    }
+
+    async fn forget_before(
+        &self,
+        events: Option<Timestamp>,
+        decisions: Option<Timestamp>,
+    ) -> Result<Forgotten, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.forget_before(events, decisions).await
     }
 
     async fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError> {

@@ -23,6 +23,8 @@ pub(super) struct Trees {
     pub policies: Tree,
     /// Number to activation; the order of the keys is the order in which they happened.
     pub activations: Tree,
+    /// Keyed hash of a customer's id to what stays of one who was erased.
+    pub erased: Tree,
     /// Offer id to explicit offer.
     pub offers: Tree,
     /// Offer id to what is gone of its volume.
@@ -35,8 +37,12 @@ pub(super) struct Trees {
 pub(super) const FORMAT_KEY: &str = "format";
 /// The key of the pointer to the current model in `meta`.
 pub(super) const MODEL_KEY: &str = "model";
+/// The key of the key under which erased customers are hashed, in `meta`.
+pub(super) const ERASURE_KEY_KEY: &str = "erasure_key";
+/// Set in `meta` while the files may hold bytes of customers who were erased.
+pub(super) const COMPACTION_KEY: &str = "compaction_due";
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "customers",
     "history",
     "anonymous",
@@ -45,6 +51,7 @@ const NAMES: [&str; 11] = [
     "models",
     "policies",
     "activations",
+    "erased",
     "offers",
     "volumes",
     "meta",
@@ -53,8 +60,20 @@ const NAMES: [&str; 11] = [
 impl Trees {
     /// Opens the trees, creating those that are missing.
     pub fn open(db: &Db) -> sled::Result<Self> {
-        let [customers, history, anonymous, decisions, products, models, policies, activations, offers, volumes, meta] =
-            NAMES;
+        let [
+            customers,
+            history,
+            anonymous,
+            decisions,
+            products,
+            models,
+            policies,
+            activations,
+            erased,
+            offers,
+            volumes,
+            meta,
+        ] = NAMES;
         Ok(Self {
             customers: db.open_tree(customers)?,
             history: db.open_tree(history)?,
@@ -64,6 +83,7 @@ impl Trees {
             models: db.open_tree(models)?,
             policies: db.open_tree(policies)?,
             activations: db.open_tree(activations)?,
+            erased: db.open_tree(erased)?,
             offers: db.open_tree(offers)?,
             volumes: db.open_tree(volumes)?,
             meta: db.open_tree(meta)?,
@@ -90,6 +110,13 @@ pub(super) fn customer_key(customer: &CustomerId) -> Vec<u8> {
     key.push(length);
     key.extend_from_slice(id);
     key
+}
+
+/// The customer that a key of history or of the decision log belongs to.
+pub(super) fn customer_of_key(key: &[u8]) -> Option<CustomerId> {
+    let (&length, rest) = key.split_first()?;
+    let id = rest.get(..usize::from(length))?;
+    CustomerId::new(std::str::from_utf8(id).ok()?).ok()
 }
 
 /// The key of an event of a customer.

@@ -1,0 +1,205 @@
+//! Erases customers. The mark that blocks the id is written first, then everything of the customer is removed, then the mark
+//! says so; a start finishes what a crash interrupted.
+//!
+//! A commit and an erasure of one customer take turns: a commit that has begun copies its outbox to the end before the
+//! erasure begins, and a commit that begins after it finds the mark.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use sled::{CompareAndSwapError, IVec, Tree};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::inner::Inner;
+use super::scan::blocking;
+use super::trees::{COMPACTION_KEY, ERASURE_KEY_KEY, Trees, customer_key, customer_of_key};
+use crate::domain::ids::{CustomerId, OfferId};
+use crate::domain::time::Timestamp;
+use crate::store::codec::customer::decode_customer;
+use crate::store::codec::erasure::{decode_erasure, encode_erasure};
+use crate::store::codec::explicit_offer::{decode_volume, encode_volume};
+use crate::store::contract::{Erased, Erasure, StoreError};
+use crate::store::erasure::{ErasureKey, HASH_BYTES};
+
+/// Customers share this many turns.
+const TURNS: usize = 64;
+
+/// Whose turn it is.
+pub(super) struct Turns([RwLock<()>; TURNS]);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| RwLock::new(())))
+    }
+}
+
+impl Turns {
+    /// A commit of this customer; many at once.
+    pub async fn commit(&self, customer_key: &[u8]) -> RwLockReadGuard<'_, ()> {
+        self.0[place(customer_key)].read().await
+    }
+
+    async fn erase(&self, customer_key: &[u8]) -> RwLockWriteGuard<'_, ()> {
+        self.0[place(customer_key)].write().await
+    }
+}
+
+fn place(customer_key: &[u8]) -> usize {
+    let mut hasher = DefaultHasher::new();
+    customer_key.hash(&mut hasher);
+    usize::try_from(hasher.finish() % TURNS as u64).expect("below 64")
+}
+
+impl Inner {
+    fn erasing(&self) -> Erasing<'_, impl Fn(sled::Error) -> StoreError> {
+        Erasing { trees: &self.trees, failed: |error| self.committer.fail(&error) }
+    }
+
+    /// What stays of an erased customer; `None` when the customer was not erased.
+    pub fn erasure_of(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError> {
+        // Most stores erase nobody, and most customers are known.
+        if self.trees.erased.is_empty() {
+            return Ok(None);
+        }
+        let hash = self.erasing().key()?.hash(customer);
+        let bytes = self.healthy(self.trees.erased.get(hash))?;
+        bytes.map(|bytes| Ok(decode_erasure(&bytes)?.0)).transpose()
+    }
+
+    /// Erases a customer.
+    pub async fn erase(self: &Arc<Self>, customer: &CustomerId, at: Timestamp) -> Result<Erased, StoreError> {
+        let key = customer_key(customer);
+        let _turn = self.turns.erase(&key).await;
+        let customer = customer.clone();
+        blocking(self, move |inner| inner.erase_in_turn(&customer, at)).await
+    }
+
+    fn erase_in_turn(&self, customer: &CustomerId, at: Timestamp) -> Result<Erased, StoreError> {
+        let _write = self.committer.begin_write();
+        let (key, hash) = (customer_key(customer), self.erasing().key()?.hash(customer));
+        let stored = self.healthy(self.trees.customers.get(&key))?;
+        // A customer that does not decode is erased all the same.
+        let opted_out = stored.as_ref().and_then(|bytes| decode_customer(bytes).ok());
+        let opted_out = opted_out.is_some_and(|customer| customer.value.consents.is_opted_out);
+        let before = self.healthy(self.trees.erased.get(hash))?.map(|bytes| decode_erasure(&bytes)).transpose()?;
+        let erasure = match before {
+            Some((Erasure { at, was_opted_out }, _)) => Erasure { at, was_opted_out: was_opted_out || opted_out },
+            None => Erasure { at, was_opted_out: opted_out },
+        };
+        self.healthy(self.trees.erased.insert(&hash[..], encode_erasure(&erasure, false)?))?;
+        self.healthy(self.trees.meta.insert(COMPACTION_KEY, &[1]))?;
+        fail::fail_point!("store::erasure_marked", |_| Err(StoreError::Failed {
+            detail: "stopped by a failpoint".to_owned()
+        }));
+        let erased = self.erasing().remove_all(customer)?;
+        self.counters.customers.subtract_if(erased.was_stored);
+        self.counters.events.subtract(erased.events);
+        self.counters.decisions.subtract(erased.decisions);
+        self.copies.forget(&key, u64::MAX);
+        self.healthy(self.trees.erased.insert(&hash[..], encode_erasure(&erasure, true)?))?;
+        Ok(erased)
+    }
+}
+
+/// Finishes erasures that a crash interrupted. Runs before anybody can commit, and before anything is counted.
+pub(super) fn finish_erasures(trees: &Trees) -> Result<(), StoreError> {
+    Erasing { trees, failed: |error: sled::Error| StoreError::Failed { detail: error.to_string() } }.finish()
+}
+
+/// The steps of an erasure, on trees alone.
+struct Erasing<'t, Fail> {
+    trees: &'t Trees,
+    failed: Fail,
+}
+
+impl<Fail: Fn(sled::Error) -> StoreError> Erasing<'_, Fail> {
+    fn healthy<T>(&self, result: sled::Result<T>) -> Result<T, StoreError> {
+        result.map_err(&self.failed)
+    }
+
+    /// The key of this store, made when it is needed first.
+    fn key(&self) -> Result<ErasureKey, StoreError> {
+        loop {
+            if let Some(bytes) = self.healthy(self.trees.meta.get(ERASURE_KEY_KEY))? {
+                let damaged = || StoreError::Damaged { what: "erasure key", detail: "is of another length".to_owned() };
+                return ErasureKey::from_bytes(&bytes).ok_or_else(damaged);
+            }
+            let key = ErasureKey::random();
+            let swapped = self.trees.meta.compare_and_swap(ERASURE_KEY_KEY, None::<&[u8]>, Some(key.bytes()));
+            // Whoever was first made the key.
+            self.healthy(swapped)?.ok();
+        }
+    }
+
+    fn remove_all(&self, customer: &CustomerId) -> Result<Erased, StoreError> {
+        let key = customer_key(customer);
+        let was_stored = self.healthy(self.trees.customers.remove(&key))?.is_some();
+        let events = self.remove_prefix(&self.trees.history, &key)?;
+        let decisions = self.remove_prefix(&self.trees.decisions, &key)?;
+        for record in &self.trees.volumes {
+            let (offer, bytes) = self.healthy(record)?;
+            self.settle_tokens(&offer, bytes, customer)?;
+        }
+        Ok(Erased { was_stored, events, decisions })
+    }
+
+    fn remove_prefix(&self, tree: &Tree, prefix: &[u8]) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for key in tree.scan_prefix(prefix).keys() {
+            removed += u64::from(self.healthy(tree.remove(self.healthy(key)?))?.is_some());
+        }
+        Ok(removed)
+    }
+
+    /// What decisions about the customer took of a volume counts: whether it was granted can no longer be asked.
+    fn settle_tokens(&self, key: &IVec, mut bytes: IVec, customer: &CustomerId) -> Result<(), StoreError> {
+        let Ok(offer) = OfferId::new(String::from_utf8_lossy(key).into_owned()) else { return Ok(()) };
+        loop {
+            let mut volume = decode_volume(&offer, &bytes)?;
+            let pending = volume.pending.iter().filter(|token| token.customer == *customer);
+            let decisions: Vec<_> = pending.map(|token| token.decision).collect();
+            if decisions.is_empty() {
+                return Ok(());
+            }
+            for decision in decisions {
+                volume.settle(decision);
+            }
+            let swapped = self.trees.volumes.compare_and_swap(key, Some(&bytes), Some(encode_volume(&volume)?));
+            match self.healthy(swapped)? {
+                Err(CompareAndSwapError { current: Some(current), .. }) => bytes = current,
+                Ok(()) | Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    fn finish(&self) -> Result<(), StoreError> {
+        let mut unfinished: HashMap<[u8; HASH_BYTES], Erasure> = HashMap::new();
+        for record in &self.trees.erased {
+            let (hash, bytes) = self.healthy(record)?;
+            let (erasure, is_complete) = decode_erasure(&bytes)?;
+            if let Some(hash) = hash.first_chunk::<HASH_BYTES>().filter(|_| !is_complete) {
+                unfinished.insert(*hash, erasure);
+            }
+        }
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        let erasure_key = self.key()?;
+        let mut found: HashSet<CustomerId> = HashSet::new();
+        for tree in [&self.trees.customers, &self.trees.history, &self.trees.decisions] {
+            for key in tree.iter().keys() {
+                let customer = customer_of_key(&self.healthy(key)?);
+                found.extend(customer.filter(|customer| unfinished.contains_key(&erasure_key.hash(customer))));
+            }
+        }
+        for customer in &found {
+            self.remove_all(customer)?;
+        }
+        for (hash, erasure) in &unfinished {
+            self.healthy(self.trees.erased.insert(&hash[..], encode_erasure(erasure, true)?))?;
+        }
+        tracing::info!(customers = found.len(), "finished erasures that were interrupted");
+        Ok(())
+    }
+}

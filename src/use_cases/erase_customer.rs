@@ -1,0 +1,52 @@
+//! Erases a customer, and tells all that is held of one.
+
+use super::tactful::Tactful;
+use crate::domain::ids::CustomerId;
+use crate::store::contract::{Erased, Erasure, HeldPage, HeldPlace, StoreError};
+
+/// Records of one page of what is held.
+const HELD_PAGE_LEN: usize = 64;
+
+/// What was erased, and what stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErasedCustomer {
+    /// What was removed now; nothing when the customer was erased before.
+    pub erased: Erased,
+    /// What stays beside the keyed hash.
+    pub erasure: Erasure,
+}
+
+/// Erases a customer, durable when it returns. One who was never stored is erased as well: the id is blocked from now on.
+pub async fn erase_customer(tactful: &Tactful, customer: &CustomerId) -> Result<ErasedCustomer, StoreError> {
+    let at = tactful.now();
+    let erased = tactful.store.erase_customer(customer, at).await?;
+    tactful.store.durable().await?;
+    let erasure = tactful.store.load_erasure(customer).await?;
+    Ok(ErasedCustomer { erased, erasure: erasure.unwrap_or(Erasure { at, was_opted_out: false }) })
+}
+
+/// All that is held of a customer, a page at a time.
+pub struct Held {
+    customer: CustomerId,
+    next: Option<HeldPlace>,
+}
+
+impl Held {
+    /// All that is held of this customer.
+    #[must_use]
+    pub fn of(customer: CustomerId) -> Self {
+        Self { customer, next: Some(HeldPlace::Profile) }
+    }
+
+    /// The next records as they are stored, in JSON, never none of them; `None` after the last.
+    pub async fn next(&mut self, tactful: &Tactful) -> Result<Option<Vec<serde_json::Value>>, StoreError> {
+        while let Some(place) = self.next.take() {
+            let HeldPage { records, next } = tactful.store.load_held(&self.customer, place, HELD_PAGE_LEN).await?;
+            self.next = next;
+            if !records.is_empty() {
+                return Ok(Some(records));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,37 @@
+//! Forgets what is older than it is kept for.
+
+use std::time::Duration;
+
+use super::tactful::Tactful;
+use crate::domain::event::{Event, EventKind};
+use crate::domain::time::Timestamp;
+use crate::store::contract::{Forgotten, StoreError};
+
+/// How long things are kept; `None` for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Events, by the time they happened.
+    pub events: Option<Duration>,
+    /// Decisions.
+    pub decisions: Option<Duration>,
+}
+
+/// Removes events and decisions that are older than they are kept for.
+pub async fn forget_old(tactful: &Tactful) -> Result<Forgotten, StoreError> {
+    let Retention { events, decisions } = tactful.retention;
+    let now = tactful.now();
+    let before = |kept: Option<Duration>| kept.map(|kept| now - kept);
+    let forgotten = tactful.store.forget_before(before(events), before(decisions)).await?;
+    tactful.store.durable().await?;
+    if forgotten != Forgotten::default() {
+        tracing::info!(events = forgotten.events, decisions = forgotten.decisions, "forgot what is too old to be kept");
+    }
+    Ok(forgotten)
+}
+
+/// True for an event that would be forgotten at once: counted again whenever it is sent again. The start and the renewal of a
+/// subscription change nothing the second time, and tell how long a customer has been one.
+pub(super) fn is_too_old(tactful: &Tactful, event: &Event, now: Timestamp) -> bool {
+    let may_be_old = matches!(event.kind, EventKind::SubscriptionStart { .. } | EventKind::SubscriptionRenewal { .. });
+    !may_be_old && tactful.retention.events.is_some_and(|kept| event.at < now - kept)
+}
