@@ -5,13 +5,13 @@
 //!   6                   main.rs -> cli/       one file per subcommand
 //!   5                   server/               the composition root; alone names sled and memory
 //!   4                    grpc/                the wire; alone knows prost and tonic
-//!       +-----------+-------------+-------------+------------+
-//!   3   | config.rs | use_cases/  | evaluation/ |  ingest/   |
-//!       +-----------+-+---------+-+------+------+-------+----+------------+
-//!   2   |  decision/  | store/  | model/ | measurement/ | policy_document/ |
-//!       +-------------+---------+--------+--------------+------------------+
-//!   1   |                       domain/ (the nouns)                        |   telemetry.rs
-//!       +------------------------------------------------------------------+
+//!       +-----------+-------------+-------------+-------------+-------------+
+//!   3   | config.rs | use_cases/  | evaluation/ | simulation/ |   ingest/   |
+//!       +-----------+-+---------+-+------+------+-------+-----+-------------+
+//!   2   |  decision/  | store/  | model/ | measurement/ |  policy_document/  |
+//!       +-------------+---------+--------+--------------+--------------------+
+//!   1   |                       domain/ (the nouns)                          |   telemetry.rs
+//!       +--------------------------------------------------------------------+
 //! ```
 //!
 //! Imports point down, and no wing of floor 2 imports another; `tests/architecture.rs` keeps it so.
@@ -27,6 +27,7 @@ pub mod measurement;
 pub mod model;
 pub mod policy_document;
 pub mod server;
+pub mod simulation;
 pub mod store;
 pub mod telemetry;
 pub mod use_cases;

@@ -41,6 +41,7 @@ const ROOMS: &[Room] = &[
         may_import: &["domain", "decision", "store::contract", "model", "measurement", "policy_document", "telemetry"],
     },
     Room { name: "evaluation", may_import: &["domain", "decision", "store::contract", "model", "ingest", "telemetry"] },
+    Room { name: "simulation", may_import: &["domain", "decision"] },
     // Of the store only its error, which the use cases hand on.
     Room {
         name: "grpc",
@@ -83,6 +84,7 @@ const BELOW_CLI: &[&str] = &[
     "config",
     "use_cases",
     "evaluation",
+    "simulation",
     "grpc",
     "server",
     "cli",

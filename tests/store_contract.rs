@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use store_records::*;
 use tactful::domain::customer::Customer;
+use tactful::domain::decision::Decision;
 use tactful::domain::event::Event;
 use tactful::domain::explicit_offer::Volume;
 use tactful::domain::ids::DecisionId;
@@ -76,6 +77,7 @@ for_every_backend! {
     a_large_model_comes_back_whole
     history_is_visited_whole_and_in_pages
     customers_are_visited_whole_and_in_pages
+    decisions_are_visited_whole_and_customer_by_customer
     an_erased_customer_is_gone_and_blocked
     an_erasure_and_commits_that_meet_leave_nothing
     all_that_is_held_is_told_in_pages
@@ -641,4 +643,22 @@ async fn what_is_too_old_is_forgotten(store: Arc<dyn Store>) {
     assert_eq!(forgotten, Forgotten { events: 0, decisions: 1 });
     let counts = store.counts().await.expect("the store works");
     assert_eq!((counts.customers, counts.events, counts.decisions), (1, 2, 0));
+}
+
+async fn decisions_are_visited_whole_and_customer_by_customer(store: Arc<dyn Store>) {
+    for (place, name) in ["ada", "bob", "cy"].into_iter().enumerate() {
+        for number in 0..3_u64 {
+            let id = u128::from(number) * 10 + place as u128;
+            let appended = Appended { events: Vec::new(), decision: Some(decision(name, id)) };
+            committed(commit(&*store, number, &customer(name), appended).await);
+        }
+    }
+    for page_len in [1, 2, 100] {
+        let mut whose = Vec::new();
+        let mut visit = |page: Vec<Decision>| whose.extend(page.into_iter().map(|it| it.customer.to_string()));
+        store.visit_decisions(page_len, &mut visit).await.expect("the store works");
+        assert_eq!(whose.len(), 9);
+        whose.dedup();
+        assert_eq!(whose.len(), 3, "those of one customer come together");
+    }
 }

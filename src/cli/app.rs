@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::failure::Failure;
-use super::{backfire, customer, evaluate, explain, health, import, offers, policy, serve, train};
+use super::{backfire, customer, evaluate, explain, health, import, offers, policy, serve, simulate, train};
 
 /// Ask what to offer a customer, and when to offer nothing.
 ///
@@ -32,6 +32,7 @@ enum Command {
     Policy(policy::Policy),
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
+    Simulate(simulate::Simulate),
 }
 
 impl App {
@@ -54,6 +55,7 @@ impl App {
                 Command::Policy(policy) => policy.run().await,
                 Command::Train(train) => train.run().await,
                 Command::Evaluate(evaluate) => evaluate.run().await,
+                Command::Simulate(simulate) => simulate.run().await,
             }
         });
         ended.unwrap_or_else(|failure| fail(&failure))

@@ -14,5 +14,7 @@ pub mod import;
 pub mod offers;
 pub mod policy;
 pub mod serve;
+pub mod simulate;
+pub mod simulate_policy;
 pub mod table;
 pub mod train;

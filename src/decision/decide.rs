@@ -58,8 +58,20 @@ pub(super) fn decide_freely(
     proposal: &impl Proposal,
     grounds: &Grounds<'_>,
 ) -> (Decision, Ledger) {
+    let health = assess(customer, grounds.policy, grounds.outlook, grounds.now);
+    decide_as(question, customer, proposal, grounds, health)
+}
+
+/// Decides for a customer whose relationship health is known already.
+pub(super) fn decide_as(
+    question: &Question<'_>,
+    customer: &Customer,
+    proposal: &impl Proposal,
+    grounds: &Grounds<'_>,
+    health: RelationshipHealth,
+) -> (Decision, Ledger) {
     let now = grounds.now;
-    let standing = Standing::freely_of(customer, question.channel, grounds);
+    let standing = Standing::with(health, customer, question.channel, grounds);
 
     let mut withheld = Withheld::telling(question.departures_max);
     let mut weighed = weigh_eligible(question, customer, proposal.candidates(), grounds, &standing, &mut withheld);
@@ -120,6 +132,10 @@ impl Standing {
     /// Assesses a customer whatever the arm.
     fn freely_of(customer: &Customer, channel: Option<&Channel>, grounds: &Grounds<'_>) -> Self {
         let health = assess(customer, grounds.policy, grounds.outlook, grounds.now);
+        Self::with(health, customer, channel, grounds)
+    }
+
+    fn with(health: RelationshipHealth, customer: &Customer, channel: Option<&Channel>, grounds: &Grounds<'_>) -> Self {
         let holds = holds_in_force(customer, &grounds.policy.contact, grounds.now);
         let allowance = allowance(customer, &customer.ledger, &health, &holds, channel, grounds.policy, grounds.now);
         Self { health, holds, allowance }

@@ -17,6 +17,7 @@ pub mod offer_book;
 pub mod question;
 pub mod relationship;
 pub mod relationship_detail;
+pub mod replaying;
 pub mod slate;
 pub mod withheld;
 pub mod wording;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::domain::customer::Customer;
 use crate::domain::decayed_sum::HalfLife;
 use crate::domain::outlook::{Outlook, staying_signals};
-use crate::domain::policy::{BandLimits, Policy, RelationshipPolicy};
+use crate::domain::policy::{BandLimits, ComponentPolicy, Policy, RelationshipPolicy};
 use crate::domain::relationship::{Band, Case, Component, ComponentKind, RelationshipHealth, RelationshipState};
 use crate::domain::time::{DAY, Timestamp};
 
@@ -43,6 +43,30 @@ pub fn assess(customer: &Customer, policy: &Policy, outlook: &Outlook, now: Time
     RelationshipHealth {
         score,
         band: band(score, evidence < policy.new_customer_evidence, policy.band_limits),
+        coverage: components.iter().filter(|component| component.is_known).map(|component| component.weight).sum(),
+        components,
+    }
+}
+
+/// The same components under another policy: its weights, its priors where nothing was known, its bands. What was known
+/// stays as it was made: its inputs are not kept with it.
+#[must_use]
+pub fn rescored(recorded: &RelationshipHealth, policy: &RelationshipPolicy) -> RelationshipHealth {
+    let weight_total: f64 = policy.components.iter().map(|component| component.weight).sum();
+    let components: Vec<Component> = recorded
+        .components
+        .iter()
+        .map(|component| {
+            let ComponentPolicy { weight, prior, .. } = policy.component(component.kind);
+            let value = if component.is_known { component.value } else { prior };
+            let value = value.clamp(policy.component_floor, 1.0);
+            Component { value, weight: weight / weight_total, ..component.clone() }
+        })
+        .collect();
+    let score = combine(&components, policy);
+    RelationshipHealth {
+        score,
+        band: band(score, recorded.band == Band::NewCustomer, policy.band_limits),
         coverage: components.iter().filter(|component| component.is_known).map(|component| component.weight).sum(),
         components,
     }

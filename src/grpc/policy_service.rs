@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::convert::policies::{listed_to_wire, policy_from_wire, policy_version_to_wire};
+use super::convert::policy_changes::{simulated_to_wire, simulation_from_wire};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::policy_service_server::PolicyService;
 use super::status;
@@ -12,6 +13,7 @@ use crate::use_cases::keep_policies::{
     Activated, PolicyVersion, activate_policy, active_policy, create_policy, get_policy, list_policies,
     roll_back_policy,
 };
+use crate::use_cases::simulate_policy::simulate_policy;
 use crate::use_cases::tactful::Tactful;
 
 const PAGE_DEFAULT: usize = 50;
@@ -44,6 +46,16 @@ impl PolicyService for PolicyRpc {
             create_policy(&self.tactful, policy, text).await.map_err(status::policy)?
         };
         Ok(Response::new(wire::CreatePolicyResponse { policy_version: Some(policy_version_to_wire(version)) }))
+    }
+
+    async fn simulate_policy(
+        &self,
+        request: Request<wire::SimulatePolicyRequest>,
+    ) -> Result<Response<wire::SimulatePolicyResponse>, Status> {
+        let (candidate, since) =
+            simulation_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
+        let simulated = simulate_policy(&self.tactful, candidate, since).await.map_err(status::simulate_policy)?;
+        Ok(Response::new(simulated_to_wire(simulated)))
     }
 
     async fn get_policy(

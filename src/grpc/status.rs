@@ -19,6 +19,7 @@ use crate::use_cases::keep_policies::PolicyError;
 use crate::use_cases::recorded::{Recorded, Rejection};
 use crate::use_cases::release_offers::ReleaseError;
 use crate::use_cases::serve_offers::ServeError;
+use crate::use_cases::simulate_policy::SimulatePolicyError;
 use crate::use_cases::train_model::TrainError;
 
 const DOMAIN: &str = "tactful";
@@ -121,6 +122,18 @@ pub fn policy(error: PolicyError) -> Status {
             status(Code::FailedPrecondition, "NO_POLICY_BEFORE", "no policy was in force before this one", None)
         }
         PolicyError::Store(error) => store(error),
+    }
+}
+
+/// Why no decision was replayed.
+#[must_use]
+pub fn simulate_policy(error: SimulatePolicyError) -> Status {
+    match error {
+        SimulatePolicyError::Policy(error) => policy(error),
+        SimulatePolicyError::NoDecisions => {
+            status(Code::FailedPrecondition, "NO_DECISIONS", "no decision is logged since then", None)
+        }
+        SimulatePolicyError::Store(error) => store(error),
     }
 }
 

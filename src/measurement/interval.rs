@@ -1,7 +1,5 @@
 //! Intervals of differences between two groups of customers.
 
-#![allow(clippy::cast_precision_loss, reason = "customers are fewer than 2^52")]
-
 /// Of a normal distribution, 95 % lie within so many deviations.
 const DEVIATIONS: f64 = 1.959_964;
 /// A difference of so many standard errors is found by four tests in five at the 5 % level: 1.96 + 0.84.
@@ -70,6 +68,13 @@ pub fn of_shares(first: &Sample, second: &Sample) -> Difference {
     let error = (first_variance + second_variance).sqrt();
     let difference = around(second.mean() - first.mean(), second_share - first_share, error);
     Difference { interval: difference.interval.map(|bound| bound.clamp(-1.0, 1.0)), ..difference }
+}
+
+/// The mean of differences, one for each customer; `None` for fewer than two.
+#[must_use]
+pub fn of_paired(differences: &Sample) -> Option<Difference> {
+    let error = differences.variance_of_mean().sqrt();
+    (differences.count >= 2).then(|| around(differences.mean(), differences.mean(), error))
 }
 
 fn around(value: f64, middle: f64, error: f64) -> Difference {

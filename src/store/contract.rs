@@ -256,6 +256,14 @@ pub trait Store: Send + Sync + 'static {
         visit: &mut (dyn FnMut(Vec<Customer>) + Send),
     ) -> Result<(), StoreError>;
 
+    /// Calls `visit` with every decision, those of one customer together, in pages of at most `page_len`, as
+    /// [`Store::visit_history`] does with events.
+    async fn visit_decisions(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Decision>) + Send),
+    ) -> Result<(), StoreError>;
+
     /// Reads a decision of a customer.
     async fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError>;
 

@@ -262,6 +262,28 @@ impl Store for MemoryStore {
         }
     }
 
+    async fn visit_decisions(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Decision>) + Send),
+    ) -> Result<(), StoreError> {
+        use std::ops::Bound;
+        let mut start = Bound::Unbounded;
+        loop {
+            let page: Vec<Decision> = {
+                let contents = self.contents();
+                let decisions = contents.decisions.range((start, Bound::Unbounded)).take(page_len.max(1));
+                decisions.map(|(_, decision)| decision.clone()).collect()
+            };
+            let Some(last) = page.last().map(|decision| (decision.customer.clone(), decision.id)) else {
+                return Ok(());
+            };
+            visit(page);
+            start = Bound::Excluded(last);
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError> {
         Ok(self.contents().decisions.get(&(customer.clone(), decision)).cloned())
     }

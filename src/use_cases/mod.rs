@@ -19,6 +19,7 @@ pub mod record_outcomes;
 pub mod recorded;
 pub mod release_offers;
 pub mod serve_offers;
+pub mod simulate_policy;
 pub mod tactful;
 pub mod train_model;
 pub mod trained_model;

@@ -10,6 +10,7 @@ pub mod models;
 pub mod nouns;
 pub mod offers;
 pub mod policies;
+pub mod policy_changes;
 pub mod products;
 pub mod relationships;
 pub mod violations;

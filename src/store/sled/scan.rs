@@ -8,9 +8,11 @@ use sled::{IVec, Tree};
 
 use super::inner::Inner;
 use crate::domain::customer::Customer;
+use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::product::Product;
 use crate::store::codec::customer::{CustomerValue, decode_customer, encode_customer};
+use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::decode_event;
 use crate::store::codec::outbox::{Outbox, OutboxItem};
 use crate::store::codec::product::decode_product;
@@ -68,6 +70,28 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// Visits all decisions.
+    pub async fn visit_decisions(
+        self: &Arc<Self>,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Decision>) + Send),
+    ) -> Result<(), StoreError> {
+        let mut last = None;
+        loop {
+            let read = move |inner: &Inner| {
+                let page = inner.page(&inner.trees.decisions, last.as_ref(), page_len.max(1))?;
+                let decisions = page.records.iter().map(|(_, bytes)| decode_decision(bytes));
+                Ok((page.last_key(), decisions.collect::<Result<Vec<_>, StoreError>>()?))
+            };
+            let (next, decisions) = blocking(self, read).await?;
+            if decisions.is_empty() {
+                return Ok(());
+            }
+            visit(decisions);
+            last = next;
+        }
     }
 
     /// Visits all customers.
@@ -164,7 +188,7 @@ impl Inner {
                     (Kind::Event, &self.trees.history, event_key(key, &decode_event(bytes)?.id), bytes)
                 }
                 OutboxItem::Decision(bytes) => {
-                    let id = crate::store::codec::decision::decode_decision(bytes)?.id;
+                    let id = decode_decision(bytes)?.id;
                     (Kind::Decision, &self.trees.decisions, decision_key(key, id), bytes)
                 }
             };

@@ -259,6 +259,15 @@ impl Store for SledStore {
         self.inner.visit_history(page_len, visit).await
     }
 
+    async fn visit_decisions(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Decision>) + Send),
+    ) -> Result<(), StoreError> {
+        self.inner.committer.check()?;
+        self.inner.visit_decisions(page_len, visit).await
+    }
+
     async fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError> {
         self.inner.committer.check()?;
         self.inner.load_decision(customer, decision)

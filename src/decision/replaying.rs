@@ -1,0 +1,156 @@
+//! Decides again what was decided before, under another policy.
+//!
+//! The recorded candidates go through the real decision, with the caps and rules of the other policy and the grants that it
+//! would have made so far. Taken as they were recorded are: the values of the components of relationship health (their inputs
+//! are not kept), holds and pauses, and what the model proposed. Holdings are those of today; explicit offers and volumes do
+//! not enter. So a replay is compared with a replay under the policy that was in force, not with the record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::decide::decide_as;
+use super::offer_book::OfferBook;
+use super::question::{Grounds, Question};
+use super::relationship::rescored;
+use crate::domain::candidate::{Candidate, Upgrade};
+use crate::domain::catalog::Catalog;
+use crate::domain::customer::{Consents, Customer};
+use crate::domain::decision::{CapKind, Decision, WithheldReason};
+use crate::domain::departure::Departure;
+use crate::domain::ids::ProductId;
+use crate::domain::ledger::Ledger;
+use crate::domain::offer::{Factors, Offer, OfferKind};
+use crate::domain::outlook::Outlook;
+use crate::domain::policy::{ControlGroup, Policy};
+use crate::domain::relationship::{Band, RelationshipState};
+
+/// Slates are at least allowed to be as long as callers get when they do not say.
+const OFFERS_MIN: usize = 3;
+
+/// What came of one decision.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Replayed {
+    /// What was offered.
+    pub products: Vec<ProductId>,
+    /// The expected value of it: propensity x value x context x lever, summed, in units of the median item's value.
+    pub expected_value: f64,
+    /// Why candidates were withheld.
+    pub withheld: BTreeMap<WithheldReason, u32>,
+    /// The band under the policy.
+    pub band: Option<Band>,
+}
+
+/// Decides the decisions about one customer again, in the order in which they were made.
+#[must_use]
+pub fn replay(decisions: &[Decision], today: &Customer, catalog: &Catalog, policy: &Policy) -> Vec<Replayed> {
+    // The control group is offered what it would be offered.
+    let policy =
+        &Policy { control_group: ControlGroup { share: 0.0, ..policy.control_group.clone() }, ..policy.clone() };
+    let mut ledger = Ledger::default();
+    let one = |decision: &Decision| {
+        let health = rescored(&decision.relationship_health, &policy.relationship);
+        let band = Some(health.band);
+        if let Some(reason) = paused(decision) {
+            let candidates = candidates(decision).len();
+            let withheld = BTreeMap::from([(reason, u32::try_from(candidates).unwrap_or(u32::MAX))]);
+            return Replayed { withheld, band, ..Replayed::default() };
+        }
+        let candidates = candidates(decision);
+        let excluded = BTreeSet::new();
+        let (offers, spent, outlook) = (OfferBook::default(), BTreeSet::new(), Outlook { buying: None, staying: None });
+        let question = Question {
+            kind: decision.kind,
+            products: &[],
+            excluded: &excluded,
+            offers_max: offers_max(decision),
+            channel: decision.channel.as_ref(),
+            placement: decision.placement.as_ref(),
+            currency: None,
+            departures_max: 0,
+        };
+        let grounds = Grounds {
+            policy,
+            outlook: &outlook,
+            catalog,
+            offers: &offers,
+            spent: &spent,
+            model_version: decision.model_version,
+            now: ledger.clock.map_or(decision.at, |clock| clock.max(decision.at)),
+            decision: decision.id,
+        };
+        let customer = as_it_was(today, &candidates, ledger.clone());
+        let (again, after) = decide_as(&question, &customer, &candidates, &grounds, health);
+        ledger = after;
+        let value = |offer: &Offer| offer.factors.score() + offer.factors.attention_price;
+        Replayed {
+            expected_value: again.slate.iter().map(value).sum(),
+            products: again.slate.into_iter().map(|offer| offer.product).collect(),
+            withheld: again.withheld,
+            band,
+        }
+    };
+    decisions.iter().map(one).collect()
+}
+
+/// Today's customer without what would keep the candidates back for reasons that did not hold then.
+fn as_it_was(today: &Customer, candidates: &[Candidate], ledger: Ledger) -> Customer {
+    let mut customer = Customer {
+        consents: Consents::default(),
+        holds: Vec::new(),
+        relationship: RelationshipState::default(),
+        ledger,
+        ..today.clone()
+    };
+    for candidate in candidates {
+        customer.holdings.latest.remove(&candidate.product);
+    }
+    customer.holdings.forgotten.clear();
+    customer
+}
+
+/// The hold or pause that was on.
+fn paused(decision: &Decision) -> Option<WithheldReason> {
+    decision.caps.iter().find_map(|cap| match cap.kind {
+        CapKind::Hold(_) => Some(WithheldReason::OnHold),
+        CapKind::BackOff => Some(WithheldReason::BackOff),
+        CapKind::QuietPeriod => Some(WithheldReason::QuietPeriod),
+        CapKind::ChannelOptOut => Some(WithheldReason::OptedOut),
+        CapKind::RelationshipHealth
+        | CapKind::UpSell
+        | CapKind::SlowRise
+        | CapKind::Channel
+        | CapKind::ControlGroup => None,
+    })
+}
+
+/// As long as was asked for, where the record tells; else as long as callers get when they do not say.
+fn offers_max(decision: &Decision) -> usize {
+    let offered = decision.slate.len().max(decision.would_be_slate.len());
+    let is_full = decision.departures.iter().any(|departure| departure.refusal.reason == WithheldReason::SlateFull);
+    if is_full && offered > 0 { offered } else { offered.max(OFFERS_MIN) }
+}
+
+/// What was weighed then and is on record, the likeliest first.
+fn candidates(decision: &Decision) -> Vec<Candidate> {
+    let candidate = |product: &ProductId, factors: &Factors, upgrade| Candidate {
+        product: product.clone(),
+        propensity: factors.propensity,
+        propensity_basis: factors.propensity_basis,
+        need: factors.need,
+        keep_probability: factors.keep_probability,
+        upgrade,
+    };
+    let offered = decision.slate.iter().chain(&decision.would_be_slate).map(|offer| {
+        let replaces = offer.replaces.clone().filter(|_| offer.kind == OfferKind::UpSell);
+        let upgrade = replaces.map(|replaces| Upgrade { replaces, gains: offer.gains.clone() });
+        candidate(&offer.product, &offer.factors, upgrade)
+    });
+    let left = decision
+        .departures
+        .iter()
+        .filter_map(|Departure { product, factors, .. }| Some(candidate(product, factors.as_ref()?, None)));
+    let mut all: Vec<Candidate> = offered.chain(left).collect();
+    all.sort_by(|a, b| b.propensity.total_cmp(&a.propensity).then_with(|| a.product.cmp(&b.product)));
+    let mut seen = BTreeSet::new();
+    all.retain(|candidate| seen.insert(candidate.product.clone()));
+    all
+}

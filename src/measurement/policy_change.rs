@@ -1,0 +1,116 @@
+//! What another policy would have done: two replays of the same decisions, compared customer by customer.
+
+use std::collections::BTreeMap;
+
+use super::interval::{Difference, Sample, of_paired};
+use crate::domain::decision::WithheldReason;
+use crate::domain::ids::CustomerId;
+use crate::domain::relationship::Band;
+
+/// The most customers named who lose, and who gain.
+pub const NAMED_MAX: usize = 20;
+
+/// What became of one decision under one policy.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Outcome {
+    /// How many offers.
+    pub offers: usize,
+    /// Their expected value, in units of the median item's value.
+    pub expected_value: f64,
+    /// Why candidates were withheld.
+    pub withheld: BTreeMap<WithheldReason, u32>,
+}
+
+/// One decision under both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The band that the decision was recorded with.
+    pub band: Band,
+    /// Under the policy in force.
+    pub now: Outcome,
+    /// Under the other.
+    pub then: Outcome,
+}
+
+/// What would change in a band, or for all.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BandChange {
+    /// Decisions.
+    pub decisions: usize,
+    /// Customers.
+    pub customers: usize,
+    /// Offers under the policy in force, and under the other.
+    pub offers: [u64; 2],
+    /// Expected value of them.
+    pub expected_value: [f64; 2],
+    /// Why candidates were withheld, under both.
+    pub withheld: BTreeMap<WithheldReason, [u64; 2]>,
+    /// Offers per customer, the other policy less the one in force; `None` for fewer than two customers.
+    pub offers_change: Option<Difference>,
+    /// Expected value per customer, likewise.
+    pub value_change: Option<Difference>,
+    offers_by_customer: Sample,
+    value_by_customer: Sample,
+}
+
+/// What would change.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PolicyChange {
+    /// For all.
+    pub all: BandChange,
+    /// By the band that decisions were recorded with.
+    pub bands: BTreeMap<Band, BandChange>,
+    /// Customers who got an offer and would get none.
+    pub losing: u64,
+    /// Customers who got none and would get one.
+    pub gaining: u64,
+    /// The first of those who would lose.
+    pub losing_named: Vec<CustomerId>,
+    /// The first of those who would gain.
+    pub gaining_named: Vec<CustomerId>,
+}
+
+impl PolicyChange {
+    /// Takes the decisions about one customer in.
+    pub fn add(&mut self, customer: &CustomerId, pairs: &[Pair]) {
+        self.all.add(pairs.iter());
+        for band in Band::ALL {
+            if pairs.iter().any(|pair| pair.band == band) {
+                self.bands.entry(band).or_default().add(pairs.iter().filter(|pair| pair.band == band));
+            }
+        }
+        let gets = |offers: fn(&Pair) -> usize| pairs.iter().any(|pair| offers(pair) > 0);
+        let (named, count) = match (gets(|pair| pair.now.offers), gets(|pair| pair.then.offers)) {
+            (true, false) => (&mut self.losing_named, &mut self.losing),
+            (false, true) => (&mut self.gaining_named, &mut self.gaining),
+            (true, true) | (false, false) => return,
+        };
+        *count += 1;
+        if named.len() < NAMED_MAX {
+            named.push(customer.clone());
+        }
+    }
+}
+
+impl BandChange {
+    fn add<'p>(&mut self, pairs: impl Iterator<Item = &'p Pair>) {
+        let (mut offers, mut value) = (0.0, 0.0);
+        for Pair { band: _, now, then } in pairs {
+            self.decisions += 1;
+            for (place, outcome) in [now, then].into_iter().enumerate() {
+                self.offers[place] += outcome.offers as u64;
+                self.expected_value[place] += outcome.expected_value;
+                for (&reason, &count) in &outcome.withheld {
+                    self.withheld.entry(reason).or_default()[place] += u64::from(count);
+                }
+            }
+            offers += then.offers as f64 - now.offers as f64;
+            value += then.expected_value - now.expected_value;
+        }
+        self.customers += 1;
+        self.offers_by_customer.add(offers);
+        self.value_by_customer.add(value);
+        self.offers_change = of_paired(&self.offers_by_customer);
+        self.value_change = of_paired(&self.value_by_customer);
+    }
+}

@@ -1,0 +1,81 @@
+//! The ways to pitch, each a policy for the real decision.
+
+use std::time::Duration;
+
+use crate::domain::policy::{BandCaps, Policy};
+use crate::domain::relationship::Band;
+use crate::domain::time::DAY;
+
+/// A way to pitch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pitching {
+    /// Whatever is worth it, at every occasion.
+    NoCap,
+    /// One offer a week for everybody.
+    WeeklyCap,
+    /// What the default policy allows a steady relationship, for everybody: 4 offers in 28 days, 1 of them up-sell. As few
+    /// offers as health caps make, without looking at anybody's health.
+    SteadyCap,
+    /// The default policy: caps by relationship health, holds, pauses.
+    HealthCaps,
+}
+
+impl Pitching {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::NoCap, Self::WeeklyCap, Self::SteadyCap, Self::HealthCaps];
+
+    /// All but health caps, which are compared with each of them.
+    pub const OTHERS: [Self; 3] = [Self::NoCap, Self::WeeklyCap, Self::SteadyCap];
+
+    /// The arm's name in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoCap => "no_cap",
+            Self::WeeklyCap => "weekly_cap",
+            Self::SteadyCap => "steady_cap",
+            Self::HealthCaps => "health_caps",
+        }
+    }
+
+    /// The policy. Opt-outs hold in every arm.
+    #[must_use]
+    pub fn policy(self) -> Policy {
+        match self {
+            Self::NoCap => without_brakes(BandCaps { offers: 40, up_sell: 40 }, DAY * 28),
+            Self::WeeklyCap => without_brakes(BandCaps { offers: 1, up_sell: 1 }, DAY * 7),
+            Self::SteadyCap => without_brakes(Policy::default().contact.caps_of(Band::Steady), DAY * 28),
+            Self::HealthCaps => Policy::default(),
+        }
+    }
+}
+
+/// So many offers in a window whatever the relationship, and no pauses.
+fn without_brakes(caps: BandCaps, cap_window: Duration) -> Policy {
+    let mut policy = Policy::default();
+    let contact = &mut policy.contact;
+    contact.caps = [caps; Band::ALL.len()];
+    contact.cap_window = cap_window;
+    contact.per_offer = caps.offers;
+    // What was declined a week ago may be pitched again.
+    contact.visit_window = DAY;
+    contact.lease = DAY.min(contact.lease);
+    contact.channel_leases = Vec::new();
+    for pause in [
+        &mut contact.back_off,
+        &mut contact.back_off_max,
+        &mut contact.rejected_product_rest,
+        &mut contact.dismissed_product_rest,
+        &mut contact.complaint_hold_after_resolution,
+        &mut contact.complaint_hold_unresolved,
+        &mut contact.cancellation_hold,
+        &mut contact.quiet_after_purchase,
+        &mut contact.quiet_after_return,
+        &mut contact.quiet_after_ticket,
+        &mut contact.quiet_after_payment_trouble,
+    ] {
+        *pause = Duration::ZERO;
+    }
+    policy.arbitration.attention_price_growth = 0.0;
+    policy
+}

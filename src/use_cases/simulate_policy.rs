@@ -1,0 +1,128 @@
+//! Replays logged decisions under another policy. Reads only.
+
+use std::collections::BTreeSet;
+
+use super::commit::load_or_unknown;
+use super::keep_policies::{PolicyError, get_policy};
+use super::tactful::Tactful;
+use crate::decision::replaying::{Replayed, replay};
+use crate::domain::decision::Decision;
+use crate::domain::ids::ProductId;
+use crate::domain::policy::Policy;
+use crate::domain::time::Timestamp;
+use crate::measurement::policy_change::{Outcome, Pair, PolicyChange};
+use crate::store::contract::{Store, StoreError};
+
+/// The most decisions replayed at once: they are held in memory.
+pub const DECISIONS_MAX: usize = 200_000;
+/// Decisions of one page.
+const PAGE_LEN: usize = 1024;
+/// Customers replayed between two chances for others.
+const CUSTOMERS_AT_ONCE: usize = 64;
+
+/// What to replay under.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Candidate {
+    /// A stored version.
+    Stored(String),
+    /// A policy that is not stored.
+    Written(Box<Policy>),
+}
+
+/// What would change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimulatedPolicy {
+    /// The policy in force.
+    pub in_force: String,
+    /// The other.
+    pub candidate: String,
+    /// What would change.
+    pub change: PolicyChange,
+    /// The share of the recorded offers that the replay under the policy in force makes as well, 0 to 1; 1 without any.
+    pub fidelity: f64,
+    /// Decisions left out, because there are too many.
+    pub left_out: u64,
+}
+
+/// Why nothing was replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulatePolicyError {
+    /// The policy is not known.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// No decision is logged in the time asked for.
+    #[error("no decision is logged since then")]
+    NoDecisions,
+    /// The store cannot answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Replays the decisions logged since a moment under the policy in force and under another, customer by customer.
+pub async fn simulate_policy(
+    tactful: &Tactful,
+    candidate: Candidate,
+    since: Option<Timestamp>,
+) -> Result<SimulatedPolicy, SimulatePolicyError> {
+    let other = match candidate {
+        Candidate::Stored(version) => get_policy(tactful, &version).await?.policy,
+        Candidate::Written(policy) => *policy,
+    };
+    let in_force = tactful.policy_in_force();
+    let catalog = tactful.catalog();
+    let (decisions, left_out) = logged(tactful.store.as_ref(), since).await?;
+    if decisions.is_empty() {
+        return Err(SimulatePolicyError::NoDecisions);
+    }
+    let mut change = PolicyChange::default();
+    let (mut recorded, mut made_again) = (0_u64, 0_u64);
+    let by_customer: Vec<&[Decision]> = decisions.chunk_by(|a, b| a.customer == b.customer).collect();
+    for some in by_customer.chunks(CUSTOMERS_AT_ONCE) {
+        for of_one in some {
+            let customer = load_or_unknown(tactful.store.as_ref(), &of_one[0].customer).await?.value;
+            let mut of_one = of_one.to_vec();
+            of_one.sort_by_key(|decision| (decision.at, decision.id));
+            let [now, then] = [in_force.as_ref(), &other].map(|policy| replay(&of_one, &customer, &catalog, policy));
+            for (decision, replayed) in of_one.iter().zip(&now) {
+                let again: BTreeSet<&ProductId> = replayed.products.iter().collect();
+                recorded += decision.slate.len() as u64;
+                made_again += decision.slate.iter().filter(|offer| again.contains(&offer.product)).count() as u64;
+            }
+            let outcome = |it: Replayed| Outcome {
+                offers: it.products.len(),
+                expected_value: it.expected_value,
+                withheld: it.withheld,
+            };
+            let pairs = of_one.iter().zip(now.into_iter().zip(then)).map(|(decision, (now, then))| Pair {
+                band: decision.relationship_health.band,
+                now: outcome(now),
+                then: outcome(then),
+            });
+            change.add(&customer.id, &pairs.collect::<Vec<_>>());
+        }
+        tokio::task::yield_now().await;
+    }
+    #[allow(clippy::cast_precision_loss, reason = "at most 200,000 decisions")]
+    let fidelity = if recorded == 0 { 1.0 } else { made_again as f64 / recorded as f64 };
+    let (in_force, candidate) = (in_force.version.clone(), other.version);
+    Ok(SimulatedPolicy { in_force, candidate, change, fidelity, left_out })
+}
+
+/// The decisions of whole customers, as many as fit, and how many do not.
+async fn logged(store: &dyn Store, since: Option<Timestamp>) -> Result<(Vec<Decision>, u64), StoreError> {
+    let mut decisions: Vec<Decision> = Vec::new();
+    let mut left_out = 0;
+    store
+        .visit_decisions(PAGE_LEN, &mut |page| {
+            for decision in page.into_iter().filter(|decision| since.is_none_or(|since| decision.at >= since)) {
+                let is_of_last = decisions.last().is_some_and(|last| last.customer == decision.customer);
+                if decisions.len() < DECISIONS_MAX || (is_of_last && left_out == 0) {
+                    decisions.push(decision);
+                } else {
+                    left_out += 1;
+                }
+            }
+        })
+        .await?;
+    Ok((decisions, left_out))
+}
