@@ -55,7 +55,7 @@ pub struct WrittenSettings {
     /// How long calls in progress may take at a stop [default: 20s]
     #[arg(long, env = "TACTFUL_DRAIN", value_name = "DURATION")]
     pub drain: Option<String>,
-    /// The longest a call may take; trainings and streams have no limit [default: 10s]
+    /// The longest a call may take; trainings, replays, reports and streams have no limit [default: 10s]
     #[arg(long, env = "TACTFUL_REQUEST_TIMEOUT", value_name = "DURATION")]
     pub request_timeout: Option<String>,
     /// Calls served at once; more are refused with `RESOURCE_EXHAUSTED` [default: 1024]

@@ -111,7 +111,8 @@ fn print_health(answer: &wire::ExplainDecisionResponse) {
 
 /// A candidate of the slate with its score taken apart.
 fn print_offered(candidate: &wire::ExplainedCandidate) {
-    println!("{}. {} ({}): {}", candidate.rank, candidate.title, candidate.product_id, candidate.text);
+    let name = candidate.title.clone() + &under_terms(candidate);
+    println!("{}. {name} ({}): {}", candidate.rank, candidate.product_id, candidate.text);
     let Some(factors) = &candidate.score_breakdown else { return };
     println!(
         "   score {:.5} = propensity {:.5} x value {:.3} x context {:.2} x lever {:.2} - attention price {:.5}",
@@ -134,6 +135,11 @@ fn print_offered(candidate: &wire::ExplainedCandidate) {
     );
 }
 
+/// The explicit offer that a candidate is told of under.
+fn under_terms(candidate: &wire::ExplainedCandidate) -> String {
+    if candidate.offer_id.is_empty() { String::new() } else { format!(", offer {}", candidate.offer_id) }
+}
+
 fn print_left(left: &[&wire::ExplainedCandidate], shown_max: usize) {
     if left.is_empty() {
         return;
@@ -141,7 +147,12 @@ fn print_left(left: &[&wire::ExplainedCandidate], shown_max: usize) {
     let mut table = Table::new(&["not offered", "left at", "because", "would need"]);
     for candidate in left.iter().take(shown_max) {
         let stage = words(candidate.stage().as_str_name(), "DECISION_STAGE_");
-        table.row(vec![candidate.title.clone(), stage, candidate.text.clone(), candidate.change.clone()]);
+        table.row(vec![
+            candidate.title.clone() + &under_terms(candidate),
+            stage,
+            candidate.text.clone(),
+            candidate.change.clone(),
+        ]);
     }
     println!("{table}");
     if left.len() > shown_max {
@@ -192,6 +203,7 @@ fn candidate_json(candidate: &wire::ExplainedCandidate) -> Value {
     });
     json!({
         "product_id": candidate.product_id,
+        "offer_id": candidate.offer_id,
         "title": candidate.title,
         "stage": words(candidate.stage().as_str_name(), "DECISION_STAGE_"),
         "rank": (candidate.rank > 0).then_some(candidate.rank),

@@ -31,6 +31,9 @@ pub fn experiment(control: &ControlGroup) -> Option<ExperimentId> {
 /// share.
 #[must_use]
 pub fn arm_of(customer: &CustomerId, control: &ControlGroup) -> Arm {
+    if control.share <= 0.0 {
+        return Arm::Rest;
+    }
     let bits = hash(&control.salt, customer.as_str().as_bytes()) >> 11;
     #[allow(clippy::cast_precision_loss, reason = "53 bits fit the mantissa")]
     let place = bits as f64 / (1_u64 << 53) as f64;

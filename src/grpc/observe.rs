@@ -39,12 +39,19 @@ struct Shared {
     unlimited: HashSet<String>,
 }
 
+/// Calls that read everything, or compute for long.
+const LONG: [&str; 3] = [
+    "/tactful.v1.ModelService/TrainModel",
+    "/tactful.v1.PolicyService/SimulatePolicy",
+    "/tactful.v1.RelationshipService/GetBackfireReport",
+];
+
 impl ObserveLayer {
     /// Serves at most `requests_max` calls at once, each for at most `request_timeout`.
     #[must_use]
     pub fn new(requests_max: usize, request_timeout: Duration) -> Self {
         let mut known = HashSet::new();
-        let mut unlimited = HashSet::from(["/tactful.v1.ModelService/TrainModel".to_owned()]);
+        let mut unlimited: HashSet<String> = LONG.map(str::to_owned).into();
         let descriptors = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)
             .expect("the build script encoded these descriptors");
         for file in &descriptors.file {

@@ -1,13 +1,16 @@
 //! Replays logged decisions under another policy. Reads only.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::commit::load_or_unknown;
 use super::keep_policies::{PolicyError, get_policy};
 use super::tactful::Tactful;
 use crate::decision::replaying::{Replayed, replay};
+use crate::domain::catalog::Catalog;
+use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
-use crate::domain::ids::ProductId;
+use crate::domain::ids::{CustomerId, ProductId};
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::measurement::policy_change::{Outcome, Pair, PolicyChange};
@@ -68,6 +71,7 @@ pub async fn simulate_policy(
         Candidate::Stored(version) => get_policy(tactful, &version).await?.policy,
         Candidate::Written(policy) => *policy,
     };
+    let other = Arc::new(other);
     let in_force = tactful.policy_in_force();
     let catalog = tactful.catalog();
     let (decisions, left_out) = logged(tactful.store.as_ref(), since).await?;
@@ -78,34 +82,61 @@ pub async fn simulate_policy(
     let (mut recorded, mut made_again) = (0_u64, 0_u64);
     let by_customer: Vec<&[Decision]> = decisions.chunk_by(|a, b| a.customer == b.customer).collect();
     for some in by_customer.chunks(CUSTOMERS_AT_ONCE) {
+        let mut subjects = Vec::with_capacity(some.len());
         for of_one in some {
             let customer = load_or_unknown(tactful.store.as_ref(), &of_one[0].customer).await?.value;
-            let mut of_one = of_one.to_vec();
-            of_one.sort_by_key(|decision| (decision.at, decision.id));
-            let [now, then] = [in_force.as_ref(), &other].map(|policy| replay(&of_one, &customer, &catalog, policy));
-            for (decision, replayed) in of_one.iter().zip(&now) {
-                let again: BTreeSet<&ProductId> = replayed.products.iter().collect();
-                recorded += decision.slate.len() as u64;
-                made_again += decision.slate.iter().filter(|offer| again.contains(&offer.product)).count() as u64;
-            }
-            let outcome = |it: Replayed| Outcome {
-                offers: it.products.len(),
-                expected_value: it.expected_value,
-                withheld: it.withheld,
-            };
-            let pairs = of_one.iter().zip(now.into_iter().zip(then)).map(|(decision, (now, then))| Pair {
-                band: decision.relationship_health.band,
-                now: outcome(now),
-                then: outcome(then),
-            });
-            change.add(&customer.id, &pairs.collect::<Vec<_>>());
+            subjects.push((customer, of_one.to_vec()));
         }
-        tokio::task::yield_now().await;
+        let (in_force, other, catalog) = (Arc::clone(&in_force), Arc::clone(&other), Arc::clone(&catalog));
+        // Computing must not hold a thread that serves.
+        let replays = tokio::task::spawn_blocking(move || {
+            let both = |(customer, decisions)| Replays::of(customer, decisions, &catalog, [&in_force, &other]);
+            subjects.into_iter().map(both).collect::<Vec<_>>()
+        });
+        let died = |error| StoreError::Failed { detail: format!("a replay died: {error}") };
+        for Replays { customer, pairs, recorded: of_record, made_again: again } in replays.await.map_err(died)? {
+            recorded += of_record;
+            made_again += again;
+            change.add(&customer, &pairs);
+        }
     }
     #[allow(clippy::cast_precision_loss, reason = "at most 200,000 decisions")]
     let fidelity = if recorded == 0 { 1.0 } else { made_again as f64 / recorded as f64 };
-    let (in_force, candidate) = (in_force.version.clone(), other.version);
+    let (in_force, candidate) = (in_force.version.clone(), other.version.clone());
     Ok(SimulatedPolicy { in_force, candidate, change, fidelity, left_out })
+}
+
+/// The decisions about one customer under both policies.
+struct Replays {
+    customer: CustomerId,
+    pairs: Vec<Pair>,
+    /// Offers on record, and how many of them the replay under the policy in force makes again.
+    recorded: u64,
+    made_again: u64,
+}
+
+impl Replays {
+    fn of(customer: Customer, mut decisions: Vec<Decision>, catalog: &Catalog, policies: [&Policy; 2]) -> Self {
+        decisions.sort_by_key(|decision| (decision.at, decision.id));
+        let [now, then] = policies.map(|policy| replay(&decisions, &customer, catalog, policy));
+        let (mut recorded, mut made_again) = (0, 0);
+        for (decision, replayed) in decisions.iter().zip(&now) {
+            let again: BTreeSet<&ProductId> = replayed.products.iter().collect();
+            recorded += decision.slate.len() as u64;
+            made_again += decision.slate.iter().filter(|offer| again.contains(&offer.product)).count() as u64;
+        }
+        let outcome = |it: Replayed| Outcome {
+            offers: it.products.len(),
+            expected_value: it.expected_value,
+            withheld: it.withheld,
+        };
+        let pairs = decisions.iter().zip(now.into_iter().zip(then)).map(|(decision, (now, then))| Pair {
+            band: decision.relationship_health.band,
+            now: outcome(now),
+            then: outcome(then),
+        });
+        Self { pairs: pairs.collect(), customer: customer.id, recorded, made_again }
+    }
 }
 
 /// The decisions of whole customers, as many as fit, and how many do not.

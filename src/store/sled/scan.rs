@@ -52,46 +52,17 @@ impl Inner {
         page_len: usize,
         visit: &mut (dyn FnMut(Vec<Event>) + Send),
     ) -> Result<(), StoreError> {
-        for tree in [&self.trees.history, &self.trees.anonymous] {
-            let mut last = None;
-            loop {
-                let tree = tree.clone();
-                let read = move |inner: &Inner| {
-                    let page = inner.page(&tree, last.as_ref(), page_len.max(1))?;
-                    let events: Result<Vec<_>, _> = page.records.iter().map(|(_, bytes)| decode_event(bytes)).collect();
-                    Ok((page.last_key(), events?))
-                };
-                let (next, events) = blocking(self, read).await?;
-                if events.is_empty() {
-                    break;
-                }
-                visit(events);
-                last = next;
-            }
-        }
-        Ok(())
+        self.visit(&self.trees.history, page_len, decode_event, visit).await?;
+        self.visit(&self.trees.anonymous, page_len, decode_event, visit).await
     }
 
-    /// Visits all decisions.
+    /// Visits all decisions; those of one customer come together.
     pub async fn visit_decisions(
         self: &Arc<Self>,
         page_len: usize,
         visit: &mut (dyn FnMut(Vec<Decision>) + Send),
     ) -> Result<(), StoreError> {
-        let mut last = None;
-        loop {
-            let read = move |inner: &Inner| {
-                let page = inner.page(&inner.trees.decisions, last.as_ref(), page_len.max(1))?;
-                let decisions = page.records.iter().map(|(_, bytes)| decode_decision(bytes));
-                Ok((page.last_key(), decisions.collect::<Result<Vec<_>, StoreError>>()?))
-            };
-            let (next, decisions) = blocking(self, read).await?;
-            if decisions.is_empty() {
-                return Ok(());
-            }
-            visit(decisions);
-            last = next;
-        }
+        self.visit(&self.trees.decisions, page_len, decode_decision, visit).await
     }
 
     /// Visits all customers.
@@ -100,37 +71,38 @@ impl Inner {
         page_len: usize,
         visit: &mut (dyn FnMut(Vec<Customer>) + Send),
     ) -> Result<(), StoreError> {
-        let mut last = None;
-        loop {
-            let read = move |inner: &Inner| {
-                let page = inner.page(&inner.trees.customers, last.as_ref(), page_len.max(1))?;
-                let customers = page.records.iter().map(|(_, bytes)| Ok(decode_customer(bytes)?.value));
-                Ok((page.last_key(), customers.collect::<Result<Vec<_>, StoreError>>()?))
-            };
-            let (next, customers) = blocking(self, read).await?;
-            if customers.is_empty() {
-                return Ok(());
-            }
-            visit(customers);
-            last = next;
-        }
+        let decode = |bytes: &[u8]| Ok(decode_customer(bytes)?.value);
+        self.visit(&self.trees.customers, page_len, decode, visit).await
     }
 
     /// Reads all products.
     pub async fn load_products(self: &Arc<Self>) -> Result<Vec<Product>, StoreError> {
         let mut products = Vec::new();
+        self.visit(&self.trees.products, PAGE_LEN, decode_product, &mut |page| products.extend(page)).await?;
+        Ok(products)
+    }
+
+    /// Visits a whole tree, a page at a time.
+    async fn visit<T: Send + 'static>(
+        self: &Arc<Self>,
+        tree: &Tree,
+        page_len: usize,
+        decode: impl Fn(&[u8]) -> Result<T, StoreError> + Copy + Send + 'static,
+        visit: &mut (dyn FnMut(Vec<T>) + Send),
+    ) -> Result<(), StoreError> {
         let mut last = None;
         loop {
+            let tree = tree.clone();
             let read = move |inner: &Inner| {
-                let page = inner.page(&inner.trees.products, last.as_ref(), PAGE_LEN)?;
-                let read: Result<Vec<_>, _> = page.records.iter().map(|(_, bytes)| decode_product(bytes)).collect();
-                Ok((page.last_key(), read?))
+                let page = inner.page(&tree, last.as_ref(), page_len.max(1))?;
+                let values: Result<Vec<T>, StoreError> = page.records.iter().map(|(_, bytes)| decode(bytes)).collect();
+                Ok((page.last_key(), values?))
             };
-            let (next, read) = blocking(self, read).await?;
-            if read.is_empty() {
-                return Ok(products);
+            let (next, values) = blocking(self, read).await?;
+            if values.is_empty() {
+                return Ok(());
             }
-            products.extend(read);
+            visit(values);
             last = next;
         }
     }
