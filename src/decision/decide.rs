@@ -197,10 +197,10 @@ fn weigh_eligible<'a>(
                 continue;
             }
         };
-        let product = under_terms(product, terms);
+        let priced = under_terms(product, terms);
         let lever = terms.map_or(1.0, |terms| terms.lever);
         let arbitration = &grounds.policy.arbitration;
-        let factors = weigh(&candidate, &product, lever, grounds.catalog, standing.health.score, arbitration);
+        let factors = weigh(&candidate, &priced, lever, grounds.catalog, standing.health.score, arbitration);
         let score = factors.score();
         if score.is_nan() || score <= 0.0 {
             let refusal = Refusal::seen(WithheldReason::NotWorthAttention, score, 0.0);
@@ -261,6 +261,7 @@ fn offer_id(weighed: &Weighed<'_>) -> OfferId {
 
 fn offer(weighed: &Weighed<'_>, support: Support, rank: u32, question: &Question<'_>, grounds: &Grounds<'_>) -> Offer {
     let Weighed { candidate, product, terms, factors, is_repeat, score: _ } = weighed;
+    let product = &*under_terms(product, *terms);
     let replaced = candidate.upgrade.as_ref().and_then(|upgrade| grounds.catalog.get(&upgrade.replaces));
     let replaced_price = replaced.and_then(|replaced| replaced.price);
     Offer {

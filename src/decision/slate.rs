@@ -32,7 +32,7 @@ pub fn choose<'w, 'a>(
         if chosen.len() == question.offers_max {
             let last = chosen.last().map_or(weighed.score, |last| last.score);
             withheld.leave(weighed, Stage::Cut, Refusal::seen(WithheldReason::SlateFull, weighed.score, last));
-        } else if let Some(other) = too_similar(&weighed.product, &chosen, grounds.policy.contact.category_offers_max) {
+        } else if let Some(other) = too_similar(weighed.product, &chosen, grounds.policy.contact.category_offers_max) {
             withheld.count(WithheldReason::TooSimilar);
             withheld.leave(weighed, Stage::Diversity, Refusal::by(WithheldReason::TooSimilar, &other.product.id));
         } else if let Some(refusal) = rule_of_slate(weighed, &chosen, customer, grounds) {
@@ -93,7 +93,7 @@ fn rule_of_slate(
     grounds: &Grounds<'_>,
 ) -> Option<Refusal> {
     let contact = &grounds.policy.contact;
-    let product = weighed.product.as_ref();
+    let product = weighed.product;
     let in_slate = |id: &ProductId| chosen.iter().any(|other| other.product.id == *id);
     if let Some(other) = others_of(&contact.never_together, &product.id).find(|other| in_slate(other)) {
         return Some(Refusal::by(WithheldReason::NeverTogether, other));
@@ -105,7 +105,7 @@ fn rule_of_slate(
         }
     }
     for family in contact.families.iter().filter(|family| family.holds(product)) {
-        let of_family = || chosen.iter().filter(|other| family.holds(&other.product));
+        let of_family = || chosen.iter().filter(|other| family.holds(other.product));
         if let Some(other) = of_family().nth(family.per_slate.saturating_sub(1)) {
             return Some(Refusal::by(WithheldReason::TooSimilar, &other.product.id));
         }

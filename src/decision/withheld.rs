@@ -1,6 +1,5 @@
 //! Candidates kept back, and those that were weighed.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::domain::candidate::Candidate;
@@ -15,8 +14,8 @@ use crate::domain::product::Product;
 pub struct Weighed<'a> {
     /// What was proposed.
     pub candidate: Candidate,
-    /// Its product, under the terms of the offer.
-    pub product: Cow<'a, Product>,
+    /// Its product, as the catalogue has it.
+    pub product: &'a Product,
     /// The terms; `None` for the implicit offer.
     pub terms: Option<&'a ExplicitOffer>,
     /// Every factor of the score.
