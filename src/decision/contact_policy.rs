@@ -78,7 +78,8 @@ impl Allowance {
     }
 }
 
-fn is_pause(kind: CapKind) -> bool {
+/// True for caps of nothing at all.
+pub(super) fn is_pause(kind: CapKind) -> bool {
     match kind {
         CapKind::Hold(_) | CapKind::BackOff | CapKind::QuietPeriod | CapKind::ChannelOptOut | CapKind::ControlGroup => {
             true

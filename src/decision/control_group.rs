@@ -7,6 +7,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::contact_policy::is_pause;
 use super::decide::{Standing, decide_freely};
 use super::question::{Grounds, Question};
 use super::wording::capped_message;
@@ -78,9 +79,13 @@ pub(super) fn decide_for_control(
     // The caller is told how the customer stands, and not how it would.
     let after = Customer { ledger, ..customer.clone() };
     let caps = Standing::of(&after, question.channel, grounds).allowance.caps;
-    let control = caps.iter().position(|cap| cap.kind == CapKind::ControlGroup);
-    decision.message = control.map_or_else(String::new, |place| capped_message(&caps[place], None, grounds.now));
-    decision.binding_cap = control;
+    // A hold or a pause would have kept everything back in either arm, and says more.
+    let binding = decision.binding_cap.map(|place| decision.caps[place].kind).filter(|&kind| is_pause(kind));
+    let place_of = |kind: CapKind| caps.iter().position(|cap| cap.kind == kind);
+    decision.binding_cap = binding.or(Some(CapKind::ControlGroup)).and_then(place_of);
+    if let Some(place) = decision.binding_cap.filter(|_| binding.is_none()) {
+        decision.message = capped_message(&caps[place], None, grounds.now);
+    }
     decision.caps = caps;
     (decision, after.ledger)
 }

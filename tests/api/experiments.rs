@@ -6,8 +6,9 @@ use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::create_policy_request::Source;
 use tactful::grpc::generated::tactful::v1::explain_decision_request::About;
 use tactful::grpc::generated::tactful::v1::{
-    ActivatePolicyRequest, BackfireComparison, BackfireGroup, BatchCrossSellRequest, CapKind, CreatePolicyRequest,
-    EventKind, ExplainDecisionRequest, GetBackfireReportRequest, RelationshipBand,
+    ActivatePolicyRequest, BackfireComparison, BackfireGroup, BatchCrossSellRequest, BatchUpsertCustomersRequest,
+    CapKind, Consents, CreatePolicyRequest, CustomerProfile, EventKind, ExplainDecisionRequest,
+    GetBackfireReportRequest, RelationshipBand,
 };
 use tonic::Code;
 
@@ -66,6 +67,23 @@ async fn the_control_group_is_offered_nothing_and_what_it_would_have_been_is_rec
     let would_be: Vec<_> = explained.candidates.iter().filter(|candidate| candidate.rule == "control_group").collect();
     assert_eq!(would_be.len(), 3, "{explained:?}");
     assert!(would_be.iter().all(|candidate| candidate.score > Some(0.0)));
+
+    // Who opted out would be offered nothing in either arm, and is told so.
+    let consents = Some(Consents { opted_out: true, ..Consents::default() });
+    let opted_out = |number| CustomerProfile {
+        customer_id: customer(number),
+        consents: consents.clone(),
+        ..CustomerProfile::default()
+    };
+    // Some of them are in the control group.
+    let customers = (1000..1020).map(opted_out).collect();
+    let request = BatchUpsertCustomersRequest { customers };
+    shop.customers().batch_upsert_customers(request).await.expect("kept");
+    for number in 1000..1020 {
+        let held = shop.offers().cross_sell(preview(&customer(number))).await.expect("answers").into_inner();
+        assert_eq!(held.cap.expect("one binds").kind(), CapKind::Hold);
+        assert!(held.message.contains("opted out"), "{}", held.message);
+    }
 
     // A preview and the relationship say the same.
     let previewed = shop.offers().cross_sell(preview(&who)).await.expect("answers").into_inner();
