@@ -123,8 +123,13 @@ impl Volume {
         }
     }
 
-    /// Gives one back: what the decision took and did not commit, else one that was granted and given back unseen.
-    pub fn give_back(&mut self, decision: DecisionId) {
+    /// The decision was not committed and never will be. What is settled stays: somebody else may have given it up before.
+    pub fn abandon(&mut self, decision: DecisionId) {
+        self.remove_pending(decision);
+    }
+
+    /// The grant that the decision made was given back unseen, whether it was settled yet or not.
+    pub fn release(&mut self, decision: DecisionId) {
         if !self.remove_pending(decision) {
             self.settled = self.settled.saturating_sub(1);
         }

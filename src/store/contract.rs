@@ -286,15 +286,18 @@ pub trait Store: Send + Sync + 'static {
     async fn load_offers(&self) -> Result<Vec<ExplicitOffer>, StoreError>;
 
     /// Takes one of an offer's volume for a decision that is about to be committed; false when `cap` are gone. The order is:
-    /// take, commit the customer, settle; and to give back: commit the customer, then give back. So a crash may waste one
-    /// and never grants one too many.
+    /// take, commit the customer, settle; and for a release: commit the customer, then release. So a crash may waste one and
+    /// never grants one too many.
     async fn take_volume(&self, token: &VolumeToken, cap: u64) -> Result<bool, StoreError>;
 
     /// The decision that took it was committed.
     async fn settle_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError>;
 
-    /// Gives back what the decision took: it was not committed and never can be, or its grant was released.
-    async fn give_volume_back(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError>;
+    /// The decision that took it was not committed and never can be. Again, or after it was settled, changes nothing.
+    async fn abandon_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError>;
+
+    /// The grant that the decision made was given back unseen. Call once for each.
+    async fn release_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError>;
 
     /// How much of an offer's volume is gone.
     async fn load_volume(&self, offer: &OfferId) -> Result<Volume, StoreError>;

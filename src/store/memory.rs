@@ -335,8 +335,13 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn give_volume_back(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
-        self.contents().volumes.entry(offer.clone()).or_default().give_back(decision);
+    async fn abandon_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
+        self.contents().volumes.entry(offer.clone()).or_default().abandon(decision);
+        Ok(())
+    }
+
+    async fn release_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
+        self.contents().volumes.entry(offer.clone()).or_default().release(decision);
         Ok(())
     }
 

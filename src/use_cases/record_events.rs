@@ -7,7 +7,7 @@ use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
 use super::forget_old::is_too_old;
 use super::recorded::{Recorded, Rejection};
 use super::tactful::Tactful;
-use super::volumes::give_back_released;
+use super::volumes::{explicit_grants, release};
 use crate::decision::apply_event::apply_event;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{CustomerId, EventId};
@@ -70,7 +70,7 @@ async fn record_for_customer(
         let is_new = first_of_its_id(&ids, &known);
         let new: Vec<Event> =
             events.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(event, _)| (*event).clone()).collect();
-        let before = customer.ledger.clone();
+        let granted = explicit_grants(&customer.ledger);
         let attempt = if new.is_empty() {
             Attempt::Committed
         } else {
@@ -83,7 +83,7 @@ async fn record_for_customer(
         };
         match attempt {
             Attempt::Committed => {
-                give_back_released(tactful, &before, &customer.ledger).await?;
+                release(tactful, granted, &customer.ledger).await?;
                 return Ok(is_new.into_iter().map(new_or_duplicate).collect());
             }
             Attempt::Conflict => {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
 use super::tactful::Tactful;
-use super::volumes::give_back_released;
+use super::volumes::{explicit_grants, release};
 use crate::decision::decide::Standing;
 use crate::decision::grants;
 use crate::domain::decision::Cap;
@@ -80,7 +80,7 @@ pub async fn release_offers(
         };
         match attempt {
             Attempt::Committed => {
-                give_back_released(tactful, &before, &customer.ledger).await?;
+                release(tactful, explicit_grants(&before), &customer.ledger).await?;
                 tactful.store.durable().await?;
                 let channel = decided.channel.as_ref();
                 let snapshot = tactful.snapshot();

@@ -155,16 +155,16 @@ pub async fn serve_offers(
                 tactful.store.durable().await?;
                 return Ok(ServedOffers { decision, is_replayed: false });
             }
-            Attempt::Conflict => taken.give_back(tactful).await?,
+            Attempt::Conflict => taken.abandon(tactful).await?,
             // Nothing is offered to a customer who was erased, and nothing recorded.
             Attempt::Erased => {
-                taken.give_back(tactful).await?;
+                taken.abandon(tactful).await?;
                 if decision.slate.is_empty() {
                     return Ok(ServedOffers { decision, is_replayed: false });
                 }
             }
             Attempt::Full => {
-                taken.give_back(tactful).await?;
+                taken.abandon(tactful).await?;
                 // The decision itself may be what does not fit: long titles, many reasons.
                 if decision.slate.len() <= 1 {
                     return Err(ServeError::CustomerFull);

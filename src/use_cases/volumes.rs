@@ -31,24 +31,25 @@ pub(super) enum Taking {
     Spent(OfferId),
 }
 
-/// The new grants of a decision whose offers have volume caps.
-fn capped<'d>(decision: &'d Decision, snapshot: &'d Snapshot) -> impl Iterator<Item = (&'d OfferId, u64)> {
+/// The new grants of a decision whose offers are explicit, each with the cap of its volume. Those without a cap are counted
+/// too, so that one that is set later counts all, and a release finds what it gives back.
+fn explicit<'d>(decision: &'d Decision, snapshot: &'d Snapshot) -> impl Iterator<Item = (&'d OfferId, Option<u64>)> {
     let new = decision.slate.iter().filter(|offer| !offer.is_repeat);
-    new.filter_map(|offer| Some((&offer.id, snapshot.offers.get(&offer.product, &offer.id)?.volume_cap?)))
+    new.filter_map(|offer| Some((&offer.id, snapshot.offers.get(&offer.product, &offer.id)?.volume_cap)))
 }
 
 /// Takes a token for each new grant that needs one.
 pub(super) async fn take(tactful: &Tactful, snapshot: &Snapshot, decision: &Decision) -> Result<Taking, StoreError> {
     let mut taken = Taken(Vec::new());
-    for (offer, cap) in capped(decision, snapshot) {
+    for (offer, cap) in explicit(decision, snapshot) {
         let wanted = VolumeToken {
             offer: offer.clone(),
             decision: decision.id,
             customer: decision.customer.clone(),
             lease_ends_at: tactful.now() + LEASE,
         };
-        if !tactful.store.take_volume(&wanted, cap).await? {
-            taken.give_back(tactful).await?;
+        if !tactful.store.take_volume(&wanted, cap.unwrap_or(u64::MAX)).await? {
+            taken.abandon(tactful).await?;
             tactful.note_spent(offer);
             return Ok(Taking::Spent(offer.clone()));
         }
@@ -63,7 +64,7 @@ pub(super) async fn spent_offer(
     snapshot: &Snapshot,
     decision: &Decision,
 ) -> Result<Option<OfferId>, StoreError> {
-    for (offer, cap) in capped(decision, snapshot) {
+    for (offer, cap) in explicit(decision, snapshot).filter_map(|(offer, cap)| Some((offer, cap?))) {
         if tactful.store.load_volume(offer).await?.used() >= cap {
             return Ok(Some(offer.clone()));
         }
@@ -81,35 +82,36 @@ impl Taken {
     }
 
     /// The decision was not committed, and will not be.
-    pub async fn give_back(self, tactful: &Tactful) -> Result<(), StoreError> {
+    pub async fn abandon(self, tactful: &Tactful) -> Result<(), StoreError> {
         for VolumeToken { offer, decision, .. } in &self.0 {
-            tactful.store.give_volume_back(offer, *decision).await?;
+            tactful.store.abandon_volume(offer, *decision).await?;
             tactful.forget_spent(offer);
         }
         Ok(())
     }
 }
 
-/// Gives back the volume of grants that a commit released.
-pub(super) async fn give_back_released(tactful: &Tactful, before: &Ledger, after: &Ledger) -> Result<(), StoreError> {
-    let is_gone = |grant: &&Grant| {
-        let same = |other: &Grant| other.offer == grant.offer && other.granted_at == grant.granted_at;
+/// The grants of explicit offers, which hold a part of a volume; mostly none.
+pub(super) fn explicit_grants(ledger: &Ledger) -> Vec<Grant> {
+    ledger.grants.iter().filter(|grant| !grant.offer.is_implicit()).cloned().collect()
+}
+
+/// Gives back the volume of those grants that a commit released.
+pub(super) async fn release(tactful: &Tactful, before: Vec<Grant>, after: &Ledger) -> Result<(), StoreError> {
+    for grant in before {
+        let is_there = after.grants.iter().any(|it| it.offer == grant.offer && it.granted_at == grant.granted_at);
         // What was merely forgotten was past its lease.
-        !after.grants.iter().any(same) && after.clock.is_none_or(|now| now < grant.lease_ends_at)
-    };
-    let snapshot = tactful.snapshot();
-    for grant in before.grants.iter().filter(is_gone) {
-        let has_volume = snapshot.offers.get(&grant.product, &grant.offer).is_some_and(|it| it.volume_cap.is_some());
+        let is_released = !is_there && after.clock.is_none_or(|now| now < grant.lease_ends_at);
         // The first decision that served a grant is the one that made it.
-        if let Some(first) = grant.servings.first().filter(|_| has_volume) {
-            tactful.store.give_volume_back(&grant.offer, first.decision).await?;
+        if let Some(first) = grant.servings.first().filter(|_| is_released) {
+            tactful.store.release_volume(&grant.offer, first.decision).await?;
             tactful.forget_spent(&grant.offer);
         }
     }
     Ok(())
 }
 
-/// Settles or gives back every token whose lease has ended. Returns how many there were.
+/// Settles or abandons every token whose lease has ended. Returns how many there were.
 pub async fn settle_what_was_left(tactful: &Tactful) -> Result<usize, StoreError> {
     let now = tactful.now();
     let volumes = tactful.store.load_volumes().await?;
@@ -123,7 +125,7 @@ pub async fn settle_what_was_left(tactful: &Tactful) -> Result<usize, StoreError
         if decision.is_some_and(|decision| decision.slate.iter().any(|offer| offer.id == token.offer)) {
             tactful.store.settle_volume(&token.offer, token.decision).await?;
         } else {
-            tactful.store.give_volume_back(&token.offer, token.decision).await?;
+            tactful.store.abandon_volume(&token.offer, token.decision).await?;
         }
     }
     if !left.is_empty() {

@@ -154,4 +154,30 @@ async fn a_token_given_back_fences_the_decision_that_took_it() {
     assert_eq!(volume(&tactful, 0).await, Volume::default());
     let late = tactful.store().commit_customer(read.version, &read.value, &Appended::default()).await;
     assert_eq!(late.expect("the store works"), CommitOutcome::Conflict);
+    // It gives up what it took, which somebody has given up for it: the grants of others stay counted.
+    serve_offers(&tactful, &asking("bob", 0), None).await.expect("an answer");
+    tactful.store().abandon_volume(&stopped.offer, stopped.decision).await.expect("the store works");
+    assert_eq!(volume(&tactful, 0).await.settled, 1);
+}
+
+/// Broken by: only grants of capped offers counted, and releases of any given back.
+#[tokio::test]
+async fn a_cap_that_is_set_later_counts_what_was_granted_before() {
+    let tactful = open_sale(shop::memory(), shop::HandClock::new()).await;
+    let set_cap = async |volume_cap| {
+        upsert_offers(&tactful, &[ExplicitOffer { volume_cap, ..sale(0) }]).await.expect("kept");
+    };
+    set_cap(None).await;
+    let early = serve_offers(&tactful, &asking("ann", 0), None).await.expect("an answer");
+    set_cap(Some(2)).await;
+    let offered = async |whose: &str| {
+        let served = serve_offers(&tactful, &asking(whose, 0), None).await.expect("an answer");
+        served.decision.slate[0].id.clone()
+    };
+    assert_eq!(offered("bob").await, sale(0).id);
+    assert!(offered("cy").await.is_implicit(), "two are granted");
+    release_offers(&tactful, &shop::customer("ann"), early.decision.id, &[]).await.expect("released");
+    assert_eq!(volume(&tactful, 0).await.settled, 1);
+    assert_eq!(offered("dan").await, sale(0).id);
+    assert!(offered("eve").await.is_implicit(), "two are granted");
 }

@@ -314,9 +314,14 @@ impl Store for SledStore {
         self.inner.change_volume(offer, |volume| volume.settle(decision))
     }
 
-    async fn give_volume_back(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
+    async fn abandon_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
         self.inner.committer.check()?;
-        self.inner.change_volume(offer, |volume| volume.give_back(decision))
+        self.inner.change_volume(offer, |volume| volume.abandon(decision))
+    }
+
+    async fn release_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
+        self.inner.committer.check()?;
+        self.inner.change_volume(offer, |volume| volume.release(decision))
     }
 
     async fn load_volume(&self, offer: &OfferId) -> Result<Volume, StoreError> {
