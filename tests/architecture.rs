@@ -40,8 +40,11 @@ const ROOMS: &[Room] = &[
         name: "use_cases",
         may_import: &["domain", "decision", "store::contract", "model", "measurement", "policy_document", "telemetry"],
     },
-    Room { name: "evaluation", may_import: &["domain", "decision", "store::contract", "model", "ingest", "telemetry"] },
-    Room { name: "simulation", may_import: &["domain", "decision"] },
+    Room {
+        name: "evaluation",
+        may_import: &["domain", "decision", "store::contract", "model", "measurement", "ingest", "telemetry"],
+    },
+    Room { name: "simulation", may_import: &["domain", "decision", "measurement"] },
     // Of the store only its error, which the use cases hand on.
     Room {
         name: "grpc",

@@ -77,17 +77,9 @@ async fn a_crash_at_any_step_wastes_no_volume_once_it_was_looked_for() {
         let served =
             serve_offers(&tactful, &shop::request("bob", OfferKind::CrossSell), None).await.expect("an answer");
         let sale = ExplicitOffer {
-            id: OfferId::new("sale").expect("a valid id"),
-            product: served.decision.slate[0].product.clone(),
-            kind: None,
-            price: None,
-            valid_from: None,
-            valid_until: None,
-            channels: Vec::new(),
-            placements: Vec::new(),
             lever: 5.0,
             volume_cap: Some(3),
-            condition: None,
+            ..ExplicitOffer::new(OfferId::new("sale").expect("a valid id"), served.decision.slate[0].product.clone())
         };
         upsert_offers(&tactful, std::slice::from_ref(&sale)).await.expect("kept");
         // So that a swap that drops from the outbox comes by.

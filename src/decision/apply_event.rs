@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 /// Applies one event of this customer. The slow rise is brought up to date before and after, so that a fall on the way
 /// is not forgotten.
 pub fn apply_event(customer: &mut Customer, event: &Event, policy: &Policy, outlook: &Outlook) {
-    let at = customer.ledger.clock.map_or(event.at, |clock| clock.max(event.at));
+    let at = customer.ledger.time(event.at);
     contact_policy::update_level(customer, policy, outlook, at);
     Application { customer, at: event.at, event, policy }.apply();
     customer.ledger.clock = Some(at);

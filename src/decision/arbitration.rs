@@ -14,7 +14,8 @@ use crate::domain::product::Product;
 /// No candidate's value times context is more: each side of the blend is at most 2.
 pub const VALUE_MAX: f64 = 2.0;
 
-/// Weighs a candidate under terms, `product` being what they make of it, for a customer whose relationship health is `health_score` (0 to 1).
+/// Weighs a candidate under terms for a customer whose relationship health is `health_score` (0 to 1). `product` is what
+/// the terms make of it.
 #[must_use]
 pub fn weigh(
     candidate: &Candidate,

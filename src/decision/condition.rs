@@ -82,8 +82,9 @@ impl Condition {
         let values: Vec<(&str, Vec<Value>)> =
             asked.into_iter().filter_map(|name| Some((name, self.trial_values(*kinds.get(name)?)))).collect();
         let combinations: usize = values.iter().map(|(_, values)| values.len()).product();
+        let parts = parts(self.program.expression());
+        let mut context = Context::default();
         for trial in 0..combinations.min(TRIALS_MAX) {
-            let mut context = Context::default();
             let mut rest = trial;
             for (name, values) in &values {
                 // A name that parsed is a name.
@@ -91,7 +92,7 @@ impl Condition {
                 rest /= values.len();
             }
             // Each part by itself: an `and` does not ask its second half when the first is false.
-            for part in parts(self.program.expression()) {
+            for part in &parts {
                 context.resolve(part).map_err(|error| format!("cannot be asked: {error}"))?;
             }
             match self.program.execute(&context) {

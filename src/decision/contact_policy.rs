@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::decision::grants::{back_off_end, counts};
 use crate::decision::relationship::assess;
 use crate::domain::customer::{Customer, HoldInForce};
-use crate::domain::decision::{Cap, CapKind};
+use crate::domain::decision::{Cap, CapKind, WithheldReason};
 use crate::domain::ids::Channel;
 use crate::domain::ledger::{Grant, Ledger, Level};
 use crate::domain::offer::OfferKind;
@@ -85,6 +85,20 @@ pub(super) fn is_pause(kind: CapKind) -> bool {
             true
         }
         CapKind::RelationshipHealth | CapKind::UpSell | CapKind::SlowRise | CapKind::Channel => false,
+    }
+}
+
+/// Why a candidate is withheld that this cap keeps back.
+pub(super) fn withheld_reason(kind: CapKind) -> WithheldReason {
+    match kind {
+        CapKind::Hold(_) => WithheldReason::OnHold,
+        CapKind::BackOff => WithheldReason::BackOff,
+        CapKind::QuietPeriod => WithheldReason::QuietPeriod,
+        CapKind::ChannelOptOut => WithheldReason::OptedOut,
+        CapKind::ControlGroup => WithheldReason::ControlGroup,
+        CapKind::Channel => WithheldReason::ChannelCapReached,
+        CapKind::UpSell => WithheldReason::UpSellCapReached,
+        CapKind::RelationshipHealth | CapKind::SlowRise => WithheldReason::CapReached,
     }
 }
 

@@ -69,7 +69,9 @@ pub(super) fn decide_for_control(
     proposal: &impl Proposal,
     grounds: &Grounds<'_>,
 ) -> (Decision, Ledger) {
-    let (mut decision, mut ledger) = decide_freely(question, &swapped(customer), proposal, grounds);
+    let mut as_if = customer.clone();
+    swap_grants(&mut as_if.ledger);
+    let (mut decision, mut ledger) = decide_freely(question, &as_if, proposal, grounds);
     swap_grants(&mut ledger);
     if !decision.slate.is_empty() {
         decision.would_be_slate = std::mem::take(&mut decision.slate);
@@ -77,8 +79,11 @@ pub(super) fn decide_for_control(
         decision.withheld.insert(WithheldReason::ControlGroup, count);
     }
     // The caller is told how the customer stands, and not how it would.
-    let after = Customer { ledger, ..customer.clone() };
-    let caps = Standing::of(&after, question.channel, grounds).allowance.caps;
+    let after = Customer { ledger, ..as_if };
+    let health = decision.relationship_health.clone();
+    let mut allowance = Standing::with(health, &after, question.channel, grounds).allowance;
+    allowance.withhold_from_control();
+    let caps = allowance.caps;
     // A hold or a pause would have kept everything back in either arm, and says more.
     let binding = decision.binding_cap.map(|place| decision.caps[place].kind).filter(|&kind| is_pause(kind));
     let place_of = |kind: CapKind| caps.iter().position(|cap| cap.kind == kind);
@@ -90,13 +95,7 @@ pub(super) fn decide_for_control(
     (decision, after.ledger)
 }
 
-/// The customer as it would be had its would-be offers been made.
-fn swapped(customer: &Customer) -> Customer {
-    let mut customer = customer.clone();
-    swap_grants(&mut customer.ledger);
-    customer
-}
-
+/// Puts the would-be grants in the place of the grants, and back.
 fn swap_grants(ledger: &mut Ledger) {
     std::mem::swap(&mut ledger.grants, &mut ledger.would_be_grants);
 }

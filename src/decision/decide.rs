@@ -40,7 +40,7 @@ pub fn decide(
     proposal: &impl Proposal,
     grounds: &Grounds<'_>,
 ) -> (Decision, Ledger) {
-    let now = customer.ledger.clock.map_or(grounds.now, |clock| clock.max(grounds.now));
+    let now = customer.ledger.time(grounds.now);
     let grounds = &Grounds { now, ..*grounds };
     let control = &grounds.policy.control_group;
     let (decision, mut ledger) = match arm_of(&customer.id, control) {
@@ -135,7 +135,13 @@ impl Standing {
         Self::with(health, customer, channel, grounds)
     }
 
-    fn with(health: RelationshipHealth, customer: &Customer, channel: Option<&Channel>, grounds: &Grounds<'_>) -> Self {
+    /// The same with a relationship health that is known already.
+    pub(super) fn with(
+        health: RelationshipHealth,
+        customer: &Customer,
+        channel: Option<&Channel>,
+        grounds: &Grounds<'_>,
+    ) -> Self {
         let holds = holds_in_force(customer, &grounds.policy.contact, grounds.now);
         let allowance = allowance(customer, &customer.ledger, &health, &holds, channel, grounds.policy, grounds.now);
         Self { health, holds, allowance }
@@ -187,10 +193,9 @@ fn weigh_eligible<'a>(
                 continue;
             }
         };
-        let is_repeat = circumstances.open_grant(&product.id).is_some();
-        let terms = match circumstances.terms(&product.id, |offer, refusal| {
-            withheld.refuse_terms(&candidate, offer, refusal);
-        }) {
+        let open = circumstances.open_grant(&product.id);
+        let refused = |offer: &OfferId, refusal| withheld.refuse_terms(&candidate, offer, refusal);
+        let terms = match circumstances.terms(&product.id, open, refused) {
             Ok(terms) => terms,
             Err(refusal) => {
                 withheld.refuse(&candidate, Stage::Eligibility, refusal, None);
@@ -207,7 +212,7 @@ fn weigh_eligible<'a>(
             withheld.refuse(&candidate, Stage::Arbitration, refusal, Some(factors));
             continue;
         }
-        weighed.push(Weighed { candidate, product, terms, factors, score, is_repeat });
+        weighed.push(Weighed { candidate, product, terms, factors, score, is_repeat: open.is_some() });
     }
     weighed
 }

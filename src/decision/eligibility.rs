@@ -1,5 +1,7 @@
 //! Hard rules: may this product be offered to this customer at all? Each refusal has its reason.
 
+use std::cell::OnceCell;
+
 use crate::domain::candidate::Candidate;
 use crate::domain::customer::Customer;
 use crate::domain::decision::WithheldReason;
@@ -36,6 +38,8 @@ pub struct Circumstances<'a> {
     /// What the customer has that matters to other products: it stands on a ladder, or excludes something. Products of
     /// the question count as had.
     had: Vec<&'a Product>,
+    /// What conditions see of the customer, made for the first one that looks.
+    facts: OnceCell<Facts>,
 }
 
 impl<'a> Circumstances<'a> {
@@ -45,7 +49,7 @@ impl<'a> Circumstances<'a> {
         let owned = customer.holdings.owned().map(|(product, _)| product);
         let had = owned.chain(question.products).filter_map(|product| grounds.catalog.get(product));
         let had = had.filter(|product| product.rung.is_some() || !product.excludes.is_empty()).collect();
-        Self { question, customer, grounds, had }
+        Self { question, customer, grounds, had, facts: OnceCell::new() }
     }
 
     /// The product of a candidate that may be offered.
@@ -63,12 +67,8 @@ impl<'a> Circumstances<'a> {
         if !product.available {
             return Err(WithheldReason::Unavailable.into());
         }
-        let is_too_early = product.available_from.is_some_and(|from| self.grounds.now < from);
-        let is_too_late = product.available_until.is_some_and(|until| self.grounds.now >= until);
-        if is_too_early || is_too_late {
-            let until = product.available_from.filter(|_| is_too_early && !is_too_late);
-            return Err(Refusal::until(WithheldReason::OutsideDates, until));
-        }
+        let (from, until) = (product.available_from, product.available_until);
+        Refusal::outside(WithheldReason::OutsideDates, from, until, self.grounds.now)?;
         if self.question.currency.is_some_and(|wanted| product.price.is_none_or(|price| price.currency() != wanted)) {
             return Err(WithheldReason::OtherCurrency.into());
         }
@@ -94,7 +94,7 @@ impl<'a> Circumstances<'a> {
         })
     }
 
-    /// The terms under which a product is offered; `None` for the implicit offer. `refuse` is told of terms that do not
+    /// The terms under which a product is offered, `open` being its open grant; `None` for the implicit offer. `refuse` is told of terms that do not
     /// apply.
     ///
     /// # Errors
@@ -102,21 +102,20 @@ impl<'a> Circumstances<'a> {
     pub fn terms(
         &self,
         product: &ProductId,
+        open: Option<&Grant>,
         mut refuse: impl FnMut(&OfferId, Refusal),
     ) -> Result<Option<&'a ExplicitOffer>, Refusal> {
         let booked = self.grounds.offers.of(product);
-        let open = self.open_grant(product).map(|grant| &grant.offer);
-        if booked.is_empty() && open.is_none_or(|open| *open == OfferId::implicit(product)) {
-            return Ok(None);
-        }
         let Grounds { policy, spent, now, .. } = *self.grounds;
         let asked = TermsAsked { question: self.question, spent, now };
-        let facts = || Facts::of(self.customer, &policy.condition_attributes, &policy.privacy.sensitive_attributes);
-        if let Some(open) = open {
-            if *open == OfferId::implicit(product) {
+        let privacy = &policy.privacy;
+        let made = || Facts::of(self.customer, &policy.condition_attributes, &privacy.sensitive_attributes);
+        let facts = || self.facts.get_or_init(made);
+        if let Some(Grant { offer, .. }) = open {
+            if offer.is_implicit() {
                 return Ok(None);
             }
-            let open = booked.iter().find(|booked| booked.offer.id == *open && booked.is_for(self.question));
+            let open = booked.iter().find(|booked| booked.offer.id == *offer && booked.is_for(self.question));
             let open = open.ok_or(WithheldReason::OfferOutsideDates)?;
             return open.check(&asked, facts, true).map(|()| Some(&open.offer));
         }

@@ -97,26 +97,21 @@ impl BookedOffer {
     }
 
     /// The first rule that keeps these terms back. An open offer took its part of the volume when it was granted.
-    pub(super) fn check(
+    pub(super) fn check<'f>(
         &self,
         asked: &TermsAsked<'_>,
-        facts: impl Fn() -> Facts,
+        facts: impl Fn() -> &'f Facts,
         is_open: bool,
     ) -> Result<(), Refusal> {
         let ExplicitOffer { valid_from, valid_until, channels, placements, volume_cap, .. } = &self.offer;
-        let is_too_early = valid_from.is_some_and(|from| asked.now < from);
-        let is_too_late = valid_until.is_some_and(|until| asked.now >= until);
-        if is_too_early || is_too_late {
-            let until = valid_from.filter(|_| is_too_early && !is_too_late);
-            return Err(Refusal::until(WithheldReason::OfferOutsideDates, until));
-        }
+        Refusal::outside(WithheldReason::OfferOutsideDates, *valid_from, *valid_until, asked.now)?;
         let is_elsewhere = !channels.is_empty() && !asked.question.channel.is_some_and(|it| channels.contains(it));
         let is_not_here = !placements.is_empty() && !asked.question.placement.is_some_and(|it| placements.contains(it));
         if is_elsewhere || is_not_here {
             return Err(WithheldReason::OfferElsewhere.into());
         }
         if let Some(condition) = &self.condition {
-            let holds = condition.as_ref().is_ok_and(|condition| condition.holds(&facts()));
+            let holds = condition.as_ref().is_ok_and(|condition| condition.holds(facts()));
             if !holds {
                 return Err(WithheldReason::OfferConditionUnmet.into());
             }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::contact_policy::{is_pause, withheld_reason};
 use super::decide::decide_as;
 use super::offer_book::OfferBook;
 use super::question::{Grounds, Question};
@@ -20,8 +21,8 @@ use crate::domain::ids::ProductId;
 use crate::domain::ledger::Ledger;
 use crate::domain::offer::{Factors, Offer, OfferKind};
 use crate::domain::outlook::Outlook;
-use crate::domain::policy::{ControlGroup, Policy};
-use crate::domain::relationship::{Band, RelationshipState};
+use crate::domain::policy::Policy;
+use crate::domain::relationship::RelationshipState;
 
 /// Slates are at least allowed to be as long as callers get when they do not say.
 const OFFERS_MIN: usize = 3;
@@ -35,28 +36,21 @@ pub struct Replayed {
     pub expected_value: f64,
     /// Why candidates were withheld.
     pub withheld: BTreeMap<WithheldReason, u32>,
-    /// The band under the policy.
-    pub band: Option<Band>,
 }
 
 /// Decides the decisions about one customer again, in the order in which they were made.
 #[must_use]
 pub fn replay(decisions: &[Decision], today: &Customer, catalog: &Catalog, policy: &Policy) -> Vec<Replayed> {
-    // The control group is offered what it would be offered.
-    let policy =
-        &Policy { control_group: ControlGroup { share: 0.0, ..policy.control_group.clone() }, ..policy.clone() };
+    let (excluded, spent) = (BTreeSet::new(), BTreeSet::new());
+    let (offers, outlook) = (OfferBook::default(), Outlook { buying: None, staying: None });
     let mut ledger = Ledger::default();
     let one = |decision: &Decision| {
         let health = rescored(&decision.relationship_health, &policy.relationship);
-        let band = Some(health.band);
-        if let Some(reason) = paused(decision) {
-            let candidates = candidates(decision).len();
-            let withheld = BTreeMap::from([(reason, u32::try_from(candidates).unwrap_or(u32::MAX))]);
-            return Replayed { withheld, band, ..Replayed::default() };
-        }
         let candidates = candidates(decision);
-        let excluded = BTreeSet::new();
-        let (offers, spent, outlook) = (OfferBook::default(), BTreeSet::new(), Outlook { buying: None, staying: None });
+        if let Some(reason) = paused(decision) {
+            let withheld = BTreeMap::from([(reason, u32::try_from(candidates.len()).unwrap_or(u32::MAX))]);
+            return Replayed { withheld, ..Replayed::default() };
+        }
         let question = Question {
             kind: decision.kind,
             products: &[],
@@ -74,7 +68,7 @@ pub fn replay(decisions: &[Decision], today: &Customer, catalog: &Catalog, polic
             offers: &offers,
             spent: &spent,
             model_version: decision.model_version,
-            now: ledger.clock.map_or(decision.at, |clock| clock.max(decision.at)),
+            now: ledger.time(decision.at),
             decision: decision.id,
         };
         let customer = as_it_was(today, &candidates, ledger.clone());
@@ -85,7 +79,6 @@ pub fn replay(decisions: &[Decision], today: &Customer, catalog: &Catalog, polic
             expected_value: again.slate.iter().map(value).sum(),
             products: again.slate.into_iter().map(|offer| offer.product).collect(),
             withheld: again.withheld,
-            band,
         }
     };
     decisions.iter().map(one).collect()
@@ -107,19 +100,10 @@ fn as_it_was(today: &Customer, candidates: &[Candidate], ledger: Ledger) -> Cust
     customer
 }
 
-/// The hold or pause that was on.
+/// The hold or pause that was on. Customers of the control group are offered what they would be offered.
 fn paused(decision: &Decision) -> Option<WithheldReason> {
-    decision.caps.iter().find_map(|cap| match cap.kind {
-        CapKind::Hold(_) => Some(WithheldReason::OnHold),
-        CapKind::BackOff => Some(WithheldReason::BackOff),
-        CapKind::QuietPeriod => Some(WithheldReason::QuietPeriod),
-        CapKind::ChannelOptOut => Some(WithheldReason::OptedOut),
-        CapKind::RelationshipHealth
-        | CapKind::UpSell
-        | CapKind::SlowRise
-        | CapKind::Channel
-        | CapKind::ControlGroup => None,
-    })
+    let mut kinds = decision.caps.iter().map(|cap| cap.kind);
+    kinds.find(|&kind| is_pause(kind) && kind != CapKind::ControlGroup).map(withheld_reason)
 }
 
 /// As long as was asked for, where the record tells; else as long as callers get when they do not say.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::contact_policy::Allowance;
+use super::contact_policy::{Allowance, withheld_reason};
 use super::eligibility::others_of;
 use super::grants;
 use super::question::{Grounds, Question};
 use super::withheld::{Weighed, Withheld};
 use crate::domain::customer::Customer;
-use crate::domain::decision::{CapKind, WithheldReason};
+use crate::domain::decision::WithheldReason;
 use crate::domain::departure::{Refusal, Stage};
 use crate::domain::ids::ProductId;
 use crate::domain::ledger::Grant;
@@ -136,14 +136,8 @@ fn cap_refusal(reason: WithheldReason, kind: OfferKind, allowance: &Allowance) -
 }
 
 fn cap_reason(kind: OfferKind, allowance: &Allowance) -> WithheldReason {
-    match allowance.binding(kind).map(|place| allowance.caps[place].kind) {
-        Some(CapKind::Hold(_)) => WithheldReason::OnHold,
-        Some(CapKind::BackOff) => WithheldReason::BackOff,
-        Some(CapKind::QuietPeriod) => WithheldReason::QuietPeriod,
-        Some(CapKind::ChannelOptOut) => WithheldReason::OptedOut,
-        Some(CapKind::Channel) => WithheldReason::ChannelCapReached,
-        Some(CapKind::ControlGroup) => WithheldReason::ControlGroup,
-        Some(CapKind::UpSell) => WithheldReason::UpSellCapReached,
+    match allowance.binding(kind) {
+        Some(place) => withheld_reason(allowance.caps[place].kind),
         // Spent by this very slate.
         None if allowance.channel_left.is_some_and(|left| left < allowance.customer_left(kind)) => {
             WithheldReason::ChannelCapReached
@@ -151,6 +145,6 @@ fn cap_reason(kind: OfferKind, allowance: &Allowance) -> WithheldReason {
         None if kind == OfferKind::UpSell && allowance.up_sell_left < allowance.offers_left => {
             WithheldReason::UpSellCapReached
         }
-        Some(CapKind::RelationshipHealth | CapKind::SlowRise) | None => WithheldReason::CapReached,
+        None => WithheldReason::CapReached,
     }
 }

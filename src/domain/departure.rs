@@ -92,6 +92,25 @@ impl Refusal {
         Self { until, ..Self::from(reason) }
     }
 
+    /// Before the first of two moments, or from the second on; nothing where it is within.
+    ///
+    /// # Errors
+    /// The refusal, with its end when it is merely too early.
+    pub fn outside(
+        reason: WithheldReason,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), Self> {
+        if until.is_some_and(|until| now >= until) {
+            return Err(reason.into());
+        }
+        match from.filter(|&from| now < from) {
+            Some(from) => Err(Self::until(reason, Some(from))),
+            None => Ok(()),
+        }
+    }
+
     /// Because of a number.
     #[must_use]
     pub fn seen(reason: WithheldReason, seen: f64, threshold: f64) -> Self {

@@ -45,6 +45,26 @@ pub struct ExplicitOffer {
     pub condition: Option<String>,
 }
 
+impl ExplicitOffer {
+    /// An offer of a product at its price, for everybody and without end.
+    #[must_use]
+    pub fn new(id: OfferId, product: ProductId) -> Self {
+        Self {
+            id,
+            product,
+            kind: None,
+            price: None,
+            valid_from: None,
+            valid_until: None,
+            channels: Vec::new(),
+            placements: Vec::new(),
+            lever: 1.0,
+            volume_cap: None,
+            condition: None,
+        }
+    }
+}
+
 /// What kind of value an attribute of customers holds, so that conditions can be checked before anybody is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AttributeKind {

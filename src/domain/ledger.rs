@@ -36,6 +36,14 @@ pub struct Ledger {
     pub assignment: Option<Assignment>,
 }
 
+impl Ledger {
+    /// The moment at which something is entered that happens at `at`: the ledger's clock counts when it is ahead.
+    #[must_use]
+    pub fn time(&self, at: Timestamp) -> Timestamp {
+        self.clock.map_or(at, |clock| clock.max(at))
+    }
+}
+
 /// An offer that was granted: it counts against the caps from the moment it is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {

@@ -1,6 +1,7 @@
 //! Relationship health against what came of it: customers in ten groups by their score, and the share of each that came
 //! back. Health is the brake and not a forecast, but who comes back more often should not stand worse.
 
+use crate::measurement::interval::DEVIATIONS;
 use crate::model::calibration::Told;
 
 /// A tenth of the customers, by score.
@@ -18,8 +19,6 @@ pub struct Decile {
 }
 
 const GROUPS: usize = 10;
-/// Of a normal distribution, 95 % lie within so many deviations.
-const DEVIATIONS: f64 = 1.959_964;
 
 /// The groups from the lowest scores to the highest. Equal scores stay together, so there may be fewer than ten.
 #[must_use]

@@ -1,7 +1,7 @@
 //! Intervals of differences between two groups of customers.
 
 /// Of a normal distribution, 95 % lie within so many deviations.
-const DEVIATIONS: f64 = 1.959_964;
+pub const DEVIATIONS: f64 = 1.959_964;
 /// A difference of so many standard errors is found by four tests in five at the 5 % level: 1.96 + 0.84.
 const DETECTABLE_ERRORS: f64 = 2.801_585;
 
@@ -41,7 +41,9 @@ impl Sample {
         if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
     }
 
-    fn variance_of_mean(&self) -> f64 {
+    /// The variance of the mean; infinite for fewer than two.
+    #[must_use]
+    pub fn variance_of_mean(&self) -> f64 {
         let count = self.count as f64;
         if self.count < 2 { f64::INFINITY } else { self.spread.max(0.0) / (count - 1.0) / count }
     }

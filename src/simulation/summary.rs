@@ -1,5 +1,7 @@
 //! Means over markets, and differences between arms, with intervals.
 
+use crate::measurement::interval::{DEVIATIONS, Sample};
+
 /// A mean over markets and its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mean {
@@ -13,13 +15,15 @@ impl Mean {
     /// Of one number for each market.
     #[must_use]
     pub fn of(numbers: &[f64]) -> Self {
-        let count = numbers.len() as f64;
-        let value = numbers.iter().sum::<f64>() / count.max(1.0);
-        if numbers.len() < 2 {
+        let mut sample = Sample::default();
+        for &number in numbers {
+            sample.add(number);
+        }
+        let value = sample.mean();
+        if sample.count < 2 {
             return Self { value, interval: [f64::NEG_INFINITY, f64::INFINITY] };
         }
-        let variance = numbers.iter().map(|number| (number - value).powi(2)).sum::<f64>() / (count - 1.0);
-        let half = student(count - 1.0) * (variance / count).sqrt();
+        let half = student(sample.count as f64 - 1.0) * sample.variance_of_mean().sqrt();
         Self { value, interval: [value - half, value + half] }
     }
 
@@ -39,7 +43,7 @@ impl Mean {
 /// How many errors 95 % of Student's distribution lie within (Abramowitz and Stegun, Handbook of Mathematical Functions,
 /// 26.7.5); off by less than 0.02 from 3 degrees of freedom on.
 fn student(freedom: f64) -> f64 {
-    let z: f64 = 1.959_964;
+    let z = DEVIATIONS;
     let first = (z.powi(3) + z) / 4.0;
     let second = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0;
     let third = (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0;

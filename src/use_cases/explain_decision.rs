@@ -7,7 +7,7 @@ use crate::decision::decide::CONSIDERED_MAX;
 use crate::decision::explaining::{InWords, customer_sentence, departure_in_words};
 use crate::domain::decision::{Decision, WithheldReason};
 use crate::domain::departure::{Departure, Stage};
-use crate::domain::ids::{CustomerId, DecisionId, OfferId, ProductId};
+use crate::domain::ids::{CustomerId, DecisionId, ProductId};
 use crate::domain::offer::Offer;
 use crate::store::contract::StoreError;
 
@@ -107,7 +107,7 @@ fn explanation(tactful: &Tactful, mut decision: Decision, is_recorded: bool) -> 
 /// An offer of a would-be slate, as a candidate that left.
 fn withheld_from_control(offer: Offer) -> Departure {
     Departure {
-        offer: (offer.id != OfferId::implicit(&offer.product)).then_some(offer.id),
+        offer: Some(offer.id).filter(|id| !id.is_implicit()),
         product: offer.product,
         propensity: offer.factors.propensity,
         stage: Stage::ContactPolicy,

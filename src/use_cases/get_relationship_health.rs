@@ -78,9 +78,8 @@ pub async fn simulate_relationship_health(
     Ok([before, after])
 }
 
-/// The ledger's clock counts when it is ahead.
 fn view(tactful: &Tactful, customer: &Customer, now: Timestamp) -> RelationshipView {
-    let as_of = customer.ledger.clock.map_or(now, |clock| clock.max(now));
+    let as_of = customer.ledger.time(now);
     let snapshot = tactful.snapshot();
     let grounds = snapshot.grounds(as_of, DecisionId::from_bits(0));
     let standing = Standing::of(customer, None, &grounds);

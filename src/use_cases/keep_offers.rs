@@ -1,5 +1,7 @@
 //! Keeps the explicit offers: checks them against catalogue and policy, writes them, and publishes them in one piece.
 
+use std::collections::BTreeSet;
+
 use super::tactful::Tactful;
 use crate::decision::condition::Condition;
 use crate::domain::explicit_offer::{EXPLICIT_OFFERS_MAX, ExplicitOffer, Volume};
@@ -20,12 +22,10 @@ pub fn faults(tactful: &Tactful, offer: &ExplicitOffer) -> Vec<(&'static str, St
             }
         }
     }
-    let policy = tactful.policy_in_force();
-    let sensitive = &policy.privacy.sensitive_attributes;
-    let mut kinds = policy.condition_attributes.clone();
-    kinds.retain(|name, _| !sensitive.contains(name));
     if let Some(condition) = &offer.condition {
-        faults.extend(Condition::check(condition, &kinds).err().map(|problem| ("condition", problem)));
+        // A policy that declares what is sensitive is refused, so none of these is.
+        let kinds = &tactful.policy_in_force().condition_attributes;
+        faults.extend(Condition::check(condition, kinds).err().map(|problem| ("condition", problem)));
     }
     faults
 }
@@ -48,8 +48,7 @@ pub enum KeepOffersError {
 pub async fn upsert_offers(tactful: &Tactful, offers: &[ExplicitOffer]) -> Result<Vec<bool>, KeepOffersError> {
     let _publishing = tactful.publishing.lock().await;
     let known = tactful.store.load_offers().await?;
-    let is_new = |offer: &&ExplicitOffer| !known.iter().any(|known| known.id == offer.id);
-    let would_be = known.len() + offers.iter().filter(is_new).count();
+    let would_be = known.iter().chain(offers).map(|offer| &offer.id).collect::<BTreeSet<_>>().len();
     if would_be > EXPLICIT_OFFERS_MAX {
         return Err(KeepOffersError::TooMany { would_be });
     }

@@ -67,7 +67,7 @@ pub async fn release_offers(
     for _ in 0..ATTEMPTS_MAX {
         let Versioned { version, value: mut customer } = load_or_unknown(tactful.store.as_ref(), customer).await?;
         let before = customer.ledger.clone();
-        let now = before.clock.map_or(tactful.now(), |clock| clock.max(tactful.now()));
+        let now = before.time(tactful.now());
         let results: Vec<(OfferId, ReleaseResult)> = wanted
             .iter()
             .map(|offer| (offer.clone(), grants::release(&mut customer.ledger, decision, offer, now)))

@@ -74,18 +74,18 @@ pub async fn simulate_policy(
     let other = Arc::new(other);
     let in_force = tactful.policy_in_force();
     let catalog = tactful.catalog();
-    let (decisions, left_out) = logged(tactful.store.as_ref(), since).await?;
-    if decisions.is_empty() {
+    let Logged { by_customer, decisions: _, left_out } = logged(tactful.store.as_ref(), since).await?;
+    if by_customer.is_empty() {
         return Err(SimulatePolicyError::NoDecisions);
     }
     let mut change = PolicyChange::default();
     let (mut recorded, mut made_again) = (0_u64, 0_u64);
-    let by_customer: Vec<&[Decision]> = decisions.chunk_by(|a, b| a.customer == b.customer).collect();
-    for some in by_customer.chunks(CUSTOMERS_AT_ONCE) {
-        let mut subjects = Vec::with_capacity(some.len());
-        for of_one in some {
+    let mut by_customer = by_customer.into_iter();
+    while by_customer.len() > 0 {
+        let mut subjects = Vec::with_capacity(CUSTOMERS_AT_ONCE);
+        for of_one in by_customer.by_ref().take(CUSTOMERS_AT_ONCE) {
             let customer = load_or_unknown(tactful.store.as_ref(), &of_one[0].customer).await?.value;
-            subjects.push((customer, of_one.to_vec()));
+            subjects.push((customer, of_one));
         }
         let (in_force, other, catalog) = (Arc::clone(&in_force), Arc::clone(&other), Arc::clone(&catalog));
         // Computing must not hold a thread that serves.
@@ -139,21 +139,44 @@ impl Replays {
     }
 }
 
-/// The decisions of whole customers, as many as fit, and how many do not.
-async fn logged(store: &dyn Store, since: Option<Timestamp>) -> Result<(Vec<Decision>, u64), StoreError> {
-    let mut decisions: Vec<Decision> = Vec::new();
-    let mut left_out = 0;
-    store
-        .visit_decisions(PAGE_LEN, &mut |page| {
-            for decision in page.into_iter().filter(|decision| since.is_none_or(|since| decision.at >= since)) {
-                let is_of_last = decisions.last().is_some_and(|last| last.customer == decision.customer);
-                if decisions.len() < DECISIONS_MAX || (is_of_last && left_out == 0) {
-                    decisions.push(decision);
-                } else {
-                    left_out += 1;
-                }
-            }
-        })
-        .await?;
-    Ok((decisions, left_out))
+/// Logged decisions.
+#[derive(Default)]
+struct Logged {
+    /// Those of each customer; none is empty.
+    by_customer: Vec<Vec<Decision>>,
+    /// How many they are together.
+    decisions: usize,
+    /// How many more there are.
+    left_out: u64,
+}
+
+/// The decisions of whole customers, as many as fit.
+async fn logged(store: &dyn Store, since: Option<Timestamp>) -> Result<Logged, StoreError> {
+    let mut logged = Logged::default();
+    let mut keep = |decision: Decision| {
+        let last = logged.by_customer.last_mut().filter(|last| last[0].customer == decision.customer);
+        if logged.left_out > 0 || (last.is_none() && logged.decisions >= DECISIONS_MAX) {
+            logged.left_out += 1;
+            return;
+        }
+        logged.decisions += 1;
+        let decision = without_words(decision);
+        match last {
+            Some(last) => last.push(decision),
+            None => logged.by_customer.push(vec![decision]),
+        }
+    };
+    let is_asked_for = |decision: &Decision| since.is_none_or(|since| decision.at >= since);
+    let mut visit = |page: Vec<Decision>| page.into_iter().filter(is_asked_for).for_each(&mut keep);
+    store.visit_decisions(PAGE_LEN, &mut visit).await?;
+    Ok(logged)
+}
+
+/// A replay needs no words, and they are most of a decision.
+fn without_words(mut decision: Decision) -> Decision {
+    decision.message = String::new();
+    for offer in decision.slate.iter_mut().chain(&mut decision.would_be_slate) {
+        (offer.title, offer.reasons, offer.goes_with) = (String::new(), Vec::new(), Vec::new());
+    }
+    decision
 }

@@ -50,11 +50,19 @@ pub(super) struct Snapshot {
     pub(super) trained: Option<TrainedModel>,
 }
 
+/// What a snapshot is made of.
+struct Parts {
+    policy: Arc<Policy>,
+    catalog: Arc<Catalog>,
+    offers: Arc<OfferBook>,
+    trained: Option<TrainedModel>,
+}
+
 static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
 static NOTHING_LEARNED: Outlook = Outlook { buying: None, staying: None };
 
 impl Snapshot {
-    fn new(policy: Arc<Policy>, catalog: Arc<Catalog>, offers: Arc<OfferBook>, trained: Option<TrainedModel>) -> Self {
+    fn new(Parts { policy, catalog, offers, trained }: Parts) -> Self {
         let model = match &trained {
             Some(trained) => Arc::clone(&trained.model),
             None => Arc::new(OfferModel::untrained()),
@@ -106,7 +114,7 @@ impl Tactful {
             retention: Retention::default(),
             training: Mutex::new(()),
             clock,
-            snapshot: ArcSwap::from_pointee(Snapshot::new(policy, catalog, offers, trained)),
+            snapshot: ArcSwap::from_pointee(Snapshot::new(Parts { policy, catalog, offers, trained })),
             spent: ArcSwap::default(),
             publishing: Mutex::new(()),
         })
@@ -144,18 +152,17 @@ impl Tactful {
     pub(super) async fn publish_catalog(&self) -> Result<(), StoreError> {
         let _publishing = self.publishing.lock().await;
         let catalog = Arc::new(Catalog::new(self.store.load_products().await?));
-        let now = self.snapshot();
-        let offers = Arc::clone(&now.offers);
-        self.snapshot.store(Arc::new(Snapshot::new(Arc::clone(&now.policy), catalog, offers, now.trained.clone())));
+        self.publish(|parts| parts.catalog = catalog);
         Ok(())
     }
 
     /// Serves the explicit offers as they are stored now. The caller holds `publishing`.
     pub(super) async fn publish_offers(&self) -> Result<(), StoreError> {
-        let offers = Arc::new(OfferBook::new(self.store.load_offers().await?));
-        let now = self.snapshot();
-        let (policy, catalog) = (Arc::clone(&now.policy), Arc::clone(now.catalog()));
-        self.snapshot.store(Arc::new(Snapshot::new(policy, catalog, offers, now.trained.clone())));
+        let offers = self.store.load_offers().await?;
+        // Reading thousands of conditions must not hold a thread that serves.
+        let book = tokio::task::spawn_blocking(move || Arc::new(OfferBook::new(offers))).await;
+        let book = book.map_err(|error| StoreError::Failed { detail: format!("reading the offers died: {error}") })?;
+        self.publish(|parts| parts.offers = book);
         // Another cap may leave something.
         self.forget_all_spent();
         Ok(())
@@ -164,10 +171,20 @@ impl Tactful {
     /// Serves this model.
     pub(super) async fn publish_model(&self, trained: TrainedModel) {
         let _publishing = self.publishing.lock().await;
+        self.publish(|parts| parts.trained = Some(trained));
+    }
+
+    /// Serves the same as now but for what is changed. The caller holds `publishing`.
+    fn publish(&self, change: impl FnOnce(&mut Parts)) {
         let now = self.snapshot();
-        let catalog = Arc::clone(now.catalog());
-        let offers = Arc::clone(&now.offers);
-        self.snapshot.store(Arc::new(Snapshot::new(Arc::clone(&now.policy), catalog, offers, Some(trained))));
+        let mut parts = Parts {
+            policy: Arc::clone(&now.policy),
+            catalog: Arc::clone(now.catalog()),
+            offers: Arc::clone(&now.offers),
+            trained: now.trained.clone(),
+        };
+        change(&mut parts);
+        self.snapshot.store(Arc::new(Snapshot::new(parts)));
     }
 
     /// The policy in force.
@@ -178,9 +195,7 @@ impl Tactful {
 
     /// Serves by this policy. The caller holds `publishing`.
     pub(super) fn serve_policy(&self, policy: Arc<Policy>) {
-        let now = self.snapshot();
-        let (catalog, offers) = (Arc::clone(now.catalog()), Arc::clone(&now.offers));
-        self.snapshot.store(Arc::new(Snapshot::new(policy, catalog, offers, now.trained.clone())));
+        self.publish(|parts| parts.policy = policy);
     }
 }
 

@@ -22,17 +22,12 @@ const LEASE: Duration = Duration::from_secs(60);
 
 fn sale(number: usize) -> ExplicitOffer {
     ExplicitOffer {
-        id: OfferId::new(format!("sale{number}")).expect("a valid id"),
-        product: shop::product(&format!("c{number}")),
-        kind: None,
-        price: None,
-        valid_from: None,
-        valid_until: None,
-        channels: Vec::new(),
-        placements: Vec::new(),
         lever: 1.0,
         volume_cap: Some(CAP),
-        condition: None,
+        ..ExplicitOffer::new(
+            OfferId::new(format!("sale{number}")).expect("a valid id"),
+            shop::product(&format!("c{number}")),
+        )
     }
 }
 

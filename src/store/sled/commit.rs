@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fail::fail_point;
-use sled::IVec;
+use sled::{IVec, Tree};
 
 use super::committer::Write;
 use super::inner::Inner;
@@ -137,19 +137,21 @@ impl Inner {
 
     /// Copies one entry to where it belongs; a second time changes nothing.
     pub(super) fn copy_entry(&self, key: &[u8], entry: &OutboxEntry) -> Result<(), StoreError> {
-        match &entry.item {
-            OutboxItem::Event(bytes) => {
-                let id = decode_event(bytes)?.id;
-                let before = self.trees.history.insert(event_key(key, &id), bytes.as_slice());
-                self.counters.events.add_if(self.healthy(before)?.is_none());
-            }
-            OutboxItem::Decision(bytes) => {
-                let id = decode_decision(bytes)?.id;
-                let before = self.trees.decisions.insert(decision_key(key, id), bytes.as_slice());
-                self.counters.decisions.add_if(self.healthy(before)?.is_none());
-            }
-        }
+        let (tree, copy_key) = self.copy_of(key, entry)?;
+        let (counter, bytes) = match &entry.item {
+            OutboxItem::Event(bytes) => (&self.counters.events, bytes),
+            OutboxItem::Decision(bytes) => (&self.counters.decisions, bytes),
+        };
+        counter.add_if(self.healthy(tree.insert(copy_key, bytes.as_slice()))?.is_none());
         Ok(())
+    }
+
+    /// Where an entry is copied to.
+    pub(super) fn copy_of(&self, key: &[u8], entry: &OutboxEntry) -> Result<(&Tree, Vec<u8>), StoreError> {
+        Ok(match &entry.item {
+            OutboxItem::Event(bytes) => (&self.trees.history, event_key(key, &decode_event(bytes)?.id)),
+            OutboxItem::Decision(bytes) => (&self.trees.decisions, decision_key(key, decode_decision(bytes)?.id)),
+        })
     }
 
     /// The entries whose copies are not known to be durable. The others may be dropped.

@@ -27,6 +27,7 @@ mod counters;
 mod erase;
 mod explicit_offers;
 mod forget;
+mod held;
 mod inner;
 mod model;
 mod open;

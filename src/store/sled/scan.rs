@@ -18,7 +18,6 @@ use crate::store::codec::outbox::{Outbox, OutboxItem};
 use crate::store::codec::product::decode_product;
 use crate::store::contract::StoreError;
 use crate::store::digest::{Kind, StoreDigest};
-use crate::store::sled::trees::{decision_key, event_key};
 
 /// Records read at once where the caller does not say.
 const PAGE_LEN: usize = 256;
@@ -155,15 +154,11 @@ impl Inner {
         let value = CustomerValue::parse(bytes)?;
         digest.enter(Kind::Customer, &encode_customer(0, &value.body(), &Outbox::default())?);
         for entry in &value.outbox.0 {
-            let (kind, tree, copy_key, bytes) = match &entry.item {
-                OutboxItem::Event(bytes) => {
-                    (Kind::Event, &self.trees.history, event_key(key, &decode_event(bytes)?.id), bytes)
-                }
-                OutboxItem::Decision(bytes) => {
-                    let id = decode_decision(bytes)?.id;
-                    (Kind::Decision, &self.trees.decisions, decision_key(key, id), bytes)
-                }
+            let (kind, bytes) = match &entry.item {
+                OutboxItem::Event(bytes) => (Kind::Event, bytes),
+                OutboxItem::Decision(bytes) => (Kind::Decision, bytes),
             };
+            let (tree, copy_key) = self.copy_of(key, entry)?;
             if !self.healthy(tree.contains_key(copy_key))? {
                 digest.enter(kind, bytes);
             }
