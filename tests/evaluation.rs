@@ -102,6 +102,199 @@ fn tactful(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tactful")).args(arguments).output().expect("runs")
 }
 
+/// A shop where things are bought in pairs: who buys `a3` buys `b3` a week later, and every basket holds a pair of `c`s.
+fn pairs(after_cutoff: bool) -> String {
+    let mut file = "customer_id,order_id,product_id,time,quantity,unit_price,currency\n".to_owned();
+    let first = "2023-01-06T00:00:00Z".parse::<jiff::Timestamp>().expect("a time").as_second();
+    let mut line = |customer: u64, order: &str, product: String, day: u64| {
+        if day < DAYS_BEFORE || after_cutoff {
+            let time = jiff::Timestamp::from_second(first + i64::try_from(day * 86_400 + 3600).expect("small"));
+            let price = 1 + product.len() + usize::from(product.as_bytes()[1]);
+            let time = time.expect("in range");
+            let _ = writeln!(file, "u{customer},{order}{customer}-{day},{product},{time},1,{price},EUR");
+        }
+    };
+    for customer in 0..400_u64 {
+        for round in 0..6 {
+            let (pair, day) = ((customer * 7 + round * 5) % 30, 10 + (customer % 40) + round * 60);
+            line(customer, "o", format!("a{pair}"), day);
+            line(customer, "p", format!("b{pair}"), day + 7);
+            line(customer, "o", format!("c{}", pair % 10), day);
+            line(customer, "o", format!("d{}", pair % 10), day);
+        }
+    }
+    file
+}
+
+fn described_pairs(directory: &Path, after_cutoff: bool) -> PathBuf {
+    std::fs::write(directory.join("pairs.csv"), pairs(after_cutoff)).expect("a file");
+    let mut next = String::new();
+    let mut hidden = String::new();
+    let mut dearer = String::new();
+    for customer in 0..100_u64 {
+        let (last, new) = ((customer * 7 + 25) % 30, (customer * 11) % 10);
+        let _ = writeln!(next, "{{\"customer\":\"u{customer}\",\"truth\":[\"b{last}\",\"nowhere\"]}}");
+        let _ = writeln!(hidden, "{{\"basket\":{customer},\"given\":[\"c{new}\"],\"hidden\":\"d{new}\"}}");
+        let _ = writeln!(
+            dearer,
+            "{{\"customer\":\"u{customer}\",\"anchor\":\"a1\",\"candidates\":[\"b1\",\"b2\",\"x\"],\"truth\":[\"b1\"]}}"
+        );
+    }
+    for (file, text) in [("next.jsonl", next), ("hidden.jsonl", hidden), ("dearer.jsonl", dearer)] {
+        std::fs::write(directory.join(file), text).expect("a file");
+    }
+    let path = directory.join("pairs.toml");
+    let description = format!(
+        "name = 'pairs'\ncutoff = '{CUTOFF}'\n[events]\nfiles = ['pairs.csv']\n\
+         mapping = {{ constants = {{ kind = 'purchase' }} }}\n[tasks.cs1]\nqueries = 'next.jsonl'\n\
+         [tasks.cs2]\nqueries = 'hidden.jsonl'\n[tasks.up]\nqueries = 'dearer.jsonl'\n"
+    );
+    std::fs::write(&path, description).expect("a file");
+    path
+}
+
+fn evaluated(arguments: &[&str]) -> Value {
+    let output = tactful(&[&["evaluate", "--json", "--dataset"], arguments].concat());
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("one object")
+}
+
+#[test]
+fn rankings_are_judged_beside_baselines() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = described_pairs(directory.path(), true);
+    let rankings = directory.path().join("rankings.jsonl");
+    let told = evaluated(&[path.to_str().expect("text"), "--rankings", rankings.to_str().expect("text")]);
+    let complements = ["tactful", "random", "popularity", "popularity_recent", "item_cosine", "ease"];
+    let upgrades = ["tactful", "random", "popularity", "popularity_recent", "smallest_step", "co_buyers"];
+    for (task, methods, figures) in [
+        ("cs1", &complements, &["recall@10", "ndcg@10", "hit@10", "coverage@10"][..]),
+        ("cs2", &complements, &["ndcg@10", "hit@10", "coverage@10"]),
+        ("up", &upgrades, &["mrr", "hit@3"]),
+    ] {
+        for method in methods {
+            for figure in figures {
+                let value = told["tasks"][task][method][figure].as_f64();
+                assert!(value.is_some_and(|it| (0.0..=1.0).contains(&it)), "{task} {method} {figure}: {told:#}");
+            }
+        }
+    }
+    // What always goes together is found; half of each truth of `cs1` is a product that nobody ever saw.
+    let figure = |task: &str, method: &str, figure: &str| told["tasks"][task][method][figure].as_f64().expect("told");
+    assert!(figure("cs2", "tactful", "hit@10") > 0.95, "{told:#}");
+    assert!(figure("cs1", "tactful", "recall@10") <= 0.5);
+    assert!(figure("cs2", "random", "hit@10") < 0.4);
+    assert!(told["gains"]["cs2"]["random"]["ndcg@10"]["low"].as_f64().expect("told") > 0.3);
+
+    let lines = std::fs::read_to_string(&rankings).expect("written");
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 300);
+    let hits = lines.iter().filter(|line| {
+        let new = (line["query"].as_u64().expect("a number") * 11) % 10;
+        let top = line["ranked"].as_array().expect("a list").iter().take(10);
+        line["task"] == "cs2" && top.into_iter().any(|id| *id == format!("d{new}"))
+    });
+    let hit_rate = f64::from(u32::try_from(hits.count()).expect("few")) / 100.0;
+    assert!((hit_rate - figure("cs2", "tactful", "hit@10")).abs() < 1e-9, "whoever scores the rankings again agrees");
+}
+
+/// Broken by: `data_set::events` of the shop without its cutoff.
+#[test]
+fn rankings_rest_on_nothing_that_happened_after_the_cutoff() {
+    let told = |after_cutoff| {
+        let directory = tempfile::tempdir().expect("a directory");
+        evaluated(&[described_pairs(directory.path(), after_cutoff).to_str().expect("text")])
+    };
+    assert_eq!(told(true), told(false));
+}
+
+/// A basket that is asked about is not learned from, also where nothing has a time.
+#[test]
+fn baskets_asked_about_are_not_learned_from() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let here = directory.path();
+    let mut baskets = "order_id,product_id\n".to_owned();
+    let mut queries = String::new();
+    for basket in 0..200 {
+        let _ = writeln!(baskets, "{basket},x{}\n{basket},y{}", basket % 9, basket % 7);
+        if basket % 4 == 0 {
+            let _ = writeln!(baskets, "{basket},secret");
+            let given = basket % 9;
+            let _ = writeln!(queries, "{{\"basket\":{basket},\"given\":[\"x{given}\"],\"hidden\":\"secret\"}}");
+        }
+    }
+    let description = "name = 'baskets'\n[events]\nfiles = ['baskets.csv']\n\
+                       mapping = { constants = { kind = 'purchase', time = '2024-01-01T00:00:00Z' } }\n\
+                       [tasks.basket]\nqueries = 'queries.jsonl'\n";
+    for (file, text) in [("baskets.csv", &baskets[..]), ("queries.jsonl", &queries), ("baskets.toml", description)] {
+        std::fs::write(here.join(file), text).expect("a file");
+    }
+    let told = evaluated(&[here.join("baskets.toml").to_str().expect("text")]);
+    for method in ["tactful", "ease", "popularity"] {
+        assert_eq!(told["tasks"]["basket"][method]["hit@10"], 0.0, "{told:#}");
+    }
+}
+
+/// Two add-ons that always come together, and one that comes alone.
+#[test]
+fn hidden_add_ons_are_ranked_by_folds() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let here = directory.path();
+    let mut customers = "customer_id,Mail,Line,Film,Bill\n".to_owned();
+    let mut queries = String::new();
+    for customer in 0..300 {
+        let (both, film) = if customer % 3 == 0 { ("no", "yes") } else { ("yes", "no") };
+        let _ = writeln!(customers, "u{customer},{both},{both},{film},{customer}");
+        if both == "yes" {
+            let fold = customer % 5;
+            let _ = writeln!(
+                queries,
+                "{{\"customer\":\"u{customer}\",\"fold\":{fold},\"given\":[\"Mail\"],\"hidden\":\"Line\",\
+                 \"candidates\":[\"Film\",\"Line\"]}}"
+            );
+        }
+    }
+    let description = "name = 'addons'\n[customers]\nfiles = ['customers.csv']\n[tasks.addon]\n\
+                       queries = 'queries.jsonl'\nproducts = ['Mail', 'Line', 'Film']\nheld = 'yes'\n\
+                       left_out = ['Bill']\n";
+    for (file, text) in [("customers.csv", &customers[..]), ("queries.jsonl", &queries), ("a.toml", description)] {
+        std::fs::write(here.join(file), text).expect("a file");
+    }
+    let told = evaluated(&[here.join("a.toml").to_str().expect("text")]);
+    assert_eq!(told["tasks"]["addon"]["tactful"]["hit@1"], 1.0, "{told:#}");
+    assert_eq!(told["tasks"]["addon"]["tactful"]["mrr"], 1.0, "{told:#}");
+}
+
+#[test]
+fn faults_of_ranking_tasks_are_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("bad.toml");
+    let text = "name = 'x'\n[tasks.cs1]\nqueries = 'none.jsonl'\nitems = 'categories'\nsold_within_days = 0\n\
+                [tasks.addon]\nqueries = 'none.jsonl'\nproducts = ['one']\nheld = 'Yes'\n";
+    std::fs::write(&path, text).expect("a file");
+    let faults = Description::read(&path, None).expect_err("faults").to_string();
+    let parts = [
+        "tasks.cs1: needs [events]",
+        "tasks.cs1.items:",
+        "sold_within_days",
+        "none.jsonl",
+        "tasks.addon: needs [customers]",
+        "tasks.addon.products",
+    ];
+    for part in parts {
+        assert!(faults.contains(part), "{part} is not in\n{faults}");
+    }
+    let good = described_pairs(directory.path(), true);
+    for (queries, problem) in [("", "no query"), ("{}", "line 1"), ("{\"truth\":[\"\"]}", "line 1: a product")] {
+        std::fs::write(directory.path().join("next.jsonl"), queries).expect("a file");
+        let output = tactful(&["evaluate", "--dataset", good.to_str().expect("text"), "--task", "cs1"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(problem), "{queries}: {said}");
+    }
+    let output = tactful(&["evaluate", "--dataset", good.to_str().expect("text"), "--task", "basket"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no task `basket`"), "{output:?}");
+}
+
 #[test]
 fn json_is_one_object_and_nothing_else() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -17,7 +17,8 @@ use tactful::domain::money::{Currency, Money};
 use tactful::domain::product::{FeatureValue, Product, Rung};
 use tactful::domain::time::{DAY, Timestamp};
 use tactful::model::artifact::ArtifactError;
-use tactful::model::bound_model::{BoundModel, CrossSellQuery, HeldProduct, UpSellQuery};
+use tactful::model::bound_model::{BoundModel, CrossSellQuery, UpSellQuery};
+use tactful::model::held_product::HeldProduct;
 use tactful::model::history::TrainingHistory;
 use tactful::model::offer_model::{OfferModel, RECENT_DAYS};
 use tactful::model::train::{TrainingError, TrainingReport, TrainingSettings, train};
@@ -58,7 +59,12 @@ fn learn<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<(OfferModel,
 }
 
 fn cross_sell(model: OfferModel, holdings: &BTreeSet<usize>, context: &[usize]) -> Vec<(Candidate, Support)> {
-    let held = |&number: &usize| HeldProduct { product: product(number), last_at: now() - DAY, usage_share: None };
+    let held = |&number: &usize| HeldProduct {
+        product: product(number),
+        first_at: now() - DAY,
+        last_at: now() - DAY,
+        usage_share: None,
+    };
     let query = CrossSellQuery {
         holdings: holdings.iter().map(held).collect(),
         context: context.iter().map(|&number| product(number)).collect(),
@@ -282,7 +288,7 @@ fn an_upgrade_needs_evidence_of_being_better() {
             history.push(event);
         }
         let (model, _) = train(&history, &catalog, now(), &SETTINGS, &|_| {}).expect("a model");
-        let held = HeldProduct { product: product(0), last_at: now(), usage_share: None };
+        let held = HeldProduct { product: product(0), first_at: now(), last_at: now(), usage_share: None };
         let bound = BoundModel::new(Arc::new(model), catalog);
         let candidates: Vec<Candidate> = bound.up_sell(&UpSellQuery { owned: vec![held] }).candidates().collect();
         assert_eq!(!candidates.is_empty(), is_step_up, "{name}: {candidates:?}");

@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 use super::failure::Failure;
+use super::rankings::{self, figures_json, gains_json, write_rankings};
 use super::table::Table;
 use crate::domain::policy::Policy;
 use crate::evaluation::deciles::{Decile, is_monotone};
@@ -18,6 +19,8 @@ use crate::evaluation::description::Description;
 use crate::evaluation::health::{HealthReport, evaluate_health};
 use crate::evaluation::judged::{Estimate, Judged};
 use crate::evaluation::plot::draw_deciles;
+use crate::evaluation::ranking::{RankingReport, evaluate_ranking};
+use crate::model::train::TrainingSettings;
 
 /// Judge what tactful would learn from a data set, beside baselines.
 ///
@@ -36,6 +39,9 @@ pub struct Evaluate {
     /// Only these tasks; may be repeated [default: all that the data set has]
     #[arg(long, value_enum, value_name = "TASK")]
     task: Vec<Task>,
+    /// Write what was ranked for every query: one JSON object a line with task, query and ranked ids
+    #[arg(long, value_name = "FILE.jsonl")]
+    rankings: Option<PathBuf>,
     /// Draw relationship health against who came back
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
@@ -46,8 +52,42 @@ pub struct Evaluate {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Task {
+    /// Cross-sell to customers: what they buy that they never bought
+    Cs1,
+    /// Cross-sell to baskets: the product that was hidden
+    Cs2,
+    /// Up-sell: the dearer product of a category that customers buy
+    Up,
+    /// Cross-sell by holdings and profile: the add-on that was hidden
+    Addon,
+    /// Cross-sell to baskets of nobody in particular
+    Basket,
     /// Who comes back, or stays: the retention outlook
     Health,
+}
+
+impl Task {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cs1 => "cs1",
+            Self::Cs2 => "cs2",
+            Self::Up => "up",
+            Self::Addon => "addon",
+            Self::Basket => "basket",
+            Self::Health => HEALTH,
+        }
+    }
+}
+
+const HEALTH: &str = "health";
+/// Memory that a training may plan for; that of a server by default.
+const TRAINING_MEMORY_BYTES: u64 = 2048 << 20;
+
+/// What all tasks told.
+struct Judgement {
+    name: String,
+    rankings: Vec<RankingReport>,
+    health: Option<HealthReport>,
 }
 
 impl Evaluate {
@@ -55,13 +95,19 @@ impl Evaluate {
     pub async fn run(self) -> Result<ExitCode, Failure> {
         let json = self.json;
         let judging = tokio::task::spawn_blocking(move || self.judge());
-        let (name, health) = judging.await??;
+        let Judgement { name, rankings, health } = judging.await??;
         if json {
-            let tasks = health.iter().map(|report| ("health".to_owned(), health_json(report)));
-            let told = json!({ "dataset": name, "tasks": tasks.collect::<Map<String, Value>>() });
-            println!("{told:#}");
+            let mut tasks: Map<String, Value> =
+                rankings.iter().map(|report| (report.task.to_owned(), figures_json(report))).collect();
+            tasks.extend(health.iter().map(|report| (HEALTH.to_owned(), health_json(report))));
+            let gains: Map<String, Value> =
+                rankings.iter().map(|report| (report.task.to_owned(), gains_json(report))).collect();
+            println!("{:#}", json!({ "dataset": name, "tasks": tasks, "gains": gains }));
         } else {
             println!("{name}");
+            for report in &rankings {
+                print!("\n{}: {}\n\n{}", report.task, title(report.task), rankings::text(report));
+            }
             if let Some(report) = &health {
                 print!("\nhealth: the retention outlook\n\n{}", health_text(report));
             }
@@ -69,14 +115,20 @@ impl Evaluate {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn judge(&self) -> Result<(String, Option<HealthReport>), Failure> {
+    fn judge(&self) -> Result<Judgement, Failure> {
         let description = Description::read(&self.dataset, self.directory.as_deref())?;
-        let is_wanted = |task: Task| self.task.is_empty() || self.task.contains(&task);
-        if self.task.contains(&Task::Health) && description.health.is_none() {
-            return Err(Failure(format!("{} has no task `health`", description.name)));
+        let mut known: Vec<&str> = description.ranking.iter().map(|(name, _)| *name).collect();
+        known.extend(description.health.iter().map(|_| HEALTH));
+        if let Some(missing) = self.task.iter().find(|task| !known.contains(&task.name())) {
+            return Err(Failure(format!("{} has no task `{}`", description.name, missing.name())));
         }
-        let waiting = spinner("health");
-        let health = if is_wanted(Task::Health) { evaluate_health(&description, &Policy::default())? } else { None };
+        let is_wanted = |name: &str| self.task.is_empty() || self.task.iter().any(|task| task.name() == name);
+        let waiting = spinner();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let settings = TrainingSettings { threads, memory_bytes_max: TRAINING_MEMORY_BYTES };
+        let rankings = evaluate_ranking(&description, &is_wanted, &settings, &|stage| waiting.set_message(stage))?;
+        waiting.set_message(HEALTH);
+        let health = if is_wanted(HEALTH) { evaluate_health(&description, &Policy::default())? } else { None };
         waiting.finish_and_clear();
         if let (Some(file), Some(report)) = (&self.plot, &health) {
             if report.deciles.is_empty() {
@@ -88,16 +140,28 @@ impl Evaluate {
                 &report.deciles,
             )?;
         }
-        Ok((description.name, health))
+        if let Some(file) = &self.rankings {
+            write_rankings(file, &rankings)?;
+        }
+        Ok(Judgement { name: description.name, rankings, health })
+    }
+}
+
+fn title(task: &str) -> &'static str {
+    match task {
+        "cs1" => "what customers buy that they never bought",
+        "up" => "the dearer product of a category that customers buy",
+        "addon" => "the add-on that was hidden",
+        _ => "the product of a basket that was hidden",
     }
 }
 
 /// Turns on a terminal, and is quiet in a pipe.
-fn spinner(task: &'static str) -> ProgressBar {
+fn spinner() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let spinner = ProgressBar::new_spinner().with_message(task);
+    let spinner = ProgressBar::new_spinner();
     spinner.enable_steady_tick(Duration::from_millis(120));
     spinner
 }

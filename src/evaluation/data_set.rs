@@ -1,16 +1,11 @@
 //! Reads the files of a description. A row that cannot be read ends it: a figure from half a file is worth nothing.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-
-use flate2::bufread::MultiGzDecoder;
-use serde::Deserialize;
+use std::collections::HashSet;
 
 use super::description::Files;
 use crate::domain::event::Event;
-use crate::domain::ids::{CustomerId, EventId};
+use crate::domain::ids::EventId;
+use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 use crate::ingest::error::ReadError;
 use crate::ingest::read::{self, Rows};
@@ -55,6 +50,11 @@ pub fn customers(files: &Files, now: Timestamp) -> Result<Vec<CustomerProfile>, 
     each(files, |source, mapping| read::customers(source, mapping, now))
 }
 
+/// Reads all products; of several with one id the last counts.
+pub fn products(files: &Files, now: Timestamp) -> Result<Vec<Product>, DataSetError> {
+    each(files, |source, mapping| read::products(source, mapping, now))
+}
+
 fn each<T>(
     files: &Files,
     open: impl Fn(Source, &crate::ingest::mapping::Mapping) -> Result<Rows<T>, ReadError>,
@@ -70,28 +70,4 @@ fn each<T>(
         }
     }
     Ok(values)
-}
-
-#[derive(Deserialize)]
-struct WrittenQuery {
-    customer: String,
-    returned: u8,
-}
-
-/// Reads who is asked about and the truth: a JSON object a line, plain or gzipped.
-pub fn return_queries(path: &Path) -> Result<BTreeMap<CustomerId, bool>, DataSetError> {
-    let problem = |problem: String| DataSetError::Queries { file: path.display().to_string(), problem };
-    let file = BufReader::new(File::open(path).map_err(|error| problem(error.to_string()))?);
-    let is_gzipped = path.extension().is_some_and(|ending| ending == "gz");
-    let lines: Box<dyn BufRead> =
-        if is_gzipped { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) };
-    let mut queries = BTreeMap::new();
-    for (line, number) in lines.lines().zip(1_u64..) {
-        let line = line.map_err(|error| problem(error.to_string()))?;
-        let at_line = |error: &dyn std::fmt::Display| problem(format!("line {number}: {error}"));
-        let WrittenQuery { customer, returned } = serde_json::from_str(&line).map_err(|error| at_line(&error))?;
-        let customer = CustomerId::new(customer).map_err(|error| at_line(&error))?;
-        queries.insert(customer, returned != 0);
-    }
-    Ok(queries)
 }

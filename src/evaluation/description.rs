@@ -9,6 +9,14 @@
 //! files = ["transactions.csv.gz"]
 //! mapping = "../examples/mappings/events.toml"  # a file seen from this one, or the tables of a mapping
 //!
+//! [catalog]                                     # products; optional. Where there is one, only its products count
+//! files = ["products.csv"]
+//! mapping = { columns = { product_id = "sku", title = "name", category = "{department} > {type}" } }
+//!
+//! [prices]                                      # of products, where the catalogue does not tell them; optional. Without
+//! files = ["prices.csv"]                        # either, a product costs what it was sold for before the cutoff (median)
+//! mapping = { columns = { product_id = "sku", title = "sku", price = "usual" } }
+//!
 //! [customers]                                   # profiles; optional
 //! files = ["customers.csv"]
 //! mapping = { columns = { customer_id = "id" } }
@@ -26,6 +34,26 @@
 //! # stayed = "No"
 //! # tenure_months = "tenure"                    # the attribute that tells how long a customer has been there
 //! # folds = 5                                   # each customer is told by a model that never saw it
+//!
+//! [tasks.cs1]                                   # what will these customers buy that they never bought?
+//! queries = "cs1.jsonl.gz"                      # {"customer": ..., "truth": [...]}
+//! sold_within_days = 180                        # only what was sold so lately is ranked; optional, as in cs2 and basket
+//! items = "categories"                          # ranks categories, "levels | joined"; the default is "products"
+//!
+//! [tasks.cs2]                                   # which product of a basket was hidden?
+//! queries = "cs2.jsonl.gz"                      # {"basket": ..., "customer": ..., "given": [...], "hidden": ...}
+//!
+//! [tasks.basket]                                # the same without customers: {"basket", "given", "hidden"}
+//! queries = "baskets.jsonl.gz"
+//!
+//! [tasks.up]                                    # which dearer product of a category will they buy?
+//! queries = "up.jsonl.gz"                       # {"customer", "anchor", "candidates": [...], "truth": [...]}
+//!
+//! [tasks.addon]                                 # which of a customer's add-ons was hidden? needs [customers]
+//! queries = "addon.jsonl.gz"                    # {"customer", "fold", "given", "hidden", "candidates"}
+//! products = ["VoiceMail", "SecondLine"]        # the attributes that are products,
+//! held = "Yes"                                  # their value where the customer has it,
+//! left_out = ["MonthlyCharges"]                 # and those that would tell the answer
 //! ```
 
 use std::fmt;
@@ -34,6 +62,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Table;
 
+use super::task::{HealthTask, Items, Question, RankingTask};
 use crate::domain::time::Timestamp;
 use crate::ingest::mapping::Mapping;
 
@@ -48,8 +77,14 @@ pub struct Description {
     pub events: Option<Files>,
     /// Who the customers are.
     pub customers: Option<Files>,
+    /// What is sold.
+    pub catalog: Option<Files>,
+    /// What it costs, where the catalogue does not tell.
+    pub prices: Option<Files>,
     /// The health task.
     pub health: Option<HealthTask>,
+    /// The ranking tasks by their names in the output, in its order.
+    pub ranking: Vec<(&'static str, RankingTask)>,
 }
 
 /// Files of one kind and what their columns mean.
@@ -59,31 +94,6 @@ pub struct Files {
     pub paths: Vec<PathBuf>,
     /// What their columns mean.
     pub mapping: Mapping,
-}
-
-/// Which question about the relationship.
-#[derive(Debug, Clone, PartialEq)]
-pub enum HealthTask {
-    /// Who buys within the window after the cutoff?
-    Returns {
-        /// In days, above 0.
-        window_days: f64,
-        /// Who is asked about, and the truth.
-        queries: Option<PathBuf>,
-    },
-    /// Who stays?
-    Stays {
-        /// Over which the outcome was observed, in days, above 0.
-        window_days: f64,
-        /// The attribute that tells the outcome.
-        outcome: String,
-        /// Its value for customers who stayed.
-        stayed: String,
-        /// The attribute that tells the tenure in months.
-        tenure_months: String,
-        /// 2 to 100.
-        folds: usize,
-    },
 }
 
 /// Everything that is wrong with a description.
@@ -106,6 +116,8 @@ struct Written {
     directory: PathBuf,
     cutoff: Option<String>,
     events: Option<WrittenFiles>,
+    catalog: Option<WrittenFiles>,
+    prices: Option<WrittenFiles>,
     customers: Option<WrittenFiles>,
     #[serde(default)]
     tasks: WrittenTasks,
@@ -129,7 +141,39 @@ enum WrittenMapping {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct WrittenTasks {
+    cs1: Option<WrittenRanking>,
+    cs2: Option<WrittenRanking>,
+    up: Option<WrittenRanking>,
+    addon: Option<WrittenAddOn>,
+    basket: Option<WrittenRanking>,
     health: Option<WrittenHealth>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRanking {
+    queries: PathBuf,
+    #[serde(default)]
+    items: WrittenItems,
+    sold_within_days: Option<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+enum WrittenItems {
+    #[default]
+    Products,
+    Categories,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenAddOn {
+    queries: PathBuf,
+    products: Vec<String>,
+    held: String,
+    #[serde(default)]
+    left_out: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -169,13 +213,46 @@ struct Reader {
 
 impl Reader {
     fn description(&mut self, written: Written) -> Description {
-        let Written { name, directory: _, cutoff, events, customers, tasks: WrittenTasks { health } } = written;
+        let Written { name, directory: _, cutoff, events, catalog, prices, customers, tasks } = written;
+        let WrittenTasks { cs1, cs2, up, addon, basket, health } = tasks;
         if name.trim().is_empty() {
             self.faults.push("name: must not be empty".to_owned());
         }
         let cutoff = cutoff.and_then(|text| self.cutoff(&text));
         let events = events.map(|files| self.files("events", files));
         let customers = customers.map(|files| self.files("customers", files));
+        let catalog = catalog.map(|files| self.files("catalog", files));
+        let prices = prices.map(|files| self.files("prices", files));
+        let mut ranking = Vec::new();
+        for (name, question, written) in [
+            ("cs1", Question::NextPurchase, cs1),
+            ("cs2", Question::HiddenProduct, cs2),
+            ("up", Question::Upgrade, up),
+            ("basket", Question::HiddenProduct, basket),
+        ] {
+            let Some(written) = written else { continue };
+            if events.is_none() {
+                self.faults.push(format!("tasks.{name}: needs [events]"));
+            }
+            if catalog.is_none() && matches!(written.items, WrittenItems::Categories) {
+                self.faults.push(format!("tasks.{name}.items: categories need a [catalog]"));
+            }
+            if written.sold_within_days == Some(0) {
+                self.faults.push(format!("tasks.{name}.sold_within_days: must be above 0"));
+            }
+            ranking.push((name, self.ranking(name, question, written)));
+        }
+        if let Some(WrittenAddOn { queries, products, held, left_out }) = addon {
+            if customers.is_none() {
+                self.faults.push("tasks.addon: needs [customers]".to_owned());
+            }
+            if products.len() < 2 {
+                self.faults.push("tasks.addon.products: must name at least two".to_owned());
+            }
+            let question = Question::AddOn { products, held, left_out };
+            let written = WrittenRanking { queries, items: WrittenItems::Products, sold_within_days: None };
+            ranking.push(("addon", self.ranking("addon", question, written)));
+        }
         let health = health.map(|health| self.health(health));
         match &health {
             Some(HealthTask::Returns { .. }) if events.is_none() || cutoff.is_none() => {
@@ -186,7 +263,7 @@ impl Reader {
             }
             Some(HealthTask::Returns { .. } | HealthTask::Stays { .. }) | None => {}
         }
-        Description { name, cutoff, events, customers, health }
+        Description { name, cutoff, events, customers, catalog, prices, health, ranking }
     }
 
     fn cutoff(&mut self, text: &str) -> Option<Timestamp> {
@@ -226,6 +303,16 @@ impl Reader {
             self.faults.push(format!("{field}: there is no file {}", path.display()));
         }
         path
+    }
+
+    fn ranking(&mut self, name: &str, question: Question, written: WrittenRanking) -> RankingTask {
+        let WrittenRanking { queries, items, sold_within_days } = written;
+        let queries = self.file(&format!("tasks.{name}.queries"), &queries);
+        let items = match items {
+            WrittenItems::Products => Items::Products,
+            WrittenItems::Categories => Items::Categories,
+        };
+        RankingTask { question, queries, items, sold_within_days }
     }
 
     fn health(&mut self, written: WrittenHealth) -> HealthTask {

@@ -10,8 +10,10 @@ use super::baselines::base_rate::base_rate;
 use super::baselines::{purchase_rhythm, tenure};
 use super::data_set::{self, DataSetError};
 use super::deciles::{Decile, deciles};
-use super::description::{Description, HealthTask};
+use super::description::Description;
 use super::judged::Judged;
+use super::queries::return_queries;
+use super::task::HealthTask;
 use crate::decision::apply_event::apply_event;
 use crate::decision::relationship::assess;
 use crate::domain::customer::Customer;
@@ -92,7 +94,7 @@ fn judge_returns(
     let customers: BTreeMap<&CustomerId, PastCustomer<'_>> =
         history.as_of(cutoff, cutoff, usize::MAX).into_iter().map(|customer| (customer.id, customer)).collect();
     let asked: Vec<(CustomerId, bool)> = if let Some(path) = queries {
-        data_set::return_queries(path)?.into_iter().collect()
+        return_queries(path)?.into_iter().collect()
     } else {
         let bought = customers.values().filter(|customer| !customer.state.purchase_days.is_empty());
         bought.map(|it| (it.id.clone(), came_back.contains_key(it.id))).collect()

@@ -25,6 +25,8 @@ pub(super) struct Fields<'a> {
     pub layout: &'a Layout,
     pub mapping: &'a Mapping,
     pub row: &'a RawRow,
+    /// What is made of several columns of the row.
+    pub made: &'a [String],
     pub now: Timestamp,
     pub row_ids: &'a mut RowIds,
     pub reasons: Vec<Reason>,
@@ -56,6 +58,7 @@ impl<'a> Fields<'a> {
         match self.layout.slot(column) {
             Slot::Absent => Cell::Empty,
             Slot::At(position) => self.row.cell(*position),
+            Slot::Made(number) => self.made.get(*number).map_or(Cell::Empty, |text| Cell::from_text(text)),
             Slot::Constant(text) => Cell::from_text(text),
         }
     }

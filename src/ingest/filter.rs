@@ -12,6 +12,8 @@ pub(super) struct Filter {
     equals: Option<String>,
     not_equals: Option<String>,
     one_of: Option<Vec<String>>,
+    none_of: Option<Vec<String>>,
+    contains_none_of: Option<Vec<String>>,
     above: Option<f64>,
     below: Option<f64>,
     present: Option<bool>,
@@ -26,6 +28,8 @@ impl Filter {
             equals: section.text("equals"),
             not_equals: section.text("not_equals"),
             one_of: section.texts("one_of"),
+            none_of: section.texts("none_of"),
+            contains_none_of: section.texts("contains_none_of"),
             above: section.number("above"),
             below: section.number("below"),
             present: section.flag("present"),
@@ -34,22 +38,25 @@ impl Filter {
             section.fault_of_table("needs `column`, the name of a column of the file");
         }
         if filter.has_no_condition() {
-            section.fault_of_table("needs a condition: equals, not_equals, one_of, above, below or present");
+            section.fault_of_table(
+                "needs a condition: equals, not_equals, one_of, none_of, contains_none_of, above, below or present",
+            );
         }
         section.finish();
         column.map(|_| filter)
     }
 
     fn has_no_condition(&self) -> bool {
-        let Self { column: _, equals, not_equals, one_of, above, below, present } = self;
-        let has_text = equals.is_some() || not_equals.is_some() || one_of.is_some();
+        let Self { column: _, equals, not_equals, one_of, none_of, contains_none_of, above, below, present } = self;
+        let has_list = one_of.is_some() || none_of.is_some() || contains_none_of.is_some();
+        let has_text = equals.is_some() || not_equals.is_some() || has_list;
         !has_text && above.is_none() && below.is_none() && present.is_none()
     }
 
     /// True when the row is to be read. `Err` when the cell is no number and a number is compared: leaving out such a
     /// row silently would hide a fault of the file.
     pub fn holds(&self, cell: Cell<'_>) -> Result<bool, String> {
-        let Self { column: _, equals, not_equals, one_of, above, below, present } = self;
+        let Self { column: _, equals, not_equals, one_of, none_of, contains_none_of, above, below, present } = self;
         let is_present = cell != Cell::Empty;
         if present.is_some_and(|wanted| wanted != is_present) {
             return Ok(false);
@@ -57,7 +64,9 @@ impl Filter {
         let text = cell.text()?.unwrap_or_default();
         let text_fits = equals.as_ref().is_none_or(|wanted| *wanted == text)
             && not_equals.as_ref().is_none_or(|unwanted| *unwanted != text)
-            && one_of.as_ref().is_none_or(|wanted| wanted.iter().any(|one| *one == text));
+            && one_of.as_ref().is_none_or(|wanted| wanted.iter().any(|one| *one == text))
+            && none_of.as_ref().is_none_or(|unwanted| unwanted.iter().all(|one| *one != text))
+            && contains_none_of.as_ref().is_none_or(|unwanted| unwanted.iter().all(|one| !text.contains(one)));
         if !text_fits || (above.is_none() && below.is_none()) {
             return Ok(text_fits);
         }
@@ -93,6 +102,10 @@ mod tests {
             ("not_equals = 'a'", "a", false),
             ("one_of = ['a', 'b']", "b", true),
             ("one_of = ['a', 'b']", "c", false),
+            ("none_of = ['a', 'b']", "b", false),
+            ("none_of = ['a', 'b']", "ab", true),
+            ("contains_none_of = ['a', 'b']", "xbx", false),
+            ("contains_none_of = ['a', 'b']", "xyx", true),
             ("above = 0", "0.01", true),
             ("above = 0", "0", false),
             ("above = 0\nbelow = 10", "10", false),

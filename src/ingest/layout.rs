@@ -1,11 +1,17 @@
 //! Where the columns of one file stand: a mapping resolved against the header, and what does not fit.
 
+use super::cells::RawRow;
 use super::column::{Column, Subject};
 use super::mapping::{IGNORE_ALL, Mapping};
+use super::template::Template;
 
 /// For each thing that is read from a row, where it stands.
 pub(super) struct Layout {
     slots: Vec<Slot>,
+    /// What is made of several columns, in the order of [`Slot::Made`].
+    templates: Vec<Template>,
+    /// The columns of the file.
+    columns: Vec<String>,
     /// The position of each filter's column, in the order of the mapping's filters.
     pub filters: Vec<Option<usize>>,
     /// The position of the column that `[kind]` reads.
@@ -23,6 +29,8 @@ pub(super) enum Slot {
     Absent,
     /// In the column at this position.
     At(usize),
+    /// Made of several columns, by this template.
+    Made(usize),
     /// The same in every row.
     Constant(String),
 }
@@ -32,11 +40,18 @@ impl Layout {
     pub fn new(subject: Subject, mapping: &Mapping, columns: &[String]) -> Self {
         let position = |name: &str| columns.iter().position(|column| column == name);
         let mut slots = vec![Slot::Absent; Column::ALL.len()];
+        let mut templates = Vec::new();
         for &column in subject.columns() {
             slots[column as usize] = slot(column, mapping, position);
+            if let Some(template) = mapping.template(column.as_str()) {
+                slots[column as usize] = Slot::Made(templates.len());
+                templates.push(template);
+            }
         }
         let mut layout = Self {
             slots,
+            templates,
+            columns: columns.to_vec(),
             filters: mapping.filters.iter().map(|filter| position(&filter.column)).collect(),
             kind: mapping.kind.as_ref().and_then(|rule| position(rule.column())),
             attributes: Vec::new(),
@@ -61,8 +76,20 @@ impl Layout {
         &self.slots[column as usize]
     }
 
+    /// Makes what a row says in columns that are made of several.
+    pub fn make(&self, row: &RawRow, made: &mut Vec<String>) {
+        made.resize(self.templates.len(), String::new());
+        for (template, filled) in self.templates.iter().zip(made) {
+            template.fill(row, |name| self.columns.iter().position(|column| column == name), filled);
+        }
+    }
+
     fn reads(&self, index: usize) -> bool {
-        self.slots.contains(&Slot::At(index)) || self.kind == Some(index) || self.filters.contains(&Some(index))
+        let is_part = |template: &Template| template.columns().any(|name| name == self.columns[index]);
+        self.slots.contains(&Slot::At(index))
+            || self.kind == Some(index)
+            || self.filters.contains(&Some(index))
+            || self.templates.iter().any(is_part)
     }
 }
 
@@ -128,12 +155,18 @@ pub(super) fn subject_faults(subject: Subject, mapping: &Mapping) -> Vec<String>
 /// What does not fit between a mapping and the header of a CSV file.
 pub(super) fn header_faults(subject: Subject, mapping: &Mapping, columns: &[String], layout: &Layout) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut asked: Vec<(String, &str)> =
-        mapping.columns.iter().map(|(to, from)| (format!("[columns] {to}"), from.as_str())).collect();
-    asked.extend(mapping.filters.iter().map(|filter| ("[[filter]] column".to_owned(), filter.column.as_str())));
-    asked.extend(mapping.kind.iter().map(|rule| ("[kind]".to_owned(), rule.column())));
+    let mut asked: Vec<(String, String)> = Vec::new();
+    for (to, from) in &mapping.columns {
+        let place = format!("[columns] {to}");
+        match mapping.template(to) {
+            Some(template) => asked.extend(template.columns().map(|name| (place.clone(), name.to_owned()))),
+            None => asked.push((place, from.clone())),
+        }
+    }
+    asked.extend(mapping.filters.iter().map(|filter| ("[[filter]] column".to_owned(), filter.column.clone())));
+    asked.extend(mapping.kind.iter().map(|rule| ("[kind]".to_owned(), rule.column().to_owned())));
     for (place, from) in asked {
-        if !columns.iter().any(|column| column == from) {
+        if !columns.contains(&from) {
             faults.push(format!("{place}: the file has no column `{from}`; it has: {}", columns.join(", ")));
         }
     }

@@ -3,6 +3,7 @@
 //! ```toml
 //! [columns]                        # canonical column = "column of the file"
 //! product_id = "stock_code"
+//! category = "{department} > {type}"   # made of several columns; empty when one of them is
 //!
 //! [constants]                      # canonical column = the value of every row
 //! currency = "GBP"
@@ -22,7 +23,8 @@
 //!
 //! [[filter]]                       # any number; a row for which one does not hold is skipped and counted
 //! column = "is_product"
-//! equals = "1"                     # also not_equals, one_of = [...], above, below, present = true or false
+//! equals = "1"                     # also not_equals, one_of = [...], none_of = [...],
+//!                                  # contains_none_of = [...], above, below, present = true or false
 //!
 //! [time]
 //! format = "%Y-%m-%d %H:%M:%S"     # strptime; or rfc3339 (default), unix_seconds, unix_ms, days_ago
@@ -41,6 +43,7 @@ use super::error::MappingFault;
 use super::filter::Filter;
 use super::kind::{KindName, KindRule};
 use super::section::Section;
+use super::template::Template;
 use super::time_rule::TimeRule;
 use crate::domain::money::Currency;
 
@@ -66,6 +69,11 @@ impl Mapping {
     #[must_use]
     pub fn canonical() -> Self {
         Self::default()
+    }
+
+    /// How a canonical column is made, when it is made of several columns of the file.
+    pub(super) fn template(&self, column: &str) -> Option<Template> {
+        self.columns.get(column).and_then(|source| Template::parse(source))
     }
 
     /// Reads a mapping file.

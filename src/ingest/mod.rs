@@ -51,4 +51,5 @@ mod numbers;
 mod product_row;
 mod row_ids;
 mod section;
+mod template;
 mod time_rule;

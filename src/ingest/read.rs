@@ -55,6 +55,7 @@ pub struct Rows<T> {
     reader: Reader,
     layout: Layout,
     row: RawRow,
+    made: Vec<String>,
     row_ids: RowIds,
     has_ended: bool,
 }
@@ -91,17 +92,19 @@ impl<T> Rows<T> {
         if !faults.is_empty() {
             return Err(ReadError::Columns { file: file.to_string(), faults });
         }
-        let (row, row_ids) = (RawRow::default(), RowIds::default());
+        let (row, made, row_ids) = (RawRow::default(), Vec::new(), RowIds::default());
         let mapping = mapping.clone();
-        Ok(Self { file, subject, mapping, now, build, reader, layout, row, row_ids, has_ended: false })
+        Ok(Self { file, subject, mapping, now, build, reader, layout, row, made, row_ids, has_ended: false })
     }
 
     /// Says what the row just read is.
     fn judge(&mut self) -> Row<T> {
+        self.layout.make(&self.row, &mut self.made);
         let mut fields = Fields {
             layout: &self.layout,
             mapping: &self.mapping,
             row: &self.row,
+            made: &self.made,
             now: self.now,
             row_ids: &mut self.row_ids,
             reasons: Vec::new(),

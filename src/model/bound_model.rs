@@ -12,21 +12,11 @@ use crate::domain::offer::PropensityBasis;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
+use super::held_product::HeldProduct;
 use super::offer_model::{LearnedProduct, OfferModel, RECENT_DAYS};
 use super::propensity::positive;
 use super::ridge::{Neighbour, Neighbours};
 use super::upgrades::{Seen, step};
-
-/// A product of the customer's, as a query names it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HeldProduct {
-    /// The product.
-    pub product: ProductId,
-    /// When it was last bought or renewed.
-    pub last_at: Timestamp,
-    /// The share of its allowance used lately; 1 is all of it.
-    pub usage_share: Option<f64>,
-}
 
 /// What goes with what a customer has, or with a basket?
 #[derive(Debug, Clone, PartialEq)]
@@ -183,6 +173,23 @@ impl BoundModel {
             upgrade: Some(Upgrade { replaces: owned.id.clone(), gains: step.gains }),
         };
         Some((candidate, Support { goes_with: Vec::new(), evidence }))
+    }
+
+    /// The given products by how likely customers who have the anchor move to them. Whether each is a step up at all is
+    /// not asked here.
+    #[must_use]
+    pub fn rank_upgrades(&self, anchor: Option<&ProductId>, candidates: &[ProductId]) -> Vec<ProductId> {
+        let from = anchor.and_then(|anchor| self.learned_number(anchor));
+        let rate = |candidate: &ProductId| {
+            let to = self.learned_number(candidate);
+            let moves = from.zip(to).and_then(|pair| self.model.moves.get(&pair)).copied().unwrap_or(0);
+            let popularity = to.map_or(0.0, |to| f64::from(self.model.products[to as usize].popularity));
+            f64::from(moves) + MOVE_PRIOR_OWNERS * MOVE_PRIOR_RATE * (0.5 + popularity.min(0.5))
+        };
+        let mut ranked: Vec<(f64, &ProductId)> =
+            candidates.iter().map(|candidate| (rate(candidate), candidate)).collect();
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        ranked.into_iter().map(|(_, candidate)| candidate.clone()).collect()
     }
 
     fn learned(&self, place: usize) -> Option<&LearnedProduct> {

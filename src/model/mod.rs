@@ -14,6 +14,7 @@ pub mod artifact;
 pub mod bound_model;
 pub mod buying_outlook;
 pub mod calibration;
+pub mod held_product;
 pub mod history;
 pub mod holdout;
 pub mod logistic;

@@ -19,7 +19,8 @@ use crate::domain::ledger::{Ledger, RequestKey};
 use crate::domain::money::Currency;
 use crate::domain::offer::OfferKind;
 use crate::domain::time::Timestamp;
-use crate::model::bound_model::{CrossSellQuery, HeldProduct, UpSellQuery};
+use crate::model::bound_model::{CrossSellQuery, UpSellQuery};
+use crate::model::held_product::{HeldProduct, held_products};
 use crate::store::contract::{Appended, StoreError, Versioned};
 
 /// A question: what to offer this customer?
@@ -207,7 +208,7 @@ pub(super) fn decide_now(
     };
     let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
     let grounds = Grounds { spent, ..snapshot.grounds(now, decision) };
-    let holdings = held_products(customer, now);
+    let holdings = held_products(&customer.holdings, now);
     match request.kind {
         OfferKind::CrossSell => {
             let query = CrossSellQuery { holdings, context: request.products.clone(), now };
@@ -218,18 +219,6 @@ pub(super) fn decide_now(
             decide(&question, customer, &snapshot.model.up_sell(&query), &grounds)
         }
     }
-}
-
-/// What the customer has, as the model asks for it. What is subscribed to is had now, however long ago it began.
-fn held_products(customer: &Customer, now: Timestamp) -> Vec<HeldProduct> {
-    let owned = customer.holdings.owned();
-    owned
-        .map(|(product, holding)| HeldProduct {
-            product: product.clone(),
-            last_at: if holding.is_subscribed() { now } else { holding.last_at },
-            usage_share: holding.usage.map(|(_, share)| share),
-        })
-        .collect()
 }
 
 /// What upgrades are asked for: the products named, owned or not, else all that the customer has.
@@ -246,6 +235,7 @@ fn owned_products(
         let holding = customer.holdings.latest.get(product);
         HeldProduct {
             product: product.clone(),
+            first_at: holding.map_or(now, |holding| holding.first_at),
             last_at: holding.map_or(now, |holding| holding.last_at),
             usage_share: holding.and_then(|holding| holding.usage).map(|(_, share)| share),
         }

@@ -1,0 +1,91 @@
+//! Judged rankings for people, for programs, and for whoever scores them again.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::failure::Failure;
+use super::table::Table;
+use crate::evaluation::ranked::{Figure, Gain, Ranked};
+use crate::evaluation::ranking::RankingReport;
+
+/// `coverage@10`: the share of what could be ranked that anybody is shown.
+const COVERAGE: &str = "coverage@10";
+
+/// The figures of every method.
+pub(super) fn figures_json(report: &RankingReport) -> Value {
+    let of_method = |method: &Ranked| {
+        let mean = |figure: &Figure| (figure.name(), json!(method.mean(*figure, &report.queries).value));
+        let mut figures: Map<String, Value> = report.figures.iter().map(mean).collect();
+        if report.tells_coverage {
+            figures.insert(COVERAGE.to_owned(), json!(method.coverage(report.rankable)));
+        }
+        Value::Object(figures)
+    };
+    report.methods.iter().map(|method| (method.method.to_owned(), of_method(method))).collect::<Map<_, _>>().into()
+}
+
+/// How much better tactful is than every baseline.
+pub(super) fn gains_json(report: &RankingReport) -> Value {
+    let (tactful, baselines) = report.methods.split_first().expect("tactful comes first");
+    let of_method = |other: &Ranked| {
+        let gain = |figure: &Figure| {
+            let Gain { value, low, high } = tactful.gain_over(other, *figure, &report.queries);
+            (figure.name(), json!({ "difference": value, "low": low, "high": high }))
+        };
+        Value::Object(report.figures.iter().map(gain).collect())
+    };
+    baselines.iter().map(|method| (method.method.to_owned(), of_method(method))).collect::<Map<_, _>>().into()
+}
+
+/// A table of the figures with their standard errors, and of tactful's gains with their intervals.
+pub(super) fn text(report: &RankingReport) -> String {
+    let names: Vec<String> = report.figures.iter().map(|figure| figure.name()).collect();
+    let gained = format!("tactful's {} is higher by", names[0]);
+    let mut headings = vec!["method"];
+    headings.extend(names.iter().map(String::as_str));
+    if report.tells_coverage {
+        headings.push(COVERAGE);
+    }
+    headings.push(&gained);
+    let mut table = Table::new(&headings);
+    let tactful = &report.methods[0];
+    for method in &report.methods {
+        let mut row = vec![method.method.to_owned()];
+        for &figure in &report.figures {
+            let mean = method.mean(figure, &report.queries);
+            row.push(format!("{:.4} +- {:.4}", mean.value, mean.standard_error));
+        }
+        if report.tells_coverage {
+            row.push(format!("{:.3}", method.coverage(report.rankable)));
+        }
+        if method.method != tactful.method {
+            let Gain { value, low, high } = tactful.gain_over(method, report.figures[0], &report.queries);
+            let verdict = if low > 0.0 || high < 0.0 { "" } else { ", no difference" };
+            row.push(format!("{value:+.4} ({low:+.4} to {high:+.4}{verdict})"));
+        }
+        table.row(row);
+    }
+    let mut text = format!("{table}\n{} queries over {} products\n", report.queries.len(), report.rankable);
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    text
+}
+
+/// Writes what was ranked: one JSON object a line with the task, the number of the query in its file from 0, and ids.
+pub(super) fn write_rankings(path: &Path, reports: &[RankingReport]) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure(format!("{}: {error}", path.display()));
+    let mut file = BufWriter::new(File::create(path).map_err(failed)?);
+    for report in reports {
+        for (number, ranked) in report.methods[0].lists.iter().enumerate() {
+            let ids: Vec<&str> = ranked.iter().map(crate::domain::ids::ProductId::as_str).collect();
+            let line = json!({ "task": report.task, "query": number, "ranked": ids });
+            writeln!(file, "{line}").map_err(failed)?;
+        }
+    }
+    file.flush().map_err(failed)
+}
