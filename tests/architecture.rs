@@ -100,6 +100,8 @@ const CRATES_OF_ROOMS: &[(&str, &[&str])] = &[
     ("prost", &["grpc", "server", "cli"]),
     ("sled", &["store"]),
     ("cel", &["decision"]),
+    ("faer", &["model"]),
+    ("forust_ml", &["model"]),
 ];
 
 /// Rooms of plain computation.

@@ -54,7 +54,7 @@ pub fn evaluate_ranking(
     description: &Description,
     is_wanted: &dyn Fn(&str) -> bool,
     settings: &TrainingSettings,
-    progress: &dyn Fn(String),
+    progress: &(dyn Fn(String) + Sync),
 ) -> Result<Vec<RankingReport>, DataSetError> {
     let mut asked = Vec::new();
     for (name, task) in &description.ranking {
@@ -123,7 +123,11 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn learn(shop: &'a Shop, settings: &TrainingSettings, progress: &dyn Fn(String)) -> Result<Self, DataSetError> {
+    fn learn(
+        shop: &'a Shop,
+        settings: &TrainingSettings,
+        progress: &(dyn Fn(String) + Sync),
+    ) -> Result<Self, DataSetError> {
         let mut history = TrainingHistory::new();
         let mut customers: HashMap<CustomerId, Customer> = HashMap::new();
         let (policy, outlook) = (Policy::default(), Outlook::default());

@@ -9,12 +9,17 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::ProductId;
 use crate::domain::time::Timestamp;
 
-use super::offer_model::{LearnedProduct, OfferModel};
+use super::offer_model::{LearnedProduct, OfferModel, POPULARITY_HALF_LIVES};
 use super::propensity::Curve;
+use super::ranking::forest::{Forest, Node};
+use super::ranking::ranker::{Blend, Fading, Ranker};
+use super::ranking::tables::Tables;
 use super::ridge::{Neighbour, Neighbours};
 
-/// The format written, and the only one read so far.
-pub const FORMAT: u8 = 1;
+/// The format written.
+pub const FORMAT: u8 = 2;
+/// Before there were rankers; read as a model without forests.
+const FORMAT_1: u8 = 1;
 
 /// Why bytes are not a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +47,54 @@ fn damaged(detail: impl Display) -> ArtifactError {
 struct ModelShape {
     trained_at_ms: Option<i64>,
     products: Vec<ProductShape>,
+    lately: Vec<Vec<NeighbourShape>>,
+    ever: Vec<Vec<NeighbourShape>>,
+    in_baskets: Vec<Vec<NeighbourShape>>,
+    customers: RankerShape,
+    baskets: RankerShape,
+    moves: Vec<(u32, u32, u32)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ProductShape {
+    id: String,
+    customers: u32,
+    baskets: u32,
+    buyers: u32,
+    recent_buyers: u32,
+    popularity: [f32; POPULARITY_HALF_LIVES.len()],
+    new_buyers: [f32; 2],
+    first_sold: Option<i64>,
+    last_sold: Option<i64>,
+    last_year: Option<f32>,
+    price: Option<f32>,
+    bought: u32,
+    given_up: u32,
+}
+
+/// Product, weight, rows with both.
+#[derive(Serialize, Deserialize)]
+struct NeighbourShape(u32, f32, u32);
+
+#[derive(Serialize, Deserialize)]
+struct RankerShape {
+    /// 0 short, 1 long, 2 flat.
+    fading: u8,
+    holdings: f32,
+    basket: f32,
+    popularity: f32,
+    forest: Option<ForestShape>,
+    curve: (f64, f64),
+}
+
+/// Base, nodes (signal, value, left, right), roots.
+#[derive(Serialize, Deserialize)]
+struct ForestShape(f32, Vec<(u16, f32, u32, u32)>, Vec<u32>);
+
+#[derive(Serialize, Deserialize)]
+struct ModelShapeV1 {
+    trained_at_ms: Option<i64>,
+    products: Vec<ProductShapeV1>,
     by_customer: Vec<Vec<NeighbourShape>>,
     by_basket: Vec<Vec<NeighbourShape>>,
     moves: Vec<(u32, u32, u32)>,
@@ -49,7 +102,7 @@ struct ModelShape {
 }
 
 #[derive(Serialize, Deserialize)]
-struct ProductShape {
+struct ProductShapeV1 {
     id: String,
     customers: u32,
     baskets: u32,
@@ -59,24 +112,23 @@ struct ProductShape {
     given_up: u32,
 }
 
-/// Product, weight, rows with both.
-#[derive(Serialize, Deserialize)]
-struct NeighbourShape(u32, f32, u32);
-
 impl OfferModel {
     /// The model as bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let Self { trained_at, products, by_customer, by_basket, moves, curve } = self;
+        let Self { trained_at, tables, customers, baskets, moves } = self;
+        let Tables { products, lately, ever, in_baskets } = tables;
         let mut moves: Vec<(u32, u32, u32)> = moves.iter().map(|(&(from, to), &count)| (from, to, count)).collect();
         moves.sort_unstable();
         let shape = ModelShape {
             trained_at_ms: trained_at.map(Timestamp::unix_ms),
             products: products.iter().map(product_shape).collect(),
-            by_customer: neighbour_shapes(by_customer),
-            by_basket: neighbour_shapes(by_basket),
+            lately: neighbour_shapes(lately),
+            ever: neighbour_shapes(ever),
+            in_baskets: neighbour_shapes(in_baskets),
+            customers: ranker_shape(customers),
+            baskets: ranker_shape(baskets),
             moves,
-            curve: (curve.intercept, curve.slope),
         };
         let mut bytes = vec![FORMAT];
         bytes = postcard::to_extend(&shape, bytes).expect("a Vec takes any number of bytes");
@@ -94,11 +146,12 @@ impl OfferModel {
         if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
             return Err(damaged("checksum differs"));
         }
-        if format != FORMAT {
-            return Err(ArtifactError::OtherFormat { found: format });
-        }
-        let shape: ModelShape = postcard::from_bytes(encoded).map_err(damaged)?;
-        let ModelShape { trained_at_ms, products, by_customer, by_basket, moves, curve: (intercept, slope) } = shape;
+        let shape = match format {
+            FORMAT => postcard::from_bytes(encoded).map_err(damaged)?,
+            FORMAT_1 => upgraded(postcard::from_bytes(encoded).map_err(damaged)?),
+            found => return Err(ArtifactError::OtherFormat { found }),
+        };
+        let ModelShape { trained_at_ms, products, lately, ever, in_baskets, customers, baskets, moves } = shape;
         let trained_at = match trained_at_ms {
             Some(ms) => Some(Timestamp::from_unix_ms(ms).ok_or_else(|| damaged("a time out of range"))?),
             None => None,
@@ -108,40 +161,162 @@ impl OfferModel {
         if !moves.iter().all(|&(from, to, _)| is_known(from) && is_known(to)) {
             return Err(damaged("a move of an unknown product"));
         }
-        if !intercept.is_finite() || !slope.is_finite() || slope <= 0.0 {
-            return Err(damaged("a curve that does not grow"));
-        }
-        Ok(Self {
-            trained_at,
-            by_customer: neighbours(by_customer, products.len())?,
-            by_basket: neighbours(by_basket, products.len())?,
+        let tables = Tables {
+            lately: neighbours(lately, products.len())?,
+            ever: neighbours(ever, products.len())?,
+            in_baskets: neighbours(in_baskets, products.len())?,
             products,
-            moves: moves.into_iter().map(|(from, to, count)| ((from, to), count)).collect(),
-            curve: Curve { intercept, slope },
-        })
+        };
+        let moves = moves.into_iter().map(|(from, to, count)| ((from, to), count)).collect();
+        Ok(Self { trained_at, tables, customers: ranker(customers)?, baskets: ranker(baskets)?, moves })
+    }
+}
+
+/// What the first format knew, in today's shape.
+fn upgraded(shape: ModelShapeV1) -> ModelShape {
+    let ModelShapeV1 { trained_at_ms, products, by_customer, by_basket, moves, curve } = shape;
+    let product = |product: ProductShapeV1| {
+        let ProductShapeV1 { id, customers, baskets, recent_buyers, popularity, bought, given_up } = product;
+        ProductShape {
+            id,
+            customers,
+            baskets,
+            buyers: customers,
+            recent_buyers,
+            popularity: [popularity; POPULARITY_HALF_LIVES.len()],
+            new_buyers: [0.0; 2],
+            first_sold: None,
+            last_sold: None,
+            last_year: None,
+            price: None,
+            bought,
+            given_up,
+        }
+    };
+    let unlearned = |blend: Blend, curve| RankerShape {
+        curve,
+        ..ranker_shape(&Ranker { blend, forest: None, curve: Curve::DEFAULT })
+    };
+    let default = (Curve::DEFAULT.intercept, Curve::DEFAULT.slope);
+    ModelShape {
+        trained_at_ms,
+        products: products.into_iter().map(product).collect(),
+        lately: by_customer,
+        ever: Vec::new(),
+        in_baskets: by_basket,
+        customers: unlearned(Blend::CUSTOMERS, curve),
+        baskets: unlearned(Blend::BASKETS, default),
+        moves,
     }
 }
 
 fn product_shape(product: &LearnedProduct) -> ProductShape {
-    let LearnedProduct { id, customers, baskets, recent_buyers, popularity, bought, given_up } = product;
+    let LearnedProduct {
+        id,
+        customers,
+        baskets,
+        buyers,
+        recent_buyers,
+        popularity,
+        new_buyers,
+        first_sold,
+        last_sold,
+        last_year,
+        price,
+        bought,
+        given_up,
+    } = product;
     ProductShape {
         id: id.as_str().to_owned(),
         customers: *customers,
         baskets: *baskets,
+        buyers: *buyers,
         recent_buyers: *recent_buyers,
         popularity: *popularity,
+        new_buyers: *new_buyers,
+        first_sold: *first_sold,
+        last_sold: *last_sold,
+        last_year: *last_year,
+        price: *price,
         bought: *bought,
         given_up: *given_up,
     }
 }
 
 fn learned_product(shape: ProductShape) -> Result<LearnedProduct, ArtifactError> {
-    let ProductShape { id, customers, baskets, recent_buyers, popularity, bought, given_up } = shape;
-    if !(0.0..=1.0).contains(&popularity) {
-        return Err(damaged("a popularity outside 0 to 1"));
+    let ProductShape {
+        id,
+        customers,
+        baskets,
+        buyers,
+        recent_buyers,
+        popularity,
+        new_buyers,
+        first_sold,
+        last_sold,
+        last_year,
+        price,
+        bought,
+        given_up,
+    } = shape;
+    let mut shares = popularity.iter().chain(&new_buyers).chain(&last_year);
+    if !shares.all(|share| (0.0..=1.0).contains(share)) {
+        return Err(damaged("a share outside 0 to 1"));
     }
-    let id = ProductId::new(id).map_err(damaged)?;
-    Ok(LearnedProduct { id, customers, baskets, recent_buyers, popularity, bought, given_up })
+    if price.is_some_and(|price| !price.is_finite()) {
+        return Err(damaged("a price that is no number"));
+    }
+    Ok(LearnedProduct {
+        id: ProductId::new(id).map_err(damaged)?,
+        customers,
+        baskets,
+        buyers,
+        recent_buyers,
+        popularity,
+        new_buyers,
+        first_sold,
+        last_sold,
+        last_year,
+        price,
+        bought,
+        given_up,
+    })
+}
+
+fn ranker_shape(ranker: &Ranker) -> RankerShape {
+    let Ranker { blend, forest, curve } = ranker;
+    let Blend { fading, holdings, basket, popularity } = *blend;
+    let forest = forest.as_ref().map(|forest| {
+        let Forest { base, nodes, roots } = forest;
+        let nodes = nodes.iter().map(|&Node { signal, value, left, right }| (signal, value, left, right));
+        ForestShape(*base, nodes.collect(), roots.clone())
+    });
+    let fading = match fading {
+        Fading::Short => 0,
+        Fading::Long => 1,
+        Fading::Flat => 2,
+    };
+    RankerShape { fading, holdings, basket, popularity, forest, curve: (curve.intercept, curve.slope) }
+}
+
+fn ranker(shape: RankerShape) -> Result<Ranker, ArtifactError> {
+    let RankerShape { fading, holdings, basket, popularity, forest, curve: (intercept, slope) } = shape;
+    if !intercept.is_finite() || !slope.is_finite() || slope <= 0.0 {
+        return Err(damaged("a curve that does not grow"));
+    }
+    if ![holdings, basket, popularity].iter().all(|weight| weight.is_finite()) {
+        return Err(damaged("a blend that is no number"));
+    }
+    let fading = *Fading::ALL.get(usize::from(fading)).ok_or_else(|| damaged("an unknown blend"))?;
+    let forest = forest.map(|ForestShape(base, nodes, roots)| {
+        let nodes = nodes.into_iter().map(|(signal, value, left, right)| Node { signal, value, left, right });
+        Forest { base, nodes: nodes.collect(), roots }
+    });
+    if forest.as_ref().is_some_and(|forest| !forest.is_sound()) {
+        return Err(damaged("a forest that does not end"));
+    }
+    let blend = Blend { fading, holdings, basket, popularity };
+    Ok(Ranker { blend, forest, curve: Curve { intercept, slope } })
 }
 
 fn neighbour_shapes(neighbours: &Neighbours) -> Vec<Vec<NeighbourShape>> {

@@ -1,12 +1,10 @@
 //! A model bound to a catalogue: asks and answers in the catalogue's products.
 
-use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::candidate::{Candidate, Counted, Evidence, GOES_WITH_MAX, Proposal, Support, Upgrade};
 use crate::domain::catalog::Catalog;
-use crate::domain::decayed_sum::HalfLife;
 use crate::domain::ids::ProductId;
 use crate::domain::offer::PropensityBasis;
 use crate::domain::product::Product;
@@ -15,6 +13,12 @@ use crate::domain::time::Timestamp;
 use super::held_product::HeldProduct;
 use super::offer_model::{LearnedProduct, OfferModel, RECENT_DAYS};
 use super::propensity::positive;
+use super::ranking::asked::{Asked, Had};
+use super::ranking::lanes::{LONG_HALF_LIFE_DAYS, Lanes, lanes};
+use super::ranking::likeness::Likeness;
+use super::ranking::ranker::{Ranker, pick};
+use super::ranking::tables::fading;
+use super::ranking::tuning::blended;
 use super::ridge::{Neighbour, Neighbours};
 use super::upgrades::{Seen, step};
 
@@ -36,16 +40,12 @@ pub struct UpSellQuery {
     pub owned: Vec<HeldProduct>,
 }
 
-/// How fast what the customer has fades in a query, in days.
-pub(super) const QUERY_HALF_LIFE_DAYS: f64 = 90.0;
-/// How much recent popularity adds to a customer-level score.
-pub(super) const POPULARITY_SHARE: f32 = 0.1;
-/// How much recent popularity adds to a basket-level score.
-const BASKET_POPULARITY_SHARE: f32 = 0.01;
 /// What a hint of the catalogue adds to a score, so that a product nobody bought yet can be proposed.
 const HINT_SCORE: f32 = 0.05;
 /// The probability of a product of which nothing at all is known.
 const UNKNOWN_PROPENSITY: f64 = 0.002;
+/// The popularity that counts where nothing else is known: by the second shortest half-life.
+const RECENT_POPULARITY: usize = 1;
 /// Owners that weigh as much as the prior in the rate of a move up.
 const MOVE_PRIOR_OWNERS: f64 = 20.0;
 /// The rate at which owners take the next step up when nothing was seen.
@@ -60,6 +60,8 @@ pub struct BoundModel {
     learned: Vec<Option<u32>>,
     /// For each product of the model its place in the catalogue.
     places: Vec<Option<u32>>,
+    /// How alike the products of the model are.
+    likeness: Likeness,
     /// For each product of the catalogue those that the catalogue says go with it.
     hints: HashMap<usize, Vec<usize>>,
 }
@@ -69,8 +71,8 @@ impl BoundModel {
     #[must_use]
     pub fn new(model: Arc<OfferModel>, catalog: Arc<Catalog>) -> Self {
         let mut learned = vec![None; catalog.products().len()];
-        let mut places = vec![None; model.products.len()];
-        for (number, product) in model.products.iter().enumerate() {
+        let mut places = vec![None; model.products().len()];
+        for (number, product) in model.products().iter().enumerate() {
             if let Some(place) = catalog.place_of(&product.id) {
                 learned[place] = Some(number as u32);
                 places[number] = Some(place as u32);
@@ -84,7 +86,8 @@ impl BoundModel {
                 }
             }
         }
-        Self { model, catalog, learned, places, hints }
+        let likeness = Likeness::of(model.products(), &catalog);
+        Self { model, catalog, learned, places, likeness, hints }
     }
 
     /// The catalogue.
@@ -97,29 +100,62 @@ impl BoundModel {
     #[must_use]
     pub fn cross_sell(&self, query: &CrossSellQuery) -> Complements<'_> {
         let about = About::new(self, query);
+        let lanes = lanes(&self.model.tables, &about.asked);
         let mut scores = vec![0.0_f32; self.catalog.products().len()];
         for (place, score) in scores.iter_mut().enumerate() {
-            *score = about.popularity_share * self.learned(place).map_or(0.0, |learned| learned.popularity);
+            *score = self.learned[place].map_or(0.0, |number| about.score(self, &lanes, number));
         }
-        for &(place, weight) in &about.asked {
+        for &(place, weight) in &about.places {
             for &hinted in self.hints.get(&place).into_iter().flatten() {
                 scores[hinted] += HINT_SCORE * weight;
             }
-            for neighbour in self.neighbours(&about, place) {
-                if let Some(place) = self.places[neighbour.product as usize] {
-                    scores[place as usize] += weight * neighbour.weight;
-                }
-            }
         }
-        Complements { model: self, about, scores }
+        let ranked = self.in_order(&about, &lanes, &scores);
+        Complements { model: self, about, ranked }
+    }
+
+    /// All products of the catalogue with their propensity, the likeliest first: those that were picked by what the ranker
+    /// makes of them, the rest after them by their score.
+    fn in_order(&self, about: &About, lanes: &[Lanes], scores: &[f32]) -> Vec<(usize, f64)> {
+        let by = about.ranker(self);
+        let score_of = |number: u32| self.places[number as usize].map_or(0.0, |place| scores[place as usize]);
+        let may_be_offered = |number: u32| {
+            self.places[number as usize].is_some_and(|place| {
+                !about.owned.contains(&number) || self.catalog.products()[place as usize].repeatable
+            })
+        };
+        let picked = match &by.forest {
+            Some(_) if about.is_known() => pick(&self.model.tables, about.asked.now, score_of, may_be_offered),
+            Some(_) | None => Vec::new(),
+        };
+        let strengths = by.strengths(&self.model.tables, &self.likeness, &about.asked, lanes, &picked);
+        let place_of = |number: u32| self.places[number as usize].expect("only what is in the catalogue is picked");
+        let mut ranked: Vec<(usize, f64)> = picked
+            .iter()
+            .zip(strengths)
+            .map(|(&(number, _), strength)| (place_of(number) as usize, by.curve.probability(strength)))
+            .collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let weighed: HashSet<usize> = ranked.iter().map(|(place, _)| *place).collect();
+        let mut rest: Vec<usize> =
+            (0..scores.len()).filter(|place| !weighed.contains(place) && !about.context.contains(place)).collect();
+        rest.sort_unstable_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+        // The likeliest of the rest is no likelier than the least likely of those that were weighed.
+        let unweighed = |place: usize| self.propensity(about, scores[place]);
+        let ceiling = ranked.last().map_or(1.0, |last| last.1);
+        let highest = rest.first().map_or(1.0, |&place| unweighed(place));
+        let scale = (ceiling / highest.max(f64::MIN_POSITIVE)).min(1.0);
+        ranked.extend(rest.into_iter().map(|place| (place, unweighed(place) * scale)));
+        ranked
     }
 
     fn propensity(&self, about: &About, score: f32) -> f64 {
         let score = f64::from(score);
-        let probability = if about.is_basket || about.asked.is_empty() {
+        let ranker = about.ranker(self);
+        let probability = if about.is_stranger() || (about.asked.is_basket && ranker.forest.is_none()) {
             positive(score) + UNKNOWN_PROPENSITY
         } else {
-            self.model.curve.probability(score)
+            ranker.curve.probability(score)
         };
         probability.clamp(f64::MIN_POSITIVE, 1.0)
     }
@@ -149,8 +185,8 @@ impl BoundModel {
     fn upgrade(&self, held: &HeldProduct, owned: &Product, offered: &Product) -> Option<(Candidate, Support)> {
         let from = self.learned_number(&owned.id);
         let to = self.learned_number(&offered.id);
-        let learned_from = from.map(|number| &self.model.products[number as usize]);
-        let learned_to = to.map(|number| &self.model.products[number as usize]);
+        let learned_from = from.map(|number| &self.model.products()[number as usize]);
+        let learned_to = to.map(|number| &self.model.products()[number as usize]);
         let count = |from, to| self.model.moves.get(&(from, to)).copied().unwrap_or(0);
         let (moves, moves_back) = from.zip(to).map_or((0, 0), |(from, to)| (count(from, to), count(to, from)));
         let seen = Seen { moves, moves_back, recent_buyers: learned_to.map_or(0, |learned| learned.recent_buyers) };
@@ -161,7 +197,7 @@ impl BoundModel {
             evidence.insert(0, Evidence::UsageNearAllowance { share });
         }
         let owners = learned_from.map_or(0.0, |learned| f64::from(learned.customers));
-        let popularity = learned_to.map_or(0.0, |learned| f64::from(learned.popularity));
+        let popularity = learned_to.map_or(0.0, |learned| f64::from(learned.popularity[RECENT_POPULARITY]));
         let prior = MOVE_PRIOR_RATE * step.closeness * (0.5 + popularity.min(0.5));
         let rate = (f64::from(moves) + MOVE_PRIOR_OWNERS * prior) / (owners + MOVE_PRIOR_OWNERS);
         let candidate = Candidate {
@@ -183,7 +219,8 @@ impl BoundModel {
         let rate = |candidate: &ProductId| {
             let to = self.learned_number(candidate);
             let moves = from.zip(to).and_then(|pair| self.model.moves.get(&pair)).copied().unwrap_or(0);
-            let popularity = to.map_or(0.0, |to| f64::from(self.model.products[to as usize].popularity));
+            let popularity =
+                to.map_or(0.0, |to| f64::from(self.model.products()[to as usize].popularity[RECENT_POPULARITY]));
             f64::from(moves) + MOVE_PRIOR_OWNERS * MOVE_PRIOR_RATE * (0.5 + popularity.min(0.5))
         };
         let mut ranked: Vec<(f64, &ProductId)> =
@@ -193,7 +230,7 @@ impl BoundModel {
     }
 
     fn learned(&self, place: usize) -> Option<&LearnedProduct> {
-        self.learned[place].map(|number| &self.model.products[number as usize])
+        self.learned[place].map(|number| &self.model.products()[number as usize])
     }
 
     fn learned_number(&self, product: &ProductId) -> Option<u32> {
@@ -201,7 +238,7 @@ impl BoundModel {
     }
 
     fn weights(&self, about: &About) -> &Neighbours {
-        if about.is_basket { &self.model.by_basket } else { &self.model.by_customer }
+        if about.asked.is_basket { &self.model.tables.in_baskets } else { &self.model.tables.lately }
     }
 
     fn neighbours(&self, about: &About, place: usize) -> &[Neighbour] {
@@ -225,24 +262,13 @@ impl BoundModel {
 pub struct Complements<'a> {
     model: &'a BoundModel,
     about: About,
-    /// Of each product of the catalogue.
-    scores: Vec<f32>,
+    /// Places of the catalogue with their propensity, the likeliest first.
+    ranked: Vec<(usize, f64)>,
 }
 
 impl Proposal for Complements<'_> {
     fn candidates(&self) -> impl Iterator<Item = Candidate> {
-        let in_context: HashSet<usize> =
-            if self.about.is_basket { self.about.asked.iter().map(|a| a.0).collect() } else { HashSet::new() };
-        let ranked: Vec<Ranked> = self
-            .scores
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| !in_context.contains(place))
-            .map(|(place, &score)| Ranked { score, place })
-            .collect();
-        // A heap: few are drawn of many.
-        let mut ranked = BinaryHeap::from(ranked);
-        std::iter::from_fn(move || ranked.pop()).map(|ranked| self.candidate(ranked))
+        self.ranked.iter().map(|&(place, propensity)| self.candidate(place, propensity))
     }
 
     fn support(&self, candidate: &Candidate) -> Support {
@@ -253,7 +279,7 @@ impl Proposal for Complements<'_> {
             .iter()
             .filter_map(|&(_, asked, neighbour)| {
                 let (together, with) = (neighbour?.together, self.model.learned(asked)?);
-                let (with_total, counted) = if self.about.is_basket {
+                let (with_total, counted) = if self.about.asked.is_basket {
                     (with.baskets, Counted::Baskets)
                 } else {
                     (with.customers, Counted::Customers)
@@ -272,11 +298,11 @@ impl Proposal for Complements<'_> {
 }
 
 impl Complements<'_> {
-    fn candidate(&self, Ranked { score, place }: Ranked) -> Candidate {
+    fn candidate(&self, place: usize, propensity: f64) -> Candidate {
         let learned = self.model.learned(place);
         Candidate {
             product: self.model.catalog.products()[place].id.clone(),
-            propensity: self.model.propensity(&self.about, score),
+            propensity,
             propensity_basis: basis(learned),
             need: 1.0,
             keep_probability: learned.map_or(1.0, LearnedProduct::keep_probability),
@@ -292,7 +318,7 @@ impl Complements<'_> {
             let pull = weight * (neighbour.map_or(0.0, |neighbour| neighbour.weight) + hint);
             (pull > 0.0 && asked != place).then_some((pull, asked, neighbour))
         };
-        let mut pulls: Vec<(f32, usize, Option<Neighbour>)> = self.about.asked.iter().filter_map(pull).collect();
+        let mut pulls: Vec<(f32, usize, Option<Neighbour>)> = self.about.places.iter().filter_map(pull).collect();
         pulls.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         pulls.truncate(GOES_WITH_MAX);
         pulls
@@ -327,56 +353,66 @@ fn basis(learned: Option<&LearnedProduct>) -> PropensityBasis {
     if learned.is_some() { PropensityBasis::Purchases } else { PropensityBasis::Catalog }
 }
 
-/// What a query asks about, in places of the catalogue.
+/// What a query asks about, in numbers of the model and places of the catalogue.
 struct About {
-    is_basket: bool,
-    asked: Vec<(usize, f32)>,
-    popularity_share: f32,
+    asked: Asked,
+    /// What the customer has, by number.
+    owned: HashSet<u32>,
+    /// The basket, by place.
+    context: HashSet<usize>,
+    /// What candidates are said to go with, by place, with its weight.
+    places: Vec<(usize, f32)>,
 }
 
 impl About {
     fn new(bound: &BoundModel, query: &CrossSellQuery) -> Self {
         let catalog = bound.catalog();
-        if !query.context.is_empty() {
-            let asked = query.context.iter().filter_map(|product| Some((catalog.place_of(product)?, 1.0))).collect();
-            return Self { is_basket: true, asked, popularity_share: BASKET_POPULARITY_SHARE };
+        let second = |at: Timestamp| at.unix_ms().div_euclid(1000);
+        let had = query.holdings.iter().filter_map(|held| {
+            let product = bound.learned_number(&held.product)?;
+            Some(Had { product, first: second(held.first_at), last: second(held.last_at) })
+        });
+        let mut had: Vec<Had> = had.collect();
+        had.sort_unstable_by_key(|had| had.product);
+        let owned = had.iter().map(|had| had.product).collect();
+        let context: Vec<usize> = query.context.iter().filter_map(|product| catalog.place_of(product)).collect();
+        let numbers = context.iter().filter_map(|&place| bound.learned[place]).collect();
+        let mut asked = Asked::new(second(query.now), had, numbers);
+        // A basket of things that nobody ever bought is a basket all the same.
+        if !query.context.is_empty() && !asked.is_basket {
+            asked.is_basket = true;
+            asked.basket.clear();
         }
-        let half_life = HalfLife::of_days(QUERY_HALF_LIFE_DAYS).expect("the bank keeps 90 days");
-        let asked: Vec<(usize, f32)> = query
-            .holdings
-            .iter()
-            .filter_map(|held| {
-                let recency = half_life.decay(query.now.days_since(held.last_at));
-                Some((catalog.place_of(&held.product)?, recency as f32))
-            })
-            .collect();
-        let popularity_share = if asked.is_empty() { 1.0 } else { POPULARITY_SHARE };
-        Self { is_basket: false, asked, popularity_share }
+        let held = |held: &HeldProduct| {
+            let age = second(query.now) - second(held.last_at);
+            Some((catalog.place_of(&held.product)?, fading(age, LONG_HALF_LIFE_DAYS)))
+        };
+        let places = if asked.is_basket {
+            context.iter().map(|&place| (place, 1.0)).collect()
+        } else {
+            query.holdings.iter().filter_map(held).collect()
+        };
+        Self { asked, owned, context: context.into_iter().collect(), places }
+    }
+
+    /// Of whom nothing is known at all.
+    fn is_stranger(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// True when the model knows something of what is asked about; else there is nothing that a forest could weigh.
+    fn is_known(&self) -> bool {
+        !self.asked.had.is_empty() || !self.asked.basket.is_empty()
+    }
+
+    fn ranker<'a>(&self, bound: &'a BoundModel) -> &'a Ranker {
+        if self.asked.is_basket { &bound.model.baskets } else { &bound.model.customers }
+    }
+
+    fn score(&self, bound: &BoundModel, lanes: &[Lanes], number: u32) -> f32 {
+        if self.is_stranger() {
+            return bound.model.products()[number as usize].popularity[RECENT_POPULARITY];
+        }
+        blended(&self.ranker(bound).blend, &bound.model.tables, lanes, number)
     }
 }
-
-/// A product with its score; the greatest has the highest score, ties go to the first of the catalogue.
-struct Ranked {
-    score: f32,
-    place: usize,
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.score.total_cmp(&other.score).then_with(|| other.place.cmp(&self.place))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Ranked {}

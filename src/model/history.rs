@@ -29,8 +29,11 @@ pub struct TrainingHistory {
     products: HashMap<ProductId, u32>,
     baskets: HashMap<(u32, OrderId), u32>,
     purchases: Vec<Purchase>,
-    /// Returns, cancellations and downgrades of each product.
-    given_up: HashMap<u32, u32>,
+    /// Returns, cancellations and downgrades: product and second.
+    given_up: Vec<(u32, i64)>,
+    /// What was paid for each product, in millionths of a unit, and how often. Whole numbers, so that their order does
+    /// not matter.
+    paid: HashMap<u32, (i128, u64)>,
 }
 
 impl TrainingHistory {
@@ -50,7 +53,7 @@ impl TrainingHistory {
             | EventKind::Cancellation { product: Some(product) }
             | EventKind::Downgrade { from: product, .. } => {
                 let product = number(&mut self.products, product);
-                *self.given_up.entry(product).or_default() += 1;
+                self.given_up.push((product, event.at.unix_ms().div_euclid(1000)));
             }
             EventKind::Cancellation { product: None }
             | EventKind::SubscriptionEnd { .. }
@@ -75,6 +78,12 @@ impl TrainingHistory {
             None => NOBODY,
         };
         self.acquire(customer, &line.product, basket, at);
+        if let Some(price) = line.unit_price.filter(|price| !price.is_negative()) {
+            let product = number(&mut self.products, &line.product);
+            let (sum, count) = self.paid.entry(product).or_default();
+            *sum += (price.approximate() * 1e6) as i128;
+            *count += 1;
+        }
     }
 
     fn acquire(&mut self, customer: u32, product: &ProductId, basket: u32, at: Timestamp) {
@@ -111,12 +120,16 @@ impl TrainingHistory {
             })
             .collect();
         purchases.sort_unstable();
-        let mut given_up = vec![0; products.len()];
-        for (&product, &count) in &self.given_up {
-            given_up[product_numbers[product as usize] as usize] = count;
+        let mut given_up: Vec<(u32, i64)> =
+            self.given_up.iter().map(|&(product, second)| (product_numbers[product as usize], second)).collect();
+        given_up.sort_unstable();
+        let mut paid = vec![None; products.len()];
+        for (&product, &(sum, count)) in &self.paid {
+            paid[product_numbers[product as usize] as usize] = Some((sum as f64 / 1e6 / count as f64) as f32);
         }
         let (customers, baskets) = (customers.len(), basket_keys.len());
-        OrderedHistory { products: products.into_iter().cloned().collect(), customers, baskets, purchases, given_up }
+        let products = products.into_iter().cloned().collect();
+        OrderedHistory { products, customers, baskets, purchases, given_up, paid }
     }
 }
 
@@ -131,18 +144,13 @@ pub struct OrderedHistory {
     pub baskets: usize,
     /// By customer, then product, then time.
     pub purchases: Vec<Purchase>,
-    /// Returns, cancellations and downgrades of each product.
-    pub given_up: Vec<u32>,
+    /// Returns, cancellations and downgrades: product and second, in order.
+    pub given_up: Vec<(u32, i64)>,
+    /// What each product was sold for on average, in units of its currency; `None` when no price is known.
+    pub paid: Vec<Option<f32>>,
 }
 
 impl OrderedHistory {
-    /// The same history with the purchases before a second only.
-    #[must_use]
-    pub fn before(&self, second: i64) -> Self {
-        let purchases = self.purchases.iter().filter(|purchase| purchase.second < second).copied().collect();
-        Self { purchases, ..self.clone() }
-    }
-
     /// Each known customer's purchases.
     pub fn by_customer(&self) -> impl Iterator<Item = &[Purchase]> {
         let known = self.purchases.chunk_by(|a, b| a.customer == b.customer);

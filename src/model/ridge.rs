@@ -7,13 +7,14 @@
 
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, Par, Side};
+use rayon::prelude::*;
 
 /// The strongest weights kept of each product.
 pub const NEIGHBOURS_MAX: usize = 200;
 /// Weights weaker than this are dropped.
 const WEIGHT_MIN: f32 = 1e-5;
 /// Memory for each cell of the products by products matrix: the Gram matrix, its factor, the inverse, and the counts.
-pub const BYTES_PER_CELL: u64 = 3 * 8 + 4;
+pub const BYTES_PER_CELL: u64 = 4 * 4;
 
 /// A row of the matrix: products with weights in 0 to 1, each product once.
 pub type Row = Vec<(u32, f32)>;
@@ -35,19 +36,20 @@ pub type Neighbours = Vec<Vec<Neighbour>>;
 /// Solves the regression. `None` when a matrix of this size cannot be factored, which a positive `lambda` prevents.
 #[must_use]
 pub fn fit(products: usize, rows: &[Row], lambda: f64, threads: usize) -> Option<Neighbours> {
-    let mut gram = Mat::<f64>::zeros(products, products);
+    // Single precision: a positive lambda keeps the matrix far from singular, and it takes half the time and memory.
+    let mut gram = Mat::<f32>::zeros(products, products);
     let mut together = vec![0_u32; products * products];
     for row in rows {
         for &(a, weight_a) in row {
             for &(b, weight_b) in row {
                 let (a, b) = (a as usize, b as usize);
-                gram[(a, b)] += f64::from(weight_a) * f64::from(weight_b);
+                gram[(a, b)] += weight_a * weight_b;
                 together[a * products + b] += 1;
             }
         }
     }
     for product in 0..products {
-        gram[(product, product)] += lambda;
+        gram[(product, product)] += lambda as f32;
     }
     faer::set_global_parallelism(Par::rayon(threads));
     let inverse = gram.llt(Side::Lower).ok()?.inverse();
@@ -57,7 +59,7 @@ pub fn fit(products: usize, rows: &[Row], lambda: f64, threads: usize) -> Option
             .filter(|&to| to != from)
             .map(|to| Neighbour {
                 product: to as u32,
-                weight: (-inverse[(from, to)] / inverse[(to, to)]) as f32,
+                weight: -inverse[(from, to)] / inverse[(to, to)],
                 together: together[from * products + to],
             })
             .filter(|neighbour| neighbour.weight.abs() >= WEIGHT_MIN)
@@ -70,7 +72,7 @@ pub fn fit(products: usize, rows: &[Row], lambda: f64, threads: usize) -> Option
         }
         neighbours
     };
-    Some((0..products).map(strongest).collect())
+    Some((0..products).into_par_iter().map(strongest).collect())
 }
 
 #[cfg(test)]

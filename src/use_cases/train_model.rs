@@ -14,7 +14,7 @@ use crate::domain::ids::CustomerId;
 use crate::domain::time::Timestamp;
 use crate::model::calibration::ProbabilityQuality;
 use crate::model::history::TrainingHistory;
-use crate::model::holdout::Metric;
+use crate::model::metric::Metric;
 use crate::model::outlook::{self, LearnedOutlook};
 use crate::model::outlook_history::{EngagementWeights, OutlookHistory};
 use crate::model::train::{TrainingReport, TrainingStage, train};

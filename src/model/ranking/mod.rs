@@ -1,0 +1,18 @@
+//! How complements are ordered: signals of every candidate, and a ranker that weighs them.
+//!
+//! What is known of products (`tables`) is asked about what a customer has (`asked`); the answer is a row of signals for
+//! each candidate (`lanes`, `likeness`, `signals`). A ranker (`ranker`) picks the strongest candidates by a blend of few
+//! signals and orders these by a forest of decision trees (`forest`) that was trained on what customers did next in
+//! earlier windows of the same history (`lessons`). Which blend, which regularisers and whether the forest is used at
+//! all is chosen on the last window (`tuning`).
+
+pub mod asked;
+pub mod forest;
+pub mod lanes;
+pub mod lessons;
+pub mod likeness;
+pub mod pasts;
+pub mod ranker;
+pub mod signals;
+pub mod tables;
+pub mod tuning;

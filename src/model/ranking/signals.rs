@@ -1,0 +1,299 @@
+//! The signals of a candidate: everything that a forest may look at, in one fixed order.
+//!
+//! What is learned is what is asked: the same function makes the rows of a training and those of an answer. A signal
+//! that is unknown has a value of its own, outside of what it could otherwise be; nothing here is NaN.
+
+use std::collections::HashMap;
+
+use super::super::offer_model::{LearnedProduct, POPULARITY_HALF_LIVES};
+use super::asked::Asked;
+use super::lanes::{LONG_HALF_LIFE_DAYS, Lanes};
+use super::likeness::Likeness;
+use super::tables::{DAY, Tables, fading};
+
+/// Keeps the logarithm of a share finite.
+const SHARE_FLOOR: f32 = 1e-5;
+/// The logarithm of a share that is not known.
+const UNKNOWN_SHARE: f32 = -20.0;
+/// Days since something that never happened.
+const NEVER_DAYS: f32 = 9999.0;
+/// How near two products stand in the order of their ids to be neighbours: ids are often given in rows of like things.
+const NEAR: u32 = 3;
+/// Keeps a spread of prices from being nothing.
+const PRICE_SPREAD_FLOOR: f32 = 0.2;
+
+macro_rules! signals {
+    ($($name:ident: $meaning:literal,)+) => {
+        /// The signals of one candidate, in their order.
+        #[derive(Debug, Clone, Copy, PartialEq, Default)]
+        pub struct Signals {
+            $(#[doc = $meaning] pub $name: f32,)+
+        }
+
+        impl Signals {
+            /// The names, in order.
+            pub const NAMES: &[&str] = &[$(stringify!($name),)+];
+
+            /// The values, in order.
+            pub fn values(&self) -> impl Iterator<Item = f32> {
+                [$(self.$name,)+].into_iter()
+            }
+        }
+    };
+}
+
+signals! {
+    lately_short: "[`Lanes::lately_short`].",
+    lately_long: "[`Lanes::lately_long`].",
+    lately_flat: "[`Lanes::lately_flat`].",
+    lately_max: "[`Lanes::lately_max`].",
+    ever_long: "[`Lanes::ever_long`].",
+    ever_flat: "[`Lanes::ever_flat`].",
+    baskets_short: "[`Lanes::baskets_short`].",
+    basket: "[`Lanes::basket`].",
+    basket_max: "[`Lanes::basket_max`].",
+    basket_lately: "[`Lanes::basket_lately`].",
+    confidence: "[`Lanes::confidence`].",
+    popularity_0: "Logarithm of the share of buyers lately, by the shortest half-life.",
+    popularity_1: "The same by the second.",
+    popularity_2: "The same by the third.",
+    popularity_3: "The same by the fourth.",
+    popularity_4: "The same by the longest.",
+    new_buyers: "Logarithm of the share of those who bought it for the first time lately.",
+    new_buyers_short: "The same of the last days.",
+    trend: "How much more popular it is lately than over half a year, as a difference of logarithms.",
+    age_days: "Days since it was first sold.",
+    unsold_days: "Days since it was last sold.",
+    last_year: "Logarithm of the share of baskets that held it in the same weeks of last year.",
+    price: "Logarithm of its price.",
+    price_step: "How much dearer it is than what the basket holds, or than what the customer usually buys.",
+    price_distance: "The same in deviations of the customer's prices.",
+    holdings: "How many things the customer has.",
+    quiet_days: "Days since the customer last bought.",
+    known_days: "Days since the customer first bought.",
+    basket_size: "How many things the customer buys at a time.",
+    visits: "On how many days the customer bought.",
+    words_held: "How much its title is like those of what the customer has.",
+    words_in_basket: "How much its title is like those in the basket.",
+    category_held: "How much the customer has of its category, fading; -1 when it has no category.",
+    category_in_basket: "How much of the basket is of its category; -1 when it has no category.",
+    attributes_held: "How much of what the customer has is of the same make, fading.",
+    attributes_in_basket: "How much of the basket is of the same make.",
+    neighbours_held: "How many of its neighbours by id the customer has, fading.",
+    neighbours_in_basket: "How many of its neighbours by id are in the basket.",
+    given_up: "The share of it that is brought back or cancelled.",
+    buyers: "Logarithm of how many ever bought it.",
+    repeats: "How often its buyers buy it.",
+    asked: "How many things are in the basket.",
+    blend: "The score that picked the candidates.",
+    place: "Its place by that score.",
+    place_lately: "Its place among the candidates by `lately_long`.",
+    place_basket: "Its place by `basket`.",
+    place_popularity: "Its place by `popularity_1`.",
+    place_confidence: "Its place by `confidence`.",
+}
+
+/// What is the same for all candidates of a question.
+struct Customer {
+    price_mean: f32,
+    price_spread: f32,
+    holdings: f32,
+    quiet_days: f32,
+    known_days: f32,
+    basket_size: f32,
+    visits: f32,
+}
+
+/// How much of what is asked about is like something.
+#[derive(Default)]
+struct Profile {
+    words: HashMap<u32, f32>,
+    categories: HashMap<u32, f32>,
+    attributes: HashMap<u32, f32>,
+    near: HashMap<u32, f32>,
+}
+
+impl Profile {
+    fn add(&mut self, likeness: &Likeness, product: u32, weight: f32) {
+        let number = product as usize;
+        for &(word, share) in &likeness.words[number] {
+            *self.words.entry(word).or_default() += weight * share;
+        }
+        if let Some(category) = likeness.category[number] {
+            *self.categories.entry(category).or_default() += weight;
+        }
+        for &value in &likeness.attributes[number] {
+            *self.attributes.entry(value).or_default() += weight;
+        }
+        for distance in 1..=NEAR {
+            let nearness = weight / distance as f32;
+            *self.near.entry(product + distance).or_default() += nearness;
+            if let Some(before) = product.checked_sub(distance) {
+                *self.near.entry(before).or_default() += nearness;
+            }
+        }
+    }
+
+    fn words(&self, likeness: &Likeness, number: usize) -> f32 {
+        let shared = likeness.words[number].iter().map(|(word, share)| share * get(&self.words, *word));
+        shared.sum()
+    }
+
+    fn category(&self, likeness: &Likeness, number: usize) -> f32 {
+        likeness.category[number].map_or(-1.0, |category| get(&self.categories, category))
+    }
+
+    fn attributes(&self, likeness: &Likeness, number: usize) -> f32 {
+        likeness.attributes[number].iter().map(|value| get(&self.attributes, *value)).sum()
+    }
+}
+
+fn get(map: &HashMap<u32, f32>, key: u32) -> f32 {
+    map.get(&key).copied().unwrap_or(0.0)
+}
+
+/// The signals of every candidate, in the order of the candidates; `blend` is their score, by number.
+#[must_use]
+pub fn signals(
+    tables: &Tables,
+    likeness: &Likeness,
+    asked: &Asked,
+    lanes: &[Lanes],
+    candidates: &[(u32, f32)],
+) -> Vec<Signals> {
+    let customer = customer(likeness, asked);
+    let (mut held, mut in_basket) = (Profile::default(), Profile::default());
+    for had in &asked.had {
+        held.add(likeness, had.product, fading(asked.now - had.last, LONG_HALF_LIFE_DAYS));
+    }
+    let mut basket_prices = Mean::default();
+    for &product in &asked.basket {
+        in_basket.add(likeness, product, 1.0);
+        likeness.log_price[product as usize].iter().for_each(|&price| basket_prices.add(price));
+    }
+    let usual_price =
+        if asked.is_basket { basket_prices.mean().unwrap_or(customer.price_mean) } else { customer.price_mean };
+    let mut rows: Vec<Signals> = candidates
+        .iter()
+        .zip(0_u16..)
+        .map(|(&(number, blend), place)| {
+            let product = number as usize;
+            let price = likeness.log_price[product];
+            let price_step = price.map_or(0.0, |price| price - usual_price);
+            Signals {
+                price: price.unwrap_or(UNKNOWN_SHARE),
+                price_step,
+                price_distance: price_step / (customer.price_spread + PRICE_SPREAD_FLOOR),
+                holdings: customer.holdings,
+                quiet_days: customer.quiet_days,
+                known_days: customer.known_days,
+                basket_size: customer.basket_size,
+                visits: customer.visits,
+                words_held: held.words(likeness, product),
+                words_in_basket: in_basket.words(likeness, product),
+                category_held: held.category(likeness, product),
+                category_in_basket: in_basket.category(likeness, product),
+                attributes_held: held.attributes(likeness, product),
+                attributes_in_basket: in_basket.attributes(likeness, product),
+                neighbours_held: get(&held.near, number),
+                neighbours_in_basket: get(&in_basket.near, number),
+                asked: asked.basket.len() as f32,
+                blend,
+                place: f32::from(place),
+                ..of_product(&tables.products[product], &lanes[product], asked.now)
+            }
+        })
+        .collect();
+    rank_by(&mut rows, |row| row.lately_long, |row, place| row.place_lately = place);
+    rank_by(&mut rows, |row| row.basket, |row, place| row.place_basket = place);
+    rank_by(&mut rows, |row| row.popularity_1, |row, place| row.place_popularity = place);
+    rank_by(&mut rows, |row| row.confidence, |row, place| row.place_confidence = place);
+    rows
+}
+
+fn of_product(product: &LearnedProduct, lanes: &Lanes, now: i64) -> Signals {
+    let days = |second: Option<i64>| second.map_or(NEVER_DAYS, |second| (now - second) as f32 / DAY as f32);
+    let share = |share: f32| (share + SHARE_FLOOR).ln();
+    let popularity: [f32; POPULARITY_HALF_LIVES.len()] = product.popularity.map(share);
+    Signals {
+        lately_short: lanes.lately_short,
+        lately_long: lanes.lately_long,
+        lately_flat: lanes.lately_flat,
+        lately_max: lanes.lately_max,
+        ever_long: lanes.ever_long,
+        ever_flat: lanes.ever_flat,
+        baskets_short: lanes.baskets_short,
+        basket: lanes.basket,
+        basket_max: lanes.basket_max,
+        basket_lately: lanes.basket_lately,
+        confidence: lanes.confidence,
+        popularity_0: popularity[0],
+        popularity_1: popularity[1],
+        popularity_2: popularity[2],
+        popularity_3: popularity[3],
+        popularity_4: popularity[4],
+        new_buyers: share(product.new_buyers[0]),
+        new_buyers_short: share(product.new_buyers[1]),
+        trend: popularity[1] - popularity[3],
+        age_days: days(product.first_sold),
+        unsold_days: days(product.last_sold),
+        last_year: product.last_year.map_or(UNKNOWN_SHARE, share),
+        given_up: 1.0 - product.keep_probability() as f32,
+        buyers: (product.buyers as f32).ln_1p(),
+        repeats: product.bought as f32 / product.buyers.max(1) as f32,
+        ..Signals::default()
+    }
+}
+
+fn customer(likeness: &Likeness, asked: &Asked) -> Customer {
+    let mut prices = Mean::default();
+    let mut days: Vec<i64> = Vec::with_capacity(2 * asked.had.len());
+    for had in &asked.had {
+        likeness.log_price[had.product as usize].iter().for_each(|&price| prices.add(price));
+        days.extend([had.first.div_euclid(DAY), had.last.div_euclid(DAY)]);
+    }
+    days.sort_unstable();
+    days.dedup();
+    let since = |second: Option<i64>| second.map_or(NEVER_DAYS, |second| (asked.now - second) as f32 / DAY as f32);
+    Customer {
+        price_mean: prices.mean().unwrap_or(0.0),
+        price_spread: prices.deviation(),
+        holdings: asked.had.len() as f32,
+        quiet_days: since(asked.had.iter().map(|had| had.last).max()),
+        known_days: since(asked.had.iter().map(|had| had.first).min()),
+        basket_size: asked.had.len() as f32 / days.len().max(1) as f32,
+        visits: days.len() as f32,
+    }
+}
+
+#[derive(Default)]
+struct Mean {
+    count: f32,
+    sum: f32,
+    squares: f32,
+}
+
+impl Mean {
+    fn add(&mut self, value: f32) {
+        self.count += 1.0;
+        self.sum += value;
+        self.squares += value * value;
+    }
+
+    fn mean(&self) -> Option<f32> {
+        (self.count > 0.0).then(|| self.sum / self.count)
+    }
+
+    fn deviation(&self) -> f32 {
+        let mean = self.mean().unwrap_or(0.0);
+        (self.squares / self.count.max(1.0) - mean * mean).max(0.0).sqrt()
+    }
+}
+
+fn rank_by(rows: &mut [Signals], value: impl Fn(&Signals) -> f32, mut set: impl FnMut(&mut Signals, f32)) {
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_unstable_by(|&a, &b| value(&rows[b]).total_cmp(&value(&rows[a])).then(a.cmp(&b)));
+    for (place, row) in order.into_iter().enumerate() {
+        set(&mut rows[row], place as f32);
+    }
+}
