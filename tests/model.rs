@@ -17,17 +17,18 @@ use tactful::domain::money::{Currency, Money};
 use tactful::domain::product::{FeatureValue, Product, Rung};
 use tactful::domain::time::{DAY, Timestamp};
 use tactful::model::artifact::ArtifactError;
-use tactful::model::bound_model::{BoundModel, CrossSellQuery, UpSellQuery};
+use tactful::model::bound_model::{BoundModel, CrossSellQuery, KnownCustomer, UpSellQuery};
 use tactful::model::held_product::HeldProduct;
 use tactful::model::history::TrainingHistory;
 use tactful::model::offer_model::{OfferModel, RECENT_DAYS};
+use tactful::model::profile::{Attribute, ProfileColumns, Values};
 use tactful::model::ranking::forest::{Forest, Node};
 use tactful::model::ranking::signals::Signals;
 use tactful::model::ridge::Neighbour;
 use tactful::model::train::{TrainingError, TrainingReport, TrainingSettings, train};
 
 const PRODUCTS: usize = 8;
-const SETTINGS: TrainingSettings = TrainingSettings { threads: 1, memory_bytes_max: 1 << 30 };
+const SETTINGS: TrainingSettings = TrainingSettings::new(1, 1 << 30);
 
 /// One purchase: customer (9 stands for none), product, order, days ago.
 type Bought = (usize, usize, usize, u32);
@@ -69,7 +70,7 @@ fn cross_sell(model: OfferModel, holdings: &BTreeSet<usize>, context: &[usize]) 
         usage_share: None,
     };
     let query = CrossSellQuery {
-        holdings: holdings.iter().map(held).collect(),
+        customer: KnownCustomer { holdings: holdings.iter().map(held).collect(), profile: BTreeMap::new() },
         context: context.iter().map(|&number| product(number)).collect(),
         now: now(),
     };
@@ -256,6 +257,13 @@ fn offer_model_v2_reads_and_writes_the_same() {
     let leaf = |value: f32| Node { signal: 0, value, left: 0, right: 0 };
     let nodes = vec![Node { signal: 3, value: 0.25, left: 1, right: 2 }, leaf(-1.5), leaf(0.5)];
     model.customers.forest = Some(Forest { base: -2.0, nodes, roots: vec![0] });
+    model.steps.forest.clone_from(&model.customers.forest);
+    let words = Values::Words(vec!["monthly".to_owned(), "yearly".to_owned()]);
+    let attribute = |name: &str, values| Attribute { name: name.to_owned(), values };
+    let attributes = vec![attribute("contract", words), attribute("tenure", Values::Edges(vec![1.5, 20.0]))];
+    model.tables.attributes = ProfileColumns { attributes };
+    model.tables.profile_lately = vec![vec![Neighbour { product: 1, weight: 0.25, together: 3 }]; 5];
+    model.tables.profile_ever.clone_from(&model.tables.profile_lately);
     // What a regression gives depends on the machine's arithmetic in its last bits.
     let weight = |row: &mut Vec<Neighbour>| row.iter_mut().for_each(|it| it.weight = (it.weight * 8.0).round() / 8.0);
     for table in [&mut model.tables.lately, &mut model.tables.ever, &mut model.tables.in_baskets] {
@@ -346,7 +354,64 @@ fn an_upgrade_needs_evidence_of_being_better() {
         let (model, _) = train(&history, &catalog, now(), &SETTINGS, &|_| {}).expect("a model");
         let held = HeldProduct { product: product(0), first_at: now(), last_at: now(), usage_share: None };
         let bound = BoundModel::new(Arc::new(model), catalog);
-        let candidates: Vec<Candidate> = bound.up_sell(&UpSellQuery { owned: vec![held] }).candidates().collect();
+        let candidates: Vec<Candidate> = bound
+            .up_sell(&UpSellQuery { customer: KnownCustomer::default(), owned: vec![held], now: now() })
+            .candidates()
+            .collect();
         assert_eq!(!candidates.is_empty(), is_step_up, "{name}: {candidates:?}");
+    }
+}
+
+/// An event of one of many customers.
+fn bought(customer: usize, number: usize, days_ago: usize) -> Event {
+    Event {
+        id: EventId::new(format!("{customer}-{number}-{days_ago}")).expect("a valid id"),
+        customer: Some(CustomerId::new(format!("c{customer}")).expect("a valid id")),
+        at: now() - DAY * u32::try_from(days_ago).expect("few days"),
+        kind: EventKind::Purchase(Line { product: product(number), order: None, quantity: 1, unit_price: None }),
+    }
+}
+
+#[test]
+fn a_profile_tells_what_a_stranger_is_proposed() {
+    let mut history = TrainingHistory::new();
+    let plan = |customer: usize| BTreeMap::from([("plan".to_owned(), format!("plan {}", customer % 2))]);
+    for customer in 0..200 {
+        history.push(&bought(customer, 1 + customer % 2, 5));
+        history.know(&CustomerId::new(format!("c{customer}")).expect("a valid id"), plan(customer));
+    }
+    let (model, _) = train(&history, &catalog(), now(), &SETTINGS, &|_| {}).expect("a model");
+    let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
+    for customer in [0, 1] {
+        let stranger = KnownCustomer { holdings: Vec::new(), profile: plan(customer) };
+        let query = CrossSellQuery { customer: stranger, context: Vec::new(), now: now() };
+        let first = bound.cross_sell(&query).candidates().next().expect("there are products");
+        assert_eq!(first.product, product(1 + customer));
+    }
+}
+
+/// Owners of product 0 step to 3, whatever sells best; owners of 4 step to 1.
+#[test]
+fn steps_are_learned_from_the_steps_that_were_taken() {
+    let mut history = TrainingHistory::new();
+    for customer in 0..400_usize {
+        let (owned, next) = if customer % 2 == 0 { (0, 3) } else { (4, 1) };
+        let stepped = 1 + (customer * 37) % 140;
+        history.push(&bought(customer, owned, stepped + 60));
+        history.push(&bought(customer, next, stepped));
+    }
+    for customer in 400..900_usize {
+        history.push(&bought(customer, 2, 1 + customer % 150));
+    }
+    let (model, report) = train(&history, &catalog(), now(), &SETTINGS, &|_| {}).expect("a model");
+    assert!(model.steps.forest.is_some(), "{:?}", report.notes);
+    let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
+    for (owned, next) in [(0, 3), (4, 1)] {
+        let bought_at = now() - DAY * 90;
+        let held = HeldProduct { product: product(owned), first_at: bought_at, last_at: bought_at, usage_share: None };
+        let customer = KnownCustomer { holdings: vec![held], profile: BTreeMap::new() };
+        let query = UpSellQuery { customer, owned: Vec::new(), now: now() };
+        let ranked = bound.rank_steps(&query, &product(owned), &[product(1), product(2), product(3)]);
+        assert_eq!(ranked[0], product(next), "{:?}", report.notes);
     }
 }

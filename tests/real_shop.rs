@@ -48,7 +48,7 @@ async fn healthy_customers_get_offers_and_nobody_on_hold_does() {
         eprintln!("skipped: there is no online_retail_ii beside the project, and TACTFUL_DATA names none");
         return;
     };
-    let limits = TrainingSettings { threads: 2, memory_bytes_max: TRAINING_BYTES };
+    let limits = TrainingSettings::new(2, TRAINING_BYTES);
     let store = Arc::new(MemoryStore::new());
     let tactful = Tactful::open(store, Arc::new(JuneTenth), Policy::default(), limits).await.expect("opens");
     let tactful = Arc::new(tactful);

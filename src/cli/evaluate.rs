@@ -45,6 +45,9 @@ pub struct Evaluate {
     /// Draw relationship health against who came back
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    /// Regress on all products of a set up to so many; of more each is regressed on its nearest, as the server does
+    #[arg(long, value_name = "PRODUCTS", default_value_t = TrainingSettings::DENSE_COLUMNS_MAX)]
+    dense_up_to: usize,
     /// Print JSON and nothing else
     #[arg(long)]
     json: bool,
@@ -125,7 +128,10 @@ impl Evaluate {
         let is_wanted = |name: &str| self.task.is_empty() || self.task.iter().any(|task| task.name() == name);
         let waiting = spinner();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let settings = TrainingSettings { threads, memory_bytes_max: TRAINING_MEMORY_BYTES };
+        let settings = TrainingSettings {
+            dense_columns_max: self.dense_up_to,
+            ..TrainingSettings::new(threads, TRAINING_MEMORY_BYTES)
+        };
         let rankings = evaluate_ranking(&description, &is_wanted, &settings, &|stage| waiting.set_message(stage))?;
         waiting.set_message(HEALTH);
         let health = if is_wanted(HEALTH) { evaluate_health(&description, &Policy::default())? } else { None };

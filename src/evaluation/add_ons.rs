@@ -20,7 +20,7 @@ use crate::domain::ids::{CustomerId, EventId, ProductId};
 use crate::domain::product::Product;
 use crate::domain::time::{DAY, Timestamp};
 use crate::ingest::row::CustomerProfile;
-use crate::model::bound_model::{BoundModel, CrossSellQuery};
+use crate::model::bound_model::{BoundModel, CrossSellQuery, KnownCustomer};
 use crate::model::held_product::HeldProduct;
 use crate::model::history::TrainingHistory;
 use crate::model::train::{TrainingSettings, train};
@@ -28,6 +28,7 @@ use crate::model::train::{TrainingSettings, train};
 /// What a customer has, and who it is.
 struct Subscriber {
     holds: Vec<ProductId>,
+    profile: BTreeMap<String, String>,
 }
 
 /// When everybody is asked; everything was begun a day before.
@@ -64,6 +65,7 @@ pub(super) fn rank_add_ons(
         let mut history = TrainingHistory::new();
         for (id, subscriber) in subscribers.iter().filter(|(id, _)| fold_of.get(id) != Some(&fold)) {
             subscriber.holds.iter().for_each(|product| history.push(&begun(id, product)));
+            history.know(id, subscriber.profile.clone());
         }
         let trained = train(&history, &catalog, now(), settings, &|_| {});
         let (model, report) = trained.map_err(|error| DataSetError::NotEnough(error.to_string()))?;
@@ -74,7 +76,7 @@ pub(super) fn rank_add_ons(
         let ease = ease::fit(sales.products(), &rows, ease::BASKET_LAMBDA, settings.threads);
         let popular = popularity::ever(&sales);
         for (number, query) in queries.iter().enumerate().filter(|(_, query)| query.fold == fold) {
-            lists(TACTFUL, number, by_tactful(&model, query));
+            lists(TACTFUL, number, by_tactful(&model, query, &subscribers));
             let given: Vec<usize> = query.given.iter().filter_map(|id| catalog.place_of(id)).collect();
             lists("random", number, by_scores(&catalog, query, &random::scores(query, sales.products())));
             lists("popularity", number, by_scores(&catalog, query, &popular));
@@ -108,7 +110,7 @@ fn subscriber(
         }
     }
     attributes.retain(|name, _| !left_out.contains(name));
-    Ok((id, Subscriber { holds }))
+    Ok((id, Subscriber { holds, profile: attributes }))
 }
 
 fn catalog(subscribers: &BTreeMap<CustomerId, Subscriber>) -> Arc<Catalog> {
@@ -125,14 +127,19 @@ fn begun(customer: &CustomerId, product: &ProductId) -> Event {
     }
 }
 
-fn by_tactful(model: &BoundModel, query: &Query) -> Vec<ProductId> {
+fn by_tactful(model: &BoundModel, query: &Query, subscribers: &BTreeMap<CustomerId, Subscriber>) -> Vec<ProductId> {
+    let subscriber = query.customer.as_ref().and_then(|id| subscribers.get(id));
     let held = |product: &ProductId| HeldProduct {
         product: product.clone(),
         first_at: now() - DAY,
         last_at: now(),
         usage_share: None,
     };
-    let asked = CrossSellQuery { holdings: query.given.iter().map(held).collect(), context: Vec::new(), now: now() };
+    let customer = KnownCustomer {
+        holdings: query.given.iter().map(held).collect(),
+        profile: subscriber.map(|subscriber| subscriber.profile.clone()).unwrap_or_default(),
+    };
+    let asked = CrossSellQuery { customer, context: Vec::new(), now: now() };
     let complements = model.cross_sell(&asked);
     let candidates = complements.candidates().map(|candidate| candidate.product);
     candidates.filter(|product| query.candidates.contains(product)).collect()

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use rayon::prelude::*;
+
 use super::add_ons::rank_add_ons;
 use super::baselines::sales::Sales;
 use super::baselines::{ease, item_cosine, popularity, random, upgrade_rules};
@@ -22,7 +24,7 @@ use crate::domain::customer::Customer;
 use crate::domain::ids::{CustomerId, ProductId};
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
-use crate::model::bound_model::{BoundModel, CrossSellQuery};
+use crate::model::bound_model::{BoundModel, CrossSellQuery, KnownCustomer, UpSellQuery};
 use crate::model::held_product::held_products;
 use crate::model::history::TrainingHistory;
 use crate::model::train::{TrainingSettings, train};
@@ -151,17 +153,17 @@ impl<'a> Judge<'a> {
         let Asked { name, task, queries } = asked;
         let rankable: Vec<bool> =
             self.shop.catalog.products().iter().map(|it| self.is_rankable(&it.id, task)).collect();
-        let allowed: Vec<Allowed> = queries.iter().map(|query| self.allowed(query, &rankable)).collect();
+        let allowed: Vec<Allowed> = queries.par_iter().map(|query| self.allowed(query, &rankable)).collect();
         let ask = |query: &Query, allowed: &Allowed| match task.question {
-            Question::Upgrade => self.model.rank_upgrades(query.anchor.as_ref(), &query.candidates),
+            Question::Upgrade => self.steps(query),
             Question::NextPurchase | Question::HiddenProduct | Question::AddOn { .. } => {
                 self.complements(query, allowed)
             }
         };
-        let lists = queries.iter().zip(&allowed).map(|(query, allowed)| ask(query, allowed)).collect();
+        let lists = queries.par_iter().zip(&allowed).map(|(query, allowed)| ask(query, allowed)).collect();
         let mut methods = vec![Ranked { method: TACTFUL, lists }];
         for (method, scorer) in self.baselines(&task.question) {
-            let lists = queries.iter().zip(&allowed).map(|(query, allowed)| {
+            let lists = queries.par_iter().zip(&allowed).map(|(query, allowed)| {
                 let scores = scorer(query);
                 allowed.ranked(&self.shop.catalog, |place| scores.get(place).copied().unwrap_or(0.0))
             });
@@ -198,13 +200,23 @@ impl<'a> Judge<'a> {
         Allowed { places: allowed.map(|(place, _)| place).collect() }
     }
 
-    fn complements(&self, query: &Query, allowed: &Allowed) -> Vec<ProductId> {
+    /// What the server knows of the customer.
+    fn known(&self, query: &Query) -> KnownCustomer {
         let customer = query.customer.as_ref().and_then(|customer| self.customers.get(customer));
-        let asked = CrossSellQuery {
-            holdings: customer.map_or_else(Vec::new, |customer| held_products(&customer.holdings, self.shop.now)),
-            context: query.given.clone(),
-            now: self.shop.now,
-        };
+        customer.map_or_else(KnownCustomer::default, |customer| KnownCustomer {
+            holdings: held_products(&customer.holdings, self.shop.now),
+            profile: customer.attributes.clone(),
+        })
+    }
+
+    fn steps(&self, query: &Query) -> Vec<ProductId> {
+        let asked = UpSellQuery { customer: self.known(query), owned: Vec::new(), now: self.shop.now };
+        let owned = query.anchor.as_ref();
+        owned.map_or_else(Vec::new, |owned| self.model.rank_steps(&asked, owned, &query.candidates))
+    }
+
+    fn complements(&self, query: &Query, allowed: &Allowed) -> Vec<ProductId> {
+        let asked = CrossSellQuery { customer: self.known(query), context: query.given.clone(), now: self.shop.now };
         let allowed: HashSet<&ProductId> =
             allowed.places.iter().map(|&place| &self.shop.catalog.products()[place].id).collect();
         let complements = self.model.cross_sell(&asked);
@@ -257,7 +269,7 @@ impl<'a> Judge<'a> {
 }
 
 /// The scores of all products of the catalogue, by place, for one query.
-type Scorer<'a> = Box<dyn Fn(&Query) -> Vec<f32> + 'a>;
+type Scorer<'a> = Box<dyn Fn(&Query) -> Vec<f32> + Sync + 'a>;
 
 /// The places of the catalogue that may be ranked for one query.
 struct Allowed {

@@ -10,9 +10,13 @@ use crate::domain::ids::ProductId;
 use crate::domain::time::Timestamp;
 
 use super::offer_model::{LearnedProduct, OfferModel, POPULARITY_HALF_LIVES};
+use super::profile::{Attribute, ProfileColumns, Values};
 use super::propensity::Curve;
 use super::ranking::forest::{Forest, Node};
 use super::ranking::ranker::{Blend, Fading, Ranker};
+use super::ranking::shelves::Move;
+use super::ranking::signals::Signals;
+use super::ranking::steps::{STEP_SIGNALS, StepRanker};
 use super::ranking::tables::Tables;
 use super::ridge::{Neighbour, Neighbours};
 
@@ -50,9 +54,13 @@ struct ModelShape {
     lately: Vec<Vec<NeighbourShape>>,
     ever: Vec<Vec<NeighbourShape>>,
     in_baskets: Vec<Vec<NeighbourShape>>,
+    attributes: Vec<AttributeShape>,
+    profile_lately: Vec<Vec<NeighbourShape>>,
+    profile_ever: Vec<Vec<NeighbourShape>>,
     customers: RankerShape,
     baskets: RankerShape,
-    moves: Vec<(u32, u32, u32)>,
+    steps: StepRankerShape,
+    moves: Vec<MoveShape>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,6 +84,13 @@ struct ProductShape {
 #[derive(Serialize, Deserialize)]
 struct NeighbourShape(u32, f32, u32);
 
+/// Name, then either words or edges.
+#[derive(Serialize, Deserialize)]
+enum AttributeShape {
+    Words(String, Vec<String>),
+    Edges(String, Vec<f64>),
+}
+
 #[derive(Serialize, Deserialize)]
 struct RankerShape {
     /// 0 short, 1 long, 2 flat.
@@ -86,6 +101,16 @@ struct RankerShape {
     forest: Option<ForestShape>,
     curve: (f64, f64),
 }
+
+#[derive(Serialize, Deserialize)]
+struct StepRankerShape {
+    forest: Option<ForestShape>,
+    curve: (f64, f64),
+}
+
+/// From, to, later, together.
+#[derive(Serialize, Deserialize)]
+struct MoveShape(u32, u32, u32, u32);
 
 /// Base, nodes (signal, value, left, right), roots.
 #[derive(Serialize, Deserialize)]
@@ -116,18 +141,23 @@ impl OfferModel {
     /// The model as bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let Self { trained_at, tables, customers, baskets, moves } = self;
-        let Tables { products, lately, ever, in_baskets } = tables;
-        let mut moves: Vec<(u32, u32, u32)> = moves.iter().map(|(&(from, to), &count)| (from, to, count)).collect();
-        moves.sort_unstable();
+        let Self { trained_at, tables, customers, baskets, steps, moves } = self;
+        let Tables { products, lately, ever, in_baskets, attributes, profile_lately, profile_ever } = tables;
+        let mut moves: Vec<MoveShape> =
+            moves.iter().map(|(&(from, to), seen)| MoveShape(from, to, seen.later, seen.together)).collect();
+        moves.sort_unstable_by_key(|&MoveShape(from, to, ..)| (from, to));
         let shape = ModelShape {
             trained_at_ms: trained_at.map(Timestamp::unix_ms),
             products: products.iter().map(product_shape).collect(),
             lately: neighbour_shapes(lately),
             ever: neighbour_shapes(ever),
             in_baskets: neighbour_shapes(in_baskets),
+            attributes: attributes.attributes.iter().map(attribute_shape).collect(),
+            profile_lately: neighbour_shapes(profile_lately),
+            profile_ever: neighbour_shapes(profile_ever),
             customers: ranker_shape(customers),
             baskets: ranker_shape(baskets),
+            steps: StepRankerShape { forest: steps.forest.as_ref().map(forest_shape), curve: curve_shape(steps.curve) },
             moves,
         };
         let mut bytes = vec![FORMAT];
@@ -151,24 +181,45 @@ impl OfferModel {
             FORMAT_1 => upgraded(postcard::from_bytes(encoded).map_err(damaged)?),
             found => return Err(ArtifactError::OtherFormat { found }),
         };
-        let ModelShape { trained_at_ms, products, lately, ever, in_baskets, customers, baskets, moves } = shape;
+        let ModelShape {
+            trained_at_ms,
+            products,
+            lately,
+            ever,
+            in_baskets,
+            attributes,
+            profile_lately,
+            profile_ever,
+            customers,
+            baskets,
+            steps,
+            moves,
+        } = shape;
         let trained_at = match trained_at_ms {
             Some(ms) => Some(Timestamp::from_unix_ms(ms).ok_or_else(|| damaged("a time out of range"))?),
             None => None,
         };
         let products = products.into_iter().map(learned_product).collect::<Result<Vec<_>, _>>()?;
         let is_known = |number: u32| (number as usize) < products.len();
-        if !moves.iter().all(|&(from, to, _)| is_known(from) && is_known(to)) {
+        if !moves.iter().all(|&MoveShape(from, to, ..)| is_known(from) && is_known(to)) {
             return Err(damaged("a move of an unknown product"));
         }
+        let attributes = attributes.into_iter().map(attribute).collect::<Result<Vec<_>, _>>()?;
+        let attributes = ProfileColumns { attributes };
+        let (count, columns) = (products.len(), attributes.count());
         let tables = Tables {
-            lately: neighbours(lately, products.len())?,
-            ever: neighbours(ever, products.len())?,
-            in_baskets: neighbours(in_baskets, products.len())?,
+            lately: neighbours(lately, count, count)?,
+            ever: neighbours(ever, count, count)?,
+            in_baskets: neighbours(in_baskets, count, count)?,
+            profile_lately: neighbours(profile_lately, columns, count)?,
+            profile_ever: neighbours(profile_ever, columns, count)?,
+            attributes,
             products,
         };
-        let moves = moves.into_iter().map(|(from, to, count)| ((from, to), count)).collect();
-        Ok(Self { trained_at, tables, customers: ranker(customers)?, baskets: ranker(baskets)?, moves })
+        let seen = |MoveShape(from, to, later, together)| ((from, to), Move { later, together });
+        let moves = moves.into_iter().map(seen).collect();
+        let steps = StepRanker { forest: forest(steps.forest, STEP_SIGNALS)?, curve: curve(steps.curve)? };
+        Ok(Self { trained_at, tables, customers: ranker(customers)?, baskets: ranker(baskets)?, steps, moves })
     }
 }
 
@@ -204,9 +255,13 @@ fn upgraded(shape: ModelShapeV1) -> ModelShape {
         lately: by_customer,
         ever: Vec::new(),
         in_baskets: by_basket,
+        attributes: Vec::new(),
+        profile_lately: Vec::new(),
+        profile_ever: Vec::new(),
         customers: unlearned(Blend::CUSTOMERS, curve),
         baskets: unlearned(Blend::BASKETS, default),
-        moves,
+        steps: StepRankerShape { forest: None, curve: default },
+        moves: moves.into_iter().map(|(from, to, later)| MoveShape(from, to, later, later)).collect(),
     }
 }
 
@@ -286,37 +341,74 @@ fn learned_product(shape: ProductShape) -> Result<LearnedProduct, ArtifactError>
 fn ranker_shape(ranker: &Ranker) -> RankerShape {
     let Ranker { blend, forest, curve } = ranker;
     let Blend { fading, holdings, basket, popularity } = *blend;
-    let forest = forest.as_ref().map(|forest| {
-        let Forest { base, nodes, roots } = forest;
-        let nodes = nodes.iter().map(|&Node { signal, value, left, right }| (signal, value, left, right));
-        ForestShape(*base, nodes.collect(), roots.clone())
-    });
     let fading = match fading {
         Fading::Short => 0,
         Fading::Long => 1,
         Fading::Flat => 2,
     };
-    RankerShape { fading, holdings, basket, popularity, forest, curve: (curve.intercept, curve.slope) }
+    let forest = forest.as_ref().map(forest_shape);
+    RankerShape { fading, holdings, basket, popularity, forest, curve: curve_shape(*curve) }
+}
+
+fn forest_shape(forest: &Forest) -> ForestShape {
+    let Forest { base, nodes, roots } = forest;
+    let nodes = nodes.iter().map(|&Node { signal, value, left, right }| (signal, value, left, right));
+    ForestShape(*base, nodes.collect(), roots.clone())
+}
+
+fn curve_shape(Curve { intercept, slope }: Curve) -> (f64, f64) {
+    (intercept, slope)
 }
 
 fn ranker(shape: RankerShape) -> Result<Ranker, ArtifactError> {
-    let RankerShape { fading, holdings, basket, popularity, forest, curve: (intercept, slope) } = shape;
-    if !intercept.is_finite() || !slope.is_finite() || slope <= 0.0 {
-        return Err(damaged("a curve that does not grow"));
-    }
+    let RankerShape { fading, holdings, basket, popularity, forest: trees, curve: bent } = shape;
     if ![holdings, basket, popularity].iter().all(|weight| weight.is_finite()) {
         return Err(damaged("a blend that is no number"));
     }
     let fading = *Fading::ALL.get(usize::from(fading)).ok_or_else(|| damaged("an unknown blend"))?;
-    let forest = forest.map(|ForestShape(base, nodes, roots)| {
+    let blend = Blend { fading, holdings, basket, popularity };
+    Ok(Ranker { blend, forest: forest(trees, Signals::NAMES.len())?, curve: curve(bent)? })
+}
+
+fn forest(shape: Option<ForestShape>, signals: usize) -> Result<Option<Forest>, ArtifactError> {
+    let forest = shape.map(|ForestShape(base, nodes, roots)| {
         let nodes = nodes.into_iter().map(|(signal, value, left, right)| Node { signal, value, left, right });
         Forest { base, nodes: nodes.collect(), roots }
     });
-    if forest.as_ref().is_some_and(|forest| !forest.is_sound()) {
+    if forest.as_ref().is_some_and(|forest| !forest.is_sound(signals)) {
         return Err(damaged("a forest that does not end"));
     }
-    let blend = Blend { fading, holdings, basket, popularity };
-    Ok(Ranker { blend, forest, curve: Curve { intercept, slope } })
+    Ok(forest)
+}
+
+fn curve((intercept, slope): (f64, f64)) -> Result<Curve, ArtifactError> {
+    if intercept.is_finite() && slope.is_finite() && slope > 0.0 {
+        Ok(Curve { intercept, slope })
+    } else {
+        Err(damaged("a curve that does not grow"))
+    }
+}
+
+fn attribute_shape(attribute: &Attribute) -> AttributeShape {
+    let name = attribute.name.clone();
+    match &attribute.values {
+        Values::Words(words) => AttributeShape::Words(name, words.clone()),
+        Values::Edges(edges) => AttributeShape::Edges(name, edges.clone()),
+    }
+}
+
+fn attribute(shape: AttributeShape) -> Result<Attribute, ArtifactError> {
+    let (name, values, is_in_order) = match shape {
+        AttributeShape::Words(name, words) => {
+            let is_in_order = words.is_sorted_by(|a, b| a < b);
+            (name, Values::Words(words), is_in_order)
+        }
+        AttributeShape::Edges(name, edges) => {
+            let is_in_order = edges.iter().all(|edge| edge.is_finite()) && edges.is_sorted_by(|a, b| a < b);
+            (name, Values::Edges(edges), is_in_order)
+        }
+    };
+    if is_in_order { Ok(Attribute { name, values }) } else { Err(damaged("an attribute whose values are in no order")) }
 }
 
 fn neighbour_shapes(neighbours: &Neighbours) -> Vec<Vec<NeighbourShape>> {
@@ -324,9 +416,10 @@ fn neighbour_shapes(neighbours: &Neighbours) -> Vec<Vec<NeighbourShape>> {
     neighbours.iter().map(|row| row.iter().map(shape).collect()).collect()
 }
 
-fn neighbours(shapes: Vec<Vec<NeighbourShape>>, products: usize) -> Result<Neighbours, ArtifactError> {
-    if shapes.len() > products {
-        return Err(damaged("weights of unknown products"));
+/// At most `rows` rows of weights on products.
+fn neighbours(shapes: Vec<Vec<NeighbourShape>>, rows: usize, products: usize) -> Result<Neighbours, ArtifactError> {
+    if shapes.len() > rows {
+        return Err(damaged("weights of what is unknown"));
     }
     let row = |shapes: Vec<NeighbourShape>| -> Result<Vec<Neighbour>, ArtifactError> {
         let row: Vec<Neighbour> = shapes

@@ -1,6 +1,6 @@
 //! A model bound to a catalogue: asks and answers in the catalogue's products.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::candidate::{Candidate, Counted, Evidence, GOES_WITH_MAX, Proposal, Support, Upgrade};
@@ -14,19 +14,29 @@ use super::held_product::HeldProduct;
 use super::offer_model::{LearnedProduct, OfferModel, RECENT_DAYS};
 use super::propensity::positive;
 use super::ranking::asked::{Asked, Had};
-use super::ranking::lanes::{LONG_HALF_LIFE_DAYS, Lanes, lanes};
+use super::ranking::forest::Forest;
+use super::ranking::lanes::{AllLanes, LONG_HALF_LIFE_DAYS, lanes};
 use super::ranking::likeness::Likeness;
-use super::ranking::ranker::{Ranker, pick};
+use super::ranking::ranker::{Ranker, current, pick};
+use super::ranking::steps::{Known, Stepper};
 use super::ranking::tables::fading;
-use super::ranking::tuning::blended;
 use super::ridge::{Neighbour, Neighbours};
-use super::upgrades::{Seen, step};
+use super::upgrades::{Seen, Step, step};
+
+/// What is known of who asks.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct KnownCustomer {
+    /// What the customer has.
+    pub holdings: Vec<HeldProduct>,
+    /// The customer's attributes that models may know.
+    pub profile: BTreeMap<String, String>,
+}
 
 /// What goes with what a customer has, or with a basket?
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrossSellQuery {
-    /// What the customer has.
-    pub holdings: Vec<HeldProduct>,
+    /// Who asks.
+    pub customer: KnownCustomer,
     /// The basket or page; when not empty it alone is asked about.
     pub context: Vec<ProductId>,
     /// Now.
@@ -36,8 +46,12 @@ pub struct CrossSellQuery {
 /// What is better than what a customer has?
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpSellQuery {
-    /// What the customer has.
+    /// Who asks.
+    pub customer: KnownCustomer,
+    /// What something better is asked for.
     pub owned: Vec<HeldProduct>,
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// What a hint of the catalogue adds to a score, so that a product nobody bought yet can be proposed.
@@ -116,16 +130,18 @@ impl BoundModel {
 
     /// All products of the catalogue with their propensity, the likeliest first: those that were picked by what the ranker
     /// makes of them, the rest after them by their score.
-    fn in_order(&self, about: &About, lanes: &[Lanes], scores: &[f32]) -> Vec<(usize, f64)> {
+    fn in_order(&self, about: &About, lanes: &AllLanes, scores: &[f32]) -> Vec<(usize, f64)> {
         let by = about.ranker(self);
         let score_of = |number: u32| self.places[number as usize].map_or(0.0, |place| scores[place as usize]);
-        let may_be_offered = |number: u32| {
+        let may_be_offered = |&number: &u32| {
             self.places[number as usize].is_some_and(|place| {
                 !about.owned.contains(&number) || self.catalog.products()[place as usize].repeatable
             })
         };
         let picked = match &by.forest {
-            Some(_) if about.is_known() => pick(&self.model.tables, about.asked.now, score_of, may_be_offered),
+            Some(_) if about.is_known() => {
+                pick(current(&self.model.tables, about.asked.now).filter(may_be_offered), score_of)
+            }
             Some(_) | None => Vec::new(),
         };
         let strengths = by.strengths(&self.model.tables, &self.likeness, &about.asked, lanes, &picked);
@@ -163,17 +179,20 @@ impl BoundModel {
     /// Steps up from what the customer has; each product once, from the thing it improves most likely.
     #[must_use]
     pub fn up_sell(&self, query: &UpSellQuery) -> Upgrades {
+        let asked = self.asked(&query.customer, Vec::new(), query.now);
+        let weigher = self.step_weigher(&asked);
         let mut best: HashMap<usize, (Candidate, Support)> = HashMap::new();
         for held in &query.owned {
             let Some(owned) = self.catalog.get(&held.product) else { continue };
-            let on_ladder = owned.rung.iter().flat_map(|rung| self.catalog.on_ladder(&rung.ladder));
-            let in_category = self.catalog.in_category(&owned.category);
-            for offered in on_ladder.chain(in_category).filter(|offered| offered.id != owned.id) {
-                let Some(upgrade) = self.upgrade(held, owned, offered) else { continue };
+            let steps = self.steps_up(owned);
+            let offered: Vec<&ProductId> = steps.iter().map(|(offered, _)| &offered.id).collect();
+            let propensities = self.step_propensities(weigher.as_ref(), owned, &offered);
+            for ((offered, step), learned) in steps.into_iter().zip(propensities) {
                 let Some(place) = self.catalog.place_of(&offered.id) else { continue };
-                let is_better = best.get(&place).is_none_or(|known| known.0.propensity < upgrade.0.propensity);
+                let propensity = learned.unwrap_or_else(|| self.step_rate(owned, offered, step.closeness));
+                let is_better = best.get(&place).is_none_or(|known| known.0.propensity < propensity);
                 if is_better {
-                    best.insert(place, upgrade);
+                    best.insert(place, self.upgrade(held, owned, offered, step, propensity));
                 }
             }
         }
@@ -182,51 +201,124 @@ impl BoundModel {
         Upgrades { ranked }
     }
 
-    fn upgrade(&self, held: &HeldProduct, owned: &Product, offered: &Product) -> Option<(Candidate, Support)> {
-        let from = self.learned_number(&owned.id);
-        let to = self.learned_number(&offered.id);
-        let learned_from = from.map(|number| &self.model.products()[number as usize]);
-        let learned_to = to.map(|number| &self.model.products()[number as usize]);
-        let count = |from, to| self.model.moves.get(&(from, to)).copied().unwrap_or(0);
+    /// What is a step up from a product, on its ladder or in its category.
+    fn steps_up(&self, owned: &Product) -> Vec<(&Product, Step)> {
+        let on_ladder = owned.rung.iter().flat_map(|rung| self.catalog.on_ladder(&rung.ladder));
+        let in_category = self.catalog.in_category(&owned.category).filter(|offered| {
+            // What is on the ladder, too, was told already.
+            owned.rung.as_ref().is_none_or(|rung| offered.rung.as_ref().is_none_or(|other| other.ladder != rung.ladder))
+        });
+        let others = on_ladder.chain(in_category).filter(|offered| offered.id != owned.id);
+        others.filter_map(|offered| Some((offered, step(owned, offered, self.seen(owned, offered))?))).collect()
+    }
+
+    fn seen(&self, owned: &Product, offered: &Product) -> Seen {
+        let (from, to) = (self.learned_number(&owned.id), self.learned_number(&offered.id));
+        let count = |from, to| self.model.moves.get(&(from, to)).map_or(0, |seen| seen.later);
         let (moves, moves_back) = from.zip(to).map_or((0, 0), |(from, to)| (count(from, to), count(to, from)));
-        let seen = Seen { moves, moves_back, recent_buyers: learned_to.map_or(0, |learned| learned.recent_buyers) };
-        let step = step(owned, offered, seen)?;
+        Seen {
+            moves,
+            moves_back,
+            recent_buyers: self.learned_of(&offered.id).map_or(0, |learned| learned.recent_buyers),
+        }
+    }
+
+    fn step_weigher<'a>(&'a self, asked: &'a Asked) -> Option<StepWeigher<'a>> {
+        let forest = self.model.steps.forest.as_ref()?;
+        let OfferModel { tables, moves, customers, .. } = &*self.model;
+        let known = Known { tables, likeness: &self.likeness, moves, catalog: &self.catalog, blend: customers.blend };
+        Some(StepWeigher { forest, stepper: Stepper::new(known, asked) })
+    }
+
+    /// The learned propensity of each step; `None` where none was learned. A product that nobody bought yet is as likely
+    /// as those that were weighed beside it.
+    fn step_propensities(
+        &self,
+        weigher: Option<&StepWeigher<'_>>,
+        owned: &Product,
+        offered: &[&ProductId],
+    ) -> Vec<Option<f64>> {
+        let unlearned = vec![None; offered.len()];
+        let Some((weigher, owned)) = weigher.zip(self.learned_number(&owned.id)) else { return unlearned };
+        let numbers: Vec<u32> = offered.iter().filter_map(|id| self.learned_number(id)).collect();
+        if numbers.is_empty() {
+            return unlearned;
+        }
+        let logits = weigher.forest.logits(&weigher.stepper.signals(owned, &numbers));
+        let odds = logits.into_iter().map(|logit| f64::from(logit).exp());
+        let learned: Vec<f64> = odds.map(|odds| self.model.steps.curve.probability(odds)).collect();
+        let mean = learned.iter().sum::<f64>() / learned.len() as f64;
+        let mut learned = learned.into_iter();
+        let of_one = |id: &&ProductId| if self.learned_number(id).is_some() { learned.next() } else { Some(mean) };
+        offered.iter().map(of_one).collect()
+    }
+
+    /// How often owners take a step, by moves and popularity; where nothing better was learned.
+    fn step_rate(&self, owned: &Product, offered: &Product, closeness: f64) -> f64 {
+        let owners = self.learned_of(&owned.id).map_or(0.0, |learned| f64::from(learned.customers));
+        let to = self.learned_of(&offered.id);
+        let popularity = to.map_or(0.0, |learned| f64::from(learned.popularity[RECENT_POPULARITY]));
+        let prior = MOVE_PRIOR_RATE * closeness * (0.5 + popularity.min(0.5));
+        let moves = f64::from(self.seen(owned, offered).moves);
+        let rate = (moves + MOVE_PRIOR_OWNERS * prior) / (owners + MOVE_PRIOR_OWNERS);
+        rate.clamp(1e-6, 1.0)
+    }
+
+    fn upgrade(
+        &self,
+        held: &HeldProduct,
+        owned: &Product,
+        offered: &Product,
+        step: Step,
+        propensity: f64,
+    ) -> (Candidate, Support) {
         let mut evidence = step.evidence;
         let near_allowance = held.usage_share.filter(|&share| share >= NEAR_ALLOWANCE);
         if let Some(share) = near_allowance {
             evidence.insert(0, Evidence::UsageNearAllowance { share });
         }
-        let owners = learned_from.map_or(0.0, |learned| f64::from(learned.customers));
-        let popularity = learned_to.map_or(0.0, |learned| f64::from(learned.popularity[RECENT_POPULARITY]));
-        let prior = MOVE_PRIOR_RATE * step.closeness * (0.5 + popularity.min(0.5));
-        let rate = (f64::from(moves) + MOVE_PRIOR_OWNERS * prior) / (owners + MOVE_PRIOR_OWNERS);
+        let learned = self.learned_of(&offered.id);
+        let is_seen = self.model.steps.forest.is_some() || self.seen(owned, offered).moves > 0;
         let candidate = Candidate {
             product: offered.id.clone(),
-            propensity: rate.clamp(1e-6, 1.0),
-            propensity_basis: if moves > 0 { PropensityBasis::Purchases } else { basis(learned_to) },
+            propensity,
+            propensity_basis: if is_seen { PropensityBasis::Purchases } else { basis(learned) },
             need: need(held.usage_share),
-            keep_probability: learned_to.map_or(1.0, LearnedProduct::keep_probability),
+            keep_probability: learned.map_or(1.0, LearnedProduct::keep_probability),
             upgrade: Some(Upgrade { replaces: owned.id.clone(), gains: step.gains }),
         };
-        Some((candidate, Support { goes_with: Vec::new(), evidence }))
+        (candidate, Support { goes_with: Vec::new(), evidence })
     }
 
-    /// The given products by how likely customers who have the anchor move to them. Whether each is a step up at all is
-    /// not asked here.
+    /// The given products by how likely the customer steps to them from `owned`. Whether each is a step up at all is not
+    /// asked here.
     #[must_use]
-    pub fn rank_upgrades(&self, anchor: Option<&ProductId>, candidates: &[ProductId]) -> Vec<ProductId> {
-        let from = anchor.and_then(|anchor| self.learned_number(anchor));
-        let rate = |candidate: &ProductId| {
-            let to = self.learned_number(candidate);
-            let moves = from.zip(to).and_then(|pair| self.model.moves.get(&pair)).copied().unwrap_or(0);
-            let popularity =
-                to.map_or(0.0, |to| f64::from(self.model.products()[to as usize].popularity[RECENT_POPULARITY]));
-            f64::from(moves) + MOVE_PRIOR_OWNERS * MOVE_PRIOR_RATE * (0.5 + popularity.min(0.5))
-        };
+    pub fn rank_steps(&self, query: &UpSellQuery, owned: &ProductId, offered: &[ProductId]) -> Vec<ProductId> {
+        let asked = self.asked(&query.customer, Vec::new(), query.now);
+        let Some(owned) = self.catalog.get(owned) else { return offered.to_vec() };
+        let ids: Vec<&ProductId> = offered.iter().collect();
+        let learned = self.step_propensities(self.step_weigher(&asked).as_ref(), owned, &ids);
+        let rate = |id: &ProductId| self.catalog.get(id).map_or(0.0, |offered| self.step_rate(owned, offered, 1.0));
         let mut ranked: Vec<(f64, &ProductId)> =
-            candidates.iter().map(|candidate| (rate(candidate), candidate)).collect();
+            learned.into_iter().zip(offered).map(|(learned, id)| (learned.unwrap_or_else(|| rate(id)), id)).collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        ranked.into_iter().map(|(_, candidate)| candidate.clone()).collect()
+        ranked.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    /// The question in numbers of the model.
+    fn asked(&self, customer: &KnownCustomer, basket: Vec<u32>, now: Timestamp) -> Asked {
+        let had = customer.holdings.iter().filter_map(|held| {
+            let product = self.learned_number(&held.product)?;
+            Some(Had { product, first: seconds(held.first_at), last: seconds(held.last_at) })
+        });
+        let mut had: Vec<Had> = had.collect();
+        had.sort_unstable_by_key(|had| had.product);
+        let profile = self.model.tables.attributes.of_profile(&customer.profile);
+        Asked::new(seconds(now), had, basket, profile)
+    }
+
+    fn learned_of(&self, product: &ProductId) -> Option<&LearnedProduct> {
+        self.learned(self.catalog.place_of(product)?)
     }
 
     fn learned(&self, place: usize) -> Option<&LearnedProduct> {
@@ -325,6 +417,12 @@ impl Complements<'_> {
     }
 }
 
+/// A forest and the customer whose steps it weighs.
+struct StepWeigher<'a> {
+    forest: &'a Forest,
+    stepper: Stepper<'a>,
+}
+
 /// Steps up for one customer.
 pub struct Upgrades {
     ranked: Vec<(Candidate, Support)>,
@@ -367,52 +465,50 @@ struct About {
 impl About {
     fn new(bound: &BoundModel, query: &CrossSellQuery) -> Self {
         let catalog = bound.catalog();
-        let second = |at: Timestamp| at.unix_ms().div_euclid(1000);
-        let had = query.holdings.iter().filter_map(|held| {
-            let product = bound.learned_number(&held.product)?;
-            Some(Had { product, first: second(held.first_at), last: second(held.last_at) })
-        });
-        let mut had: Vec<Had> = had.collect();
-        had.sort_unstable_by_key(|had| had.product);
-        let owned = had.iter().map(|had| had.product).collect();
         let context: Vec<usize> = query.context.iter().filter_map(|product| catalog.place_of(product)).collect();
         let numbers = context.iter().filter_map(|&place| bound.learned[place]).collect();
-        let mut asked = Asked::new(second(query.now), had, numbers);
+        let holdings = &query.customer.holdings;
+        let owned = holdings.iter().filter_map(|held| bound.learned_number(&held.product)).collect();
+        let mut asked = bound.asked(&query.customer, numbers, query.now);
         // A basket of things that nobody ever bought is a basket all the same.
         if !query.context.is_empty() && !asked.is_basket {
             asked.is_basket = true;
             asked.basket.clear();
         }
         let held = |held: &HeldProduct| {
-            let age = second(query.now) - second(held.last_at);
+            let age = seconds(query.now) - seconds(held.last_at);
             Some((catalog.place_of(&held.product)?, fading(age, LONG_HALF_LIFE_DAYS)))
         };
         let places = if asked.is_basket {
             context.iter().map(|&place| (place, 1.0)).collect()
         } else {
-            query.holdings.iter().filter_map(held).collect()
+            holdings.iter().filter_map(held).collect()
         };
         Self { asked, owned, context: context.into_iter().collect(), places }
     }
 
     /// Of whom nothing is known at all.
     fn is_stranger(&self) -> bool {
-        self.places.is_empty()
+        self.places.is_empty() && self.asked.profile.is_empty()
     }
 
     /// True when the model knows something of what is asked about; else there is nothing that a forest could weigh.
     fn is_known(&self) -> bool {
-        !self.asked.had.is_empty() || !self.asked.basket.is_empty()
+        !self.asked.had.is_empty() || !self.asked.basket.is_empty() || !self.asked.profile.is_empty()
     }
 
     fn ranker<'a>(&self, bound: &'a BoundModel) -> &'a Ranker {
         if self.asked.is_basket { &bound.model.baskets } else { &bound.model.customers }
     }
 
-    fn score(&self, bound: &BoundModel, lanes: &[Lanes], number: u32) -> f32 {
+    fn score(&self, bound: &BoundModel, lanes: &AllLanes, number: u32) -> f32 {
         if self.is_stranger() {
             return bound.model.products()[number as usize].popularity[RECENT_POPULARITY];
         }
-        blended(&self.ranker(bound).blend, &bound.model.tables, lanes, number)
+        self.ranker(bound).blend.score_of(&bound.model.tables, lanes.of(number), number)
     }
+}
+
+fn seconds(at: Timestamp) -> i64 {
+    at.unix_ms().div_euclid(1000)
 }

@@ -1,10 +1,12 @@
 //! The history as training reads it: compact, and the same whatever the order in which events were pushed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::event::{Event, EventKind, Line};
 use crate::domain::ids::{CustomerId, OrderId, ProductId};
 use crate::domain::time::Timestamp;
+
+use super::profile::ProfileColumns;
 
 /// One product bought once: by a customer, in a basket, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +36,7 @@ pub struct TrainingHistory {
     /// What was paid for each product, in millionths of a unit, and how often. Whole numbers, so that their order does
     /// not matter.
     paid: HashMap<u32, (i128, u64)>,
+    profiles: HashMap<u32, BTreeMap<String, String>>,
 }
 
 impl TrainingHistory {
@@ -69,6 +72,13 @@ impl TrainingHistory {
             | EventKind::Visit { .. }
             | EventKind::Outcome(_) => {}
         }
+    }
+
+    /// What is known of a customer, whether the customer ever bought anything or not. Learned are all attributes that are
+    /// told: sensitive ones must not be.
+    pub fn know(&mut self, customer: &CustomerId, attributes: BTreeMap<String, String>) {
+        let customer = number(&mut self.customers, customer);
+        self.profiles.insert(customer, attributes);
     }
 
     fn buy(&mut self, customer: u32, line: &Line, at: Timestamp) {
@@ -127,9 +137,14 @@ impl TrainingHistory {
         for (&product, &(sum, count)) in &self.paid {
             paid[product_numbers[product as usize] as usize] = Some((sum as f64 / 1e6 / count as f64) as f32);
         }
+        let attributes = ProfileColumns::of(self.profiles.values());
+        let mut profiles = vec![Vec::new(); customers.len()];
+        for (&customer, profile) in &self.profiles {
+            profiles[customer_numbers[customer as usize] as usize] = attributes.of_profile(profile);
+        }
         let (customers, baskets) = (customers.len(), basket_keys.len());
         let products = products.into_iter().cloned().collect();
-        OrderedHistory { products, customers, baskets, purchases, given_up, paid }
+        OrderedHistory { products, customers, baskets, purchases, given_up, paid, attributes, profiles }
     }
 }
 
@@ -148,6 +163,10 @@ pub struct OrderedHistory {
     pub given_up: Vec<(u32, i64)>,
     /// What each product was sold for on average, in units of its currency; `None` when no price is known.
     pub paid: Vec<Option<f32>>,
+    /// Attributes of customers as columns.
+    pub attributes: ProfileColumns,
+    /// The columns that each customer falls into, as is known at the end; nothing is known of when it began.
+    pub profiles: Vec<Vec<u32>>,
 }
 
 impl OrderedHistory {

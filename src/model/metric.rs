@@ -1,4 +1,4 @@
-//! Figures of quality that a training tells.
+//! What a training tells of itself.
 
 /// One figure of quality.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,4 +11,13 @@ pub struct Metric {
     pub value: f64,
     /// How many queries.
     pub queries: usize,
+}
+
+/// What a training tells: figures, and what it chose and noticed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Told {
+    /// Quality on the newest past, beside popularity.
+    pub metrics: Vec<Metric>,
+    /// What was chosen, and why.
+    pub notes: Vec<String>,
 }

@@ -22,6 +22,7 @@ pub mod offer_model;
 pub mod outlook;
 pub mod outlook_artifact;
 pub mod outlook_history;
+pub mod profile;
 pub mod propensity;
 pub mod ranking;
 pub mod rhythm;

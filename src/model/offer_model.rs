@@ -1,12 +1,12 @@
 //! The trained model: immutable, versioned by its owner, small enough to hold in memory.
 
-use std::collections::HashMap;
-
 use crate::domain::ids::ProductId;
 use crate::domain::time::Timestamp;
 
 use super::propensity::Curve;
 use super::ranking::ranker::{Blend, Ranker};
+use super::ranking::shelves::Moves;
+use super::ranking::steps::StepRanker;
 use super::ranking::tables::Tables;
 
 /// What training learned.
@@ -20,8 +20,10 @@ pub struct OfferModel {
     pub customers: Ranker,
     /// Orders what goes with a basket.
     pub baskets: Ranker,
-    /// Customers who had the first product and later bought the second, of one ladder or category.
-    pub moves: HashMap<(u32, u32), u32>,
+    /// Weighs steps up.
+    pub steps: StepRanker,
+    /// How customers moved from one product to another of its ladder or category.
+    pub moves: Moves,
 }
 
 /// How fast the shares of [`LearnedProduct::popularity`] fade, in days.
@@ -71,7 +73,8 @@ impl OfferModel {
             tables: Tables::default(),
             customers: unlearned(Blend::CUSTOMERS),
             baskets: unlearned(Blend::BASKETS),
-            moves: HashMap::new(),
+            steps: StepRanker::UNLEARNED,
+            moves: Moves::new(),
         }
     }
 

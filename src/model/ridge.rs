@@ -1,28 +1,40 @@
 //! Item-to-item weights by ridge regression in closed form.
 //!
-//! With `X` the matrix of rows (customers or baskets) by products and `P = (X'X + lambda I)^-1`, the weights
+//! With `X` the matrix of rows (customers or baskets) by columns and `P = (X'X + lambda I)^-1`, the weights
 //! `B = -P / diag(P)` by columns, zero on the diagonal, minimise `|X - XB|^2 + lambda |B|^2` (H. Steck, "Embarrassingly
-//! Shallow Autoencoders for Sparse Data", WWW 2019, equation 8). A customer's score for product `j` is `sum over i of
+//! Shallow Autoencoders for Sparse Data", WWW 2019, equation 8). A customer's score for column `j` is `sum over i of
 //! x_i B_ij`.
+//!
+//! Each column of `B` is a regression of its own. Of many columns each is regressed on its nearest only: the same equations,
+//! without what is far away.
 
-use faer::linalg::solvers::DenseSolveCore;
-use faer::{Mat, Par, Side};
+use faer::linalg::solvers::{DenseSolveCore, Solve};
+use faer::{Col, Mat, Par, Side};
 use rayon::prelude::*;
 
-/// The strongest weights kept of each product.
+use super::train::TrainingSettings;
+
+/// The strongest weights kept of each column.
 pub const NEIGHBOURS_MAX: usize = 200;
 /// Weights weaker than this are dropped.
 const WEIGHT_MIN: f32 = 1e-5;
-/// Memory for each cell of the products by products matrix: the Gram matrix, its factor, the inverse, and the counts.
+/// How many products with others each column remembers; fewer where memory is short.
+const CELLS_MAX: usize = 800;
+const CELLS_MIN: usize = 40;
+/// One in so many of those that a column remembers are its nearest.
+const CELLS_PER_NEAREST: usize = 4;
+/// Memory for each cell remembered: itself, and its share of the weights of three solutions.
+const BYTES_PER_REMEMBERED: u64 = 12 + 3 * 12 / CELLS_PER_NEAREST as u64;
+/// Memory for each cell of a dense problem: the Gram matrix, its factor, the inverse, and the counts.
 pub const BYTES_PER_CELL: u64 = 4 * 4;
 
-/// A row of the matrix: products with weights in 0 to 1, each product once.
+/// A row of the matrix: columns with weights in 0 to 1, each column once.
 pub type Row = Vec<(u32, f32)>;
 
-/// What one product says about another.
+/// What one column says about another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Neighbour {
-    /// The other product.
+    /// The other column.
     pub product: u32,
     /// The weight.
     pub weight: f32,
@@ -30,49 +42,241 @@ pub struct Neighbour {
     pub together: u32,
 }
 
-/// For each product its neighbours, in order of product.
+/// For each column its neighbours, in order.
 pub type Neighbours = Vec<Vec<Neighbour>>;
 
-/// Solves the regression. `None` when a matrix of this size cannot be factored, which a positive `lambda` prevents.
+/// How many columns fit into so much memory.
 #[must_use]
-pub fn fit(products: usize, rows: &[Row], lambda: f64, threads: usize) -> Option<Neighbours> {
-    // Single precision: a positive lambda keeps the matrix far from singular, and it takes half the time and memory.
-    let mut gram = Mat::<f32>::zeros(products, products);
-    let mut together = vec![0_u32; products * products];
+pub fn columns_within(memory_bytes: u64) -> usize {
+    (memory_bytes / (CELLS_MIN as u64 * BYTES_PER_REMEMBERED)) as usize
+}
+
+/// A problem that can be solved for as many regularisers as are wanted.
+pub struct Problem {
+    columns: usize,
+    targets: usize,
+    threads: usize,
+    gram: Gram,
+}
+
+enum Gram {
+    Dense { gram: Mat<f32>, together: Vec<u32> },
+    Near { near: Vec<Near>, nearest_max: usize },
+}
+
+/// What is near a column.
+struct Near {
+    /// The column's product with itself.
+    own: f32,
+    /// Its products with others, in order of column.
+    cells: Vec<Cell>,
+}
+
+#[derive(Clone, Copy)]
+struct Cell {
+    column: u32,
+    product: f32,
+    together: u32,
+}
+
+/// Sums of one column's products while they are added up.
+struct Sums {
+    products: Vec<f32>,
+    together: Vec<u32>,
+    touched: Vec<u32>,
+}
+
+impl Problem {
+    /// The problem of the rows: the weights of all columns on the first `targets` of them.
+    #[must_use]
+    pub fn new(columns: usize, targets: usize, rows: &[Row], settings: &TrainingSettings) -> Self {
+        let TrainingSettings { threads, memory_bytes_max, dense_columns_max } = *settings;
+        let dense_bytes = (columns as u64).pow(2) * BYTES_PER_CELL;
+        let gram = if columns <= dense_columns_max && dense_bytes <= memory_bytes_max {
+            dense(columns, rows)
+        } else {
+            let cells = memory_bytes_max / (columns.max(1) as u64 * BYTES_PER_REMEMBERED);
+            let cells = (cells as usize).clamp(CELLS_MIN, CELLS_MAX);
+            Gram::Near { near: near(columns, rows, cells), nearest_max: cells / CELLS_PER_NEAREST }
+        };
+        Self { columns, targets, threads, gram }
+    }
+
+    /// The same with all columns in each regression, however many they are.
+    #[must_use]
+    pub fn dense(columns: usize, targets: usize, rows: &[Row], threads: usize) -> Self {
+        Self { columns, targets, threads, gram: dense(columns, rows) }
+    }
+
+    /// Solves it. `None` when a matrix of this size cannot be factored, which a positive `lambda` prevents.
+    #[must_use]
+    pub fn solve(&self, lambda: f64) -> Option<Neighbours> {
+        let weights = match &self.gram {
+            Gram::Dense { gram, together } => self.solve_dense(gram, together, lambda as f32)?,
+            Gram::Near { near, nearest_max } => self.solve_near(near, *nearest_max, lambda as f32),
+        };
+        Some(weights.into_par_iter().map(strongest).collect())
+    }
+
+    fn solve_dense(&self, gram: &Mat<f32>, together: &[u32], lambda: f32) -> Option<Neighbours> {
+        // Single precision: a positive lambda keeps the matrix far from singular, and it takes half the time and memory.
+        let mut gram = gram.clone();
+        for column in 0..self.columns {
+            gram[(column, column)] += lambda;
+        }
+        faer::set_global_parallelism(Par::rayon(self.threads));
+        let inverse = gram.llt(Side::Lower).ok()?.inverse();
+        drop(gram);
+        let of_column = |from: usize| {
+            let others = (0..self.targets).filter(|&to| to != from);
+            others
+                .map(|to| Neighbour {
+                    product: to as u32,
+                    weight: -inverse[(from, to)] / inverse[(to, to)],
+                    together: together[from * self.columns + to],
+                })
+                .collect()
+        };
+        Some((0..self.columns).into_par_iter().map(of_column).collect())
+    }
+
+    fn solve_near(&self, near: &[Near], nearest_max: usize, lambda: f32) -> Neighbours {
+        // Each thread has a regression of its own.
+        faer::set_global_parallelism(Par::Seq);
+        let places = || vec![u32::MAX; self.columns];
+        let on_target: Vec<Vec<(u32, Neighbour)>> = (0..self.targets)
+            .into_par_iter()
+            .map_init(places, |places, target| regress(near, target, nearest_max, lambda, places))
+            .collect();
+        let mut weights: Neighbours = vec![Vec::new(); self.columns];
+        for (from, neighbour) in on_target.into_iter().flatten() {
+            weights[from as usize].push(neighbour);
+        }
+        weights
+    }
+}
+
+/// The regression of a column on its nearest. `places` is for scratch, and as it was afterwards.
+fn regress(near: &[Near], target: usize, nearest_max: usize, lambda: f32, places: &mut [u32]) -> Vec<(u32, Neighbour)> {
+    // What alone says most about the target: the share of its square that one column explains.
+    let mut nearest: Vec<(f32, Cell)> = near[target]
+        .cells
+        .iter()
+        .map(|cell| (cell.product * cell.product / (near[cell.column as usize].own + lambda), *cell))
+        .collect();
+    if nearest.len() > nearest_max {
+        nearest.select_nth_unstable_by(nearest_max, |a, b| b.0.total_cmp(&a.0).then(a.1.column.cmp(&b.1.column)));
+        nearest.truncate(nearest_max);
+    }
+    let count = nearest.len();
+    for (place, (_, cell)) in (0_u32..).zip(&nearest) {
+        places[cell.column as usize] = place;
+    }
+    let mut gram = Mat::<f32>::zeros(count, count);
+    for (place, (_, cell)) in nearest.iter().enumerate() {
+        let of_this = &near[cell.column as usize];
+        gram[(place, place)] = of_this.own + lambda;
+        for other in &of_this.cells {
+            let place_of_other = places[other.column as usize];
+            if place_of_other != u32::MAX {
+                // Either of the two may remember their product.
+                gram[(place, place_of_other as usize)] = other.product;
+                gram[(place_of_other as usize, place)] = other.product;
+            }
+        }
+    }
+    for (_, cell) in &nearest {
+        places[cell.column as usize] = u32::MAX;
+    }
+    let products = Col::<f32>::from_fn(count, |place| nearest[place].1.product);
+    let weights = solve_small(gram, &products);
+    let neighbour = |(place, (_, cell)): (usize, &(f32, Cell))| {
+        (cell.column, Neighbour { product: target as u32, weight: weights[place], together: cell.together })
+    };
+    nearest.iter().enumerate().map(neighbour).collect()
+}
+
+/// Products that were forgotten may leave a matrix that is not positive; a heavier diagonal makes it so.
+fn solve_small(mut gram: Mat<f32>, products: &Col<f32>) -> Col<f32> {
+    for _ in 0..8 {
+        if let Ok(factor) = gram.llt(Side::Lower) {
+            return factor.solve(products);
+        }
+        for place in 0..gram.nrows() {
+            gram[(place, place)] *= 1.5;
+        }
+    }
+    Col::zeros(products.nrows())
+}
+
+fn dense(columns: usize, rows: &[Row]) -> Gram {
+    let mut gram = Mat::<f32>::zeros(columns, columns);
+    let mut together = vec![0_u32; columns * columns];
     for row in rows {
         for &(a, weight_a) in row {
             for &(b, weight_b) in row {
                 let (a, b) = (a as usize, b as usize);
                 gram[(a, b)] += weight_a * weight_b;
-                together[a * products + b] += 1;
+                together[a * columns + b] += 1;
             }
         }
     }
-    for product in 0..products {
-        gram[(product, product)] += lambda as f32;
-    }
-    faer::set_global_parallelism(Par::rayon(threads));
-    let inverse = gram.llt(Side::Lower).ok()?.inverse();
-    drop(gram);
-    let strongest = |from: usize| {
-        let mut neighbours: Vec<Neighbour> = (0..products)
-            .filter(|&to| to != from)
-            .map(|to| Neighbour {
-                product: to as u32,
-                weight: -inverse[(from, to)] / inverse[(to, to)],
-                together: together[from * products + to],
-            })
-            .filter(|neighbour| neighbour.weight.abs() >= WEIGHT_MIN)
-            .collect();
-        if neighbours.len() > NEIGHBOURS_MAX {
-            let by_strength = |a: &Neighbour, b: &Neighbour| b.weight.abs().total_cmp(&a.weight.abs());
-            neighbours.select_nth_unstable_by(NEIGHBOURS_MAX, by_strength);
-            neighbours.truncate(NEIGHBOURS_MAX);
-            neighbours.sort_unstable_by_key(|neighbour| neighbour.product);
+    Gram::Dense { gram, together }
+}
+
+fn near(columns: usize, rows: &[Row], cells_max: usize) -> Vec<Near> {
+    let mut rows_of: Vec<Vec<(u32, f32)>> = vec![Vec::new(); columns];
+    for (number, row) in (0_u32..).zip(rows) {
+        for &(column, weight) in row {
+            rows_of[column as usize].push((number, weight));
         }
-        neighbours
+    }
+    let own = |column: usize| rows_of[column].iter().map(|(_, weight)| weight * weight).sum::<f32>();
+    let own: Vec<f32> = (0..columns).map(own).collect();
+    let sums = || Sums { products: vec![0.0; columns], together: vec![0; columns], touched: Vec::new() };
+    let of_column = |sums: &mut Sums, column: usize| {
+        for &(row, weight) in &rows_of[column] {
+            for &(other, other_weight) in &rows[row as usize] {
+                let place = other as usize;
+                if sums.together[place] == 0 {
+                    sums.touched.push(other);
+                }
+                sums.products[place] += weight * other_weight;
+                sums.together[place] += 1;
+            }
+        }
+        let mut cells: Vec<Cell> = Vec::with_capacity(sums.touched.len());
+        for other in sums.touched.drain(..) {
+            let place = other as usize;
+            let product = std::mem::take(&mut sums.products[place]);
+            let together = std::mem::take(&mut sums.together[place]);
+            if place != column {
+                cells.push(Cell { column: other, product, together });
+            }
+        }
+        if cells.len() > cells_max {
+            let nearness = |cell: &Cell| cell.product * cell.product / own[cell.column as usize].max(f32::MIN_POSITIVE);
+            let nearest_first = |a: &Cell, b: &Cell| nearness(b).total_cmp(&nearness(a)).then(a.column.cmp(&b.column));
+            cells.select_nth_unstable_by(cells_max, nearest_first);
+            cells.truncate(cells_max);
+            cells.shrink_to_fit();
+        }
+        cells.sort_unstable_by_key(|cell| cell.column);
+        Near { own: own[column], cells }
     };
-    Some((0..products).into_par_iter().map(strongest).collect())
+    (0..columns).into_par_iter().map_init(sums, of_column).collect()
+}
+
+fn strongest(mut neighbours: Vec<Neighbour>) -> Vec<Neighbour> {
+    neighbours.retain(|neighbour| neighbour.weight.abs() >= WEIGHT_MIN);
+    if neighbours.len() > NEIGHBOURS_MAX {
+        let by_strength =
+            |a: &Neighbour, b: &Neighbour| b.weight.abs().total_cmp(&a.weight.abs()).then(a.product.cmp(&b.product));
+        neighbours.select_nth_unstable_by(NEIGHBOURS_MAX, by_strength);
+        neighbours.truncate(NEIGHBOURS_MAX);
+        neighbours.sort_unstable_by_key(|neighbour| neighbour.product);
+    }
+    neighbours
 }
 
 #[cfg(test)]
@@ -84,7 +288,7 @@ mod tests {
     #[test]
     fn two_products_give_the_ridge_estimate() {
         let rows = vec![vec![(0, 1.0), (1, 1.0)], vec![(0, 1.0), (1, 1.0)], vec![(0, 1.0)]];
-        let neighbours = fit(2, &rows, 0.5, 1).expect("solvable");
+        let neighbours = Problem::dense(2, 2, &rows, 1).solve(0.5).expect("solvable");
         assert!((neighbours[0][0].weight - 2.0 / 3.5).abs() < 1e-6);
         assert!((neighbours[1][0].weight - 2.0 / 2.5).abs() < 1e-6);
         assert_eq!(neighbours[0][0].together, 2);
@@ -100,7 +304,7 @@ mod tests {
             vec![(1, 1.0)],
         ];
         let lambda = 0.7;
-        let neighbours = fit(3, &rows, lambda, 1).expect("solvable");
+        let neighbours = Problem::dense(3, 3, &rows, 1).solve(lambda).expect("solvable");
         let x = [[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0], [0.0, 1.0, 0.0]];
         let dot = |a: usize, b: usize| x.iter().map(|row| row[a] * row[b]).sum::<f64>();
         for target in 0..3 {
@@ -115,5 +319,26 @@ mod tests {
                 assert!((left - dot(equation, target)).abs() < 1e-5, "target {target}, equation {equation}");
             }
         }
+    }
+
+    /// With room for all of them, the regression on the nearest is the regression on all.
+    #[test]
+    fn near_and_dense_agree_where_nothing_is_far() {
+        let row = |number: usize| -> Row {
+            let held = (0..12_usize).filter(|column| (number * 7 + column * column * 5) % 9 < 4);
+            held.map(|column| (column as u32, 0.5 + (number % 2) as f32 / 2.0)).collect()
+        };
+        // One row has everything, so that no two columns are strangers.
+        let everything: Row = (0..12).map(|column| (column, 1.0)).collect();
+        let rows: Vec<Row> = (0..60).map(row).chain([everything]).collect();
+        let all = Problem::dense(12, 10, &rows, 1).solve(3.0).expect("solvable");
+        let near = near(12, &rows, CELLS_MAX);
+        let gram = Gram::Near { near, nearest_max: 11 };
+        let nearest = Problem { columns: 12, targets: 10, threads: 1, gram }.solve(3.0).expect("solvable");
+        for (one, other) in all.iter().flatten().zip(nearest.iter().flatten()) {
+            assert_eq!((one.product, one.together), (other.product, other.together));
+            assert!((one.weight - other.weight).abs() < 1e-4, "{one:?} {other:?}");
+        }
+        assert_eq!(all.iter().map(Vec::len).sum::<usize>(), nearest.iter().map(Vec::len).sum::<usize>());
     }
 }

@@ -101,7 +101,8 @@ fn price_closeness(owned: &Product, offered: &Product, has_gains: bool) -> Optio
 }
 
 /// The features of `offered` that are better than those of `owned`, and how many are worse.
-fn compare(owned: &Product, offered: &Product) -> (Vec<Gain>, usize) {
+#[must_use]
+pub fn compare(owned: &Product, offered: &Product) -> (Vec<Gain>, usize) {
     let mut gains = Vec::new();
     let mut losses = 0;
     for (name, to) in &offered.features {

@@ -95,8 +95,7 @@ impl Server {
             let clock = Arc::new(ServerClock::starting_at(settings.now));
             (Arc::clone(&clock) as Arc<dyn Clock>, Some(clock))
         };
-        let training =
-            TrainingSettings { threads: settings.training_threads, memory_bytes_max: settings.training_memory_bytes };
+        let training = TrainingSettings::new(settings.training_threads, settings.training_memory_bytes);
         let retention = Retention { events: settings.keep_events, decisions: settings.keep_decisions };
         let tactful =
             Arc::new(Tactful::open(store, clock, Policy::default(), training).await?.with_retention(retention));

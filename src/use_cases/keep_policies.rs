@@ -186,7 +186,7 @@ mod tests {
 
     async fn with_calm() -> Tactful {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let limits = TrainingSettings { threads: 1, memory_bytes_max: 1 << 20 };
+        let limits = TrainingSettings::new(1, 1 << 20);
         let tactful = Tactful::open(store, Arc::new(Standing), Policy::default(), limits).await.expect("opens");
         let calm = Policy { version: "calm".to_owned(), ..Policy::default() };
         let text = write(&calm);

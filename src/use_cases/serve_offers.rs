@@ -19,7 +19,7 @@ use crate::domain::ledger::{Ledger, RequestKey};
 use crate::domain::money::Currency;
 use crate::domain::offer::OfferKind;
 use crate::domain::time::Timestamp;
-use crate::model::bound_model::{CrossSellQuery, UpSellQuery};
+use crate::model::bound_model::{CrossSellQuery, KnownCustomer, UpSellQuery};
 use crate::model::held_product::{HeldProduct, held_products};
 use crate::store::contract::{Appended, StoreError, Versioned};
 
@@ -208,14 +208,20 @@ pub(super) fn decide_now(
     };
     let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
     let grounds = Grounds { spent, ..snapshot.grounds(now, decision) };
-    let holdings = held_products(&customer.holdings, now);
+    let sensitive = &grounds.policy.privacy.sensitive_attributes;
+    let profile = customer.attributes.iter().filter(|(name, _)| !sensitive.contains(name));
+    let known = KnownCustomer {
+        holdings: held_products(&customer.holdings, now),
+        profile: profile.map(|(name, text)| (name.clone(), text.clone())).collect(),
+    };
     match request.kind {
         OfferKind::CrossSell => {
-            let query = CrossSellQuery { holdings, context: request.products.clone(), now };
+            let query = CrossSellQuery { customer: known, context: request.products.clone(), now };
             decide(&question, customer, &snapshot.model.cross_sell(&query), &grounds)
         }
         OfferKind::UpSell => {
-            let query = UpSellQuery { owned: owned_products(request, customer, holdings, now) };
+            let owned = owned_products(request, customer, &known.holdings, now);
+            let query = UpSellQuery { customer: known, owned, now };
             decide(&question, customer, &snapshot.model.up_sell(&query), &grounds)
         }
     }
@@ -225,11 +231,11 @@ pub(super) fn decide_now(
 fn owned_products(
     request: &OfferRequest,
     customer: &Customer,
-    holdings: Vec<HeldProduct>,
+    holdings: &[HeldProduct],
     now: Timestamp,
 ) -> Vec<HeldProduct> {
     if request.products.is_empty() {
-        return holdings;
+        return holdings.to_vec();
     }
     let named = request.products.iter().map(|product| {
         let holding = customer.holdings.latest.get(product);

@@ -71,6 +71,9 @@ async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
         }
     };
     tactful.store.visit_history(HISTORY_PAGE_LEN, &mut push).await?;
+    for (customer, attributes) in &known.profiles {
+        history.know(customer, attributes.clone());
+    }
 
     let catalog = tactful.catalog();
     let settings = tactful.training_settings;

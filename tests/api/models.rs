@@ -66,7 +66,7 @@ async fn a_trained_model_says_how_many_bought_together() {
 /// Leaves a store with history and without a model, which no server has seen.
 async fn leave_a_purchase(directory: &Path, clock: Arc<HandClock>) {
     let store = Arc::new(SledStore::open(directory).await.expect("opens"));
-    let limits = TrainingSettings { threads: 1, memory_bytes_max: 1 << 30 };
+    let limits = TrainingSettings::new(1, 1 << 30);
     let tactful = Tactful::open(store.clone(), clock, Policy::default(), limits).await.expect("opens");
     let product = ProductId::new("kettle").expect("a valid id");
     let purchase = Event {

@@ -51,7 +51,7 @@ pub fn memory() -> Arc<dyn Store> {
 
 /// Opens the shop and fills its catalogue: complements `c0..`, and ladders of two whose lower rung is `l0..`.
 pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<HandClock>) -> Arc<Tactful> {
-    let limits = TrainingSettings { threads: 1, memory_bytes_max: 1 << 30 };
+    let limits = TrainingSettings::new(1, 1 << 30);
     let tactful = Tactful::open(store, clock, Policy::default(), limits).await.expect("opens");
     let rung = |number: usize, tier: u32| {
         let ladder = LadderId::new(format!("ladder{number}")).expect("a valid id");

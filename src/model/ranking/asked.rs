@@ -27,13 +27,15 @@ pub struct Asked {
     pub basket: Vec<u32>,
     /// True when a basket is asked about.
     pub is_basket: bool,
+    /// The columns that the customer's profile falls into.
+    pub profile: Vec<u32>,
 }
 
 impl Asked {
     /// Asks about a customer, or about a basket of the customer's when it holds anything. Of more than [`HAD_MAX`]
     /// holdings the latest are kept.
     #[must_use]
-    pub fn new(now: i64, mut had: Vec<Had>, context: Vec<u32>) -> Self {
+    pub fn new(now: i64, mut had: Vec<Had>, context: Vec<u32>, profile: Vec<u32>) -> Self {
         if had.len() > HAD_MAX {
             had.sort_unstable_by_key(|had| (std::cmp::Reverse(had.last), had.product));
             had.truncate(HAD_MAX);
@@ -41,7 +43,7 @@ impl Asked {
         }
         let is_basket = !context.is_empty();
         let basket = if is_basket { context } else { last_basket(&had) };
-        Self { now, had, basket, is_basket }
+        Self { now, had, basket, is_basket, profile }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the weights between products say about every product, summed over what is asked about.
 
+use super::super::ridge::{Neighbour, Neighbours};
 use super::asked::Asked;
 use super::tables::{Tables, fading};
 
@@ -33,49 +34,117 @@ pub struct Lanes {
     pub basket_max: f32,
     /// [`Tables::lately`] over the basket.
     pub basket_lately: f32,
+    /// What the profile says, learned with [`Tables::lately`].
+    pub profile_lately: f32,
+    /// The same learned with [`Tables::ever`].
+    pub profile_ever: f32,
     /// The highest share of the baskets with a product of this one that also held the candidate.
     pub confidence: f32,
 }
 
+/// What speaks for every product of a model. Of most nothing does: only the others take space.
+#[derive(Debug, Clone)]
+pub struct AllLanes {
+    /// For each product its place in `spoken_for`.
+    places: Vec<u32>,
+    /// The first is that of everything else.
+    spoken_for: Vec<Lanes>,
+}
+
+impl AllLanes {
+    fn of_nothing(products: usize) -> Self {
+        Self { places: vec![0; products], spoken_for: vec![Lanes::default()] }
+    }
+
+    /// What speaks for a product.
+    #[must_use]
+    pub fn of(&self, product: u32) -> &Lanes {
+        &self.spoken_for[self.places[product as usize] as usize]
+    }
+
+    fn of_mut(&mut self, product: u32) -> &mut Lanes {
+        let place = &mut self.places[product as usize];
+        if *place == 0 {
+            *place = self.spoken_for.len() as u32;
+            self.spoken_for.push(Lanes::default());
+        }
+        &mut self.spoken_for[*place as usize]
+    }
+}
+
 /// Sums up for every product of the model.
 #[must_use]
-pub fn lanes(tables: &Tables, asked: &Asked) -> Vec<Lanes> {
-    let mut lanes = vec![Lanes::default(); tables.products.len()];
-    for had in &asked.had {
-        let age = asked.now - had.last;
-        let (short, long) = (fading(age, SHORT_HALF_LIFE_DAYS), fading(age, LONG_HALF_LIFE_DAYS));
-        let number = had.product as usize;
-        for neighbour in of(&tables.lately, number) {
-            let lane = &mut lanes[neighbour.product as usize];
-            lane.lately_short += short * neighbour.weight;
-            lane.lately_long += long * neighbour.weight;
-            lane.lately_flat += neighbour.weight;
-            lane.lately_max = lane.lately_max.max(long * neighbour.weight);
-        }
-        for neighbour in of(&tables.ever, number) {
-            let lane = &mut lanes[neighbour.product as usize];
-            lane.ever_long += long * neighbour.weight;
-            lane.ever_flat += neighbour.weight;
-        }
-        for neighbour in of(&tables.in_baskets, number) {
-            lanes[neighbour.product as usize].baskets_short += short * neighbour.weight;
-        }
-    }
+pub fn lanes(tables: &Tables, asked: &Asked) -> AllLanes {
+    let mut lanes = lanes_of_holdings(tables, asked);
     for &number in &asked.basket {
-        let baskets = tables.products[number as usize].baskets as f32 + CONFIDENCE_PRIOR;
-        for neighbour in of(&tables.in_baskets, number as usize) {
-            let lane = &mut lanes[neighbour.product as usize];
-            lane.basket += neighbour.weight;
-            lane.basket_max = lane.basket_max.max(neighbour.weight);
-            lane.confidence = lane.confidence.max(neighbour.together as f32 / baskets);
+        let baskets = tables.products[number as usize].baskets;
+        for neighbour in of(&tables.in_baskets, number) {
+            lanes.of_mut(neighbour.product).add_in_baskets(neighbour, baskets);
         }
-        for neighbour in of(&tables.lately, number as usize) {
-            lanes[neighbour.product as usize].basket_lately += neighbour.weight;
+        for neighbour in of(&tables.lately, number) {
+            lanes.of_mut(neighbour.product).basket_lately += neighbour.weight;
         }
     }
     lanes
 }
 
-fn of(neighbours: &[Vec<super::super::ridge::Neighbour>], number: usize) -> &[super::super::ridge::Neighbour] {
-    neighbours.get(number).map_or(&[], Vec::as_slice)
+/// The same with nothing in the basket.
+#[must_use]
+pub fn lanes_of_holdings(tables: &Tables, asked: &Asked) -> AllLanes {
+    let mut lanes = AllLanes::of_nothing(tables.products.len());
+    for had in &asked.had {
+        let age = asked.now - had.last;
+        let (short, long) = (fading(age, SHORT_HALF_LIFE_DAYS), fading(age, LONG_HALF_LIFE_DAYS));
+        for neighbour in of(&tables.lately, had.product) {
+            let lane = lanes.of_mut(neighbour.product);
+            lane.lately_short += short * neighbour.weight;
+            lane.lately_long += long * neighbour.weight;
+            lane.lately_flat += neighbour.weight;
+            lane.lately_max = lane.lately_max.max(long * neighbour.weight);
+        }
+        for neighbour in of(&tables.ever, had.product) {
+            let lane = lanes.of_mut(neighbour.product);
+            lane.ever_long += long * neighbour.weight;
+            lane.ever_flat += neighbour.weight;
+        }
+        for neighbour in of(&tables.in_baskets, had.product) {
+            lanes.of_mut(neighbour.product).baskets_short += short * neighbour.weight;
+        }
+    }
+    for &column in &asked.profile {
+        for neighbour in of(&tables.profile_lately, column) {
+            lanes.of_mut(neighbour.product).profile_lately += neighbour.weight;
+        }
+        for neighbour in of(&tables.profile_ever, column) {
+            lanes.of_mut(neighbour.product).profile_ever += neighbour.weight;
+        }
+    }
+    lanes
+}
+
+impl Lanes {
+    /// What one product of a basket adds for `candidate`.
+    #[must_use]
+    pub fn with_product(mut self, tables: &Tables, product: u32, candidate: u32) -> Self {
+        let find = |neighbours: &[Neighbour]| {
+            let found = neighbours.binary_search_by_key(&candidate, |neighbour| neighbour.product);
+            found.ok().map(|found| neighbours[found])
+        };
+        if let Some(neighbour) = find(of(&tables.in_baskets, product)) {
+            self.add_in_baskets(&neighbour, tables.products[product as usize].baskets);
+        }
+        self.basket_lately += find(of(&tables.lately, product)).map_or(0.0, |neighbour| neighbour.weight);
+        self
+    }
+
+    /// `baskets` held the neighbour whose weight this is.
+    fn add_in_baskets(&mut self, neighbour: &Neighbour, baskets: u32) {
+        self.basket += neighbour.weight;
+        self.basket_max = self.basket_max.max(neighbour.weight);
+        self.confidence = self.confidence.max(neighbour.together as f32 / (baskets as f32 + CONFIDENCE_PRIOR));
+    }
+}
+
+fn of(neighbours: &Neighbours, product: u32) -> &[Neighbour] {
+    neighbours.get(product as usize).map_or(&[], Vec::as_slice)
 }

@@ -23,11 +23,16 @@ pub struct PastQuestion {
 }
 
 impl PastQuestion {
-    /// True for what is neither owned nor in the basket.
+    /// Those of some products, all in order, that are neither owned nor in the basket.
     #[must_use]
-    pub fn may_be_offered(&self, product: u32) -> bool {
-        let is_in_context = self.asked.is_basket && self.asked.basket.contains(&product);
-        self.owned.binary_search(&product).is_err() && !is_in_context
+    pub fn may_be_offered(&self, products: &[u32]) -> Vec<u32> {
+        let basket = if self.asked.is_basket { self.asked.basket.as_slice() } else { &[] };
+        let mut owned = self.owned.iter().peekable();
+        let mut is_owned = |product: u32| {
+            while owned.next_if(|owned| **owned < product).is_some() {}
+            owned.peek() == Some(&&product)
+        };
+        products.iter().copied().filter(|product| !is_owned(*product) && !basket.contains(product)).collect()
     }
 
     /// True for what was right.
@@ -51,7 +56,8 @@ pub fn of_customers(history: &OrderedHistory, at: i64, until: i64, count: usize)
         let mut truth: Vec<u32> = after.map(|purchase| purchase.product).collect();
         truth.dedup();
         truth.retain(|product| owned.binary_search(product).is_err());
-        PastQuestion { asked: Asked::new(at, had, Vec::new()), owned, truth }
+        let profile = history.profiles[bought[0].customer as usize].clone();
+        PastQuestion { asked: Asked::new(at, had, Vec::new(), profile), owned, truth }
     };
     customers.into_iter().step_by(stride).map(question).collect()
 }
@@ -79,13 +85,14 @@ pub fn of_baskets(history: &OrderedHistory, now: i64, window: &Range<i64>, count
     for basket in baskets.into_iter().step_by(stride) {
         let bought = customer_of.get(&basket[0].0).and_then(|customer| by_customer.get(customer));
         let had = bought.map_or_else(Vec::new, |bought| had_before(bought, window.start));
+        let profile = bought.map_or_else(Vec::new, |bought| history.profiles[bought[0].customer as usize].clone());
         let owned: Vec<u32> = had.iter().map(|had| had.product).collect();
         let mut new: Vec<u32> = basket.iter().map(|line| line.1).collect();
         new.retain(|product| owned.binary_search(product).is_err());
         new.sort_by_key(|&product| scattered(basket[0].0, product));
         for &hidden in new.iter().take(HIDDEN_PER_BASKET) {
             let rest = basket.iter().map(|line| line.1).filter(|&product| product != hidden).collect();
-            let asked = Asked::new(now, had.clone(), rest);
+            let asked = Asked::new(now, had.clone(), rest, profile.clone());
             questions.push(PastQuestion { asked, owned: owned.clone(), truth: vec![hidden] });
         }
     }
@@ -99,4 +106,10 @@ pub fn scattered(one: u32, other: u32) -> u64 {
     let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
+}
+
+/// True for a share of all pairs of a question and a product: the same in every run.
+#[must_use]
+pub fn is_drawn(question: usize, product: u32, share: f64) -> bool {
+    ((scattered(question as u32, product) % 1_000_000) as f64) < share * 1e6
 }

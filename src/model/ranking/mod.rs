@@ -4,7 +4,8 @@
 //! each candidate (`lanes`, `likeness`, `signals`). A ranker (`ranker`) picks the strongest candidates by a blend of few
 //! signals and orders these by a forest of decision trees (`forest`) that was trained on what customers did next in
 //! earlier windows of the same history (`lessons`). Which blend, which regularisers and whether the forest is used at
-//! all is chosen on the last window (`tuning`).
+//! all is chosen on the last window (`tuning`). Steps up (`steps`) are weighed by the same signals and by what is known of
+//! the two products, and learned in the same way (`step_lessons`).
 
 pub mod asked;
 pub mod forest;
@@ -13,6 +14,10 @@ pub mod lessons;
 pub mod likeness;
 pub mod pasts;
 pub mod ranker;
+pub mod shelves;
 pub mod signals;
+pub mod step_lessons;
+pub mod steps;
 pub mod tables;
+pub mod taught;
 pub mod tuning;

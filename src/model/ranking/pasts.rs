@@ -83,7 +83,7 @@ fn hidden_of_customers(history: &OrderedHistory, end: i64) -> Vec<PastQuestion> 
         had.retain(|had| had.product != hidden);
         let owned: Vec<u32> = had.iter().map(|had| had.product).collect();
         (!owned.is_empty()).then(|| PastQuestion {
-            asked: Asked::new(end, had, Vec::new()),
+            asked: Asked::new(end, had, Vec::new(), history.profiles[bought[0].customer as usize].clone()),
             owned,
             truth: vec![hidden],
         })

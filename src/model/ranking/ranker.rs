@@ -3,13 +3,15 @@
 use super::super::propensity::Curve;
 use super::asked::Asked;
 use super::forest::Forest;
-use super::lanes::Lanes;
+use super::lanes::{AllLanes, Lanes};
 use super::likeness::Likeness;
-use super::signals::signals;
+use super::signals::{Asker, Signals};
 use super::tables::{DAY, Tables};
 
 /// How many candidates a forest weighs. More hold more of what is bought next, and cost as much more.
 pub const WEIGHED_MAX: usize = 300;
+/// Popularity by this half-life enters a blend: the second shortest.
+const BLENDED_POPULARITY: usize = 1;
 /// What was not sold for so long is not weighed.
 const UNSOLD_DAYS_MAX: i64 = 180;
 
@@ -34,7 +36,7 @@ impl Fading {
 pub struct Blend {
     /// How the holdings fade.
     pub fading: Fading,
-    /// The weight of what goes with the holdings.
+    /// The weight of what goes with the holdings and the profile.
     pub holdings: f32,
     /// The weight of what goes with the basket, or with what was bought last.
     pub basket: f32,
@@ -48,15 +50,19 @@ impl Blend {
     /// The same for baskets.
     pub const BASKETS: Self = Self { fading: Fading::Long, holdings: 0.0, basket: 1.0, popularity: 0.01 };
 
-    /// The score of a product.
-    #[must_use]
-    pub fn score(&self, lanes: &Lanes, popularity: f32) -> f32 {
+    fn score(self, lanes: &Lanes, popularity: f32) -> f32 {
         let held = match self.fading {
             Fading::Short => lanes.lately_short,
             Fading::Long => lanes.lately_long,
             Fading::Flat => lanes.lately_flat,
         };
-        self.holdings * held + self.basket * lanes.basket + self.popularity * popularity
+        self.holdings * (held + lanes.profile_lately) + self.basket * lanes.basket + self.popularity * popularity
+    }
+
+    /// The score of a product of which this is known.
+    #[must_use]
+    pub fn score_of(&self, tables: &Tables, lanes: &Lanes, number: u32) -> f32 {
+        self.score(lanes, tables.products[number as usize].popularity[BLENDED_POPULARITY])
     }
 }
 
@@ -79,35 +85,44 @@ impl Ranker {
         tables: &Tables,
         likeness: &Likeness,
         asked: &Asked,
-        lanes: &[Lanes],
+        lanes: &AllLanes,
         candidates: &[(u32, f32)],
     ) -> Vec<f64> {
         match &self.forest {
             Some(forest) => {
-                let rows = signals(tables, likeness, asked, lanes, candidates);
-                rows.iter().map(|row| f64::from(forest.logit(row)).exp()).collect()
+                let rows = Asker::new(tables, likeness, asked).signals(|number| *lanes.of(number), candidates);
+                let rows: Vec<_> = rows.iter().map(Signals::values).collect();
+                forest.logits(&rows).into_iter().map(|logit| f64::from(logit).exp()).collect()
             }
             None => candidates.iter().map(|&(_, score)| f64::from(score)).collect(),
         }
     }
 }
 
-/// The candidates that may be weighed, best first, at most [`WEIGHED_MAX`]: products that were sold not too long ago.
-pub fn pick(
-    tables: &Tables,
-    now: i64,
-    score: impl Fn(u32) -> f32,
-    may_be_offered: impl Fn(u32) -> bool,
-) -> Vec<(u32, f32)> {
-    let is_current =
-        |number: u32| tables.products[number as usize].last_sold.is_some_and(|at| now - at <= UNSOLD_DAYS_MAX * DAY);
-    let numbers = (0..tables.products.len() as u32).filter(|&number| is_current(number) && may_be_offered(number));
-    let mut picked: Vec<(u32, f32)> = numbers.map(|number| (number, score(number))).collect();
+/// The candidates that are weighed: the best of those that may be offered, best first, at most [`WEIGHED_MAX`].
+pub fn pick(may_be_offered: impl Iterator<Item = u32>, score: impl Fn(u32) -> f32) -> Vec<(u32, f32)> {
+    best(may_be_offered, score, WEIGHED_MAX)
+}
+
+/// So many with the highest scores, best first.
+pub fn best(numbers: impl Iterator<Item = u32>, score: impl Fn(u32) -> f32, count: usize) -> Vec<(u32, f32)> {
+    let mut scored: Vec<(u32, f32)> = numbers.map(|number| (number, score(number))).collect();
     let best_first = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    if picked.len() > WEIGHED_MAX {
-        picked.select_nth_unstable_by(WEIGHED_MAX, best_first);
-        picked.truncate(WEIGHED_MAX);
+    if scored.len() > count {
+        scored.select_nth_unstable_by(count, best_first);
+        scored.truncate(count);
     }
-    picked.sort_unstable_by(best_first);
-    picked
+    scored.sort_unstable_by(best_first);
+    scored
+}
+
+/// True for a product that was sold not too long ago.
+#[must_use]
+pub fn is_current(tables: &Tables, now: i64, product: u32) -> bool {
+    tables.products[product as usize].last_sold.is_some_and(|at| now - at <= UNSOLD_DAYS_MAX * DAY)
+}
+
+/// The products that were sold not too long ago, in order.
+pub fn current(tables: &Tables, now: i64) -> impl Iterator<Item = u32> {
+    (0..tables.products.len() as u32).filter(move |&number| is_current(tables, now, number))
 }

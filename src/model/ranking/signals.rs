@@ -23,74 +23,82 @@ const NEAR: u32 = 3;
 const PRICE_SPREAD_FLOOR: f32 = 0.2;
 
 macro_rules! signals {
-    ($($name:ident: $meaning:literal,)+) => {
-        /// The signals of one candidate, in their order.
+    ($(#[$doc:meta])+ $signals:ident { $($name:ident: $meaning:literal,)+ }) => {
+        $(#[$doc])+
         #[derive(Debug, Clone, Copy, PartialEq, Default)]
-        pub struct Signals {
+        pub struct $signals {
             $(#[doc = $meaning] pub $name: f32,)+
         }
 
-        impl Signals {
+        impl $signals {
             /// The names, in order.
             pub const NAMES: &[&str] = &[$(stringify!($name),)+];
 
             /// The values, in order.
-            pub fn values(&self) -> impl Iterator<Item = f32> {
-                [$(self.$name,)+].into_iter()
+            #[must_use]
+            pub fn values(&self) -> [f32; Self::NAMES.len()] {
+                [$(self.$name,)+]
             }
         }
     };
 }
+pub(super) use signals;
 
 signals! {
-    lately_short: "[`Lanes::lately_short`].",
-    lately_long: "[`Lanes::lately_long`].",
-    lately_flat: "[`Lanes::lately_flat`].",
-    lately_max: "[`Lanes::lately_max`].",
-    ever_long: "[`Lanes::ever_long`].",
-    ever_flat: "[`Lanes::ever_flat`].",
-    baskets_short: "[`Lanes::baskets_short`].",
-    basket: "[`Lanes::basket`].",
-    basket_max: "[`Lanes::basket_max`].",
-    basket_lately: "[`Lanes::basket_lately`].",
-    confidence: "[`Lanes::confidence`].",
-    popularity_0: "Logarithm of the share of buyers lately, by the shortest half-life.",
-    popularity_1: "The same by the second.",
-    popularity_2: "The same by the third.",
-    popularity_3: "The same by the fourth.",
-    popularity_4: "The same by the longest.",
-    new_buyers: "Logarithm of the share of those who bought it for the first time lately.",
-    new_buyers_short: "The same of the last days.",
-    trend: "How much more popular it is lately than over half a year, as a difference of logarithms.",
-    age_days: "Days since it was first sold.",
-    unsold_days: "Days since it was last sold.",
-    last_year: "Logarithm of the share of baskets that held it in the same weeks of last year.",
-    price: "Logarithm of its price.",
-    price_step: "How much dearer it is than what the basket holds, or than what the customer usually buys.",
-    price_distance: "The same in deviations of the customer's prices.",
-    holdings: "How many things the customer has.",
-    quiet_days: "Days since the customer last bought.",
-    known_days: "Days since the customer first bought.",
-    basket_size: "How many things the customer buys at a time.",
-    visits: "On how many days the customer bought.",
-    words_held: "How much its title is like those of what the customer has.",
-    words_in_basket: "How much its title is like those in the basket.",
-    category_held: "How much the customer has of its category, fading; -1 when it has no category.",
-    category_in_basket: "How much of the basket is of its category; -1 when it has no category.",
-    attributes_held: "How much of what the customer has is of the same make, fading.",
-    attributes_in_basket: "How much of the basket is of the same make.",
-    neighbours_held: "How many of its neighbours by id the customer has, fading.",
-    neighbours_in_basket: "How many of its neighbours by id are in the basket.",
-    given_up: "The share of it that is brought back or cancelled.",
-    buyers: "Logarithm of how many ever bought it.",
-    repeats: "How often its buyers buy it.",
-    asked: "How many things are in the basket.",
-    blend: "The score that picked the candidates.",
-    place: "Its place by that score.",
-    place_lately: "Its place among the candidates by `lately_long`.",
-    place_basket: "Its place by `basket`.",
-    place_popularity: "Its place by `popularity_1`.",
-    place_confidence: "Its place by `confidence`.",
+    /// The signals of one candidate, in their order.
+    Signals {
+        lately_short: "[`Lanes::lately_short`].",
+        lately_long: "[`Lanes::lately_long`].",
+        lately_flat: "[`Lanes::lately_flat`].",
+        lately_max: "[`Lanes::lately_max`].",
+        ever_long: "[`Lanes::ever_long`].",
+        ever_flat: "[`Lanes::ever_flat`].",
+        baskets_short: "[`Lanes::baskets_short`].",
+        basket: "[`Lanes::basket`].",
+        basket_max: "[`Lanes::basket_max`].",
+        basket_lately: "[`Lanes::basket_lately`].",
+        confidence: "[`Lanes::confidence`].",
+        profile_lately: "[`Lanes::profile_lately`].",
+        profile_ever: "[`Lanes::profile_ever`].",
+        profile_flat: "What holdings and profile say together, without fading.",
+        popularity_0: "Logarithm of the share of buyers lately, by the shortest half-life.",
+        popularity_1: "The same by the second.",
+        popularity_2: "The same by the third.",
+        popularity_3: "The same by the fourth.",
+        popularity_4: "The same by the longest.",
+        new_buyers: "Logarithm of the share of those who bought it for the first time lately.",
+        new_buyers_short: "The same of the last days.",
+        trend: "How much more popular it is lately than over half a year, as a difference of logarithms.",
+        age_days: "Days since it was first sold.",
+        unsold_days: "Days since it was last sold.",
+        last_year: "Logarithm of the share of baskets that held it in the same weeks of last year.",
+        price: "Logarithm of its price.",
+        price_step: "How much dearer it is than what the basket holds, or than what the customer usually buys.",
+        price_distance: "The same in deviations of the customer's prices.",
+        holdings: "How many things the customer has.",
+        quiet_days: "Days since the customer last bought.",
+        known_days: "Days since the customer first bought.",
+        basket_size: "How many things the customer buys at a time.",
+        visits: "On how many days the customer bought.",
+        words_held: "How much its title is like those of what the customer has.",
+        words_in_basket: "How much its title is like those in the basket.",
+        category_held: "How much the customer has of its category, fading; -1 when it has no category.",
+        category_in_basket: "How much of the basket is of its category; -1 when it has no category.",
+        attributes_held: "How much of what the customer has is of the same make, fading.",
+        attributes_in_basket: "How much of the basket is of the same make.",
+        neighbours_held: "How many of its neighbours by id the customer has, fading.",
+        neighbours_in_basket: "How many of its neighbours by id are in the basket.",
+        given_up: "The share of it that is brought back or cancelled.",
+        buyers: "Logarithm of how many ever bought it.",
+        repeats: "How often its buyers buy it.",
+        asked: "How many things are in the basket.",
+        blend: "The score that picked the candidates.",
+        place: "Its place by that score.",
+        place_lately: "Its place among the candidates by `lately_long`.",
+        place_basket: "Its place by `basket`.",
+        place_popularity: "Its place by `popularity_1`.",
+        place_confidence: "Its place by `confidence`.",
+    }
 }
 
 /// What is the same for all candidates of a question.
@@ -152,31 +160,52 @@ fn get(map: &HashMap<u32, f32>, key: u32) -> f32 {
     map.get(&key).copied().unwrap_or(0.0)
 }
 
-/// The signals of every candidate, in the order of the candidates; `blend` is their score, by number.
-#[must_use]
-pub fn signals(
-    tables: &Tables,
-    likeness: &Likeness,
-    asked: &Asked,
-    lanes: &[Lanes],
-    candidates: &[(u32, f32)],
-) -> Vec<Signals> {
-    let customer = customer(likeness, asked);
-    let (mut held, mut in_basket) = (Profile::default(), Profile::default());
-    for had in &asked.had {
-        held.add(likeness, had.product, fading(asked.now - had.last, LONG_HALF_LIFE_DAYS));
+/// Who asks, looked at once for all candidates.
+pub struct Asker<'a> {
+    tables: &'a Tables,
+    likeness: &'a Likeness,
+    asked: &'a Asked,
+    customer: Customer,
+    held: Profile,
+}
+
+impl<'a> Asker<'a> {
+    /// Looks at what the customer has.
+    #[must_use]
+    pub fn new(tables: &'a Tables, likeness: &'a Likeness, asked: &'a Asked) -> Self {
+        let mut held = Profile::default();
+        for had in &asked.had {
+            held.add(likeness, had.product, fading(asked.now - had.last, LONG_HALF_LIFE_DAYS));
+        }
+        Self { tables, likeness, asked, customer: customer(likeness, asked), held }
     }
-    let mut basket_prices = Mean::default();
-    for &product in &asked.basket {
-        in_basket.add(likeness, product, 1.0);
-        likeness.log_price[product as usize].iter().for_each(|&price| basket_prices.add(price));
+
+    /// The signals of every candidate, in the order of the candidates, when asked with what is in the question's basket. A
+    /// candidate is a number and the score that picked it.
+    #[must_use]
+    pub fn signals(&self, lanes: impl Fn(u32) -> Lanes, candidates: &[(u32, f32)]) -> Vec<Signals> {
+        self.signals_beside(&self.asked.basket, self.asked.is_basket, lanes, candidates)
     }
-    let usual_price =
-        if asked.is_basket { basket_prices.mean().unwrap_or(customer.price_mean) } else { customer.price_mean };
-    let mut rows: Vec<Signals> = candidates
-        .iter()
-        .zip(0_u16..)
-        .map(|(&(number, blend), place)| {
+
+    /// The same beside other products than those of the question; `is_asked` when they are what is asked about.
+    #[must_use]
+    pub fn signals_beside(
+        &self,
+        basket: &[u32],
+        is_asked: bool,
+        lanes: impl Fn(u32) -> Lanes,
+        candidates: &[(u32, f32)],
+    ) -> Vec<Signals> {
+        let Self { tables, likeness, asked, customer, held } = self;
+        let mut in_basket = Profile::default();
+        let mut basket_prices = Mean::default();
+        for &product in basket {
+            in_basket.add(likeness, product, 1.0);
+            likeness.log_price[product as usize].iter().for_each(|&price| basket_prices.add(price));
+        }
+        let basket_price = basket_prices.mean().filter(|_| is_asked);
+        let usual_price = basket_price.unwrap_or(customer.price_mean);
+        let signals_of = |(&(number, blend), place): (&(u32, f32), u16)| {
             let product = number as usize;
             let price = likeness.log_price[product];
             let price_step = price.map_or(0.0, |price| price - usual_price);
@@ -197,18 +226,19 @@ pub fn signals(
                 attributes_in_basket: in_basket.attributes(likeness, product),
                 neighbours_held: get(&held.near, number),
                 neighbours_in_basket: get(&in_basket.near, number),
-                asked: asked.basket.len() as f32,
+                asked: basket.len() as f32,
                 blend,
                 place: f32::from(place),
-                ..of_product(&tables.products[product], &lanes[product], asked.now)
+                ..of_product(&tables.products[product], &lanes(number), asked.now)
             }
-        })
-        .collect();
-    rank_by(&mut rows, |row| row.lately_long, |row, place| row.place_lately = place);
-    rank_by(&mut rows, |row| row.basket, |row, place| row.place_basket = place);
-    rank_by(&mut rows, |row| row.popularity_1, |row, place| row.place_popularity = place);
-    rank_by(&mut rows, |row| row.confidence, |row, place| row.place_confidence = place);
-    rows
+        };
+        let mut rows: Vec<Signals> = candidates.iter().zip(0_u16..).map(signals_of).collect();
+        rank_by(&mut rows, |row| row.lately_long, |row, place| row.place_lately = place);
+        rank_by(&mut rows, |row| row.basket, |row, place| row.place_basket = place);
+        rank_by(&mut rows, |row| row.popularity_1, |row, place| row.place_popularity = place);
+        rank_by(&mut rows, |row| row.confidence, |row, place| row.place_confidence = place);
+        rows
+    }
 }
 
 fn of_product(product: &LearnedProduct, lanes: &Lanes, now: i64) -> Signals {
@@ -227,6 +257,9 @@ fn of_product(product: &LearnedProduct, lanes: &Lanes, now: i64) -> Signals {
         basket_max: lanes.basket_max,
         basket_lately: lanes.basket_lately,
         confidence: lanes.confidence,
+        profile_lately: lanes.profile_lately,
+        profile_ever: lanes.profile_ever,
+        profile_flat: lanes.profile_ever + lanes.ever_flat,
         popularity_0: popularity[0],
         popularity_1: popularity[1],
         popularity_2: popularity[2],
@@ -290,7 +323,8 @@ impl Mean {
     }
 }
 
-fn rank_by(rows: &mut [Signals], value: impl Fn(&Signals) -> f32, mut set: impl FnMut(&mut Signals, f32)) {
+/// Sets each row's place by falling value, from 0.
+pub fn rank_by<T>(rows: &mut [T], value: impl Fn(&T) -> f32, mut set: impl FnMut(&mut T, f32)) {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_unstable_by(|&a, &b| value(&rows[b]).total_cmp(&value(&rows[a])).then(a.cmp(&b)));
     for (place, row) in order.into_iter().enumerate() {

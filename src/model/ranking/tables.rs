@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use super::super::history::{NOBODY, OrderedHistory, Purchase};
 use super::super::offer_model::{LearnedProduct, POPULARITY_HALF_LIVES, RECENT_DAYS};
-use super::super::ridge::{self, Neighbours, Row};
+use super::super::profile::ProfileColumns;
+use super::super::ridge::{self, Neighbours, Problem, Row};
+use super::super::train::TrainingSettings;
 use super::asked::{Had, had_before};
 
 /// A day, in seconds.
 pub const DAY: i64 = 86_400;
 /// With fewer rows a full regulariser would silence everything: it shrinks in proportion.
 const ROWS_FOR_FULL_LAMBDA: f64 = 4000.0;
-/// The most products in one dense regression: beyond it a solution takes minutes.
-const PRODUCTS_MAX: usize = 6_000;
+/// Of customers with more products the latest count: a row takes time by its square.
+const CUSTOMER_PRODUCTS_MAX: usize = 2_000;
 /// A product enters the regression with so many buyers ...
 const BUYERS_MIN: u32 = 3;
 /// ... of whom one bought within so many days.
@@ -44,45 +46,73 @@ pub struct Tables {
     pub ever: Neighbours,
     /// Weights within baskets.
     pub in_baskets: Neighbours,
-}
-
-/// What a regression may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Means {
-    /// Threads for the linear algebra.
-    pub threads: usize,
-    /// The most products in one regression, by the memory allowed.
-    pub products_max: usize,
+    /// Attributes of customers as columns.
+    pub attributes: ProfileColumns,
+    /// Weights of the columns on products, learned with `lately`.
+    pub profile_lately: Neighbours,
+    /// The same with `ever`.
+    pub profile_ever: Neighbours,
 }
 
 /// The regression could not be solved in floating point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotSolvable;
 
+/// A customer's products with the second of the latest purchase, and the columns of the profile.
+struct CustomerRow {
+    products: Vec<(u32, i64)>,
+    profile: Vec<u32>,
+}
+
+/// Weights over the histories of customers.
+pub struct CustomerWeights {
+    /// Of products on products.
+    pub products: Neighbours,
+    /// Of columns of profiles on products.
+    pub profile: Neighbours,
+}
+
 /// Rows of the regressions as of a moment, for as many solutions as are wanted.
 pub struct Rows {
     end: i64,
     count: usize,
     columns: Vec<u32>,
-    /// Each customer's products with the second of the latest purchase.
-    customers: Vec<Vec<(u32, i64)>>,
+    attributes: usize,
+    customers: Vec<CustomerRow>,
     baskets: Vec<Row>,
+}
+
+impl CustomerRow {
+    #[allow(clippy::ptr_arg, reason = "so that it fits `map`")]
+    fn without_products(profile: &Vec<u32>) -> Self {
+        Self { products: Vec::new(), profile: profile.clone() }
+    }
 }
 
 impl Rows {
     /// The rows of what was bought before `end`.
     #[must_use]
-    pub fn before(history: &OrderedHistory, end: i64, means: Means) -> Self {
+    pub fn before(history: &OrderedHistory, end: i64, settings: &TrainingSettings) -> Self {
         let latest = |bought: &[Purchase]| -> Vec<(u32, i64)> {
             let each = bought.chunk_by(|a, b| a.product == b.product);
-            each.filter_map(|lines| {
-                let before = &lines[..lines.partition_point(|line| line.second < end)];
-                before.last().map(|last| (last.product, last.second))
-            })
-            .collect()
+            let mut products: Vec<(u32, i64)> = each
+                .filter_map(|lines| {
+                    let before = &lines[..lines.partition_point(|line| line.second < end)];
+                    before.last().map(|last| (last.product, last.second))
+                })
+                .collect();
+            if products.len() > CUSTOMER_PRODUCTS_MAX {
+                products.sort_unstable_by_key(|&(product, second)| (std::cmp::Reverse(second), product));
+                products.truncate(CUSTOMER_PRODUCTS_MAX);
+            }
+            products
         };
-        let mut customers: Vec<Vec<(u32, i64)>> = history.by_customer().map(latest).collect();
-        customers.retain(|row| !row.is_empty());
+        // Also who has bought nothing tells what a profile is worth.
+        let mut customers: Vec<CustomerRow> = history.profiles.iter().map(CustomerRow::without_products).collect();
+        for bought in history.by_customer() {
+            customers[bought[0].customer as usize].products = latest(bought);
+        }
+        customers.retain(|row| !row.products.is_empty() || !row.profile.is_empty());
         let baskets = history
             .by_basket()
             .into_iter()
@@ -91,41 +121,37 @@ impl Rows {
         Self {
             end,
             count: history.products.len(),
-            columns: columns(history, end, means.products_max.min(PRODUCTS_MAX)),
+            columns: columns(history, end, ridge::columns_within(settings.memory_bytes_max)),
+            attributes: history.attributes.count(),
             customers,
             baskets: baskets.collect(),
         }
     }
 
-    /// How many products enter the regressions.
+    /// The problem of weights over the histories of customers; without a half-life nothing fades.
     #[must_use]
-    pub fn columns(&self) -> usize {
-        self.columns.len()
-    }
-
-    /// Weights over the histories of customers; without a half-life nothing fades.
-    pub fn by_customer(
-        &self,
-        lambda: f64,
-        half_life_days: Option<f64>,
-        threads: usize,
-    ) -> Result<Neighbours, NotSolvable> {
+    pub fn by_customer(&self, half_life_days: Option<f64>, settings: &TrainingSettings) -> CustomerProblem<'_> {
         let weight = |second: i64| half_life_days.map_or(1.0, |days| fading(self.end - second, days));
-        let row = |row: &Vec<(u32, i64)>| row.iter().map(|&(product, second)| (product, weight(second))).collect();
-        let rows: Vec<Row> = self.customers.iter().map(row).collect();
-        let lambda = lambda * (rows.len() as f64 / ROWS_FOR_FULL_LAMBDA).clamp(0.005, 1.0);
-        self.solve(rows, lambda, threads)
+        let first = self.count as u32;
+        let row = |row: &CustomerRow| -> Row {
+            let products = row.products.iter().map(|&(product, second)| (product, weight(second)));
+            products.chain(row.profile.iter().map(|column| (first + column, 1.0))).collect()
+        };
+        CustomerProblem(self.problem(self.customers.iter().map(row).collect(), self.attributes, settings))
     }
 
-    /// Weights within baskets.
-    pub fn by_basket(&self, lambda: f64, threads: usize) -> Result<Neighbours, NotSolvable> {
-        let lambda = lambda * (self.baskets.len() as f64 / ROWS_FOR_FULL_LAMBDA).clamp(0.005, 1.0);
-        self.solve(self.baskets.clone(), lambda, threads)
+    /// The problem of weights within baskets.
+    #[must_use]
+    pub fn by_basket(&self, settings: &TrainingSettings) -> TableProblem<'_> {
+        self.problem(self.baskets.clone(), 0, settings)
     }
 
-    fn solve(&self, mut rows: Vec<Row>, lambda: f64, threads: usize) -> Result<Neighbours, NotSolvable> {
-        let mut places = vec![NOBODY; self.count];
-        for (place, &number) in self.columns.iter().enumerate() {
+    /// The problem of the weights of products, then of so many attributes, on products.
+    fn problem(&self, mut rows: Vec<Row>, attributes: usize, settings: &TrainingSettings) -> TableProblem<'_> {
+        let count = self.count as u32;
+        let columns: Vec<u32> = self.columns.iter().copied().chain(count..count + attributes as u32).collect();
+        let mut places = vec![NOBODY; self.count + attributes];
+        for (place, &number) in columns.iter().enumerate() {
             places[number as usize] = place as u32;
         }
         for row in &mut rows {
@@ -134,8 +160,40 @@ impl Rows {
                 entry.0 != NOBODY
             });
         }
-        let solved = ridge::fit(self.columns.len(), &rows, lambda, threads).ok_or(NotSolvable)?;
-        let mut neighbours = vec![Vec::new(); self.count];
+        let targets = self.columns.len();
+        let problem = Problem::new(columns.len(), targets, &rows, settings);
+        TableProblem { of: self, columns, rows: rows.len(), problem }
+    }
+}
+
+/// A regression over the history of customers, for as many regularisers as are wanted.
+pub struct CustomerProblem<'a>(TableProblem<'a>);
+
+impl CustomerProblem<'_> {
+    /// The weights with a regulariser.
+    pub fn solve(&self, lambda: f64) -> Result<CustomerWeights, NotSolvable> {
+        let mut products = self.0.solve(lambda)?;
+        let profile = products.split_off(self.0.of.count);
+        Ok(CustomerWeights { products, profile })
+    }
+}
+
+/// A regression in the numbers of the model, for as many regularisers as are wanted.
+pub struct TableProblem<'a> {
+    of: &'a Rows,
+    /// Which product or attribute each column of the problem is; attributes are numbered after all products.
+    columns: Vec<u32>,
+    rows: usize,
+    problem: Problem,
+}
+
+impl TableProblem<'_> {
+    /// The weights with a regulariser: of all products, then of all attributes.
+    pub fn solve(&self, lambda: f64) -> Result<Neighbours, NotSolvable> {
+        let lambda = lambda * (self.rows as f64 / ROWS_FOR_FULL_LAMBDA).clamp(0.005, 1.0);
+        let solved = self.problem.solve(lambda).ok_or(NotSolvable)?;
+        let attributes = self.columns.len() - self.of.columns.len();
+        let mut neighbours = vec![Vec::new(); self.of.count + attributes];
         for (place, mut row) in solved.into_iter().enumerate() {
             for neighbour in &mut row {
                 neighbour.product = self.columns[neighbour.product as usize];
@@ -175,14 +233,19 @@ pub fn learn_tables(
     history: &OrderedHistory,
     rows: &Rows,
     regularity: Regularity,
-    means: Means,
+    settings: &TrainingSettings,
 ) -> Result<Tables, NotSolvable> {
     let Regularity { customer_lambda, basket_lambda, half_life_days } = regularity;
+    let lately = rows.by_customer(Some(half_life_days), settings).solve(customer_lambda)?;
+    let ever = rows.by_customer(None, settings).solve(customer_lambda)?;
     Ok(Tables {
         products: standings(history, rows.end),
-        lately: rows.by_customer(customer_lambda, Some(half_life_days), means.threads)?,
-        ever: rows.by_customer(customer_lambda, None, means.threads)?,
-        in_baskets: rows.by_basket(basket_lambda, means.threads)?,
+        lately: lately.products,
+        ever: ever.products,
+        in_baskets: rows.by_basket(settings).solve(basket_lambda)?,
+        attributes: history.attributes.clone(),
+        profile_lately: lately.profile,
+        profile_ever: ever.profile,
     })
 }
 

@@ -9,26 +9,27 @@ use rayon::prelude::*;
 use crate::domain::catalog::Catalog;
 
 use super::super::history::OrderedHistory;
-use super::super::metric::Metric;
+use super::super::metric::{Metric, Told};
 use super::super::propensity::Curve;
+use super::super::train::TrainingSettings;
 use super::forest::{Forest, Lessons};
-use super::lanes::{Lanes, lanes};
-use super::lessons::{PastQuestion, scattered};
-use super::likeness::Likeness;
+use super::lanes::lanes;
+use super::lessons::{PastQuestion, is_drawn};
 use super::pasts::{Past, pasts};
-use super::ranker::{Blend, Fading, Ranker, pick};
-use super::signals::signals;
-use super::tables::{Means, NotSolvable, Regularity, Rows, Tables, learn_tables};
+use super::ranker::{Blend, Fading, Ranker, best, current};
+use super::signals::{Asker, Signals};
+use super::step_lessons::learn_steps;
+use super::steps::StepRanker;
+use super::tables::{CustomerProblem, CustomerWeights, NotSolvable, Regularity, Rows, Tables, learn_tables, standings};
+use super::taught::Taught;
 
 /// What is tried; the middle is where a search begins.
-const LAMBDAS: [f64; 3] = [100.0, 300.0, 1000.0];
+const LAMBDAS: [f64; 4] = [30.0, 100.0, 300.0, 1000.0];
 const BASKET_LAMBDAS: [f64; 3] = [10.0, 30.0, 100.0];
 const HALF_LIVES_DAYS: [f64; 3] = [90.0, 180.0, 360.0];
 const DEFAULT: Regularity = Regularity { customer_lambda: 300.0, basket_lambda: 10.0, half_life_days: 180.0 };
 const POPULARITY_WEIGHTS: [f32; 4] = [0.0, 0.02, 0.1, 0.3];
 const SIDE_WEIGHTS: [f32; 3] = [0.0, 0.1, 0.3];
-/// Popularity by this half-life enters a blend: the second shortest.
-const BLENDED_POPULARITY: usize = 1;
 /// Fewer questions with an answer than this tell nothing.
 const QUESTIONS_MIN: usize = 50;
 /// The most questions of one past that are judged, and that lessons are made of.
@@ -49,10 +50,10 @@ pub struct Ranking {
     pub customers: Ranker,
     /// Orders what goes with a basket.
     pub baskets: Ranker,
-    /// Quality on the newest past, beside popularity.
-    pub metrics: Vec<Metric>,
-    /// What was chosen, and why.
-    pub notes: Vec<String>,
+    /// Weighs steps up.
+    pub steps: StepRanker,
+    /// What was chosen, and how good it is.
+    pub told: Told,
 }
 
 /// Where learning stands.
@@ -64,6 +65,8 @@ pub enum RankingStage {
     Lessons,
     /// Growing forests.
     Forests,
+    /// Learning which steps up are taken.
+    Steps,
     /// The tables of the whole history.
     Tables,
 }
@@ -73,37 +76,39 @@ pub fn learn_ranking(
     history: &OrderedHistory,
     catalog: &Catalog,
     end: i64,
-    means: Means,
+    settings: &TrainingSettings,
     progress: &dyn Fn(RankingStage),
 ) -> Result<Ranking, NotSolvable> {
     let pasts = pasts(history, end);
-    let mut notes = Vec::new();
+    let mut told = Told::default();
     progress(RankingStage::Choosing);
     let mut regularity = DEFAULT;
     let (mut customers, mut baskets) = (unlearned(Blend::CUSTOMERS), unlearned(Blend::BASKETS));
-    let mut metrics = Vec::new();
+    let mut steps = StepRanker::UNLEARNED;
     if let Some((newest, older)) = pasts.split_first() {
-        let rows = Rows::before(&newest.history, newest.at, means);
-        regularity = choose_regularity(newest, &rows, means, &mut notes)?;
+        let rows = Rows::before(&newest.history, newest.at, settings);
+        regularity = choose_regularity(newest, &rows, settings, &mut told)?;
         let kinds = [Kind::Customers, Kind::Baskets];
-        let newest = Taught::of(newest, &rows, catalog, regularity, means)?;
-        let blends = kinds.map(|kind| choose_blend(&newest, kind, &mut notes));
+        let newest = Taught::of(newest, &rows, catalog, regularity, settings)?;
+        let blends = kinds.map(|kind| choose_blend(&newest, kind, &mut told));
         let mut taught = Vec::new();
         for past in older {
             progress(RankingStage::Lessons);
-            let rows = Rows::before(&past.history, past.at, means);
-            taught.push(Taught::of(past, &rows, catalog, regularity, means)?);
+            let rows = Rows::before(&past.history, past.at, settings);
+            taught.push(Taught::of(past, &rows, catalog, regularity, settings)?);
         }
         progress(RankingStage::Forests);
         let [customer_blend, basket_blend] = blends;
-        customers = learn_ranker(&newest, &taught, Kind::Customers, customer_blend, means, &mut notes, &mut metrics);
-        baskets = learn_ranker(&newest, &taught, Kind::Baskets, basket_blend, means, &mut notes, &mut metrics);
+        customers = learn_ranker(&newest, &taught, Kind::Customers, customer_blend, settings, &mut told);
+        baskets = learn_ranker(&newest, &taught, Kind::Baskets, basket_blend, settings, &mut told);
+        progress(RankingStage::Steps);
+        steps = learn_steps(history, catalog, &newest, &taught, customer_blend, settings, &mut told);
     } else {
-        notes.push("the history is too short to choose anything by; defaults are used".to_owned());
+        told.notes.push("the history is too short to choose anything by; defaults are used".to_owned());
     }
     progress(RankingStage::Tables);
-    let tables = learn_tables(history, &Rows::before(history, end, means), regularity, means)?;
-    Ok(Ranking { tables, customers, baskets, metrics, notes })
+    let tables = learn_tables(history, &Rows::before(history, end, settings), regularity, settings)?;
+    Ok(Ranking { tables, customers, baskets, steps, told })
 }
 
 fn unlearned(blend: Blend) -> Ranker {
@@ -133,42 +138,6 @@ impl Kind {
     }
 }
 
-/// A past and what was known of products then.
-struct Taught<'a> {
-    past: &'a Past<'a>,
-    tables: Tables,
-    likeness: Likeness,
-}
-
-impl<'a> Taught<'a> {
-    fn of(
-        past: &'a Past<'a>,
-        rows: &Rows,
-        catalog: &Catalog,
-        regularity: Regularity,
-        means: Means,
-    ) -> Result<Self, NotSolvable> {
-        let tables = learn_tables(&past.history, rows, regularity, means)?;
-        let likeness = Likeness::of(&tables.products, catalog);
-        Ok(Self { past, tables, likeness })
-    }
-
-    /// The candidates of a question, and what speaks for every product.
-    fn candidates(&self, question: &PastQuestion, blend: &Blend) -> (Vec<(u32, f32)>, Vec<Lanes>) {
-        let lanes = lanes(&self.tables, &question.asked);
-        let score = |number: u32| blended(blend, &self.tables, &lanes, number);
-        let picked = pick(&self.tables, question.asked.now, score, |product| question.may_be_offered(product));
-        (picked, lanes)
-    }
-}
-
-/// The score of a product by its number.
-#[must_use]
-pub fn blended(blend: &Blend, tables: &Tables, lanes: &[Lanes], number: u32) -> f32 {
-    let product = number as usize;
-    blend.score(&lanes[product], tables.products[product].popularity[BLENDED_POPULARITY])
-}
-
 /// At most so many of the questions that have an answer, spread over all.
 fn answered(questions: &[PastQuestion], count: usize) -> Vec<&PastQuestion> {
     let answered: Vec<&PastQuestion> = questions.iter().filter(|question| !question.truth.is_empty()).collect();
@@ -193,55 +162,57 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / count
 }
 
-/// The mean NDCG of a blend over questions whose lanes are known.
-fn judge_blend(tables: &Tables, asked: &[(&PastQuestion, Vec<Lanes>)], blend: &Blend) -> f64 {
-    let each: Vec<f64> = asked
-        .par_iter()
-        .map(|(question, lanes)| {
-            let score = |number: u32| blended(blend, tables, lanes, number);
-            let picked = pick(tables, question.asked.now, score, |product| question.may_be_offered(product));
-            ndcg(&picked.into_iter().take(TOP).map(|it| it.0).collect::<Vec<u32>>(), question)
-        })
-        .collect();
-    mean(each.into_iter())
-}
-
-fn with_lanes<'a>(tables: &Tables, questions: Vec<&'a PastQuestion>) -> Vec<(&'a PastQuestion, Vec<Lanes>)> {
-    questions.into_par_iter().map(|question| (question, lanes(tables, &question.asked))).collect()
+/// The mean NDCG of each blend over the questions.
+fn judge_blends(tables: &Tables, current: &[u32], questions: &[&PastQuestion], blends: &[Blend]) -> Vec<f64> {
+    let of_question = |question: &&PastQuestion| -> Vec<f64> {
+        let lanes = lanes(tables, &question.asked);
+        let may_be_offered = question.may_be_offered(current);
+        let judge = |blend: &Blend| {
+            let score = |number: u32| blend.score_of(tables, lanes.of(number), number);
+            let ranked = best(may_be_offered.iter().copied(), score, TOP);
+            ndcg(&ranked.into_iter().map(|it| it.0).collect::<Vec<u32>>(), question)
+        };
+        blends.iter().map(judge).collect()
+    };
+    let each: Vec<Vec<f64>> = questions.par_iter().map(of_question).collect();
+    (0..blends.len()).map(|blend| mean(each.iter().map(|of_one| of_one[blend]))).collect()
 }
 
 /// The regularisers and the half-life that rank best on the newest past, one after the other.
 fn choose_regularity(
     past: &Past<'_>,
     rows: &Rows,
-    means: Means,
-    notes: &mut Vec<String>,
+    settings: &TrainingSettings,
+    told: &mut Told,
 ) -> Result<Regularity, NotSolvable> {
     let mut chosen = DEFAULT;
-    let products = super::tables::standings(&past.history, past.at);
+    let as_sold = Tables { products: standings(&past.history, past.at), ..Tables::default() };
+    let current: Vec<u32> = current(&as_sold, past.at).collect();
+    let products = as_sold.products;
     let customers = answered(&past.customers, JUDGED_MAX / 2);
     if customers.len() >= QUESTIONS_MIN {
-        let judge = |lambda: f64, half_life: f64| -> Result<f64, NotSolvable> {
-            let lately = rows.by_customer(lambda, Some(half_life), means.threads)?;
-            let tables = Tables { products: products.clone(), lately, ..Tables::default() };
-            let asked = with_lanes(&tables, customers.clone());
+        let judge = |problem: &CustomerProblem<'_>, lambda: f64| -> Result<f64, NotSolvable> {
+            let CustomerWeights { products: lately, profile: profile_lately } = problem.solve(lambda)?;
+            let tables = Tables { products: products.clone(), lately, profile_lately, ..Tables::default() };
             let blends = Fading::ALL.map(|fading| Blend { fading, ..Blend::CUSTOMERS });
-            Ok(blends.iter().map(|blend| judge_blend(&tables, &asked, blend)).fold(0.0, f64::max))
+            Ok(judge_blends(&tables, &current, &customers, &blends).into_iter().fold(0.0, f64::max))
         };
-        let mut best = judge(chosen.customer_lambda, chosen.half_life_days)?;
-        for lambda in LAMBDAS.into_iter().filter(|lambda| *lambda != DEFAULT.customer_lambda) {
-            let figure = judge(lambda, chosen.half_life_days)?;
+        let mut best = -1.0;
+        let problem = rows.by_customer(Some(DEFAULT.half_life_days), settings);
+        for lambda in LAMBDAS {
+            let figure = judge(&problem, lambda)?;
             if figure > best {
                 (best, chosen.customer_lambda) = (figure, lambda);
             }
         }
+        drop(problem);
         for half_life in HALF_LIVES_DAYS.into_iter().filter(|days| *days != DEFAULT.half_life_days) {
-            let figure = judge(chosen.customer_lambda, half_life)?;
+            let figure = judge(&rows.by_customer(Some(half_life), settings), chosen.customer_lambda)?;
             if figure > best {
                 (best, chosen.half_life_days) = (figure, half_life);
             }
         }
-        notes.push(format!(
+        told.notes.push(format!(
             "customers: regulariser {} of {LAMBDAS:?} and half-life {} of {HALF_LIVES_DAYS:?} days, with an ndcg@10 of \
              {best:.4} for {} questions",
             chosen.customer_lambda,
@@ -252,15 +223,16 @@ fn choose_regularity(
     let baskets = answered(&past.baskets, JUDGED_MAX);
     if baskets.len() >= QUESTIONS_MIN {
         let mut best = -1.0;
+        let problem = rows.by_basket(settings);
         for lambda in BASKET_LAMBDAS {
-            let in_baskets = rows.by_basket(lambda, means.threads)?;
+            let in_baskets = problem.solve(lambda)?;
             let tables = Tables { products: products.clone(), in_baskets, ..Tables::default() };
-            let figure = judge_blend(&tables, &with_lanes(&tables, baskets.clone()), &Blend::BASKETS);
+            let [figure] = judge_blends(&tables, &current, &baskets, &[Blend::BASKETS])[..] else { continue };
             if figure > best {
                 (best, chosen.basket_lambda) = (figure, lambda);
             }
         }
-        notes.push(format!(
+        told.notes.push(format!(
             "baskets: regulariser {} of {BASKET_LAMBDAS:?}, with an ndcg@10 of {best:.4} for {} questions",
             chosen.basket_lambda,
             baskets.len()
@@ -270,7 +242,7 @@ fn choose_regularity(
 }
 
 /// The blend that ranks best on the newest past.
-fn choose_blend(newest: &Taught<'_>, kind: Kind, notes: &mut Vec<String>) -> Blend {
+fn choose_blend(newest: &Taught<'_>, kind: Kind, told: &mut Told) -> Blend {
     let default = match kind {
         Kind::Customers => Blend::CUSTOMERS,
         Kind::Baskets => Blend::BASKETS,
@@ -279,7 +251,6 @@ fn choose_blend(newest: &Taught<'_>, kind: Kind, notes: &mut Vec<String>) -> Ble
     if questions.len() < QUESTIONS_MIN {
         return default;
     }
-    let asked = with_lanes(&newest.tables, questions);
     let mut tried = Vec::new();
     for popularity in POPULARITY_WEIGHTS {
         for side in SIDE_WEIGHTS {
@@ -293,10 +264,10 @@ fn choose_blend(newest: &Taught<'_>, kind: Kind, notes: &mut Vec<String>) -> Ble
             }
         }
     }
-    let judged = tried.into_iter().map(|blend| (judge_blend(&newest.tables, &asked, &blend), blend));
+    let judged = judge_blends(&newest.tables, &newest.current, &questions, &tried).into_iter().zip(tried);
     let (figure, blend) = judged.fold((-1.0, default), |best, tried| if tried.0 > best.0 { tried } else { best });
     let Blend { fading, holdings, basket, popularity } = blend;
-    notes.push(format!(
+    told.notes.push(format!(
         "{}: candidates by {holdings} x holdings ({fading:?} memory) + {basket} x basket + {popularity} x popularity, with \
          an ndcg@10 of {figure:.4}",
         kind.name()
@@ -315,31 +286,21 @@ fn lessons(taught: &[&Taught<'_>], kind: Kind, blend: &Blend) -> Lessons {
         .collect();
     let candidates = questions.first().map_or(1, |(taught, question)| taught.candidates(question, blend).0.len());
     let kept = (OBSERVATIONS_MAX as f64 / (questions.len() * candidates.max(1)).max(1) as f64).min(1.0);
-    let made: Vec<Lessons> = questions
-        .par_iter()
-        .enumerate()
-        .map(|(number, (taught, question))| {
-            let (picked, lanes) = taught.candidates(question, blend);
-            let rows = signals(&taught.tables, &taught.likeness, &question.asked, &lanes, &picked);
-            let mut lessons = Lessons::default();
-            for (row, (product, _)) in rows.into_iter().zip(picked) {
-                let hit = question.is_right(product);
-                let drawn = (scattered(number as u32, product) % 1_000_000) as f64 / 1e6;
-                if hit || drawn < kept {
-                    lessons.rows.push(row);
-                    lessons.hits.push(hit);
-                    lessons.weights.push(if hit { 1.0 } else { (1.0 / kept) as f32 });
-                }
+    let made = questions.par_iter().enumerate().map(|(number, (taught, question))| {
+        let (picked, lanes) = taught.candidates(question, blend);
+        let asker = Asker::new(&taught.tables, &taught.likeness, &question.asked);
+        let rows = asker.signals(|number| *lanes.of(number), &picked);
+        let mut lessons = Lessons::of(Signals::NAMES.len());
+        for (row, (product, _)) in rows.into_iter().zip(picked) {
+            let hit = question.is_right(product);
+            if hit || is_drawn(number, product, kept) {
+                lessons.push(&row.values(), hit, if hit { 1.0 } else { (1.0 / kept) as f32 });
             }
-            lessons
-        })
-        .collect();
-    let mut all = Lessons::default();
-    for Lessons { rows, hits, weights } in made {
-        all.rows.extend(rows);
-        all.hits.extend(hits);
-        all.weights.extend(weights);
-    }
+        }
+        lessons
+    });
+    let mut all = Lessons::of(Signals::NAMES.len());
+    made.collect::<Vec<Lessons>>().into_iter().for_each(|lessons| all.extend(lessons));
     all
 }
 
@@ -349,13 +310,12 @@ fn learn_ranker(
     older: &[Taught<'_>],
     kind: Kind,
     blend: Blend,
-    means: Means,
-    notes: &mut Vec<String>,
-    metrics: &mut Vec<Metric>,
+    settings: &TrainingSettings,
+    told: &mut Told,
 ) -> Ranker {
     let judged = answered(kind.questions(newest.past), JUDGED_MAX);
     if judged.len() < QUESTIONS_MIN {
-        notes.push(format!("{}: too few questions to judge by; candidates are ordered by the blend", kind.name()));
+        told.notes.push(format!("{}: too few questions to judge by; candidates are ordered by the blend", kind.name()));
         return unlearned(blend);
     }
     let older: Vec<&Taught<'_>> = older.iter().collect();
@@ -363,21 +323,22 @@ fn learn_ranker(
     let plain = judge_ranker(newest, &judged, &by_blend);
     let mut chosen = (plain, by_blend);
     let taught = lessons(&older, kind, &blend);
-    if let Some(forest) = Forest::grow(&taught, means.threads) {
+    if let Some(forest) = Forest::grow(&taught, settings.threads) {
         let by_forest = Ranker { blend, forest: Some(forest), curve: Curve::DEFAULT };
-        let figures = judge_ranker(newest, &judged, &by_forest);
-        notes.push(format!(
+        let weighed = judge_ranker(newest, &judged, &by_forest);
+        let (gain, error) = gain(&weighed, &chosen.0);
+        told.notes.push(format!(
             "{}: a forest grown from {} observations of {} earlier windows orders with an ndcg@10 of {:.4}, the blend with \
-             {:.4} ({} questions)",
+             {:.4} ({} questions, standard error of the difference {error:.4})",
             kind.name(),
-            taught.rows.len(),
+            taught.count(),
             older.len(),
-            figures[0],
-            plain[0],
+            mean_figures(&weighed)[0],
+            mean_figures(&chosen.0)[0],
             judged.len()
         ));
-        if figures[0] > plain[0] {
-            chosen = (figures, by_forest);
+        if gain > error {
+            chosen = (weighed, by_forest);
         }
     }
     drop(taught);
@@ -386,31 +347,42 @@ fn learn_ranker(
     // What the newest past teaches is used, too, once it has judged.
     if ranker.forest.is_some() {
         let all: Vec<&Taught<'_>> = std::iter::once(newest).chain(older).collect();
-        ranker.forest = Forest::grow(&lessons(&all, kind, &blend), means.threads);
+        ranker.forest = Forest::grow(&lessons(&all, kind, &blend), settings.threads);
     }
     if kind == Kind::Customers {
         let popular = Blend { fading: Fading::Flat, holdings: 0.0, basket: 0.0, popularity: 1.0 };
         let by_popularity = judge_ranker(newest, &judged, &unlearned(popular));
         for (method, figures) in [("tactful", figures), ("popularity", by_popularity)] {
-            for (name, value) in ["ndcg@10", "recall@10", "hit@10"].into_iter().zip(figures) {
-                metrics.push(Metric { name, method, value, queries: judged.len() });
+            for (name, value) in ["ndcg@10", "recall@10", "hit@10"].into_iter().zip(mean_figures(&figures)) {
+                told.metrics.push(Metric { name, method, value, queries: judged.len() });
             }
         }
     }
     ranker
 }
 
-/// NDCG, recall and hit rate of the first ten.
-fn judge_ranker(newest: &Taught<'_>, questions: &[&PastQuestion], by: &Ranker) -> [f64; 3] {
-    let each: Vec<[f64; 3]> = questions
+/// NDCG, recall and hit rate of the first ten, of each question.
+fn judge_ranker(newest: &Taught<'_>, questions: &[&PastQuestion], by: &Ranker) -> Vec<[f64; 3]> {
+    questions
         .par_iter()
         .map(|question| {
             let ranked: Vec<u32> = in_order(newest, question, by).into_iter().take(TOP).map(|it| it.0).collect();
             let hits = ranked.iter().filter(|product| question.is_right(**product)).count();
             [ndcg(&ranked, question), hits as f64 / question.truth.len() as f64, f64::from(u8::from(hits > 0))]
         })
-        .collect();
-    [0, 1, 2].map(|figure| mean(each.iter().map(|of_one| of_one[figure])))
+        .collect()
+}
+
+fn mean_figures(figures: &[[f64; 3]]) -> [f64; 3] {
+    [0, 1, 2].map(|figure| mean(figures.iter().map(|of_one| of_one[figure])))
+}
+
+/// By how much NDCG is higher, and the standard error of that.
+fn gain(figures: &[[f64; 3]], others: &[[f64; 3]]) -> (f64, f64) {
+    let gains: Vec<f64> = figures.iter().zip(others).map(|(one, other)| one[0] - other[0]).collect();
+    let gain = mean(gains.iter().copied());
+    let variance = mean(gains.iter().map(|it| (it - gain).powi(2)));
+    (gain, (variance / gains.len().max(1) as f64).sqrt())
 }
 
 /// The candidates of a question with their strengths, the strongest first.
