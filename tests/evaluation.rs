@@ -319,7 +319,9 @@ fn too_little_to_learn_from_is_told_in_a_sentence() {
     let path = described(directory.path(), events, "");
     let output = tactful(&["evaluate", "--dataset", path.to_str().expect("text")]);
     assert!(!output.status.success());
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "error: the history is too thin to learn from\n");
+    let said = "error: the history before the cutoff 2024-01-01T00:00:00Z is too thin to learn from: needed are at least 20 \
+                customers who bought on several days, over 16 days and more\n";
+    assert_eq!(String::from_utf8_lossy(&output.stderr), said);
     let rejected = "customer_id,product_id,time,quantity\nc1,p1,2023-06-01T00:00:00Z,minus one\n";
     let path = described(directory.path(), rejected, "");
     let output = tactful(&["evaluate", "--dataset", path.to_str().expect("text")]);

@@ -126,6 +126,12 @@ impl Evaluate {
             return Err(Failure(format!("{} has no task `{}`", description.name, missing.name())));
         }
         let is_wanted = |name: &str| self.task.is_empty() || self.task.iter().any(|task| task.name() == name);
+        if self.plot.is_some() && !(description.health.is_some() && is_wanted(HEALTH)) {
+            return Err(Failure(format!(
+                "--plot draws the task `{HEALTH}`, which is not asked of {}",
+                description.name
+            )));
+        }
         let waiting = spinner();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let settings = TrainingSettings {

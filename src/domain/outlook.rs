@@ -348,10 +348,13 @@ impl AttributeWeight {
     }
 }
 
+/// Beyond this a number is a slip, and its square is none any more.
+const ATTRIBUTE_NUMBER_MAX: f64 = 1e100;
+
 /// An attribute's value as a number, where it is one.
 #[must_use]
 pub fn attribute_number(text: &str) -> Option<f64> {
-    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+    text.trim().parse().ok().filter(|number: &f64| number.abs() <= ATTRIBUTE_NUMBER_MAX)
 }
 
 /// The learned outlook of customers under contract: `logit P = intercept + sum of signals + sum of attributes` over the

@@ -53,8 +53,14 @@ pub(super) fn rank_add_ons(
         let (id, subscriber) = subscriber(profile, products, held, left_out)?;
         subscribers.insert(id, subscriber);
     }
-    let fold_of: HashMap<&CustomerId, u32> =
-        queries.iter().filter_map(|query| Some((query.customer.as_ref()?, query.fold))).collect();
+    let mut fold_of: HashMap<&CustomerId, u32> = HashMap::new();
+    for (customer, fold) in queries.iter().filter_map(|query| Some((query.customer.as_ref()?, query.fold))) {
+        if fold_of.insert(customer, fold).is_some_and(|other| other != fold) {
+            // The model of one fold would have seen what the other asks about.
+            let problem = format!("customer {customer} is in two folds");
+            return Err(DataSetError::Queries { file: task.queries.display().to_string(), problem });
+        }
+    }
     let catalog = catalog(&subscribers);
     let mut methods: BTreeMap<&'static str, Vec<Vec<ProductId>>> = BTreeMap::new();
     let mut lists = |method, number: usize, ranked| {
@@ -68,7 +74,10 @@ pub(super) fn rank_add_ons(
             history.know(id, subscriber.profile.clone());
         }
         let trained = train(&history, &catalog, now(), settings, &|_| {});
-        let (model, report) = trained.map_err(|error| DataSetError::NotEnough(error.to_string()))?;
+        let (model, report) = trained.map_err(|error| {
+            let reason = format!("tasks.addon: without the customers of fold {fold} {error}");
+            DataSetError::NotEnough(format!("{reason}; is `held` right, and is anybody in another fold?"))
+        })?;
         let model = BoundModel::new(model.into(), Arc::clone(&catalog));
         let sales = Sales::new(&history, &catalog, now());
         let rows = sales.by_customer();
@@ -103,7 +112,7 @@ fn subscriber(
     let CustomerProfile { id, mut attributes } = profile;
     let mut holds = Vec::new();
     for name in products {
-        let missing = || DataSetError::NotEnough(format!("customer {id} has no attribute `{name}`"));
+        let missing = || DataSetError::NotEnough(format!("customer {id} has no `{name}`, which all [customers] need"));
         if attributes.remove(name).ok_or_else(missing)? == held {
             let invalid = |error| DataSetError::NotEnough(format!("the product `{name}` {error}"));
             holds.push(ProductId::new(name.clone()).map_err(invalid)?);
@@ -138,6 +147,7 @@ fn by_tactful(model: &BoundModel, query: &Query, subscribers: &BTreeMap<Customer
     let customer = KnownCustomer {
         holdings: query.given.iter().map(held).collect(),
         profile: subscriber.map(|subscriber| subscriber.profile.clone()).unwrap_or_default(),
+        ..KnownCustomer::default()
     };
     let asked = CrossSellQuery { customer, context: Vec::new(), now: now() };
     let complements = model.cross_sell(&asked);

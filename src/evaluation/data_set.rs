@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::description::Files;
 use crate::domain::event::Event;
-use crate::domain::ids::EventId;
+use crate::domain::ids::{CustomerId, EventId};
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 use crate::ingest::error::ReadError;
@@ -37,12 +37,23 @@ pub enum DataSetError {
     NotEnough(String),
 }
 
-/// Reads all events, each id once. `now` is what times written as `days_ago` count from.
+/// Reads all events, each id of a customer once, as the server counts them. `now` is what times written as `days_ago`
+/// count from.
 pub fn events(files: &Files, now: Timestamp) -> Result<Vec<Event>, DataSetError> {
-    let mut seen: HashSet<EventId> = HashSet::new();
+    let mut seen: HashSet<(Option<CustomerId>, EventId)> = HashSet::new();
     let mut events: Vec<Event> = each(files, |source, mapping| read::events(source, mapping, now))?;
-    events.retain(|event| seen.insert(event.id.clone()));
+    events.retain(|event| seen.insert((event.customer.clone(), event.id.clone())));
     Ok(events)
+}
+
+/// A cutoff before all events leaves nothing to learn from.
+pub fn check_cutoff(cutoff: Timestamp, events: &[Event]) -> Result<(), DataSetError> {
+    match events.iter().map(|event| event.at).min() {
+        Some(first) if first >= cutoff => Err(DataSetError::NotEnough(format!(
+            "cutoff: nothing happened before {cutoff}, the first event is of {first}; set a later one"
+        ))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Reads all profiles, in the order of the files.
@@ -68,6 +79,11 @@ fn each<T>(
                 Row::Rejected(rejection) => return Err(DataSetError::Rejected { rejection }),
             }
         }
+    }
+    if values.is_empty() {
+        let names: Vec<String> = files.paths.iter().map(|path| path.display().to_string()).collect();
+        let problem = format!("{}: there is no row, or the mapping filters out all", names.join(", "));
+        return Err(DataSetError::NotEnough(problem));
     }
     Ok(values)
 }

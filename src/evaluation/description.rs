@@ -114,7 +114,8 @@ struct Written {
     name: String,
     #[serde(default)]
     directory: PathBuf,
-    cutoff: Option<String>,
+    /// A text, or a time as TOML writes it.
+    cutoff: Option<toml::Value>,
     events: Option<WrittenFiles>,
     catalog: Option<WrittenFiles>,
     prices: Option<WrittenFiles>,
@@ -132,7 +133,7 @@ struct WrittenFiles {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a mapping must be the name of a file, or the tables of a mapping")]
 enum WrittenMapping {
     File(PathBuf),
     Tables(Table),
@@ -218,7 +219,7 @@ impl Reader {
         if name.trim().is_empty() {
             self.faults.push("name: must not be empty".to_owned());
         }
-        let cutoff = cutoff.and_then(|text| self.cutoff(&text));
+        let cutoff = cutoff.and_then(|written| self.cutoff(&written));
         let events = events.map(|files| self.files("events", files));
         let customers = customers.map(|files| self.files("customers", files));
         let catalog = catalog.map(|files| self.files("catalog", files));
@@ -249,6 +250,9 @@ impl Reader {
             if products.len() < 2 {
                 self.faults.push("tasks.addon.products: must name at least two".to_owned());
             }
+            if let Some(twice) = products.iter().enumerate().find(|(place, name)| products[..*place].contains(name)) {
+                self.faults.push(format!("tasks.addon.products: names `{}` twice", twice.1));
+            }
             let question = Question::AddOn { products, held, left_out };
             let written = WrittenRanking { queries, items: WrittenItems::Products, sold_within_days: None };
             ranking.push(("addon", self.ranking("addon", question, written)));
@@ -266,10 +270,12 @@ impl Reader {
         Description { name, cutoff, events, customers, catalog, prices, health, ranking }
     }
 
-    fn cutoff(&mut self, text: &str) -> Option<Timestamp> {
+    fn cutoff(&mut self, written: &toml::Value) -> Option<Timestamp> {
+        let text = written.as_str().map_or_else(|| written.to_string(), ToOwned::to_owned);
         let read = text.parse::<jiff::Timestamp>().ok().and_then(|at| Timestamp::from_unix_ms(at.as_millisecond()));
         if read.is_none() {
-            self.faults.push(format!("cutoff: must be a time such as 2011-06-10T00:00:00Z, not {text:?}"));
+            let like = "a time such as 2011-06-10T00:00:00Z within the years 1900 to 2200";
+            self.faults.push(format!("cutoff: must be {like}, not {text:?}"));
         }
         read
     }

@@ -1,6 +1,6 @@
 //! The health task: how well the retention outlook tells who comes back or stays.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use crate::ingest::row::CustomerProfile;
 use crate::model::calibration::Told;
 use crate::model::outlook::{back, learn};
 use crate::model::outlook_history::{EngagementWeights, OutlookHistory, PastCustomer};
+use crate::model::rhythm::REPEATERS_MIN;
+use crate::model::signal_fit::{CUSTOMERS_MIN, is_thin};
 use crate::model::staying_outlook::{Subscriber, learn_staying};
 
 /// What the task told.
@@ -58,6 +60,9 @@ pub fn evaluate_health(description: &Description, policy: &Policy) -> Result<Opt
     judged.map(Some)
 }
 
+/// More than this share of a window after the last event is worth a note.
+const UNTOLD_SHARE_MAX: f64 = 0.1;
+
 fn not_enough(what: &str) -> DataSetError {
     DataSetError::NotEnough(what.to_owned())
 }
@@ -75,21 +80,29 @@ fn judge_returns(
     let end = cutoff + window;
     let [_, commitment, usage, visit] = policy.relationship.engagement_weights;
     let mut history = OutlookHistory::new(EngagementWeights { commitment, usage, visit });
-    let mut came_back: HashMap<CustomerId, bool> = HashMap::new();
+    let mut came_back: HashSet<CustomerId> = HashSet::new();
     let mut lives: HashMap<CustomerId, Vec<Event>> = HashMap::new();
-    for event in data_set::events(files, end)? {
+    let events = data_set::events(files, end)?;
+    data_set::check_cutoff(cutoff, &events)?;
+    let last = events.iter().map(|event| event.at).max().unwrap_or(cutoff);
+    for event in events {
         if event.at < cutoff {
             history.push(&event);
             if let Some(customer) = &event.customer {
                 lives.entry(customer.clone()).or_default().push(event);
             }
         } else if event.at < end && matches!(event.kind, EventKind::Purchase(_)) {
-            came_back.extend(event.customer.map(|customer| (customer, true)));
+            came_back.extend(event.customer);
         }
     }
     let learned = learn(&history, &|_| None, cutoff, window);
     let outlook = learned.outlook.clone();
-    let buying = learned.outlook.buying.ok_or_else(|| not_enough("the history is too thin to learn from"))?;
+    let buying = learned.outlook.buying.ok_or_else(|| {
+        let needed = format!("at least {REPEATERS_MIN} customers who bought on several days, over 16 days and more");
+        DataSetError::NotEnough(format!(
+            "the history before the cutoff {cutoff} is too thin to learn from: needed are {needed}"
+        ))
+    })?;
 
     let customers: BTreeMap<&CustomerId, PastCustomer<'_>> =
         history.as_of(cutoff, cutoff, usize::MAX).into_iter().map(|customer| (customer.id, customer)).collect();
@@ -97,7 +110,7 @@ fn judge_returns(
         return_queries(path)?.into_iter().collect()
     } else {
         let bought = customers.values().filter(|customer| !customer.state.purchase_days.is_empty());
-        bought.map(|it| (it.id.clone(), came_back.contains_key(it.id))).collect()
+        bought.map(|it| (it.id.clone(), came_back.contains(it.id))).collect()
     };
     let all: Vec<PastCustomer<'_>> = customers.values().cloned().collect();
     let rhythm = purchase_rhythm::rhythm_of(&all, cutoff).ok_or_else(|| not_enough("too few customers"))?;
@@ -120,7 +133,11 @@ fn judge_returns(
         Told { probability: relationship_health(customer, life, policy, &outlook, cutoff), hit: *hit }
     });
     let deciles = deciles(&scored.collect::<Vec<_>>());
-    Ok(HealthReport { deciles, ..report(methods.into(), learned.notes)? })
+    let mut notes = learned.notes;
+    if queries.is_none() && end.days_since(last) > window_days * UNTOLD_SHARE_MAX {
+        notes.push(format!("the files end on {last}: who came back later in the window counts as lost"));
+    }
+    Ok(HealthReport { deciles, ..report(methods.into(), notes)? })
 }
 
 /// The score of a customer who lived so, by the formulas that the server serves.
@@ -140,8 +157,15 @@ fn relationship_health(
 }
 
 fn report(methods: Vec<(&'static str, Vec<Told>)>, notes: Vec<String>) -> Result<HealthReport, DataSetError> {
+    let asked: Vec<bool> = methods.first().into_iter().flat_map(|(_, told)| told).map(|told| told.hit).collect();
+    let (count, hits) = (asked.len(), asked.iter().filter(|hit| **hit).count());
     let judged: Option<Vec<Judged>> = methods.into_iter().map(|(method, told)| Judged::new(method, told)).collect();
-    let methods = judged.ok_or_else(|| not_enough("the queries need both customers who came back and who did not"))?;
+    let methods = judged.ok_or_else(|| {
+        DataSetError::NotEnough(format!(
+            "tasks.health: {hits} of {count} customers asked about came back, and figures need both kinds; do the files \
+             go on after the cutoff?"
+        ))
+    })?;
     Ok(HealthReport { methods, deciles: Vec::new(), notes })
 }
 
@@ -186,7 +210,7 @@ fn judge_stays(
     for fold in 0..folds {
         let seen: Vec<Subscriber> =
             subscribers.iter().filter(|(other, _)| *other != fold).map(|(_, seen)| seen.clone()).collect();
-        let too_few = || not_enough("too few customers stayed or left to learn from");
+        let too_few = || why_nothing_was_learned(&seen, reading);
         let learned = learn_staying(&seen, window_days).ok_or_else(too_few)?;
         let by_tenure_alone = tenure::learn(&seen, window_days).ok_or_else(too_few)?;
         let usual = base_rate(seen.iter().map(|subscriber| subscriber.stayed));
@@ -202,9 +226,24 @@ fn judge_stays(
     report(vec![("tactful", by_tactful), ("base_rate", by_base_rate), ("tenure", by_tenure)], notes)
 }
 
+/// Too few of either kind, else numbers that do not stay finite.
+fn why_nothing_was_learned(seen: &[Subscriber], reading: &Reading<'_>) -> DataSetError {
+    let Reading { outcome, stayed, .. } = reading;
+    let (count, those) = (seen.len(), seen.iter().filter(|subscriber| subscriber.stayed).count());
+    DataSetError::NotEnough(if is_thin(those, count) {
+        format!(
+            "tasks.health: outside of one fold {those} of {count} customers stayed, with {stayed:?} as `{outcome}`; to learn \
+             from, at least {CUSTOMERS_MIN} are needed, and some of either kind"
+        )
+    } else {
+        "[customers] hold numbers too large to learn from; leave out those beyond 1e100".to_owned()
+    })
+}
+
 fn subscriber(profile: CustomerProfile, reading: &Reading<'_>) -> Result<Subscriber, DataSetError> {
     let CustomerProfile { id, mut attributes } = profile;
-    let missing = |name: &str| DataSetError::NotEnough(format!("customer {id} has no attribute `{name}`"));
+    let missing =
+        |name: &str| DataSetError::NotEnough(format!("customer {id} has no `{name}`, which all [customers] need"));
     let outcome = attributes.remove(reading.outcome).ok_or_else(|| missing(reading.outcome))?;
     let months = attributes.remove(reading.tenure_months).ok_or_else(|| missing(reading.tenure_months))?;
     let months: f64 = months.parse().ok().filter(|months| (0.0..=1200.0).contains(months)).ok_or_else(|| {

@@ -8,7 +8,7 @@ use super::deciles::Decile;
 
 /// Why there is no figure.
 #[derive(Debug, thiserror::Error)]
-#[error("the figure cannot be drawn: {0}")]
+#[error("{0}")]
 pub struct PlotError(String);
 
 const SIZE: (u32, u32) = (720, 440);
@@ -18,7 +18,7 @@ const SIZE: (u32, u32) = (720, 440);
 /// # Errors
 /// When the file cannot be written.
 pub fn draw_deciles(file: &Path, title: &str, deciles: &[Decile]) -> Result<(), PlotError> {
-    draw(file, title, deciles).map_err(|error| PlotError(error.to_string()))
+    draw(file, title, deciles).map_err(|error| PlotError(format!("{} cannot be drawn: {error}", file.display())))
 }
 
 fn draw(file: &Path, title: &str, deciles: &[Decile]) -> Result<(), Box<dyn std::error::Error>> {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::data_set::DataSetError;
+use super::task::Question;
 use crate::domain::ids::{CustomerId, OrderId, ProductId};
 
 /// One question about offers, and its answer.
@@ -39,21 +40,23 @@ pub fn return_queries(path: &Path) -> Result<BTreeMap<CustomerId, bool>, DataSet
         queries.insert(customer, returned != 0);
         Ok(())
     })?;
-    Ok(queries)
+    if queries.is_empty() { Err(no_query(path)) } else { Ok(queries) }
 }
 
 /// Reads the queries of a ranking task.
-pub fn ranking_queries(path: &Path) -> Result<Vec<Query>, DataSetError> {
+pub fn ranking_queries(path: &Path, question: &Question) -> Result<Vec<Query>, DataSetError> {
     let mut queries = Vec::new();
     each_line(path, |written: WrittenQuery| {
-        queries.push(query(written)?);
+        let query = query(written)?;
+        check(&query, question)?;
+        queries.push(query);
         Ok(())
     })?;
-    if queries.is_empty() {
-        let problem = "holds no query".to_owned();
-        return Err(DataSetError::Queries { file: path.display().to_string(), problem });
-    }
-    Ok(queries)
+    if queries.is_empty() { Err(no_query(path)) } else { Ok(queries) }
+}
+
+fn no_query(path: &Path) -> DataSetError {
+    DataSetError::Queries { file: path.display().to_string(), problem: "holds no query".to_owned() }
 }
 
 #[derive(Deserialize)]
@@ -104,6 +107,18 @@ fn query(written: WrittenQuery) -> Result<Query, String> {
         truth: ids(truth)?.into_iter().collect(),
         fold,
     })
+}
+
+/// Without these there is nothing to rank, or nothing to rank it by.
+fn check(query: &Query, question: &Question) -> Result<(), String> {
+    let (has_customer, has_candidates) = (query.customer.is_some(), !query.candidates.is_empty());
+    let (is_asked, needed) = match question {
+        Question::NextPurchase => (has_customer, "`customer`"),
+        Question::HiddenProduct => (has_customer || !query.given.is_empty(), "`given` or `customer`"),
+        Question::Upgrade => (query.anchor.is_some() && has_candidates, "`anchor` and `candidates`"),
+        Question::AddOn { .. } => (has_customer && has_candidates, "`customer` and `candidates`"),
+    };
+    if is_asked { Ok(()) } else { Err(format!("needs {needed}")) }
 }
 
 fn ids(texts: Vec<String>) -> Result<Vec<ProductId>, String> {

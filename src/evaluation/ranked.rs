@@ -53,7 +53,8 @@ impl Figure {
             Self::NdcgAt10 => {
                 let gain = |place: u32| 1.0 / f64::from(place + 1).log2();
                 let best: f64 = (1..).take(truth.len().min(TOP)).map(gain).sum();
-                within(TOP).map(gain).sum::<f64>() / best.max(f64::MIN_POSITIVE)
+                // A sum of nothing is -0.0, which is no figure to show.
+                (0.0 + within(TOP).map(gain).sum::<f64>()) / best.max(f64::MIN_POSITIVE)
             }
             Self::HitAt(limit) => f64::from(u8::from(within(limit).next().is_some())),
             Self::ReciprocalRank => places.clone().next().map_or(0.0, |place| 1.0 / f64::from(place)),

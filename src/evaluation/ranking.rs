@@ -24,6 +24,7 @@ use crate::domain::customer::Customer;
 use crate::domain::ids::{CustomerId, ProductId};
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
+use crate::domain::time::Timestamp;
 use crate::model::bound_model::{BoundModel, CrossSellQuery, KnownCustomer, UpSellQuery};
 use crate::model::held_product::held_products;
 use crate::model::history::TrainingHistory;
@@ -61,7 +62,7 @@ pub fn evaluate_ranking(
     let mut asked = Vec::new();
     for (name, task) in &description.ranking {
         if is_wanted(name) {
-            asked.push(Asked { name, task, queries: ranking_queries(&task.queries)? });
+            asked.push(Asked { name, task, queries: ranking_queries(&task.queries, &task.question)? });
         }
     }
     let mut reports = BTreeMap::new();
@@ -86,7 +87,7 @@ pub fn evaluate_ranking(
             let judge = Judge::learn(&shop, settings, progress)?;
             for asked in these {
                 progress(asked.name.to_owned());
-                reports.insert(asked.name, judge.report(asked));
+                reports.insert(asked.name, judge.report(asked)?);
             }
         }
     }
@@ -149,10 +150,15 @@ impl<'a> Judge<'a> {
         Ok(Self { shop, sales, model, customers, notes: report.notes, threads: settings.threads })
     }
 
-    fn report(&self, asked: Asked<'_>) -> RankingReport {
+    fn report(&self, asked: Asked<'_>) -> Result<RankingReport, DataSetError> {
         let Asked { name, task, queries } = asked;
         let rankable: Vec<bool> =
             self.shop.catalog.products().iter().map(|it| self.is_rankable(&it.id, task)).collect();
+        if !rankable.contains(&true) {
+            let latest = self.shop.last_sold.values().max().copied().unwrap_or(Timestamp::MIN);
+            let problem = format!("nothing was sold in the days before {}, the last sale was {latest}", self.shop.now);
+            return Err(DataSetError::NotEnough(format!("tasks.{name}.sold_within_days: {problem}")));
+        }
         let allowed: Vec<Allowed> = queries.par_iter().map(|query| self.allowed(query, &rankable)).collect();
         let ask = |query: &Query, allowed: &Allowed| match task.question {
             Question::Upgrade => self.steps(query),
@@ -169,7 +175,7 @@ impl<'a> Judge<'a> {
             });
             methods.push(Ranked { method, lists: lists.collect() });
         }
-        RankingReport {
+        Ok(RankingReport {
             task: name,
             figures: figures(&task.question),
             methods,
@@ -177,7 +183,7 @@ impl<'a> Judge<'a> {
             tells_coverage: !matches!(task.question, Question::Upgrade),
             notes: self.notes.clone(),
             queries,
-        }
+        })
     }
 
     fn is_rankable(&self, product: &ProductId, task: &RankingTask) -> bool {
@@ -205,6 +211,7 @@ impl<'a> Judge<'a> {
         let customer = query.customer.as_ref().and_then(|customer| self.customers.get(customer));
         customer.map_or_else(KnownCustomer::default, |customer| KnownCustomer {
             holdings: held_products(&customer.holdings, self.shop.now),
+            forgotten: customer.holdings.forgotten.clone(),
             profile: customer.attributes.clone(),
         })
     }

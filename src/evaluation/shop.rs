@@ -42,10 +42,12 @@ impl SalesFiles {
     /// When files cannot be read.
     pub fn read(description: &Description) -> Result<Self, DataSetError> {
         let Description { cutoff, events, catalog, prices, .. } = description;
-        let now = cutoff.unwrap_or(Timestamp::MIN);
+        // Days ago are counted from the end of time where nothing says when they were: how far apart they are is told.
+        let now = cutoff.unwrap_or(Timestamp::MAX);
         let files = events.as_ref().ok_or_else(|| DataSetError::NotEnough("the task needs events".to_owned()))?;
         let mut events = data_set::events(files, now)?;
         if let Some(cutoff) = cutoff {
+            data_set::check_cutoff(*cutoff, &events)?;
             events.retain(|event| event.at < *cutoff);
         }
         let products = catalog.as_ref().map(|files| data_set::products(files, now)).transpose()?;
@@ -67,12 +69,12 @@ impl SalesFiles {
                 continue;
             }
             let mut event = event.clone();
-            if let (Some(known), Some(line)) = (&known, line_mut(&mut event)) {
-                let Some(&product) = known.get(&line.product) else { continue };
+            if let (Some(known), Some(sold)) = (&known, product_mut(&mut event)) {
+                let Some(&product) = known.get(sold) else { continue };
                 match items {
                     Items::Products => {}
                     Items::Categories => match category(product) {
-                        Some(category) => line.product = category,
+                        Some(category) => *sold = category,
                         None => continue,
                     },
                 }
@@ -80,16 +82,21 @@ impl SalesFiles {
             events.push(event);
         }
         let Some(latest) = events.iter().map(|event| event.at).max() else {
-            return Err(DataSetError::NotEnough("nothing was sold before the cutoff".to_owned()));
+            let problem = "nothing is left to learn from: no event before the cutoff is of a product (or category) that \
+                           [catalog] knows, or all are in baskets that are asked about";
+            return Err(DataSetError::NotEnough(problem.to_owned()));
         };
         let mut bought: HashMap<CustomerId, HashSet<ProductId>> = HashMap::new();
         let mut last_sold: HashMap<ProductId, Timestamp> = HashMap::new();
         for event in &events {
-            let EventKind::Purchase(line) = &event.kind else { continue };
+            let (EventKind::Purchase(Line { product, .. }) | EventKind::SubscriptionStart { product }) = &event.kind
+            else {
+                continue;
+            };
             if let Some(customer) = &event.customer {
-                bought.entry(customer.clone()).or_default().insert(line.product.clone());
+                bought.entry(customer.clone()).or_default().insert(product.clone());
             }
-            let sold = last_sold.entry(line.product.clone()).or_insert(event.at);
+            let sold = last_sold.entry(product.clone()).or_insert(event.at);
             *sold = (*sold).max(event.at);
         }
         let catalog = Arc::new(self.catalog(items, &events, &last_sold));
@@ -150,6 +157,14 @@ fn line(event: &Event) -> Option<&Line> {
     if let EventKind::Purchase(line) | EventKind::Return(line) = &event.kind { Some(line) } else { None }
 }
 
-fn line_mut(event: &mut Event) -> Option<&mut Line> {
-    if let EventKind::Purchase(line) | EventKind::Return(line) = &mut event.kind { Some(line) } else { None }
+/// The product that is sold, or brought back.
+fn product_mut(event: &mut Event) -> Option<&mut ProductId> {
+    if let EventKind::Purchase(Line { product, .. })
+    | EventKind::Return(Line { product, .. })
+    | EventKind::SubscriptionStart { product } = &mut event.kind
+    {
+        Some(product)
+    } else {
+        None
+    }
 }

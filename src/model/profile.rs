@@ -123,7 +123,9 @@ fn edges(numbers: &[(f64, usize)]) -> Vec<f64> {
     let mut edges: Vec<f64> = Vec::new();
     let mut below = 0;
     for &(number, count) in numbers {
-        if below * PARTS >= total * (edges.len() + 1) && edges.len() + 1 < PARTS {
+        // One number may be spelled in many ways.
+        let is_further = edges.last().is_none_or(|last| *last < number);
+        if is_further && below * PARTS >= total * (edges.len() + 1) && edges.len() + 1 < PARTS {
             edges.push(number);
         }
         below += count;

@@ -10,19 +10,18 @@ pub type Row = Vec<usize>;
 /// The sales of a shop up to a moment.
 pub struct Sales {
     history: OrderedHistory,
-    /// For each product of the history its place in the catalogue.
-    places: Vec<usize>,
+    /// For each product of the history its place in the catalogue; none for what was only ever brought back.
+    places: Vec<Option<usize>>,
     products: usize,
     /// In seconds after 1970.
     end: i64,
 }
 
 impl Sales {
-    /// What was sold up to `now`. Every product sold is in the catalogue.
+    /// What was sold up to `now`; what is not in the catalogue is left out.
     pub fn new(history: &TrainingHistory, catalog: &Catalog, now: Timestamp) -> Self {
         let history = history.until(now);
-        let place = |id| catalog.place_of(id).expect("the catalogue was made from what was sold");
-        let places = history.products.iter().map(place).collect();
+        let places = history.products.iter().map(|id| catalog.place_of(id)).collect();
         Self { history, places, products: catalog.products().len(), end: now.unix_ms().div_euclid(1000) }
     }
 
@@ -34,7 +33,7 @@ impl Sales {
     /// What each known customer bought.
     pub fn by_customer(&self) -> Vec<Row> {
         let row = |bought: &[crate::model::history::Purchase]| {
-            let mut row: Row = bought.iter().map(|purchase| self.places[purchase.product as usize]).collect();
+            let mut row: Row = bought.iter().filter_map(|purchase| self.places[purchase.product as usize]).collect();
             row.sort_unstable();
             row.dedup();
             row
@@ -46,7 +45,7 @@ impl Sales {
     pub fn by_basket(&self) -> Vec<Row> {
         let place = |product: &u32| self.places[*product as usize];
         let baskets = self.history.by_basket().into_iter();
-        baskets.map(|(_, products)| products.iter().map(place).collect()).collect()
+        baskets.map(|(_, products)| products.iter().filter_map(place).collect()).collect()
     }
 
     /// How many buyers each product had within so many days before the end; whose name is unknown counts by basket.
@@ -56,7 +55,7 @@ impl Sales {
         for purchase in self.history.purchases.iter().filter(|purchase| purchase.second >= from) {
             let is_named = purchase.customer != NOBODY;
             let buyer = if is_named { purchase.customer } else { purchase.basket };
-            seen.push((self.places[purchase.product as usize], is_named, buyer));
+            seen.extend(self.places[purchase.product as usize].map(|place| (place, is_named, buyer)));
         }
         seen.sort_unstable();
         seen.dedup();

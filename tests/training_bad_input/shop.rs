@@ -1,0 +1,94 @@
+//! A small shop, its history, and ways to distort it.
+
+use std::time::Duration;
+
+use tactful::domain::catalog::Catalog;
+use tactful::domain::event::{Event, EventKind, Line};
+use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
+use tactful::domain::money::{Currency, Money};
+use tactful::domain::product::{Product, Rung};
+use tactful::domain::time::{DAY, Timestamp};
+
+/// The last is never sold.
+pub const PRODUCTS: usize = 121;
+pub const SOLD: usize = PRODUCTS - 1;
+
+pub fn now() -> Timestamp {
+    at(1_700_000_000)
+}
+
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_unix_ms(second * 1000).expect("in range")
+}
+
+pub fn days(number: usize) -> Duration {
+    DAY * u32::try_from(number).expect("few days")
+}
+
+pub fn customer(number: usize) -> CustomerId {
+    CustomerId::new(format!("c{number}")).expect("a valid id")
+}
+
+pub fn product(number: usize) -> ProductId {
+    ProductId::new(format!("p{number}")).expect("a valid id")
+}
+
+pub fn price(units: i64) -> Money {
+    Money::new(Currency::new("EUR").expect("a currency"), units, 0).expect("an amount")
+}
+
+/// All of one category, half of them on a ladder; the first is free.
+pub fn catalog() -> Catalog {
+    let ladder = LadderId::new("ladder").expect("a valid id");
+    let sold = |number: u32| Product {
+        category: vec!["all".into()],
+        price: Some(price(i64::from(number))),
+        rung: number.is_multiple_of(2).then(|| Rung { ladder: ladder.clone(), tier: number }),
+        ..Product::new(product(number as usize), format!("thing {number}"))
+    };
+    Catalog::new((0..u32::try_from(PRODUCTS).expect("few")).map(sold).collect())
+}
+
+pub fn bought(who: usize, what: usize, at: Timestamp) -> Event {
+    let order = Some(OrderId::new(format!("{at}")).expect("a valid id"));
+    Event {
+        id: EventId::new(format!("{who}-{what}-{at}")).expect("a valid id"),
+        customer: Some(customer(who)),
+        at,
+        kind: EventKind::Purchase(Line { product: product(what), order, quantity: 1, unit_price: None }),
+    }
+}
+
+/// Customers who buy two things that go together every four weeks for ten months.
+pub fn shop(customers: usize) -> Vec<Event> {
+    let each = (0..customers * 10).flat_map(|number| {
+        let (who, round) = (number / 10, number % 10);
+        let (habit, whim) = (who % 3 * 40 + (who * 5 + round * 3) % 39, number * number * 7919 % 113);
+        let what = if whim % 2 == 0 { habit } else { whim };
+        let at = now() - days(253 - 28 * round + who % 28);
+        [bought(who, what, at), bought(who, (what + 1) % SOLD, at)]
+    });
+    each.collect()
+}
+
+pub fn every(mut events: Vec<Event>, change: impl Fn(usize, &mut Event)) -> Vec<Event> {
+    events.iter_mut().enumerate().for_each(|(number, event)| change(number, event));
+    events
+}
+
+pub fn line(event: &mut Event) -> &mut Line {
+    let EventKind::Purchase(line) = &mut event.kind else { panic!("only purchases are changed") };
+    line
+}
+
+/// Ten months of customers who buy, and who are under contract: a third of them leaves.
+pub fn contracts() -> Vec<Event> {
+    let of = |who: usize, days_ago: usize, kind| {
+        let id = EventId::new(format!("{who} {days_ago}")).expect("a valid id");
+        Event { id, customer: Some(customer(who)), at: now() - days(days_ago), kind }
+    };
+    let starts = (0..300).map(|who| of(who, 250, EventKind::SubscriptionStart { product: product(0) }));
+    let leaving = (0..300).filter(|who| who % 3 == 0);
+    let ends = leaving.map(|who| of(who, who % 90, EventKind::SubscriptionEnd { product: product(0) }));
+    shop(300).into_iter().chain(starts).chain(ends).collect()
+}
