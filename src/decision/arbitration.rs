@@ -14,8 +14,8 @@ use crate::domain::product::Product;
 /// No candidate's value times context is more: each side of the blend is at most 2.
 pub const VALUE_MAX: f64 = 2.0;
 
-/// Weighs a candidate under terms for a customer whose relationship health is `health_score` (0 to 1). `product` is what
-/// the terms make of it.
+/// Weighs a candidate under terms for a customer whose relationship health is `health_score` (0 to 1) and who ignored it
+/// so many times. `product` is what the terms make of it.
 #[must_use]
 pub fn weigh(
     candidate: &Candidate,
@@ -23,6 +23,7 @@ pub fn weigh(
     lever: f64,
     catalog: &Catalog,
     health_score: f64,
+    times_ignored: usize,
     policy: &ArbitrationPolicy,
 ) -> Factors {
     let (seller_value, margin_is_assumed) = seller_value(product, catalog, policy);
@@ -38,10 +39,17 @@ pub fn weigh(
         need: candidate.need,
         keep_probability: candidate.keep_probability,
         seller_share,
-        context: 1.0,
+        context: impression_discount(times_ignored, policy),
         lever,
         attention_price: attention_price(health_score, policy),
     }
+}
+
+/// Falls with each time that an offer was made in vain: a factor on the score, exponential in the count, one of the forms
+/// compared by P. Li, L. Lakshmanan, M. Tiwari, S. Shah, "Modeling impression discounting in large-scale recommender
+/// systems", KDD 2014.
+fn impression_discount(times_ignored: usize, policy: &ArbitrationPolicy) -> f64 {
+    policy.ignored_discount.powi(i32::try_from(times_ignored).unwrap_or(i32::MAX))
 }
 
 /// What a customer's attention costs; rises as relationship health falls.

@@ -205,7 +205,8 @@ fn weigh_eligible<'a>(
         let priced = under_terms(product, terms);
         let lever = terms.map_or(1.0, |terms| terms.lever);
         let arbitration = &grounds.policy.arbitration;
-        let factors = weigh(&candidate, &priced, lever, grounds.catalog, standing.health.score, arbitration);
+        let ignored = grants::times_ignored(&customer.ledger, &product.id, grounds.now);
+        let factors = weigh(&candidate, &priced, lever, grounds.catalog, standing.health.score, ignored, arbitration);
         let score = factors.score();
         if score.is_nan() || score <= 0.0 {
             let refusal = Refusal::seen(WithheldReason::NotWorthAttention, score, 0.0);

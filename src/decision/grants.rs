@@ -15,6 +15,9 @@ use crate::domain::time::{DAY, Timestamp};
 
 /// How long a request key is remembered.
 pub const REQUEST_KEY_LIFE: Duration = DAY;
+/// How long an offer made in vain is remembered, and how many.
+const IGNORED_REMEMBERED: Duration = Duration::from_secs(180 * 86_400);
+const IGNORED_MAX: usize = 16;
 /// Rejections further apart than this are not in a row.
 const REJECTIONS_IN_A_ROW_WITHIN: Duration = Duration::from_secs(365 * 86_400);
 
@@ -28,6 +31,17 @@ pub fn counts(grant: &Grant, policy: &ContactPolicy, now: Timestamp) -> bool {
 #[must_use]
 pub fn is_open(grant: &Grant, now: Timestamp) -> bool {
     grant.answer.is_none() && now < grant.open_until
+}
+
+/// How often a product was offered without an answer, as far as the grants are remembered. An offer that is still open is
+/// not ignored yet.
+#[must_use]
+pub fn times_ignored(ledger: &Ledger, product: &ProductId, now: Timestamp) -> usize {
+    ledger.grants.iter().filter(|grant| grant.product == *product && is_ignored(grant, now)).count()
+}
+
+fn is_ignored(grant: &Grant, now: Timestamp) -> bool {
+    grant.answer.is_none() && now >= grant.open_until && now < grant.granted_at + IGNORED_REMEMBERED
 }
 
 /// Enters a new grant served by a decision.
@@ -148,9 +162,21 @@ pub fn rest(ledger: &mut Ledger, product: &ProductId, until: Timestamp) {
 }
 
 /// Forgets what no longer matters at `now`: grants that no cap and no rule looks back to, old request keys, rested products.
+/// The latest offers made in vain are remembered for longer.
 pub fn forget_old(ledger: &mut Ledger, policy: &ContactPolicy, now: Timestamp) {
     let remembered = policy.grants_remembered();
-    ledger.grants.retain(|grant| now < grant.granted_at + remembered);
+    let mut ignored = 0;
+    let mut matters = |grant: &mut Grant| {
+        if now < grant.granted_at + remembered {
+            return true;
+        }
+        grant.servings.clear();
+        ignored += usize::from(is_ignored(grant, now));
+        is_ignored(grant, now) && ignored <= IGNORED_MAX
+    };
+    ledger.grants.reverse();
+    ledger.grants.retain_mut(&mut matters);
+    ledger.grants.reverse();
     ledger.would_be_grants.retain(|grant| now < grant.granted_at + remembered);
     ledger.request_keys.retain(|key| now < key.at + REQUEST_KEY_LIFE);
     ledger.resting_products.retain(|resting| now < resting.until);

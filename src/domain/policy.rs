@@ -237,6 +237,8 @@ pub struct ArbitrationPolicy {
     pub attention_price: f64,
     /// How much the attention price grows as relationship health falls from 1 to 0: by this factor.
     pub attention_price_growth: f64,
+    /// What is left of an offer's worth each time that it was made and got no answer, 0 to 1.
+    pub ignored_discount: f64,
 }
 
 impl RelationshipPolicy {
@@ -373,6 +375,12 @@ impl Default for ContactPolicy {
 
 impl Default for ArbitrationPolicy {
     fn default() -> Self {
-        Self { default_margin_share: 0.3, seller_share: 0.5, attention_price: 0.0005, attention_price_growth: 4.0 }
+        Self {
+            default_margin_share: 0.3,
+            seller_share: 0.5,
+            attention_price: 0.0005,
+            attention_price_growth: 4.0,
+            ignored_discount: 0.7,
+        }
     }
 }

@@ -92,7 +92,13 @@ pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
         never_after,
         only_after,
     } = contact;
-    let ArbitrationPolicy { default_margin_share, seller_share, attention_price, attention_price_growth } = arbitration;
+    let ArbitrationPolicy {
+        default_margin_share,
+        seller_share,
+        attention_price,
+        attention_price_growth,
+        ignored_discount,
+    } = arbitration;
 
     let ControlGroup { share, salt } = control_group;
     let PrivacyPolicy { sensitive_attributes } = privacy;
@@ -353,6 +359,12 @@ pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
         "attention_price_growth",
         "by this factor it grows as relationship health falls from 1 to 0",
         Slot::Number(attention_price_growth, 0.0, 1000.0),
+    );
+    add(
+        section,
+        "ignored_discount",
+        "what is left of an offer's worth each time that it was made and got no answer",
+        Slot::Number(ignored_discount, 0.0, 1.0),
     );
 
     let section = "control_group";
