@@ -15,10 +15,11 @@ const SECONDS_BUCKETS: [f64; 14] =
 const COUNT_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0];
 
 /// What there is to see, for the HELP lines. Durations are in seconds.
-const COUNTERS: [(&str, &str); 5] = [
+const COUNTERS: [(&str, &str); 6] = [
     ("tactful_decisions_total", "Answers to CrossSell and UpSell, by kind and by mode: reserve, preview or replay."),
     ("tactful_offers_total", "Offers in those answers."),
     ("tactful_withheld_total", "Candidates withheld, by reason; replays do not count again."),
+    ("tactful_rankings_total", "Questions about customers without a basket, by source: ranked, or prepared before."),
     ("tactful_store_commit_conflicts_total", "Commits that met another of the same customer and were decided again."),
     ("tactful_connections_refused_total", "Connections closed at once because there were too many."),
 ];

@@ -15,6 +15,7 @@ mod api {
     mod offers;
     mod offers_bad;
     mod policies;
+    mod prepared;
     mod privacy;
     mod relationships;
     mod retries;

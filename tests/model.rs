@@ -14,6 +14,7 @@ use tactful::domain::catalog::Catalog;
 use tactful::domain::event::{Event, EventKind, Line};
 use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
 use tactful::domain::money::{Currency, Money};
+use tactful::domain::prepared::{Ranked, RankedFrom};
 use tactful::domain::product::{FeatureValue, Product, Rung};
 use tactful::domain::time::{DAY, Timestamp};
 use tactful::model::artifact::ArtifactError;
@@ -70,7 +71,7 @@ fn cross_sell(model: OfferModel, holdings: &BTreeSet<usize>, context: &[usize]) 
         usage_share: None,
     };
     let query = CrossSellQuery {
-        customer: KnownCustomer { holdings: holdings.iter().map(held).collect(), profile: BTreeMap::new() },
+        customer: KnownCustomer { holdings: holdings.iter().map(held).collect(), ..KnownCustomer::default() },
         context: context.iter().map(|&number| product(number)).collect(),
         now: now(),
     };
@@ -254,9 +255,8 @@ fn offer_model_v1_still_reads() {
 fn offer_model_v2_reads_and_writes_the_same() {
     let events: Vec<Event> = LITTLE.iter().enumerate().map(|(number, line)| event(number, line)).collect();
     let (mut model, _) = learn(&events).expect("a model");
-    let leaf = |value: f32| Node { signal: 0, value, left: 0, right: 0 };
-    let nodes = vec![Node { signal: 3, value: 0.25, left: 1, right: 2 }, leaf(-1.5), leaf(0.5)];
-    model.customers.forest = Some(Forest { base: -2.0, nodes, roots: vec![0] });
+    let nodes = vec![Node { signal: 3, value: 0.25, left: 1, right: 2 }, leaf(1, -1.5), leaf(2, 0.5)];
+    model.customers.forest = Forest::new(-2.0, nodes, vec![0]);
     model.steps.forest.clone_from(&model.customers.forest);
     let words = Values::Words(vec!["monthly".to_owned(), "yearly".to_owned()]);
     let attribute = |name: &str, values| Attribute { name: name.to_owned(), values };
@@ -279,25 +279,49 @@ fn offer_model_v2_reads_and_writes_the_same() {
     assert_eq!(read, model);
 }
 
+fn leaf(place: u32, value: f32) -> Node {
+    Node { signal: 0, value, left: place, right: place }
+}
+
 /// No bytes with a good checksum make asking go on for ever or look where nothing is.
 #[test]
 fn a_forest_that_does_not_end_is_refused() {
-    let leaf = Node { signal: 0, value: 1.0, left: 0, right: 0 };
     let inner = Node { signal: 0, value: 1.0, left: 1, right: 2 };
-    let past_the_signals = u16::try_from(Signals::NAMES.len()).expect("few");
+    let leaves = [leaf(1, 1.0), leaf(2, 1.0)];
     let broken = [
-        (vec![Node { left: 0, ..inner }, leaf, leaf], vec![0]),
-        (vec![inner, leaf], vec![0]),
-        (vec![inner, Node { left: 1, right: 1, ..inner }, leaf], vec![0]),
-        (vec![Node { signal: past_the_signals, ..inner }, leaf, leaf], vec![0]),
-        (vec![Node { value: f32::NAN, ..inner }, leaf, leaf], vec![0]),
-        (vec![leaf], vec![1]),
+        (vec![Node { left: 0, ..inner }, leaves[0], leaves[1]], vec![0]),
+        (vec![inner, leaves[0]], vec![0]),
+        (vec![inner, Node { left: 1, right: 2, ..inner }, leaves[1]], vec![0]),
+        (vec![Node { value: f32::NAN, ..inner }, leaves[0], leaves[1]], vec![0]),
+        (vec![leaf(0, 1.0)], vec![1]),
     ];
     for (nodes, roots) in broken {
+        assert_eq!(Forest::new(0.0, nodes.clone(), roots), None, "{nodes:?}");
+    }
+    let past_the_signals = u16::try_from(Signals::NAMES.len()).expect("few");
+    for (signal, is_read) in [(past_the_signals - 1, true), (past_the_signals, false)] {
         let mut model = OfferModel::untrained();
-        model.baskets.forest = Some(Forest { base: 0.0, nodes, roots });
-        let decoded = OfferModel::decode(&model.encode());
-        assert!(matches!(decoded, Err(ArtifactError::Damaged { .. })), "{:?}", model.baskets.forest);
+        model.baskets.forest = Forest::new(0.0, vec![Node { signal, ..inner }, leaves[0], leaves[1]], vec![0]);
+        assert_eq!(OfferModel::decode(&model.encode()).is_ok(), is_read);
+    }
+}
+
+/// Broken by: as many steps for every tree as for the first; a row that moves on from its leaf.
+#[test]
+fn a_forest_adds_up_the_leaves_that_a_row_leads_to() {
+    let split = |signal: u16, value: f32, left: u32, right: u32| Node { signal, value, left, right };
+    let nodes =
+        vec![leaf(0, 0.5), split(0, 1.0, 2, 3), leaf(2, 10.0), split(1, 0.0, 4, 5), leaf(4, 20.0), leaf(5, 40.0)];
+    let forest = Forest::new(-1.0, nodes, vec![0, 1]).expect("sound");
+    let rows: Vec<[f32; 2]> =
+        (0..40_u8).map(|row| [f32::from(row % 3), if row % 2 == 0 { -1.0 } else { 1.0 }]).collect();
+    for (row, logit) in rows.iter().zip(forest.logits(&rows)) {
+        let expected = match row {
+            [first, _] if *first < 1.0 => 10.0,
+            [_, second] if *second < 0.0 => 20.0,
+            _ => 40.0,
+        };
+        assert_eq!(logit.to_bits(), (expected - 0.5_f32).to_bits(), "{row:?}");
     }
 }
 
@@ -383,7 +407,7 @@ fn a_profile_tells_what_a_stranger_is_proposed() {
     let (model, _) = train(&history, &catalog(), now(), &SETTINGS, &|_| {}).expect("a model");
     let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
     for customer in [0, 1] {
-        let stranger = KnownCustomer { holdings: Vec::new(), profile: plan(customer) };
+        let stranger = KnownCustomer { profile: plan(customer), ..KnownCustomer::default() };
         let query = CrossSellQuery { customer: stranger, context: Vec::new(), now: now() };
         let first = bound.cross_sell(&query).candidates().next().expect("there are products");
         assert_eq!(first.product, product(1 + customer));
@@ -409,9 +433,35 @@ fn steps_are_learned_from_the_steps_that_were_taken() {
     for (owned, next) in [(0, 3), (4, 1)] {
         let bought_at = now() - DAY * 90;
         let held = HeldProduct { product: product(owned), first_at: bought_at, last_at: bought_at, usage_share: None };
-        let customer = KnownCustomer { holdings: vec![held], profile: BTreeMap::new() };
+        let customer = KnownCustomer { holdings: vec![held], ..KnownCustomer::default() };
         let query = UpSellQuery { customer, owned: Vec::new(), now: now() };
         let ranked = bound.rank_steps(&query, &product(owned), &[product(1), product(2), product(3)]);
         assert_eq!(ranked[0], product(next), "{:?}", report.notes);
     }
+}
+
+/// Broken by: the rest with what was prepared among it; the rest likelier than what was prepared.
+#[test]
+fn what_was_prepared_comes_first_and_the_rest_after_it() {
+    let events: Vec<Event> = (0..60).map(|number| bought(number % 20, number % PRODUCTS, 1 + number)).collect();
+    let (model, _) = learn(&events).expect("somebody bought something");
+    let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
+    let query = CrossSellQuery { customer: KnownCustomer::default(), context: Vec::new(), now: now() };
+    let ranked_from = RankedFrom { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
+    let complements = bound.cross_sell(&query);
+    let fresh: Vec<Candidate> = complements.candidates().collect();
+    let mut prepared = complements.prepare(ranked_from, now() - DAY);
+    prepared.ranked.truncate(2);
+    let again = bound.cross_sell_prepared(&query, prepared.clone());
+    assert_eq!(again.ranked_at(), Some(now() - DAY));
+    assert_eq!(again.candidates().collect::<Vec<_>>(), fresh);
+
+    prepared.ranked.swap(0, 1);
+    prepared.ranked[1].propensity = f32::MIN_POSITIVE;
+    // Of another catalogue: not shown, and no panic.
+    prepared.ranked.push(Ranked { place: u32::MAX, propensity: f32::MIN_POSITIVE });
+    let again: Vec<Candidate> = bound.cross_sell_prepared(&query, prepared).candidates().collect();
+    assert_eq!(again.len(), fresh.len());
+    assert_eq!([&again[0].product, &again[1].product], [&fresh[1].product, &fresh[0].product]);
+    assert!(again.is_sorted_by(|a, b| a.propensity >= b.propensity));
 }

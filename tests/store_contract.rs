@@ -78,6 +78,7 @@ for_every_backend! {
     history_is_visited_whole_and_in_pages
     customers_are_visited_whole_and_in_pages
     decisions_are_visited_whole_and_customer_by_customer
+    prepared_candidates_are_kept_of_stored_customers_alone
     an_erased_customer_is_gone_and_blocked
     an_erasure_and_commits_that_meet_leave_nothing
     all_that_is_held_is_told_in_pages
@@ -604,6 +605,28 @@ async fn an_erasure_and_commits_that_meet_leave_nothing(store: Arc<dyn Store>) {
     assert_eq!((counts, history(&*store).await), (StoreCounts::default(), Vec::new()));
 }
 
+/// Broken by: candidates kept of anybody; kept through an erasure.
+async fn prepared_candidates_are_kept_of_stored_customers_alone(store: Arc<dyn Store>) {
+    let ada = customer_id("ada");
+    store.put_prepared(&ada, &prepared(1)).await.expect("the store works");
+    assert_eq!(store.load_prepared(&ada).await.expect("the store works"), None);
+    committed(commit(&*store, 0, &customer("ada"), Appended::default()).await);
+    committed(commit(&*store, 0, &customer("adam"), Appended::default()).await);
+    let before = (store.digest().await.expect("reads"), store.counts().await.expect("the store works"));
+    for model_version in [1, 2] {
+        store.put_prepared(&ada, &prepared(model_version)).await.expect("the store works");
+        assert_eq!(store.load_prepared(&ada).await.expect("the store works"), Some(prepared(model_version)));
+    }
+    store.put_prepared(&customer_id("adam"), &prepared(3)).await.expect("the store works");
+    assert_eq!((store.digest().await.expect("reads"), store.counts().await.expect("the store works")), before);
+    store.erase_customer(&ada, at(1)).await.expect("the store works");
+    store.put_prepared(&ada, &prepared(4)).await.expect("the store works");
+    assert_eq!(store.load_prepared(&ada).await.expect("the store works"), None);
+    assert_eq!(store.load_prepared(&customer_id("adam")).await.expect("the store works"), Some(prepared(3)));
+    store.forget_prepared(&customer_id("adam")).await.expect("the store works");
+    assert_eq!(store.load_prepared(&customer_id("adam")).await.expect("the store works"), None);
+}
+
 async fn all_that_is_held_is_told_in_pages(store: Arc<dyn Store>) {
     let events: Vec<Event> = (0..9).map(|number| visit("ada", &format!("e{number}"))).collect();
     let appended = Appended { events, decision: Some(full_decision("ada", 7)) };
@@ -611,6 +634,7 @@ async fn all_that_is_held_is_told_in_pages(store: Arc<dyn Store>) {
     committed(
         commit(&*store, 0, &customer("adam"), Appended { events: vec![visit("adam", "e")], decision: None }).await,
     );
+    store.put_prepared(&customer_id("ada"), &prepared(1)).await.expect("the store works");
     let mut told = Vec::new();
     let mut place = Some(HeldPlace::Profile);
     while let Some(next) = place.take() {
@@ -619,7 +643,7 @@ async fn all_that_is_held_is_told_in_pages(store: Arc<dyn Store>) {
         place = page.next;
     }
     let kinds: Vec<&str> = told.iter().map(|record| record["record"].as_str().expect("a kind")).collect();
-    assert_eq!(kinds, [&["customer"][..], &["event"; 9], &["decision"]].concat());
+    assert_eq!(kinds, [&["customer", "prepared_candidates"][..], &["event"; 9], &["decision"]].concat());
     assert!(told.iter().all(|record| !record.to_string().contains("adam")));
     let profile = &told[0];
     for field in ["attributes", "consents", "holds", "holdings", "relationship", "ledger", "purchases"] {

@@ -29,6 +29,7 @@ use tactful::store::codec::model::{
 };
 use tactful::store::codec::outbox::{Outbox, OutboxItem};
 use tactful::store::codec::policy::{decode_activation, decode_policy, encode_activation, encode_policy};
+use tactful::store::codec::prepared::{decode_prepared, encode_prepared};
 use tactful::store::codec::product::{decode_product, encode_product};
 use tactful::store::contract::{Activation, Appended, StoreError, StoredPolicy};
 
@@ -53,6 +54,13 @@ fn full_value() -> (Customer, Outbox, Vec<u8>) {
     (customer, outbox, bytes)
 }
 
+/// The decision that waits is of the format of its day.
+fn assert_waiting(Outbox(then): &Outbox, Outbox(now): &Outbox) {
+    assert_eq!((now.len(), &now[..2]), (then.len(), &then[..2]));
+    let OutboxItem::Decision(then) = &then[2].item else { panic!("{then:?}") };
+    assert_eq!(decode_decision(then).expect("a stored decision"), decision("ada", 9));
+}
+
 /// Written before what was spent and brought back was known.
 #[test]
 fn customer_v1_still_reads() {
@@ -63,11 +71,7 @@ fn customer_v1_still_reads() {
     let bytes = golden("customer-v1.bin", &[]);
     let value = CustomerValue::parse(&bytes).expect("a stored value");
     assert_eq!(value.version, 18);
-    // The decision in its outbox is of format 1, too.
-    let (Outbox(now), Outbox(then)) = (&outbox, &value.outbox);
-    assert_eq!((now.len(), &now[..2]), (then.len(), &then[..2]));
-    let OutboxItem::Decision(then) = &then[2].item else { panic!("{then:?}") };
-    assert_eq!(decode_decision(then).expect("a stored decision"), decision("ada", 9));
+    assert_waiting(&value.outbox, &outbox);
     assert_eq!(value.customer().expect("a stored customer").value, customer);
     let emptied = value.with_outbox(&Outbox::default()).expect("only finite numbers");
     assert_eq!(decode_customer(&emptied).expect("still of its format").value, customer);
@@ -91,10 +95,11 @@ fn customer_v3_reads_and_writes_the_same() {
     let (customer, outbox, now) = full_value();
     let bytes = golden("customer-v3.bin", &now);
     let value = CustomerValue::parse(&bytes).expect("a stored value");
-    assert_eq!((value.version, &value.outbox), (18, &outbox));
+    assert_waiting(&value.outbox, &outbox);
     let read = decode_customer(&bytes).expect("a stored customer");
-    assert_eq!((read.version, read.value), (18, customer));
-    assert_eq!(now, bytes);
+    assert_eq!((read.version, &read.value), (18, &customer));
+    let body = CustomerBody::of(&customer).expect("only finite numbers");
+    assert_eq!(encode_customer(18, &body, &value.outbox).expect("only finite numbers"), bytes);
 }
 
 #[test]
@@ -119,7 +124,7 @@ fn decision_v1_still_reads() {
 
 /// What formats 1 and 2 could say.
 fn before_terms() -> Decision {
-    let mut decision = Decision { would_be_slate: Vec::new(), ..full_decision("ada", 0x0123_4567_89ab_cdef) };
+    let mut decision = Decision { would_be_slate: Vec::new(), ..before_preparing() };
     for offer in &mut decision.slate {
         offer.valid_until = None;
     }
@@ -135,11 +140,31 @@ fn decision_v2_still_reads() {
     assert_eq!(decode_decision(&golden("decision-v2.bin", &[])).expect("a stored decision"), decision);
 }
 
+/// What format 3 could say.
+fn before_preparing() -> Decision {
+    let decision = full_decision("ada", 0x0123_4567_89ab_cdef);
+    Decision { ranked_at: decision.at, ..decision }
+}
+
 #[test]
-fn decision_v3_reads_and_writes_the_same() {
+fn decision_v3_still_reads() {
+    let decision = before_preparing();
+    assert_eq!(decode_decision(&golden("decision-v3.bin", &[])).expect("a stored decision"), decision);
+}
+
+#[test]
+fn prepared_v1_reads_and_writes_the_same() {
+    let now = encode_prepared(&prepared(12)).expect("writes");
+    let bytes = golden("prepared-v1.bin", &now);
+    assert_eq!(decode_prepared(&bytes).expect("stored candidates"), prepared(12));
+    assert_eq!(now, bytes);
+}
+
+#[test]
+fn decision_v4_reads_and_writes_the_same() {
     let decision = full_decision("ada", 0x0123_4567_89ab_cdef);
     let now = encode_decision(&decision).expect("only finite numbers");
-    let bytes = golden("decision-v3.bin", &now);
+    let bytes = golden("decision-v4.bin", &now);
     assert_eq!(decode_decision(&bytes).expect("a stored decision"), decision);
     assert_eq!(now, bytes);
 }

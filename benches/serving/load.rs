@@ -13,19 +13,26 @@ use tonic::transport::{Channel, Endpoint};
 use wire::offer_service_client::OfferServiceClient;
 
 use super::roles::Running;
-use super::shop::{customer, mixed};
+use super::shop::{customer, mixed, product};
 
 /// Connections to a server, at most one for each call in flight.
 const CONNECTIONS_MAX: usize = 4;
 /// The longest window of the default policy, and some more for the calls in flight.
 const ROUND_OF_ALL_CUSTOMERS: Duration = Duration::from_secs(32 * DAY.as_secs());
+/// Products of a basket.
+const BASKET_LINES: u64 = 3;
+/// Different baskets; all of products that every shop has.
+const BASKETS: u64 = 200;
 /// How often the clock is moved on, in calls.
 const ADVANCE_EVERY: u64 = 50;
 
 /// Whether the calls count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
+    /// Ranked candidates of a customer are kept from one call to the next.
     Preview,
+    /// A preview for a basket, which is ranked on the spot.
+    Basket,
     Reserve,
 }
 
@@ -33,6 +40,7 @@ impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Preview => "PREVIEW",
+            Self::Basket => "basket",
             Self::Reserve => "RESERVE",
         })
     }
@@ -146,13 +154,18 @@ fn request(whose: u64, mode: Mode) -> wire::CrossSellRequest {
     static KEYS: AtomicU64 = AtomicU64::new(0);
     let key = KEYS.fetch_add(1, Ordering::Relaxed);
     let request_id = match mode {
-        Mode::Preview => String::new(),
+        Mode::Preview | Mode::Basket => String::new(),
         Mode::Reserve => uuid::Uuid::from_u64_pair(mixed(key, 3), mixed(key, 4)).to_string(),
     };
-    let mode = if mode == Mode::Preview { wire::ServingMode::Preview } else { wire::ServingMode::Reserve };
+    let context_product_ids = match mode {
+        Mode::Basket => (0..BASKET_LINES).map(|line| product(whose % BASKETS + line)).collect(),
+        Mode::Preview | Mode::Reserve => Vec::new(),
+    };
+    let mode = if mode == Mode::Reserve { wire::ServingMode::Reserve } else { wire::ServingMode::Preview };
     wire::CrossSellRequest {
         customer_id: customer(whose),
         request_id,
+        context_product_ids,
         mode: mode.into(),
         ..wire::CrossSellRequest::default()
     }

@@ -88,7 +88,7 @@ async fn measure(plan: Plan) -> Report {
     eprintln!("filling a shop of {} customers and {} products", plan.shop.customers, plan.shop.products);
     let mut tactful = roles::start(Role::Tactful, plan.shop, None).await;
     let mut report = Report::new(plan.shop);
-    for mode in [Mode::Preview, Mode::Reserve] {
+    for mode in [Mode::Preview, Mode::Basket, Mode::Reserve] {
         let sample = load::sample(&tactful, mode).await;
         let mut empty = roles::start(Role::Empty, plan.shop, Some(&sample)).await;
         for in_flight in IN_FLIGHT {

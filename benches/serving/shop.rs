@@ -51,9 +51,14 @@ pub fn customer(number: u64) -> String {
     format!("customer-{number:05}")
 }
 
+/// The id of a product.
+pub fn product(number: u64) -> String {
+    format!("product-{number:04}")
+}
+
 /// Fills the shop and trains on it.
 pub async fn fill(tactful: &Arc<Tactful>, size: ShopSize) {
-    let products: Vec<Product> = (0..size.products).map(product).collect();
+    let products: Vec<Product> = (0..size.products).map(described).collect();
     upsert_products(tactful, &products).await.expect("upserts");
     publish_catalog(tactful).await.expect("publishes");
     let mut batch = Vec::with_capacity(BATCH_LEN);
@@ -67,13 +72,16 @@ pub async fn fill(tactful: &Arc<Tactful>, size: ShopSize) {
         }
     }
     record_events(tactful, &batch).await.expect("records");
-    train_model(tactful).await.expect("there is a history");
+    let model = train_model(tactful).await.expect("there is a history");
+    for note in model.notes {
+        eprintln!("{note}");
+    }
 }
 
-fn product(number: u64) -> Product {
-    let id = ProductId::new(format!("product-{number:04}")).expect("a valid id");
+fn described(number: u64) -> Product {
+    let id = ProductId::new(product(number)).expect("a valid id");
     let currency = Currency::new("GBP").expect("a currency");
-    let pence = 100 + mixed(number, 1) % 2_000;
+    let pence = pence(number);
     let price = Money::new(currency, (pence / 100) as i64, (pence % 100) as i32 * 10_000_000);
     // One category in five has a ladder of three.
     let (category, place) = (number / CATEGORY_LEN, number % CATEGORY_LEN);
@@ -90,22 +98,31 @@ fn product(number: u64) -> Product {
     }
 }
 
-/// A line of a customer: orders are spread over the history, and stay within a few categories of the customer's own.
+/// The price of a product.
+fn pence(product: u64) -> u64 {
+    100 + mixed(product, 1) % 2_000
+}
+
+/// A line of a customer: orders are spread over the history, stay within a few categories of the customer's own, and near
+/// the prices that the customer likes, which is what a forest finds and a blend does not.
 fn purchase(rank: u64, line: u64, size: ShopSize, now: Timestamp) -> Event {
     let order = line / ORDER_LINES;
     let categories = size.products / CATEGORY_LEN;
     let liked = mixed(rank, 7) + mixed(rank * 31 + order, 8) % 4;
-    // Small numbers are likelier: some products are bought by many.
-    let draw = mixed(rank * 100_003 + line, 9);
-    let place = (draw % CATEGORY_LEN).min((draw >> 32) % CATEGORY_LEN);
-    let bought = liked % categories * CATEGORY_LEN + place;
+    let price_liked = pence(mixed(rank, 11));
+    let draw = |number: u64| {
+        // Small numbers are likelier: some products are bought by many.
+        let draw = mixed(rank * 100_003 + line, 20 + number);
+        liked % categories * CATEGORY_LEN + (draw % CATEGORY_LEN).min((draw >> 32) % CATEGORY_LEN)
+    };
+    let bought = (0..3).map(draw).min_by_key(|&product| pence(product).abs_diff(price_liked)).expect("three draws");
     let days_ago = mixed(rank * 7 + order, 10) % HISTORY_DAYS;
     Event {
         id: EventId::new(format!("{rank}-{line}")).expect("a valid id"),
         customer: Some(CustomerId::new(customer(rank)).expect("a valid id")),
         at: now - DAY * days_ago as u32,
         kind: EventKind::Purchase(Line {
-            product: ProductId::new(format!("product-{bought:04}")).expect("a valid id"),
+            product: ProductId::new(product(bought)).expect("a valid id"),
             order: Some(OrderId::new(format!("{rank}-{order}")).expect("a valid id")),
             quantity: 1,
             unit_price: None,

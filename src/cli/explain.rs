@@ -181,6 +181,7 @@ fn to_json(answer: &wire::ExplainDecisionResponse) -> Value {
         "withheld": withheld.collect::<Map<_, _>>(),
         "policy_version": answer.policy_version,
         "model_version": answer.model_version,
+        "ranking_time": time_text(answer.ranking_time.as_ref()),
     })
 }
 

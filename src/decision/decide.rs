@@ -104,6 +104,7 @@ pub(super) fn decide_as(
         withheld: withheld.counts,
         policy_version: grounds.policy.version.clone(),
         model_version: grounds.model_version,
+        ranked_at: proposal.ranked_at().unwrap_or(now).min(now),
     };
     (decision, ledger)
 }

@@ -3,6 +3,7 @@
 
 use super::ids::ProductId;
 use super::offer::{Gain, PropensityBasis};
+use super::time::Timestamp;
 
 /// A model that was asked about one customer.
 pub trait Proposal {
@@ -11,6 +12,11 @@ pub trait Proposal {
 
     /// What speaks for one of them.
     fn support(&self, candidate: &Candidate) -> Support;
+
+    /// When the candidates were ranked; `None` when they are ranked now.
+    fn ranked_at(&self) -> Option<Timestamp> {
+        None
+    }
 }
 
 /// A list as it is, with nothing to say for any of them.

@@ -233,8 +233,9 @@ impl Holdings {
     }
 }
 
-/// The lower 24 bits of the FNV-1a hash of a product id.
-fn fingerprint(product: &ProductId) -> u32 {
+/// The lower 24 bits of the FNV-1a hash of a product id, which [`Holdings::forgotten`] keeps.
+#[must_use]
+pub fn fingerprint(product: &ProductId) -> u32 {
     let hash = product
         .as_str()
         .bytes()

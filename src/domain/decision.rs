@@ -45,6 +45,8 @@ pub struct Decision {
     pub policy_version: String,
     /// The model that proposed; 0 while there is none.
     pub model_version: u64,
+    /// When the candidates were ranked: before `at` when they had been prepared.
+    pub ranked_at: Timestamp,
 }
 
 /// The state of one cap, after this decision.

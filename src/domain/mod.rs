@@ -18,6 +18,7 @@ pub mod money;
 pub mod offer;
 pub mod outlook;
 pub mod policy;
+pub mod prepared;
 pub mod product;
 pub mod relationship;
 pub mod relationship_detail;

@@ -351,9 +351,12 @@ fn ranker_shape(ranker: &Ranker) -> RankerShape {
 }
 
 fn forest_shape(forest: &Forest) -> ForestShape {
-    let Forest { base, nodes, roots } = forest;
-    let nodes = nodes.iter().map(|&Node { signal, value, left, right }| (signal, value, left, right));
-    ForestShape(*base, nodes.collect(), roots.clone())
+    // A leaf is stored with no children: 0, which no node has as a child.
+    let nodes = (0..).zip(forest.nodes()).map(|(place, &Node { signal, value, left, right })| {
+        let child = |child: u32| if child == place { 0 } else { child };
+        (signal, value, child(left), child(right))
+    });
+    ForestShape(forest.base, nodes.collect(), forest.roots().collect())
 }
 
 fn curve_shape(Curve { intercept, slope }: Curve) -> (f64, f64) {
@@ -371,14 +374,13 @@ fn ranker(shape: RankerShape) -> Result<Ranker, ArtifactError> {
 }
 
 fn forest(shape: Option<ForestShape>, signals: usize) -> Result<Option<Forest>, ArtifactError> {
-    let forest = shape.map(|ForestShape(base, nodes, roots)| {
-        let nodes = nodes.into_iter().map(|(signal, value, left, right)| Node { signal, value, left, right });
-        Forest { base, nodes: nodes.collect(), roots }
+    let Some(ForestShape(base, nodes, roots)) = shape else { return Ok(None) };
+    let nodes = (0..).zip(nodes).map(|(place, (signal, value, left, right))| {
+        let child = |child: u32| if child == 0 { place } else { child };
+        Node { signal, value, left: child(left), right: child(right) }
     });
-    if forest.as_ref().is_some_and(|forest| !forest.is_sound(signals)) {
-        return Err(damaged("a forest that does not end"));
-    }
-    Ok(forest)
+    let forest = Forest::new(base, nodes.collect(), roots).filter(|forest| forest.fits(signals));
+    forest.map(Some).ok_or_else(|| damaged("a forest that does not end"))
 }
 
 fn curve((intercept, slope): (f64, f64)) -> Result<Curve, ArtifactError> {

@@ -1,23 +1,26 @@
 //! A model bound to a catalogue: asks and answers in the catalogue's products.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::domain::candidate::{Candidate, Counted, Evidence, GOES_WITH_MAX, Proposal, Support, Upgrade};
 use crate::domain::catalog::Catalog;
+use crate::domain::customer::fingerprint;
 use crate::domain::ids::ProductId;
 use crate::domain::offer::PropensityBasis;
+use crate::domain::prepared::{PREPARED_MAX, PreparedCandidates, Ranked, RankedFrom};
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
 use super::held_product::HeldProduct;
 use super::offer_model::{LearnedProduct, OfferModel, RECENT_DAYS};
 use super::propensity::positive;
-use super::ranking::asked::{Asked, Had};
+use super::ranking::asked::{Asked, Had, UNDATED};
 use super::ranking::forest::Forest;
 use super::ranking::lanes::{AllLanes, LONG_HALF_LIFE_DAYS, lanes};
 use super::ranking::likeness::Likeness;
-use super::ranking::ranker::{Ranker, current, pick};
+use super::ranking::ranker::{Ranker, WEIGHED_MAX, best, current, pick};
 use super::ranking::steps::{Known, Stepper};
 use super::ranking::tables::fading;
 use super::ridge::{Neighbour, Neighbours};
@@ -28,6 +31,9 @@ use super::upgrades::{Seen, Step, step};
 pub struct KnownCustomer {
     /// What the customer has.
     pub holdings: Vec<HeldProduct>,
+    /// Fingerprints of what the customer has had for longer than anything in `holdings`
+    /// ([`Holdings::forgotten`](crate::domain::customer::Holdings)).
+    pub forgotten: BTreeSet<u32>,
     /// The customer's attributes that models may know.
     pub profile: BTreeMap<String, String>,
 }
@@ -78,6 +84,10 @@ pub struct BoundModel {
     likeness: Likeness,
     /// For each product of the catalogue those that the catalogue says go with it.
     hints: HashMap<usize, Vec<usize>>,
+    /// The product of the model behind each fingerprint.
+    fingerprints: HashMap<u32, u32>,
+    /// See [`RankedFrom::catalog`].
+    catalog_digest: u64,
 }
 
 impl BoundModel {
@@ -101,7 +111,10 @@ impl BoundModel {
             }
         }
         let likeness = Likeness::of(model.products(), &catalog);
-        Self { model, catalog, learned, places, likeness, hints }
+        let numbered = (0..).zip(model.products());
+        let fingerprints = numbered.map(|(number, product)| (fingerprint(&product.id), number)).collect();
+        let catalog_digest = digest_of(&catalog);
+        Self { model, catalog, learned, places, likeness, hints, fingerprints, catalog_digest }
     }
 
     /// The catalogue.
@@ -110,59 +123,67 @@ impl BoundModel {
         &self.catalog
     }
 
+    /// A digest of what rankings look at in the catalogue, but for prices and texts.
+    #[must_use]
+    pub fn catalog_digest(&self) -> u64 {
+        self.catalog_digest
+    }
+
     /// Complements. What the customer has is among them: whether it may be offered again is not asked here.
     #[must_use]
     pub fn cross_sell(&self, query: &CrossSellQuery) -> Complements<'_> {
         let about = About::new(self, query);
+        let (ranked, _) = self.rank(&about);
+        Complements { model: self, about, ranked, ranked_at: None }
+    }
+
+    /// The same from candidates that were prepared from this model and catalogue. Only when these do not suffice the rest
+    /// is ranked, and follows them.
+    #[must_use]
+    pub fn cross_sell_prepared(&self, query: &CrossSellQuery, prepared: PreparedCandidates) -> Complements<'_> {
+        let PreparedCandidates { ranked_from: _, ranked_at, mut ranked } = prepared;
+        ranked.retain(|ranked| (ranked.place as usize) < self.catalog.products().len());
+        Complements { model: self, about: About::new(self, query), ranked, ranked_at: Some(ranked_at) }
+    }
+
+    /// The likeliest products, at most [`WEIGHED_MAX`], with what speaks for every other.
+    fn rank(&self, about: &About) -> (Vec<Ranked>, Scores) {
         let lanes = lanes(&self.model.tables, &about.asked);
-        let mut scores = vec![0.0_f32; self.catalog.products().len()];
-        for (place, score) in scores.iter_mut().enumerate() {
-            *score = self.learned[place].map_or(0.0, |number| about.score(self, &lanes, number));
-        }
+        let mut scores: Vec<f32> = self.learned.iter().map(|number| about.score(self, &lanes, *number)).collect();
         for &(place, weight) in &about.places {
             for &hinted in self.hints.get(&place).into_iter().flatten() {
                 scores[hinted] += HINT_SCORE * weight;
             }
         }
-        let ranked = self.in_order(&about, &lanes, &scores);
-        Complements { model: self, about, ranked }
+        let scores = Scores(scores);
+        let weighed = about.ranker(self).forest.is_some() && about.is_known();
+        let first = if weighed { self.weigh(about, &lanes, &scores) } else { self.best(about, &scores, WEIGHED_MAX) };
+        (first, scores)
     }
 
-    /// All products of the catalogue with their propensity, the likeliest first: those that were picked by what the ranker
-    /// makes of them, the rest after them by their score.
-    fn in_order(&self, about: &About, lanes: &AllLanes, scores: &[f32]) -> Vec<(usize, f64)> {
+    /// What the forest makes of the likeliest.
+    fn weigh(&self, about: &About, lanes: &AllLanes, scores: &Scores) -> Vec<Ranked> {
         let by = about.ranker(self);
-        let score_of = |number: u32| self.places[number as usize].map_or(0.0, |place| scores[place as usize]);
+        let score_of = |number: u32| self.places[number as usize].map_or(0.0, |place| scores.of(place));
         let may_be_offered = |&number: &u32| {
-            self.places[number as usize].is_some_and(|place| {
-                !about.owned.contains(&number) || self.catalog.products()[place as usize].repeatable
-            })
+            self.places[number as usize]
+                .is_some_and(|place| !about.owns(number) || self.catalog.products()[place as usize].repeatable)
         };
-        let picked = match &by.forest {
-            Some(_) if about.is_known() => {
-                pick(current(&self.model.tables, about.asked.now).filter(may_be_offered), score_of)
-            }
-            Some(_) | None => Vec::new(),
-        };
+        let picked = pick(current(&self.model.tables, about.asked.now).filter(may_be_offered), score_of);
         let strengths = by.strengths(&self.model.tables, &self.likeness, &about.asked, lanes, &picked);
         let place_of = |number: u32| self.places[number as usize].expect("only what is in the catalogue is picked");
-        let mut ranked: Vec<(usize, f64)> = picked
-            .iter()
-            .zip(strengths)
-            .map(|(&(number, _), strength)| (place_of(number) as usize, by.curve.probability(strength)))
-            .collect();
-        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let weighed: HashSet<usize> = ranked.iter().map(|(place, _)| *place).collect();
-        let mut rest: Vec<usize> =
-            (0..scores.len()).filter(|place| !weighed.contains(place) && !about.context.contains(place)).collect();
-        rest.sort_unstable_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-        // The likeliest of the rest is no likelier than the least likely of those that were weighed.
-        let unweighed = |place: usize| self.propensity(about, scores[place]);
-        let ceiling = ranked.last().map_or(1.0, |last| last.1);
-        let highest = rest.first().map_or(1.0, |&place| unweighed(place));
-        let scale = (ceiling / highest.max(f64::MIN_POSITIVE)).min(1.0);
-        ranked.extend(rest.into_iter().map(|place| (place, unweighed(place) * scale)));
-        ranked
+        let of_one =
+            |(&(number, _), strength): (&(u32, f32), f64)| ranked(place_of(number), by.curve.probability(strength));
+        let mut weighed: Vec<Ranked> = picked.iter().zip(strengths).map(of_one).collect();
+        weighed.sort_by(|a, b| b.propensity.total_cmp(&a.propensity));
+        weighed
+    }
+
+    /// So many of the highest scores.
+    fn best(&self, about: &About, scores: &Scores, count: usize) -> Vec<Ranked> {
+        let places = (0..scores.0.len() as u32).filter(|place| !about.context.contains(&(*place as usize)));
+        let best = best(places, |place| scores.of(place), count);
+        best.into_iter().map(|(place, score)| ranked(place, self.propensity(about, score))).collect()
     }
 
     fn propensity(&self, about: &About, score: f32) -> f64 {
@@ -312,7 +333,11 @@ impl BoundModel {
             Some(Had { product, first: seconds(held.first_at), last: seconds(held.last_at) })
         });
         let mut had: Vec<Had> = had.collect();
-        had.sort_unstable_by_key(|had| had.product);
+        let forgotten = customer.forgotten.iter().filter_map(|fingerprint| self.fingerprints.get(fingerprint));
+        had.extend(forgotten.map(|&product| Had { product, first: UNDATED, last: UNDATED }));
+        // What was forgotten and bought again is known by what was bought again.
+        had.sort_unstable_by_key(|had| (had.product, std::cmp::Reverse(had.last)));
+        had.dedup_by_key(|had| had.product);
         let profile = self.model.tables.attributes.of_profile(&customer.profile);
         Asked::new(seconds(now), had, basket, profile)
     }
@@ -354,13 +379,20 @@ impl BoundModel {
 pub struct Complements<'a> {
     model: &'a BoundModel,
     about: About,
-    /// Places of the catalogue with their propensity, the likeliest first.
-    ranked: Vec<(usize, f64)>,
+    /// The likeliest, best first.
+    ranked: Vec<Ranked>,
+    /// When they were prepared; `None` when they were not.
+    ranked_at: Option<Timestamp>,
 }
 
 impl Proposal for Complements<'_> {
     fn candidates(&self) -> impl Iterator<Item = Candidate> {
-        self.ranked.iter().map(|&(place, propensity)| self.candidate(place, propensity))
+        let rest = std::iter::once_with(|| self.rest()).flatten();
+        self.ranked.iter().copied().chain(rest).map(|ranked| self.candidate(ranked))
+    }
+
+    fn ranked_at(&self) -> Option<Timestamp> {
+        self.ranked_at
     }
 
     fn support(&self, candidate: &Candidate) -> Support {
@@ -390,11 +422,43 @@ impl Proposal for Complements<'_> {
 }
 
 impl Complements<'_> {
-    fn candidate(&self, place: usize, propensity: f64) -> Candidate {
+    /// The likeliest, to be kept for the next questions about the same customer.
+    #[must_use]
+    pub fn prepare(&self, ranked_from: RankedFrom, now: Timestamp) -> PreparedCandidates {
+        PreparedCandidates {
+            ranked_from,
+            ranked_at: now,
+            ranked: self.ranked.iter().copied().take(PREPARED_MAX).collect(),
+        }
+    }
+
+    /// Everything else, best first: what was weighed and is not among the likeliest, then the rest by score. Few ask for it, so
+    /// it is ranked when they do. The likeliest of the rest is no likelier than the least likely of those before.
+    fn rest(&self) -> Vec<Ranked> {
+        let (weighed, scores) = self.model.rank(&self.about);
+        let unweighed = self.model.best(&self.about, &scores, usize::MAX);
+        let mut told: HashSet<u32> = self.ranked.iter().map(|ranked| ranked.place).collect();
+        let mut ceiling = self.ranked.last().map_or(1.0, |last| last.propensity);
+        let mut rest = Vec::with_capacity(scores.0.len());
+        for those in [weighed, unweighed] {
+            let mut those: Vec<Ranked> = those.into_iter().filter(|ranked| told.insert(ranked.place)).collect();
+            let highest = those.first().map_or(1.0, |first| first.propensity);
+            let scale = (ceiling / highest).min(1.0);
+            for ranked in &mut those {
+                ranked.propensity = (ranked.propensity * scale).clamp(f32::MIN_POSITIVE, ceiling);
+            }
+            ceiling = those.last().map_or(ceiling, |last| last.propensity);
+            rest.extend(those);
+        }
+        rest
+    }
+
+    fn candidate(&self, Ranked { place, propensity }: Ranked) -> Candidate {
+        let place = place as usize;
         let learned = self.model.learned(place);
         Candidate {
             product: self.model.catalog.products()[place].id.clone(),
-            propensity,
+            propensity: f64::from(propensity),
             propensity_basis: basis(learned),
             need: 1.0,
             keep_probability: learned.map_or(1.0, LearnedProduct::keep_probability),
@@ -447,6 +511,27 @@ fn need(usage_share: Option<f64>) -> f64 {
     usage_share.map_or(1.0, |share| 1.0 + ((share - NEAR_ALLOWANCE) / (1.0 - NEAR_ALLOWANCE)).clamp(0.0, 1.0))
 }
 
+/// What speaks for each product of the catalogue, by place.
+struct Scores(Vec<f32>);
+
+impl Scores {
+    fn of(&self, place: u32) -> f32 {
+        self.0[place as usize]
+    }
+}
+
+fn ranked(place: u32, propensity: f64) -> Ranked {
+    Ranked { place, propensity: (propensity as f32).clamp(f32::MIN_POSITIVE, 1.0) }
+}
+
+fn digest_of(catalog: &Catalog) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for Product { id, category, requires, compatible_with, repeatable, .. } in catalog.products() {
+        (id, category, requires, compatible_with, repeatable).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 fn basis(learned: Option<&LearnedProduct>) -> PropensityBasis {
     if learned.is_some() { PropensityBasis::Purchases } else { PropensityBasis::Catalog }
 }
@@ -454,8 +539,6 @@ fn basis(learned: Option<&LearnedProduct>) -> PropensityBasis {
 /// What a query asks about, in numbers of the model and places of the catalogue.
 struct About {
     asked: Asked,
-    /// What the customer has, by number.
-    owned: HashSet<u32>,
     /// The basket, by place.
     context: HashSet<usize>,
     /// What candidates are said to go with, by place, with its weight.
@@ -468,7 +551,6 @@ impl About {
         let context: Vec<usize> = query.context.iter().filter_map(|product| catalog.place_of(product)).collect();
         let numbers = context.iter().filter_map(|&place| bound.learned[place]).collect();
         let holdings = &query.customer.holdings;
-        let owned = holdings.iter().filter_map(|held| bound.learned_number(&held.product)).collect();
         let mut asked = bound.asked(&query.customer, numbers, query.now);
         // A basket of things that nobody ever bought is a basket all the same.
         if !query.context.is_empty() && !asked.is_basket {
@@ -484,7 +566,7 @@ impl About {
         } else {
             holdings.iter().filter_map(held).collect()
         };
-        Self { asked, owned, context: context.into_iter().collect(), places }
+        Self { asked, context: context.into_iter().collect(), places }
     }
 
     /// Of whom nothing is known at all.
@@ -501,7 +583,13 @@ impl About {
         if self.asked.is_basket { &bound.model.baskets } else { &bound.model.customers }
     }
 
-    fn score(&self, bound: &BoundModel, lanes: &AllLanes, number: u32) -> f32 {
+    /// True for what the customer has, by number.
+    fn owns(&self, number: u32) -> bool {
+        self.asked.had.binary_search_by_key(&number, |had| had.product).is_ok()
+    }
+
+    fn score(&self, bound: &BoundModel, lanes: &AllLanes, number: Option<u32>) -> f32 {
+        let Some(number) = number else { return 0.0 };
         if self.is_stranger() {
             return bound.model.products()[number as usize].popularity[RECENT_POPULARITY];
         }

@@ -9,7 +9,7 @@
 //! without what is far away.
 
 use faer::linalg::solvers::{DenseSolveCore, Solve};
-use faer::{Col, Mat, Par, Side};
+use faer::{Col, Mat, MatRef, Par, Side};
 use rayon::prelude::*;
 
 use super::train::TrainingSettings;
@@ -60,14 +60,51 @@ pub struct Problem {
 }
 
 enum Gram {
-    Dense { gram: Mat<f32>, together: Vec<u32> },
-    Near { near: Vec<Near>, nearest_max: usize },
+    /// Both by column.
+    Dense {
+        gram: Vec<f32>,
+        together: Vec<u32>,
+    },
+    Near {
+        near: Vec<Near>,
+        nearest_max: usize,
+    },
 }
+
+/// Whether the weights of the rows count as they are, or each as 1. The products of the latter are the counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weighing {
+    AsGiven,
+    Alike,
+}
+
+impl Weighing {
+    fn product(self, cell: &Cell) -> f32 {
+        match self {
+            Self::AsGiven => cell.product,
+            Self::Alike => cell.together as f32,
+        }
+    }
+
+    fn own(self, near: &Near) -> f32 {
+        match self {
+            Self::AsGiven => near.own,
+            Self::Alike => near.rows as f32,
+        }
+    }
+}
+
+/// Of a column that is not among the nearest; so few are that their places fit into a byte, and all places into a near
+/// cache.
+const NOWHERE: u8 = u8::MAX;
+const _: () = assert!(CELLS_MAX / CELLS_PER_NEAREST < NOWHERE as usize);
 
 /// What is near a column.
 struct Near {
     /// The column's product with itself.
     own: f32,
+    /// How many rows have it.
+    rows: u32,
     /// Its products with others, in order of column.
     cells: Vec<Cell>,
 }
@@ -111,16 +148,31 @@ impl Problem {
     /// Solves it. `None` when a matrix of this size cannot be factored, which a positive `lambda` prevents.
     #[must_use]
     pub fn solve(&self, lambda: f64) -> Option<Neighbours> {
+        self.solve_as(Weighing::AsGiven, lambda as f32)
+    }
+
+    /// Solves the problem of the same rows with every weight 1.
+    #[must_use]
+    pub fn solve_unweighted(&self, lambda: f64) -> Option<Neighbours> {
+        self.solve_as(Weighing::Alike, lambda as f32)
+    }
+
+    fn solve_as(&self, weighing: Weighing, lambda: f32) -> Option<Neighbours> {
         let weights = match &self.gram {
-            Gram::Dense { gram, together } => self.solve_dense(gram, together, lambda as f32)?,
-            Gram::Near { near, nearest_max } => self.solve_near(near, *nearest_max, lambda as f32),
+            Gram::Dense { gram, together } => self.solve_dense(gram, together, weighing, lambda)?,
+            Gram::Near { near, nearest_max } => self.solve_near(near, *nearest_max, weighing, lambda),
         };
         Some(weights.into_par_iter().map(strongest).collect())
     }
 
-    fn solve_dense(&self, gram: &Mat<f32>, together: &[u32], lambda: f32) -> Option<Neighbours> {
+    fn solve_dense(&self, gram: &[f32], together: &[u32], weighing: Weighing, lambda: f32) -> Option<Neighbours> {
         // Single precision: a positive lambda keeps the matrix far from singular, and it takes half the time and memory.
-        let mut gram = gram.clone();
+        let mut gram = match weighing {
+            Weighing::AsGiven => MatRef::from_column_major_slice(gram, self.columns, self.columns).to_owned(),
+            Weighing::Alike => {
+                Mat::from_fn(self.columns, self.columns, |row, column| together[column * self.columns + row] as f32)
+            }
+        };
         for column in 0..self.columns {
             gram[(column, column)] += lambda;
         }
@@ -140,13 +192,13 @@ impl Problem {
         Some((0..self.columns).into_par_iter().map(of_column).collect())
     }
 
-    fn solve_near(&self, near: &[Near], nearest_max: usize, lambda: f32) -> Neighbours {
+    fn solve_near(&self, near: &[Near], nearest_max: usize, weighing: Weighing, lambda: f32) -> Neighbours {
         // Each thread has a regression of its own.
         faer::set_global_parallelism(Par::Seq);
-        let places = || vec![u32::MAX; self.columns];
+        let places = || vec![NOWHERE; self.columns];
         let on_target: Vec<Vec<(u32, Neighbour)>> = (0..self.targets)
             .into_par_iter()
-            .map_init(places, |places, target| regress(near, target, nearest_max, lambda, places))
+            .map_init(places, |places, target| regress(near, target, nearest_max, weighing, lambda, places))
             .collect();
         let mut weights: Neighbours = vec![Vec::new(); self.columns];
         for (from, neighbour) in on_target.into_iter().flatten() {
@@ -157,38 +209,45 @@ impl Problem {
 }
 
 /// The regression of a column on its nearest. `places` is for scratch, and as it was afterwards.
-fn regress(near: &[Near], target: usize, nearest_max: usize, lambda: f32, places: &mut [u32]) -> Vec<(u32, Neighbour)> {
+fn regress(
+    near: &[Near],
+    target: usize,
+    nearest_max: usize,
+    weighing: Weighing,
+    lambda: f32,
+    places: &mut [u8],
+) -> Vec<(u32, Neighbour)> {
     // What alone says most about the target: the share of its square that one column explains.
     let mut nearest: Vec<(f32, Cell)> = near[target]
         .cells
         .iter()
-        .map(|cell| (cell.product * cell.product / (near[cell.column as usize].own + lambda), *cell))
+        .map(|cell| (weighing.product(cell).powi(2) / (weighing.own(&near[cell.column as usize]) + lambda), *cell))
         .collect();
     if nearest.len() > nearest_max {
         nearest.select_nth_unstable_by(nearest_max, |a, b| b.0.total_cmp(&a.0).then(a.1.column.cmp(&b.1.column)));
         nearest.truncate(nearest_max);
     }
     let count = nearest.len();
-    for (place, (_, cell)) in (0_u32..).zip(&nearest) {
+    for (place, (_, cell)) in (0_u8..NOWHERE).zip(&nearest) {
         places[cell.column as usize] = place;
     }
     let mut gram = Mat::<f32>::zeros(count, count);
     for (place, (_, cell)) in nearest.iter().enumerate() {
         let of_this = &near[cell.column as usize];
-        gram[(place, place)] = of_this.own + lambda;
+        gram[(place, place)] = weighing.own(of_this) + lambda;
         for other in &of_this.cells {
             let place_of_other = places[other.column as usize];
-            if place_of_other != u32::MAX {
+            if place_of_other != NOWHERE {
                 // Either of the two may remember their product.
-                gram[(place, place_of_other as usize)] = other.product;
-                gram[(place_of_other as usize, place)] = other.product;
+                gram[(place, usize::from(place_of_other))] = weighing.product(other);
+                gram[(usize::from(place_of_other), place)] = weighing.product(other);
             }
         }
     }
     for (_, cell) in &nearest {
-        places[cell.column as usize] = u32::MAX;
+        places[cell.column as usize] = NOWHERE;
     }
-    let products = Col::<f32>::from_fn(count, |place| nearest[place].1.product);
+    let products = Col::<f32>::from_fn(count, |place| weighing.product(&nearest[place].1));
     let weights = solve_small(gram, &products);
     let neighbour = |(place, (_, cell)): (usize, &(f32, Cell))| {
         (cell.column, Neighbour { product: target as u32, weight: weights[place], together: cell.together })
@@ -210,27 +269,34 @@ fn solve_small(mut gram: Mat<f32>, products: &Col<f32>) -> Col<f32> {
 }
 
 fn dense(columns: usize, rows: &[Row]) -> Gram {
-    let mut gram = Mat::<f32>::zeros(columns, columns);
-    let mut together = vec![0_u32; columns * columns];
-    for row in rows {
-        for &(a, weight_a) in row {
-            for &(b, weight_b) in row {
-                let (a, b) = (a as usize, b as usize);
-                gram[(a, b)] += weight_a * weight_b;
-                together[a * columns + b] += 1;
+    let rows_of = rows_of(columns, rows);
+    let (mut gram, mut together) = (vec![0.0_f32; columns * columns], vec![0_u32; columns * columns]);
+    // One column at a time stays in the nearest cache.
+    let by_column = gram.par_chunks_mut(columns.max(1)).zip(together.par_chunks_mut(columns.max(1)));
+    by_column.zip(&rows_of).for_each(|((gram, together), rows_of)| {
+        for &(row, weight) in rows_of {
+            for &(other, other_weight) in &rows[row as usize] {
+                gram[other as usize] += weight * other_weight;
+                together[other as usize] += 1;
             }
         }
-    }
+    });
     Gram::Dense { gram, together }
 }
 
-fn near(columns: usize, rows: &[Row], cells_max: usize) -> Vec<Near> {
+/// For each column the rows that have it, with its weight there.
+fn rows_of(columns: usize, rows: &[Row]) -> Vec<Vec<(u32, f32)>> {
     let mut rows_of: Vec<Vec<(u32, f32)>> = vec![Vec::new(); columns];
     for (number, row) in (0_u32..).zip(rows) {
         for &(column, weight) in row {
             rows_of[column as usize].push((number, weight));
         }
     }
+    rows_of
+}
+
+fn near(columns: usize, rows: &[Row], cells_max: usize) -> Vec<Near> {
+    let rows_of = rows_of(columns, rows);
     let own = |column: usize| rows_of[column].iter().map(|(_, weight)| weight * weight).sum::<f32>();
     let own: Vec<f32> = (0..columns).map(own).collect();
     let sums = || Sums { products: vec![0.0; columns], together: vec![0; columns], touched: Vec::new() };
@@ -255,14 +321,22 @@ fn near(columns: usize, rows: &[Row], cells_max: usize) -> Vec<Near> {
             }
         }
         if cells.len() > cells_max {
-            let nearness = |cell: &Cell| cell.product * cell.product / own[cell.column as usize].max(f32::MIN_POSITIVE);
+            // By either weighing, beside what the other column has at all.
+            let nearness = |cell: &Cell| {
+                let other = cell.column as usize;
+                let given = cell.product.powi(2) / (own[column] * own[other]).max(f32::MIN_POSITIVE);
+                given.max(
+                    cell.together as f32 / rows_of[column].len() as f32 * cell.together as f32
+                        / rows_of[other].len() as f32,
+                )
+            };
             let nearest_first = |a: &Cell, b: &Cell| nearness(b).total_cmp(&nearness(a)).then(a.column.cmp(&b.column));
             cells.select_nth_unstable_by(cells_max, nearest_first);
             cells.truncate(cells_max);
             cells.shrink_to_fit();
         }
         cells.sort_unstable_by_key(|cell| cell.column);
-        Near { own: own[column], cells }
+        Near { own: own[column], rows: rows_of[column].len() as u32, cells }
     };
     (0..columns).into_par_iter().map_init(sums, of_column).collect()
 }

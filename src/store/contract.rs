@@ -14,6 +14,7 @@ use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
+use crate::domain::prepared::PreparedCandidates;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
@@ -218,13 +219,23 @@ pub trait Store: Send + Sync + 'static {
     /// Which of these ids history holds already, in the order asked. `None` asks among events without a customer.
     async fn recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError>;
 
-    /// Erases a customer: profile, ledger, history, decisions. What stays is a keyed hash of the id, which blocks the id for
+    /// Erases a customer: profile, ledger, history, decisions, prepared candidates. What stays is a keyed hash of the id, which blocks the id for
     /// ever, and whether the customer had opted out. Again for one who was erased finds nothing and changes nothing; an
     /// erasure that was interrupted is finished at the next start.
     async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<Erased, StoreError>;
 
     /// What stays of a customer who was erased; `None` when the customer was not.
     async fn load_erasure(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError>;
+
+    /// Keeps candidates that were ranked for a customer, in place of those kept before. Nothing is kept of a customer who is
+    /// not stored. They may be lost at any time, and are in no digest and no count.
+    async fn put_prepared(&self, customer: &CustomerId, prepared: &PreparedCandidates) -> Result<(), StoreError>;
+
+    /// Forgets the candidates kept for a customer.
+    async fn forget_prepared(&self, customer: &CustomerId) -> Result<(), StoreError>;
+
+    /// Reads the candidates kept for a customer; `None` also when they do not read.
+    async fn load_prepared(&self, customer: &CustomerId) -> Result<Option<PreparedCandidates>, StoreError>;
 
     /// A page of all that is held of a customer, from a place on.
     async fn load_held(&self, customer: &CustomerId, place: HeldPlace, page_len: usize)

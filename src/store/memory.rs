@@ -12,7 +12,7 @@ use super::codec::customer::{CustomerBody, encode_customer};
 use super::codec::decision::encode_decision;
 use super::codec::event::encode_event;
 use super::codec::explicit_offer::{encode_explicit_offer, encode_volume};
-use super::codec::held::{customer_as_json, decision_as_json, event_as_json};
+use super::codec::held::{customer_as_json, decision_as_json, event_as_json, prepared_as_json};
 use super::codec::outbox::Outbox;
 use super::codec::product::encode_product;
 use super::contract::{
@@ -27,6 +27,7 @@ use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
+use crate::domain::prepared::PreparedCandidates;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
@@ -53,6 +54,7 @@ struct Contents {
     /// By customer, then id; `None` before all customers.
     events: BTreeMap<(Option<CustomerId>, EventId), Event>,
     decisions: BTreeMap<(CustomerId, DecisionId), Decision>,
+    prepared: BTreeMap<CustomerId, PreparedCandidates>,
     products: BTreeMap<ProductId, Product>,
     /// By keyed hash of the id.
     erased: BTreeMap<[u8; 32], Erasure>,
@@ -133,6 +135,7 @@ impl Store for MemoryStore {
         let opted_out = stored.as_ref().is_some_and(|stored| stored.value.consents.is_opted_out);
         let erasure = contents.erased.entry(hash).or_insert(Erasure { at, was_opted_out: false });
         erasure.was_opted_out |= opted_out;
+        contents.prepared.remove(customer);
         let (events, decisions) = (contents.events.len(), contents.decisions.len());
         contents.events.retain(|(whose, _), _| whose.as_ref() != Some(customer));
         contents.decisions.retain(|(whose, _), _| whose != customer);
@@ -154,6 +157,23 @@ impl Store for MemoryStore {
         Ok(self.contents().erased.get(&self.hash(customer)).copied())
     }
 
+    async fn put_prepared(&self, customer: &CustomerId, prepared: &PreparedCandidates) -> Result<(), StoreError> {
+        let mut contents = self.contents();
+        if contents.customers.contains_key(customer) {
+            contents.prepared.insert(customer.clone(), prepared.clone());
+        }
+        Ok(())
+    }
+
+    async fn forget_prepared(&self, customer: &CustomerId) -> Result<(), StoreError> {
+        self.contents().prepared.remove(customer);
+        Ok(())
+    }
+
+    async fn load_prepared(&self, customer: &CustomerId) -> Result<Option<PreparedCandidates>, StoreError> {
+        Ok(self.contents().prepared.get(customer).cloned())
+    }
+
     async fn load_held(
         &self,
         customer: &CustomerId,
@@ -165,7 +185,8 @@ impl Store for MemoryStore {
         match place {
             HeldPlace::Profile => {
                 let stored = contents.customers.get(customer).map(|stored| customer_as_json(&stored.value));
-                let records = stored.into_iter().collect::<Result<_, _>>()?;
+                let prepared = contents.prepared.get(customer).map(prepared_as_json);
+                let records = stored.into_iter().chain(prepared).collect::<Result<_, _>>()?;
                 Ok(HeldPage { records, next: Some(HeldPlace::Events { after: None }) })
             }
             HeldPlace::Events { after } => {

@@ -1,6 +1,8 @@
-//! Explains a past decision from what it recorded, or what would be decided now. Reads only.
+//! Explains a past decision from what it recorded, or what would be decided now. Changes nothing but what is kept
+//! of a ranking.
 
 use super::commit::load_or_unknown;
+use super::propose::propose;
 use super::serve_offers::{Asked, OfferRequest, decide_now};
 use super::tactful::Tactful;
 use crate::decision::decide::CONSIDERED_MAX;
@@ -65,10 +67,12 @@ pub async fn explain_question(
     request: &OfferRequest,
     product: Option<&ProductId>,
 ) -> Result<Explanation, ExplainError> {
-    let customer = load_or_unknown(tactful.store.as_ref(), &request.customer).await?.value;
+    let customer = load_or_unknown(tactful.store.as_ref(), &request.customer).await?;
     let spent = tactful.spent();
     let asked = Asked { request, offers_max: request.offers_max, departures_max: CONSIDERED_MAX, spent: &spent };
-    let (mut decision, _) = decide_now(&tactful.snapshot(), &asked, &customer, tactful.now());
+    let (snapshot, now) = (tactful.snapshot(), tactful.now());
+    let proposed = propose(tactful, &snapshot, request, &customer, now).await?;
+    let (mut decision, _) = decide_now(&snapshot, &asked, &customer.value, &proposed, now);
     if let Some(product) = product {
         decision.slate.retain(|offer| offer.product == *product);
         decision.would_be_slate.retain(|offer| offer.product == *product);

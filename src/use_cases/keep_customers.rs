@@ -45,7 +45,12 @@ async fn upsert_customer(tactful: &Tactful, update: &ProfileUpdate) -> Result<Re
             return Ok(Recorded::Duplicate);
         }
         match commit(tactful.store.as_ref(), version, &mut customer, &Appended::default()).await? {
-            Attempt::Committed => return Ok(Recorded::New),
+            Attempt::Committed => {
+                if customer.consents.objects_to_profiling {
+                    tactful.store.forget_prepared(id).await?;
+                }
+                return Ok(Recorded::New);
+            }
             Attempt::Conflict => {}
             Attempt::Erased => return Ok(Recorded::Rejected(Rejection::CustomerErased)),
             Attempt::Full => return Ok(Recorded::Rejected(Rejection::CustomerFull)),

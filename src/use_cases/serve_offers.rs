@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::propose::{Proposed, propose};
 use super::tactful::{Snapshot, Tactful};
 use super::volumes::{Taking, spent_offer, take};
 use crate::decision::decide::decide;
@@ -19,8 +20,6 @@ use crate::domain::ledger::{Ledger, RequestKey};
 use crate::domain::money::Currency;
 use crate::domain::offer::OfferKind;
 use crate::domain::time::Timestamp;
-use crate::model::bound_model::{CrossSellQuery, KnownCustomer, UpSellQuery};
-use crate::model::held_product::{HeldProduct, held_products};
 use crate::store::contract::{Appended, StoreError, Versioned};
 
 /// A question: what to offer this customer?
@@ -110,14 +109,14 @@ pub async fn serve_offers(
     let mut offers_max = request.offers_max;
     let mut spent = tactful.spent();
     for _ in 0..ATTEMPTS_MAX {
-        let Versioned { version, value: mut customer } =
-            load_or_unknown(tactful.store.as_ref(), &request.customer).await?;
+        let loaded = load_or_unknown(tactful.store.as_ref(), &request.customer).await?;
+        let customer = &loaded.value;
         let now = tactful.now();
         let retry_key = request.retry_key.filter(|_| request.mode == ServingMode::Reserve);
-        if let Some(known) = retry_key.and_then(|key| find_request_key(&customer, request.kind, key.id, now)) {
+        if let Some(known) = retry_key.and_then(|key| find_request_key(customer, request.kind, key.id, now)) {
             let is_same = retry_key.is_some_and(|key| key.digest == known.digest);
             let decision = if is_same { known.decision } else { return Err(ServeError::RequestIdReused) };
-            return replay(tactful, &customer, decision).await;
+            return replay(tactful, customer, decision).await;
         }
         if let Some(retry_at) = retry_key.and_then(|_| grants::request_key_free_at(&customer.ledger, now)) {
             return Err(ServeError::TooManyRequestIds { retry_at });
@@ -126,7 +125,8 @@ pub async fn serve_offers(
         // Held until the attempt has ended: an activation of another policy waits for it.
         let snapshot = tactful.snapshot();
         let asked = Asked { request, offers_max, departures_max: DEPARTURES_KEPT_MAX, spent: &spent };
-        let (decision, mut ledger) = decide_now(&snapshot, &asked, &customer, now);
+        let proposed = propose(tactful, &snapshot, request, &loaded, now).await?;
+        let (decision, mut ledger) = decide_now(&snapshot, &asked, customer, &proposed, now);
         if request.mode == ServingMode::Preview {
             if let Some(offer) = spent_offer(tactful, &snapshot, &decision).await? {
                 Arc::make_mut(&mut spent).insert(offer);
@@ -148,6 +148,8 @@ pub async fn serve_offers(
                 continue;
             }
         };
+        drop(proposed);
+        let Versioned { version, value: mut customer } = loaded;
         customer.ledger = ledger;
         let appended = Appended { events: Vec::new(), decision: Some(decision.clone()) };
         match commit(tactful.store.as_ref(), version, &mut customer, &appended).await? {
@@ -193,6 +195,7 @@ pub(super) fn decide_now(
     snapshot: &Snapshot,
     asked: &Asked<'_>,
     customer: &Customer,
+    proposed: &Proposed<'_>,
     now: Timestamp,
 ) -> (Decision, Ledger) {
     let Asked { request, offers_max, departures_max, spent } = *asked;
@@ -208,45 +211,7 @@ pub(super) fn decide_now(
     };
     let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
     let grounds = Grounds { spent, ..snapshot.grounds(now, decision) };
-    let sensitive = &grounds.policy.privacy.sensitive_attributes;
-    let profile = customer.attributes.iter().filter(|(name, _)| !sensitive.contains(name));
-    let known = KnownCustomer {
-        holdings: held_products(&customer.holdings, now),
-        profile: profile.map(|(name, text)| (name.clone(), text.clone())).collect(),
-    };
-    match request.kind {
-        OfferKind::CrossSell => {
-            let query = CrossSellQuery { customer: known, context: request.products.clone(), now };
-            decide(&question, customer, &snapshot.model.cross_sell(&query), &grounds)
-        }
-        OfferKind::UpSell => {
-            let owned = owned_products(request, customer, &known.holdings, now);
-            let query = UpSellQuery { customer: known, owned, now };
-            decide(&question, customer, &snapshot.model.up_sell(&query), &grounds)
-        }
-    }
-}
-
-/// What upgrades are asked for: the products named, owned or not, else all that the customer has.
-fn owned_products(
-    request: &OfferRequest,
-    customer: &Customer,
-    holdings: &[HeldProduct],
-    now: Timestamp,
-) -> Vec<HeldProduct> {
-    if request.products.is_empty() {
-        return holdings.to_vec();
-    }
-    let named = request.products.iter().map(|product| {
-        let holding = customer.holdings.latest.get(product);
-        HeldProduct {
-            product: product.clone(),
-            first_at: holding.map_or(now, |holding| holding.first_at),
-            last_at: holding.map_or(now, |holding| holding.last_at),
-            usage_share: holding.and_then(|holding| holding.usage).map(|(_, share)| share),
-        }
-    });
-    named.collect()
+    decide(&question, customer, proposed, &grounds)
 }
 
 fn find_request_key(customer: &Customer, kind: OfferKind, id: RequestId, now: Timestamp) -> Option<RequestKey> {

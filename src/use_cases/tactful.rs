@@ -79,16 +79,20 @@ impl Snapshot {
         self.trained.as_ref().map_or(&NOTHING_LEARNED, |trained| &trained.outlook)
     }
 
+    /// 0 while there is no model.
+    pub(super) fn model_version(&self) -> u64 {
+        self.trained.as_ref().map_or(0, |trained| trained.view.version)
+    }
+
     /// What a decision is made with.
     pub(super) fn grounds(&self, now: Timestamp, decision: DecisionId) -> Grounds<'_> {
-        let model_version = self.trained.as_ref().map_or(0, |trained| trained.view.version);
         Grounds {
             policy: &self.policy,
             outlook: self.outlook(),
             catalog: self.catalog(),
             offers: &self.offers,
             spent: &NOTHING_SPENT,
-            model_version,
+            model_version: self.model_version(),
             now,
             decision,
         }

@@ -18,6 +18,7 @@ use tactful::domain::ids::{
 use tactful::domain::ledger::{Answer, BackOff, Grant, Ledger, Level, RequestKey, RestingProduct, Serving};
 use tactful::domain::money::{Currency, Money};
 use tactful::domain::offer::{Factors, Gain, Offer, OfferKind, PropensityBasis, Reason};
+use tactful::domain::prepared::{PreparedCandidates, Ranked, RankedFrom};
 use tactful::domain::product::{FeatureValue, Product, Rung};
 use tactful::domain::relationship::{
     AcceptedOffer, Band, Case, Component, ComponentKind, LastTimes, RelationshipHealth, RelationshipState,
@@ -79,6 +80,15 @@ pub fn artifact(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
+pub fn prepared(model_version: u64) -> PreparedCandidates {
+    let ranked = |(place, propensity)| Ranked { place, propensity };
+    PreparedCandidates {
+        ranked_from: RankedFrom { model_version, catalog: 17, customer: u64::MAX },
+        ranked_at: at(7),
+        ranked: [(300, 0.75), (0, 0.5), (70_000, f32::MIN_POSITIVE)].map(ranked).to_vec(),
+    }
+}
+
 pub fn decision(customer: &str, id: u128) -> Decision {
     Decision {
         id: DecisionId::from_bits(id),
@@ -102,6 +112,7 @@ pub fn decision(customer: &str, id: u128) -> Decision {
         departures: Vec::new(),
         policy_version: "default-1".to_owned(),
         model_version: 0,
+        ranked_at: at(1),
     }
 }
 
@@ -138,6 +149,7 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
         departures: full_departures(),
         policy_version: "default-1".to_owned(),
         model_version: 12,
+        ranked_at: at(80_000),
     }
 }
 

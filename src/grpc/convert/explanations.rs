@@ -81,6 +81,7 @@ pub fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionRes
         departures: _,
         policy_version,
         model_version,
+        ranked_at,
     } = decision;
     let cap = binding_cap.and_then(|place| caps.get(place).cloned());
     let left = departures.into_iter().map(departure_to_wire);
@@ -97,6 +98,7 @@ pub fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionRes
         withheld: withheld_to_wire(withheld),
         policy_version,
         model_version,
+        ranking_time: Some(time_to_wire(ranked_at)),
     }
 }
 

@@ -2,8 +2,11 @@
 
 use super::super::history::Purchase;
 
-/// The most holdings looked at, the latest: as many as a customer's record keeps.
-pub const HAD_MAX: usize = crate::domain::customer::HOLDINGS_MAX;
+/// The most holdings of which it is known when they were bought, the latest: as many as a customer's record keeps in full.
+const DATED_MAX: usize = crate::domain::customer::HOLDINGS_MAX;
+
+/// When something was bought of which that is not known.
+pub const UNDATED: i64 = i64::MIN;
 
 /// A product that the customer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +35,17 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Asks about a customer, or about a basket of the customer's when it holds anything. Of more than [`HAD_MAX`]
-    /// holdings the latest are kept.
+    /// Asks about a customer, or about a basket of the customer's when it holds anything. Of holdings that are too many for a
+    /// customer's record it is known only that they are older than the others.
     #[must_use]
     pub fn new(now: i64, mut had: Vec<Had>, context: Vec<u32>, profile: Vec<u32>) -> Self {
-        if had.len() > HAD_MAX {
+        let dated = had.iter().filter(|had| had.last != UNDATED).count().min(DATED_MAX);
+        if dated < had.len() {
             had.sort_unstable_by_key(|had| (std::cmp::Reverse(had.last), had.product));
-            had.truncate(HAD_MAX);
+            let oldest = had[..dated].last().map_or(now, |had| had.last);
+            for undated in &mut had[dated..] {
+                (undated.first, undated.last) = (oldest, oldest);
+            }
             had.sort_unstable_by_key(|had| had.product);
         }
         let is_basket = !context.is_empty();

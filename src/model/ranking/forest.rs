@@ -10,8 +10,8 @@ use forust_ml::{GradientBooster, Matrix};
 
 /// Trees, and how much each counts. Set once for all data: between 100 and 400 trees, 15 and 31 leaves the figures of the
 /// sets at hand differ by less than their errors; many that count little depend less on the seed.
-const TREES: usize = 400;
-const LEARNING_RATE: f32 = 0.03;
+const TREES: usize = 200;
+const LEARNING_RATE: f32 = 0.06;
 const LEAVES_MAX: usize = 15;
 const DEPTH_MAX: usize = 8;
 /// The least curvature in a leaf: many observations, since hits are rare.
@@ -70,7 +70,7 @@ pub struct Node {
     pub signal: u16,
     /// Below it, left; else right. In a leaf: what the leaf adds to the logit.
     pub value: f32,
-    /// The left child; 0 in a leaf, which no node has as a child.
+    /// The left child.
     pub left: u32,
     /// The right child.
     pub right: u32,
@@ -81,11 +81,20 @@ pub struct Node {
 pub struct Forest {
     /// The logit without any tree.
     pub base: f32,
-    /// All nodes of all trees.
-    pub nodes: Vec<Node>,
-    /// The first node of each tree.
-    pub roots: Vec<u32>,
+    /// All nodes of all trees; children come after their parents.
+    nodes: Vec<Node>,
+    trees: Vec<Tree>,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Tree {
+    root: u32,
+    /// As many steps lead from the root to any leaf, or stay there.
+    depth: u32,
+}
+
+/// Rows that go down a tree together: while one waits for its next node, the others go on.
+const ABREAST: usize = 16;
 
 impl Forest {
     /// Grows a forest; `None` when there is nothing to be told apart.
@@ -119,56 +128,80 @@ impl Forest {
             .set_num_threads(Some(threads));
         booster.grow_policy = GrowPolicy::LossGuide;
         booster.fit(&Matrix::new(&cells, rows, columns), &hits, &weights, None).ok()?;
-        Some(Self::flat(&booster))
+        Self::flat(&booster)
     }
 
-    fn flat(booster: &GradientBooster) -> Self {
-        let mut forest = Self { base: booster.base_score as f32, nodes: Vec::new(), roots: Vec::new() };
+    fn flat(booster: &GradientBooster) -> Option<Self> {
+        let (mut nodes, mut roots) = (Vec::new(), Vec::new());
         for tree in &booster.trees {
-            let first = forest.nodes.len() as u32;
-            forest.roots.push(first);
-            forest.nodes.extend(tree.nodes.iter().map(|node| {
+            let first = nodes.len() as u32;
+            roots.push(first);
+            nodes.extend((first..).zip(&tree.nodes).map(|(place, node)| {
                 if node.is_leaf {
-                    return Node { signal: 0, value: node.weight_value, left: 0, right: 0 };
+                    return Node { signal: 0, value: node.weight_value, left: place, right: place };
                 }
                 let (left, right) = (first + node.left_child as u32, first + node.right_child as u32);
                 Node { signal: node.split_feature as u16, value: node.split_value as f32, left, right }
             }));
         }
-        forest
+        Self::new(booster.base_score as f32, nodes, roots)
     }
 
-    /// The logit of each row of signals. Tree by tree, because a tree fits into the nearest cache and a forest does not.
+    /// The forest of these nodes and the first node of each tree; `None` unless every node leads to a leaf further on and
+    /// every number is finite. One that was read is checked, so that no bytes make asking go on for ever.
+    #[must_use]
+    pub fn new(base: f32, nodes: Vec<Node>, roots: Vec<u32>) -> Option<Self> {
+        let mut depths = vec![0_u32; nodes.len()];
+        for (place, node) in nodes.iter().enumerate().rev() {
+            let (left, right) = (node.left as usize, node.right as usize);
+            let is_leaf = left == place && right == place;
+            let further = place + 1..nodes.len();
+            if !node.value.is_finite() || !(is_leaf || (further.contains(&left) && further.contains(&right))) {
+                return None;
+            }
+            depths[place] = if is_leaf { 0 } else { 1 + depths[left].max(depths[right]) };
+        }
+        let tree = |root: u32| Some(Tree { root, depth: *depths.get(root as usize)? });
+        let trees = roots.into_iter().map(tree).collect::<Option<Vec<Tree>>>()?;
+        base.is_finite().then_some(Self { base, nodes, trees })
+    }
+
+    /// True when it looks at no more than so many signals.
+    #[must_use]
+    pub fn fits(&self, signals: usize) -> bool {
+        self.nodes.iter().all(|node| usize::from(node.signal) < signals)
+    }
+
+    /// All nodes of all trees.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The first node of each tree.
+    pub fn roots(&self) -> impl Iterator<Item = u32> {
+        self.trees.iter().map(|tree| tree.root)
+    }
+
+    /// The logit of each row of signals. Tree by tree, because a tree fits into the nearest cache and a forest does not;
+    /// and always as many steps as the tree is deep, because a leaf that is reached sooner is hard to predict.
     #[must_use]
     pub fn logits<const SIGNALS: usize>(&self, rows: &[[f32; SIGNALS]]) -> Vec<f32> {
         let mut logits = vec![self.base; rows.len()];
-        for &root in &self.roots {
-            for (logit, values) in logits.iter_mut().zip(rows) {
-                let mut node = self.nodes[root as usize];
-                while node.left != 0 {
-                    let next = if values[node.signal as usize] < node.value { node.left } else { node.right };
-                    node = self.nodes[next as usize];
+        for &Tree { root, depth } in &self.trees {
+            for (logits, rows) in logits.chunks_mut(ABREAST).zip(rows.chunks(ABREAST)) {
+                let mut places = [root; ABREAST];
+                for _ in 0..depth {
+                    for (place, values) in places.iter_mut().zip(rows) {
+                        let node = self.nodes[*place as usize];
+                        *place = if values[node.signal as usize] < node.value { node.left } else { node.right };
+                    }
                 }
-                *logit += node.value;
+                for (logit, place) in logits.iter_mut().zip(places) {
+                    *logit += self.nodes[place as usize].value;
+                }
             }
         }
         logits
-    }
-
-    /// True when every node leads to a leaf further on and looks at one of so many signals. One that was read is checked, so
-    /// that no bytes make asking go on for ever.
-    #[must_use]
-    pub fn is_sound(&self, signals: usize) -> bool {
-        let count = self.nodes.len();
-        let leads_on = |(place, node): (usize, &Node)| {
-            let is_leaf = node.left == 0 && node.right == 0;
-            let further = |child: u32| child as usize > place && (child as usize) < count;
-            node.value.is_finite()
-                && (node.signal as usize) < signals
-                && (is_leaf || (further(node.left) && further(node.right)))
-        };
-        self.base.is_finite()
-            && self.roots.iter().all(|root| (*root as usize) < count)
-            && self.nodes.iter().enumerate().all(leads_on)
     }
 }

@@ -17,6 +17,8 @@ pub struct Likeness {
     pub attributes: Vec<Vec<u32>>,
     /// The natural logarithm of the price; of the catalogue, else of what was paid.
     pub log_price: Vec<Option<f32>>,
+    /// How many words, categories and values of attributes there are.
+    pub counts: [usize; 3],
 }
 
 /// A price below this says nothing.
@@ -48,6 +50,7 @@ impl Likeness {
             likeness.log_price.push(price.map(|price| price.max(PRICE_MIN).ln()));
         }
         likeness.weigh_words(words.0.len());
+        likeness.counts = [words.0.len(), categories.0.len(), attributes.0.len()];
         likeness
     }
 

@@ -3,8 +3,6 @@
 //! What is learned is what is asked: the same function makes the rows of a training and those of an answer. A signal
 //! that is unknown has a value of its own, outside of what it could otherwise be; nothing here is NaN.
 
-use std::collections::HashMap;
-
 use super::super::offer_model::{LearnedProduct, POPULARITY_HALF_LIVES};
 use super::asked::Asked;
 use super::lanes::{LONG_HALF_LIFE_DAYS, Lanes};
@@ -18,7 +16,7 @@ const UNKNOWN_SHARE: f32 = -20.0;
 /// Days since something that never happened.
 const NEVER_DAYS: f32 = 9999.0;
 /// How near two products stand in the order of their ids to be neighbours: ids are often given in rows of like things.
-const NEAR: u32 = 3;
+const NEAR: usize = 3;
 /// Keeps a spread of prices from being nothing.
 const PRICE_SPREAD_FLOOR: f32 = 0.2;
 
@@ -112,52 +110,51 @@ struct Customer {
     visits: f32,
 }
 
-/// How much of what is asked about is like something.
-#[derive(Default)]
+/// How much of what is asked about is like something: a weight for each word, category, value and product.
 struct Profile {
-    words: HashMap<u32, f32>,
-    categories: HashMap<u32, f32>,
-    attributes: HashMap<u32, f32>,
-    near: HashMap<u32, f32>,
+    words: Vec<f32>,
+    categories: Vec<f32>,
+    attributes: Vec<f32>,
+    near: Vec<f32>,
 }
 
 impl Profile {
+    fn of_nothing(likeness: &Likeness) -> Self {
+        let [words, categories, attributes] = likeness.counts.map(|count| vec![0.0; count]);
+        Self { words, categories, attributes, near: vec![0.0; likeness.words.len()] }
+    }
+
     fn add(&mut self, likeness: &Likeness, product: u32, weight: f32) {
         let number = product as usize;
         for &(word, share) in &likeness.words[number] {
-            *self.words.entry(word).or_default() += weight * share;
+            self.words[word as usize] += weight * share;
         }
         if let Some(category) = likeness.category[number] {
-            *self.categories.entry(category).or_default() += weight;
+            self.categories[category as usize] += weight;
         }
         for &value in &likeness.attributes[number] {
-            *self.attributes.entry(value).or_default() += weight;
+            self.attributes[value as usize] += weight;
         }
         for distance in 1..=NEAR {
-            let nearness = weight / distance as f32;
-            *self.near.entry(product + distance).or_default() += nearness;
-            if let Some(before) = product.checked_sub(distance) {
-                *self.near.entry(before).or_default() += nearness;
+            for neighbour in [number.checked_sub(distance), number.checked_add(distance)].into_iter().flatten() {
+                if let Some(near) = self.near.get_mut(neighbour) {
+                    *near += weight / distance as f32;
+                }
             }
         }
     }
 
     fn words(&self, likeness: &Likeness, number: usize) -> f32 {
-        let shared = likeness.words[number].iter().map(|(word, share)| share * get(&self.words, *word));
-        shared.sum()
+        likeness.words[number].iter().map(|&(word, share)| share * self.words[word as usize]).sum()
     }
 
     fn category(&self, likeness: &Likeness, number: usize) -> f32 {
-        likeness.category[number].map_or(-1.0, |category| get(&self.categories, category))
+        likeness.category[number].map_or(-1.0, |category| self.categories[category as usize])
     }
 
     fn attributes(&self, likeness: &Likeness, number: usize) -> f32 {
-        likeness.attributes[number].iter().map(|value| get(&self.attributes, *value)).sum()
+        likeness.attributes[number].iter().map(|&value| self.attributes[value as usize]).sum()
     }
-}
-
-fn get(map: &HashMap<u32, f32>, key: u32) -> f32 {
-    map.get(&key).copied().unwrap_or(0.0)
 }
 
 /// Who asks, looked at once for all candidates.
@@ -173,7 +170,7 @@ impl<'a> Asker<'a> {
     /// Looks at what the customer has.
     #[must_use]
     pub fn new(tables: &'a Tables, likeness: &'a Likeness, asked: &'a Asked) -> Self {
-        let mut held = Profile::default();
+        let mut held = Profile::of_nothing(likeness);
         for had in &asked.had {
             held.add(likeness, had.product, fading(asked.now - had.last, LONG_HALF_LIFE_DAYS));
         }
@@ -197,7 +194,7 @@ impl<'a> Asker<'a> {
         candidates: &[(u32, f32)],
     ) -> Vec<Signals> {
         let Self { tables, likeness, asked, customer, held } = self;
-        let mut in_basket = Profile::default();
+        let mut in_basket = Profile::of_nothing(likeness);
         let mut basket_prices = Mean::default();
         for &product in basket {
             in_basket.add(likeness, product, 1.0);
@@ -224,8 +221,8 @@ impl<'a> Asker<'a> {
                 category_in_basket: in_basket.category(likeness, product),
                 attributes_held: held.attributes(likeness, product),
                 attributes_in_basket: in_basket.attributes(likeness, product),
-                neighbours_held: get(&held.near, number),
-                neighbours_in_basket: get(&in_basket.near, number),
+                neighbours_held: held.near[product],
+                neighbours_in_basket: in_basket.near[product],
                 asked: basket.len() as f32,
                 blend,
                 place: f32::from(place),

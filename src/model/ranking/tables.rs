@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::history::{NOBODY, OrderedHistory, Purchase};
 use super::super::offer_model::{LearnedProduct, POPULARITY_HALF_LIVES, RECENT_DAYS};
 use super::super::profile::ProfileColumns;
-use super::super::ridge::{self, Neighbours, Problem, Row};
+use super::super::ridge::{Neighbours, Problem, Row};
 use super::super::train::TrainingSettings;
 use super::asked::{Had, had_before};
 
@@ -90,9 +90,9 @@ impl CustomerRow {
 }
 
 impl Rows {
-    /// The rows of what was bought before `end`.
+    /// The rows of what was bought before `end`. Of more than so many products the most bought are in them.
     #[must_use]
-    pub fn before(history: &OrderedHistory, end: i64, settings: &TrainingSettings) -> Self {
+    pub fn before(history: &OrderedHistory, end: i64, products_max: usize) -> Self {
         let latest = |bought: &[Purchase]| -> Vec<(u32, i64)> {
             let each = bought.chunk_by(|a, b| a.product == b.product);
             let mut products: Vec<(u32, i64)> = each
@@ -121,17 +121,17 @@ impl Rows {
         Self {
             end,
             count: history.products.len(),
-            columns: columns(history, end, ridge::columns_within(settings.memory_bytes_max)),
+            columns: columns(history, end, products_max),
             attributes: history.attributes.count(),
             customers,
             baskets: baskets.collect(),
         }
     }
 
-    /// The problem of weights over the histories of customers; without a half-life nothing fades.
+    /// The problem of weights over the histories of customers.
     #[must_use]
-    pub fn by_customer(&self, half_life_days: Option<f64>, settings: &TrainingSettings) -> CustomerProblem<'_> {
-        let weight = |second: i64| half_life_days.map_or(1.0, |days| fading(self.end - second, days));
+    pub fn by_customer(&self, half_life_days: f64, settings: &TrainingSettings) -> CustomerProblem<'_> {
+        let weight = |second: i64| fading(self.end - second, half_life_days);
         let first = self.count as u32;
         let row = |row: &CustomerRow| -> Row {
             let products = row.products.iter().map(|&(product, second)| (product, weight(second)));
@@ -142,8 +142,8 @@ impl Rows {
 
     /// The problem of weights within baskets.
     #[must_use]
-    pub fn by_basket(&self, settings: &TrainingSettings) -> TableProblem<'_> {
-        self.problem(self.baskets.clone(), 0, settings)
+    pub fn by_basket(&self, settings: &TrainingSettings) -> BasketProblem<'_> {
+        BasketProblem(self.problem(self.baskets.clone(), 0, settings))
     }
 
     /// The problem of the weights of products, then of so many attributes, on products.
@@ -170,16 +170,34 @@ impl Rows {
 pub struct CustomerProblem<'a>(TableProblem<'a>);
 
 impl CustomerProblem<'_> {
-    /// The weights with a regulariser.
-    pub fn solve(&self, lambda: f64) -> Result<CustomerWeights, NotSolvable> {
-        let mut products = self.0.solve(lambda)?;
+    /// The weights with a regulariser, what is long ago counting less.
+    pub fn solve_lately(&self, lambda: f64) -> Result<CustomerWeights, NotSolvable> {
+        Ok(self.split(self.0.solve(lambda, Problem::solve)?))
+    }
+
+    /// The weights with a regulariser, nothing fading.
+    pub fn solve_ever(&self, lambda: f64) -> Result<CustomerWeights, NotSolvable> {
+        Ok(self.split(self.0.solve(lambda, Problem::solve_unweighted)?))
+    }
+
+    fn split(&self, mut products: Neighbours) -> CustomerWeights {
         let profile = products.split_off(self.0.of.count);
-        Ok(CustomerWeights { products, profile })
+        CustomerWeights { products, profile }
+    }
+}
+
+/// A regression within baskets, for as many regularisers as are wanted.
+pub struct BasketProblem<'a>(TableProblem<'a>);
+
+impl BasketProblem<'_> {
+    /// The weights with a regulariser.
+    pub fn solve(&self, lambda: f64) -> Result<Neighbours, NotSolvable> {
+        self.0.solve(lambda, Problem::solve)
     }
 }
 
 /// A regression in the numbers of the model, for as many regularisers as are wanted.
-pub struct TableProblem<'a> {
+struct TableProblem<'a> {
     of: &'a Rows,
     /// Which product or attribute each column of the problem is; attributes are numbered after all products.
     columns: Vec<u32>,
@@ -189,9 +207,9 @@ pub struct TableProblem<'a> {
 
 impl TableProblem<'_> {
     /// The weights with a regulariser: of all products, then of all attributes.
-    pub fn solve(&self, lambda: f64) -> Result<Neighbours, NotSolvable> {
+    fn solve(&self, lambda: f64, by: fn(&Problem, f64) -> Option<Neighbours>) -> Result<Neighbours, NotSolvable> {
         let lambda = lambda * (self.rows as f64 / ROWS_FOR_FULL_LAMBDA).clamp(0.005, 1.0);
-        let solved = self.problem.solve(lambda).ok_or(NotSolvable)?;
+        let solved = by(&self.problem, lambda).ok_or(NotSolvable)?;
         let attributes = self.columns.len() - self.of.columns.len();
         let mut neighbours = vec![Vec::new(); self.of.count + attributes];
         for (place, mut row) in solved.into_iter().enumerate() {
@@ -209,9 +227,14 @@ impl TableProblem<'_> {
 fn columns(history: &OrderedHistory, end: i64, products_max: usize) -> Vec<u32> {
     let mut buyers = vec![0_u32; history.products.len()];
     let mut last_sold = vec![i64::MIN; history.products.len()];
-    for purchase in history.purchases.iter().filter(|purchase| purchase.second < end) {
-        buyers[purchase.product as usize] += 1;
-        last_sold[purchase.product as usize] = last_sold[purchase.product as usize].max(purchase.second);
+    let is_same_buyer =
+        |a: &Purchase, b: &Purchase| (a.customer, a.product) == (b.customer, b.product) && a.customer != NOBODY;
+    for lines in history.purchases.chunk_by(is_same_buyer) {
+        let before = &lines[..lines.partition_point(|line| line.second < end)];
+        if let Some(last) = before.last() {
+            buyers[last.product as usize] += 1;
+            last_sold[last.product as usize] = last_sold[last.product as usize].max(last.second);
+        }
     }
     let is_alive = |product: usize| last_sold[product] >= end - SOLD_WITHIN_DAYS * DAY && buyers[product] > 0;
     let mut columns: Vec<u32> = (0..buyers.len() as u32)
@@ -236,8 +259,9 @@ pub fn learn_tables(
     settings: &TrainingSettings,
 ) -> Result<Tables, NotSolvable> {
     let Regularity { customer_lambda, basket_lambda, half_life_days } = regularity;
-    let lately = rows.by_customer(Some(half_life_days), settings).solve(customer_lambda)?;
-    let ever = rows.by_customer(None, settings).solve(customer_lambda)?;
+    let by_customer = rows.by_customer(half_life_days, settings);
+    let (lately, ever) = (by_customer.solve_lately(customer_lambda)?, by_customer.solve_ever(customer_lambda)?);
+    drop(by_customer);
     Ok(Tables {
         products: standings(history, rows.end),
         lately: lately.products,

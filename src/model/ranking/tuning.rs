@@ -11,6 +11,7 @@ use crate::domain::catalog::Catalog;
 use super::super::history::OrderedHistory;
 use super::super::metric::{Metric, Told};
 use super::super::propensity::Curve;
+use super::super::ridge;
 use super::super::train::TrainingSettings;
 use super::forest::{Forest, Lessons};
 use super::lanes::lanes;
@@ -30,6 +31,8 @@ const HALF_LIVES_DAYS: [f64; 3] = [90.0, 180.0, 360.0];
 const DEFAULT: Regularity = Regularity { customer_lambda: 300.0, basket_lambda: 10.0, half_life_days: 180.0 };
 const POPULARITY_WEIGHTS: [f32; 4] = [0.0, 0.02, 0.1, 0.3];
 const SIDE_WEIGHTS: [f32; 3] = [0.0, 0.1, 0.3];
+/// Of more products regularisers and half-life are chosen on the most bought.
+const CHOSEN_ON_MAX: usize = 4_000;
 /// Fewer questions with an answer than this tell nothing.
 const QUESTIONS_MIN: usize = 50;
 /// The most questions of one past that are judged, and that lessons are made of.
@@ -85,16 +88,19 @@ pub fn learn_ranking(
     let mut regularity = DEFAULT;
     let (mut customers, mut baskets) = (unlearned(Blend::CUSTOMERS), unlearned(Blend::BASKETS));
     let mut steps = StepRanker::UNLEARNED;
+    let products_max = ridge::columns_within(settings.memory_bytes_max);
     if let Some((newest, older)) = pasts.split_first() {
-        let rows = Rows::before(&newest.history, newest.at, settings);
-        regularity = choose_regularity(newest, &rows, settings, &mut told)?;
+        let most_bought = Rows::before(&newest.history, newest.at, products_max.min(CHOSEN_ON_MAX));
+        regularity = choose_regularity(newest, &most_bought, settings, &mut told)?;
+        drop(most_bought);
+        let rows = Rows::before(&newest.history, newest.at, products_max);
         let kinds = [Kind::Customers, Kind::Baskets];
         let newest = Taught::of(newest, &rows, catalog, regularity, settings)?;
         let blends = kinds.map(|kind| choose_blend(&newest, kind, &mut told));
         let mut taught = Vec::new();
         for past in older {
             progress(RankingStage::Lessons);
-            let rows = Rows::before(&past.history, past.at, settings);
+            let rows = Rows::before(&past.history, past.at, products_max);
             taught.push(Taught::of(past, &rows, catalog, regularity, settings)?);
         }
         progress(RankingStage::Forests);
@@ -107,7 +113,7 @@ pub fn learn_ranking(
         told.notes.push("the history is too short to choose anything by; defaults are used".to_owned());
     }
     progress(RankingStage::Tables);
-    let tables = learn_tables(history, &Rows::before(history, end, settings), regularity, settings)?;
+    let tables = learn_tables(history, &Rows::before(history, end, products_max), regularity, settings)?;
     Ok(Ranking { tables, customers, baskets, steps, told })
 }
 
@@ -192,13 +198,13 @@ fn choose_regularity(
     let customers = answered(&past.customers, JUDGED_MAX / 2);
     if customers.len() >= QUESTIONS_MIN {
         let judge = |problem: &CustomerProblem<'_>, lambda: f64| -> Result<f64, NotSolvable> {
-            let CustomerWeights { products: lately, profile: profile_lately } = problem.solve(lambda)?;
+            let CustomerWeights { products: lately, profile: profile_lately } = problem.solve_lately(lambda)?;
             let tables = Tables { products: products.clone(), lately, profile_lately, ..Tables::default() };
             let blends = Fading::ALL.map(|fading| Blend { fading, ..Blend::CUSTOMERS });
             Ok(judge_blends(&tables, &current, &customers, &blends).into_iter().fold(0.0, f64::max))
         };
         let mut best = -1.0;
-        let problem = rows.by_customer(Some(DEFAULT.half_life_days), settings);
+        let problem = rows.by_customer(DEFAULT.half_life_days, settings);
         for lambda in LAMBDAS {
             let figure = judge(&problem, lambda)?;
             if figure > best {
@@ -207,7 +213,7 @@ fn choose_regularity(
         }
         drop(problem);
         for half_life in HALF_LIVES_DAYS.into_iter().filter(|days| *days != DEFAULT.half_life_days) {
-            let figure = judge(&rows.by_customer(Some(half_life), settings), chosen.customer_lambda)?;
+            let figure = judge(&rows.by_customer(half_life, settings), chosen.customer_lambda)?;
             if figure > best {
                 (best, chosen.half_life_days) = (figure, half_life);
             }

@@ -15,7 +15,9 @@ use crate::domain::relationship::{Band, Component, ComponentKind, RelationshipHe
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
+/// Before candidates were prepared.
+const VERSION_3: u8 = 3;
 /// Before would-be slates.
 const VERSION_2: u8 = 2;
 /// Before departures.
@@ -33,17 +35,25 @@ pub fn decode_decision(bytes: &[u8]) -> Result<Decision, StoreError> {
 }
 
 fn read(bytes: &[u8]) -> Result<Decision, Unfit> {
-    let (version, body) = frame::open_one_of(&[VERSION_1, VERSION_2, VERSION], bytes)?;
+    let (version, body) = frame::open_one_of(&[VERSION_1, VERSION_2, VERSION_3, VERSION], bytes)?;
     match version {
         VERSION_1 => frame::whole::<StoredDecisionV1>(body)?.decision(),
         VERSION_2 => frame::whole::<StoredDecisionV2>(body)?.decision(),
+        VERSION_3 => frame::whole::<StoredDecisionV3>(body)?.decision(),
         _ => frame::whole::<StoredDecision>(body)?.decision(),
     }
 }
 
-/// A decision as format 3 has it: format 2, and what came later.
+/// A decision as format 4 has it: format 3, and what came later.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredDecision {
+    third: StoredDecisionV3,
+    ranked_at: i64,
+}
+
+/// A decision as format 3 has it: format 2, and what came later.
+#[derive(Serialize, Deserialize)]
+struct StoredDecisionV3 {
     second: StoredDecisionV2,
     would_be_slate: Vec<StoredOffer>,
     /// When the offers of the slate, then of the would-be slate, end to be valid.
@@ -61,6 +71,16 @@ struct StoredDecisionV2 {
 
 impl StoredDecision {
     pub fn of(decision: &Decision) -> Result<Self, Unfit> {
+        Ok(Self { third: StoredDecisionV3::of(decision)?, ranked_at: decision.ranked_at.unix_ms() })
+    }
+
+    fn decision(self) -> Result<Decision, Unfit> {
+        Ok(Decision { ranked_at: moment(self.ranked_at)?, ..self.third.decision()? })
+    }
+}
+
+impl StoredDecisionV3 {
+    fn of(decision: &Decision) -> Result<Self, Unfit> {
         let departures = decision.departures.iter().map(StoredDeparture::from).collect();
         let second = StoredDecisionV2 { first: StoredDecisionV1::of(decision)?, departures };
         let Decision { slate, would_be_slate, departures, .. } = decision;
@@ -196,6 +216,7 @@ impl StoredDecisionV1 {
             // In the later formats.
             departures: _,
             would_be_slate: _,
+            ranked_at: _,
             policy_version,
             model_version,
         } = decision;
@@ -254,6 +275,7 @@ impl StoredDecisionV1 {
             would_be_slate: Vec::new(),
             policy_version,
             model_version,
+            ranked_at: moment(at)?,
         })
     }
 }

@@ -8,10 +8,12 @@ use serde_json::{Map, Value};
 
 use super::decision::StoredDecision;
 use super::event::StoredEvent;
+use super::prepared::StoredPrepared;
 use super::profile::StoredCustomer;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
+use crate::domain::prepared::PreparedCandidates;
 use crate::store::contract::StoreError;
 
 /// A customer.
@@ -29,6 +31,11 @@ pub fn decision_as_json(decision: &Decision) -> Result<Value, StoreError> {
     as_json("decision", &StoredDecision::of(decision).map_err(|unfit| unfit.of("decision"))?)
 }
 
+/// Prepared candidates.
+pub fn prepared_as_json(prepared: &PreparedCandidates) -> Result<Value, StoreError> {
+    as_json("prepared_candidates", &StoredPrepared::from(prepared))
+}
+
 fn as_json(what: &'static str, shape: &impl Serialize) -> Result<Value, StoreError> {
     let value = serde_json::to_value(shape);
     let value = value.map_err(|error| StoreError::Damaged { what, detail: error.to_string() })?;
@@ -41,7 +48,7 @@ fn as_json(what: &'static str, shape: &impl Serialize) -> Result<Value, StoreErr
 fn merge(value: Value, into: &mut Map<String, Value>) {
     let Value::Object(fields) = value else { return };
     for (name, value) in fields {
-        if name == "first" || name == "second" {
+        if ["first", "second", "third"].contains(&name.as_str()) {
             merge(value, into);
         } else {
             into.insert(name, value);

@@ -24,6 +24,7 @@ pub mod model;
 mod offer;
 pub mod outbox;
 pub mod policy;
+pub mod prepared;
 pub mod product;
 mod profile;
 mod relationship;

@@ -1,7 +1,7 @@
 //! Erases customers. The mark that blocks the id is written first, then everything of the customer is removed, then the mark
 //! says so; a start finishes what a crash interrupted.
 //!
-//! A commit and an erasure of one customer take turns: a commit that has begun copies its outbox to the end before the
+//! A commit and an erasure of one customer take turns, and so do keeping what was prepared and an erasure: a commit that has begun copies its outbox to the end before the
 //! erasure begins, and a commit that begins after it finds the mark.
 
 use std::collections::{HashMap, HashSet};
@@ -135,6 +135,7 @@ impl<Fail: Fn(sled::Error) -> StoreError> Erasing<'_, Fail> {
     fn remove_all(&self, customer: &CustomerId) -> Result<Erased, StoreError> {
         let key = customer_key(customer);
         let was_stored = self.healthy(self.trees.customers.remove(&key))?.is_some();
+        self.healthy(self.trees.prepared.remove(&key))?;
         let events = self.remove_prefix(&self.trees.history, &key)?;
         let decisions = self.remove_prefix(&self.trees.decisions, &key)?;
         for record in &self.trees.volumes {
@@ -187,7 +188,7 @@ impl<Fail: Fn(sled::Error) -> StoreError> Erasing<'_, Fail> {
         }
         let erasure_key = self.key()?;
         let mut found: HashSet<CustomerId> = HashSet::new();
-        for tree in [&self.trees.customers, &self.trees.history, &self.trees.decisions] {
+        for tree in [&self.trees.customers, &self.trees.history, &self.trees.decisions, &self.trees.prepared] {
             for key in tree.iter().keys() {
                 let customer = customer_of_key(&self.healthy(key)?);
                 found.extend(customer.filter(|customer| unfinished.contains_key(&erasure_key.hash(customer))));

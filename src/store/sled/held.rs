@@ -13,7 +13,7 @@ use crate::domain::ids::CustomerId;
 use crate::store::codec::customer::CustomerValue;
 use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::decode_event;
-use crate::store::codec::held::{customer_as_json, decision_as_json, event_as_json};
+use crate::store::codec::held::{customer_as_json, decision_as_json, event_as_json, prepared_as_json};
 use crate::store::codec::outbox::OutboxItem;
 use crate::store::contract::{HeldPage, HeldPlace, StoreError};
 
@@ -58,6 +58,7 @@ impl Inner {
         };
         let value = CustomerValue::parse(&bytes)?;
         let mut records = vec![customer_as_json(&value.customer()?.value)?];
+        records.extend(self.load_prepared(key)?.map(|prepared| prepared_as_json(&prepared)).transpose()?);
         for entry in &value.outbox.0 {
             let (tree, copy_key) = self.copy_of(key, entry)?;
             if !self.healthy(tree.contains_key(copy_key))? {

@@ -32,6 +32,7 @@ mod inner;
 mod model;
 mod open;
 mod policy;
+mod prepared;
 mod scan;
 pub mod store;
 mod sweep;

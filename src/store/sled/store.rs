@@ -21,6 +21,7 @@ use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
+use crate::domain::prepared::PreparedCandidates;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 use crate::store::codec::customer::{CustomerValue, decode_customer};
@@ -214,6 +215,21 @@ impl Store for SledStore {
     async fn load_erasure(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError> {
         self.inner.committer.check()?;
         self.inner.erasure_of(customer)
+    }
+
+    async fn put_prepared(&self, customer: &CustomerId, prepared: &PreparedCandidates) -> Result<(), StoreError> {
+        self.inner.committer.check()?;
+        self.inner.put_prepared(customer, prepared).await
+    }
+
+    async fn forget_prepared(&self, customer: &CustomerId) -> Result<(), StoreError> {
+        self.inner.committer.check()?;
+        self.inner.healthy(self.inner.trees.prepared.remove(customer_key(customer))).map(drop)
+    }
+
+    async fn load_prepared(&self, customer: &CustomerId) -> Result<Option<PreparedCandidates>, StoreError> {
+        self.inner.committer.check()?;
+        self.inner.load_prepared(&customer_key(customer))
     }
 
     async fn load_held(

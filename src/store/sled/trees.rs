@@ -15,6 +15,8 @@ pub(super) struct Trees {
     pub anonymous: Tree,
     /// Customer key and decision id to decision.
     pub decisions: Tree,
+    /// Customer key to prepared candidates.
+    pub prepared: Tree,
     /// Product id to product; the order of the keys is the order of the ids.
     pub products: Tree,
     /// Generation and index to chunk of a model.
@@ -42,11 +44,12 @@ pub(super) const ERASURE_KEY_KEY: &str = "erasure_key";
 /// Set in `meta` while the files may hold bytes of customers who were erased.
 pub(super) const COMPACTION_KEY: &str = "compaction_due";
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "customers",
     "history",
     "anonymous",
     "decisions",
+    "prepared",
     "products",
     "models",
     "policies",
@@ -65,6 +68,7 @@ impl Trees {
             history,
             anonymous,
             decisions,
+            prepared,
             products,
             models,
             policies,
@@ -79,6 +83,7 @@ impl Trees {
             history: db.open_tree(history)?,
             anonymous: db.open_tree(anonymous)?,
             decisions: db.open_tree(decisions)?,
+            prepared: db.open_tree(prepared)?,
             products: db.open_tree(products)?,
             models: db.open_tree(models)?,
             policies: db.open_tree(policies)?,

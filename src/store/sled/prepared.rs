@@ -1,0 +1,30 @@
+//! Keeps prepared candidates. They are a cache: nobody waits until they are durable.
+
+use super::inner::Inner;
+use super::trees::customer_key;
+use crate::domain::ids::CustomerId;
+use crate::domain::prepared::PreparedCandidates;
+use crate::store::codec::prepared::{decode_prepared, encode_prepared};
+use crate::store::contract::StoreError;
+
+impl Inner {
+    /// Keeps candidates of a stored customer; in turn with erasures, so that nothing comes back after one.
+    pub async fn put_prepared(&self, customer: &CustomerId, prepared: &PreparedCandidates) -> Result<(), StoreError> {
+        let key = customer_key(customer);
+        let bytes = encode_prepared(prepared)?;
+        let _turn = self.turns.commit(&key).await;
+        if self.healthy(self.trees.customers.contains_key(&key))? {
+            self.healthy(self.trees.prepared.insert(key, bytes))?;
+        }
+        Ok(())
+    }
+
+    /// Reads them. What does not read is as good as nothing: it will be made again.
+    pub fn load_prepared(&self, customer_key: &[u8]) -> Result<Option<PreparedCandidates>, StoreError> {
+        let bytes = self.healthy(self.trees.prepared.get(customer_key))?;
+        Ok(bytes.and_then(|bytes| {
+            let read = decode_prepared(&bytes);
+            read.inspect_err(|error| tracing::warn!(%error, "prepared candidates are made again")).ok()
+        }))
+    }
+}

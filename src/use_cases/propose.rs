@@ -1,0 +1,135 @@
+//! What could be offered to a customer, by the model: prepared where it was asked before and nothing has changed since.
+//!
+//! Ranking costs more than all the rest of an answer. What it makes of a customer who has no basket in hand is kept in the
+//! store and holds for a day, as long as the model, the catalogue, what the customer has and the profile stay the same.
+//! Rules, caps and health are never prepared: they are asked anew each time. Nothing is ranked by what is known of a
+//! customer who objects to profiling.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use super::serve_offers::OfferRequest;
+use super::tactful::{Snapshot, Tactful};
+use crate::domain::candidate::{Candidate, Proposal, Support};
+use crate::domain::customer::Customer;
+use crate::domain::offer::OfferKind;
+use crate::domain::prepared::RankedFrom;
+use crate::domain::time::{DAY, Timestamp};
+use crate::model::bound_model::{Complements, CrossSellQuery, KnownCustomer, UpSellQuery, Upgrades};
+use crate::model::held_product::{HeldProduct, held_products};
+use crate::store::contract::{StoreError, Versioned};
+
+/// How long prepared candidates hold: what fades, fades by days.
+const PREPARED_LIFE: Duration = DAY;
+
+/// What the model proposes.
+pub(super) enum Proposed<'a> {
+    CrossSell(Complements<'a>),
+    UpSell(Upgrades),
+}
+
+impl Proposal for Proposed<'_> {
+    fn candidates(&self) -> impl Iterator<Item = Candidate> {
+        let (complements, upgrades) = match self {
+            Self::CrossSell(complements) => (Some(complements), None),
+            Self::UpSell(upgrades) => (None, Some(upgrades)),
+        };
+        let complements = complements.into_iter().flat_map(Proposal::candidates);
+        complements.chain(upgrades.into_iter().flat_map(Proposal::candidates))
+    }
+
+    fn support(&self, candidate: &Candidate) -> Support {
+        match self {
+            Self::CrossSell(complements) => complements.support(candidate),
+            Self::UpSell(upgrades) => upgrades.support(candidate),
+        }
+    }
+
+    fn ranked_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::CrossSell(complements) => complements.ranked_at(),
+            Self::UpSell(upgrades) => upgrades.ranked_at(),
+        }
+    }
+}
+
+/// Proposes, and keeps what was ranked of a customer who is stored.
+pub(super) async fn propose<'a>(
+    tactful: &Tactful,
+    snapshot: &'a Snapshot,
+    request: &OfferRequest,
+    customer: &Versioned<Customer>,
+    now: Timestamp,
+) -> Result<Proposed<'a>, StoreError> {
+    let Versioned { version, value: customer } = customer;
+    // Who objects to profiling is a stranger to the model.
+    let objects = customer.consents.objects_to_profiling;
+    let known = if objects { KnownCustomer::default() } else { known(snapshot, customer, now) };
+    if request.kind == OfferKind::UpSell {
+        let owned = owned_products(request, customer, &known.holdings, now);
+        return Ok(Proposed::UpSell(snapshot.model.up_sell(&UpSellQuery { customer: known, owned, now })));
+    }
+    let query = CrossSellQuery { customer: known, context: request.products.clone(), now };
+    if *version == 0 || objects || !query.context.is_empty() {
+        return Ok(Proposed::CrossSell(snapshot.model.cross_sell(&query)));
+    }
+    let ranked_from = RankedFrom {
+        model_version: snapshot.model_version(),
+        catalog: snapshot.model.catalog_digest(),
+        customer: digest_of(customer, &query.customer),
+    };
+    let prepared = tactful.store.load_prepared(&customer.id).await?.filter(|prepared| {
+        prepared.ranked_from == ranked_from && now < prepared.ranked_at + PREPARED_LIFE && prepared.ranked_at <= now
+    });
+    let source = if prepared.is_some() { "prepared" } else { "ranked" };
+    metrics::counter!("tactful_rankings_total", "source" => source).increment(1);
+    if let Some(prepared) = prepared {
+        return Ok(Proposed::CrossSell(snapshot.model.cross_sell_prepared(&query, prepared)));
+    }
+    let complements = snapshot.model.cross_sell(&query);
+    tactful.store.put_prepared(&customer.id, &complements.prepare(ranked_from, now)).await?;
+    Ok(Proposed::CrossSell(complements))
+}
+
+/// What a model may know of a customer.
+fn known(snapshot: &Snapshot, customer: &Customer, now: Timestamp) -> KnownCustomer {
+    let sensitive = &snapshot.policy.privacy.sensitive_attributes;
+    let profile = customer.attributes.iter().filter(|(name, _)| !sensitive.contains(name));
+    KnownCustomer {
+        holdings: held_products(&customer.holdings, now),
+        forgotten: customer.holdings.forgotten.clone(),
+        profile: profile.map(|(name, text)| (name.clone(), text.clone())).collect(),
+    }
+}
+
+/// A digest of what a ranking looks at. Another version of tactful may make another one, and then ranks again.
+fn digest_of(customer: &Customer, known: &KnownCustomer) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (product, holding) in customer.holdings.owned() {
+        (product, holding.first_at, holding.last_at, holding.is_subscribed()).hash(&mut hasher);
+    }
+    (&known.forgotten, &known.profile).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What upgrades are asked for: the products named, owned or not, else all that the customer has.
+fn owned_products(
+    request: &OfferRequest,
+    customer: &Customer,
+    holdings: &[HeldProduct],
+    now: Timestamp,
+) -> Vec<HeldProduct> {
+    if request.products.is_empty() {
+        return holdings.to_vec();
+    }
+    let named = request.products.iter().map(|product| {
+        let holding = customer.holdings.latest.get(product);
+        HeldProduct {
+            product: product.clone(),
+            first_at: holding.map_or(now, |holding| holding.first_at),
+            last_at: holding.map_or(now, |holding| holding.last_at),
+            usage_share: holding.and_then(|holding| holding.usage).map(|(_, share)| share),
+        }
+    });
+    named.collect()
+}
