@@ -102,6 +102,7 @@ const CRATES_OF_ROOMS: &[(&str, &[&str])] = &[
     ("cel", &["decision"]),
     ("faer", &["model"]),
     ("forust_ml", &["model"]),
+    ("rustix", &["use_cases"]),
 ];
 
 /// Rooms of plain computation.

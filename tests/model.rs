@@ -14,6 +14,7 @@ use tactful::domain::catalog::Catalog;
 use tactful::domain::event::{Event, EventKind, Line};
 use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
 use tactful::domain::money::{Currency, Money};
+use tactful::domain::offer::PropensityBasis;
 use tactful::domain::prepared::{Ranked, RankedFrom};
 use tactful::domain::product::{FeatureValue, Product, Rung};
 use tactful::domain::time::{DAY, Timestamp};
@@ -161,6 +162,12 @@ fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> boo
         }
     }
     baskets.retain(|_, products| products.len() > 1);
+    let recent_buyers = |of: &ProductId| {
+        let recent = bought.iter().filter(|line| line.3 <= RECENT_DAYS && product(line.1) == *of);
+        let distinct: BTreeSet<(usize, usize)> =
+            recent.map(|&(customer, _, order, _)| (customer, if customer < 9 { 0 } else { order })).collect();
+        distinct.len()
+    };
     match evidence {
         Evidence::BoughtTogether { with, together, with_total, counted } => {
             let groups: Vec<&BTreeSet<ProductId>> = match counted {
@@ -171,11 +178,13 @@ fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> boo
             let both = having_with.clone().filter(|group| group.contains(candidate)).count();
             *together as usize == both && *with_total as usize == having_with.count()
         }
-        Evidence::Popular { buyers, days } => {
-            let recent = bought.iter().filter(|line| line.3 <= RECENT_DAYS && product(line.1) == *candidate);
-            let distinct: BTreeSet<(usize, usize)> =
-                recent.map(|&(customer, _, order, _)| (customer, if customer < 9 { 0 } else { order })).collect();
-            *days == RECENT_DAYS && *buyers as usize == distinct.len()
+        Evidence::Popular { buyers, days } => *days == RECENT_DAYS && *buyers as usize == recent_buyers(candidate),
+        // All products are of one category.
+        Evidence::LikeABestSeller { like, buyers, days } => {
+            let is_new = bought.iter().all(|line| product(line.1) != *candidate);
+            let most = (0..PRODUCTS).map(|number| recent_buyers(&product(number))).max();
+            let claimed = *buyers as usize;
+            is_new && *days == RECENT_DAYS && claimed > 0 && claimed == recent_buyers(like) && Some(claimed) == most
         }
         Evidence::Compatible { .. }
         | Evidence::HigherTier { .. }
@@ -283,6 +292,14 @@ fn leaf(place: u32, value: f32) -> Node {
     Node { signal: 0, value, left: place, right: place }
 }
 
+/// So many splits, each to the left of the one before.
+fn chain(splits: u32) -> Vec<Node> {
+    let split = |place: u32| {
+        [Node { signal: 0, value: 0.0, left: 2 * place + 2, right: 2 * place + 1 }, leaf(2 * place + 1, 1.0)]
+    };
+    (0..splits).flat_map(split).chain([leaf(2 * splits, 2.0)]).collect()
+}
+
 /// No bytes with a good checksum make asking go on for ever or look where nothing is.
 #[test]
 fn a_forest_that_does_not_end_is_refused() {
@@ -294,9 +311,11 @@ fn a_forest_that_does_not_end_is_refused() {
         (vec![inner, Node { left: 1, right: 2, ..inner }, leaves[1]], vec![0]),
         (vec![Node { value: f32::NAN, ..inner }, leaves[0], leaves[1]], vec![0]),
         (vec![leaf(0, 1.0)], vec![1]),
+        (chain(100_000), vec![0]),
     ];
+    assert!(Forest::new(0.0, chain(15), vec![0]).is_some());
     for (nodes, roots) in broken {
-        assert_eq!(Forest::new(0.0, nodes.clone(), roots), None, "{nodes:?}");
+        assert_eq!(Forest::new(0.0, nodes.clone(), roots), None, "{:?}", nodes.first());
     }
     let past_the_signals = u16::try_from(Signals::NAMES.len()).expect("few");
     for (signal, is_read) in [(past_the_signals - 1, true), (past_the_signals, false)] {
@@ -437,6 +456,110 @@ fn steps_are_learned_from_the_steps_that_were_taken() {
         let query = UpSellQuery { customer, owned: Vec::new(), now: now() };
         let ranked = bound.rank_steps(&query, &product(owned), &[product(1), product(2), product(3)]);
         assert_eq!(ranked[0], product(next), "{:?}", report.notes);
+    }
+}
+
+/// Kettles are p0 and p1, and p3 to p9, which nobody bought; a spoon is p2; of the lamps p10 and p11 nobody bought any.
+/// Of the kettles nobody bought, p8 is only announced and p9 not to be had; p7 is the newest of the rest, then p6.
+fn shop_with_newcomers() -> (OfferModel, Arc<Catalog>) {
+    let of = |number: usize| {
+        let category = match number {
+            2 => "spoons",
+            10 | 11 => "lamps",
+            _ => "kettles",
+        };
+        let from = match number {
+            8 => Some(now() + DAY),
+            9 => Some(now()),
+            // Ids are no help: p5 came before p4.
+            3..8 => Some(now() - DAY * [9, 5, 6, 2, 1][number - 3]),
+            _ => None,
+        };
+        let known = Product::new(product(number), format!("{number}"));
+        Product { category: vec![category.to_owned()], available: number != 9, available_from: from, ..known }
+    };
+    let catalog = Arc::new(Catalog::new((0..12).map(of).collect()));
+    let mut history = TrainingHistory::new();
+    // Most buyers of p0 were long ago.
+    (0..40).for_each(|customer| history.push(&bought(customer, 0, if customer < 6 { 5 } else { 200 })));
+    (40..50).for_each(|customer| history.push(&bought(customer, 1, 5)));
+    history.push(&bought(50, 2, 5));
+    let (model, _) = train(&history, &catalog, now(), &SETTINGS, &|_| {}).expect("a model");
+    (model, catalog)
+}
+
+/// Broken by: a share of 2; as many newcomers as there are; the oldest first, or by id; what is announced or not to be had among
+/// them; newcomers of categories of which nothing was bought; newcomers behind all that was ranked; one told twice; one that is
+/// in the basket.
+#[test]
+fn newcomers_of_a_bought_category_come_behind_its_best_and_before_the_unlikely() {
+    let (model, catalog) = shop_with_newcomers();
+    let bound = BoundModel::new(Arc::new(model), catalog);
+    let order = |context: &[usize]| {
+        let context = context.iter().map(|&number| product(number)).collect();
+        let query = CrossSellQuery { customer: KnownCustomer::default(), context, now: now() };
+        let candidates: Vec<Candidate> = bound.cross_sell(&query).candidates().collect();
+        assert!(candidates.is_sorted_by(|a, b| a.propensity >= b.propensity), "{candidates:?}");
+        candidates
+    };
+    let ids = |candidates: &[Candidate]| candidates.iter().map(|it| it.product.clone()).collect::<Vec<_>>();
+
+    let whole = order(&[]);
+    let expected: Vec<ProductId> = [1, 0, 7, 6, 4, 2].map(product).into();
+    assert_eq!(ids(&whole)[..6], expected, "{whole:?}");
+    assert_eq!(ids(&whole).into_iter().collect::<BTreeSet<_>>().len(), whole.len());
+    assert_eq!(whole.len(), 12);
+    let (best, second, new) = (&whole[0], &whole[1], &whole[2]);
+    assert!((new.propensity - (best.propensity + second.propensity) / 4.0).abs() < 1e-6);
+    assert_eq!((best.propensity_basis, new.propensity_basis), (PropensityBasis::Purchases, PropensityBasis::Catalog));
+
+    let beside_a_basket = order(&[2, 7]);
+    assert!(!ids(&beside_a_basket).contains(&product(7)), "{beside_a_basket:?}");
+}
+
+/// Broken by: newcomers only among what is ranked without a forest.
+#[test]
+fn newcomers_join_what_a_forest_weighed() {
+    let (mut model, catalog) = shop_with_newcomers();
+    model.customers.forest = Forest::new(0.0, vec![leaf(0, 0.0)], vec![0]);
+    let bound = BoundModel::new(Arc::new(model), Arc::clone(&catalog));
+    // A buyer of a spoon, which is not offered again.
+    let held = HeldProduct { product: product(2), first_at: now(), last_at: now(), usage_share: None };
+    let customer = KnownCustomer { holdings: vec![held], ..KnownCustomer::default() };
+    let query = CrossSellQuery { customer, context: Vec::new(), now: now() };
+    let ranked_from = RankedFrom { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
+    let first = bound.cross_sell(&query).prepare(ranked_from, now()).ranked;
+    let ids: Vec<&ProductId> = first.iter().map(|it| &catalog.products()[it.place as usize].id).collect();
+    assert_eq!(ids, [1, 0, 7, 6, 4].map(product).iter().collect::<Vec<_>>(), "{first:?}");
+}
+
+/// Broken by: a digest of what goes together alone.
+#[test]
+fn a_newcomer_that_comes_on_sale_outdates_what_was_prepared() {
+    let (model, catalog) = shop_with_newcomers();
+    let model = Arc::new(model);
+    let is_sold = catalog.products().iter().map(|known| Product { available: true, ..known.clone() });
+    let later = Arc::new(Catalog::new(is_sold.collect()));
+    let digest_of = |catalog| BoundModel::new(Arc::clone(&model), catalog).catalog_digest();
+    assert_eq!(digest_of(Arc::clone(&catalog)), digest_of(Arc::clone(&catalog)));
+    assert_ne!(digest_of(catalog), digest_of(later));
+}
+
+/// Broken by: the sibling that most ever bought; the buyers of all siblings added up.
+#[test]
+fn a_newcomer_is_told_to_be_like_what_sells_best_now() {
+    let (model, catalog) = shop_with_newcomers();
+    let bound = BoundModel::new(Arc::new(model), catalog);
+    let query = CrossSellQuery { customer: KnownCustomer::default(), context: Vec::new(), now: now() };
+    let proposal = bound.cross_sell(&query);
+    for candidate in proposal.candidates() {
+        let like = Evidence::LikeABestSeller { like: product(1), buyers: 10, days: RECENT_DAYS };
+        let is_new_kettle = (3..9).any(|number| candidate.product == product(number));
+        let expected = if is_new_kettle { vec![like] } else { Vec::new() };
+        let told = proposal.support(&candidate).evidence;
+        let told: Vec<Evidence> =
+            told.into_iter().filter(|it| matches!(it, Evidence::LikeABestSeller { .. })).collect();
+        assert_eq!(told, expected, "{:?}", candidate.product);
     }
 }
 

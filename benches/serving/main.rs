@@ -9,8 +9,10 @@
 //! customer's turn comes again. Fewer than 95 % new grants among the timed RESERVE calls fail the run: repeating open
 //! offers is cheaper and would flatter.
 //!
+//! At last, PREVIEW while a training runs beside PREVIEW while none does.
+//!
 //! Deliberately not measured: the network (loopback only), the client (it shares the cores, the same for both sides),
-//! other RPCs, stores that are being imported into, and training.
+//! other RPCs, and stores that are being imported into.
 //!
 //! `cargo bench --bench serving`; `-- --json` for machines, `-- --quick` for a run of a few seconds on a small shop.
 
@@ -23,7 +25,7 @@
 )]
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 mod load;
 mod report;
@@ -103,6 +105,17 @@ async fn measure(plan: Plan) -> Report {
             }
             report.add(cell, sample.len(), &ours, &theirs);
         }
+    }
+    for in_flight in IN_FLIGHT {
+        eprintln!("{} while training, {in_flight} in flight", Mode::Preview);
+        let cell = Cell { mode: Mode::Preview, in_flight, customers: plan.shop.customers };
+        load(&mut tactful, cell, plan.warm_up).await;
+        let quiet = load(&mut tactful, cell, plan.time).await;
+        tactful.begin_training().await;
+        let began = Instant::now();
+        let training = load(&mut tactful, cell, plan.time).await;
+        tactful.has_trained().await;
+        report.add_training(cell, &quiet, &training, began.elapsed());
     }
     report
 }

@@ -1,6 +1,7 @@
 //! The figures, for people and for machines.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -11,6 +12,15 @@ use super::shop::ShopSize;
 pub struct Report {
     shop: ShopSize,
     pub rows: Vec<Row>,
+    trainings: Vec<Training>,
+}
+
+/// A cell without and with a training beside it.
+struct Training {
+    cell: Cell,
+    quiet: Figures,
+    beside: Figures,
+    took: Duration,
 }
 
 /// One cell.
@@ -60,7 +70,12 @@ impl Figures {
 
 impl Report {
     pub fn new(shop: ShopSize) -> Self {
-        Self { shop, rows: Vec::new() }
+        Self { shop, rows: Vec::new(), trainings: Vec::new() }
+    }
+
+    pub fn add_training(&mut self, cell: Cell, quiet: &Measured, training: &Measured, took: Duration) {
+        let (quiet, beside) = (Figures::of(quiet), Figures::of(training));
+        self.trainings.push(Training { cell, quiet, beside, took });
     }
 
     pub fn add(&mut self, cell: Cell, answer_bytes: usize, tactful: &Measured, empty: &Measured) {
@@ -85,11 +100,21 @@ impl Report {
                 "new_grants": row.new_grants,
             })
         });
+        let trainings = self.trainings.iter().map(|it| {
+            json!({
+                "in_flight": it.cell.in_flight,
+                "quiet": it.quiet.json(),
+                "training": it.beside.json(),
+                "p99_ratio": it.beside.p99_us / it.quiet.p99_us,
+                "training_seconds": it.took.as_secs_f64(),
+            })
+        });
         json!({
             "cores": cores(),
             "customers": self.shop.customers,
             "products": self.shop.products,
             "cells": rows.collect::<Vec<_>>(),
+            "while_training": trainings.collect::<Vec<_>>(),
         })
     }
 }
@@ -120,6 +145,20 @@ impl fmt::Display for Report {
                 Some(share) => writeln!(f, "  {:.1} % new grants", share * 100.0)?,
                 None => writeln!(f)?,
             }
+        }
+        for Training { cell, quiet, beside, took } in &self.trainings {
+            writeln!(
+                f,
+                "{} {:>9}  while training for {:.0} s: p50 {:.0} us, p99 {:.0} us; quiet {:.0} us, {:.0} us (p99 x {:.2})",
+                cell.mode,
+                cell.in_flight,
+                took.as_secs_f64(),
+                beside.p50_us,
+                beside.p99_us,
+                quiet.p50_us,
+                quiet.p99_us,
+                beside.p99_us / quiet.p99_us
+            )?;
         }
         Ok(())
     }

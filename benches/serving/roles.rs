@@ -12,8 +12,9 @@ use tactful::domain::time::Timestamp;
 use tactful::grpc::generated::tactful::v1 as wire;
 use tactful::server::serve::Server;
 use tactful::use_cases::tactful::Clock;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tactful::use_cases::train_model::train_model;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 use wire::offer_service_server::{OfferService, OfferServiceServer};
@@ -23,6 +24,8 @@ use super::shop::{self, ShopSize};
 const ROLE: &str = "TACTFUL_BENCH_ROLE";
 const ANSWER_FILE: &str = "TACTFUL_BENCH_ANSWER";
 const QUICK: &str = "TACTFUL_BENCH_QUICK";
+/// The order to train; any other is a time to move the clock by.
+const TRAIN: &str = "train";
 
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,7 @@ pub struct Running {
     /// Calls so far: customers take turns, over all loads.
     pub turns: Arc<AtomicU64>,
     orders: ChildStdin,
+    told: Lines<BufReader<ChildStdout>>,
     _process: Child,
     _directory: tempfile::TempDir,
 }
@@ -48,6 +52,16 @@ impl Running {
     /// Moves the server's clock on. The empty handler has none and does not mind.
     pub async fn advance(&mut self, span: Duration) {
         self.orders.write_all(format!("{}\n", span.as_millis()).as_bytes()).await.expect("the server listens");
+    }
+
+    /// Makes the server train once more, beside what it serves.
+    pub async fn begin_training(&mut self) {
+        self.orders.write_all(format!("{TRAIN}\n").as_bytes()).await.expect("the server listens");
+    }
+
+    /// Waits until it has trained.
+    pub async fn has_trained(&mut self) {
+        self.told.next_line().await.expect("it tells").expect("that it has trained");
     }
 }
 
@@ -65,13 +79,14 @@ pub async fn start(role: Role, size: ShopSize, answer: Option<&[u8]>) -> Running
         .kill_on_drop(true)
         .spawn()
         .expect("this program starts");
-    let told = process.stdout.take().expect("piped");
-    let address = BufReader::new(told).lines().next_line().await.expect("it tells").expect("its address");
+    let mut told = BufReader::new(process.stdout.take().expect("piped")).lines();
+    let address = told.next_line().await.expect("it tells").expect("its address");
     Running {
         address,
         pid: process.id().expect("it runs"),
         turns: Arc::default(),
         orders: process.stdin.take().expect("piped"),
+        told,
         _process: process,
         _directory: directory,
     }
@@ -112,9 +127,18 @@ async fn serve_tactful(data_dir: PathBuf) {
     let server = server.await.expect("opens");
     shop::fill(server.tactful(), if is_quick { ShopSize::QUICK } else { ShopSize::FULL }).await;
     println!("{}", server.local_addr());
+    let tactful = Arc::clone(server.tactful());
     let orders = async move {
         let mut orders = BufReader::new(tokio::io::stdin()).lines();
         while let Ok(Some(order)) = orders.next_line().await {
+            if order == TRAIN {
+                let tactful = Arc::clone(&tactful);
+                tokio::spawn(async move {
+                    train_model(&tactful).await.expect("there is a history");
+                    println!("trained");
+                });
+                continue;
+            }
             clock.0.fetch_add(order.parse().expect("milliseconds"), Ordering::SeqCst);
         }
     };

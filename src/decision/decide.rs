@@ -22,11 +22,14 @@ use crate::domain::experiment::Arm;
 use crate::domain::ids::{Channel, OfferId};
 use crate::domain::ledger::{Grant, Ledger, Serving};
 use crate::domain::offer::{Offer, OfferKind};
+use crate::domain::prepared::PREPARED_MAX;
 use crate::domain::relationship::RelationshipHealth;
 use crate::domain::time::Timestamp;
 
 /// The most eligible candidates that are weighed against each other.
 pub const WEIGHED_MAX: usize = 50;
+/// Beyond the [`PREPARED_MAX`] likeliest candidates no more are looked at once so many can be chosen from for each offer.
+const WEIGHED_PER_OFFER: usize = 4;
 /// The most candidates that are looked at; a customer who owns most of a catalogue needs many looks.
 pub const CONSIDERED_MAX: usize = 4000;
 
@@ -175,9 +178,10 @@ fn weigh_eligible<'a>(
     let circumstances = Circumstances::new(question, customer, grounds);
     let attention_price = attention_price(standing.health.score, &grounds.policy.arbitration);
     let worth_max = VALUE_MAX * grounds.offers.lever_max();
+    let enough = (question.offers_max * WEIGHED_PER_OFFER).min(WEIGHED_MAX);
     let mut weighed = Vec::new();
-    for candidate in candidates.take(CONSIDERED_MAX) {
-        if weighed.len() == WEIGHED_MAX {
+    for (considered, candidate) in candidates.take(CONSIDERED_MAX).enumerate() {
+        if weighed.len() == WEIGHED_MAX || (considered >= PREPARED_MAX && weighed.len() >= enough) {
             break;
         }
         if candidate.propensity * worth_max <= attention_price {

@@ -55,6 +55,11 @@ fn evidence_reason(evidence: &Evidence, candidate: &Candidate, catalog: &Catalog
             &[("buyers", buyers.to_string()), ("days", days.to_string())],
             format!("bought by {buyers} in the last {days} days"),
         ),
+        Evidence::LikeABestSeller { like, buyers, days } => reason(
+            "NEW_IN_CATEGORY",
+            &[("with_product_id", like.to_string()), ("buyers", buyers.to_string()), ("days", days.to_string())],
+            format!("new; of the same kind as {}, bought by {buyers} in the last {days} days", title(like, catalog)),
+        ),
         Evidence::Compatible { with } => reason(
             "COMPATIBLE",
             &[("with_product_id", with.to_string())],

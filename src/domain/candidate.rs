@@ -92,6 +92,15 @@ pub enum Evidence {
         /// Within this many days before the model was trained.
         days: u32,
     },
+    /// Nobody bought it yet, but lately many bought another product of its category.
+    LikeABestSeller {
+        /// The product of the category that most bought.
+        like: ProductId,
+        /// Distinct buyers of that product, at least one.
+        buyers: u32,
+        /// Within this many days before the model was trained.
+        days: u32,
+    },
     /// The catalogue says that it goes with a product of the customer: it requires it or is compatible with it.
     Compatible {
         /// The product of the customer.

@@ -356,7 +356,7 @@ fn forest_shape(forest: &Forest) -> ForestShape {
         let child = |child: u32| if child == place { 0 } else { child };
         (signal, value, child(left), child(right))
     });
-    ForestShape(forest.base, nodes.collect(), forest.roots().collect())
+    ForestShape(forest.base, nodes.collect(), forest.roots().to_vec())
 }
 
 fn curve_shape(Curve { intercept, slope }: Curve) -> (f64, f64) {

@@ -14,6 +14,7 @@ use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
 use super::held_product::HeldProduct;
+use super::newcomers::{BestSeller, Newcomers};
 use super::offer_model::{LearnedProduct, OfferModel, RECENT_DAYS};
 use super::propensity::positive;
 use super::ranking::asked::{Asked, Had, UNDATED};
@@ -84,6 +85,8 @@ pub struct BoundModel {
     likeness: Likeness,
     /// For each product of the catalogue those that the catalogue says go with it.
     hints: HashMap<usize, Vec<usize>>,
+    /// What nobody bought yet, in categories of which something was.
+    newcomers: Newcomers,
     /// The product of the model behind each fingerprint.
     fingerprints: HashMap<u32, u32>,
     /// See [`RankedFrom::catalog`].
@@ -113,8 +116,10 @@ impl BoundModel {
         let likeness = Likeness::of(model.products(), &catalog);
         let numbered = (0..).zip(model.products());
         let fingerprints = numbered.map(|(number, product)| (fingerprint(&product.id), number)).collect();
-        let catalog_digest = digest_of(&catalog);
-        Self { model, catalog, learned, places, likeness, hints, fingerprints, catalog_digest }
+        let newcomers =
+            Newcomers::new(&catalog, |place| learned[place].map(|number| &model.products()[number as usize]));
+        let catalog_digest = digest_of(&catalog, &newcomers);
+        Self { model, catalog, learned, places, likeness, hints, newcomers, fingerprints, catalog_digest }
     }
 
     /// The catalogue.
@@ -146,7 +151,7 @@ impl BoundModel {
         Complements { model: self, about: About::new(self, query), ranked, ranked_at: Some(ranked_at) }
     }
 
-    /// The likeliest products, at most [`WEIGHED_MAX`], with what speaks for every other.
+    /// The likeliest products, at most [`WEIGHED_MAX`] and the newcomers beside them, with what speaks for every other.
     fn rank(&self, about: &About) -> (Vec<Ranked>, Scores) {
         let lanes = lanes(&self.model.tables, &about.asked);
         let mut scores: Vec<f32> = self.learned.iter().map(|number| about.score(self, &lanes, *number)).collect();
@@ -158,16 +163,19 @@ impl BoundModel {
         let scores = Scores(scores);
         let weighed = about.ranker(self).forest.is_some() && about.is_known();
         let first = if weighed { self.weigh(about, &lanes, &scores) } else { self.best(about, &scores, WEIGHED_MAX) };
-        (first, scores)
+        let may_join = |place: u32| !about.context.contains(&(place as usize));
+        (self.newcomers.join(first, about.now, may_join), scores)
     }
 
     /// What the forest makes of the likeliest.
     fn weigh(&self, about: &About, lanes: &AllLanes, scores: &Scores) -> Vec<Ranked> {
         let by = about.ranker(self);
         let score_of = |number: u32| self.places[number as usize].map_or(0.0, |place| scores.of(place));
+        let basket = if about.asked.is_basket { about.asked.basket.as_slice() } else { &[] };
         let may_be_offered = |&number: &u32| {
-            self.places[number as usize]
-                .is_some_and(|place| !about.owns(number) || self.catalog.products()[place as usize].repeatable)
+            !basket.contains(&number)
+                && self.places[number as usize]
+                    .is_some_and(|place| !about.owns(number) || self.catalog.products()[place as usize].repeatable)
         };
         let picked = pick(current(&self.model.tables, about.asked.now).filter(may_be_offered), score_of);
         let strengths = by.strengths(&self.model.tables, &self.likeness, &about.asked, lanes, &picked);
@@ -417,6 +425,12 @@ impl Proposal for Complements<'_> {
         if recent_buyers > 0 {
             evidence.push(Evidence::Popular { buyers: recent_buyers, days: RECENT_DAYS });
         }
+        let best_seller = self.model.newcomers.best_seller_beside(place);
+        evidence.extend(best_seller.map(|BestSeller { place, buyers }| Evidence::LikeABestSeller {
+            like: id_of(place),
+            buyers,
+            days: RECENT_DAYS,
+        }));
         Support { goes_with: pulls.iter().map(|&(_, asked, _)| id_of(asked)).collect(), evidence }
     }
 }
@@ -524,11 +538,13 @@ fn ranked(place: u32, propensity: f64) -> Ranked {
     Ranked { place, propensity: (propensity as f32).clamp(f32::MIN_POSITIVE, 1.0) }
 }
 
-fn digest_of(catalog: &Catalog) -> u64 {
+fn digest_of(catalog: &Catalog, newcomers: &Newcomers) -> u64 {
     let mut hasher = DefaultHasher::new();
     for Product { id, category, requires, compatible_with, repeatable, .. } in catalog.products() {
         (id, category, requires, compatible_with, repeatable).hash(&mut hasher);
     }
+    // Whether and since when they are sold.
+    newcomers.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -539,6 +555,7 @@ fn basis(learned: Option<&LearnedProduct>) -> PropensityBasis {
 /// What a query asks about, in numbers of the model and places of the catalogue.
 struct About {
     asked: Asked,
+    now: Timestamp,
     /// The basket, by place.
     context: HashSet<usize>,
     /// What candidates are said to go with, by place, with its weight.
@@ -566,7 +583,7 @@ impl About {
         } else {
             holdings.iter().filter_map(held).collect()
         };
-        Self { asked, context: context.into_iter().collect(), places }
+        Self { asked, now: query.now, context: context.into_iter().collect(), places }
     }
 
     /// Of whom nothing is known at all.

@@ -65,6 +65,30 @@ pub fn auc(told: &[Told]) -> Option<f64> {
     (hits > 0.0 && misses > 0.0).then(|| (ranks_of_hits - hits * (hits + 1.0) / 2.0) / (hits * misses))
 }
 
+/// A tenth of probabilities in their order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tenth {
+    /// The mean of what was told.
+    pub told: f64,
+    /// The share of hits.
+    pub came: f64,
+}
+
+/// A reliability table: tenths of equal count, the lowest probabilities first; fewer of less than ten.
+#[must_use]
+pub fn tenths(told: &[Told]) -> Vec<Tenth> {
+    let mut sorted: Vec<&Told> = told.iter().collect();
+    sorted.sort_unstable_by(|a, b| a.probability.total_cmp(&b.probability));
+    let parts = BINS.min(sorted.len());
+    let tenth = |part: usize| {
+        let those = &sorted[part * sorted.len() / parts..(part + 1) * sorted.len() / parts];
+        let mean =
+            |value: &dyn Fn(&Told) -> f64| those.iter().map(|told| value(told)).sum::<f64>() / those.len() as f64;
+        Tenth { told: mean(&|told| told.probability), came: mean(&|told| number(told.hit)) }
+    };
+    (0..parts).map(tenth).collect()
+}
+
 /// See [`ProbabilityQuality::calibration_error`].
 #[must_use]
 pub fn calibration_error(told: &[Told]) -> f64 {

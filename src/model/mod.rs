@@ -18,6 +18,7 @@ pub mod held_product;
 pub mod history;
 pub mod logistic;
 pub mod metric;
+pub mod newcomers;
 pub mod offer_model;
 pub mod outlook;
 pub mod outlook_artifact;

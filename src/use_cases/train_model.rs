@@ -153,10 +153,22 @@ fn learn_outlook(
     (outlook::learn(history, &|customer| profiles.get(customer.id), now, window), metrics)
 }
 
+/// Training takes a core while nobody else wants it, and hardly any while somebody does.
+fn give_way() {
+    // On Linux niceness is a thread's own, and threads that it starts inherit it; elsewhere it is the process's.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(19) {
+        tracing::warn!(%error, "training competes with serving");
+    }
+}
+
 /// Linear algebra takes seconds; it must not hold a thread that serves.
 async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TrainError> {
     let (done, result) = tokio::sync::oneshot::channel();
-    let spawned = std::thread::Builder::new().name("training".to_owned()).spawn(move || done.send(work()));
+    let spawned = std::thread::Builder::new().name("training".to_owned()).spawn(move || {
+        give_way();
+        done.send(work())
+    });
     spawned.map_err(|error| TrainError::NotPossible { reason: error.to_string() })?;
     result.await.map_err(|_| TrainError::NotPossible { reason: "the training thread died".to_owned() })
 }

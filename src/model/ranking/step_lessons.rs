@@ -8,9 +8,9 @@ use crate::domain::catalog::Catalog;
 
 use super::super::history::{OrderedHistory, Purchase};
 use super::super::metric::{Metric, Told};
-use super::super::propensity::Curve;
 use super::super::train::TrainingSettings;
 use super::asked::{Asked, had_before};
+use super::curves::fit_curve;
 use super::forest::{Forest, Lessons};
 use super::lessons::is_drawn;
 use super::pasts::WINDOW_DAYS;
@@ -163,7 +163,7 @@ pub fn learn_steps(
     if by_forest <= by_popularity {
         return StepRanker::UNLEARNED;
     }
-    let curve = fit_curve(&newest, known, &forest);
+    let curve = fit_curve("steps", &odds(&newest, known, &forest), told);
     let all: Vec<&PastSteps<'_>> = std::iter::once(&newest).chain(older).collect();
     StepRanker { forest: Forest::grow(&lessons(&all, catalog, blend), settings.threads), curve }
 }
@@ -215,8 +215,8 @@ fn mean_reciprocal_rank(past: &PastSteps<'_>, score: impl Fn(&Choice, &Asked) ->
     ranks.iter().sum::<f64>() / ranks.len().max(1) as f64
 }
 
-/// From odds to probabilities, by all choices, also those that were not made.
-fn fit_curve(past: &PastSteps<'_>, known: Known<'_>, forest: &Forest) -> Curve {
+/// The odds of all steps, and which were taken, customer by customer.
+fn odds(past: &PastSteps<'_>, known: Known<'_>, forest: &Forest) -> Vec<Vec<(f64, bool)>> {
     let observed = past.choosers.par_iter().map(|chooser| {
         let stepper = Stepper::new(known, &chooser.asked);
         let mut observed = Vec::new();
@@ -227,5 +227,5 @@ fn fit_curve(past: &PastSteps<'_>, known: Known<'_>, forest: &Forest) -> Curve {
         }
         observed
     });
-    Curve::fit(&observed.collect::<Vec<Vec<(f64, bool)>>>().concat())
+    observed.collect()
 }

@@ -13,6 +13,7 @@ use super::super::metric::{Metric, Told};
 use super::super::propensity::Curve;
 use super::super::ridge;
 use super::super::train::TrainingSettings;
+use super::curves::fit_curve;
 use super::forest::{Forest, Lessons};
 use super::lanes::lanes;
 use super::lessons::{PastQuestion, is_drawn};
@@ -349,7 +350,7 @@ fn learn_ranker(
     }
     drop(taught);
     let (figures, mut ranker) = chosen;
-    ranker.curve = fit_curve(newest, kind, &ranker);
+    ranker.curve = fit_curve(kind.name(), &strengths(newest, kind, &ranker), told);
     // What the newest past teaches is used, too, once it has judged.
     if ranker.forest.is_some() {
         let all: Vec<&Taught<'_>> = std::iter::once(newest).chain(older).collect();
@@ -400,15 +401,15 @@ fn in_order(newest: &Taught<'_>, question: &PastQuestion, by: &Ranker) -> Vec<(u
     ranked
 }
 
-/// From strengths to probabilities, by everybody who could have been asked, also those who bought nothing.
-fn fit_curve(newest: &Taught<'_>, kind: Kind, by: &Ranker) -> Curve {
+/// The strengths of the likeliest candidates, and what came of them, of everybody who could have been asked, also those who
+/// bought nothing.
+fn strengths(newest: &Taught<'_>, kind: Kind, by: &Ranker) -> Vec<Vec<(f64, bool)>> {
     let everybody = spread(kind.questions(newest.past).iter().collect(), JUDGED_MAX);
-    let observed: Vec<Vec<(f64, bool)>> = everybody
+    everybody
         .par_iter()
         .map(|question| {
             let ranked = in_order(newest, question, by).into_iter().take(CURVE_CANDIDATES);
             ranked.map(|(product, strength)| (strength, question.is_right(product))).collect()
         })
-        .collect();
-    Curve::fit(&observed.concat())
+        .collect()
 }

@@ -1,0 +1,148 @@
+//! A made-up shop of any size: the same at every run, and never in memory as a whole.
+
+use tactful::domain::catalog::Catalog;
+use tactful::domain::event::{Event, EventKind, Line};
+use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
+use tactful::domain::money::{Currency, Money};
+use tactful::domain::product::{Product, Rung};
+use tactful::domain::time::{DAY, Timestamp};
+
+/// The history reaches this far back: 18 months.
+const HISTORY_DAYS: f64 = 548.0;
+/// Customers begin within so many days, and stay.
+const JOINING_DAYS: f64 = 450.0;
+/// Lines of the least customer; the average one has twice as many.
+const LINES_MIN: f64 = 25.0;
+/// Lines of the largest: that of the largest customer of Online Retail II is near it.
+const LINES_MAX: f64 = 13_000.0;
+/// Orders have up to so many lines, all orders of a customer as many.
+const ORDER_LINES_MAX: u64 = 7;
+/// Products of one category.
+const CATEGORY_LEN: u64 = 25;
+/// Categories that a customer likes.
+const LIKED: u64 = 4;
+/// Products that a customer buys again and again.
+const STAPLES: u64 = 6;
+/// Of a hundred lines so many are staples, and so many of the others go with the first line of their order.
+const STAPLE_PERCENT: u64 = 40;
+const PARTNER_PERCENT: u64 = 50;
+/// How steep popularity falls: `n * u^k` for a uniform `u` falls with the rank by the power `1/k - 1`.
+const CATEGORY_STEEPNESS: i32 = 3;
+const PLACE_STEEPNESS: i32 = 2;
+
+/// How much of everything.
+#[derive(Debug, Clone, Copy)]
+pub struct ShopSize {
+    /// A multiple of two categories: each has a partner.
+    pub products: u64,
+    pub purchases: u64,
+}
+
+impl ShopSize {
+    /// When the history ends.
+    pub fn end() -> Timestamp {
+        Timestamp::from_unix_ms(1_700_000_000_000).expect("in 2023")
+    }
+
+    /// What is sold.
+    pub fn catalog(self) -> Catalog {
+        Catalog::new((0..self.products).map(described).collect())
+    }
+
+    /// What was bought, customer by customer, as a store tells it.
+    pub fn history(self) -> impl Iterator<Item = Event> {
+        let all = (0..).flat_map(move |customer| self.bought_by(customer));
+        all.take(usize::try_from(self.purchases).expect("64 bits"))
+    }
+
+    fn bought_by(self, customer: u64) -> impl Iterator<Item = Event> {
+        let lines = (LINES_MIN / uniform(customer, 1).sqrt()).min(LINES_MAX) as u64;
+        let lines_of_order = 1 + mixed(customer, 2) % ORDER_LINES_MAX;
+        let orders = lines.div_ceil(lines_of_order) as f64;
+        let span = HISTORY_DAYS - JOINING_DAYS * uniform(customer, 3);
+        (0..lines).map(move |line| {
+            let (order, place) = (line / lines_of_order, line % lines_of_order);
+            // At about the same distances.
+            let days_ago = span * (order as f64 + uniform(customer, 100 + order)) / orders;
+            let product = self.product(customer, order, place);
+            Event {
+                // Training does not look at it.
+                id: EventId::new("purchase").expect("a valid id"),
+                customer: Some(CustomerId::new(format!("customer-{customer}")).expect("a valid id")),
+                at: Self::end() - DAY.mul_f64(days_ago),
+                kind: EventKind::Purchase(Line {
+                    product: product_id(product),
+                    order: Some(OrderId::new(format!("order-{customer}-{order}")).expect("a valid id")),
+                    quantity: 1,
+                    unit_price: Some(price(product)),
+                }),
+            }
+        })
+    }
+
+    /// The product on a line: one of the customer's staples, what goes with the order's first line, or something else of a
+    /// category that the customer likes.
+    fn product(self, customer: u64, order: u64, place: u64) -> u64 {
+        let line = mixed(order * ORDER_LINES_MAX + place, customer);
+        if line % 100 < STAPLE_PERCENT {
+            return self.liked_by(customer, mixed(line, 4) % STAPLES);
+        }
+        if place > 0 && mixed(line, 5) % 100 < PARTNER_PERCENT {
+            let first = self.product(customer, order, 0);
+            let (category, place) = (first / CATEGORY_LEN, first % CATEGORY_LEN);
+            return (category ^ 1) * CATEGORY_LEN + place;
+        }
+        self.liked_by(customer, line)
+    }
+
+    /// A product by a draw: popular ones of a popular category are likelier.
+    fn liked_by(self, customer: u64, draw: u64) -> u64 {
+        let liked = mixed(customer, 6 + mixed(draw, customer) % LIKED);
+        let category = drawn(self.products / CATEGORY_LEN, liked, CATEGORY_STEEPNESS);
+        category * CATEGORY_LEN + drawn(CATEGORY_LEN, mixed(draw, liked), PLACE_STEEPNESS)
+    }
+}
+
+fn described(number: u64) -> Product {
+    let (category, place) = (number / CATEGORY_LEN, number % CATEGORY_LEN);
+    // One category in five has a ladder of three.
+    let rung = (category.is_multiple_of(5) && place < 3).then(|| Rung {
+        ladder: LadderId::new(format!("ladder-{category}")).expect("a valid id"),
+        tier: place as u32 + 1,
+    });
+    Product {
+        category: vec![format!("category {category}")],
+        price: Some(price(number)),
+        rung,
+        ..Product::new(product_id(number), format!("Product {number} of category {category}"))
+    }
+}
+
+fn product_id(number: u64) -> ProductId {
+    ProductId::new(format!("product-{number}")).expect("a valid id")
+}
+
+/// 1 to 21 units.
+fn price(product: u64) -> Money {
+    let pence = 100 + mixed(product, 20) % 2_000;
+    let currency = Currency::new("GBP").expect("a currency");
+    Money::new(currency, (pence / 100) as i64, (pence % 100) as i32 * 10_000_000).expect("a price")
+}
+
+/// A number below `count`, small ones likelier.
+fn drawn(count: u64, random: u64, steepness: i32) -> u64 {
+    ((count as f64 * uniform(random, 21).powi(steepness)) as u64).min(count - 1)
+}
+
+/// Above 0, up to 1.
+fn uniform(number: u64, salt: u64) -> f64 {
+    ((mixed(number, salt) >> 11) + 1) as f64 / (1_u64 << 53) as f64
+}
+
+/// A number that looks random and is not (the finisher of `SplitMix64`).
+fn mixed(number: u64, salt: u64) -> u64 {
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0xd6e8_feb8_6659_fd93));
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
