@@ -15,9 +15,10 @@ pub const DAY: i64 = 86_400;
 const ROWS_FOR_FULL_LAMBDA: f64 = 4000.0;
 /// Of customers with more products the latest count: a row takes time by its square.
 const CUSTOMER_PRODUCTS_MAX: usize = 2_000;
-/// A product enters the regression with so many buyers ...
-const BUYERS_MIN: u32 = 3;
-/// ... of whom one bought within so many days.
+/// A product enters the regression once it was bought so often, by whomever: where few buy much, asking for as many buyers
+/// leaves out much of what baskets hold ...
+const BOUGHT_MIN: u32 = 3;
+/// ... and at last within so many days.
 const SOLD_WITHIN_DAYS: i64 = 400;
 /// Baskets of more products say nothing about what goes together.
 const BASKET_MAX: usize = 500;
@@ -222,29 +223,24 @@ impl TableProblem<'_> {
     }
 }
 
-/// The products that enter the regression: those that several bought, one of them not too long ago; of too many the most
-/// bought. In a history of very few buyers, all.
+/// The products that enter the regression: those that were bought several times, at last not too long ago; of too many
+/// the most bought. In a history of very few, all.
 fn columns(history: &OrderedHistory, end: i64, products_max: usize) -> Vec<u32> {
-    let mut buyers = vec![0_u32; history.products.len()];
+    let mut bought = vec![0_u32; history.products.len()];
     let mut last_sold = vec![i64::MIN; history.products.len()];
-    let is_same_buyer =
-        |a: &Purchase, b: &Purchase| (a.customer, a.product) == (b.customer, b.product) && a.customer != NOBODY;
-    for lines in history.purchases.chunk_by(is_same_buyer) {
-        let before = &lines[..lines.partition_point(|line| line.second < end)];
-        if let Some(last) = before.last() {
-            buyers[last.product as usize] += 1;
-            last_sold[last.product as usize] = last_sold[last.product as usize].max(last.second);
-        }
+    for purchase in history.purchases.iter().filter(|purchase| purchase.second < end) {
+        bought[purchase.product as usize] += 1;
+        last_sold[purchase.product as usize] = last_sold[purchase.product as usize].max(purchase.second);
     }
-    let is_alive = |product: usize| last_sold[product] >= end - SOLD_WITHIN_DAYS * DAY && buyers[product] > 0;
-    let mut columns: Vec<u32> = (0..buyers.len() as u32)
-        .filter(|&product| is_alive(product as usize) && buyers[product as usize] >= BUYERS_MIN)
+    let is_alive = |product: usize| last_sold[product] >= end - SOLD_WITHIN_DAYS * DAY && bought[product] > 0;
+    let mut columns: Vec<u32> = (0..bought.len() as u32)
+        .filter(|&product| is_alive(product as usize) && bought[product as usize] >= BOUGHT_MIN)
         .collect();
     if columns.len() < 10 {
-        columns = (0..buyers.len() as u32).filter(|&product| is_alive(product as usize)).collect();
+        columns = (0..bought.len() as u32).filter(|&product| is_alive(product as usize)).collect();
     }
     if columns.len() > products_max {
-        columns.sort_unstable_by_key(|&product| (std::cmp::Reverse(buyers[product as usize]), product));
+        columns.sort_unstable_by_key(|&product| (std::cmp::Reverse(bought[product as usize]), product));
         columns.truncate(products_max);
         columns.sort_unstable();
     }
