@@ -51,11 +51,15 @@ impl Lessons {
         self.weights.push(weight);
     }
 
-    /// Adds the observations of others.
-    pub fn extend(&mut self, other: Self) {
-        self.values.extend(other.values);
-        self.hits.extend(other.hits);
-        self.weights.extend(other.weights);
+    /// The observations of several, of so many signals each.
+    pub fn together(signals: usize, parts: &[impl std::borrow::Borrow<Self>]) -> Self {
+        let mut all = Self::of(signals);
+        for part in parts.iter().map(std::borrow::Borrow::borrow) {
+            all.values.extend(&part.values);
+            all.hits.extend(&part.hits);
+            all.weights.extend(&part.weights);
+        }
+        all
     }
 
     /// How many there are.

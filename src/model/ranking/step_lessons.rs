@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::domain::catalog::Catalog;
 
-use super::super::history::{OrderedHistory, Purchase};
+use super::super::history::Purchase;
 use super::super::metric::{Metric, Told};
 use super::super::train::TrainingSettings;
 use super::asked::{Asked, had_before};
@@ -55,31 +55,61 @@ struct Chooser {
     choices: Vec<Choice>,
 }
 
-/// The choosers of a past, and the moves known then.
-struct PastSteps<'a> {
+/// The choosers of a past, and what is known then.
+pub struct PastSteps<'a> {
     taught: &'a Taught<'a>,
+    catalog: &'a Catalog,
+    blend: Blend,
     moves: Moves,
     choosers: Vec<Chooser>,
 }
 
 impl<'a> PastSteps<'a> {
-    fn of(taught: &'a Taught<'a>, shelves: &Shelves) -> Self {
+    /// Looks for choosers among the customers. `blend` is how complements are picked for them.
+    #[must_use]
+    pub fn of(taught: &'a Taught<'a>, shelves: &Shelves, catalog: &'a Catalog, blend: Blend) -> Self {
         let (history, at) = (&*taught.past.history, taught.past.at);
         let customers: Vec<&[Purchase]> =
             history.by_customer().filter(|bought| bought.iter().any(|line| line.second < at)).collect();
         let stride = customers.len().div_ceil(CUSTOMERS_MAX).max(1);
         let customers: Vec<&[Purchase]> = customers.into_iter().step_by(stride).collect();
         let choosers = customers.into_par_iter().map(|bought| chooser(taught, shelves, bought)).collect();
-        Self { taught, moves: shelves.moves(history, at), choosers }
+        Self { taught, catalog, blend, moves: shelves.moves(history, at), choosers }
     }
 
-    fn known(&'a self, catalog: &'a Catalog, blend: Blend) -> Known<'a> {
+    fn known(&self) -> Known<'_> {
         let Taught { tables, likeness, .. } = self.taught;
-        Known { tables, likeness, moves: &self.moves, catalog, blend }
+        Known { tables, likeness, moves: &self.moves, catalog: self.catalog, blend: self.blend }
     }
 
     fn choices_made(&self) -> impl Iterator<Item = &Choice> {
         self.choosers.iter().flat_map(|chooser| &chooser.choices).filter(|choice| choice.is_made())
+    }
+
+    /// Observations from choices that were made: every step taken, and of each choice a few that were not, so that what is
+    /// learned is which step of a choice is taken and not how many there are.
+    #[must_use]
+    pub fn lessons(&self) -> Lessons {
+        let stride = self.choices_made().count().div_ceil(CHOICES_MAX).max(1);
+        let choosers = self.choosers.iter().step_by(stride);
+        let choosers: Vec<&Chooser> = choosers.filter(|chooser| chooser.choices.iter().any(Choice::is_made)).collect();
+        let made = choosers.par_iter().enumerate().map(|(number, chooser)| {
+            let mut lessons = Lessons::of(STEP_SIGNALS);
+            let stepper = Stepper::new(self.known(), &chooser.asked);
+            for choice in chooser.choices.iter().filter(|choice| choice.is_made()) {
+                let rows = stepper.signals(choice.owned, &choice.candidates);
+                let hits = choice.taken.iter().filter(|taken| **taken).count();
+                let drawn = (NOT_TAKEN_PER_TAKEN * hits) as f64 / (choice.taken.len() - hits).max(1) as f64;
+                for ((row, &taken), &product) in rows.iter().zip(&choice.taken).zip(&choice.candidates) {
+                    if taken || is_drawn(number, product, drawn) {
+                        lessons.push(row, taken, 1.0);
+                    }
+                }
+            }
+            lessons
+        });
+        let made: Vec<Lessons> = made.collect();
+        Lessons::together(STEP_SIGNALS, &made)
     }
 }
 
@@ -123,39 +153,32 @@ fn chooser(taught: &Taught<'_>, shelves: &Shelves, bought: &[Purchase]) -> Choos
     }
 }
 
-/// Learns from the older pasts, judges on the newest, and learns from all.
+/// Learns from the older pasts, judges on the newest, and learns from all. The lessons are of all pasts, the newest first.
 pub fn learn_steps(
-    history: &OrderedHistory,
-    catalog: &Catalog,
-    newest: &Taught<'_>,
-    older: &[Taught<'_>],
-    blend: Blend,
+    newest: &PastSteps<'_>,
+    taught: &[&Lessons],
     settings: &TrainingSettings,
     told: &mut Told,
 ) -> StepRanker {
-    let shelves = Shelves::of(&history.products, catalog);
-    let newest = PastSteps::of(newest, &shelves);
     let judged = newest.choices_made().count();
     if judged < QUESTIONS_MIN {
         told.notes.push("steps: too few were taken to learn from; the rates of moves count".to_owned());
         return StepRanker::UNLEARNED;
     }
-    let older: Vec<PastSteps<'_>> = older.iter().map(|taught| PastSteps::of(taught, &shelves)).collect();
-    let older: Vec<&PastSteps<'_>> = older.iter().collect();
-    let taught = lessons(&older, catalog, blend);
-    let Some(forest) = Forest::grow(&taught, settings.threads) else { return StepRanker::UNLEARNED };
-    let known = newest.known(catalog, blend);
-    let by_popularity = mean_reciprocal_rank(&newest, |choice, _| {
+    let older = Lessons::together(STEP_SIGNALS, &taught[1..]);
+    let Some(forest) = Forest::grow(&older, settings.threads) else { return StepRanker::UNLEARNED };
+    let known = newest.known();
+    let by_popularity = mean_reciprocal_rank(newest, |choice, _| {
         choice.candidates.iter().map(|&number| known.tables.products[number as usize].popularity[RECENT]).collect()
     });
-    let by_forest = mean_reciprocal_rank(&newest, |choice, asked| {
+    let by_forest = mean_reciprocal_rank(newest, |choice, asked| {
         forest.logits(&Stepper::new(known, asked).signals(choice.owned, &choice.candidates))
     });
     told.notes.push(format!(
         "steps: a forest grown from {} observations of {} earlier windows orders with a mean reciprocal rank of \
          {by_forest:.4}, popularity with {by_popularity:.4} ({judged} questions)",
-        taught.count(),
-        older.len(),
+        older.count(),
+        taught.len() - 1,
     ));
     for (method, value) in [("tactful", by_forest), ("popularity", by_popularity)] {
         told.metrics.push(Metric { name: "upsell_mrr", method, value, queries: judged });
@@ -163,40 +186,8 @@ pub fn learn_steps(
     if by_forest <= by_popularity {
         return StepRanker::UNLEARNED;
     }
-    let curve = fit_curve("steps", &odds(&newest, known, &forest), told);
-    let all: Vec<&PastSteps<'_>> = std::iter::once(&newest).chain(older).collect();
-    StepRanker { forest: Forest::grow(&lessons(&all, catalog, blend), settings.threads), curve }
-}
-
-/// Observations from choices that were made: every step taken, and of each choice a few that were not, so that what is
-/// learned is which step of a choice is taken and not how many there are.
-fn lessons(pasts: &[&PastSteps<'_>], catalog: &Catalog, blend: Blend) -> Lessons {
-    let choosers: Vec<(Known<'_>, &Chooser)> = pasts
-        .iter()
-        .flat_map(|past| {
-            let stride = past.choices_made().count().div_ceil(CHOICES_MAX).max(1);
-            past.choosers.iter().step_by(stride).map(|chooser| (past.known(catalog, blend), chooser))
-        })
-        .filter(|(_, chooser)| chooser.choices.iter().any(Choice::is_made))
-        .collect();
-    let made = choosers.par_iter().enumerate().map(|(number, (known, chooser))| {
-        let mut lessons = Lessons::of(STEP_SIGNALS);
-        let stepper = Stepper::new(*known, &chooser.asked);
-        for choice in chooser.choices.iter().filter(|choice| choice.is_made()) {
-            let rows = stepper.signals(choice.owned, &choice.candidates);
-            let hits = choice.taken.iter().filter(|taken| **taken).count();
-            let drawn = (NOT_TAKEN_PER_TAKEN * hits) as f64 / (choice.taken.len() - hits).max(1) as f64;
-            for ((row, &taken), &product) in rows.iter().zip(&choice.taken).zip(&choice.candidates) {
-                if taken || is_drawn(number, product, drawn) {
-                    lessons.push(row, taken, 1.0);
-                }
-            }
-        }
-        lessons
-    });
-    let mut all = Lessons::of(STEP_SIGNALS);
-    made.collect::<Vec<Lessons>>().into_iter().for_each(|lessons| all.extend(lessons));
-    all
+    let curve = fit_curve("steps", &odds(newest, known, &forest), told);
+    StepRanker { forest: Forest::grow(&Lessons::together(STEP_SIGNALS, taught), settings.threads), curve }
 }
 
 /// One over the place of the first step that was taken, on average over the choices that were made.

@@ -19,8 +19,9 @@ use super::lanes::lanes;
 use super::lessons::{PastQuestion, is_drawn};
 use super::pasts::{Past, pasts};
 use super::ranker::{Blend, Fading, Ranker, best, current};
+use super::shelves::Shelves;
 use super::signals::{Asker, Signals};
-use super::step_lessons::learn_steps;
+use super::step_lessons::{PastSteps, learn_steps};
 use super::steps::StepRanker;
 use super::tables::{CustomerProblem, CustomerWeights, NotSolvable, Regularity, Rows, Tables, learn_tables, standings};
 use super::taught::Taught;
@@ -39,8 +40,8 @@ const QUESTIONS_MIN: usize = 50;
 /// The most questions of one past that are judged, and that lessons are made of.
 const JUDGED_MAX: usize = 1500;
 const TAUGHT_MAX: usize = 2500;
-/// The most observations a forest is grown from: what is left of misses stands for the rest.
-const OBSERVATIONS_MAX: usize = 450_000;
+/// The most observations of one past that a forest is grown from: what is left of misses stands for the rest.
+const OBSERVATIONS_MAX: usize = 112_500;
 /// How many candidates of a question the curve is fitted to.
 const CURVE_CANDIDATES: usize = 50;
 /// Figures look at so many places.
@@ -97,19 +98,31 @@ pub fn learn_ranking(
         let rows = Rows::before(&newest.history, newest.at, products_max);
         let kinds = [Kind::Customers, Kind::Baskets];
         let newest = Taught::of(newest, &rows, catalog, regularity, settings)?;
-        let blends = kinds.map(|kind| choose_blend(&newest, kind, &mut told));
-        let mut taught = Vec::new();
+        drop(rows);
+        let [customer_blend, basket_blend] = kinds.map(|kind| choose_blend(&newest, kind, &mut told));
+        let shelves = Shelves::of(&history.products, catalog);
+        let lessons_of = |taught: &Taught<'_>| PastLessons {
+            customers: lessons(taught, Kind::Customers, &customer_blend),
+            baskets: lessons(taught, Kind::Baskets, &basket_blend),
+            steps: PastSteps::of(taught, &shelves, catalog, customer_blend).lessons(),
+        };
+        progress(RankingStage::Lessons);
+        let mut taught = vec![lessons_of(&newest)];
         for past in older {
+            // Of each past the lessons stay, and what they were made of goes: tables are large.
             progress(RankingStage::Lessons);
             let rows = Rows::before(&past.history, past.at, products_max);
-            taught.push(Taught::of(past, &rows, catalog, regularity, settings)?);
+            taught.push(lessons_of(&Taught::of(past, &rows, catalog, regularity, settings)?));
         }
         progress(RankingStage::Forests);
-        let [customer_blend, basket_blend] = blends;
-        customers = learn_ranker(&newest, &taught, Kind::Customers, customer_blend, settings, &mut told);
-        baskets = learn_ranker(&newest, &taught, Kind::Baskets, basket_blend, settings, &mut told);
+        let of_kind = |part: fn(&PastLessons) -> &Lessons| -> Vec<&Lessons> { taught.iter().map(part).collect() };
+        let of_customers = of_kind(|taught| &taught.customers);
+        customers = learn_ranker(&newest, &of_customers, Kind::Customers, customer_blend, settings, &mut told);
+        let of_baskets = of_kind(|taught| &taught.baskets);
+        baskets = learn_ranker(&newest, &of_baskets, Kind::Baskets, basket_blend, settings, &mut told);
         progress(RankingStage::Steps);
-        steps = learn_steps(history, catalog, &newest, &taught, customer_blend, settings, &mut told);
+        let newest = PastSteps::of(&newest, &shelves, catalog, customer_blend);
+        steps = learn_steps(&newest, &of_kind(|taught| &taught.steps), settings, &mut told);
     } else {
         told.notes.push("the history is too short to choose anything by; defaults are used".to_owned());
     }
@@ -120,6 +133,13 @@ pub fn learn_ranking(
 
 fn unlearned(blend: Blend) -> Ranker {
     Ranker { blend, forest: None, curve: Curve::DEFAULT }
+}
+
+/// What a past teaches.
+struct PastLessons {
+    customers: Lessons,
+    baskets: Lessons,
+    steps: Lessons,
 }
 
 /// What is asked about.
@@ -282,18 +302,12 @@ fn choose_blend(newest: &Taught<'_>, kind: Kind, told: &mut Told) -> Blend {
     blend
 }
 
-/// Observations from the past: every hit, and a share of the misses that stands for all.
-fn lessons(taught: &[&Taught<'_>], kind: Kind, blend: &Blend) -> Lessons {
-    let questions: Vec<(&Taught<'_>, &PastQuestion)> = taught
-        .iter()
-        .flat_map(|taught| {
-            let questions = answered(kind.questions(taught.past), TAUGHT_MAX);
-            questions.into_iter().map(|question| (*taught, question))
-        })
-        .collect();
-    let candidates = questions.first().map_or(1, |(taught, question)| taught.candidates(question, blend).0.len());
+/// Observations from a past: every hit, and a share of the misses that stands for all.
+fn lessons(taught: &Taught<'_>, kind: Kind, blend: &Blend) -> Lessons {
+    let questions = answered(kind.questions(taught.past), TAUGHT_MAX);
+    let candidates = questions.first().map_or(1, |question| taught.candidates(question, blend).0.len());
     let kept = (OBSERVATIONS_MAX as f64 / (questions.len() * candidates.max(1)).max(1) as f64).min(1.0);
-    let made = questions.par_iter().enumerate().map(|(number, (taught, question))| {
+    let made = questions.par_iter().enumerate().map(|(number, question)| {
         let (picked, lanes) = taught.candidates(question, blend);
         let asker = Asker::new(&taught.tables, &taught.likeness, &question.asked);
         let rows = asker.signals(|number| *lanes.of(number), &picked);
@@ -306,15 +320,15 @@ fn lessons(taught: &[&Taught<'_>], kind: Kind, blend: &Blend) -> Lessons {
         }
         lessons
     });
-    let mut all = Lessons::of(Signals::NAMES.len());
-    made.collect::<Vec<Lessons>>().into_iter().for_each(|lessons| all.extend(lessons));
-    all
+    let made: Vec<Lessons> = made.collect();
+    Lessons::together(Signals::NAMES.len(), &made)
 }
 
-/// A ranker for one kind of question, judged on the newest past by what the older ones taught.
+/// A ranker for one kind of question, judged on the newest past by what the older ones taught. The lessons are of all pasts,
+/// the newest first.
 fn learn_ranker(
     newest: &Taught<'_>,
-    older: &[Taught<'_>],
+    taught: &[&Lessons],
     kind: Kind,
     blend: Blend,
     settings: &TrainingSettings,
@@ -325,12 +339,11 @@ fn learn_ranker(
         told.notes.push(format!("{}: too few questions to judge by; candidates are ordered by the blend", kind.name()));
         return unlearned(blend);
     }
-    let older: Vec<&Taught<'_>> = older.iter().collect();
     let by_blend = unlearned(blend);
     let plain = judge_ranker(newest, &judged, &by_blend);
     let mut chosen = (plain, by_blend);
-    let taught = lessons(&older, kind, &blend);
-    if let Some(forest) = Forest::grow(&taught, settings.threads) {
+    let older = Lessons::together(Signals::NAMES.len(), &taught[1..]);
+    if let Some(forest) = Forest::grow(&older, settings.threads) {
         let by_forest = Ranker { blend, forest: Some(forest), curve: Curve::DEFAULT };
         let weighed = judge_ranker(newest, &judged, &by_forest);
         let (gain, error) = gain(&weighed, &chosen.0);
@@ -338,8 +351,8 @@ fn learn_ranker(
             "{}: a forest grown from {} observations of {} earlier windows orders with an ndcg@10 of {:.4}, the blend with \
              {:.4} ({} questions, standard error of the difference {error:.4})",
             kind.name(),
-            taught.count(),
-            older.len(),
+            older.count(),
+            taught.len() - 1,
             mean_figures(&weighed)[0],
             mean_figures(&chosen.0)[0],
             judged.len()
@@ -348,13 +361,12 @@ fn learn_ranker(
             chosen = (weighed, by_forest);
         }
     }
-    drop(taught);
+    drop(older);
     let (figures, mut ranker) = chosen;
     ranker.curve = fit_curve(kind.name(), &strengths(newest, kind, &ranker), told);
     // What the newest past teaches is used, too, once it has judged.
     if ranker.forest.is_some() {
-        let all: Vec<&Taught<'_>> = std::iter::once(newest).chain(older).collect();
-        ranker.forest = Forest::grow(&lessons(&all, kind, &blend), settings.threads);
+        ranker.forest = Forest::grow(&Lessons::together(Signals::NAMES.len(), taught), settings.threads);
     }
     if kind == Kind::Customers {
         let popular = Blend { fading: Fading::Flat, holdings: 0.0, basket: 0.0, popularity: 1.0 };
