@@ -1,6 +1,7 @@
 //! The API as a caller meets it: the real server on a free port of the loopback, and clients of the generated code.
 
 mod api {
+    mod acceptances;
     mod batches;
     mod catalog;
     mod customers;

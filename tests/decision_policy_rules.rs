@@ -48,6 +48,7 @@ fn candidate(number: usize) -> Candidate {
         // The lower the number, the better the offer.
         propensity: 0.3 - f64::from(u32::try_from(number).expect("small")) / 100.0,
         propensity_basis: PropensityBasis::Purchases,
+        acceptance_lift: 1.0,
         need: 1.0,
         keep_probability: 0.9,
         upgrade: None,

@@ -54,6 +54,7 @@ fn candidates() -> Vec<Candidate> {
             product: product(number),
             propensity: 0.2,
             propensity_basis: PropensityBasis::Purchases,
+            acceptance_lift: 1.0,
             need: 1.0,
             keep_probability: 0.9,
 

@@ -51,6 +51,7 @@ fn candidate(name: &str) -> Candidate {
         product: id(name),
         propensity: 0.2,
         propensity_basis: PropensityBasis::Purchases,
+        acceptance_lift: 1.0,
         need: 1.0,
         keep_probability: 1.0,
 

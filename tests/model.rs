@@ -189,6 +189,7 @@ fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> boo
         Evidence::Compatible { .. }
         | Evidence::HigherTier { .. }
         | Evidence::MovedUp { .. }
+        | Evidence::Accepted { .. }
         | Evidence::UsageNearAllowance { .. } => false,
     }
 }

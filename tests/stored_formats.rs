@@ -142,8 +142,21 @@ fn decision_v2_still_reads() {
 
 /// What format 3 could say.
 fn before_preparing() -> Decision {
-    let decision = full_decision("ada", 0x0123_4567_89ab_cdef);
+    let decision = before_lifts();
     Decision { ranked_at: decision.at, ..decision }
+}
+
+/// What format 4 could say.
+fn before_lifts() -> Decision {
+    let mut decision = full_decision("ada", 0x0123_4567_89ab_cdef);
+    let Decision { slate, would_be_slate, departures, .. } = &mut decision;
+    for offer in slate.iter_mut().chain(would_be_slate) {
+        offer.factors.acceptance_lift = 1.0;
+    }
+    for factors in departures.iter_mut().filter_map(|departure| departure.factors.as_mut()) {
+        factors.acceptance_lift = 1.0;
+    }
+    decision
 }
 
 #[test]
@@ -161,10 +174,15 @@ fn prepared_v1_reads_and_writes_the_same() {
 }
 
 #[test]
-fn decision_v4_reads_and_writes_the_same() {
+fn decision_v4_still_reads() {
+    assert_eq!(decode_decision(&golden("decision-v4.bin", &[])).expect("a stored decision"), before_lifts());
+}
+
+#[test]
+fn decision_v5_reads_and_writes_the_same() {
     let decision = full_decision("ada", 0x0123_4567_89ab_cdef);
     let now = encode_decision(&decision).expect("only finite numbers");
-    let bytes = golden("decision-v4.bin", &now);
+    let bytes = golden("decision-v5.bin", &now);
     assert_eq!(decode_decision(&bytes).expect("a stored decision"), decision);
     assert_eq!(now, bytes);
 }

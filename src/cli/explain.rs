@@ -190,6 +190,7 @@ fn candidate_json(candidate: &wire::ExplainedCandidate) -> Value {
         json!({
             "propensity": factors.propensity,
             "propensity_basis": words(factors.propensity_basis().as_str_name(), "PROPENSITY_BASIS_"),
+            "acceptance_lift": factors.acceptance_lift,
             "value": factors.value,
             "seller_value": factors.seller_value,
             "margin_assumed": factors.margin_assumed,

@@ -32,6 +32,7 @@ pub fn weigh(
     Factors {
         propensity: candidate.propensity,
         propensity_basis: candidate.propensity_basis,
+        acceptance_lift: candidate.acceptance_lift,
         value: seller_share * seller_value + (1.0 - seller_share) * customer_gain,
         seller_value,
         margin_is_assumed,

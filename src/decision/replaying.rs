@@ -119,6 +119,7 @@ fn candidates(decision: &Decision) -> Vec<Candidate> {
         product: product.clone(),
         propensity: factors.propensity,
         propensity_basis: factors.propensity_basis,
+        acceptance_lift: factors.acceptance_lift,
         need: factors.need,
         keep_probability: factors.keep_probability,
         upgrade,

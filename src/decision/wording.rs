@@ -78,6 +78,11 @@ fn evidence_reason(evidence: &Evidence, candidate: &Candidate, catalog: &Catalog
             &[("customers", customers.to_string())],
             format!("{customers} customers made the same move"),
         ),
+        Evidence::Accepted { accepted, offered, days } => reason(
+            "WELL_RECEIVED",
+            &[("accepted", accepted.to_string()), ("offered", offered.to_string()), ("days", days.to_string())],
+            format!("{accepted} of {offered} offers of it were accepted in the last {days} days"),
+        ),
         Evidence::UsageNearAllowance { share } => {
             let percent = format!("{:.0}", share * 100.0);
             let text = format!("{percent} % of the present allowance is used");

@@ -39,6 +39,9 @@ pub struct Candidate {
     pub propensity: f64,
     /// What the probability was learned from.
     pub propensity_basis: PropensityBasis,
+    /// The factor within the probability that comes from how offers of the product were received, above 0; 1 while nothing is
+    /// known of that.
+    pub acceptance_lift: f64,
     /// How much the customer needs it, 0 to 2; 1 when nothing is known.
     pub need: f64,
     /// The probability that the customer keeps it, 0 to 1: one less the regret rate.
@@ -117,6 +120,15 @@ pub enum Evidence {
     MovedUp {
         /// How many did.
         customers: u32,
+    },
+    /// Offers of it were accepted more often than of others as likely.
+    Accepted {
+        /// How many were.
+        accepted: u32,
+        /// Of how many of which all is heard, or nothing was for a week.
+        offered: u32,
+        /// Within this many days.
+        days: u32,
     },
     /// The customer uses much of what the owned product allows.
     UsageNearAllowance {

@@ -76,6 +76,9 @@ pub struct Factors {
     pub propensity: f64,
     /// What the probability was learned from.
     pub propensity_basis: PropensityBasis,
+    /// The factor within the propensity that comes from how offers of the product were received, above 0; 1 while nothing
+    /// is known of that.
+    pub acceptance_lift: f64,
     /// The blend of seller's value and customer's gain, 0 and more; 1 is a product of median value.
     pub value: f64,
     /// The seller's margin in units of the catalogue's median item value, damped to 0 to 2.
@@ -103,6 +106,12 @@ impl Factors {
     #[must_use]
     pub fn score(&self) -> f64 {
         self.propensity * self.value * self.context * self.lever - self.attention_price
+    }
+
+    /// The propensity as it was before the acceptance lift.
+    #[must_use]
+    pub fn unlifted_propensity(&self) -> f64 {
+        self.propensity / self.acceptance_lift
     }
 }
 

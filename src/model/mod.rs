@@ -10,6 +10,7 @@
     reason = "counts and indices are far below 2^24, and scores need no more than the bits of a float"
 )]
 
+pub mod acceptances;
 pub mod artifact;
 pub mod bound_model;
 pub mod buying_outlook;

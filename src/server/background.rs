@@ -4,12 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::use_cases::forget_old::forget_old;
+use crate::use_cases::learn_acceptances::learn_acceptances;
 use crate::use_cases::tactful::Tactful;
 use crate::use_cases::train_model::{TrainError, current_model, train_model};
 use crate::use_cases::volumes::settle_what_was_left;
 
 /// How often the gauges are set and the clock is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Counts what came of offers; each training does so again.
+pub async fn count_acceptances(tactful: Arc<Tactful>) {
+    if let Err(error) = learn_acceptances(&tactful).await {
+        tracing::error!(%error, "what came of offers is not counted");
+    }
+}
 
 /// Trains once when there is history and no model, then every so often.
 pub async fn train_on_schedule(tactful: Arc<Tactful>, every: Option<Duration>) {

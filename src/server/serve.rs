@@ -13,7 +13,9 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::accept::accept;
-use super::background::{LOOK_EVERY, forget_on_schedule, set_gauges, settle_volumes, train_on_schedule};
+use super::background::{
+    LOOK_EVERY, count_acceptances, forget_on_schedule, set_gauges, settle_volumes, train_on_schedule,
+};
 use super::clock::{DIVERGENCE_MAX, ServerClock};
 use crate::config::{Limits, Settings, StoreSetting, WrittenPolicy};
 use crate::domain::policy::Policy;
@@ -139,6 +141,7 @@ impl Server {
         let training = tokio::spawn(train_on_schedule(Arc::clone(&tactful), settings.train_every));
         let forgetting = tokio::spawn(forget_on_schedule(Arc::clone(&tactful)));
         let settling = tokio::spawn(settle_volumes(Arc::clone(&tactful)));
+        let counting = tokio::spawn(count_acceptances(Arc::clone(&tactful)));
         let looking = tokio::spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
         tracing::info!(address = %local_addr, "serving");
 
@@ -149,6 +152,7 @@ impl Server {
         let stage = Stage::begin("not ready");
         looking.abort();
         settling.abort();
+        counting.abort();
         forgetting.abort();
         tell_health(&health, ServingStatus::NotServing).await;
         stage.end();

@@ -316,6 +316,7 @@ impl<'a> Life<'a> {
             product: product.clone(),
             propensity: propensity.clamp(1e-6, 1.0),
             propensity_basis: PropensityBasis::Outcomes,
+            acceptance_lift: 1.0,
             need: need.clamp(0.0, 2.0),
             keep_probability: 0.8,
             upgrade,

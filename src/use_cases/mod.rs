@@ -14,6 +14,7 @@ pub mod keep_customers;
 pub mod keep_holds;
 pub mod keep_offers;
 pub mod keep_policies;
+pub mod learn_acceptances;
 mod propose;
 pub mod record_events;
 pub mod record_outcomes;

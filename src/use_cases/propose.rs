@@ -8,13 +8,15 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use super::learn_acceptances::CountedOffers;
 use super::serve_offers::OfferRequest;
 use super::tactful::{Snapshot, Tactful};
-use crate::domain::candidate::{Candidate, Proposal, Support};
+use crate::domain::candidate::{Candidate, Evidence, Proposal, Support};
 use crate::domain::customer::Customer;
-use crate::domain::offer::OfferKind;
-use crate::domain::prepared::RankedFrom;
+use crate::domain::offer::{OfferKind, PropensityBasis};
+use crate::domain::prepared::{PREPARED_MAX, RankedFrom};
 use crate::domain::time::{DAY, Timestamp};
+use crate::model::acceptances::{Acceptances, Counts, LOOKS_BACK_DAYS};
 use crate::model::bound_model::{Complements, CrossSellQuery, KnownCustomer, UpSellQuery, Upgrades};
 use crate::model::held_product::{HeldProduct, held_products};
 use crate::store::contract::{StoreError, Versioned};
@@ -22,56 +24,99 @@ use crate::store::contract::{StoreError, Versioned};
 /// How long prepared candidates hold: what fades, fades by days.
 const PREPARED_LIFE: Duration = DAY;
 
-/// What the model proposes.
-pub(super) enum Proposed<'a> {
+/// What the model proposes, moved by what came of offers.
+pub(super) struct Proposed<'a> {
+    ranked: RankedByModel<'a>,
+    counted_offers: &'a CountedOffers,
+}
+
+enum RankedByModel<'a> {
     CrossSell(Complements<'a>),
     UpSell(Upgrades),
 }
 
 impl Proposal for Proposed<'_> {
     fn candidates(&self) -> impl Iterator<Item = Candidate> {
-        let (complements, upgrades) = match self {
-            Self::CrossSell(complements) => (Some(complements), None),
-            Self::UpSell(upgrades) => (None, Some(upgrades)),
+        let (complements, upgrades) = match &self.ranked {
+            RankedByModel::CrossSell(complements) => (Some(complements), None),
+            RankedByModel::UpSell(upgrades) => (None, Some(upgrades)),
         };
         let complements = complements.into_iter().flat_map(Proposal::candidates);
-        complements.chain(upgrades.into_iter().flat_map(Proposal::candidates))
+        let mut ranked = complements.chain(upgrades.into_iter().flat_map(Proposal::candidates));
+        let lifted = lifted(&mut ranked, &self.counted_offers.read());
+        lifted.into_iter().chain(ranked)
     }
 
     fn support(&self, candidate: &Candidate) -> Support {
-        match self {
-            Self::CrossSell(complements) => complements.support(candidate),
-            Self::UpSell(upgrades) => upgrades.support(candidate),
+        let mut support = match &self.ranked {
+            RankedByModel::CrossSell(complements) => complements.support(candidate),
+            RankedByModel::UpSell(upgrades) => upgrades.support(candidate),
+        };
+        if candidate.acceptance_lift > 1.0 {
+            let Counts { offered, accepted, promised: _ } = self.counted_offers.read().of(&candidate.product);
+            support.evidence.push(Evidence::Accepted { accepted, offered, days: LOOKS_BACK_DAYS });
         }
+        support
     }
 
     fn ranked_at(&self) -> Option<Timestamp> {
-        match self {
-            Self::CrossSell(complements) => complements.ranked_at(),
-            Self::UpSell(upgrades) => upgrades.ranked_at(),
+        match &self.ranked {
+            RankedByModel::CrossSell(complements) => complements.ranked_at(),
+            RankedByModel::UpSell(upgrades) => upgrades.ranked_at(),
         }
     }
 }
 
+/// The likeliest candidates, taken from all and put into order again with their propensities lifted. Those that are left
+/// stay as they are: there are enough before them. None when nothing was counted yet.
+fn lifted(ranked: &mut impl Iterator<Item = Candidate>, acceptances: &Acceptances) -> Vec<Candidate> {
+    if acceptances.is_empty() {
+        return Vec::new();
+    }
+    let lift = |mut candidate: Candidate| {
+        if let Some(lift) = acceptances.lift(&candidate.product) {
+            let lifted = (candidate.propensity * lift).min(1.0);
+            candidate.acceptance_lift = lifted / candidate.propensity;
+            candidate.propensity = lifted;
+            candidate.propensity_basis = PropensityBasis::Outcomes;
+        }
+        candidate
+    };
+    let mut lifted: Vec<Candidate> = ranked.take(PREPARED_MAX).map(lift).collect();
+    lifted.sort_by(|a, b| b.propensity.total_cmp(&a.propensity));
+    lifted
+}
+
 /// Proposes, and keeps what was ranked of a customer who is stored.
 pub(super) async fn propose<'a>(
-    tactful: &Tactful,
+    tactful: &'a Tactful,
     snapshot: &'a Snapshot,
     request: &OfferRequest,
     customer: &Versioned<Customer>,
     now: Timestamp,
 ) -> Result<Proposed<'a>, StoreError> {
+    let ranked = rank(tactful, snapshot, request, customer, now).await?;
+    Ok(Proposed { ranked, counted_offers: &tactful.counted_offers })
+}
+
+async fn rank<'a>(
+    tactful: &Tactful,
+    snapshot: &'a Snapshot,
+    request: &OfferRequest,
+    customer: &Versioned<Customer>,
+    now: Timestamp,
+) -> Result<RankedByModel<'a>, StoreError> {
     let Versioned { version, value: customer } = customer;
     // Who objects to profiling is a stranger to the model.
     let objects = customer.consents.objects_to_profiling;
     let known = if objects { KnownCustomer::default() } else { known(snapshot, customer, now) };
     if request.kind == OfferKind::UpSell {
         let owned = owned_products(request, customer, &known.holdings, now);
-        return Ok(Proposed::UpSell(snapshot.model.up_sell(&UpSellQuery { customer: known, owned, now })));
+        return Ok(RankedByModel::UpSell(snapshot.model.up_sell(&UpSellQuery { customer: known, owned, now })));
     }
     let query = CrossSellQuery { customer: known, context: request.products.clone(), now };
     if *version == 0 || objects || !query.context.is_empty() {
-        return Ok(Proposed::CrossSell(snapshot.model.cross_sell(&query)));
+        return Ok(RankedByModel::CrossSell(snapshot.model.cross_sell(&query)));
     }
     let ranked_from = RankedFrom {
         model_version: snapshot.model_version(),
@@ -84,11 +129,11 @@ pub(super) async fn propose<'a>(
     let source = if prepared.is_some() { "prepared" } else { "ranked" };
     metrics::counter!("tactful_rankings_total", "source" => source).increment(1);
     if let Some(prepared) = prepared {
-        return Ok(Proposed::CrossSell(snapshot.model.cross_sell_prepared(&query, prepared)));
+        return Ok(RankedByModel::CrossSell(snapshot.model.cross_sell_prepared(&query, prepared)));
     }
     let complements = snapshot.model.cross_sell(&query);
     tactful.store.put_prepared(&customer.id, &complements.prepare(ranked_from, now)).await?;
-    Ok(Proposed::CrossSell(complements))
+    Ok(RankedByModel::CrossSell(complements))
 }
 
 /// What a model may know of a customer.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
 use super::forget_old::is_too_old;
+use super::learn_acceptances::note_outcome;
 use super::recorded::{Recorded, Rejection};
 use super::tactful::Tactful;
 use super::volumes::{explicit_grants, release};
@@ -84,6 +85,11 @@ async fn record_for_customer(
         match attempt {
             Attempt::Committed => {
                 release(tactful, granted, &customer.ledger).await?;
+                if !customer.consents.objects_to_profiling {
+                    for event in events.iter().zip(&is_new).filter_map(|(event, is_new)| is_new.then_some(event)) {
+                        note_outcome(tactful, event).await?;
+                    }
+                }
                 return Ok(is_new.into_iter().map(new_or_duplicate).collect());
             }
             Attempt::Conflict => {}

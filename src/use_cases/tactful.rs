@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 
 use super::forget_old::Retention;
 use super::keep_policies::read_stored;
+use super::learn_acceptances::CountedOffers;
 use super::trained_model::{TrainedModel, read_stored_model};
 use crate::decision::offer_book::OfferBook;
 use crate::decision::question::Grounds;
@@ -38,6 +39,8 @@ pub struct Tactful {
     snapshot: ArcSwap<Snapshot>,
     /// Explicit offers whose volume was found gone.
     pub(super) spent: ArcSwap<BTreeSet<OfferId>>,
+    /// What came of offers.
+    pub(super) counted_offers: CountedOffers,
     /// Held while the next snapshot is made, so that of two changes neither is lost.
     pub(super) publishing: Mutex<()>,
 }
@@ -120,6 +123,7 @@ impl Tactful {
             clock,
             snapshot: ArcSwap::from_pointee(Snapshot::new(Parts { policy, catalog, offers, trained })),
             spent: ArcSwap::default(),
+            counted_offers: CountedOffers::default(),
             publishing: Mutex::new(()),
         })
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tracing::Instrument;
 
+use super::learn_acceptances::learn_acceptances;
 use super::tactful::Tactful;
 use super::trained_model::{ModelMetric, ModelView, TrainedModel, encode};
 use crate::domain::customer::Customer;
@@ -99,6 +100,7 @@ async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
     tactful.store.durable().await?;
     let outlook = Arc::new(learned.outlook);
     tactful.publish_model(TrainedModel { model: Arc::new(model), outlook, view: view.clone() }).await;
+    learn_acceptances(tactful).await?;
     tracing::info!(version, purchases = view.purchases, seconds = started.elapsed().as_secs_f64(), "model published");
     Ok(view)
 }

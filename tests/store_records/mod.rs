@@ -217,6 +217,7 @@ fn full_offer(rank: u32) -> Offer {
         factors: Factors {
             propensity: 0.12,
             propensity_basis: PropensityBasis::Outcomes,
+            acceptance_lift: 1.25,
             value: 1.1,
             seller_value: 0.9,
             margin_is_assumed: true,

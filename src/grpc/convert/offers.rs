@@ -432,6 +432,7 @@ pub fn score_breakdown(factors: Factors) -> wire::ScoreBreakdown {
     let Factors {
         propensity,
         propensity_basis,
+        acceptance_lift,
         value,
         seller_value,
         margin_is_assumed,
@@ -451,6 +452,7 @@ pub fn score_breakdown(factors: Factors) -> wire::ScoreBreakdown {
     wire::ScoreBreakdown {
         propensity,
         propensity_basis: basis.into(),
+        acceptance_lift,
         value,
         seller_value,
         margin_assumed: margin_is_assumed,

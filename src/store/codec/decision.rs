@@ -15,7 +15,9 @@ use crate::domain::relationship::{Band, Component, ComponentKind, RelationshipHe
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
+/// Before propensities were lifted.
+const VERSION_4: u8 = 4;
 /// Before candidates were prepared.
 const VERSION_3: u8 = 3;
 /// Before would-be slates.
@@ -35,18 +37,27 @@ pub fn decode_decision(bytes: &[u8]) -> Result<Decision, StoreError> {
 }
 
 fn read(bytes: &[u8]) -> Result<Decision, Unfit> {
-    let (version, body) = frame::open_one_of(&[VERSION_1, VERSION_2, VERSION_3, VERSION], bytes)?;
+    let (version, body) = frame::open_one_of(&[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION], bytes)?;
     match version {
         VERSION_1 => frame::whole::<StoredDecisionV1>(body)?.decision(),
         VERSION_2 => frame::whole::<StoredDecisionV2>(body)?.decision(),
         VERSION_3 => frame::whole::<StoredDecisionV3>(body)?.decision(),
+        VERSION_4 => frame::whole::<StoredDecisionV4>(body)?.decision(),
         _ => frame::whole::<StoredDecision>(body)?.decision(),
     }
 }
 
-/// A decision as format 4 has it: format 3, and what came later.
+/// A decision as format 5 has it: format 4, and what came later.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredDecision {
+    fourth: StoredDecisionV4,
+    /// Of the slate, then of the would-be slate, then of the departures that have factors.
+    acceptance_lifts: Vec<Finite>,
+}
+
+/// A decision as format 4 has it: format 3, and what came later.
+#[derive(Serialize, Deserialize)]
+struct StoredDecisionV4 {
     third: StoredDecisionV3,
     ranked_at: i64,
 }
@@ -71,6 +82,28 @@ struct StoredDecisionV2 {
 
 impl StoredDecision {
     pub fn of(decision: &Decision) -> Result<Self, Unfit> {
+        let Decision { slate, would_be_slate, departures, .. } = decision;
+        let offered = slate.iter().chain(would_be_slate).map(|offer| &offer.factors);
+        let factors = offered.chain(departures.iter().filter_map(|departure| departure.factors.as_ref()));
+        let acceptance_lifts = factors.map(|factors| Finite(factors.acceptance_lift)).collect();
+        Ok(Self { fourth: StoredDecisionV4::of(decision)?, acceptance_lifts })
+    }
+
+    fn decision(self) -> Result<Decision, Unfit> {
+        let Self { fourth, acceptance_lifts } = self;
+        let mut decision = fourth.decision()?;
+        let Decision { slate, would_be_slate, departures, .. } = &mut decision;
+        let offered = slate.iter_mut().chain(would_be_slate).map(|offer| &mut offer.factors);
+        let factors = offered.chain(departures.iter_mut().filter_map(|departure| departure.factors.as_mut()));
+        for (factors, Finite(lift)) in factors.zip(acceptance_lifts) {
+            factors.acceptance_lift = lift;
+        }
+        Ok(decision)
+    }
+}
+
+impl StoredDecisionV4 {
+    fn of(decision: &Decision) -> Result<Self, Unfit> {
         Ok(Self { third: StoredDecisionV3::of(decision)?, ranked_at: decision.ranked_at.unix_ms() })
     }
 

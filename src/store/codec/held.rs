@@ -48,7 +48,7 @@ fn as_json(what: &'static str, shape: &impl Serialize) -> Result<Value, StoreErr
 fn merge(value: Value, into: &mut Map<String, Value>) {
     let Value::Object(fields) = value else { return };
     for (name, value) in fields {
-        if ["first", "second", "third"].contains(&name.as_str()) {
+        if ["first", "second", "third", "fourth"].contains(&name.as_str()) {
             merge(value, into);
         } else {
             into.insert(name, value);

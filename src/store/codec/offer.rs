@@ -144,6 +144,8 @@ impl From<&Factors> for StoredFactors {
         let Factors {
             propensity,
             propensity_basis,
+            // In the later format of a decision.
+            acceptance_lift: _,
             value,
             seller_value,
             margin_is_assumed,
@@ -191,6 +193,7 @@ impl From<StoredFactors> for Factors {
         Self {
             propensity: propensity.0,
             propensity_basis: propensity_basis.into(),
+            acceptance_lift: 1.0,
             value: value.0,
             seller_value: seller_value.0,
             margin_is_assumed,
