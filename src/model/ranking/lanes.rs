@@ -49,11 +49,13 @@ pub struct AllLanes {
     places: Vec<u32>,
     /// The first is that of everything else.
     spoken_for: Vec<Lanes>,
+    /// The products of the others.
+    products: Vec<u32>,
 }
 
 impl AllLanes {
     fn of_nothing(products: usize) -> Self {
-        Self { places: vec![0; products], spoken_for: vec![Lanes::default()] }
+        Self { places: vec![0; products], spoken_for: vec![Lanes::default()], products: Vec::new() }
     }
 
     /// What speaks for a product.
@@ -62,11 +64,24 @@ impl AllLanes {
         &self.spoken_for[self.places[product as usize] as usize]
     }
 
+    /// The products that something speaks for, or against, in no order.
+    #[must_use]
+    pub fn products(&self) -> &[u32] {
+        &self.products
+    }
+
+    /// True for a product that something speaks for, or against.
+    #[must_use]
+    pub fn speak_for(&self, product: u32) -> bool {
+        self.places[product as usize] != 0
+    }
+
     fn of_mut(&mut self, product: u32) -> &mut Lanes {
         let place = &mut self.places[product as usize];
         if *place == 0 {
             *place = self.spoken_for.len() as u32;
             self.spoken_for.push(Lanes::default());
+            self.products.push(product);
         }
         &mut self.spoken_for[*place as usize]
     }

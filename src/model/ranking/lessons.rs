@@ -23,16 +23,11 @@ pub struct PastQuestion {
 }
 
 impl PastQuestion {
-    /// Those of some products, all in order, that are neither owned nor in the basket.
+    /// True for what is neither owned nor in the basket.
     #[must_use]
-    pub fn may_be_offered(&self, products: &[u32]) -> Vec<u32> {
-        let basket = if self.asked.is_basket { self.asked.basket.as_slice() } else { &[] };
-        let mut owned = self.owned.iter().peekable();
-        let mut is_owned = |product: u32| {
-            while owned.next_if(|owned| **owned < product).is_some() {}
-            owned.peek() == Some(&&product)
-        };
-        products.iter().copied().filter(|product| !is_owned(*product) && !basket.contains(product)).collect()
+    pub fn may_be_offered(&self, product: u32) -> bool {
+        let is_in_basket = self.asked.is_basket && self.asked.basket.contains(&product);
+        !is_in_basket && self.owned.binary_search(&product).is_err()
     }
 
     /// True for what was right.

@@ -7,7 +7,7 @@ use super::lanes::{AllLanes, lanes};
 use super::lessons::PastQuestion;
 use super::likeness::Likeness;
 use super::pasts::Past;
-use super::ranker::{Blend, current, pick};
+use super::ranker::{Blend, WEIGHED_MAX, current_by_popularity, pick, pool};
 use super::tables::{NotSolvable, Regularity, Rows, Tables, learn_tables};
 
 /// A past and what was known of products then.
@@ -18,8 +18,8 @@ pub struct Taught<'a> {
     pub tables: Tables,
     /// How alike the products are.
     pub likeness: Likeness,
-    /// The products that were sold not too long before.
-    pub current: Vec<u32>,
+    /// The products that were sold not too long before, the most popular first.
+    pub by_popularity: Vec<u32>,
 }
 
 impl<'a> Taught<'a> {
@@ -33,8 +33,8 @@ impl<'a> Taught<'a> {
     ) -> Result<Self, NotSolvable> {
         let tables = learn_tables(&past.history, rows, regularity, settings)?;
         let likeness = Likeness::of(&tables.products, catalog);
-        let current = current(&tables, past.at).collect();
-        Ok(Self { past, tables, likeness, current })
+        let by_popularity = current_by_popularity(&tables, past.at);
+        Ok(Self { past, tables, likeness, by_popularity })
     }
 
     /// The candidates of a question, and what speaks for every product.
@@ -42,7 +42,9 @@ impl<'a> Taught<'a> {
     pub fn candidates(&self, question: &PastQuestion, blend: &Blend) -> (Vec<(u32, f32)>, AllLanes) {
         let lanes = lanes(&self.tables, &question.asked);
         let score = |number: u32| blend.score_of(&self.tables, lanes.of(number), number);
-        let picked = pick(question.may_be_offered(&self.current).into_iter(), score);
+        let may_be_offered = |number: u32| question.may_be_offered(number);
+        let pool = pool(&self.tables, &lanes, &self.by_popularity, self.past.at, may_be_offered, WEIGHED_MAX);
+        let picked = pick(pool.into_iter(), score);
         (picked, lanes)
     }
 }

@@ -18,7 +18,7 @@ use super::forest::{Forest, Lessons};
 use super::lanes::lanes;
 use super::lessons::{PastQuestion, is_drawn};
 use super::pasts::{Past, pasts};
-use super::ranker::{Blend, Fading, Ranker, best, current};
+use super::ranker::{Blend, Fading, Ranker, best, current_by_popularity, pool};
 use super::shelves::Shelves;
 use super::signals::{Asker, Signals};
 use super::step_lessons::{PastSteps, learn_steps};
@@ -190,13 +190,14 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 }
 
 /// The mean NDCG of each blend over the questions.
-fn judge_blends(tables: &Tables, current: &[u32], questions: &[&PastQuestion], blends: &[Blend]) -> Vec<f64> {
+fn judge_blends(tables: &Tables, by_popularity: &[u32], questions: &[&PastQuestion], blends: &[Blend]) -> Vec<f64> {
     let of_question = |question: &&PastQuestion| -> Vec<f64> {
         let lanes = lanes(tables, &question.asked);
-        let may_be_offered = question.may_be_offered(current);
+        let may_be_offered = |number: u32| question.may_be_offered(number);
+        let pool = pool(tables, &lanes, by_popularity, question.asked.now, may_be_offered, TOP);
         let judge = |blend: &Blend| {
             let score = |number: u32| blend.score_of(tables, lanes.of(number), number);
-            let ranked = best(may_be_offered.iter().copied(), score, TOP);
+            let ranked = best(pool.iter().copied(), score, TOP);
             ndcg(&ranked.into_iter().map(|it| it.0).collect::<Vec<u32>>(), question)
         };
         blends.iter().map(judge).collect()
@@ -214,7 +215,7 @@ fn choose_regularity(
 ) -> Result<Regularity, NotSolvable> {
     let mut chosen = DEFAULT;
     let as_sold = Tables { products: standings(&past.history, past.at), ..Tables::default() };
-    let current: Vec<u32> = current(&as_sold, past.at).collect();
+    let by_popularity = current_by_popularity(&as_sold, past.at);
     let products = as_sold.products;
     let customers = answered(&past.customers, JUDGED_MAX / 2);
     if customers.len() >= QUESTIONS_MIN {
@@ -222,7 +223,7 @@ fn choose_regularity(
             let CustomerWeights { products: lately, profile: profile_lately } = problem.solve_lately(lambda)?;
             let tables = Tables { products: products.clone(), lately, profile_lately, ..Tables::default() };
             let blends = Fading::ALL.map(|fading| Blend { fading, ..Blend::CUSTOMERS });
-            Ok(judge_blends(&tables, &current, &customers, &blends).into_iter().fold(0.0, f64::max))
+            Ok(judge_blends(&tables, &by_popularity, &customers, &blends).into_iter().fold(0.0, f64::max))
         };
         let mut best = -1.0;
         let problem = rows.by_customer(DEFAULT.half_life_days, settings);
@@ -254,7 +255,7 @@ fn choose_regularity(
         for lambda in BASKET_LAMBDAS {
             let in_baskets = problem.solve(lambda)?;
             let tables = Tables { products: products.clone(), in_baskets, ..Tables::default() };
-            let [figure] = judge_blends(&tables, &current, &baskets, &[Blend::BASKETS])[..] else { continue };
+            let [figure] = judge_blends(&tables, &by_popularity, &baskets, &[Blend::BASKETS])[..] else { continue };
             if figure > best {
                 (best, chosen.basket_lambda) = (figure, lambda);
             }
@@ -291,7 +292,7 @@ fn choose_blend(newest: &Taught<'_>, kind: Kind, told: &mut Told) -> Blend {
             }
         }
     }
-    let judged = judge_blends(&newest.tables, &newest.current, &questions, &tried).into_iter().zip(tried);
+    let judged = judge_blends(&newest.tables, &newest.by_popularity, &questions, &tried).into_iter().zip(tried);
     let (figure, blend) = judged.fold((-1.0, default), |best, tried| if tried.0 > best.0 { tried } else { best });
     let Blend { fading, holdings, basket, popularity } = blend;
     told.notes.push(format!(
