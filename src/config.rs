@@ -3,6 +3,8 @@
 //! Everything is read once and checked as a whole before anything opens; all faults are reported together. Nothing here
 //! is a rule about offers: those are in the policy.
 
+pub mod access;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use serde::Deserialize;
 use crate::domain::policy::Policy;
 use crate::domain::time::{DAY, Timestamp};
 use crate::policy_document::{self, span};
+use access::AccessRules;
 
 /// Settings of the server as somebody wrote them: every one optional, every one a text.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -21,6 +24,26 @@ pub struct WrittenSettings {
     /// Where to serve gRPC [default: 127.0.0.1:50051]
     #[arg(long, env = "TACTFUL_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<String>,
+    /// The server's certificate with its chain, PEM; read anew when it changes. With it callers must speak TLS
+    #[arg(long, env = "TACTFUL_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// The key of the certificate, PEM
+    #[arg(long, env = "TACTFUL_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// Who signs the certificates of callers, PEM; read anew when it changes. With it callers must have one, unless --access
+    /// knows tokens
+    #[arg(long, env = "TACTFUL_CLIENT_CA", value_name = "FILE")]
+    pub client_ca: Option<String>,
+    /// Serve without TLS on an address that other machines reach: true where the network keeps callers apart
+    #[arg(long, env = "TACTFUL_PLAINTEXT", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub plaintext: Option<String>,
+    /// Which caller may do what, TOML; read anew when it changes [default: everybody who can connect may do everything]
+    #[arg(long, env = "TACTFUL_ACCESS", value_name = "FILE.toml")]
+    pub access: Option<String>,
+    /// Where to serve the health service alone, without TLS, for the probes of a cluster, or `off` [default: off]
+    #[arg(long, env = "TACTFUL_HEALTH_LISTEN", value_name = "ADDRESS")]
+    pub health_listen: Option<String>,
     /// Where to serve Prometheus metrics, or `off` [default: 127.0.0.1:9464]
     #[arg(long, env = "TACTFUL_METRICS_LISTEN", value_name = "ADDRESS")]
     pub metrics_listen: Option<String>,
@@ -86,6 +109,10 @@ pub struct WrittenSettings {
 pub struct Settings {
     /// Where to serve gRPC.
     pub listen: SocketAddr,
+    /// What keeps calls secret and callers apart.
+    pub security: Security,
+    /// Where to serve the health service alone.
+    pub health_listen: Option<SocketAddr>,
     /// Where to serve metrics.
     pub metrics_listen: Option<SocketAddr>,
     /// Where everything is kept.
@@ -112,6 +139,26 @@ pub struct Settings {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+}
+
+/// What keeps calls secret and callers apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Security {
+    /// `None`: plain text.
+    pub tls: Option<TlsFiles>,
+    /// The file that says who may do what; `None`: everybody who can connect may do everything.
+    pub access: Option<PathBuf>,
+}
+
+/// Files of PEM, read anew when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate, then those that sign it.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Who signs the certificates of callers; `None`: callers have none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// A policy as somebody wrote it.
@@ -214,6 +261,12 @@ impl WrittenSettings {
     pub fn or(self, fallback: Self) -> Self {
         Self {
             listen: self.listen.or(fallback.listen),
+            tls_cert: self.tls_cert.or(fallback.tls_cert),
+            tls_key: self.tls_key.or(fallback.tls_key),
+            client_ca: self.client_ca.or(fallback.client_ca),
+            plaintext: self.plaintext.or(fallback.plaintext),
+            access: self.access.or(fallback.access),
+            health_listen: self.health_listen.or(fallback.health_listen),
             metrics_listen: self.metrics_listen.or(fallback.metrics_listen),
             data_dir: self.data_dir.or(fallback.data_dir),
             store: self.store.or(fallback.store),
@@ -249,8 +302,13 @@ impl WrittenSettings {
         let default_threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         let listen = self.listen.as_deref().or(Some("127.0.0.1:50051"));
         let metrics_listen = self.metrics_listen.as_deref().unwrap_or("127.0.0.1:9464");
+        let health_listen = self.health_listen.as_deref().filter(|&text| text != "off");
+        let listen = reader.address("listen", listen).unwrap_or(NOWHERE);
+        let is_plain = reader.choice("plaintext", self.plaintext.as_deref().unwrap_or("false"), FLAG).unwrap_or(false);
         let settings = Settings {
-            listen: reader.address("listen", listen).unwrap_or(NOWHERE),
+            security: reader.security(listen, [self.tls_cert, self.tls_key, self.client_ca, self.access], is_plain),
+            listen,
+            health_listen: reader.address("health-listen", health_listen),
             metrics_listen: reader.address("metrics-listen", Some(metrics_listen).filter(|&text| text != "off")),
             store: reader
                 .choice("store", self.store.as_deref().unwrap_or("sled"), stores)
@@ -292,8 +350,21 @@ impl WrittenSettings {
     }
 }
 
+const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
+
 /// Stands in for an address that is wrong and reported.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// Reads who may do what.
+///
+/// # Errors
+/// Every fault, each with the file.
+pub fn read_access(file: &std::path::Path) -> Result<AccessRules, Vec<String>> {
+    let told = |fault: String| format!("{}: {fault}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| vec![told(error.to_string())])?;
+    let directory = file.parent().unwrap_or(std::path::Path::new(""));
+    AccessRules::read(&text, directory).map_err(|faults| faults.into_iter().map(told).collect())
+}
 
 /// Reads texts and collects what is wrong with them.
 struct Reader {
@@ -321,6 +392,41 @@ impl Reader {
         let text = text?;
         let read = text.parse::<jiff::Timestamp>().ok().and_then(|at| Timestamp::from_unix_ms(at.as_millisecond()));
         read.or_else(|| self.fault(name, text, "a time such as 2011-06-10T00:00:00Z, from 1900 to 2200"))
+    }
+
+    /// What is secret is so by choice, and what is not as well.
+    fn security(&mut self, listen: SocketAddr, files: [Option<String>; 4], is_plain: bool) -> Security {
+        let [certificate, key, client_ca, access] = files.map(|file| file.map(PathBuf::from));
+        let mut refuse = |is_wrong: bool, fault: &str| {
+            if is_wrong {
+                self.faults.push(fault.to_owned());
+            }
+        };
+        let has_tls = certificate.is_some() && key.is_some();
+        refuse(certificate.is_some() != key.is_some(), "tls-cert and tls-key: one is of no use without the other");
+        refuse(
+            client_ca.is_some() && !has_tls,
+            "client-ca: callers show certificates over TLS only; give tls-cert and tls-key",
+        );
+        refuse(has_tls && is_plain, "plaintext: it cannot be with tls-cert and tls-key");
+        refuse(
+            !has_tls && !is_plain && !listen.ip().is_loopback(),
+            "listen: other machines reach this address without TLS; give tls-cert and tls-key, or say plaintext where the \
+             network keeps callers apart",
+        );
+        let mut knows_tokens = false;
+        if let Some(file) = &access {
+            match read_access(file) {
+                Ok(rules) => knows_tokens = rules.tokens.is_some(),
+                Err(faults) => self.faults.extend(faults.into_iter().map(|fault| format!("access: {fault}"))),
+            }
+        }
+        let knows_nobody = access.is_some() && client_ca.is_none() && !knows_tokens && self.faults.is_empty();
+        if knows_nobody {
+            self.faults.push("access: nobody can be known; give client-ca, or a section [jwt] in the file".to_owned());
+        }
+        let tls = certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key, client_ca });
+        Security { tls, access }
     }
 
     fn policy(&mut self, name: &str, file: Option<&str>) -> Option<WrittenPolicy> {
@@ -395,6 +501,25 @@ mod tests {
         };
         let SettingFaults(faults) = written.check().expect_err("five faults");
         assert_eq!(faults.len(), 5, "{faults:?}");
+    }
+
+    /// Broken by: an open port by default.
+    #[test]
+    fn plain_text_beyond_this_machine_is_a_choice() {
+        let on = |listen: &str| WrittenSettings { listen: Some(listen.to_owned()), ..WrittenSettings::default() };
+        let yes = || Some("true".to_owned());
+        for open in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1"] {
+            let SettingFaults(faults) = on(open).check().expect_err("it is open");
+            assert!(faults[0].starts_with("listen: other machines"), "{faults:?}");
+            assert!(WrittenSettings { plaintext: yes(), ..on(open) }.check().is_ok());
+        }
+        assert!(on("127.0.0.1:1").check().is_ok() && on("[::1]:1").check().is_ok());
+        let certificate = || Some("server.pem".to_owned());
+        let with_tls = || WrittenSettings { tls_cert: certificate(), tls_key: certificate(), ..on("0.0.0.0:1") };
+        assert!(with_tls().check().is_ok());
+        assert!(WrittenSettings { plaintext: yes(), ..with_tls() }.check().is_err());
+        assert!(WrittenSettings { tls_key: None, ..with_tls() }.check().is_err());
+        assert!(WrittenSettings { client_ca: certificate(), ..on("127.0.0.1:1") }.check().is_err());
     }
 
     #[test]

@@ -14,16 +14,29 @@ const SECONDS_BUCKETS: [f64; 14] =
 /// Upper bounds of the buckets for counts.
 const COUNT_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0];
 
+/// Upper bounds of the buckets for scores.
+const SCORE_BUCKETS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+
 /// What there is to see, for the HELP lines. Durations are in seconds.
-const COUNTERS: [(&str, &str); 6] = [
-    ("tactful_decisions_total", "Answers to CrossSell and UpSell, by kind and by mode: reserve, preview or replay."),
+const COUNTERS: [(&str, &str); 9] = [
+    (
+        "tactful_decisions_total",
+        "Answers to CrossSell and UpSell, by kind, by mode (reserve, preview or replay) and by band of relationship health.",
+    ),
     ("tactful_offers_total", "Offers in those answers."),
     ("tactful_withheld_total", "Candidates withheld, by reason; replays do not count again."),
+    ("tactful_capped_total", "Decisions in which a cap kept something back, by the cap that bound."),
+    (
+        "tactful_tls_handshakes_failed_total",
+        "Connections that did not become secret, or whose caller had no right certificate.",
+    ),
+    ("tactful_tls_reloads_total", "Certificates or access rules that changed on disk, by result: taken or refused."),
     ("tactful_rankings_total", "Questions about customers without a basket, by source: ranked, or prepared before."),
     ("tactful_store_commit_conflicts_total", "Commits that met another of the same customer and were decided again."),
     ("tactful_connections_refused_total", "Connections closed at once because there were too many."),
 ];
-const HISTOGRAMS: [(&str, &str); 3] = [
+const HISTOGRAMS: [(&str, &str); 4] = [
+    ("tactful_relationship_health", "The scores, 0 to 1, of those asked about; replays do not count again."),
     ("tactful_rpc_duration_seconds", "Calls by rpc and code."),
     ("tactful_store_flush_seconds", "Flushes of the store to disk."),
     ("tactful_store_flush_waiters", "Answers that waited for one flush."),
@@ -84,6 +97,7 @@ pub fn start_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
         .with_http_listener(address)
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
         .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_waiters".to_owned()), &COUNT_BUCKETS))
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_health".to_owned()), &SCORE_BUCKETS))
         .and_then(PrometheusBuilder::install)
         .map_err(|error| taken(&error))?;
     for (name, text) in COUNTERS {

@@ -20,6 +20,7 @@ mod api {
     mod privacy;
     mod relationships;
     mod retries;
+    mod security;
     mod server;
     mod shop;
     mod terms;

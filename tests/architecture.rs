@@ -54,6 +54,8 @@ const ROOMS: &[Room] = &[
             "policy_document",
             "use_cases",
             "store::contract::StoreError",
+            // Who may call what.
+            "config::access",
             "telemetry",
         ],
     },
@@ -98,6 +100,9 @@ const BELOW_CLI: &[&str] = &[
 const CRATES_OF_ROOMS: &[(&str, &[&str])] = &[
     ("tonic", &["grpc", "server", "cli"]),
     ("prost", &["grpc", "server", "cli"]),
+    ("jsonwebtoken", &["grpc"]),
+    ("rustls", &["server"]),
+    ("webpki", &["server"]),
     ("sled", &["store"]),
     ("cel", &["decision"]),
     ("faer", &["model"]),

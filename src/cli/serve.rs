@@ -18,7 +18,7 @@ use crate::telemetry;
 ///
 /// Examples:
 ///   tactful serve --demo
-///   tactful serve --data-dir /var/lib/tactful --listen 0.0.0.0:50051
+///   tactful serve --data-dir /var/lib/tactful --listen 0.0.0.0:50051 --tls-cert tls.crt --tls-key tls.key
 ///   tactful serve --data-dir replay --now 2011-06-10T00:00:00Z
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]

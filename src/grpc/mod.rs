@@ -1,5 +1,6 @@
 //! The wire: convert, call a use case, convert back. It alone knows prost and tonic; it decides nothing.
 
+pub mod access;
 pub mod catalog_service;
 pub mod convert;
 pub mod customer_service;
@@ -13,3 +14,4 @@ pub mod policy_service;
 pub mod relationship_service;
 pub mod services;
 pub mod status;
+pub mod tokens;

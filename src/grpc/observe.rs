@@ -106,7 +106,7 @@ where
         }
         let rpc = self.shared.known.get(path).cloned().unwrap_or_else(|| "unknown".to_owned());
         let is_limited = !self.shared.unlimited.contains(path);
-        let span = tracing::info_span!("rpc", rpc, request_id = request_id(&request));
+        let span = tracing::info_span!("rpc", rpc, request_id = request_id(&request), caller = tracing::field::Empty);
         let Ok(place) = Arc::clone(&self.shared.places).try_acquire_owned() else {
             tell(&rpc, Code::ResourceExhausted, Duration::ZERO);
             return Box::pin(std::future::ready(Ok(busy().into_http())));
@@ -150,7 +150,7 @@ fn request_id(request: &Request<Body>) -> String {
 }
 
 /// A failed unary call carries its code in the headers; one that has none there went well.
-fn code(answer: &Response<Body>) -> Code {
+pub(super) fn code(answer: &Response<Body>) -> Code {
     answer.headers().get("grpc-status").map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
 }
 

@@ -226,10 +226,15 @@ fn count(request: &OfferRequest, served: &ServedOffers) {
         ServingMode::Reserve => "reserve",
         ServingMode::Preview => "preview",
     };
-    metrics::counter!("tactful_decisions_total", "kind" => kind, "mode" => mode).increment(1);
+    let band = served.decision.relationship_health.band.as_str();
+    metrics::counter!("tactful_decisions_total", "kind" => kind, "mode" => mode, "band" => band).increment(1);
     let offers = served.decision.slate.len() as u64;
-    metrics::counter!("tactful_offers_total", "kind" => kind, "mode" => mode).increment(offers);
+    metrics::counter!("tactful_offers_total", "kind" => kind, "mode" => mode, "band" => band).increment(offers);
     if !served.is_replayed {
+        metrics::histogram!("tactful_relationship_health").record(served.decision.relationship_health.score);
+        if let Some(cap) = served.decision.binding_cap.and_then(|place| served.decision.caps.get(place)) {
+            metrics::counter!("tactful_capped_total", "kind" => kind, "cap" => cap.kind.as_str()).increment(1);
+        }
         for (reason, &withheld) in &served.decision.withheld {
             metrics::counter!("tactful_withheld_total", "kind" => kind, "reason" => reason.as_str())
                 .increment(u64::from(withheld));

@@ -8,20 +8,25 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tower::layer::util::{Identity, Stack};
 
 use super::accept::accept;
 use super::background::{
     LOOK_EVERY, count_acceptances, forget_on_schedule, set_gauges, settle_volumes, train_on_schedule,
 };
 use super::clock::{DIVERGENCE_MAX, ServerClock};
+use super::health;
+use super::security::CurrentSecurity;
 use crate::config::{Limits, Settings, StoreSetting, WrittenPolicy};
 use crate::domain::policy::Policy;
+use crate::grpc::access::{AccessLayer, CurrentAccess};
 use crate::grpc::generated::FILE_DESCRIPTOR_SET;
 use crate::grpc::observe::ObserveLayer;
-use crate::grpc::services::{SERVICE_NAMES, Services};
+use crate::grpc::services::Services;
 use crate::model::train::TrainingSettings;
 use crate::store::contract::{Store, StoreError};
 use crate::store::memory::MemoryStore;
@@ -42,6 +47,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// Certificates, keys or access rules cannot be used.
+    #[error("{0}")]
+    Security(String),
     /// The store does not open.
     #[error("the store does not open")]
     Store(#[from] StoreError),
@@ -67,14 +75,18 @@ pub enum RunError {
     Close(#[from] StoreError),
 }
 
-type ObservedRouter = Router<tower::layer::util::Stack<ObserveLayer, tower::layer::util::Identity>>;
+type GuardedRouter = Router<Stack<AccessLayer, Stack<ObserveLayer, Identity>>>;
 
 /// A server that is bound and ready to run.
 pub struct Server {
     settings: Settings,
     listener: TcpListener,
     local_addr: SocketAddr,
-    router: ObservedRouter,
+    router: GuardedRouter,
+    health: HealthReporter,
+    /// Where the health service is served alone, and by which task.
+    health_alone: Option<(SocketAddr, JoinHandle<()>)>,
+    security: Arc<CurrentSecurity>,
     tactful: Arc<Tactful>,
     disk: Option<Arc<SledStore>>,
     /// The server's own clock, when time is not passed in by a test.
@@ -90,6 +102,16 @@ impl Server {
         let address = settings.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
         let local_addr = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+        let security = CurrentSecurity::open(settings.security.clone()).map_err(StartError::Security)?;
+        let security = Arc::new(security);
+        let health = health::loading().await;
+        let health_alone = match settings.health_listen {
+            None => None,
+            Some(address) => {
+                let served = health::serve_alone(address, &health).await;
+                Some(served.map_err(|source| StartError::Listen { address, source })?)
+            }
+        };
         let (store, disk) = open_store(&settings.store).await?;
         let (clock, watched_clock) = if let Some(clock) = clock {
             (clock, None)
@@ -105,14 +127,31 @@ impl Server {
             create_policy(&tactful, policy.clone(), text.clone()).await?;
             activate_policy(&tactful, &policy.version).await?;
         }
-        let router = router(settings.limits, &tactful)?;
-        Ok(Self { settings, listener, local_addr, router, tactful, disk, watched_clock })
+        let router = router(settings.limits, &tactful, security.access())?;
+        Ok(Self {
+            settings,
+            listener,
+            local_addr,
+            router,
+            health,
+            health_alone,
+            security,
+            tactful,
+            disk,
+            watched_clock,
+        })
     }
 
     /// Where the server is bound.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Where the health service is served alone.
+    #[must_use]
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_alone.as_ref().map(|(address, _)| *address)
     }
 
     /// The system behind the server.
@@ -126,23 +165,37 @@ impl Server {
     /// # Errors
     /// When the store or the transport fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { settings, listener, local_addr, router, tactful, disk, watched_clock } = self;
-        let (health, health_service) = tonic_health::server::health_reporter();
-        let router = router.add_service(health_service);
-        // Before the first connection is accepted, so that no probe meets a service without a status.
-        tell_health(&health, ServingStatus::Serving).await;
+        let Self {
+            settings,
+            listener,
+            local_addr,
+            router,
+            health,
+            health_alone,
+            security,
+            tactful,
+            disk,
+            watched_clock,
+        } = self;
+        // Dropped, a server says nothing any more.
+        let _health_alone = health_alone.map(|(_, serving)| AbortOnDrop(serving));
+        let router = router.add_service(health::service(&health));
+        health::tell(&health, ServingStatus::Serving).await;
         let (drain, draining) = watch::channel(false);
         let drained = async move {
             let mut draining = draining;
             // An error means that the sender is gone: time to drain as well.
             let _asked = draining.wait_for(|&draining| draining).await;
         };
-        let serving = tokio::spawn(router.serve_with_incoming_shutdown(accept(listener, settings.limits), drained));
+        let serving = tokio::spawn(
+            router.serve_with_incoming_shutdown(accept(listener, settings.limits, Arc::clone(&security)), drained),
+        );
         let training = tokio::spawn(train_on_schedule(Arc::clone(&tactful), settings.train_every));
         let forgetting = tokio::spawn(forget_on_schedule(Arc::clone(&tactful)));
         let settling = tokio::spawn(settle_volumes(Arc::clone(&tactful)));
         let counting = tokio::spawn(count_acceptances(Arc::clone(&tactful)));
         let looking = tokio::spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
+        let watching = tokio::spawn(watch_files(security));
         tracing::info!(address = %local_addr, "serving");
 
         let failure = tokio::select! {
@@ -151,10 +204,11 @@ impl Server {
         };
         let stage = Stage::begin("not ready");
         looking.abort();
+        watching.abort();
         settling.abort();
         counting.abort();
         forgetting.abort();
-        tell_health(&health, ServingStatus::NotServing).await;
+        health::tell(&health, ServingStatus::NotServing).await;
         stage.end();
 
         let stage = Stage::begin("drain");
@@ -193,7 +247,11 @@ async fn open_store(setting: &StoreSetting) -> Result<(Arc<dyn Store>, Option<Ar
 }
 
 /// Every service with its limits; what the library leaves open by default is closed here.
-fn router(limits: Limits, tactful: &Arc<Tactful>) -> Result<ObservedRouter, tonic_reflection::server::Error> {
+fn router(
+    limits: Limits,
+    tactful: &Arc<Tactful>,
+    access: CurrentAccess,
+) -> Result<GuardedRouter, tonic_reflection::server::Error> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -208,6 +266,7 @@ fn router(limits: Limits, tactful: &Arc<Tactful>) -> Result<ObservedRouter, toni
         .max_connection_age(within_a_tenth(limits.connection_age))
         .max_connection_age_grace(limits.connection_age_grace)
         .layer(ObserveLayer::new(limits.requests_max, limits.request_timeout))
+        .layer(AccessLayer::new(access))
         .add_service(offers)
         .add_service(feedback)
         .add_service(relationships)
@@ -227,12 +286,6 @@ fn within_a_tenth(span: Duration) -> Duration {
     span.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
 }
 
-async fn tell_health(health: &HealthReporter, status: ServingStatus) {
-    for name in SERVICE_NAMES.into_iter().chain([""]) {
-        health.set_service_status(name, status).await;
-    }
-}
-
 /// Sets gauges, and turns the server not ready while its clock cannot be trusted.
 async fn look_after(tactful: Arc<Tactful>, health: HealthReporter, clock: Option<Arc<ServerClock>>) {
     let mut is_trusted = true;
@@ -246,7 +299,21 @@ async fn look_after(tactful: Arc<Tactful>, health: HealthReporter, clock: Option
             is_trusted = is_now_trusted;
             tracing::error!(is_trusted, divergence = ?clock.divergence(), "wall and monotonic clock disagree");
             let status = if is_trusted { ServingStatus::Serving } else { ServingStatus::NotServing };
-            tell_health(&health, status).await;
+            health::tell(&health, status).await;
+        }
+    }
+}
+
+/// Takes certificates and access rules into use when they change. By looking, because a mounted secret changes by a link that
+/// is swapped, which few watchers see.
+async fn watch_files(security: Arc<CurrentSecurity>) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        let security = Arc::clone(&security);
+        // Reading files must not hold a thread that serves. An error means that the runtime stops.
+        if tokio::task::spawn_blocking(move || security.look_again()).await.is_err() {
+            return;
         }
     }
 }
@@ -258,6 +325,14 @@ async fn store_failure(disk: Option<&SledStore>) -> String {
     match failure.wait_for(Option::is_some).await {
         Ok(reason) => reason.clone().unwrap_or_default(),
         Err(_) => "its committer ended".to_owned(),
+    }
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

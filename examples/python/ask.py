@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Asks a tactful server what to offer a customer, and says that it was shown.
+
+    python3 examples/python/ask.py ada-local-line [127.0.0.1:50051]
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import uuid
+
+import grpc
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[1]
+PROTOS = EXAMPLES.parent / "proto"
+DEADLINE_SECONDS = 0.5
+
+
+def generated():
+    """The modules of the protos. A service of yours would make them once, when it is built."""
+    folder = tempfile.mkdtemp()
+    files = [str(path) for path in PROTOS.rglob("*.proto")]
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTOS}", f"--python_out={folder}"]
+    subprocess.run([*command, f"--grpc_python_out={folder}", *files], check=True)
+    sys.path.insert(0, folder)
+    from tactful.v1 import feedback_service_pb2, feedback_service_pb2_grpc, offer_service_pb2, offer_service_pb2_grpc
+
+    return offer_service_pb2, offer_service_pb2_grpc, feedback_service_pb2, feedback_service_pb2_grpc
+
+
+def main(customer, address="127.0.0.1:50051"):
+    offers, offer_services, feedback, feedback_services = generated()
+    options = [("grpc.service_config", (EXAMPLES / "service-config.json").read_text())]
+    with grpc.insecure_channel(address, options=options) as channel:
+        question = offers.CrossSellRequest(customer_id=customer, channel="web", request_id=str(uuid.uuid4()))
+        try:
+            answer = offer_services.OfferServiceStub(channel).CrossSell(question, timeout=DEADLINE_SECONDS)
+        except grpc.RpcError as error:
+            # The page goes on without an offer.
+            print(f"no offers: {error.code().name}: {error.details()}", file=sys.stderr)
+            return 1
+        print(answer.message)
+        for offer in answer.offers:
+            print(f"{offer.rank}. {offer.title}: {'; '.join(reason.text for reason in offer.reasons)}")
+        shown = [
+            feedback.OfferOutcome(
+                customer_id=customer,
+                decision_id=answer.decision_id,
+                offer_id=offer.offer_id,
+                kind=feedback.OUTCOME_KIND_SHOWN,
+            )
+            for offer in answer.offers
+        ]
+        if shown:
+            request = feedback.RecordOutcomesRequest(outcomes=shown)
+            feedback_services.FeedbackServiceStub(channel).RecordOutcomes(request, timeout=DEADLINE_SECONDS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

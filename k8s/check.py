@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Checks the manifests: renders every overlay, validates it against the schema of a current Kubernetes, scans it, and asserts
+what matters to operators. Needs kubectl, and kubernetes-validate and checkov beside this Python.
+
+Deliberately not checked: whether a cluster has what the components ask for (cert-manager, the Prometheus Operator).
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import yaml
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROJECT = HERE.parent
+# Kinds of operators; the schema of Kubernetes does not know them.
+FOREIGN = {"ServiceMonitor", "PrometheusRule", "Certificate"}
+# What the scanner may find, by overlay, and why that is right there.
+WAIVED = {
+    "dev": {
+        "CKV_K8S_15": "the image is built on the laptop that the cluster runs on, and in no registry",
+        "CKV_K8S_43": "the same: an image that is in no registry has no digest to pull by",
+    },
+    "production": {
+        "CKV_K8S_43": "an installation pins the digest in its own registry, which nobody knows here",
+    },
+}
+DRAIN_SECONDS_DEFAULT = 20
+FLUSH_SECONDS = 10
+UID_MIN = 10_000
+
+faults = []
+
+
+def expect(holds, what):
+    if not holds:
+        faults.append(what)
+
+
+def render(overlay):
+    command = ["kubectl", "kustomize", str(overlay)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def tool(name):
+    beside = pathlib.Path(sys.executable).parent / name
+    return str(beside) if beside.exists() else name
+
+
+def validate(name, objects):
+    known = [it for it in objects if it["kind"] not in FOREIGN]
+    text = yaml.safe_dump_all(known)
+    found = subprocess.run([tool("kubernetes-validate"), "--strict", "-"], input=text, capture_output=True, text=True)
+    expect(found.returncode == 0, f"{name}: not what Kubernetes takes:\n{found.stdout}{found.stderr}")
+
+
+def scan(name, text):
+    waived = WAIVED.get(name, {})
+    rendered = PROJECT / "target" / f"k8s-{name}.yaml"
+    rendered.parent.mkdir(exist_ok=True)
+    rendered.write_text(text)
+    command = [tool("checkov"), "--framework", "kubernetes", "--skip-download", "--output", "json", "-f", str(rendered)]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True).stdout)
+    expect(found["summary"]["passed"] > 0, f"{name}: the scanner checked nothing")
+    failed = found["results"]["failed_checks"]
+    for check in failed:
+        if check["check_id"] not in waived:
+            faults.append(f"{name}: {check['check_id']} {check['check_name']}: {check['resource']}")
+    needless = set(waived) - {check["check_id"] for check in failed}
+    expect(not needless, f"{name}: waived in vain: {sorted(needless)}")
+
+
+def pods_of(objects):
+    """The pod templates, each with the kind and name of what makes it."""
+    for it in objects:
+        spec = it.get("spec", {})
+        if it["kind"] == "CronJob":
+            spec = spec["jobTemplate"]["spec"]
+        if "template" in spec:
+            yield f"{it['kind']}/{it['metadata']['name']}", spec["template"]
+
+
+def check_pod(name, whose, pod):
+    spec = pod["spec"]
+    of_pod = spec["securityContext"]
+    expect(of_pod.get("runAsNonRoot") is True, f"{name}: {whose} may run as root")
+    expect(of_pod.get("runAsUser", 0) > UID_MIN, f"{name}: {whose} runs as a user of the node")
+    expect(of_pod.get("seccompProfile", {}).get("type") == "RuntimeDefault", f"{name}: {whose} has no seccomp profile")
+    expect(spec.get("automountServiceAccountToken") is False, f"{name}: {whose} gets a token of the cluster")
+    expect(spec.get("serviceAccountName", "default") != "default", f"{name}: {whose} shares an identity")
+    expect(spec.get("enableServiceLinks") is False, f"{name}: {whose} gets TACTFUL_PORT into its environment")
+    for container in spec["containers"]:
+        of_container = container.get("securityContext", {})
+        expect(of_container.get("readOnlyRootFilesystem") is True, f"{name}: {whose} may write to its root")
+        expect(of_container.get("allowPrivilegeEscalation") is False, f"{name}: {whose} may gain privileges")
+        expect(of_container.get("capabilities", {}).get("drop") == ["ALL"], f"{name}: {whose} has capabilities")
+        image, _, tag = container["image"].rpartition(":")
+        expect(image and tag != "latest", f"{name}: {whose} runs whatever is newest")
+        resources = container.get("resources", {})
+        for bound in ("requests", "limits"):
+            for what in ("cpu", "memory"):
+                expect(what in resources.get(bound, {}), f"{name}: {whose} has no {what} {bound}")
+
+
+def argument(arguments, flag):
+    """The value of a flag, written `--flag value` or `--flag=value`."""
+    for place, text in enumerate(arguments):
+        if text == flag:
+            return arguments[place + 1]
+        if text.startswith(flag + "="):
+            return text.partition("=")[2]
+    return None
+
+
+def check_server(name, objects):
+    servers = [it for it in objects if it["kind"] == "StatefulSet"]
+    expect(len(servers) == 1, f"{name}: {len(servers)} servers")
+    spec = servers[0]["spec"]
+    pod = spec["template"]["spec"]
+    container = pod["containers"][0]
+    arguments = container["args"]
+    expect(spec["replicas"] == 1, f"{name}: the embedded store has one owner")
+    for claim in spec["volumeClaimTemplates"]:
+        expect(claim["spec"]["accessModes"] == ["ReadWriteOncePod"], f"{name}: two pods could open one store")
+    health = argument(arguments, "--health-listen")
+    expect(health, f"{name}: the probes have no port")
+    for probe, service in (("startupProbe", None), ("readinessProbe", None), ("livenessProbe", "liveness")):
+        grpc = container.get(probe, {}).get("grpc", {})
+        expect(str(grpc.get("port")) == (health or "").rpartition(":")[2], f"{name}: {probe} asks another port")
+        expect(service in (None, grpc.get("service")), f"{name}: {probe} asks about {grpc.get('service')}")
+    expect(container["readinessProbe"]["grpc"].get("service") != "liveness", f"{name}: always ready")
+    sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drain = argument(arguments, "--drain") or f"{DRAIN_SECONDS_DEFAULT}s"
+    needed = sleep + int(drain.removesuffix("s")) + FLUSH_SECONDS
+    grace = pod["terminationGracePeriodSeconds"]
+    expect(grace >= needed, f"{name}: killed after {grace} s while it may need {needed}")
+    is_encrypted = argument(arguments, "--tls-cert") is not None
+    expect(is_encrypted != ("--plaintext" in arguments), f"{name}: neither TLS nor plaintext by choice, or both")
+    if name == "production":
+        expect(is_encrypted and argument(arguments, "--access"), "production: anybody may call")
+
+
+def selects(selector, labels):
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+
+
+def check_network(name, objects):
+    policies = [it["spec"] for it in objects if it["kind"] == "NetworkPolicy"]
+    for whose, pod in pods_of(objects):
+        labels = pod["metadata"]["labels"]
+        denied = set()
+        for policy in policies:
+            if selects(policy["podSelector"], labels):
+                denied.update(policy["policyTypes"])
+        expect(denied == {"Ingress", "Egress"}, f"{name}: {whose} is open: {sorted(denied)} are denied by default")
+
+
+def check_observed(name, objects):
+    """What dashboards and alerts ask for is what the server tells."""
+    told = set(re.findall(r'"(tactful_\w+)"', (PROJECT / "src" / "telemetry.rs").read_text()))
+    runbook = (PROJECT / "docs" / "operations.md").read_text().lower()
+    asked = {}
+    for it in objects:
+        if it["kind"] == "ConfigMap" and "dashboard.json" in it.get("data", {}):
+            for panel in json.loads(it["data"]["dashboard.json"])["panels"]:
+                asked.update({target["expr"]: f"panel {panel['title']}" for target in panel["targets"]})
+        if it["kind"] == "PrometheusRule":
+            for rule in it["spec"]["groups"][0]["rules"]:
+                alert = rule["alert"]
+                asked[rule["expr"]] = f"alert {alert}"
+                expect(f"### {alert.lower()}" in runbook, f"{name}: alert {alert} is not in docs/operations.md")
+                expect(rule["annotations"]["runbook_url"].endswith("#" + alert.lower()), f"{name}: {alert} leads nowhere")
+    for expression, who in asked.items():
+        for metric in re.findall(r"\btactful_\w+", expression):
+            metric = re.sub(r"_(bucket|sum|count)$", "", metric)
+            expect(metric in told, f"{name}: {who} asks for {metric}, which is not told")
+    return len(asked)
+
+
+def main():
+    names = sorted(path.name for path in (HERE / "overlays").iterdir())
+    for name in names:
+        text = render(HERE / "overlays" / name)
+        objects = [it for it in yaml.safe_load_all(text) if it]
+        validate(name, objects)
+        scan(name, text)
+        for whose, pod in pods_of(objects):
+            check_pod(name, whose, pod)
+        check_server(name, objects)
+        check_network(name, objects)
+        asked = check_observed(name, objects)
+        print(f"{name}: {len(objects)} objects, {asked} queries, {len(WAIVED.get(name, {}))} findings waived")
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+//! Health: what each service says of itself, on the port of the calls and on one of its own.
+//!
+//! The port of its own is for the probes of a cluster, which speak no TLS; it is up before the store opens and shares no
+//! limit with the calls.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::{HealthReporter, HealthService};
+
+use crate::grpc::services::SERVICE_NAMES;
+
+/// Says `SERVING` as long as the process answers.
+pub const LIVENESS: &str = "liveness";
+
+/// What all services say, before anything is served.
+pub async fn loading() -> HealthReporter {
+    let health = HealthReporter::new();
+    tell(&health, ServingStatus::NotServing).await;
+    health.set_service_status(LIVENESS, ServingStatus::Serving).await;
+    health
+}
+
+/// Says the same of all services; of the process itself nothing.
+pub async fn tell(health: &HealthReporter, status: ServingStatus) {
+    for name in SERVICE_NAMES.into_iter().chain([""]) {
+        health.set_service_status(name, status).await;
+    }
+}
+
+/// The service that tells.
+#[must_use]
+pub fn service(health: &HealthReporter) -> HealthServer<impl Health> {
+    HealthServer::new(HealthService::from_health_reporter(health.clone()))
+}
+
+/// Serves it alone, until the task is aborted.
+///
+/// # Errors
+/// When the address cannot be had.
+pub async fn serve_alone(
+    address: SocketAddr,
+    health: &HealthReporter,
+) -> std::io::Result<(SocketAddr, JoinHandle<()>)> {
+    let listener = TcpListener::bind(address).await?;
+    let local_addr = listener.local_addr()?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let router = tonic::transport::Server::builder().max_concurrent_streams(16).add_service(service(health));
+    let serving = tokio::spawn(async move {
+        if let Err(error) = router.serve_with_incoming(incoming).await {
+            tracing::error!(%error, "the health port is closed");
+        }
+    });
+    Ok((local_addr, serving))
+}
