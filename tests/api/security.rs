@@ -1,7 +1,7 @@
 //! Security: who may connect, who may call what, and what a rotation drops.
 //!
-//! Broken by: a CA that is not asked; roles that are not asked; a method without a role; certificates read once;
-//! a token's own algorithm; a key set with a symmetric key.
+//! Broken by, each seen: a CA that is not asked; roles that are not asked; a method without a role; certificates read once; a
+//! token's own algorithm; a key set with a symmetric key.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -324,10 +324,10 @@ fn token(key: &KeyPair, change: impl FnOnce(&mut serde_json::Value)) -> String {
 }
 
 /// A server without TLS on this machine's own address, which knows tokens by this key set.
-async fn behind_tokens(key_set: &serde_json::Value) -> Result<(TempDir, Channel), String> {
+async fn behind_tokens(key_set: &serde_json::Value, rules: &str) -> Result<(TempDir, Channel), String> {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("jwks.json"), key_set.to_string()).expect("writes");
-    std::fs::write(directory.path().join("access.toml"), WITH_TOKENS).expect("writes");
+    std::fs::write(directory.path().join("access.toml"), rules).expect("writes");
     let access = directory.path().join("access.toml").to_str().map(str::to_owned);
     let settings = WrittenSettings { access, ..written() }.check().map_err(|faults| faults.to_string())?;
     let server = Server::build(settings, Some(HandClock::new())).await.map_err(|error| error.to_string())?;
@@ -348,7 +348,7 @@ async fn ask_with(channel: &Channel, token: &str) -> Code {
 async fn tokens_count_when_everything_about_them_is_right() {
     let key = key();
     let set = serde_json::json!({"keys": [jwk(&key)]});
-    let (_directory, channel) = behind_tokens(&set).await.expect("starts");
+    let (_directory, channel) = behind_tokens(&set, WITH_TOKENS).await.expect("starts");
     assert_eq!(ask_with(&channel, &token(&key, |_| {})).await, Code::Ok);
     assert_eq!(ask(&channel).await.expect_err("without a token").code(), Code::Unauthenticated);
     assert_eq!(ask_with(&channel, &token(&key, |claims| claims["sub"] = "x".into())).await, Code::PermissionDenied);
@@ -384,9 +384,18 @@ async fn tokens_count_when_everything_about_them_is_right() {
 }
 
 #[tokio::test]
+async fn algorithms_are_not_the_tokens_to_choose() {
+    let key = key();
+    let set = serde_json::json!({"keys": [jwk(&key)]});
+    let rules = WITH_TOKENS.replace("ES256", "ES384");
+    let (_directory, channel) = behind_tokens(&set, &rules).await.expect("starts");
+    assert_eq!(ask_with(&channel, &token(&key, |_| {})).await, Code::Unauthenticated);
+}
+
+#[tokio::test]
 async fn key_sets_that_could_sign_are_refused_at_the_start() {
     let symmetric = serde_json::json!({"keys": [{"kty": "oct", "kid": "one", "k": "AAAA"}]});
     for set in [symmetric, serde_json::json!({"keys": []}), serde_json::json!("no set")] {
-        assert!(behind_tokens(&set).await.is_err(), "{set}");
+        assert!(behind_tokens(&set, WITH_TOKENS).await.is_err(), "{set}");
     }
 }
