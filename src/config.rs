@@ -355,17 +355,6 @@ const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 /// Stands in for an address that is wrong and reported.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
-/// Reads who may do what.
-///
-/// # Errors
-/// Every fault, each with the file.
-pub fn read_access(file: &std::path::Path) -> Result<AccessRules, Vec<String>> {
-    let told = |fault: String| format!("{}: {fault}", file.display());
-    let text = std::fs::read_to_string(file).map_err(|error| vec![told(error.to_string())])?;
-    let directory = file.parent().unwrap_or(std::path::Path::new(""));
-    AccessRules::read(&text, directory).map_err(|faults| faults.into_iter().map(told).collect())
-}
-
 /// Reads texts and collects what is wrong with them.
 struct Reader {
     faults: Vec<String>,
@@ -416,7 +405,8 @@ impl Reader {
         );
         let mut knows_tokens = false;
         if let Some(file) = &access {
-            match read_access(file) {
+            let text = std::fs::read_to_string(file).map_err(|error| vec![format!("{}: {error}", file.display())]);
+            match text.and_then(|text| AccessRules::read(&text, file)) {
                 Ok(rules) => knows_tokens = rules.tokens.is_some(),
                 Err(faults) => self.faults.extend(faults.into_iter().map(|fault| format!("access: {fault}"))),
             }

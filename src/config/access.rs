@@ -42,19 +42,6 @@ pub enum Role {
     Privacy,
 }
 
-impl Role {
-    /// The role as the document and the audit log write it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Offers => "offers",
-            Self::Ingest => "ingest",
-            Self::Operator => "operator",
-            Self::Privacy => "privacy",
-        }
-    }
-}
-
 /// Callers and their roles.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AccessRules {
@@ -120,11 +107,17 @@ struct Tokens {
 const FORMS: [&str; 3] = ["spiffe://", "dns:", "jwt:"];
 
 impl AccessRules {
-    /// Reads a document that lies in `directory`.
+    /// Reads the document that lies in `file`.
     ///
     /// # Errors
-    /// What does not read as TOML, or every caller and token rule that is wrong.
-    pub fn read(text: &str, directory: &Path) -> Result<Self, Vec<String>> {
+    /// What does not read as TOML, or every caller and token rule that is wrong; each with the file.
+    pub fn read(text: &str, file: &Path) -> Result<Self, Vec<String>> {
+        let directory = file.parent().unwrap_or(Path::new(""));
+        let told = |fault: String| format!("{}: {fault}", file.display());
+        Self::of_document(text, directory).map_err(|faults| faults.into_iter().map(told).collect())
+    }
+
+    fn of_document(text: &str, directory: &Path) -> Result<Self, Vec<String>> {
         let document: Document = toml::from_str(text).map_err(|error| vec![error.to_string()])?;
         let mut faults = Vec::new();
         let mut callers = BTreeMap::new();
@@ -172,7 +165,7 @@ mod tests {
         let documented = include_str!("access.rs").lines().filter_map(|line| line.strip_prefix("//! "));
         let text: Vec<&str> = documented.skip_while(|line| *line != "```toml").skip(1).collect();
         let text = text.split(|line| *line == "```").next().expect("it ends").join("\n");
-        let rules = AccessRules::read(&text, Path::new("/etc/tactful")).expect("it is right");
+        let rules = AccessRules::read(&text, Path::new("/etc/tactful/access.toml")).expect("it is right");
         assert_eq!(rules.callers["jwt:call-centre"], BTreeSet::from([Role::Offers, Role::Privacy]));
         assert_eq!(rules.tokens.expect("tokens").keys, Path::new("/etc/tactful/jwks.json"));
     }

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
@@ -72,8 +71,6 @@ pub fn role_of(path: &str) -> Option<Role> {
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Default)]
 pub struct Peer {
-    /// From where.
-    pub address: Option<SocketAddr>,
     /// What its certificate names, as identities of the access rules; empty without one.
     pub identities: Arc<[String]>,
 }

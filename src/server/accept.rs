@@ -91,8 +91,7 @@ async fn admit(stream: TcpStream, place: OwnedSemaphorePermit, security: &Curren
         return None;
     }
     let Some(config) = security.tls().clone() else {
-        let peer = Peer { address, ..Peer::default() };
-        return Some(Connection { stream: Stream::Plain(stream), peer, _place: place });
+        return Some(Connection { stream: Stream::Plain(stream), peer: Peer::default(), _place: place });
     };
     let stream = match TlsAcceptor::from(config).accept(stream).await {
         Ok(stream) => stream,
@@ -103,7 +102,7 @@ async fn admit(stream: TcpStream, place: OwnedSemaphorePermit, security: &Curren
         }
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let peer = Peer { address, identities: certificate.map(identities).unwrap_or_default().into() };
+    let peer = Peer { identities: certificate.map(identities).unwrap_or_default().into() };
     Some(Connection { stream: Stream::Tls(Box::new(stream)), peer, _place: place })
 }
 

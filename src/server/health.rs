@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
@@ -38,19 +38,17 @@ pub fn service(health: &HealthReporter) -> HealthServer<impl Health> {
     HealthServer::new(HealthService::from_health_reporter(health.clone()))
 }
 
-/// Serves it alone, until the task is aborted.
+/// Serves it alone, until the task is dropped.
 ///
 /// # Errors
 /// When the address cannot be had.
-pub async fn serve_alone(
-    address: SocketAddr,
-    health: &HealthReporter,
-) -> std::io::Result<(SocketAddr, JoinHandle<()>)> {
+pub async fn serve_alone(address: SocketAddr, health: &HealthReporter) -> std::io::Result<(SocketAddr, JoinSet<()>)> {
     let listener = TcpListener::bind(address).await?;
     let local_addr = listener.local_addr()?;
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let router = tonic::transport::Server::builder().max_concurrent_streams(16).add_service(service(health));
-    let serving = tokio::spawn(async move {
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
         if let Err(error) = router.serve_with_incoming(incoming).await {
             tracing::error!(%error, "the health port is closed");
         }

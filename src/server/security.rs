@@ -8,7 +8,8 @@ use arc_swap::{ArcSwapOption, Guard};
 use sha2::{Digest, Sha256};
 
 use super::tls::{TlsTexts, server_config};
-use crate::config::{Security, TlsFiles, read_access};
+use crate::config::access::AccessRules;
+use crate::config::{Security, TlsFiles};
 use crate::grpc::access::{Access, CurrentAccess};
 
 /// Certificates and access rules as they are now.
@@ -20,9 +21,16 @@ pub struct CurrentSecurity {
     access: CurrentAccess,
 }
 
-/// Everything that was read, and a digest of it.
-struct Read {
+/// What the files say, and a digest of it.
+struct Texts {
     digest: [u8; 32],
+    tls: Option<TlsTexts>,
+    /// The rules, and the key set that they name.
+    access: Option<(AccessRules, Option<String>)>,
+}
+
+/// What is made of it, to be used.
+struct Built {
     tls: Option<Arc<rustls::ServerConfig>>,
     access: Option<Arc<Access>>,
 }
@@ -33,7 +41,9 @@ impl CurrentSecurity {
     /// # Errors
     /// What cannot be used.
     pub fn open(files: Security) -> Result<Self, String> {
-        let Read { digest, tls, access } = read(&files)?;
+        let texts = read(&files)?;
+        let digest = texts.digest;
+        let Built { tls, access } = texts.build()?;
         let access = Arc::new(ArcSwapOption::new(access));
         Ok(Self { files, digest: digest.into(), tls: ArcSwapOption::new(tls), access })
     }
@@ -52,9 +62,12 @@ impl CurrentSecurity {
     /// Takes into use what has changed. Blocks while it reads.
     pub fn look_again(&self) {
         let mut known = self.digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let result = match read(&self.files) {
-            Ok(Read { digest, .. }) if digest == *known => return,
-            Ok(Read { digest, tls, access }) => {
+        let changed = match read(&self.files) {
+            Ok(texts) if texts.digest == *known => return,
+            changed => changed.and_then(|texts| Ok((texts.digest, texts.build()?))),
+        };
+        let result = match changed {
+            Ok((digest, Built { tls, access })) => {
                 *known = digest;
                 self.tls.store(tls);
                 self.access.store(access);
@@ -70,32 +83,41 @@ impl CurrentSecurity {
     }
 }
 
-fn read(files: &Security) -> Result<Read, String> {
+fn read(files: &Security) -> Result<Texts, String> {
     let mut digest = Sha256::new();
-    let mut file = |path: &Path| -> Result<Vec<u8>, String> {
+    let mut bytes = |path: &Path| -> Result<Vec<u8>, String> {
         let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         digest.update((bytes.len() as u64).to_le_bytes());
         digest.update(&bytes);
         Ok(bytes)
     };
+    let mut text = |path: &Path| -> Result<String, String> {
+        String::from_utf8(bytes(path)?).map_err(|error| format!("{}: {error}", path.display()))
+    };
     let access = match &files.access {
         None => None,
         Some(path) => {
-            file(path)?;
-            let rules = read_access(path).map_err(|faults| faults.join("; "))?;
-            let keys = rules.tokens.as_ref().map(|tokens| file(&tokens.keys)).transpose()?;
-            let keys = keys.map(String::from_utf8).transpose().map_err(|error| format!("jwt.keys: {error}"))?;
-            Some((rules.tokens.is_some(), Arc::new(Access::new(rules, keys.as_deref())?)))
+            let rules = AccessRules::read(&text(path)?, path).map_err(|faults| faults.join("; "))?;
+            let keys = rules.tokens.as_ref().map(|tokens| text(&tokens.keys)).transpose()?;
+            Some((rules, keys))
         }
     };
-    let or_token = access.as_ref().is_some_and(|(knows_tokens, _)| *knows_tokens);
     let tls = match &files.tls {
         None => None,
         Some(TlsFiles { certificate, key, client_ca }) => {
-            let client_ca = client_ca.as_deref().map(&mut file).transpose()?;
-            let texts = TlsTexts { certificate: file(certificate)?, key: file(key)?, client_ca };
-            Some(server_config(&texts, or_token)?)
+            let client_ca = client_ca.as_deref().map(&mut bytes).transpose()?;
+            Some(TlsTexts { certificate: bytes(certificate)?, key: bytes(key)?, client_ca })
         }
     };
-    Ok(Read { digest: digest.finalize().into(), tls, access: access.map(|(_, access)| access) })
+    Ok(Texts { digest: digest.finalize().into(), tls, access })
+}
+
+impl Texts {
+    fn build(self) -> Result<Built, String> {
+        let Self { digest: _, tls, access } = self;
+        let or_token = access.as_ref().is_some_and(|(rules, _)| rules.tokens.is_some());
+        let tls = tls.map(|texts| server_config(&texts, or_token)).transpose()?;
+        let access = access.map(|(rules, keys)| Access::new(rules, keys.as_deref())).transpose()?;
+        Ok(Built { tls, access: access.map(Arc::new) })
+    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -85,7 +85,7 @@ pub struct Server {
     router: GuardedRouter,
     health: HealthReporter,
     /// Where the health service is served alone, and by which task.
-    health_alone: Option<(SocketAddr, JoinHandle<()>)>,
+    health_alone: Option<(SocketAddr, JoinSet<()>)>,
     security: Arc<CurrentSecurity>,
     tactful: Arc<Tactful>,
     disk: Option<Arc<SledStore>>,
@@ -177,8 +177,8 @@ impl Server {
             disk,
             watched_clock,
         } = self;
-        // Dropped, a server says nothing any more.
-        let _health_alone = health_alone.map(|(_, serving)| AbortOnDrop(serving));
+        // Answers until it is dropped at the end.
+        let _health_alone = health_alone;
         let router = router.add_service(health::service(&health));
         health::tell(&health, ServingStatus::Serving).await;
         let (drain, draining) = watch::channel(false);
@@ -191,11 +191,12 @@ impl Server {
             router.serve_with_incoming_shutdown(accept(listener, settings.limits, Arc::clone(&security)), drained),
         );
         let training = tokio::spawn(train_on_schedule(Arc::clone(&tactful), settings.train_every));
-        let forgetting = tokio::spawn(forget_on_schedule(Arc::clone(&tactful)));
-        let settling = tokio::spawn(settle_volumes(Arc::clone(&tactful)));
-        let counting = tokio::spawn(count_acceptances(Arc::clone(&tactful)));
-        let looking = tokio::spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
-        let watching = tokio::spawn(watch_files(security));
+        let mut background = JoinSet::new();
+        background.spawn(forget_on_schedule(Arc::clone(&tactful)));
+        background.spawn(settle_volumes(Arc::clone(&tactful)));
+        background.spawn(count_acceptances(Arc::clone(&tactful)));
+        background.spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
+        background.spawn(watch_files(security));
         tracing::info!(address = %local_addr, "serving");
 
         let failure = tokio::select! {
@@ -203,11 +204,7 @@ impl Server {
             failure = store_failure(disk.as_deref()) => Some(failure),
         };
         let stage = Stage::begin("not ready");
-        looking.abort();
-        watching.abort();
-        settling.abort();
-        counting.abort();
-        forgetting.abort();
+        background.abort_all();
         health::tell(&health, ServingStatus::NotServing).await;
         stage.end();
 
@@ -325,14 +322,6 @@ async fn store_failure(disk: Option<&SledStore>) -> String {
     match failure.wait_for(Option::is_some).await {
         Ok(reason) => reason.clone().unwrap_or_default(),
         Err(_) => "its committer ended".to_owned(),
-    }
-}
-
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

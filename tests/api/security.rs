@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use prost::Message;
 use rcgen::{
     CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
@@ -294,21 +295,8 @@ audience = "tactful"
 fn jwk(key: &KeyPair) -> serde_json::Value {
     let [0x04, point @ ..] = key.public_key_raw() else { panic!("an uncompressed point") };
     let (x, y) = point.split_at(32);
-    let text = |bytes: &[u8]| jsonwebtoken_base64(bytes);
+    let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     serde_json::json!({"kty": "EC", "crv": "P-256", "kid": "one", "alg": "ES256", "x": text(x), "y": text(y)})
-}
-
-/// Base64 as tokens write it: for URLs, without padding.
-fn jsonwebtoken_base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for digit in 0..=three.len() {
-            text.push(char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize]));
-        }
-    }
-    text
 }
 
 fn token(key: &KeyPair, change: impl FnOnce(&mut serde_json::Value)) -> String {
@@ -371,7 +359,7 @@ async fn tokens_count_when_everything_about_them_is_right() {
     // Signed with the public key as if it were a shared secret, and not signed at all.
     let right = token(&key, |_| {});
     let claims = right.split('.').nth(1).expect("three parts");
-    let none = jsonwebtoken_base64(br#"{"alg":"none","typ":"JWT","kid":"one"}"#);
+    let none = BASE64_URL_SAFE_NO_PAD.encode(br#"{"alg":"none","typ":"JWT","kid":"one"}"#);
     wrong.push(format!("{none}.{claims}."));
     let secret = jsonwebtoken::EncodingKey::from_secret(key.public_key_raw());
     let far = serde_json::json!({
