@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use prost::Message;
 
-const PROTOS: [&str; 7] = [
+const PROTOS: [&str; 8] = [
     "proto/tactful/v1/offer_service.proto",
     "proto/tactful/v1/feedback_service.proto",
     "proto/tactful/v1/relationship_service.proto",
@@ -14,6 +14,7 @@ const PROTOS: [&str; 7] = [
     "proto/tactful/v1/customer_service.proto",
     "proto/tactful/v1/model_service.proto",
     "proto/tactful/v1/policy_service.proto",
+    "proto/tactful/v1/backup_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

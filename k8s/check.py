@@ -10,6 +10,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import yaml
 
@@ -142,6 +143,23 @@ def check_server(name, objects):
         expect(is_encrypted and argument(arguments, "--access"), "production: anybody may call")
 
 
+def check_backup(name, objects):
+    """The nightly job is who the rules say that it is."""
+    jobs = [it for it in objects if it["kind"] == "CronJob"]
+    if not jobs:
+        expect(name != "production", "production: nobody makes a backup")
+        return
+    rules = next(it["data"]["access.toml"] for it in objects if it["kind"] == "ConfigMap" and "access.toml" in it["data"])
+    callers = {it["identity"]: it["roles"] for it in tomllib.loads(rules)["callers"]}
+    pod = jobs[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    secrets = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+    shown = [it for it in objects if it["kind"] == "Certificate" and it["spec"]["secretName"] in secrets]
+    uris = [uri for it in shown for uri in it["spec"]["uris"]]
+    expect(uris and all(callers.get(uri) == ["backup"] for uri in uris), f"{name}: the rules do not let {uris} make backups")
+    server = next(it for it in objects if it["kind"] == "StatefulSet")["spec"]["template"]["spec"]["containers"][0]
+    expect(pod["containers"][0]["image"] == server["image"], f"{name}: the backup is of another version than the server")
+
+
 def selects(selector, labels):
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
 
@@ -189,6 +207,7 @@ def main():
         for whose, pod in pods_of(objects):
             check_pod(name, whose, pod)
         check_server(name, objects)
+        check_backup(name, objects)
         check_network(name, objects)
         asked = check_observed(name, objects)
         print(f"{name}: {len(objects)} objects, {asked} queries, {len(WAIVED.get(name, {}))} findings waived")

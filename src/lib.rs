@@ -21,6 +21,8 @@ pub mod config;
 pub mod decision;
 pub mod domain;
 pub mod evaluation;
+#[cfg(feature = "parquet")]
+pub mod export;
 pub mod grpc;
 pub mod ingest;
 pub mod measurement;

@@ -41,7 +41,11 @@ const HISTOGRAMS: [(&str, &str); 4] = [
     ("tactful_store_flush_seconds", "Flushes of the store to disk."),
     ("tactful_store_flush_waiters", "Answers that waited for one flush."),
 ];
-const GAUGES: [(&str, &str); 4] = [
+const GAUGES: [(&str, &str); 5] = [
+    (
+        "tactful_backup_timestamp_seconds",
+        "When the last backup was made, in seconds after 1970; none since the start: absent.",
+    ),
     ("tactful_rpcs_in_flight", "Calls being served."),
     ("tactful_model_age_seconds", "Time since the history that the model served now was learned from."),
     ("tactful_stored", "Customers, products, events and decisions in the store."),

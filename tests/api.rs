@@ -2,6 +2,7 @@
 
 mod api {
     mod acceptances;
+    mod backups;
     mod batches;
     mod catalog;
     mod customers;
@@ -25,4 +26,5 @@ mod api {
     mod shop;
     mod terms;
     mod tools;
+    mod upgrades;
 }

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::failure::Failure;
-use super::{backfire, customer, evaluate, explain, health, import, offers, policy, serve, simulate, train};
+use super::{
+    backfire, backup, customer, evaluate, explain, export, health, import, offers, policy, restore, serve, simulate,
+    train,
+};
 
 /// Ask what to offer a customer, and when to offer nothing.
 ///
@@ -31,6 +34,9 @@ enum Command {
     Customer(customer::Customer),
     Policy(policy::Policy),
     Train(train::Train),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Export(export::Export),
     Evaluate(evaluate::Evaluate),
     Simulate(simulate::Simulate),
 }
@@ -54,6 +60,9 @@ impl App {
                 Command::Customer(customer) => customer.run().await,
                 Command::Policy(policy) => policy.run().await,
                 Command::Train(train) => train.run().await,
+                Command::Backup(backup) => backup.run().await,
+                Command::Restore(restore) => restore.run().await,
+                Command::Export(export) => export.run(),
                 Command::Evaluate(evaluate) => evaluate.run().await,
                 Command::Simulate(simulate) => simulate.run().await,
             }

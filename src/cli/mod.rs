@@ -3,18 +3,21 @@
 
 pub mod app;
 pub mod backfire;
+pub mod backup;
 pub mod client;
 pub mod customer;
 pub mod demo;
 pub mod evaluate;
 pub mod explain;
+pub mod export;
 pub mod failure;
 pub mod health;
 pub mod import;
 pub mod offers;
 pub mod policy;
 mod rankings;
-mod serve;
+pub mod restore;
+pub mod serve;
 pub mod simulate;
 pub mod simulate_policy;
 pub mod table;

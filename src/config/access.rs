@@ -40,6 +40,8 @@ pub enum Role {
     Operator,
     /// Read, export and erase what is held of a customer.
     Privacy,
+    /// Copy the whole store. A role of its own: operators need not see customers, and a nightly job need not change policies.
+    Backup,
 }
 
 /// Callers and their roles.

@@ -1,7 +1,7 @@
 //! Who may call what: every method has one role, every caller the roles that the rules give it, and nothing else is allowed.
 //!
 //! Without rules everybody who can connect may do everything. Health checks are open to all, so that probes need no
-//! identity; reflection is open to callers of any role. Calls of operators and those about privacy are told in the log,
+//! identity; reflection is open to callers of any role. Calls of operators, those about privacy and backups are told in the log,
 //! under the target `tactful::audit`, allowed or not.
 
 use std::collections::{BTreeSet, HashMap};
@@ -59,6 +59,7 @@ pub const ROLES: &[(&str, Role)] = &[
     ("/tactful.v1.PolicyService/ActivatePolicy", Role::Operator),
     ("/tactful.v1.PolicyService/RollBackPolicy", Role::Operator),
     ("/tactful.v1.PolicyService/SimulatePolicy", Role::Operator),
+    ("/tactful.v1.BackupService/CreateBackup", Role::Backup),
 ];
 
 /// A method's role; `None` for one that there is not.
@@ -181,7 +182,8 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
-        let is_audited = role_of(path).is_some_and(|role| matches!(role, Role::Operator | Role::Privacy));
+        let is_audited =
+            role_of(path).is_some_and(|role| matches!(role, Role::Operator | Role::Privacy | Role::Backup));
         let access = self.current.load();
         if path.starts_with("/grpc.health.") || (access.is_none() && !is_audited) {
             return Box::pin(self.inner.call(request));

@@ -1,6 +1,7 @@
 //! The wire: convert, call a use case, convert back. It alone knows prost and tonic; it decides nothing.
 
 pub mod access;
+pub mod backup_service;
 pub mod catalog_service;
 pub mod convert;
 pub mod customer_service;

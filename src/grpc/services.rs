@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::backup_service::BackupRpc;
 use super::catalog_service::CatalogRpc;
 use super::customer_service::CustomerRpc;
 use super::feedback_service::FeedbackRpc;
+use super::generated::tactful::v1::backup_service_server::BackupServiceServer;
 use super::generated::tactful::v1::catalog_service_server::CatalogServiceServer;
 use super::generated::tactful::v1::customer_service_server::CustomerServiceServer;
 use super::generated::tactful::v1::feedback_service_server::FeedbackServiceServer;
@@ -19,7 +21,7 @@ use super::relationship_service::RelationshipRpc;
 use crate::use_cases::tactful::Tactful;
 
 /// The names under which the services report their readiness.
-pub const SERVICE_NAMES: [&str; 7] = [
+pub const SERVICE_NAMES: [&str; 8] = [
     "tactful.v1.OfferService",
     "tactful.v1.FeedbackService",
     "tactful.v1.RelationshipService",
@@ -27,6 +29,7 @@ pub const SERVICE_NAMES: [&str; 7] = [
     "tactful.v1.CustomerService",
     "tactful.v1.ModelService",
     "tactful.v1.PolicyService",
+    "tactful.v1.BackupService",
 ];
 
 /// One of each.
@@ -45,6 +48,8 @@ pub struct Services {
     pub models: ModelServiceServer<ModelRpc>,
     /// `PolicyService`.
     pub policies: PolicyServiceServer<PolicyRpc>,
+    /// `BackupService`.
+    pub backups: BackupServiceServer<BackupRpc>,
 }
 
 impl Services {
@@ -67,6 +72,7 @@ impl Services {
             customers: limited!(CustomerServiceServer, CustomerRpc::new(tactful())),
             models: limited!(ModelServiceServer, ModelRpc::new(tactful())),
             policies: limited!(PolicyServiceServer, PolicyRpc::new(tactful())),
+            backups: limited!(BackupServiceServer, BackupRpc::new(tactful())),
         }
     }
 }

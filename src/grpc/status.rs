@@ -11,6 +11,7 @@ use super::convert::violations::{Violation, Violations};
 use super::generated::{google, tactful::v1 as wire};
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
+use crate::use_cases::back_up::BackupUnderWay;
 use crate::use_cases::explain_decision::ExplainError;
 use crate::use_cases::get_backfire_report::BackfireError;
 use crate::use_cases::keep_holds::HoldError;
@@ -97,6 +98,13 @@ pub fn store(error: StoreError) -> Status {
             status(Code::Internal, "STORE_DAMAGED", "a stored value is damaged", None)
         }
     }
+}
+
+/// Why no backup is made.
+#[must_use]
+pub fn backup(_: BackupUnderWay) -> Status {
+    let told = "another backup is being made; try again when it has ended";
+    status(Code::Aborted, "BACKUP_UNDER_WAY", told, None)
 }
 
 /// Why a policy could not be kept or put into force.

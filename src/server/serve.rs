@@ -254,7 +254,7 @@ fn router(
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let Services { offers, feedback, relationships, catalog, customers, models, policies } =
+    let Services { offers, feedback, relationships, catalog, customers, models, policies, backups } =
         Services::new(tactful, limits.message_bytes_max);
     let router = tonic::transport::Server::builder()
         .max_concurrent_streams(limits.streams_max)
@@ -271,6 +271,7 @@ fn router(
         .add_service(customers)
         .add_service(models)
         .add_service(policies)
+        .add_service(backups)
         // Older grpcurl speaks only v1alpha.
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);

@@ -8,7 +8,9 @@
 //! **A commit is not yet durable.** Await [`Store::durable`] before telling anybody.
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
+use super::backup::record::BackupRecord;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
@@ -336,6 +338,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// How much is stored.
     async fn counts(&self) -> Result<StoreCounts, StoreError>;
+
+    /// Sends all that is stored, but for prepared candidates, while the store goes on. A customer comes with exactly the
+    /// events and decisions that its value has counted; different customers may come as of different moments of the backup.
+    /// Of a volume at least as much is gone as the customers sent were granted. Who was erased meanwhile may be among the
+    /// customers and is among the erased. Ends early, and well, when nobody receives any more.
+    async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError>;
+
+    /// Enters records of a backup, in the order in which they were sent, into a store that was empty and that nobody uses yet.
+    /// Erased customers are among its customers until it is opened again.
+    async fn restore(&self, records: Vec<BackupRecord>) -> Result<(), StoreError>;
 
     /// A digest of customers, history, decisions, products, explicit offers and their volumes, independent of the backend's layout: equal stores
     /// have equal digests. Reads everything; for tests and backups.

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
+use super::backup::record::BackupRecord;
 use super::codec::customer::{CustomerBody, encode_customer};
 use super::codec::decision::encode_decision;
 use super::codec::event::encode_event;
@@ -31,6 +33,8 @@ use crate::domain::prepared::PreparedCandidates;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
+mod backup;
+
 /// A store in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
@@ -48,7 +52,7 @@ impl std::fmt::Debug for LazyErasureKey {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Contents {
     customers: BTreeMap<CustomerId, Versioned<Customer>>,
     /// By customer, then id; `None` before all customers.
@@ -415,6 +419,20 @@ impl Store for MemoryStore {
             events: contents.events.len() as u64,
             decisions: contents.decisions.len() as u64,
         })
+    }
+
+    async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
+        // One copy is one moment.
+        let contents = self.contents().clone();
+        backup::send(contents, self.erasure_key.0.get(), &pages).await
+    }
+
+    async fn restore(&self, records: Vec<BackupRecord>) -> Result<(), StoreError> {
+        let mut contents = self.contents();
+        for record in records {
+            backup::enter(&mut contents, &self.erasure_key.0, record)?;
+        }
+        Ok(())
     }
 
     async fn digest(&self) -> Result<u64, StoreError> {

@@ -3,6 +3,7 @@
 //! Use cases know the store through its contract alone and never see a wire type. They add no rule of their own: rules
 //! are in `decision`, what is learned is in `model`.
 
+pub mod back_up;
 mod commit;
 pub mod erase_customer;
 pub mod explain_decision;

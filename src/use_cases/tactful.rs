@@ -35,6 +35,8 @@ pub struct Tactful {
     pub(super) retention: Retention,
     /// Held while a training runs.
     pub(super) training: Mutex<()>,
+    /// Held while a backup is made.
+    pub(super) backing_up: Arc<Mutex<()>>,
     clock: Arc<dyn Clock>,
     snapshot: ArcSwap<Snapshot>,
     /// Explicit offers whose volume was found gone.
@@ -120,6 +122,7 @@ impl Tactful {
             training_settings,
             retention: Retention::default(),
             training: Mutex::new(()),
+            backing_up: Arc::default(),
             clock,
             snapshot: ArcSwap::from_pointee(Snapshot::new(Parts { policy, catalog, offers, trained })),
             spent: ArcSwap::default(),

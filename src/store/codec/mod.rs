@@ -11,6 +11,7 @@
 //! another format. Add a new format version with a shape of its own, keep reading the old one, and add a golden file
 //! in `tests/stored_formats/`.
 
+pub mod backup;
 pub mod customer;
 pub mod decision;
 mod departure;

@@ -7,7 +7,6 @@ use sled::{IVec, Tree};
 
 use super::committer::Write;
 use super::inner::Inner;
-use super::trees::{customer_key, decision_key, event_key};
 use crate::domain::customer::Customer;
 use crate::domain::ids::CustomerId;
 use crate::store::codec::customer::{CustomerBody, CustomerValue, encode_customer};
@@ -15,6 +14,7 @@ use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::decode_event;
 use crate::store::codec::outbox::{Outbox, OutboxEntry, OutboxItem};
 use crate::store::contract::{APPENDED_MAX, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, StoreError};
+use crate::store::keys::{customer_key, decision_key, event_key};
 
 /// The most entries in an outbox. Twice what one commit may append, so that one commit need not wait for the one before.
 const OUTBOX_MAX: usize = 2 * APPENDED_MAX;

@@ -16,6 +16,7 @@ use std::time::Instant;
 use sled::Db;
 use tokio::sync::{oneshot, watch};
 
+use super::high_water::{self, HighWater};
 use crate::store::contract::StoreError;
 
 /// Hands out tickets for the next flush.
@@ -67,7 +68,7 @@ impl Drop for Write<'_> {
 
 impl Committer {
     /// Starts the thread for a database in this directory.
-    pub fn start(db: Db, directory: &Path) -> std::io::Result<Self> {
+    pub fn start(db: Db, directory: &Path, high_water: HighWater) -> std::io::Result<Self> {
         let disk = Disk::open(db, directory)?;
         let shared = Arc::new(Shared {
             in_flight: AtomicU64::new(0),
@@ -78,8 +79,9 @@ impl Committer {
             failure: watch::Sender::new(None),
         });
         let of_thread = Arc::clone(&shared);
-        let thread =
-            std::thread::Builder::new().name("store-committer".to_owned()).spawn(move || of_thread.run(disk))?;
+        let thread = std::thread::Builder::new()
+            .name("store-committer".to_owned())
+            .spawn(move || of_thread.run(disk, high_water))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
@@ -178,12 +180,12 @@ impl Shared {
         });
     }
 
-    fn run(&self, mut disk: Disk) {
+    fn run(&self, mut disk: Disk, mut high_water: HighWater) {
         let on_panic = FailOnPanic(self);
         loop {
             let (waiters, is_closed) = self.next_waiters();
             if self.failure.borrow().is_none() {
-                self.flush(&mut disk, waiters);
+                self.flush(&mut disk, &mut high_water, waiters);
             }
             if is_closed {
                 break;
@@ -200,10 +202,14 @@ impl Shared {
         (std::mem::take(&mut queue.waiters), queue.is_closed)
     }
 
-    fn flush(&self, disk: &mut Disk, waiters: Vec<oneshot::Sender<()>>) {
+    fn flush(&self, disk: &mut Disk, high_water: &mut HighWater, waiters: Vec<oneshot::Sender<()>>) {
         let covered = self.written.load(Ordering::SeqCst);
         let began = Instant::now();
-        if let Err(detail) = disk.sync() {
+        let announced = high_water.announce().map_err(|error| format!("flush: {error}"));
+        let synced = announced.and_then(|()| disk.sync());
+        let reached =
+            synced.and_then(|()| high_water.reach().map_err(|error| format!("{}: {error}", high_water::FILE)));
+        if let Err(detail) = reached {
             self.fail(detail);
             // Dropping the waiters wakes them with the failure.
             return;
@@ -298,7 +304,9 @@ mod tests {
     async fn nothing_is_called_durable_while_a_write_is_under_way() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let db = sled::open(directory.path()).expect("an empty directory opens");
-        let committer = Committer::start(db, directory.path()).expect("the files are there");
+        let meta = db.open_tree("meta").expect("opens");
+        let high_water = HighWater::open(&meta, directory.path()).expect("a file");
+        let committer = Committer::start(db, directory.path(), high_water).expect("the files are there");
         assert!(committer.shared.is_all_durable());
         let first = committer.begin_write();
         assert!(!committer.shared.is_all_durable());

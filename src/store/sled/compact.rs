@@ -48,7 +48,8 @@ pub(super) fn copy(db: &Db, directory: &Path, segment_bytes: usize, left_out: &s
     Ok(())
 }
 
-fn mark_complete(directory: &Path, next: &Path) -> io::Result<()> {
+/// Says that what is in `next/` is whole, once all of it is on disk.
+pub(super) fn mark_complete(directory: &Path, next: &Path) -> io::Result<()> {
     let mut names = Vec::new();
     for entry in fs::read_dir(next)? {
         let entry = entry?;
@@ -85,6 +86,7 @@ pub(super) fn finish_swap(directory: &Path) -> io::Result<()> {
     }
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
+        // What is not among the new files goes, but for the number of the last flush, which was copied with the rest.
         let is_ours = ["db", "conf", "blobs"].contains(&name.as_str()) || name.starts_with("snap.");
         if is_ours && !names.contains(&name.as_str()) {
             remove(&directory.join(name))?;
@@ -96,7 +98,8 @@ pub(super) fn finish_swap(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn remove(path: &PathBuf) -> io::Result<()> {
+/// Removes a file or a folder with all in it, if there is one.
+pub(super) fn remove(path: &PathBuf) -> io::Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

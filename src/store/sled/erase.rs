@@ -13,7 +13,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::inner::Inner;
 use super::scan::blocking;
-use super::trees::{COMPACTION_KEY, ERASURE_KEY_KEY, Trees, customer_key, customer_of_key};
+use super::trees::{COMPACTION_KEY, ERASURE_KEY_KEY, Trees};
 use crate::domain::ids::{CustomerId, OfferId};
 use crate::domain::time::Timestamp;
 use crate::store::codec::customer::decode_customer;
@@ -21,6 +21,7 @@ use crate::store::codec::erasure::{decode_erasure, encode_erasure};
 use crate::store::codec::explicit_offer::{decode_volume, encode_volume};
 use crate::store::contract::{Erased, Erasure, StoreError};
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
+use crate::store::keys::{customer_key, customer_of_key};
 
 /// Customers share this many turns.
 const TURNS: usize = 64;
@@ -40,7 +41,8 @@ impl Turns {
         self.0[place(customer_key)].read().await
     }
 
-    async fn erase(&self, customer_key: &[u8]) -> RwLockWriteGuard<'_, ()> {
+    /// An erasure of this customer, or whatever else its commits must wait for.
+    pub async fn wait(&self, customer_key: &[u8]) -> RwLockWriteGuard<'_, ()> {
         self.0[place(customer_key)].write().await
     }
 }
@@ -70,7 +72,7 @@ impl Inner {
     /// Erases a customer.
     pub async fn erase(self: &Arc<Self>, customer: &CustomerId, at: Timestamp) -> Result<Erased, StoreError> {
         let key = customer_key(customer);
-        let _turn = self.turns.erase(&key).await;
+        let _turn = self.turns.wait(&key).await;
         let customer = customer.clone();
         blocking(self, move |inner| inner.erase_in_turn(&customer, at)).await
     }
@@ -196,6 +198,10 @@ impl<Fail: Fn(sled::Error) -> StoreError> Erasing<'_, Fail> {
         }
         for customer in &found {
             self.remove_all(customer)?;
+        }
+        if !found.is_empty() {
+            // Where a backup was restored there was no erasure yet that said so.
+            self.healthy(self.trees.meta.insert(COMPACTION_KEY, &[1]))?;
         }
         for (hash, erasure) in &unfinished {
             self.healthy(self.trees.erased.insert(&hash[..], encode_erasure(erasure, true)?))?;

@@ -8,7 +8,6 @@ use sled::Tree;
 
 use super::inner::Inner;
 use super::scan::blocking;
-use super::trees::{customer_key, decision_key, event_key};
 use crate::domain::ids::CustomerId;
 use crate::store::codec::customer::CustomerValue;
 use crate::store::codec::decision::decode_decision;
@@ -16,6 +15,7 @@ use crate::store::codec::event::decode_event;
 use crate::store::codec::held::{customer_as_json, decision_as_json, event_as_json, prepared_as_json};
 use crate::store::codec::outbox::OutboxItem;
 use crate::store::contract::{HeldPage, HeldPlace, StoreError};
+use crate::store::keys::{customer_key, decision_key, event_key};
 
 impl Inner {
     /// A page of all that is held of a customer.

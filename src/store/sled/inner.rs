@@ -1,5 +1,6 @@
 //! What the parts of the backend share.
 
+use super::back_up::Releases;
 use super::committer::Committer;
 use super::copies::Copies;
 use super::counters::Counters;
@@ -17,6 +18,8 @@ pub(super) struct Inner {
     pub turns: Turns,
     /// Models are written one at a time.
     pub model_turn: tokio::sync::Mutex<()>,
+    /// What was given back of volumes while backups run.
+    pub releases: Releases,
 }
 
 impl Inner {

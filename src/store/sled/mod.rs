@@ -19,6 +19,7 @@
 //! | `store::after_copy` | after all copies, before anybody knows of them |
 //! | `store::after_flush` | in the committer, after the sync and before the waiters hear of it; fails the store |
 
+mod back_up;
 mod commit;
 mod committer;
 mod compact;
@@ -28,11 +29,13 @@ mod erase;
 mod explicit_offers;
 mod forget;
 mod held;
+mod high_water;
 mod inner;
 mod model;
 mod open;
 mod policy;
 mod prepared;
+pub mod restore;
 mod scan;
 pub mod store;
 mod sweep;

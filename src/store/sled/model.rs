@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use super::inner::Inner;
 use super::scan::blocking;
-use super::trees::{MODEL_KEY, chunk_generation, chunk_key};
+use super::trees::MODEL_KEY;
+use crate::store::backup::record::{BackupRecord, RecordKind};
 use crate::store::codec::model::{
     CHUNK_BYTES, ModelPointer, decode_model_chunk, decode_model_pointer, encode_model_chunk, encode_model_pointer,
 };
 use crate::store::contract::{StoreError, StoredModel};
+use crate::store::keys::{chunk_generation, chunk_key};
 
 impl Inner {
     /// Writes a model and makes it the current one.
@@ -36,6 +38,19 @@ impl Inner {
             Ok(Some(StoredModel { version: pointer.version, bytes }))
         })
         .await
+    }
+
+    /// The parts of the current model, then the pointer to it.
+    pub fn model_records(&self) -> Result<Vec<BackupRecord>, StoreError> {
+        let Some(bytes) = self.healthy(self.trees.meta.get(MODEL_KEY))? else { return Ok(Vec::new()) };
+        let generation = decode_model_pointer(&bytes)?.generation;
+        let mut records = Vec::new();
+        for record in self.trees.models.scan_prefix(generation.to_be_bytes()) {
+            let (key, value) = self.healthy(record)?;
+            records.push(BackupRecord { kind: RecordKind::ModelChunk, key: key.to_vec(), value: value.to_vec() });
+        }
+        records.push(BackupRecord { kind: RecordKind::ModelPointer, key: Vec::new(), value: bytes.to_vec() });
+        Ok(records)
     }
 
     fn put_chunks(&self, model: &StoredModel) -> Result<ModelPointer, StoreError> {

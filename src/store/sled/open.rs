@@ -12,6 +12,7 @@ use sled::Db;
 use super::committer::Disk;
 use super::compact;
 use super::erase::finish_erasures;
+use super::high_water;
 use super::trees::{COMPACTION_KEY, FORMAT_KEY, Trees};
 use crate::store::contract::StoreError;
 
@@ -19,7 +20,7 @@ use crate::store::contract::StoreError;
 const FORMAT: u32 = 1;
 
 /// The file whose lock is held while the store is opened.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 /// A lock just released can be held for some milliseconds longer, and a predecessor may be ending.
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -57,7 +58,9 @@ fn open_files(directory: &Path) -> Result<(Db, Trees), StoreError> {
         if is_blank { None } else { db.open_tree("meta").and_then(|meta| meta.get(FORMAT_KEY)).map_err(broken)? };
     match format {
         Some(found) if *found == *FORMAT.to_string().as_bytes() => {
-            Trees::open(&db).map(|trees| (db, trees)).map_err(broken)
+            let trees = Trees::open(&db).map_err(broken)?;
+            high_water::require_reached(&trees.meta, directory)?;
+            Ok((db, trees))
         }
         Some(found) => Err(StoreError::OtherFormat {
             path: directory.display().to_string(),
@@ -66,6 +69,7 @@ fn open_files(directory: &Path) -> Result<(Db, Trees), StoreError> {
         }),
         None if is_blank => {
             let trees = Trees::open(&db).map_err(broken)?;
+            high_water::require_reached(&trees.meta, directory)?;
             trees.meta.insert(FORMAT_KEY, FORMAT.to_string().as_bytes()).map_err(broken)?;
             Disk::open(db.clone(), directory)
                 .map_err(|error| at(&error))?
@@ -79,7 +83,7 @@ fn open_files(directory: &Path) -> Result<(Db, Trees), StoreError> {
 }
 
 /// Makes the directory, but none above it: a mistyped path would then start an empty store.
-fn create(directory: &Path) -> io::Result<()> {
+pub(super) fn create(directory: &Path) -> io::Result<()> {
     match std::fs::create_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -109,7 +113,7 @@ fn require_ours(directory: &Path) -> Result<(), StoreError> {
         match name.to_string_lossy().as_ref() {
             "db" => has_log = true,
             // A creation that was interrupted leaves these; a fresh volume has the last.
-            "conf" | "blobs" | "lost+found" | LOCK | compact::NEXT => {}
+            "conf" | "blobs" | "lost+found" | LOCK | high_water::FILE | compact::NEXT => {}
             // Files that are about to be swapped.
             compact::COMPLETE => has_log = true,
             name if name.starts_with("snap.") => {}
@@ -128,8 +132,8 @@ fn require_ours(directory: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Held while the store is opened.
-fn lock(directory: &Path) -> Result<File, StoreError> {
+/// Held while the store is opened or restored.
+pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
     let file = File::create(directory.join(LOCK)).map_err(|error| failed(directory, &error))?;
     for _ in 1..LOCK_ATTEMPTS {
         if file.try_lock().is_ok() {
@@ -161,6 +165,6 @@ fn is_locked(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
-fn failed(directory: &Path, cause: &dyn std::fmt::Display) -> StoreError {
+pub(super) fn failed(directory: &Path, cause: &dyn std::fmt::Display) -> StoreError {
     StoreError::Failed { detail: format!("data directory {}: {cause}", directory.display()) }
 }

@@ -1,11 +1,11 @@
 //! Keeps prepared candidates. They are a cache: nobody waits until they are durable.
 
 use super::inner::Inner;
-use super::trees::customer_key;
 use crate::domain::ids::CustomerId;
 use crate::domain::prepared::PreparedCandidates;
 use crate::store::codec::prepared::{decode_prepared, encode_prepared};
 use crate::store::contract::StoreError;
+use crate::store::keys::customer_key;
 
 impl Inner {
     /// Keeps candidates of a stored customer; in turn with erasures, so that nothing comes back after one.

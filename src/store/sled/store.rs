@@ -5,17 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use super::back_up::Releases;
 use super::commit::Commit;
 use super::committer::{Committer, Disk};
 use super::copies::Copies;
 use super::counters::Counters;
 use super::erase::Turns;
+use super::high_water::HighWater;
 use super::inner::Inner;
 use super::open::open_database;
 use super::scan::blocking;
-use super::trees::{customer_key, decision_key, event_key};
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
@@ -24,6 +25,7 @@ use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
 use crate::domain::prepared::PreparedCandidates;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
+use crate::store::backup::record::BackupRecord;
 use crate::store::codec::customer::{CustomerValue, decode_customer};
 use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::{decode_event, encode_event};
@@ -33,6 +35,7 @@ use crate::store::contract::{
     Activation, Appended, CommitOutcome, Erased, Erasure, Forgotten, HeldPage, HeldPlace, Store, StoreCounts,
     StoreError, StoredModel, StoredPolicy, Versioned,
 };
+use crate::store::keys::{customer_key, decision_key, event_key};
 use crate::store::ownership::require_event_of;
 
 /// A store in a directory on local disk. Dropping it flushes and releases the directory; [`SledStore::close`] does the
@@ -86,13 +89,15 @@ impl Inner {
         let (db, trees) = open_database(directory)?;
         let at = |error: std::io::Error| StoreError::Failed { detail: format!("{}: {error}", directory.display()) };
         let mut disk = Disk::open(db.clone(), directory).map_err(at)?;
+        let high_water = HighWater::open(&trees.meta, directory)?;
         let inner = Self {
             trees,
-            committer: Committer::start(db, directory).map_err(at)?,
+            committer: Committer::start(db, directory, high_water).map_err(at)?,
             copies: Copies::default(),
             counters: Counters::default(),
             turns: Turns::default(),
             model_turn: tokio::sync::Mutex::default(),
+            releases: Releases::default(),
         };
         inner.sweep(&mut disk)?;
         Ok(inner)
@@ -337,6 +342,7 @@ impl Store for SledStore {
 
     async fn release_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
         self.inner.committer.check()?;
+        self.inner.releases.note(offer);
         self.inner.change_volume(offer, |volume| volume.release(decision))
     }
 
@@ -383,6 +389,16 @@ impl Store for SledStore {
     async fn counts(&self) -> Result<StoreCounts, StoreError> {
         self.inner.committer.check()?;
         Ok(self.inner.counters.read())
+    }
+
+    async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
+        self.inner.committer.check()?;
+        self.inner.back_up(pages).await
+    }
+
+    async fn restore(&self, records: Vec<BackupRecord>) -> Result<(), StoreError> {
+        self.inner.committer.check()?;
+        blocking(&self.inner, move |inner| inner.enter_records(&records)).await
     }
 
     async fn digest(&self) -> Result<u64, StoreError> {

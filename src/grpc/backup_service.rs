@@ -1,0 +1,44 @@
+//! `BackupService`: copies of the whole store, made while it serves.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status};
+
+use super::generated::tactful::v1 as wire;
+use super::generated::tactful::v1::backup_service_server::BackupService;
+use super::status;
+use crate::use_cases::back_up::back_up;
+use crate::use_cases::tactful::Tactful;
+
+/// Serves `BackupService`.
+pub struct BackupRpc {
+    tactful: Arc<Tactful>,
+}
+
+impl BackupRpc {
+    /// A service of this system.
+    #[must_use]
+    pub fn new(tactful: Arc<Tactful>) -> Self {
+        Self { tactful }
+    }
+}
+
+#[tonic::async_trait]
+impl BackupService for BackupRpc {
+    type CreateBackupStream = Pin<Box<dyn Stream<Item = Result<wire::CreateBackupResponse, Status>> + Send>>;
+
+    async fn create_backup(
+        &self,
+        _request: Request<wire::CreateBackupRequest>,
+    ) -> Result<Response<Self::CreateBackupStream>, Status> {
+        let pieces = back_up(&self.tactful).map_err(status::backup)?;
+        let answers = ReceiverStream::new(pieces).map(|piece| match piece {
+            Ok(chunk) => Ok(wire::CreateBackupResponse { chunk }),
+            Err(error) => Err(status::store(error)),
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+}

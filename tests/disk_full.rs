@@ -1,0 +1,102 @@
+//! A disk that is full: the server says so, turns not ready and ends; nothing that was acknowledged is lost.
+//!
+//! The limit is that of the size of a file (`ulimit -f`), which writes meet as they meet a full disk: with an error.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tactful::grpc::generated::tactful::v1 as wire;
+use tonic::transport::Channel;
+use wire::feedback_service_client::FeedbackServiceClient;
+use wire::{CustomerEvent, EventKind, GetCustomerRequest, RecordEventsRequest};
+
+/// In blocks of 512 bytes: 24 MB.
+const LIMIT_BLOCKS: u32 = 48_000;
+/// More batches than fit.
+const BATCHES: usize = 2_000;
+
+/// Killed when dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// A server in a process; `limit` of its files in blocks of 512 bytes.
+fn start(data_dir: &Path, limit: Option<u32>) -> (Process, String, impl BufRead) {
+    // Ignored, or the signal would end the process before it can say anything.
+    let limit = limit.map_or_else(String::new, |blocks| format!("trap '' XFSZ; ulimit -f {blocks}; "));
+    let script = format!(
+        "{limit}exec '{}' serve --listen 127.0.0.1:0 --metrics-listen off --train-every off --log-format json --data-dir '{}'",
+        env!("CARGO_BIN_EXE_tactful"),
+        data_dir.display()
+    );
+    let started = Command::new("sh").args(["-c", &script]).stderr(Stdio::piped()).spawn();
+    let mut process = Process(started.expect("a shell"));
+    let mut log = BufReader::new(process.0.stderr.take().expect("piped"));
+    let mut line = String::new();
+    loop {
+        line.clear();
+        assert!(log.read_line(&mut line).expect("reads") > 0, "the server did not start");
+        let told: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        if told["message"] == "serving" {
+            let url = format!("http://{}", told["address"].as_str().expect("an address"));
+            return (process, url, log);
+        }
+    }
+}
+
+fn batch(number: usize) -> RecordEventsRequest {
+    let seconds = jiff::Timestamp::now().as_second() - 86_400;
+    let at = prost_types::Timestamp { seconds, nanos: 0 };
+    let event = |step: usize| CustomerEvent {
+        event_id: format!("{number}-{step}-{}", "x".repeat(80)),
+        customer_id: format!("customer-{}", number % 20),
+        kind: EventKind::Visit.into(),
+        event_time: Some(at),
+        ..CustomerEvent::default()
+    };
+    RecordEventsRequest { events: (0..100).map(event).collect() }
+}
+
+fn is_ok(result: &wire::EntryResult) -> bool {
+    result.status.as_ref().is_some_and(|status| status.code == 0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_ends_the_server_with_a_clear_message_and_loses_nothing_acknowledged() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut process, url, mut log) = start(directory.path(), Some(LIMIT_BLOCKS));
+    let channel = Channel::from_shared(url).expect("an address").connect().await.expect("it listens");
+    let mut feedback = FeedbackServiceClient::new(channel);
+    let mut acknowledged = 0;
+    while acknowledged < BATCHES {
+        match feedback.record_events(batch(acknowledged)).await {
+            Ok(answer) if answer.get_ref().results.iter().all(is_ok) => acknowledged += 1,
+            _ => break,
+        }
+    }
+    assert!((10..BATCHES).contains(&acknowledged), "{acknowledged} batches fitted");
+    let ended = process.0.wait().expect("it ends");
+    let mut told = String::new();
+    log.read_to_string(&mut told).expect("reads");
+    assert!(!ended.success() && told.contains("the store failed"), "{ended}: {told}");
+    assert!(told.contains("error: the store failed") && told.contains("File too large"), "{told}");
+    assert!(!told.contains("panicked"), "{told}");
+
+    // Room was made.
+    let (_process, url, _log) = start(directory.path(), None);
+    let channel = Channel::from_shared(url).expect("an address").connect().await.expect("it listens");
+    let mut feedback = FeedbackServiceClient::new(channel.clone());
+    for number in 0..acknowledged {
+        let answer = feedback.record_events(batch(number)).await.expect("answers").into_inner();
+        assert!(answer.results.iter().all(|result| result.duplicate), "batch {number} of {acknowledged} was lost");
+    }
+    let mut customers = wire::customer_service_client::CustomerServiceClient::new(channel);
+    customers.get_customer(GetCustomerRequest { customer_id: "customer-0".into() }).await.expect("is known");
+}
