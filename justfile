@@ -38,6 +38,10 @@ demo-files:
 bench *arguments:
     cargo bench {{ arguments }}
 
+# Build the image without a daemon, into target/container (needs buildah)
+image:
+    image/build.sh
+
 # List what the image is made of, with versions and licences, as CycloneDX (needs cargo-cyclonedx)
 sbom:
     image/sbom.sh

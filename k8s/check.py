@@ -10,6 +10,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import yaml
 
@@ -142,6 +143,26 @@ def check_server(name, objects):
         expect(is_encrypted and argument(arguments, "--access"), "production: anybody may call")
 
 
+def written_in_dockerfile(instruction):
+    """The words after an instruction that is there once."""
+    return re.search(rf"^{instruction} (.+)$", (PROJECT / "image" / "Dockerfile").read_text(), re.MULTILINE)[1].split()
+
+
+def check_image(name, objects):
+    """What the manifests take for granted of the image is what the image is."""
+    version = tomllib.loads((PROJECT / "Cargo.toml").read_text())["package"]["version"]
+    pod = next(it for it in objects if it["kind"] == "StatefulSet")["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    of_pod = pod["securityContext"]
+    expect(container["image"] == f"tactful:{version}", f"{name}: {container['image']} is not what `just image` builds")
+    user = f"{of_pod['runAsUser']}:{of_pod['runAsGroup']}"
+    expect(written_in_dockerfile("USER") == [user], f"{name}: {user} is not the image's user")
+    data = argument(container["args"], "--data-dir")
+    expect(written_in_dockerfile("VOLUME") == [data], f"{name}: {data} is not the image's volume")
+    ports = {str(port["containerPort"]) for port in container["ports"]}
+    expect(set(written_in_dockerfile("EXPOSE")) == ports, f"{name}: the image names other ports than {sorted(ports)}")
+
+
 def selects(selector, labels):
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
 
@@ -189,6 +210,7 @@ def main():
         for whose, pod in pods_of(objects):
             check_pod(name, whose, pod)
         check_server(name, objects)
+        check_image(name, objects)
         check_network(name, objects)
         asked = check_observed(name, objects)
         print(f"{name}: {len(objects)} objects, {asked} queries, {len(WAIVED.get(name, {}))} findings waived")
