@@ -12,6 +12,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::{HealthReporter, HealthService};
 
+use super::readiness::Readiness;
 use crate::grpc::services::SERVICE_NAMES;
 
 /// Says `SERVING` as long as the process answers.
@@ -28,6 +29,14 @@ pub async fn loading() -> HealthReporter {
 /// Says the same of all services; of the process itself nothing.
 pub async fn tell(health: &HealthReporter, status: ServingStatus) {
     for name in SERVICE_NAMES.into_iter().chain([""]) {
+        health.set_service_status(name, status).await;
+    }
+}
+
+/// Says of each service what it is.
+pub async fn tell_each(health: &HealthReporter, readiness: &Readiness) {
+    for name in SERVICE_NAMES.into_iter().chain([""]) {
+        let status = if readiness.is_ready(name) { ServingStatus::Serving } else { ServingStatus::NotServing };
         health.set_service_status(name, status).await;
     }
 }

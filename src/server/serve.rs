@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -20,6 +21,7 @@ use super::background::{
 };
 use super::clock::{DIVERGENCE_MAX, ServerClock};
 use super::health;
+use super::readiness::{Condition, Readiness};
 use super::security::CurrentSecurity;
 use crate::config::{Limits, Settings, StoreSetting, WrittenPolicy};
 use crate::domain::policy::Policy;
@@ -195,7 +197,7 @@ impl Server {
         background.spawn(forget_on_schedule(Arc::clone(&tactful)));
         background.spawn(settle_volumes(Arc::clone(&tactful)));
         background.spawn(count_acceptances(Arc::clone(&tactful)));
-        background.spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
+        let looking = tokio::spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
         background.spawn(watch_files(security));
         tracing::info!(address = %local_addr, "serving");
 
@@ -205,6 +207,9 @@ impl Server {
         };
         let stage = Stage::begin("not ready");
         background.abort_all();
+        looking.abort();
+        // Nobody may say SERVING after this. An error means that it has ended, which is what was asked for.
+        let _ended = looking.await;
         health::tell(&health, ServingStatus::NotServing).await;
         stage.end();
 
@@ -283,20 +288,28 @@ fn within_a_tenth(span: Duration) -> Duration {
     span.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
 }
 
-/// Sets gauges, and turns the server not ready while its clock cannot be trusted.
+/// Sets gauges, and tells of each service whether it is ready.
 async fn look_after(tactful: Arc<Tactful>, health: HealthReporter, clock: Option<Arc<ServerClock>>) {
-    let mut is_trusted = true;
+    let mut readiness = Readiness::default();
     let mut looks = tokio::time::interval(LOOK_EVERY);
+    // A look that took long is not made up for: looks are to be a second apart.
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
         set_gauges(&tactful).await;
-        let Some(clock) = &clock else { continue };
-        let is_now_trusted = clock.divergence() <= DIVERGENCE_MAX;
-        if is_now_trusted != is_trusted {
-            is_trusted = is_now_trusted;
-            tracing::error!(is_trusted, divergence = ?clock.divergence(), "wall and monotonic clock disagree");
-            let status = if is_trusted { ServingStatus::Serving } else { ServingStatus::NotServing };
-            health::tell(&health, status).await;
+        let divergence = clock.as_ref().map_or(Duration::ZERO, |clock| clock.divergence());
+        // A store that failed ends the server by itself.
+        let is_stalled = tokio::time::timeout(LOOK_EVERY, tactful.store().durable()).await.is_err();
+        let changed = readiness.look(|condition| match condition {
+            Condition::ClockUntrusted => divergence > DIVERGENCE_MAX,
+            Condition::DiskStalled => is_stalled,
+        });
+        for condition in &changed {
+            let is_in_force = readiness.is_in_force(*condition);
+            tracing::error!(?condition, is_in_force, ?divergence, "the readiness of services changed");
+        }
+        if !changed.is_empty() {
+            health::tell_each(&health, &readiness).await;
         }
     }
 }
