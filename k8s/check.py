@@ -159,7 +159,7 @@ def check_network(name, objects):
 
 def check_observed(name, objects):
     """What dashboards and alerts ask for is what the server tells."""
-    told = set(re.findall(r'"(tactful_\w+)"', (PROJECT / "src" / "telemetry.rs").read_text()))
+    told = set(re.findall(r'"((?:tactful|rpc_server)_\w+)"', (PROJECT / "src" / "telemetry.rs").read_text()))
     runbook = (PROJECT / "docs" / "operations.md").read_text().lower()
     asked = {}
     for it in objects:
@@ -173,7 +173,7 @@ def check_observed(name, objects):
                 expect(f"### {alert.lower()}" in runbook, f"{name}: alert {alert} is not in docs/operations.md")
                 expect(rule["annotations"]["runbook_url"].endswith("#" + alert.lower()), f"{name}: {alert} leads nowhere")
     for expression, who in asked.items():
-        for metric in re.findall(r"\btactful_\w+", expression):
+        for metric in re.findall(r"\b(?:tactful|rpc_server)_\w+", expression):
             metric = re.sub(r"_(bucket|sum|count)$", "", metric)
             expect(metric in told, f"{name}: {who} asks for {metric}, which is not told")
     return len(asked)

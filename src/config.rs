@@ -15,6 +15,8 @@ use serde::Deserialize;
 use crate::domain::policy::Policy;
 use crate::domain::time::{DAY, Timestamp};
 use crate::policy_document::{self, span};
+use crate::telemetry::customer_names::{CustomerNames, KEY_BYTES_MIN, NamingKey};
+use crate::telemetry::traces::TraceSettings;
 use access::AccessRules;
 
 /// Settings of the server as somebody wrote them: every one optional, every one a text.
@@ -102,6 +104,23 @@ pub struct WrittenSettings {
     /// `text`, `json`, or `auto`: text on a terminal, JSON otherwise [default: auto]
     #[arg(long, env = "TACTFUL_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<String>,
+    /// Log calls that take this long, with what each of their stages took, or `off`; trainings, replays, reports and streams are
+    /// never slow [default: 250ms]
+    #[arg(long, env = "TACTFUL_SLOW_CALL", value_name = "DURATION")]
+    pub slow_call: Option<String>,
+    /// Name customers in logs by their ids and not by a hash
+    #[arg(long, env = "TACTFUL_LOG_CUSTOMER_IDS", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub log_customer_ids: Option<String>,
+    /// The key of these hashes, 16 bytes at least, so that they are the same in every process [default: random]
+    #[arg(long, env = "TACTFUL_LOG_CUSTOMER_KEY", value_name = "FILE")]
+    pub log_customer_key: Option<String>,
+    /// Send traces to this OTLP collector, such as `http://127.0.0.1:4317`; needs a program built with the feature otlp
+    #[arg(long, env = "TACTFUL_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// The share of calls that are traced, 0 to 1, of those whose caller did not decide [default: 0.01]
+    #[arg(long, env = "TACTFUL_OTLP_SHARE", value_name = "SHARE")]
+    pub otlp_share: Option<String>,
 }
 
 /// Settings that hold together.
@@ -139,6 +158,12 @@ pub struct Settings {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Calls that take this long are logged.
+    pub slow_call: Option<Duration>,
+    /// How customers are named in logs.
+    pub customer_names: CustomerNames,
+    /// Where traces are sent.
+    pub traces: Option<TraceSettings>,
 }
 
 /// What keeps calls secret and callers apart.
@@ -286,6 +311,11 @@ impl WrittenSettings {
             connection_age: self.connection_age.or(fallback.connection_age),
             log: self.log.or(fallback.log),
             log_format: self.log_format.or(fallback.log_format),
+            slow_call: self.slow_call.or(fallback.slow_call),
+            log_customer_ids: self.log_customer_ids.or(fallback.log_customer_ids),
+            log_customer_key: self.log_customer_key.or(fallback.log_customer_key),
+            otlp_endpoint: self.otlp_endpoint.or(fallback.otlp_endpoint),
+            otlp_share: self.otlp_share.or(fallback.otlp_share),
         }
     }
 
@@ -345,10 +375,16 @@ impl WrittenSettings {
             log_format: reader
                 .choice("log-format", self.log_format.as_deref().unwrap_or("auto"), formats)
                 .unwrap_or(LogFormat::Auto),
+            slow_call: reader.duration_or_off("slow-call", self.slow_call.as_deref().unwrap_or("250ms")),
+            customer_names: reader.customer_names(self.log_customer_ids, self.log_customer_key),
+            traces: reader.traces(self.otlp_endpoint, self.otlp_share),
         };
         if reader.faults.is_empty() { Ok(settings) } else { Err(SettingFaults(reader.faults)) }
     }
 }
+
+/// Enough to see where time goes, at a cost that is not seen.
+const TRACED_SHARE: f64 = 0.01;
 
 const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 
@@ -417,6 +453,34 @@ impl Reader {
         }
         let tls = certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key, client_ca });
         Security { tls, access }
+    }
+
+    fn customer_names(&mut self, by_id: Option<String>, key: Option<String>) -> CustomerNames {
+        let by_id = self.choice("log-customer-ids", by_id.as_deref().unwrap_or("false"), FLAG).unwrap_or(false);
+        let key = key.and_then(|file| {
+            let key = match std::fs::read(&file) {
+                Ok(bytes) => NamingKey::new(&bytes),
+                Err(error) => {
+                    self.faults.push(format!("log-customer-key: {file}: {error}"));
+                    return None;
+                }
+            };
+            if key.is_none() {
+                self.faults.push(format!("log-customer-key: {file} has fewer than {KEY_BYTES_MIN} bytes"));
+            }
+            key
+        });
+        if by_id { CustomerNames::Ids } else { CustomerNames::Hashes(key) }
+    }
+
+    fn traces(&mut self, endpoint: Option<String>, share: Option<String>) -> Option<TraceSettings> {
+        let read = |text: &String| text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+        let share = match &share {
+            None => TRACED_SHARE,
+            Some(text) => read(text).or_else(|| self.fault("otlp-share", text, "a number from 0 to 1")).unwrap_or(0.0),
+        };
+        let traces = TraceSettings::new(&endpoint?, share);
+        traces.map_err(|fault| self.faults.push(format!("otlp-endpoint: {fault}"))).ok()
     }
 
     fn policy(&mut self, name: &str, file: Option<&str>) -> Option<WrittenPolicy> {
@@ -510,6 +574,48 @@ mod tests {
         assert!(WrittenSettings { plaintext: yes(), ..with_tls() }.check().is_err());
         assert!(WrittenSettings { tls_key: None, ..with_tls() }.check().is_err());
         assert!(WrittenSettings { client_ca: certificate(), ..on("127.0.0.1:1") }.check().is_err());
+    }
+
+    /// Broken by: a wish for ids that is not heard; a key of any length; a share that is not looked at.
+    #[test]
+    fn what_logs_and_traces_need_is_checked() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let key = |name: &str, text: &str| {
+            let file = directory.path().join(name);
+            std::fs::write(&file, text).expect("writes");
+            file.to_str().map(str::to_owned)
+        };
+        let names = |log_customer_key, by_id: Option<&str>| {
+            let log_customer_ids = by_id.map(str::to_owned);
+            let written = WrittenSettings { log_customer_ids, log_customer_key, ..WrittenSettings::default() };
+            written.check().map(|settings| settings.customer_names)
+        };
+        let long = key("long", "0123456789abcdef\n");
+        assert_eq!(names(None, None), Ok(CustomerNames::Hashes(None)));
+        assert_eq!(names(long, None), Ok(CustomerNames::Hashes(NamingKey::new(b"0123456789abcdef"))));
+        assert_eq!(names(None, Some("true")), Ok(CustomerNames::Ids));
+        assert!(names(key("short", "0123456789abcde\n"), None).is_err_and(|faults| faults.0[0].contains("16 bytes")));
+        assert!(names(Some("/no/such/file".to_owned()), None).is_err());
+
+        let traces = |endpoint: &str, share: &str| {
+            let [otlp_endpoint, otlp_share] = [endpoint, share].map(|text| Some(text.to_owned()));
+            let written = WrittenSettings { otlp_endpoint, otlp_share, ..WrittenSettings::default() };
+            written.check().map(|settings| settings.traces).map_err(|SettingFaults(faults)| faults)
+        };
+        let told = traces("http://127.0.0.1:4317", "0.5");
+        if cfg!(feature = "otlp") {
+            let settings = told.expect("right").expect("asked for");
+            assert_eq!((settings.endpoint(), settings.share()), ("http://127.0.0.1:4317", 0.5));
+        } else {
+            assert!(told.is_err_and(|faults| faults[0].contains("--features otlp")));
+        }
+        for share in ["1.5", "-0.1", "NaN", "some"] {
+            let faults = traces("http://127.0.0.1:4317", share).expect_err("no share");
+            assert!(faults[0].starts_with("otlp-share:"), "{faults:?}");
+        }
+        let written = WrittenSettings { slow_call: Some("off".to_owned()), ..WrittenSettings::default() };
+        assert_eq!(written.check().map(|settings| settings.slow_call), Ok(None));
+        assert_eq!(WrittenSettings::default().check().map(|it| it.slow_call), Ok(Some(Duration::from_millis(250))));
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Server {
             create_policy(&tactful, policy.clone(), text.clone()).await?;
             activate_policy(&tactful, &policy.version).await?;
         }
-        let router = router(settings.limits, &tactful, security.access())?;
+        let router = router(&settings, &tactful, security.access())?;
         Ok(Self {
             settings,
             listener,
@@ -250,10 +250,11 @@ async fn open_store(setting: &StoreSetting) -> Result<(Arc<dyn Store>, Option<Ar
 
 /// Every service with its limits; what the library leaves open by default is closed here.
 fn router(
-    limits: Limits,
+    settings: &Settings,
     tactful: &Arc<Tactful>,
     access: CurrentAccess,
 ) -> Result<GuardedRouter, tonic_reflection::server::Error> {
+    let limits: Limits = settings.limits;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -267,7 +268,7 @@ fn router(
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
         .max_connection_age(within_a_tenth(limits.connection_age))
         .max_connection_age_grace(limits.connection_age_grace)
-        .layer(ObserveLayer::new(limits.requests_max, limits.request_timeout))
+        .layer(ObserveLayer::new(limits.requests_max, limits.request_timeout, settings.slow_call))
         .layer(AccessLayer::new(access))
         .add_service(offers)
         .add_service(feedback)

@@ -1,55 +1,59 @@
 //! The real binary as a child process, for tests that kill it and for those of the command line.
 
-use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
 
 /// How long a server may take to open its store and serve: far more than it needs.
 const START_WITHIN: Duration = Duration::from_secs(60);
-const LINES_KEPT: usize = 50;
+/// Lines of the log that are told when a test fails.
+const LINES_TOLD: usize = 50;
 
 /// A running `tactful serve`; dropping it kills it.
 pub struct RunningServer {
     process: Child,
     address: String,
-    log: Arc<Mutex<VecDeque<String>>>,
+    log: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl RunningServer {
     /// Starts on a free port; returns once it serves.
+    #[allow(dead_code, reason = "the tests of the log ask for more of it")]
     pub fn start(data_dir: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_tactful"))
+        Self::start_with(data_dir, |command| command.args(["--log", "info"]))
+    }
+
+    /// Starts with more arguments, or another environment.
+    pub fn start_with(data_dir: &Path, change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tactful"));
+        command
             .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--train-every", "off"])
-            .args(["--log", "info", "--log-format", "json", "--data-dir"])
+            .args(["--log-format", "json", "--data-dir"])
             .arg(data_dir)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+            .stderr(Stdio::piped());
+        let mut process = change(&mut command).spawn().expect("the binary runs");
         let errors = process.stderr.take().expect("piped");
-        let log = Arc::new(Mutex::new(VecDeque::new()));
+        let log = Arc::new(Mutex::new(Vec::new()));
         let (tell, told_address) = mpsc::channel();
         let kept = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in BufReader::new(errors).lines().map_while(Result::ok) {
                 let told: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 if told["message"] == "serving" {
                     // An error means that nobody waits any more.
                     let _gone = tell.send(told["address"].as_str().unwrap_or_default().to_owned());
                 }
-                let mut kept = kept.lock().expect("no panic while it is held");
-                kept.push_back(line);
-                if kept.len() > LINES_KEPT {
-                    kept.pop_front();
-                }
+                kept.lock().expect("no panic while it is held").push(line);
             }
         });
         let address = told_address.recv_timeout(START_WITHIN);
-        let mut server = Self { process, address: String::new(), log };
+        let mut server = Self { process, address: String::new(), log, reader: Some(reader) };
         server.address = address.unwrap_or_else(|_| panic!("the server did not start:\n{}", server.log()));
         server
     }
@@ -84,7 +88,17 @@ impl RunningServer {
     /// The last lines that the server logged.
     pub fn log(&self) -> String {
         let kept = self.log.lock().expect("no panic while it is held");
-        kept.iter().fold(String::new(), |log, line| format!("{log}{line}\n"))
+        let last = &kept[kept.len().saturating_sub(LINES_TOLD)..];
+        last.iter().fold(String::new(), |log, line| format!("{log}{line}\n"))
+    }
+
+    /// Stops the server and returns every line that it logged.
+    #[allow(dead_code, reason = "few tests read the log")]
+    pub fn stop_and_read(mut self) -> Vec<String> {
+        let ended = self.stop();
+        self.reader.take().expect("joined once").join().expect("does not panic");
+        assert!(ended.success(), "{ended}:\n{}", self.log());
+        std::mem::take(&mut self.log.lock().expect("no panic while it is held"))
     }
 }
 
