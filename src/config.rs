@@ -576,7 +576,7 @@ mod tests {
         assert!(WrittenSettings { client_ca: certificate(), ..on("127.0.0.1:1") }.check().is_err());
     }
 
-    /// Broken by: a wish for ids that is not heard; a key of any length; a share that is not looked at.
+    /// Broken by: a wish for ids that is not heard.
     #[test]
     fn what_logs_and_traces_need_is_checked() {
         let directory = tempfile::tempdir().expect("a directory");

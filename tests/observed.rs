@@ -207,7 +207,7 @@ fn values(lines: &[String]) -> Vec<Value> {
     lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
 }
 
-/// Broken by: an audit line, or the line of a decision, that names the customer's id. Nothing prints a token or a key to break it.
+/// Broken by: an audit line that names the customer's id. Nothing prints a token or a key to break it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_line_names_a_customer_or_a_secret_and_the_audit_log_tells_whom() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -258,7 +258,6 @@ async fn no_line_names_a_customer_or_a_secret_and_the_audit_log_tells_whom() {
     assert_eq!(decided["customer"], name.as_str());
 }
 
-/// Broken by: a setting that is not asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ids_are_logged_for_those_who_ask() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -273,7 +272,7 @@ async fn ids_are_logged_for_those_who_ask() {
     assert_eq!((audit["customer"].as_str(), audit["code"].as_str()), (Some(CUSTOMER), Some("NotFound")));
 }
 
-/// Broken by: a slow call that is told without its stages; a trace that is taken as it comes; a stream that is called slow.
+/// Broken by: a slow call that is told without its stages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_calls_are_told_in_the_callers_trace_with_what_their_stages_took() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -241,9 +241,13 @@ async fn a_collector_that_is_away_or_silent_neither_slows_nor_stops_anything() {
 /// Broken by: an endpoint that is taken as it comes.
 #[test]
 fn what_is_wrong_with_an_endpoint_is_told() {
+    // Not even an endpoint that is right may keep the program running here.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
     let told = |endpoint: &str| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tactful"));
-        command.args(["serve", "--store", "memory", "--metrics-listen", "off", "--otlp-endpoint", endpoint]);
+        command.args(["serve", "--store", "memory", "--metrics-listen", "off", "--listen", &address]);
+        command.args(["--otlp-endpoint", endpoint]);
         let ended = command.env_remove("OTEL_EXPORTER_OTLP_CERTIFICATE").output().expect("runs");
         assert!(!ended.status.success());
         String::from_utf8(ended.stderr).expect("text")

@@ -307,7 +307,7 @@ mod tests {
         good.call(request(METHOD)).await.expect("there is a place again");
     }
 
-    /// Broken by: a call that is told of only when it is answered; a refusal as a fault.
+    /// Broken by: a call that is told of only when it is answered.
     #[test]
     fn calls_are_measured_by_method_and_status_however_they_end() {
         let recorder = PrometheusBuilder::new().build_recorder();

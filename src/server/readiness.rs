@@ -96,7 +96,7 @@ mod tests {
         }
     }
 
-    /// Broken by: one look that is enough; a look in between that is forgotten.
+    /// Broken by: a look in between that is forgotten.
     #[test]
     fn a_condition_counts_after_five_looks_and_ends_after_ten() {
         let clock = [Condition::ClockUntrusted];

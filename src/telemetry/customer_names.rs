@@ -141,7 +141,7 @@ mod tests {
         assert_ne!(random(), random());
     }
 
-    /// Broken by: a printed key; any length that will do.
+    /// Broken by: a printed key.
     #[test]
     fn a_key_is_long_and_never_printed() {
         assert_eq!(NamingKey::new(b"fifteen bytes.."), None);

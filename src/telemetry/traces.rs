@@ -131,7 +131,7 @@ mod tests {
 
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-    /// Broken by: a version that is not asked; zeros that count.
+    /// Broken by: a version that is not asked.
     #[test]
     fn a_header_that_is_not_right_is_none() {
         let right = format!("00-{TRACE}-b7ad6b7169203331-01");
