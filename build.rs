@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("tactful_descriptor.bin"), descriptors.encode_to_vec())?;
     // Maps come out ordered, so that equal answers have equal bytes.
-    tonic_prost_build::configure().btree_map(".").compile_fds(descriptors)?;
+    let builder = tonic_prost_build::configure().btree_map(".").codec_path("crate::grpc::codec::CountedCodec");
+    builder.compile_fds(descriptors)?;
     Ok(())
 }

@@ -84,6 +84,20 @@ pub struct WrittenSettings {
     /// Calls served at once; more are refused with `RESOURCE_EXHAUSTED` [default: 1024]
     #[arg(long, env = "TACTFUL_REQUESTS_MAX", value_name = "N")]
     pub requests_max: Option<String>,
+    /// How long a call may wait for its turn; one that waited longer, while 64 others came, is refused with
+    /// `RESOURCE_EXHAUSTED` [default: 100ms]
+    #[arg(long, env = "TACTFUL_QUEUE_MAX", value_name = "DURATION")]
+    pub queue_max: Option<String>,
+    /// Calls at once whose callers have not sent all of their message; more are refused [default: 4096]
+    #[arg(long, env = "TACTFUL_WAITS_MAX", value_name = "N")]
+    pub waits_max: Option<String>,
+    /// Memory for messages that are not whole or not answered, over all calls, in bytes; the first 16 KiB of a call are free
+    /// [default: 33554432]
+    #[arg(long, env = "TACTFUL_UNANSWERED_BYTES_MAX", value_name = "BYTES")]
+    pub unanswered_bytes_max: Option<String>,
+    /// The longest that a stream waits for its caller's next message [default: 1m]
+    #[arg(long, env = "TACTFUL_PAUSE_MAX", value_name = "DURATION")]
+    pub pause_max: Option<String>,
     /// Connections held at once; more are closed [default: 1024]
     #[arg(long, env = "TACTFUL_CONNECTIONS_MAX", value_name = "N")]
     pub connections_max: Option<String>,
@@ -195,12 +209,25 @@ pub enum LogFormat {
 pub struct Limits {
     /// The longest a call may take.
     pub request_timeout: Duration,
-    /// Calls at once over all connections; shedding early keeps those admitted quick.
+    /// Calls at once over all connections that have something to do; each holds memory.
     pub requests_max: usize,
+    /// A call that waited longer for its turn is refused: whoever comes after it would wait longer still.
+    pub queue_max: Duration,
+    /// Unless fewer calls than this came meanwhile: then the machine has paused, and all of them will soon be served.
+    pub queue_free: u64,
+    /// Calls at once that wait for more from their callers; they hold no place, but memory.
+    pub waits_max: usize,
+    /// What messages that are not whole or not answered may hold over all calls; by the limits above it could be 4 GiB.
+    pub unanswered_bytes_max: usize,
+    /// A stream is waited for this long at most; nothing of it is answered before its end, so one that pauses is of no use.
+    pub pause_max: Duration,
     /// Connections at once; each holds memory even when silent.
     pub connections_max: usize,
     /// Calls at once on one connection; unlimited, one connection could hold 50,000.
     pub streams_max: u32,
+    /// What a connection may send before it is read; the library's 1 MiB on each of 1024 connections are a gigabyte, and make
+    /// nothing quicker near by.
+    pub window_bytes: u32,
     /// The largest message either way; the library limits only what comes in.
     pub message_bytes_max: usize,
     /// A connection that sends nothing at first is closed after this; keepalive does not close one that never spoke.
@@ -220,8 +247,14 @@ impl Default for Limits {
         Self {
             request_timeout: Duration::from_secs(10),
             requests_max: 1024,
+            queue_max: Duration::from_millis(100),
+            queue_free: 64,
+            waits_max: 4096,
+            unanswered_bytes_max: 32 << 20,
+            pause_max: Duration::from_secs(60),
             connections_max: 1024,
             streams_max: 128,
+            window_bytes: 64 << 10,
             message_bytes_max: 4 << 20,
             first_bytes_within: Duration::from_secs(5),
             connection_age: Duration::from_secs(30 * 60),
@@ -280,6 +313,10 @@ impl WrittenSettings {
             drain: self.drain.or(fallback.drain),
             request_timeout: self.request_timeout.or(fallback.request_timeout),
             requests_max: self.requests_max.or(fallback.requests_max),
+            queue_max: self.queue_max.or(fallback.queue_max),
+            waits_max: self.waits_max.or(fallback.waits_max),
+            unanswered_bytes_max: self.unanswered_bytes_max.or(fallback.unanswered_bytes_max),
+            pause_max: self.pause_max.or(fallback.pause_max),
             connections_max: self.connections_max.or(fallback.connections_max),
             streams_max: self.streams_max.or(fallback.streams_max),
             message_bytes_max: self.message_bytes_max.or(fallback.message_bytes_max),
@@ -325,6 +362,15 @@ impl WrittenSettings {
             limits: Limits {
                 request_timeout: reader.duration("request-timeout", self.request_timeout, defaults.request_timeout),
                 requests_max: reader.count("requests-max", self.requests_max, defaults.requests_max, 1..=1_000_000),
+                queue_max: reader.duration("queue-max", self.queue_max, defaults.queue_max),
+                waits_max: reader.count("waits-max", self.waits_max, defaults.waits_max, 1..=1_000_000),
+                unanswered_bytes_max: reader.count(
+                    "unanswered-bytes-max",
+                    self.unanswered_bytes_max,
+                    defaults.unanswered_bytes_max,
+                    1024..=1 << 40,
+                ),
+                pause_max: reader.duration("pause-max", self.pause_max, defaults.pause_max),
                 connections_max: reader.count(
                     "connections-max",
                     self.connections_max,

@@ -1,28 +1,24 @@
-//! What every call passes through: a request id for the log, a place among the calls served at once, a time limit, and
-//! the metrics of the call.
+//! What every call passes through: a request id for the log, admission, a time limit, and the metrics of the call.
 //!
 //! Health checks and reflection are never shed: a busy server is not an unhealthy one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use prost::Message;
-use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
+use super::admission::{Admission, CallLimits, Kind, Wait, busy};
 use super::generated::FILE_DESCRIPTOR_SET;
-
-/// How long a caller that was shed should wait.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Wraps every service.
 #[derive(Clone)]
@@ -31,12 +27,14 @@ pub struct ObserveLayer {
 }
 
 struct Shared {
-    places: Arc<Semaphore>,
+    admission: Arc<Admission>,
     request_timeout: Duration,
     /// The paths that exist; others count as one, so that callers cannot make labels.
     known: HashSet<String>,
-    /// The paths of client streams and trainings, which take as long as they take.
-    unlimited: HashSet<String>,
+    /// The paths of client streams, each message of which is waited for.
+    streams: HashSet<String>,
+    /// Calls that came so far, and connections.
+    arrivals: AtomicU64,
 }
 
 /// Calls that read everything, or compute for long.
@@ -47,11 +45,11 @@ const LONG: [&str; 3] = [
 ];
 
 impl ObserveLayer {
-    /// Serves at most `requests_max` calls at once, each for at most `request_timeout`.
+    /// Serves calls within these limits.
     #[must_use]
-    pub fn new(requests_max: usize, request_timeout: Duration) -> Self {
+    pub fn new(limits: &CallLimits) -> Self {
         let mut known = HashSet::new();
-        let mut unlimited: HashSet<String> = LONG.map(str::to_owned).into();
+        let mut streams = HashSet::new();
         let descriptors = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)
             .expect("the build script encoded these descriptors");
         for file in &descriptors.file {
@@ -59,14 +57,14 @@ impl ObserveLayer {
                 for method in &service.method {
                     let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
                     if method.client_streaming() {
-                        unlimited.insert(path.clone());
+                        streams.insert(path.clone());
                     }
                     known.insert(path);
                 }
             }
         }
-        let places = Arc::new(Semaphore::new(requests_max));
-        Self { shared: Arc::new(Shared { places, request_timeout, known, unlimited }) }
+        let (admission, request_timeout) = (Admission::new(limits), limits.request_timeout);
+        Self { shared: Arc::new(Shared { admission, request_timeout, known, streams, arrivals: AtomicU64::new(0) }) }
     }
 }
 
@@ -74,15 +72,27 @@ impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner, shared: Arc::clone(&self.shared) }
+        Observe { inner, shared: Arc::clone(&self.shared), arrived: Instant::now(), arrival: 0 }
     }
 }
 
 /// A service under observation.
-#[derive(Clone)]
 pub struct Observe<S> {
     inner: S,
     shared: Arc<Shared>,
+    /// When this clone was made.
+    arrived: Instant,
+    /// The how many-th it is.
+    arrival: u64,
+}
+
+/// The transport clones the service for each call when it has read its headers, and calls the clone when it is the call's turn.
+/// In between lies the queue of the runtime, which is where calls wait when there are more than the processor can do.
+impl<S: Clone> Clone for Observe<S> {
+    fn clone(&self) -> Self {
+        let arrival = self.shared.arrivals.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared), arrived: Instant::now(), arrival }
+    }
 }
 
 impl<S> Service<Request<Body>> for Observe<S>
@@ -100,17 +110,22 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let behind = self.shared.arrivals.load(Ordering::Relaxed).saturating_sub(self.arrival);
+        let wait = Wait { time: self.arrived.elapsed(), behind };
         let path = request.uri().path();
         if path.starts_with("/grpc.") {
+            let admitted = self.shared.admission.admit(Kind::Free, wait, request);
+            let (request, _) = admitted.expect("these are never refused");
             return Box::pin(self.inner.call(request));
         }
         let rpc = self.shared.known.get(path).cloned().unwrap_or_else(|| "unknown".to_owned());
-        let is_limited = !self.shared.unlimited.contains(path);
-        let span = tracing::info_span!("rpc", rpc, request_id = request_id(&request), caller = tracing::field::Empty);
-        let Ok(place) = Arc::clone(&self.shared.places).try_acquire_owned() else {
+        let kind = if self.shared.streams.contains(path) { Kind::Many } else { Kind::One };
+        let is_limited = kind == Kind::One && !LONG.contains(&path);
+        let Some((request, held)) = self.shared.admission.admit(kind, wait, request) else {
             tell(&rpc, Code::ResourceExhausted, Duration::ZERO);
             return Box::pin(std::future::ready(Ok(busy().into_http())));
         };
+        let span = tracing::info_span!("rpc", rpc, request_id = request_id(&request), caller = tracing::field::Empty);
         let timeout = self.shared.request_timeout;
         let called = self.inner.call(request);
         let answered = async move {
@@ -126,7 +141,7 @@ where
                 called.await?
             };
             tell(&rpc, code(&answer), started.elapsed());
-            drop(place);
+            drop(held);
             Ok(answer)
         };
         Box::pin(answered.instrument(span))
@@ -158,10 +173,4 @@ fn tell(rpc: &str, code: Code, took: Duration) {
     metrics::histogram!("tactful_rpc_duration_seconds", "rpc" => rpc.to_owned(), "code" => format!("{code:?}"))
         .record(took.as_secs_f64());
     tracing::debug!(rpc, ?code, took_ms = took.as_secs_f64() * 1e3, "answered");
-}
-
-fn busy() -> Status {
-    let mut details = ErrorDetails::with_error_info("SERVER_BUSY", "tactful", HashMap::<String, String>::new());
-    details.set_retry_info(Some(RETRY_AFTER));
-    Status::with_error_details(Code::ResourceExhausted, "the server is busy; try again in half a second", details)
 }

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod background;
 pub mod clock;
 pub mod health;
+pub mod limits;
 pub mod security;
 pub mod serve;
 pub mod tls;

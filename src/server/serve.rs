@@ -20,6 +20,7 @@ use super::background::{
 };
 use super::clock::{DIVERGENCE_MAX, ServerClock};
 use super::health;
+use super::limits;
 use super::security::CurrentSecurity;
 use crate::config::{Limits, Settings, StoreSetting, WrittenPolicy};
 use crate::domain::policy::Policy;
@@ -188,7 +189,8 @@ impl Server {
             let _asked = draining.wait_for(|&draining| draining).await;
         };
         let serving = tokio::spawn(
-            router.serve_with_incoming_shutdown(accept(listener, settings.limits, Arc::clone(&security)), drained),
+            router
+                .serve_with_incoming_shutdown(accept(listener, settings.limits, Some(Arc::clone(&security))), drained),
         );
         let training = tokio::spawn(train_on_schedule(Arc::clone(&tactful), settings.train_every));
         let mut background = JoinSet::new();
@@ -258,11 +260,14 @@ fn router(
         Services::new(tactful, limits.message_bytes_max);
     let router = tonic::transport::Server::builder()
         .max_concurrent_streams(limits.streams_max)
+        .initial_connection_window_size(limits.window_bytes)
+        .initial_stream_window_size(limits.window_bytes)
         .http2_keepalive_interval(Some(limits.keepalive_interval))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        // Without the library's grace: with it connections are cut off after both, and never asked (tonic 0.14.9). `accept` cuts
+        // off those that did not move on.
         .max_connection_age(within_a_tenth(limits.connection_age))
-        .max_connection_age_grace(limits.connection_age_grace)
-        .layer(ObserveLayer::new(limits.requests_max, limits.request_timeout))
+        .layer(ObserveLayer::new(&limits::of_calls(&limits)))
         .layer(AccessLayer::new(access))
         .add_service(offers)
         .add_service(feedback)
