@@ -38,6 +38,18 @@ demo-files:
 bench *arguments:
     cargo bench {{ arguments }}
 
+# Build the image without a daemon, into target/container (needs buildah)
+image:
+    image/build.sh
+
+# List what the image is made of, with versions and licences, as CycloneDX (needs cargo-cyclonedx)
+sbom:
+    image/sbom.sh
+
+# Licences, sources and known holes of what is built on (needs cargo-deny, and fetches the list of holes)
+audit:
+    cargo deny check
+
 # Put the dev overlay on the current cluster
 deploy-dev:
     kubectl apply -k k8s/overlays/dev

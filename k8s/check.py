@@ -160,6 +160,26 @@ def check_backup(name, objects):
     expect(pod["containers"][0]["image"] == server["image"], f"{name}: the backup is of another version than the server")
 
 
+def written_in_dockerfile(instruction):
+    """The words after an instruction that is there once."""
+    return re.search(rf"^{instruction} (.+)$", (PROJECT / "image" / "Dockerfile").read_text(), re.MULTILINE)[1].split()
+
+
+def check_image(name, objects):
+    """What the manifests take for granted of the image is what the image is."""
+    version = tomllib.loads((PROJECT / "Cargo.toml").read_text())["package"]["version"]
+    pod = next(it for it in objects if it["kind"] == "StatefulSet")["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    of_pod = pod["securityContext"]
+    expect(container["image"] == f"tactful:{version}", f"{name}: {container['image']} is not what `just image` builds")
+    user = f"{of_pod['runAsUser']}:{of_pod['runAsGroup']}"
+    expect(written_in_dockerfile("USER") == [user], f"{name}: {user} is not the image's user")
+    data = argument(container["args"], "--data-dir")
+    expect(written_in_dockerfile("VOLUME") == [data], f"{name}: {data} is not the image's volume")
+    ports = {str(port["containerPort"]) for port in container["ports"]}
+    expect(set(written_in_dockerfile("EXPOSE")) == ports, f"{name}: the image names other ports than {sorted(ports)}")
+
+
 def selects(selector, labels):
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
 
@@ -177,7 +197,7 @@ def check_network(name, objects):
 
 def check_observed(name, objects):
     """What dashboards and alerts ask for is what the server tells."""
-    told = set(re.findall(r'"(tactful_\w+)"', (PROJECT / "src" / "telemetry.rs").read_text()))
+    told = set(re.findall(r'"((?:tactful|rpc_server)_\w+)"', (PROJECT / "src" / "telemetry.rs").read_text()))
     runbook = (PROJECT / "docs" / "operations.md").read_text().lower()
     asked = {}
     for it in objects:
@@ -191,7 +211,7 @@ def check_observed(name, objects):
                 expect(f"### {alert.lower()}" in runbook, f"{name}: alert {alert} is not in docs/operations.md")
                 expect(rule["annotations"]["runbook_url"].endswith("#" + alert.lower()), f"{name}: {alert} leads nowhere")
     for expression, who in asked.items():
-        for metric in re.findall(r"\btactful_\w+", expression):
+        for metric in re.findall(r"\b(?:tactful|rpc_server)_\w+", expression):
             metric = re.sub(r"_(bucket|sum|count)$", "", metric)
             expect(metric in told, f"{name}: {who} asks for {metric}, which is not told")
     return len(asked)
@@ -208,6 +228,7 @@ def main():
             check_pod(name, whose, pod)
         check_server(name, objects)
         check_backup(name, objects)
+        check_image(name, objects)
         check_network(name, objects)
         asked = check_observed(name, objects)
         print(f"{name}: {len(objects)} objects, {asked} queries, {len(WAIVED.get(name, {}))} findings waived")

@@ -15,6 +15,8 @@ use serde::Deserialize;
 use crate::domain::policy::Policy;
 use crate::domain::time::{DAY, Timestamp};
 use crate::policy_document::{self, span};
+use crate::telemetry::customer_names::{CustomerNames, KEY_BYTES_MIN, NamingKey};
+use crate::telemetry::traces::TraceSettings;
 use access::AccessRules;
 
 /// Settings of the server as somebody wrote them: every one optional, every one a text.
@@ -84,6 +86,20 @@ pub struct WrittenSettings {
     /// Calls served at once; more are refused with `RESOURCE_EXHAUSTED` [default: 1024]
     #[arg(long, env = "TACTFUL_REQUESTS_MAX", value_name = "N")]
     pub requests_max: Option<String>,
+    /// How long a call may wait for its turn; one that waited longer, while 64 others came, is refused with
+    /// `RESOURCE_EXHAUSTED` [default: 100ms]
+    #[arg(long, env = "TACTFUL_QUEUE_MAX", value_name = "DURATION")]
+    pub queue_max: Option<String>,
+    /// Calls at once whose callers have not sent all of their message; more are refused [default: 4096]
+    #[arg(long, env = "TACTFUL_WAITS_MAX", value_name = "N")]
+    pub waits_max: Option<String>,
+    /// Memory for messages that are not whole or not answered, over all calls, in bytes; the first 16 KiB of a call are free
+    /// [default: 33554432]
+    #[arg(long, env = "TACTFUL_UNANSWERED_BYTES_MAX", value_name = "BYTES")]
+    pub unanswered_bytes_max: Option<String>,
+    /// The longest that a stream waits for its caller's next message [default: 1m]
+    #[arg(long, env = "TACTFUL_PAUSE_MAX", value_name = "DURATION")]
+    pub pause_max: Option<String>,
     /// Connections held at once; more are closed [default: 1024]
     #[arg(long, env = "TACTFUL_CONNECTIONS_MAX", value_name = "N")]
     pub connections_max: Option<String>,
@@ -102,6 +118,23 @@ pub struct WrittenSettings {
     /// `text`, `json`, or `auto`: text on a terminal, JSON otherwise [default: auto]
     #[arg(long, env = "TACTFUL_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<String>,
+    /// Log calls that take this long, with what each of their stages took, or `off`; trainings, replays, reports and streams are
+    /// never slow [default: 250ms]
+    #[arg(long, env = "TACTFUL_SLOW_CALL", value_name = "DURATION")]
+    pub slow_call: Option<String>,
+    /// Name customers in logs by their ids and not by a hash
+    #[arg(long, env = "TACTFUL_LOG_CUSTOMER_IDS", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub log_customer_ids: Option<String>,
+    /// The key of these hashes, 16 bytes at least, so that they are the same in every process [default: random]
+    #[arg(long, env = "TACTFUL_LOG_CUSTOMER_KEY", value_name = "FILE")]
+    pub log_customer_key: Option<String>,
+    /// Send traces to this OTLP collector, such as `http://127.0.0.1:4317`; needs a program built with the feature otlp
+    #[arg(long, env = "TACTFUL_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// The share of calls that are traced, 0 to 1, of those whose caller did not decide [default: 0.01]
+    #[arg(long, env = "TACTFUL_OTLP_SHARE", value_name = "SHARE")]
+    pub otlp_share: Option<String>,
 }
 
 /// Settings that hold together.
@@ -139,6 +172,12 @@ pub struct Settings {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Calls that take this long are logged.
+    pub slow_call: Option<Duration>,
+    /// How customers are named in logs.
+    pub customer_names: CustomerNames,
+    /// Where traces are sent.
+    pub traces: Option<TraceSettings>,
 }
 
 /// What keeps calls secret and callers apart.
@@ -195,12 +234,25 @@ pub enum LogFormat {
 pub struct Limits {
     /// The longest a call may take.
     pub request_timeout: Duration,
-    /// Calls at once over all connections; shedding early keeps those admitted quick.
+    /// Calls at once over all connections that have something to do; each holds memory.
     pub requests_max: usize,
+    /// A call that waited longer for its turn is refused: whoever comes after it would wait longer still.
+    pub queue_max: Duration,
+    /// Unless fewer calls than this came meanwhile: then the machine has paused, and all of them will soon be served.
+    pub queue_free: u64,
+    /// Calls at once that wait for more from their callers; they hold no place, but memory.
+    pub waits_max: usize,
+    /// What messages that are not whole or not answered may hold over all calls; by the limits above it could be 4 GiB.
+    pub unanswered_bytes_max: usize,
+    /// A stream is waited for this long at most; nothing of it is answered before its end, so one that pauses is of no use.
+    pub pause_max: Duration,
     /// Connections at once; each holds memory even when silent.
     pub connections_max: usize,
     /// Calls at once on one connection; unlimited, one connection could hold 50,000.
     pub streams_max: u32,
+    /// What a connection may send before it is read; the library's 1 MiB on each of 1024 connections are a gigabyte, and make
+    /// nothing quicker near by.
+    pub window_bytes: u32,
     /// The largest message either way; the library limits only what comes in.
     pub message_bytes_max: usize,
     /// A connection that sends nothing at first is closed after this; keepalive does not close one that never spoke.
@@ -220,8 +272,14 @@ impl Default for Limits {
         Self {
             request_timeout: Duration::from_secs(10),
             requests_max: 1024,
+            queue_max: Duration::from_millis(100),
+            queue_free: 64,
+            waits_max: 4096,
+            unanswered_bytes_max: 32 << 20,
+            pause_max: Duration::from_secs(60),
             connections_max: 1024,
             streams_max: 128,
+            window_bytes: 64 << 10,
             message_bytes_max: 4 << 20,
             first_bytes_within: Duration::from_secs(5),
             connection_age: Duration::from_secs(30 * 60),
@@ -280,12 +338,21 @@ impl WrittenSettings {
             drain: self.drain.or(fallback.drain),
             request_timeout: self.request_timeout.or(fallback.request_timeout),
             requests_max: self.requests_max.or(fallback.requests_max),
+            queue_max: self.queue_max.or(fallback.queue_max),
+            waits_max: self.waits_max.or(fallback.waits_max),
+            unanswered_bytes_max: self.unanswered_bytes_max.or(fallback.unanswered_bytes_max),
+            pause_max: self.pause_max.or(fallback.pause_max),
             connections_max: self.connections_max.or(fallback.connections_max),
             streams_max: self.streams_max.or(fallback.streams_max),
             message_bytes_max: self.message_bytes_max.or(fallback.message_bytes_max),
             connection_age: self.connection_age.or(fallback.connection_age),
             log: self.log.or(fallback.log),
             log_format: self.log_format.or(fallback.log_format),
+            slow_call: self.slow_call.or(fallback.slow_call),
+            log_customer_ids: self.log_customer_ids.or(fallback.log_customer_ids),
+            log_customer_key: self.log_customer_key.or(fallback.log_customer_key),
+            otlp_endpoint: self.otlp_endpoint.or(fallback.otlp_endpoint),
+            otlp_share: self.otlp_share.or(fallback.otlp_share),
         }
     }
 
@@ -325,6 +392,15 @@ impl WrittenSettings {
             limits: Limits {
                 request_timeout: reader.duration("request-timeout", self.request_timeout, defaults.request_timeout),
                 requests_max: reader.count("requests-max", self.requests_max, defaults.requests_max, 1..=1_000_000),
+                queue_max: reader.duration("queue-max", self.queue_max, defaults.queue_max),
+                waits_max: reader.count("waits-max", self.waits_max, defaults.waits_max, 1..=1_000_000),
+                unanswered_bytes_max: reader.count(
+                    "unanswered-bytes-max",
+                    self.unanswered_bytes_max,
+                    defaults.unanswered_bytes_max,
+                    1024..=1 << 40,
+                ),
+                pause_max: reader.duration("pause-max", self.pause_max, defaults.pause_max),
                 connections_max: reader.count(
                     "connections-max",
                     self.connections_max,
@@ -345,10 +421,16 @@ impl WrittenSettings {
             log_format: reader
                 .choice("log-format", self.log_format.as_deref().unwrap_or("auto"), formats)
                 .unwrap_or(LogFormat::Auto),
+            slow_call: reader.duration_or_off("slow-call", self.slow_call.as_deref().unwrap_or("250ms")),
+            customer_names: reader.customer_names(self.log_customer_ids, self.log_customer_key),
+            traces: reader.traces(self.otlp_endpoint, self.otlp_share),
         };
         if reader.faults.is_empty() { Ok(settings) } else { Err(SettingFaults(reader.faults)) }
     }
 }
+
+/// Enough to see where time goes, at a cost that is not seen.
+const TRACED_SHARE: f64 = 0.01;
 
 const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 
@@ -417,6 +499,34 @@ impl Reader {
         }
         let tls = certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key, client_ca });
         Security { tls, access }
+    }
+
+    fn customer_names(&mut self, by_id: Option<String>, key: Option<String>) -> CustomerNames {
+        let by_id = self.choice("log-customer-ids", by_id.as_deref().unwrap_or("false"), FLAG).unwrap_or(false);
+        let key = key.and_then(|file| {
+            let key = match std::fs::read(&file) {
+                Ok(bytes) => NamingKey::new(&bytes),
+                Err(error) => {
+                    self.faults.push(format!("log-customer-key: {file}: {error}"));
+                    return None;
+                }
+            };
+            if key.is_none() {
+                self.faults.push(format!("log-customer-key: {file} has fewer than {KEY_BYTES_MIN} bytes"));
+            }
+            key
+        });
+        if by_id { CustomerNames::Ids } else { CustomerNames::Hashes(key) }
+    }
+
+    fn traces(&mut self, endpoint: Option<String>, share: Option<String>) -> Option<TraceSettings> {
+        let read = |text: &String| text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+        let share = match &share {
+            None => TRACED_SHARE,
+            Some(text) => read(text).or_else(|| self.fault("otlp-share", text, "a number from 0 to 1")).unwrap_or(0.0),
+        };
+        let traces = TraceSettings::new(&endpoint?, share);
+        traces.map_err(|fault| self.faults.push(format!("otlp-endpoint: {fault}"))).ok()
     }
 
     fn policy(&mut self, name: &str, file: Option<&str>) -> Option<WrittenPolicy> {
@@ -510,6 +620,48 @@ mod tests {
         assert!(WrittenSettings { plaintext: yes(), ..with_tls() }.check().is_err());
         assert!(WrittenSettings { tls_key: None, ..with_tls() }.check().is_err());
         assert!(WrittenSettings { client_ca: certificate(), ..on("127.0.0.1:1") }.check().is_err());
+    }
+
+    /// Broken by: a wish for ids that is not heard.
+    #[test]
+    fn what_logs_and_traces_need_is_checked() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let key = |name: &str, text: &str| {
+            let file = directory.path().join(name);
+            std::fs::write(&file, text).expect("writes");
+            file.to_str().map(str::to_owned)
+        };
+        let names = |log_customer_key, by_id: Option<&str>| {
+            let log_customer_ids = by_id.map(str::to_owned);
+            let written = WrittenSettings { log_customer_ids, log_customer_key, ..WrittenSettings::default() };
+            written.check().map(|settings| settings.customer_names)
+        };
+        let long = key("long", "0123456789abcdef\n");
+        assert_eq!(names(None, None), Ok(CustomerNames::Hashes(None)));
+        assert_eq!(names(long, None), Ok(CustomerNames::Hashes(NamingKey::new(b"0123456789abcdef"))));
+        assert_eq!(names(None, Some("true")), Ok(CustomerNames::Ids));
+        assert!(names(key("short", "0123456789abcde\n"), None).is_err_and(|faults| faults.0[0].contains("16 bytes")));
+        assert!(names(Some("/no/such/file".to_owned()), None).is_err());
+
+        let traces = |endpoint: &str, share: &str| {
+            let [otlp_endpoint, otlp_share] = [endpoint, share].map(|text| Some(text.to_owned()));
+            let written = WrittenSettings { otlp_endpoint, otlp_share, ..WrittenSettings::default() };
+            written.check().map(|settings| settings.traces).map_err(|SettingFaults(faults)| faults)
+        };
+        let told = traces("http://127.0.0.1:4317", "0.5");
+        if cfg!(feature = "otlp") {
+            let settings = told.expect("right").expect("asked for");
+            assert_eq!((settings.endpoint(), settings.share()), ("http://127.0.0.1:4317", 0.5));
+        } else {
+            assert!(told.is_err_and(|faults| faults[0].contains("--features otlp")));
+        }
+        for share in ["1.5", "-0.1", "NaN", "some"] {
+            let faults = traces("http://127.0.0.1:4317", share).expect_err("no share");
+            assert!(faults[0].starts_with("otlp-share:"), "{faults:?}");
+        }
+        let written = WrittenSettings { slow_call: Some("off".to_owned()), ..WrittenSettings::default() };
+        assert_eq!(written.check().map(|settings| settings.slow_call), Ok(None));
+        assert_eq!(WrittenSettings::default().check().map(|it| it.slow_call), Ok(Some(Duration::from_millis(250))));
     }
 
     #[test]

@@ -1,12 +1,28 @@
-//! Logs and metrics: how the server tells operators what it does.
+//! Logs, metrics and traces: how the server tells operators what it does.
 //!
-//! Logs go to standard error, metrics to a port of their own. Customer ids are not logged above debug.
+//! Logs go to standard error, metrics to a port of their own, traces to a collector where one is set and the program was built
+//! with the feature `otlp`. A customer is named by a [`customer_names::LoggedCustomer`] and nothing else.
+
+pub mod call;
+pub mod customer_names;
+#[cfg(not(feature = "otlp"))]
+#[path = "telemetry/without_otlp.rs"]
+mod otlp;
+#[cfg(feature = "otlp")]
+mod otlp;
+pub mod traces;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use traces::TraceSettings;
 
 /// Upper bounds of the buckets for seconds: from a quarter of a millisecond on.
 const SECONDS_BUCKETS: [f64; 14] =
@@ -37,7 +53,10 @@ const COUNTERS: [(&str, &str); 9] = [
 ];
 const HISTOGRAMS: [(&str, &str); 4] = [
     ("tactful_relationship_health", "The scores, 0 to 1, of those asked about; replays do not count again."),
-    ("tactful_rpc_duration_seconds", "Calls by rpc and code."),
+    (
+        "rpc_server_call_duration_seconds",
+        "Calls by method and status, by the names of OpenTelemetry; CANCELLED: the caller had gone.",
+    ),
     ("tactful_store_flush_seconds", "Flushes of the store to disk."),
     ("tactful_store_flush_waiters", "Answers that waited for one flush."),
 ];
@@ -52,7 +71,11 @@ const GAUGES: [(&str, &str); 5] = [
     ("tactful_build_info", "1, with the version."),
 ];
 
-/// Why logs or metrics could not start.
+/// The target of the spans of [`call::Stage`]. Log lines leave them out, so that the innermost span of a line, which is the one
+/// that JSON shows, is the call's with its `request_id`.
+const STAGES_TARGET: &str = "tactful::stage";
+
+/// Why logs, metrics or traces could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter is not one.
@@ -69,24 +92,49 @@ pub enum TelemetryError {
         /// What the system said.
         reason: String,
     },
+    /// Traces cannot be exported.
+    #[error("otlp-endpoint: {reason}")]
+    Traces {
+        /// What is wrong.
+        reason: String,
+    },
 }
 
-/// Starts logging to standard error, as text or as JSON; `None`: as text on a terminal. A second start in one process
-/// changes nothing.
+/// Starts logging to standard error, as text or as JSON (`None`: as text on a terminal), and the export of traces. A second start
+/// in one process changes nothing. Must be called inside the runtime.
 ///
 /// # Errors
-/// When the filter is not one.
-pub fn start_logs(filter: &str, as_json: Option<bool>) -> Result<(), TelemetryError> {
-    let parsed = EnvFilter::try_new(filter).map_err(|_| TelemetryError::Filter { filter: filter.to_owned() })?;
+/// When the filter is not one, or traces cannot be exported as the settings say.
+pub fn start_logs(filter: &str, as_json: Option<bool>, traces: Option<&TraceSettings>) -> Result<(), TelemetryError> {
+    let not_a_filter = || TelemetryError::Filter { filter: filter.to_owned() };
+    let without_stages = format!("{STAGES_TARGET}=off").parse().map_err(|_| not_a_filter())?;
+    let parsed = EnvFilter::try_new(filter).map_err(|_| not_a_filter())?.add_directive(without_stages);
     let as_json = as_json.unwrap_or_else(|| !std::io::stderr().is_terminal());
-    let subscriber = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
-    // An error means that logs are on already, as in a test that starts two servers.
-    let _already_on = if as_json {
-        subscriber.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
-    } else {
-        subscriber.try_init()
+    // An error of `try_init` means that logs are on already, as in a test that starts two servers.
+    let _already_on = match traces {
+        None => Registry::default().with(lines(as_json)).with(parsed).try_init(),
+        #[cfg(feature = "otlp")]
+        Some(traces) => {
+            // The filter is for lines only: what is logged does not decide what is traced.
+            let lines = lines(as_json).with_filter(parsed);
+            Registry::default().with(otlp::layer(traces)?).with(lines).try_init()
+        }
+        #[cfg(not(feature = "otlp"))]
+        Some(_) => unreachable!("without the feature there are no such settings"),
     };
     Ok(())
+}
+
+fn lines<S>(as_json: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if as_json {
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+    } else {
+        lines.boxed()
+    }
 }
 
 /// Serves Prometheus metrics at `/metrics` of this address. Must be called inside the runtime.

@@ -1,5 +1,8 @@
 //! The API as a caller meets it: the real server on a free port of the loopback, and clients of the generated code.
 
+mod certificates;
+mod long_form;
+
 mod api {
     mod acceptances;
     mod backups;

@@ -122,6 +122,8 @@ const CRATES_OF_ROOMS: &[(&str, &[&str])] = &[
     ("faer", &["model"]),
     ("forust_ml", &["model"]),
     ("rustix", &["use_cases"]),
+    ("opentelemetry", &["telemetry"]),
+    ("tracing_opentelemetry", &["telemetry"]),
 ];
 
 /// Rooms of plain computation.

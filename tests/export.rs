@@ -1,8 +1,4 @@
 //! `tactful export` as an analyst meets it: the real binary, and the Parquet files read back.
-//!
-//! Only in builds with the feature `parquet`.
-
-#![cfg(feature = "parquet")]
 
 mod store_records;
 

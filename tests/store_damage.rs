@@ -92,7 +92,7 @@ async fn assert_no_flip_is_served(whole: &Path, scratch: &Path) {
             std::fs::write(damaged.join(&name), flipped).expect("writes");
             match read(&damaged).await {
                 Ok(found) => {
-                    assert_eq!(found, expected, "bit {bit} of byte {at} of {name:?}");
+                    assert_eq!(found, expected, "bit {bit} of byte {at} of {}", name.display());
                     equal += 1;
                 }
                 Err(_) => refused += 1,

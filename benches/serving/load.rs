@@ -145,12 +145,12 @@ async fn call_until(
 }
 
 /// Everybody once in each round, great and small customers mixed: a stride that shares no factor with their number.
-fn in_mixed_order(turn: u64, customers: u64) -> u64 {
+pub fn in_mixed_order(turn: u64, customers: u64) -> u64 {
     const STRIDE: u64 = 7_919;
     turn % customers * STRIDE % customers
 }
 
-fn request(whose: u64, mode: Mode) -> wire::CrossSellRequest {
+pub fn request(whose: u64, mode: Mode) -> wire::CrossSellRequest {
     static KEYS: AtomicU64 = AtomicU64::new(0);
     let key = KEYS.fetch_add(1, Ordering::Relaxed);
     let request_id = match mode {
@@ -171,7 +171,7 @@ fn request(whose: u64, mode: Mode) -> wire::CrossSellRequest {
     }
 }
 
-async fn connect(server: &Running) -> OfferServiceClient<Channel> {
+pub async fn connect(server: &Running) -> OfferServiceClient<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).expect("an address");
     OfferServiceClient::new(endpoint.tcp_nodelay(true).connect().await.expect("the server listens"))
 }

@@ -27,6 +27,22 @@ const QUICK: &str = "TACTFUL_BENCH_QUICK";
 /// The order to train; any other is a time to move the clock by.
 const TRAIN: &str = "train";
 
+const SERVERS_CORE: &str = "0";
+const CALLERS_CORE: &str = "1";
+
+fn is_apart() -> bool {
+    std::env::args().any(|argument| argument == "--apart")
+}
+
+/// Keeps this process off the servers' core, if that was asked for.
+pub fn step_aside() {
+    if is_apart() {
+        let pid = std::process::id().to_string();
+        let moved = std::process::Command::new("taskset").args(["-acp", CALLERS_CORE, &pid]).output();
+        assert!(moved.is_ok_and(|output| output.status.success()), "taskset of util-linux moves this process");
+    }
+}
+
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -70,7 +86,13 @@ pub async fn start(role: Role, size: ShopSize, answer: Option<&[u8]>) -> Running
     let directory = tempfile::tempdir().expect("a directory");
     let answer_file = directory.path().join("answer");
     std::fs::write(&answer_file, answer.unwrap_or_default()).expect("a file");
-    let mut process = Command::new(std::env::current_exe().expect("this program"))
+    // With `--apart`, the servers have one core and the callers another.
+    let program = std::env::current_exe().expect("this program");
+    let mut command = if is_apart() { Command::new("taskset") } else { Command::new(&program) };
+    if is_apart() {
+        command.args(["-c", SERVERS_CORE]).arg(&program);
+    }
+    let mut process = command
         .env(ROLE, if role == Role::Tactful { "tactful" } else { "empty" })
         .env(ANSWER_FILE, answer_file)
         .env(QUICK, if size.customers == ShopSize::QUICK.customers { "1" } else { "" })

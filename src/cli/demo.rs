@@ -16,9 +16,10 @@ use crate::use_cases::record_events::record_events;
 use crate::use_cases::tactful::Tactful;
 use crate::use_cases::train_model::train_model;
 
-const PRODUCTS: &str = include_str!("../../demo/products.csv");
-const CUSTOMERS: &str = include_str!("../../demo/customers.csv");
-const EVENTS: &str = include_str!("../../demo/events.csv");
+const PRODUCTS: &[u8] = include_bytes!("../../demo/products.csv");
+const CUSTOMERS: &[u8] = include_bytes!("../../demo/customers.csv");
+/// Packed by the build script.
+const EVENTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo_events.csv.gz"));
 
 /// Loads the demo and trains on it. Times of the demo count back from now.
 pub async fn load(tactful: &Arc<Tactful>) -> Result<(), Failure> {
@@ -43,8 +44,8 @@ pub async fn load(tactful: &Arc<Tactful>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn source(name: &str, text: &'static str) -> Result<Source, Failure> {
-    Ok(Source::from_reader(&format!("demo/{name}"), Cursor::new(text), Some(text.len() as u64))?)
+fn source(name: &str, content: &'static [u8]) -> Result<Source, Failure> {
+    Ok(Source::from_reader(&format!("demo/{name}"), Cursor::new(content), Some(content.len() as u64))?)
 }
 
 /// Every row; the demo has no bad ones, so the first is a mistake of ours.

@@ -9,7 +9,7 @@ use super::demo;
 use super::failure::Failure;
 use crate::config::{LogFormat, WrittenSettings};
 use crate::server::serve::Server;
-use crate::telemetry;
+use crate::telemetry::{self, customer_names, traces};
 
 /// Serve offers over gRPC.
 ///
@@ -50,7 +50,8 @@ impl Serve {
             LogFormat::Text => Some(false),
             LogFormat::Json => Some(true),
         };
-        telemetry::start_logs(&settings.log, as_json)?;
+        customer_names::name_customers_by(settings.customer_names.clone());
+        telemetry::start_logs(&settings.log, as_json, settings.traces.as_ref())?;
         if let Some(address) = settings.metrics_listen {
             telemetry::start_metrics(address)?;
         }
@@ -59,7 +60,9 @@ impl Serve {
             demo::load(server.tactful()).await?;
             demo::print_calls(server.local_addr());
         }
-        server.run(stop_signal()).await?;
+        let ended = server.run(stop_signal()).await;
+        traces::flush().await;
+        ended?;
         Ok(ExitCode::SUCCESS)
     }
 }

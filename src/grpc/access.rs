@@ -2,7 +2,7 @@
 //!
 //! Without rules everybody who can connect may do everything. Health checks are open to all, so that probes need no
 //! identity; reflection is open to callers of any role. Calls of operators, those about privacy and backups are told in the log,
-//! under the target `tactful::audit`, allowed or not.
+//! under the target `tactful::audit`, allowed or not, with the customer where the method said whom it is about.
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
@@ -19,6 +19,7 @@ use tower::{Layer, Service};
 use super::observe::code;
 use super::tokens::TokenVerifier;
 use crate::config::access::{AccessRules, Role};
+use crate::telemetry::call;
 
 /// The role that each method needs.
 pub const ROLES: &[(&str, Role)] = &[
@@ -195,17 +196,19 @@ where
         };
         let admitted = verdict.map(|()| self.inner.call(request));
         Box::pin(async move {
+            let rpc = path.trim_start_matches('/');
             tracing::Span::current().record("caller", &caller);
             let answer = match admitted {
                 Ok(answering) => answering.await?,
                 Err(refused) => {
-                    tracing::warn!(caller, rpc = path, code = ?refused.code(), "refused");
+                    tracing::warn!(caller, rpc, code = ?refused.code(), "refused");
                     refused.into_http()
                 }
             };
             if is_audited {
                 let code: Code = code(&answer);
-                tracing::info!(target: "tactful::audit", caller, rpc = path, ?code, "called");
+                let customer = call::customer();
+                tracing::info!(target: "tactful::audit", caller, rpc, ?code, customer, "called");
             }
             Ok(answer)
         })

@@ -13,7 +13,7 @@ use super::convert::nouns::time_to_wire;
 use super::feedback_service::{BATCH_MAX, Entries, check_batch};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::customer_service_server::CustomerService;
-use super::relationship_service::customer_id;
+use super::relationship_service::audited_customer_id;
 use super::status;
 use crate::use_cases::erase_customer::{ErasedCustomer, Held, erase_customer};
 use crate::use_cases::keep_customers::{get_customer, upsert_customers};
@@ -49,7 +49,7 @@ impl CustomerService for CustomerRpc {
         &self,
         request: Request<wire::GetCustomerRequest>,
     ) -> Result<Response<wire::GetCustomerResponse>, Status> {
-        let id = customer_id(request.into_inner().customer_id)?;
+        let id = audited_customer_id(request.into_inner().customer_id)?;
         let customer = get_customer(&self.tactful, &id).await.map_err(status::store)?;
         Ok(Response::new(customer_to_wire(customer.ok_or_else(customer_not_found)?)))
     }
@@ -60,7 +60,7 @@ impl CustomerService for CustomerRpc {
         &self,
         request: Request<wire::ExportCustomerRequest>,
     ) -> Result<Response<Self::ExportCustomerStream>, Status> {
-        let id = customer_id(request.into_inner().customer_id)?;
+        let id = audited_customer_id(request.into_inner().customer_id)?;
         let mut held = Held::of(id);
         // The first part is read before the answer begins, so that NOT_FOUND is an answer.
         let mut page = held.next(&self.tactful).await.map_err(status::store)?;
@@ -89,7 +89,7 @@ impl CustomerService for CustomerRpc {
         &self,
         request: Request<wire::EraseCustomerRequest>,
     ) -> Result<Response<wire::EraseCustomerResponse>, Status> {
-        let id = customer_id(request.into_inner().customer_id)?;
+        let id = audited_customer_id(request.into_inner().customer_id)?;
         let ErasedCustomer { erased, erasure } = erase_customer(&self.tactful, &id).await.map_err(status::store)?;
         Ok(Response::new(wire::EraseCustomerResponse {
             was_stored: erased.was_stored,

@@ -8,6 +8,7 @@ use super::convert::events::{event_from_wire, outcome_from_wire};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::feedback_service_server::FeedbackService;
 use super::status;
+use crate::telemetry::call::Stage;
 use crate::use_cases::record_events::record_events;
 use crate::use_cases::record_outcomes::record_outcomes;
 use crate::use_cases::recorded::Recorded;
@@ -32,7 +33,8 @@ impl FeedbackRpc {
 
     async fn record(&self, events: Vec<wire::CustomerEvent>) -> Result<Vec<wire::EntryResult>, Status> {
         let now = self.tactful.now();
-        let entries = Entries::read("events", events, |path, event| event_from_wire(path, event, now));
+        let read = |path: &str, event| event_from_wire(path, event, now);
+        let entries = Stage::Convert.time(|| Entries::read("events", events, read));
         let recorded = record_events(&self.tactful, &entries.good).await.map_err(status::store)?;
         Ok(entries.results(recorded))
     }

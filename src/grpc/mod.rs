@@ -1,8 +1,10 @@
 //! The wire: convert, call a use case, convert back. It alone knows prost and tonic; it decides nothing.
 
 pub mod access;
+pub mod admission;
 pub mod backup_service;
 pub mod catalog_service;
+pub mod codec;
 pub mod convert;
 pub mod customer_service;
 pub mod feedback_service;

@@ -1,28 +1,28 @@
-//! What every call passes through: a request id for the log, a place among the calls served at once, a time limit, and
-//! the metrics of the call.
+//! What every call passes through: a request id and the caller's trace for the log, admission, a time limit, the metrics of the
+//! call, and a line in the log when it was slow.
 //!
 //! Health checks and reflection are never shed: a busy server is not an unhealthy one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
+use metrics::Label;
 use prost::Message;
-use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
+use super::admission::{Admission, CallLimits, Kind, Wait, busy};
 use super::generated::FILE_DESCRIPTOR_SET;
-
-/// How long a caller that was shed should wait.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+use crate::telemetry::call::{self, Stage};
+use crate::telemetry::traces::{self, CallerTrace};
 
 /// Wraps every service.
 #[derive(Clone)]
@@ -31,12 +31,24 @@ pub struct ObserveLayer {
 }
 
 struct Shared {
-    places: Arc<Semaphore>,
+    admission: Arc<Admission>,
     request_timeout: Duration,
-    /// The paths that exist; others count as one, so that callers cannot make labels.
-    known: HashSet<String>,
-    /// The paths of client streams and trainings, which take as long as they take.
-    unlimited: HashSet<String>,
+    slow_call: Option<Duration>,
+    /// By their paths the methods that exist; others count as one, so that callers cannot make labels.
+    known: HashMap<String, Arc<Method>>,
+    other: Arc<Method>,
+    /// Calls that came so far, and connections.
+    arrivals: AtomicU64,
+}
+
+/// What is called.
+struct Method {
+    /// `tactful.v1.OfferService/CrossSell`.
+    name: Arc<str>,
+    /// Whether the caller sends a stream, each message of which is waited for.
+    kind: Kind,
+    /// A client stream or a training, which takes as long as it takes.
+    is_unlimited: bool,
 }
 
 /// Calls that read everything, or compute for long.
@@ -47,26 +59,27 @@ const LONG: [&str; 3] = [
 ];
 
 impl ObserveLayer {
-    /// Serves at most `requests_max` calls at once, each for at most `request_timeout`.
+    /// Serves calls within these limits; logs those that take `slow_call`.
     #[must_use]
-    pub fn new(requests_max: usize, request_timeout: Duration) -> Self {
-        let mut known = HashSet::new();
-        let mut unlimited: HashSet<String> = LONG.map(str::to_owned).into();
+    pub fn new(limits: &CallLimits, slow_call: Option<Duration>) -> Self {
+        let mut known = HashMap::new();
         let descriptors = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)
             .expect("the build script encoded these descriptors");
         for file in &descriptors.file {
             for service in &file.service {
                 for method in &service.method {
-                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
-                    if method.client_streaming() {
-                        unlimited.insert(path.clone());
-                    }
-                    known.insert(path);
+                    let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
+                    let path = format!("/{name}");
+                    let kind = if method.client_streaming() { Kind::Many } else { Kind::One };
+                    let is_unlimited = kind == Kind::Many || LONG.contains(&path.as_str());
+                    known.insert(path, Arc::new(Method { name: name.into(), kind, is_unlimited }));
                 }
             }
         }
-        let places = Arc::new(Semaphore::new(requests_max));
-        Self { shared: Arc::new(Shared { places, request_timeout, known, unlimited }) }
+        let other = Arc::new(Method { name: "_OTHER".into(), kind: Kind::One, is_unlimited: false });
+        let (admission, request_timeout) = (Admission::new(limits), limits.request_timeout);
+        let arrivals = AtomicU64::new(0);
+        Self { shared: Arc::new(Shared { admission, request_timeout, slow_call, known, other, arrivals }) }
     }
 }
 
@@ -74,15 +87,27 @@ impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner, shared: Arc::clone(&self.shared) }
+        Observe { inner, shared: Arc::clone(&self.shared), arrived: Instant::now(), arrival: 0 }
     }
 }
 
 /// A service under observation.
-#[derive(Clone)]
 pub struct Observe<S> {
     inner: S,
     shared: Arc<Shared>,
+    /// When this clone was made.
+    arrived: Instant,
+    /// The how many-th it is.
+    arrival: u64,
+}
+
+/// The transport clones the service for each call when it has read its headers, and calls the clone when it is the call's turn.
+/// In between lies the queue of the runtime, which is where calls wait when there are more than the processor can do.
+impl<S: Clone> Clone for Observe<S> {
+    fn clone(&self) -> Self {
+        let arrival = self.shared.arrivals.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared), arrived: Instant::now(), arrival }
+    }
 }
 
 impl<S> Service<Request<Body>> for Observe<S>
@@ -100,36 +125,103 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let behind = self.shared.arrivals.load(Ordering::Relaxed).saturating_sub(self.arrival);
+        let wait = Wait { time: self.arrived.elapsed(), behind };
         let path = request.uri().path();
         if path.starts_with("/grpc.") {
+            let admitted = self.shared.admission.admit(Kind::Free, wait, request);
+            let (request, _) = admitted.expect("these are never refused");
             return Box::pin(self.inner.call(request));
         }
-        let rpc = self.shared.known.get(path).cloned().unwrap_or_else(|| "unknown".to_owned());
-        let is_limited = !self.shared.unlimited.contains(path);
-        let span = tracing::info_span!("rpc", rpc, request_id = request_id(&request), caller = tracing::field::Empty);
-        let Ok(place) = Arc::clone(&self.shared.places).try_acquire_owned() else {
-            tell(&rpc, Code::ResourceExhausted, Duration::ZERO);
+        let method = Arc::clone(self.shared.known.get(path).unwrap_or(&self.shared.other));
+        let trace = CallerTrace::of(request.headers());
+        // At the level of errors, so that whatever is logged of a call is joined to it.
+        let span = tracing::error_span!(
+            "rpc",
+            rpc = &*method.name,
+            request_id = request_id(&request),
+            trace_id = trace.logged_id(),
+            caller = tracing::field::Empty,
+            otel.kind = traces::span_kind(),
+        );
+        trace.join(&span, &method.name);
+        let (kind, is_limited) = (method.kind, !method.is_unlimited);
+        let slow_call = self.shared.slow_call.filter(|_| is_limited);
+        let mut watched = Watched { method, slow_call, began: Instant::now(), has_ended: false };
+        let Some((request, held)) = self.shared.admission.admit(kind, wait, request) else {
+            span.in_scope(|| watched.ended(Code::ResourceExhausted));
             return Box::pin(std::future::ready(Ok(busy().into_http())));
         };
         let timeout = self.shared.request_timeout;
         let called = self.inner.call(request);
         let answered = async move {
-            let started = Instant::now();
             metrics::gauge!("tactful_rpcs_in_flight").increment(1.0);
             let _leaving = Leaving;
-            let answer = if is_limited {
+            let answer = if watched.method.is_unlimited {
+                called.await?
+            } else {
                 match tokio::time::timeout(timeout, called).await {
                     Ok(answer) => answer?,
                     Err(_) => Status::deadline_exceeded("the server's time limit for a call passed").into_http(),
                 }
-            } else {
-                called.await?
             };
-            tell(&rpc, code(&answer), started.elapsed());
-            drop(place);
+            watched.ended(code(&answer));
+            drop(held);
             Ok(answer)
         };
-        Box::pin(answered.instrument(span))
+        Box::pin(call::kept(answered).instrument(span))
+    }
+}
+
+/// A call, told of however it ends. Works inside the call's span.
+struct Watched {
+    method: Arc<Method>,
+    slow_call: Option<Duration>,
+    began: Instant,
+    has_ended: bool,
+}
+
+impl Watched {
+    fn ended(&mut self, code: Code) {
+        self.has_ended = true;
+        let took = self.began.elapsed();
+        tell(&self.method.name, code, took);
+        let code = code_name(code);
+        let is_slow = self.slow_call.is_some_and(|slow| took >= slow);
+        if !is_slow && !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let times = call::times();
+        macro_rules! tell_stages {
+            ($tell:ident, $message:literal) => {
+                tracing::$tell!(
+                    code,
+                    took_ms = took.as_secs_f64() * 1e3,
+                    convert_ms = times.ms(Stage::Convert),
+                    load_ms = times.ms(Stage::Load),
+                    rank_ms = times.ms(Stage::Rank),
+                    decide_ms = times.ms(Stage::Decide),
+                    apply_ms = times.ms(Stage::Apply),
+                    commit_ms = times.ms(Stage::Commit),
+                    durable_ms = times.ms(Stage::Durable),
+                    $message
+                )
+            };
+        }
+        if is_slow {
+            tell_stages!(warn, "a slow call");
+        } else {
+            tell_stages!(debug, "answered");
+        }
+    }
+}
+
+impl Drop for Watched {
+    /// The future of a call is dropped when its caller has gone, or its deadline has passed.
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.ended(Code::Cancelled);
+        }
     }
 }
 
@@ -154,14 +246,99 @@ pub(super) fn code(answer: &Response<Body>) -> Code {
     answer.headers().get("grpc-status").map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
 }
 
-fn tell(rpc: &str, code: Code, took: Duration) {
-    metrics::histogram!("tactful_rpc_duration_seconds", "rpc" => rpc.to_owned(), "code" => format!("{code:?}"))
-        .record(took.as_secs_f64());
-    tracing::debug!(rpc, ?code, took_ms = took.as_secs_f64() * 1e3, "answered");
+/// By the names of the OpenTelemetry conventions for RPC servers: `rpc.server.call.duration`.
+fn tell(method: &Arc<str>, code: Code, took: Duration) {
+    let name = code_name(code);
+    let mut labels = vec![
+        Label::from_static_parts("rpc_system_name", "grpc"),
+        Label::new("rpc_method", Arc::clone(method)),
+        Label::from_static_parts("rpc_response_status_code", name),
+    ];
+    if is_fault(code) {
+        labels.push(Label::from_static_parts("error_type", name));
+    }
+    metrics::histogram!("rpc_server_call_duration_seconds", labels).record(took.as_secs_f64());
+    traces::ended(&tracing::Span::current(), name, is_fault(code));
 }
 
-fn busy() -> Status {
-    let mut details = ErrorDetails::with_error_info("SERVER_BUSY", "tactful", HashMap::<String, String>::new());
-    details.set_retry_info(Some(RETRY_AFTER));
-    Status::with_error_details(Code::ResourceExhausted, "the server is busy; try again in half a second", details)
+/// As the specification of gRPC writes them.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// Whether the server is at fault and not the caller (OpenTelemetry, "Semantic conventions for gRPC").
+fn is_fault(code: Code) -> bool {
+    use Code::{DataLoss, DeadlineExceeded, Internal, Unavailable, Unimplemented, Unknown};
+    matches!(code, Unknown | DeadlineExceeded | Unimplemented | Internal | Unavailable | DataLoss)
+}
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use tower::service_fn;
+
+    use super::*;
+    use crate::config::Limits;
+    use crate::server::limits::of_calls;
+
+    const METHOD: &str = "tactful.v1.OfferService/CrossSell";
+
+    fn request(method: &str) -> Request<Body> {
+        Request::post(format!("/{method}")).body(Body::empty()).expect("a request")
+    }
+
+    async fn calls() {
+        let layer = ObserveLayer::new(&of_calls(&Limits::default()), None);
+        let answers =
+            |answer: fn() -> Response<Body>| service_fn(move |_| std::future::ready(Ok::<_, Infallible>(answer())));
+        let mut good = layer.layer(answers(|| Response::new(Body::empty())));
+        let mut bad = layer.layer(answers(|| Status::internal("").into_http()));
+        let mut hangs = layer.layer(service_fn(|_| std::future::pending::<Result<_, Infallible>>()));
+        good.call(request(METHOD)).await.expect("answers");
+        good.call(request("made.up/Method")).await.expect("answers");
+        bad.call(request(METHOD)).await.expect("answers");
+        let hanging = hangs.call(request(METHOD));
+        tokio::time::timeout(Duration::ZERO, hanging).await.expect_err("its caller goes");
+        good.call(request(METHOD)).await.expect("answers");
+    }
+
+    /// Broken by: a call that is told of only when it is answered.
+    #[test]
+    fn calls_are_measured_by_method_and_status_however_they_end() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        metrics::with_local_recorder(&recorder, || runtime.block_on(calls()));
+        let told = recorder.handle().render();
+        let mut counts: Vec<&str> =
+            told.lines().filter_map(|line| line.strip_prefix("rpc_server_call_duration_seconds_count")).collect();
+        counts.sort_unstable();
+        let of = |method: &str, status: &str, count: u32| {
+            format!(
+                "{{rpc_system_name=\"grpc\",rpc_method=\"{method}\",rpc_response_status_code=\"{status}\"}} {count}"
+            )
+        };
+        let fault = of(METHOD, "INTERNAL", 1).replace('}', ",error_type=\"INTERNAL\"}");
+        let expected = [of("_OTHER", "OK", 1), of(METHOD, "CANCELLED", 1), fault, of(METHOD, "OK", 2)];
+        assert_eq!(counts, expected);
+        assert!(told.contains("tactful_rpcs_in_flight 0"), "{told}");
+    }
 }

@@ -20,6 +20,8 @@ use super::generated::google::rpc;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::offer_service_server::OfferService;
 use super::status;
+use crate::telemetry::call::{self, Stage};
+use crate::telemetry::customer_names::LoggedCustomer;
 use crate::use_cases::explain_decision::{explain_decision, explain_question};
 use crate::use_cases::release_offers::release_offers;
 use crate::use_cases::serve_offers::{OfferRequest, ServedOffers, ServingMode, serve_offers};
@@ -51,7 +53,7 @@ impl OfferRpc {
     ) -> Result<Vec<Result<Answer, Status>>, Status> {
         check_batch("requests", requests.len(), BATCH_MAX)?;
         let read = |message| read(message).map_err(|violations| status::invalid(&violations));
-        let asked: Vec<Result<Asked, Status>> = requests.into_iter().map(read).collect();
+        let asked: Vec<Result<Asked, Status>> = Stage::Convert.time(|| requests.into_iter().map(read).collect());
         refuse_repeated_customers(&asked)?;
         let places = Arc::new(Semaphore::new(BATCH_AT_ONCE));
         let mut serving = JoinSet::new();
@@ -71,13 +73,14 @@ impl OfferRpc {
                 let served = serve(&tactful, &request, deadline).await;
                 (entry, served.map(|served| Answer { served, mode: request.mode, detail }))
             };
-            serving.spawn(served.in_current_span());
+            serving.spawn(call::apart(served).in_current_span());
         }
         while let Some(served) = serving.join_next().await {
-            let (entry, answer) = served.map_err(|error| {
+            let ((entry, answer), times) = served.map_err(|error| {
                 tracing::error!(%error, "an entry of a batch died");
                 Status::internal("an entry of the batch died")
             })?;
+            call::add(&times);
             answers[entry] = answer;
         }
         Ok(answers)
@@ -93,7 +96,7 @@ struct Answer {
 
 async fn serve(tactful: &Tactful, request: &OfferRequest, deadline: Option<Instant>) -> Result<ServedOffers, Status> {
     let served = serve_offers(tactful, request, deadline).await.map_err(|error| status::serve(error, tactful.now()))?;
-    count(request, &served);
+    tell(request, &served);
     Ok(served)
 }
 
@@ -128,10 +131,11 @@ impl OfferService for OfferRpc {
         request: Request<wire::CrossSellRequest>,
     ) -> Result<Response<wire::CrossSellResponse>, Status> {
         let deadline = deadline(&request);
-        let Asked { request, detail } =
-            cross_sell_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
+        let Asked { request, detail } = Stage::Convert
+            .time(|| cross_sell_from_wire(request.into_inner()))
+            .map_err(|violations| status::invalid(&violations))?;
         let served = serve(&self.tactful, &request, deadline).await?;
-        Ok(Response::new(cross_sell_to_wire(served, request.mode, detail)))
+        Ok(Response::new(Stage::Convert.time(|| cross_sell_to_wire(served, request.mode, detail))))
     }
 
     async fn batch_cross_sell(
@@ -144,7 +148,8 @@ impl OfferService for OfferRpc {
             let (status, answer) = entry(answer, cross_sell_to_wire);
             wire::CrossSellEntry { status, answer }
         };
-        Ok(Response::new(wire::BatchCrossSellResponse { entries: answers.into_iter().map(entry).collect() }))
+        let entries = Stage::Convert.time(|| answers.into_iter().map(entry).collect());
+        Ok(Response::new(wire::BatchCrossSellResponse { entries }))
     }
 
     async fn batch_up_sell(
@@ -157,15 +162,17 @@ impl OfferService for OfferRpc {
             let (status, answer) = entry(answer, up_sell_to_wire);
             wire::UpSellEntry { status, answer }
         };
-        Ok(Response::new(wire::BatchUpSellResponse { entries: answers.into_iter().map(entry).collect() }))
+        let entries = Stage::Convert.time(|| answers.into_iter().map(entry).collect());
+        Ok(Response::new(wire::BatchUpSellResponse { entries }))
     }
 
     async fn up_sell(&self, request: Request<wire::UpSellRequest>) -> Result<Response<wire::UpSellResponse>, Status> {
         let deadline = deadline(&request);
-        let Asked { request, detail } =
-            up_sell_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
+        let Asked { request, detail } = Stage::Convert
+            .time(|| up_sell_from_wire(request.into_inner()))
+            .map_err(|violations| status::invalid(&violations))?;
         let served = serve(&self.tactful, &request, deadline).await?;
-        Ok(Response::new(up_sell_to_wire(served, request.mode, detail)))
+        Ok(Response::new(Stage::Convert.time(|| up_sell_to_wire(served, request.mode, detail))))
     }
 
     async fn explain_decision(
@@ -219,7 +226,7 @@ fn parse_timeout(text: &str) -> Option<Duration> {
     }
 }
 
-fn count(request: &OfferRequest, served: &ServedOffers) {
+fn tell(request: &OfferRequest, served: &ServedOffers) {
     let kind = request.kind.as_str();
     let mode = match request.mode {
         ServingMode::Reserve if served.is_replayed => "replay",
@@ -227,6 +234,8 @@ fn count(request: &OfferRequest, served: &ServedOffers) {
         ServingMode::Preview => "preview",
     };
     let band = served.decision.relationship_health.band.as_str();
+    let customer = LoggedCustomer(request.customer.as_str());
+    tracing::debug!(%customer, kind, mode, band, offers = served.decision.slate.len(), "decided");
     metrics::counter!("tactful_decisions_total", "kind" => kind, "mode" => mode, "band" => band).increment(1);
     let offers = served.decision.slate.len() as u64;
     metrics::counter!("tactful_offers_total", "kind" => kind, "mode" => mode, "band" => band).increment(offers);

@@ -15,6 +15,7 @@ use super::generated::tactful::v1::relationship_service_server::RelationshipServ
 use super::status;
 use crate::domain::customer::HoldInForce;
 use crate::domain::ids::{CustomerId, HoldId};
+use crate::telemetry::call;
 use crate::use_cases::get_backfire_report::get_backfire_report;
 use crate::use_cases::get_relationship_health::{get_relationship_health, simulate_relationship_health};
 use crate::use_cases::keep_holds::{create_hold, delete_hold, list_holds};
@@ -99,6 +100,7 @@ impl RelationshipService for RelationshipRpc {
     ) -> Result<Response<wire::CreateHoldResponse>, Status> {
         let (customer, hold) = hold_from_wire(request.into_inner(), self.tactful.now())
             .map_err(|violations| status::invalid(&violations))?;
+        call::is_about(customer.as_str());
         let hold = create_hold(&self.tactful, &customer, hold).await.map_err(status::hold)?;
         let hold = hold_to_wire(HoldInForce { hold, is_derived: false });
         Ok(Response::new(wire::CreateHoldResponse { hold: Some(hold) }))
@@ -108,7 +110,7 @@ impl RelationshipService for RelationshipRpc {
         &self,
         request: Request<wire::ListHoldsRequest>,
     ) -> Result<Response<wire::ListHoldsResponse>, Status> {
-        let customer = customer_id(request.into_inner().customer_id)?;
+        let customer = audited_customer_id(request.into_inner().customer_id)?;
         let holds = list_holds(&self.tactful, &customer).await.map_err(status::hold)?;
         Ok(Response::new(wire::ListHoldsResponse { holds: holds.into_iter().map(hold_to_wire).collect() }))
     }
@@ -122,6 +124,7 @@ impl RelationshipService for RelationshipRpc {
         let customer = violations.id("customer_id", customer_id, CustomerId::new);
         let hold = violations.id("hold_id", hold_id, HoldId::new);
         let (customer, hold) = violations.or(customer.zip(hold)).map_err(|violations| status::invalid(&violations))?;
+        call::is_about(customer.as_str());
         delete_hold(&self.tactful, &customer, &hold).await.map_err(status::hold)?;
         Ok(Response::new(wire::DeleteHoldResponse {}))
     }
@@ -144,4 +147,10 @@ fn refuse_repeated(field: &str, ids: &[String]) -> Result<(), Status> {
 #[allow(clippy::result_large_err, reason = "every method answers with a Status")]
 pub(super) fn customer_id(text: String) -> Result<CustomerId, Status> {
     CustomerId::new(text).map_err(|invalid| status::invalid_field("customer_id", invalid))
+}
+
+/// The same, for a method whose calls are told in the audit log: it is to name the customer.
+#[allow(clippy::result_large_err, reason = "every method answers with a Status")]
+pub(super) fn audited_customer_id(text: String) -> Result<CustomerId, Status> {
+    customer_id(text).inspect(|customer| call::is_about(customer.as_str()))
 }

@@ -1,18 +1,27 @@
 //! Health: what each service says of itself, on the port of the calls and on one of its own.
 //!
 //! The port of its own is for the probes of a cluster, which speak no TLS; it is up before the store opens and shares no
-//! limit with the calls.
+//! limit with the calls. It has small ones of its own, because it may be open to more than probes.
 
 use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::{HealthReporter, HealthService};
 
+use super::accept::accept;
+use super::limits;
+use super::readiness::Readiness;
+use crate::config::Limits;
+use crate::grpc::observe::ObserveLayer;
 use crate::grpc::services::SERVICE_NAMES;
+
+/// Connections to the health port at once: some probes, and who looks at it by hand.
+const CONNECTIONS_MAX: usize = 64;
+/// Calls at once on one of them.
+const STREAMS_MAX: u32 = 16;
 
 /// Says `SERVING` as long as the process answers.
 pub const LIVENESS: &str = "liveness";
@@ -32,6 +41,14 @@ pub async fn tell(health: &HealthReporter, status: ServingStatus) {
     }
 }
 
+/// Says of each service what it is.
+pub async fn tell_each(health: &HealthReporter, readiness: &Readiness) {
+    for name in SERVICE_NAMES.into_iter().chain([""]) {
+        let status = if readiness.is_ready(name) { ServingStatus::Serving } else { ServingStatus::NotServing };
+        health.set_service_status(name, status).await;
+    }
+}
+
 /// The service that tells.
 #[must_use]
 pub fn service(health: &HealthReporter) -> HealthServer<impl Health> {
@@ -45,8 +62,17 @@ pub fn service(health: &HealthReporter) -> HealthServer<impl Health> {
 pub async fn serve_alone(address: SocketAddr, health: &HealthReporter) -> std::io::Result<(SocketAddr, JoinSet<()>)> {
     let listener = TcpListener::bind(address).await?;
     let local_addr = listener.local_addr()?;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let router = tonic::transport::Server::builder().max_concurrent_streams(16).add_service(service(health));
+    let limits = Limits { connections_max: CONNECTIONS_MAX, streams_max: STREAMS_MAX, ..Limits::default() };
+    let incoming = accept(listener, limits, None);
+    let router = tonic::transport::Server::builder()
+        .max_concurrent_streams(limits.streams_max)
+        .initial_connection_window_size(limits.window_bytes)
+        .initial_stream_window_size(limits.window_bytes)
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        .max_connection_age(limits.connection_age)
+        .layer(ObserveLayer::new(&limits::of_calls(&limits), None))
+        .add_service(service(health));
     let mut serving = JoinSet::new();
     serving.spawn(async move {
         if let Err(error) = router.serve_with_incoming(incoming).await {

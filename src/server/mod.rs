@@ -4,6 +4,8 @@ pub mod accept;
 pub mod background;
 pub mod clock;
 pub mod health;
+pub mod limits;
+pub mod readiness;
 pub mod restore;
 pub mod security;
 pub mod serve;

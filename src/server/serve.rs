@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -20,6 +21,8 @@ use super::background::{
 };
 use super::clock::{DIVERGENCE_MAX, ServerClock};
 use super::health;
+use super::limits;
+use super::readiness::{Condition, Readiness};
 use super::security::CurrentSecurity;
 use crate::config::{Limits, Settings, StoreSetting, WrittenPolicy};
 use crate::domain::policy::Policy;
@@ -127,7 +130,7 @@ impl Server {
             create_policy(&tactful, policy.clone(), text.clone()).await?;
             activate_policy(&tactful, &policy.version).await?;
         }
-        let router = router(settings.limits, &tactful, security.access())?;
+        let router = router(&settings, &tactful, security.access())?;
         Ok(Self {
             settings,
             listener,
@@ -188,14 +191,15 @@ impl Server {
             let _asked = draining.wait_for(|&draining| draining).await;
         };
         let serving = tokio::spawn(
-            router.serve_with_incoming_shutdown(accept(listener, settings.limits, Arc::clone(&security)), drained),
+            router
+                .serve_with_incoming_shutdown(accept(listener, settings.limits, Some(Arc::clone(&security))), drained),
         );
         let training = tokio::spawn(train_on_schedule(Arc::clone(&tactful), settings.train_every));
         let mut background = JoinSet::new();
         background.spawn(forget_on_schedule(Arc::clone(&tactful)));
         background.spawn(settle_volumes(Arc::clone(&tactful)));
         background.spawn(count_acceptances(Arc::clone(&tactful)));
-        background.spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
+        let looking = tokio::spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
         background.spawn(watch_files(security));
         tracing::info!(address = %local_addr, "serving");
 
@@ -205,6 +209,9 @@ impl Server {
         };
         let stage = Stage::begin("not ready");
         background.abort_all();
+        looking.abort();
+        // Nobody may say SERVING after this. An error means that it has ended, which is what was asked for.
+        let _ended = looking.await;
         health::tell(&health, ServingStatus::NotServing).await;
         stage.end();
 
@@ -245,10 +252,11 @@ async fn open_store(setting: &StoreSetting) -> Result<(Arc<dyn Store>, Option<Ar
 
 /// Every service with its limits; what the library leaves open by default is closed here.
 fn router(
-    limits: Limits,
+    settings: &Settings,
     tactful: &Arc<Tactful>,
     access: CurrentAccess,
 ) -> Result<GuardedRouter, tonic_reflection::server::Error> {
+    let limits: Limits = settings.limits;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -258,11 +266,14 @@ fn router(
         Services::new(tactful, limits.message_bytes_max);
     let router = tonic::transport::Server::builder()
         .max_concurrent_streams(limits.streams_max)
+        .initial_connection_window_size(limits.window_bytes)
+        .initial_stream_window_size(limits.window_bytes)
         .http2_keepalive_interval(Some(limits.keepalive_interval))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        // Without the library's grace: with it connections are cut off after both, and never asked (tonic 0.14.9). `accept` cuts
+        // off those that did not move on.
         .max_connection_age(within_a_tenth(limits.connection_age))
-        .max_connection_age_grace(limits.connection_age_grace)
-        .layer(ObserveLayer::new(limits.requests_max, limits.request_timeout))
+        .layer(ObserveLayer::new(&limits::of_calls(&limits), settings.slow_call))
         .layer(AccessLayer::new(access))
         .add_service(offers)
         .add_service(feedback)
@@ -284,20 +295,28 @@ fn within_a_tenth(span: Duration) -> Duration {
     span.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
 }
 
-/// Sets gauges, and turns the server not ready while its clock cannot be trusted.
+/// Sets gauges, and tells of each service whether it is ready.
 async fn look_after(tactful: Arc<Tactful>, health: HealthReporter, clock: Option<Arc<ServerClock>>) {
-    let mut is_trusted = true;
+    let mut readiness = Readiness::default();
     let mut looks = tokio::time::interval(LOOK_EVERY);
+    // A look that took long is not made up for: looks are to be a second apart.
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
         set_gauges(&tactful).await;
-        let Some(clock) = &clock else { continue };
-        let is_now_trusted = clock.divergence() <= DIVERGENCE_MAX;
-        if is_now_trusted != is_trusted {
-            is_trusted = is_now_trusted;
-            tracing::error!(is_trusted, divergence = ?clock.divergence(), "wall and monotonic clock disagree");
-            let status = if is_trusted { ServingStatus::Serving } else { ServingStatus::NotServing };
-            health::tell(&health, status).await;
+        let divergence = clock.as_ref().map_or(Duration::ZERO, |clock| clock.divergence());
+        // A store that failed ends the server by itself.
+        let is_stalled = tokio::time::timeout(LOOK_EVERY, tactful.store().durable()).await.is_err();
+        let changed = readiness.look(|condition| match condition {
+            Condition::ClockUntrusted => divergence > DIVERGENCE_MAX,
+            Condition::DiskStalled => is_stalled,
+        });
+        for condition in &changed {
+            let is_in_force = readiness.is_in_force(*condition);
+            tracing::error!(?condition, is_in_force, ?divergence, "the readiness of services changed");
+        }
+        if !changed.is_empty() {
+            health::tell_each(&health, &readiness).await;
         }
     }
 }

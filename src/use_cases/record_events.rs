@@ -13,6 +13,7 @@ use crate::decision::apply_event::apply_event;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{CustomerId, EventId};
 use crate::store::contract::{APPENDED_MAX, Appended, StoreError, Versioned};
+use crate::telemetry::call::Stage;
 
 /// How far an event may be dated in the future: clocks differ.
 pub const FUTURE_MAX: Duration = Duration::from_secs(300);
@@ -49,7 +50,7 @@ pub async fn record_events(tactful: &Tactful, events: &[Event]) -> Result<Vec<Re
             }
         }
     }
-    tactful.store.durable().await?;
+    Stage::Durable.of(tactful.store.durable()).await?;
     Ok(results)
 }
 
@@ -66,8 +67,9 @@ async fn record_for_customer(
     let ids: Vec<EventId> = events.iter().map(|event| event.id.clone()).collect();
     for _ in 0..ATTEMPTS_MAX {
         // In this order: read the customer, ask which events are known, commit against the version that was read.
-        let Versioned { version, value: mut customer } = load_or_unknown(tactful.store.as_ref(), id).await?;
-        let known = tactful.store.recorded(Some(id), &ids).await?;
+        let loading = Stage::Load.of(load_or_unknown(tactful.store.as_ref(), id));
+        let Versioned { version, value: mut customer } = loading.await?;
+        let known = Stage::Load.of(tactful.store.recorded(Some(id), &ids)).await?;
         let is_new = first_of_its_id(&ids, &known);
         let new: Vec<Event> =
             events.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(event, _)| (*event).clone()).collect();
@@ -76,11 +78,13 @@ async fn record_for_customer(
             Attempt::Committed
         } else {
             let snapshot = tactful.snapshot();
-            for event in &new {
-                apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
-            }
+            Stage::Apply.time(|| {
+                for event in &new {
+                    apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
+                }
+            });
             let appended = Appended { events: new, decision: None };
-            commit(tactful.store.as_ref(), version, &mut customer, &appended).await?
+            Stage::Commit.of(commit(tactful.store.as_ref(), version, &mut customer, &appended)).await?
         };
         match attempt {
             Attempt::Committed => {
@@ -111,7 +115,7 @@ async fn record_in_halves(tactful: &Tactful, id: &CustomerId, events: &[&Event])
 
 async fn record_anonymous(tactful: &Tactful, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
     let events: Vec<Event> = events.iter().map(|event| (*event).clone()).collect();
-    let is_new = tactful.store.append_anonymous(&events).await?;
+    let is_new = Stage::Commit.of(tactful.store.append_anonymous(&events)).await?;
     Ok(is_new.into_iter().map(new_or_duplicate).collect())
 }
 

@@ -21,6 +21,7 @@ use crate::domain::money::Currency;
 use crate::domain::offer::OfferKind;
 use crate::domain::time::Timestamp;
 use crate::store::contract::{Appended, StoreError, Versioned};
+use crate::telemetry::call::Stage;
 
 /// A question: what to offer this customer?
 #[derive(Debug, Clone)]
@@ -109,7 +110,7 @@ pub async fn serve_offers(
     let mut offers_max = request.offers_max;
     let mut spent = tactful.spent();
     for _ in 0..ATTEMPTS_MAX {
-        let loaded = load_or_unknown(tactful.store.as_ref(), &request.customer).await?;
+        let loaded = Stage::Load.of(load_or_unknown(tactful.store.as_ref(), &request.customer)).await?;
         let customer = &loaded.value;
         let now = tactful.now();
         let retry_key = request.retry_key.filter(|_| request.mode == ServingMode::Reserve);
@@ -125,8 +126,8 @@ pub async fn serve_offers(
         // Held until the attempt has ended: an activation of another policy waits for it.
         let snapshot = tactful.snapshot();
         let asked = Asked { request, offers_max, departures_max: DEPARTURES_KEPT_MAX, spent: &spent };
-        let proposed = propose(tactful, &snapshot, request, &loaded, now).await?;
-        let (decision, mut ledger) = decide_now(&snapshot, &asked, customer, &proposed, now);
+        let proposed = Stage::Rank.of(propose(tactful, &snapshot, request, &loaded, now)).await?;
+        let (decision, mut ledger) = Stage::Decide.time(|| decide_now(&snapshot, &asked, customer, &proposed, now));
         if request.mode == ServingMode::Preview {
             if let Some(offer) = spent_offer(tactful, &snapshot, &decision).await? {
                 Arc::make_mut(&mut spent).insert(offer);
@@ -141,7 +142,7 @@ pub async fn serve_offers(
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(ServeError::DeadlineExceeded);
         }
-        let taken = match take(tactful, &snapshot, &decision).await? {
+        let taken = match Stage::Commit.of(take(tactful, &snapshot, &decision)).await? {
             Taking::Taken(taken) => taken,
             Taking::Spent(offer) => {
                 Arc::make_mut(&mut spent).insert(offer);
@@ -152,10 +153,10 @@ pub async fn serve_offers(
         let Versioned { version, value: mut customer } = loaded;
         customer.ledger = ledger;
         let appended = Appended { events: Vec::new(), decision: Some(decision.clone()) };
-        match commit(tactful.store.as_ref(), version, &mut customer, &appended).await? {
+        match Stage::Commit.of(commit(tactful.store.as_ref(), version, &mut customer, &appended)).await? {
             Attempt::Committed => {
-                taken.settle(tactful).await?;
-                tactful.store.durable().await?;
+                Stage::Commit.of(taken.settle(tactful)).await?;
+                Stage::Durable.of(tactful.store.durable()).await?;
                 return Ok(ServedOffers { decision, is_replayed: false });
             }
             Attempt::Conflict => taken.abandon(tactful).await?,
@@ -221,7 +222,7 @@ fn find_request_key(customer: &Customer, kind: OfferKind, id: RequestId, now: Ti
 
 /// The recorded answer, less the offers that were given back since. Never computed again.
 async fn replay(tactful: &Tactful, customer: &Customer, id: DecisionId) -> Result<ServedOffers, ServeError> {
-    let Some(mut decision) = tactful.store.load_decision(&customer.id, id).await? else {
+    let Some(mut decision) = Stage::Load.of(tactful.store.load_decision(&customer.id, id)).await? else {
         let detail = format!("request key names decision {id}, which is missing");
         return Err(StoreError::Damaged { what: "decision", detail }.into());
     };
@@ -232,6 +233,6 @@ async fn replay(tactful: &Tactful, customer: &Customer, id: DecisionId) -> Resul
         decision.message = released_message();
     }
     // The first try may have been committed but not yet durable.
-    tactful.store.durable().await?;
+    Stage::Durable.of(tactful.store.durable()).await?;
     Ok(ServedOffers { decision, is_replayed: true })
 }

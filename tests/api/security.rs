@@ -1,18 +1,17 @@
 //! Security: who may connect, who may call what, and what a rotation drops.
 //!
 //! Broken by, each seen: a CA that is not asked; roles that are not asked; a method without a role; certificates read once; a
-//! token's own algorithm; a key set with a symmetric key.
+//! token's own algorithm; a key set with a symmetric key. Five rotations; 50 in the long form (`TACTFUL_LONG=1`).
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use prost::Message;
-use rcgen::{
-    CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
-};
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair, SanType, date_time_ymd};
 use tactful::config::{Settings, WrittenSettings};
 use tactful::grpc::access::{ROLES, role_of};
 use tactful::grpc::generated::FILE_DESCRIPTOR_SET;
@@ -30,53 +29,10 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::harness::{HandClock, until, within_patience, written};
 use super::shop::preview;
+use crate::certificates::{Authority, key, name_caller};
+use crate::long_form::short_or_long;
 
 const CHECKOUT: &str = "spiffe://example.org/ns/shop/sa/checkout";
-
-/// One who signs certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        Self(CertifiedIssuer::self_signed(params, key()).expect("signs"))
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// A certificate and its key.
-    fn sign(&self, change: impl FnOnce(&mut CertificateParams)) -> [String; 2] {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        change(&mut params);
-        let key = key();
-        let certificate = params.signed_by(&key, &self.0).expect("signs");
-        [certificate.pem(), key.serialize_pem()]
-    }
-
-    fn server(&self) -> [String; 2] {
-        self.sign(|params| {
-            params.subject_alt_names = vec![SanType::DnsName("localhost".try_into().expect("a name"))];
-            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        })
-    }
-
-    fn caller(&self, uri: &str) -> [String; 2] {
-        self.sign(|params| name_caller(params, uri))
-    }
-}
-
-fn key() -> KeyPair {
-    KeyPair::generate().expect("a key")
-}
-
-fn name_caller(params: &mut CertificateParams, uri: &str) {
-    params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("a URI"))];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-}
 
 /// A server behind TLS in a directory of its files.
 struct Behind {
@@ -222,21 +178,37 @@ async fn a_rotation_drops_nothing_and_a_bad_one_changes_nothing() {
     let behind = Behind::tls(Some(ACCESS)).await;
     let caller = behind.authority.caller(CHECKOUT);
     let old = behind.connect(Some(&caller)).await.expect("connects");
-    let served = async || -> Vec<u8> { certificate_of(&behind).await };
-    let before = served().await;
+    let before = certificate_of(&behind).await;
 
     std::fs::write(behind.directory.path().join("tls.crt"), "torn").expect("writes");
     ask(&old).await.expect("the connection stays");
     behind.connect(Some(&caller)).await.expect("what was read before stays in use");
 
-    for _ in 0..5 {
-        let was = served().await;
+    // New connections are made all the while, and none may fail.
+    let behind = Arc::new(behind);
+    let (connecting, caller) = (Arc::clone(&behind), caller);
+    let ends = Arc::new(AtomicBool::new(false));
+    let newcomers = tokio::spawn({
+        let ends = Arc::clone(&ends);
+        async move {
+            let mut made = 0_u64;
+            while !ends.load(Ordering::SeqCst) {
+                ask(&connecting.connect(Some(&caller)).await.expect("connects")).await.expect("is answered");
+                made += 1;
+            }
+            made
+        }
+    });
+    for _ in 0..short_or_long(5, 50) {
+        let was = certificate_of(&behind).await;
         put(behind.directory.path(), &behind.authority.server());
-        until(async || served().await != was).await;
+        until(async || certificate_of(&behind).await != was).await;
         ask(&old).await.expect("the connection stays");
-        behind.connect(Some(&caller)).await.expect("connects");
     }
-    assert_ne!(served().await, before);
+    ends.store(true, Ordering::SeqCst);
+    let made = within_patience(newcomers).await.expect("no handshake fails");
+    eprintln!("{made} new connections over the rotations");
+    assert_ne!(certificate_of(&behind).await, before);
 
     let access = ACCESS.replace("\"offers\"", "\"ingest\"");
     std::fs::write(behind.directory.path().join("access.toml"), access).expect("writes");

@@ -1,9 +1,12 @@
 //! The server itself: what keeps it from starting, its readiness, its limits, its stop, and reflection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tactful::config::WrittenSettings;
-use tactful::grpc::generated::tactful::v1::{GetModelRequest, GetRelationshipHealthRequest, StreamEventsRequest};
+use tactful::grpc::generated::tactful::v1::{
+    GetCustomerRequest, GetModelRequest, GetRelationshipHealthRequest, StreamEventsRequest,
+};
 use tactful::grpc::services::SERVICE_NAMES;
 use tactful::server::serve::{Server, StartError};
 use tactful::store::contract::StoreError;
@@ -140,22 +143,92 @@ async fn a_stop_cuts_off_what_takes_longer_than_the_drain() {
     within_patience(server.ask_to_stop()).await.expect("does not panic").expect("stops in order");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_call_too_many_is_shed_and_told_when_to_try_again() {
     let written = WrittenSettings { requests_max: Some("1".into()), ..written() };
     let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
-    let (sender, call) = stream_under_way(&server).await;
-    let ask = || GetRelationshipHealthRequest { customer_id: "ada".into() };
+    let clock = Arc::clone(&server.clock);
+    let shut = clock.shut();
+    let mut relationships = server.relationships();
+    let call = tokio::spawn(async move { relationships.get_relationship_health(of_ada()).await });
 
-    let status = refusal(server.relationships().get_relationship_health(ask()).await);
+    // Background work may read the clock as well; the call has the place in a moment.
+    let mut status = Status::unknown("");
+    until(async || {
+        let answer = tokio::time::timeout(Duration::from_millis(100), server.customers().get_customer(ada())).await;
+        status = answer.ok().and_then(Result::err).unwrap_or_else(|| Status::unknown(""));
+        status.code() == Code::ResourceExhausted
+    })
+    .await;
     assert_eq!(kind(&status), (Code::ResourceExhausted, "SERVER_BUSY".into()));
     assert_eq!(retry_after(&status), Some(Duration::from_millis(500)));
     let ready = server.readiness().check(HealthCheckRequest::default()).await.expect("is never shed").into_inner();
     assert_eq!(ready.status(), ServingStatus::Serving);
 
-    drop(sender);
+    drop(shut);
     within_patience(call).await.expect("does not panic").expect("is answered");
-    server.relationships().get_relationship_health(ask()).await.expect("there is a place again");
+    server.relationships().get_relationship_health(of_ada()).await.expect("there is a place again");
+}
+
+fn of_ada() -> GetRelationshipHealthRequest {
+    GetRelationshipHealthRequest { customer_id: "ada".into() }
+}
+
+fn ada() -> GetCustomerRequest {
+    GetCustomerRequest { customer_id: "ada".into() }
+}
+
+/// Broken by: a wait that is not measured from when the headers were read.
+#[tokio::test]
+async fn a_call_that_waited_too_long_is_shed_and_told_when_to_try_again() {
+    let mut settings = in_memory();
+    (settings.limits.queue_max, settings.limits.queue_free) = (Duration::ZERO, 0);
+    let server = Running::with(settings.clone(), HandClock::new()).await;
+    let status = refusal(server.relationships().get_relationship_health(of_ada()).await);
+    assert_eq!(kind(&status), (Code::ResourceExhausted, "SERVER_BUSY".into()));
+    assert_eq!(retry_after(&status), Some(Duration::from_millis(500)));
+    let ready = server.readiness().check(HealthCheckRequest::default()).await.expect("is never shed").into_inner();
+    assert_eq!(ready.status(), ServingStatus::Serving);
+
+    // A pause of the machine alone refuses nobody.
+    settings.limits.queue_free = 10;
+    let server = Running::with(settings, HandClock::new()).await;
+    server.relationships().get_relationship_health(of_ada()).await.expect("is answered");
+}
+
+/// Broken by: a place that is kept while the caller is waited for.
+#[tokio::test]
+async fn a_stream_that_pauses_holds_no_place() {
+    let written = WrittenSettings { requests_max: Some("1".into()), ..written() };
+    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
+    let (sender, call) = stream_under_way(&server).await;
+    until(async || server.relationships().get_relationship_health(of_ada()).await.is_ok()).await;
+    let event = purchase("e2", "ada", "kettle", ago(&server.clock, Duration::from_secs(60)));
+    sender.send(StreamEventsRequest { events: vec![event] }).await.expect("the stream is open");
+    drop(sender);
+    assert_eq!(within_patience(call).await.expect("does not panic").expect("is answered"), 2);
+}
+
+/// Broken by: a stream that is waited for without a limit.
+#[tokio::test]
+async fn a_stream_that_pauses_for_too_long_is_ended_and_what_came_stays() {
+    let written = WrittenSettings { pause_max: Some("50ms".into()), ..written() };
+    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
+    let (_sender, call) = stream_under_way(&server).await;
+    let status = within_patience(call).await.expect("does not panic").expect_err("is ended");
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    assert_eq!(server.tactful.store().counts().await.expect("counts").events, 1);
+}
+
+#[tokio::test]
+async fn more_callers_than_may_be_waited_for_are_told_to_try_again() {
+    let written = WrittenSettings { waits_max: Some("1".into()), ..written() };
+    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
+    let (_sender, _call) = stream_under_way(&server).await;
+    let (_second, parts) = mpsc::channel::<StreamEventsRequest>(1);
+    let mut feedback = server.feedback();
+    let refused = within_patience(feedback.stream_events(ReceiverStream::new(parts))).await;
+    assert_eq!(kind(&refusal(refused)), (Code::ResourceExhausted, "SERVER_BUSY".into()));
 }
 
 #[tokio::test]
