@@ -83,7 +83,7 @@ pub struct WrittenSettings {
     /// The longest a call may take; trainings, replays, reports and streams have no limit [default: 10s]
     #[arg(long, env = "TACTFUL_REQUEST_TIMEOUT", value_name = "DURATION")]
     pub request_timeout: Option<String>,
-    /// Calls served at once; more are refused with `RESOURCE_EXHAUSTED` [default: 1024]
+    /// Calls served at once; more are refused with `RESOURCE_EXHAUSTED` [default: 128 for each core]
     #[arg(long, env = "TACTFUL_REQUESTS_MAX", value_name = "N")]
     pub requests_max: Option<String>,
     /// How long a call may wait for its turn; one that waited longer, while 64 others came, is refused with
@@ -234,7 +234,8 @@ pub enum LogFormat {
 pub struct Limits {
     /// The longest a call may take.
     pub request_timeout: Duration,
-    /// Calls at once over all connections that have something to do; each holds memory.
+    /// Calls at once over all connections that have something to do: those that wait for the disk, above all. More would wait for
+    /// each other.
     pub requests_max: usize,
     /// A call that waited longer for its turn is refused: whoever comes after it would wait longer still.
     pub queue_max: Duration,
@@ -267,11 +268,15 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
 }
 
+/// A core answers some thousand calls a second that reserve, so those admitted wait for a tenth of a second at most, and as many
+/// share a flush as its disk can make use of.
+const REQUESTS_A_CORE: usize = 128;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             request_timeout: Duration::from_secs(10),
-            requests_max: 1024,
+            requests_max: REQUESTS_A_CORE * std::thread::available_parallelism().map_or(1, usize::from),
             queue_max: Duration::from_millis(100),
             queue_free: 64,
             waits_max: 4096,

@@ -7,7 +7,7 @@
 //! The attacker shares the cores with the server and the caller, so that some of what is seen is its own work; `--apart` gives
 //! the server one core and all callers another (by `taskset`).
 //!
-//! `cargo bench --bench threats`; `-- --quick` for the short form.
+//! `cargo bench --bench threats`; `-- --quick` for the short form, `-- reset` for those that have the word in their name.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ mod threats {
     pub mod memory;
 }
 
-const QUIET: Duration = Duration::from_secs(4);
+const QUIET: Duration = Duration::from_secs(10);
 const WARM_UP: Duration = Duration::from_secs(1);
 const RATIO_MAX: f64 = 2.0;
 const GROWTH_MAX: u64 = 64 << 20;
@@ -44,14 +44,13 @@ const CALLERS_CORE: &str = "1";
 fn main() -> ExitCode {
     let has = |flag: &str| std::env::args().any(|argument| argument == flag);
     let size = if has("--quick") { Size::SHORT } else { Size::LONG };
-    if has("--apart") {
-        move_to(CALLERS_CORE, std::process::id());
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("threads can be had");
     println!("{:<26} | quiet p50, p99 | attacked p50, p99 | p99 ratio | memory | connections closed", "threat");
+    let word = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let asked_for = |threat: &Threat| word.as_ref().is_none_or(|word| threat.to_string().contains(word));
     let mut is_within = true;
-    for threat in Threat::ALL {
+    for threat in Threat::ALL.into_iter().filter(asked_for) {
         let row = runtime.block_on(measure(threat, size, has("--apart")));
         let ratio = p99(&row.attacked) / p99(&row.quiet);
         println!(
@@ -87,9 +86,13 @@ async fn measure(threat: Threat, size: Size, is_apart: bool) -> Row {
     let (certificate, key) = (write("tls.crt", certificate), write("tls.key", key));
     let has_tls = threat == Threat::StalledHandshakes;
     let arguments: &[&str] = if has_tls { &["--tls-cert", &certificate, "--tls-key", &key] } else { &[] };
+    // The server starts where this process is, and has as many workers as it finds cores.
+    if is_apart {
+        move_to(SERVERS_CORE);
+    }
     let server = RunningServer::start_on(&directory.path().join("data"), "127.0.0.1:0", arguments);
     if is_apart {
-        move_to(SERVERS_CORE, server.pid());
+        move_to(CALLERS_CORE);
     }
     let caller: Channel = if has_tls {
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.pem()));
@@ -105,15 +108,29 @@ async fn measure(threat: Threat, size: Size, is_apart: bool) -> Row {
     let mut quiet = called_for(&caller, QUIET / 2).await;
     let memory = Watch::start(server.pid());
     let calling = Caller::start(caller.clone());
-    let (began, mut closed) = (Instant::now(), 0);
-    // Short attacks again and again, so that there are calls enough for a p99.
-    while began.elapsed() < QUIET {
-        closed += attack(threat, server.address(), size).await.closed;
-    }
+    let closed = attack_for(QUIET, threat, server.address().to_owned(), size).await;
     let attacked = calling.stop().await.expect("every call is answered");
     let growth = memory.stop().await;
     quiet.add(called_for(&caller, QUIET / 2).await).expect("both resize by themselves");
     Row { quiet, attacked, growth, closed }
+}
+
+/// Short attacks again and again, so that there are calls enough for a p99; on a thread of its own, so that the caller does not
+/// wait for the attacker. How many connections the server closed.
+async fn attack_for(time: Duration, threat: Threat, address: String, size: Size) -> usize {
+    let attacking = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a thread is enough");
+        // The caller is not to wait for what the attacker does on its own machine.
+        rustix::process::nice(19).expect("a thread may lower its priority");
+        runtime.block_on(async {
+            let (began, mut closed) = (Instant::now(), 0);
+            while began.elapsed() < time {
+                closed += attack(threat, &address, size).await.closed;
+            }
+            closed
+        })
+    });
+    attacking.await.expect("an attack does not panic")
 }
 
 async fn called_for(channel: &Channel, time: Duration) -> Histogram<u64> {
@@ -131,7 +148,9 @@ fn quantile_ms(took: &Histogram<u64>, quantile: f64) -> f64 {
     took.value_at_quantile(quantile) as f64 / 1e3
 }
 
-fn move_to(core: &str, pid: u32) {
-    let moved = std::process::Command::new("taskset").args(["-acp", core, &pid.to_string()]).output();
+/// Moves this process, and whatever it will start.
+fn move_to(core: &str) {
+    let this = std::process::id().to_string();
+    let moved = std::process::Command::new("taskset").args(["-acp", core, &this]).output();
     assert!(moved.is_ok_and(|output| output.status.success()), "taskset of util-linux moves a process");
 }

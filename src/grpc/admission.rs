@@ -1,7 +1,9 @@
 //! Which calls are served, and what each may hold while it is.
 //!
 //! A call is refused when it waited too long for its turn while others queued up behind it; after a mere pause of the machine
-//! there are few of those, and all are served. A call that is served takes a
+//! there are few of those, and all are served. Where some queue up, they stand in line and take turns, and between any two
+//! turns others are read, and refused: the runtime's own queue serves first what came last, and leaves the rest, connections among
+//! it, unread. A call that is served takes a
 //! place once its message is there, and gives it back while its caller is waited for, so that bodies that trickle in
 //! take nothing away from others. What unfinished and unanswered messages hold in memory is limited over all calls.
 //!
@@ -10,11 +12,12 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use http::Request;
+use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use prost::bytes::Bytes;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -29,6 +32,10 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 const BYTES_FREE: u64 = 16 << 10;
 /// What health and reflection take, which have no limit of ours.
 const LIBRARY_MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// Fewer that wait need no line.
+const LINE_MIN: u64 = 8;
+/// Calls at once that have their turn, for each core: more answer no more, and keep more from being read.
+const TURNS_A_CORE: usize = 8;
 /// A flag and four bytes of length stand before every message.
 const PREFIX_LEN: usize = 5;
 
@@ -57,6 +64,11 @@ pub struct CallLimits {
 pub struct Admission {
     /// Calls at once that have something to do.
     places: Arc<Semaphore>,
+    /// Taken by calls that begin while some wait.
+    turns: Arc<Semaphore>,
+    /// Calls that stand in line for one.
+    standing: AtomicU64,
+    line: Mutex<Line>,
     /// Calls at once that wait for more from their callers.
     waits: Arc<Semaphore>,
     /// Bytes of messages that are not whole or not answered, beyond what is free.
@@ -74,6 +86,55 @@ pub struct Wait {
     pub time: Duration,
     /// Calls that came meanwhile.
     pub behind: u64,
+}
+
+/// A call's turn; dropped, it is the next one's.
+pub struct Turn {
+    /// Given back by being dropped; none where nobody waits.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// How quickly the line moves on.
+#[derive(Debug, Default)]
+struct Line {
+    /// When somebody last had a turn while others stood behind.
+    moved: Option<Instant>,
+    /// Between two turns, on average over the latest.
+    pace: Duration,
+}
+
+impl Line {
+    /// How many turns count for the average.
+    const LATEST: u32 = 32;
+
+    fn moved_on(&mut self, now: Instant, is_empty: bool) {
+        if let Some(moved) = self.moved {
+            let took = now.saturating_duration_since(moved);
+            self.pace = (self.pace * (Self::LATEST - 1) + took) / Self::LATEST;
+        }
+        self.moved = (!is_empty).then_some(now);
+    }
+
+    /// How long somebody waits behind so many.
+    fn lasts(&self, standing: u64) -> Duration {
+        self.pace.saturating_mul(u32::try_from(standing).unwrap_or(u32::MAX))
+    }
+}
+
+/// Counts a call that stands in line, until it has its turn or is given up.
+struct Standing<'a>(&'a AtomicU64);
+
+impl<'a> Standing<'a> {
+    fn new(standing: &'a AtomicU64) -> Self {
+        standing.fetch_add(1, Ordering::Relaxed);
+        Self(standing)
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What kind of call it is, as far as its messages go.
@@ -103,6 +164,9 @@ impl Admission {
     pub fn new(limits: &CallLimits) -> Arc<Self> {
         Arc::new(Self {
             places: Arc::new(Semaphore::new(limits.requests_max)),
+            turns: Arc::new(Semaphore::new(TURNS_A_CORE * std::thread::available_parallelism().map_or(1, usize::from))),
+            standing: AtomicU64::new(0),
+            line: Mutex::default(),
             waits: Arc::new(Semaphore::new(limits.waits_max)),
             bytes: Arc::new(Semaphore::new(limits.unanswered_bytes_max)),
             queue_max: limits.queue_max,
@@ -112,12 +176,47 @@ impl Admission {
         })
     }
 
-    /// The call with its body under watch, or `None`: it is to be refused.
-    pub fn admit(self: &Arc<Self>, kind: Kind, wait: Wait, request: Request<Body>) -> Option<(Request<Body>, Held)> {
-        // Asked before anything is read or decoded, so that a refusal costs little.
-        let is_queue_long = wait.time > self.queue_max && wait.behind >= self.queue_free;
-        let is_crowded = is_queue_long || self.places.available_permits() == 0;
-        if is_crowded && kind != Kind::Free {
+    /// Whether a call that waited so has a chance. Asked before anything else, so that a refusal costs little: under overload
+    /// there are many.
+    #[must_use]
+    pub fn has_room(&self, wait: Wait) -> bool {
+        let standing = self.standing.load(Ordering::Relaxed);
+        let is_line_long = standing >= self.queue_free && self.line().lasts(standing) > self.queue_max;
+        !self.is_too_late(wait) && !is_line_long && self.places.available_permits() > 0
+    }
+
+    /// Waits for the call's turn; at once where nobody else waits. The turn is to be given back as soon as the call waits for
+    /// something else. `None`: it came too late.
+    pub async fn turn(&self, wait: impl Fn() -> Wait) -> Option<Turn> {
+        let nobody_waits = wait().behind < LINE_MIN && self.turns.available_permits() > 0;
+        if nobody_waits {
+            return Some(Turn { _permit: None });
+        }
+        let standing = Standing::new(&self.standing);
+        // An error means that turns are closed, which nobody does.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
+        drop(standing);
+        if self.is_too_late(wait()) {
+            return None;
+        }
+        let is_last = self.standing.load(Ordering::Relaxed) == 0;
+        self.line().moved_on(Instant::now(), is_last);
+        // Others are read first, and join the line or are refused.
+        tokio::task::yield_now().await;
+        Some(Turn { _permit: Some(turn) })
+    }
+
+    fn is_too_late(&self, wait: Wait) -> bool {
+        wait.time > self.queue_max && wait.behind >= self.queue_free
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The call with its body under watch, or `None`: there is no place for it.
+    pub fn admit(self: &Arc<Self>, kind: Kind, request: Request<Body>) -> Option<(Request<Body>, Held)> {
+        if self.places.available_permits() == 0 && kind != Kind::Free {
             return None;
         }
         let held = Held::default();
@@ -139,15 +238,21 @@ impl Admission {
     }
 }
 
-/// What a call is told that is refused. Made once: under overload it is most of what the server says.
+/// What a call is told that is refused.
 #[must_use]
 pub fn busy() -> Status {
-    static BUSY: LazyLock<Status> = LazyLock::new(|| {
-        let mut details = ErrorDetails::with_error_info("SERVER_BUSY", "tactful", HashMap::<String, String>::new());
-        details.set_retry_info(Some(RETRY_AFTER));
-        Status::with_error_details(Code::ResourceExhausted, "the server is busy; try again in half a second", details)
-    });
-    BUSY.clone()
+    let mut details = ErrorDetails::with_error_info("SERVER_BUSY", "tactful", HashMap::<String, String>::new());
+    details.set_retry_info(Some(RETRY_AFTER));
+    Status::with_error_details(Code::ResourceExhausted, "the server is busy; try again in half a second", details)
+}
+
+/// [`busy`] as an answer. Made once: under overload it is most of what the server says.
+#[must_use]
+pub fn busy_answer() -> Response<Body> {
+    static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| busy().into_http::<Body>().headers().clone());
+    let mut answer = Response::new(Body::default());
+    answer.headers_mut().clone_from(&HEADERS);
+    answer
 }
 
 impl Held {
@@ -358,5 +463,24 @@ mod tests {
             assert_eq!(begun + messages.read(&bytes[cut..], u64::MAX), 3 + 256);
             assert!(messages.is_between());
         }
+    }
+
+    /// Broken by: a pause without a line that counts as a turn, or an old pace that is never forgotten.
+    #[test]
+    fn a_line_lasts_as_long_as_its_latest_turns_took() {
+        let mut line = Line::default();
+        let mut now = Instant::now();
+        let mut turns = |line: &mut Line, pace: Duration, is_last: bool| {
+            for _ in 0..10 * Line::LATEST {
+                now += pace;
+                line.moved_on(now, is_last);
+            }
+        };
+        turns(&mut line, Duration::from_secs(1), true);
+        assert_eq!(line.lasts(100), Duration::ZERO, "nobody stood behind");
+        turns(&mut line, Duration::from_millis(4), false);
+        turns(&mut line, Duration::from_millis(1), false);
+        let lasts = line.lasts(100).as_millis();
+        assert!((99..=101).contains(&lasts), "100 turns of 1 ms last {lasts} ms");
     }
 }

@@ -4,8 +4,8 @@
 //! Health checks and reflection are never shed: a busy server is not an unhealthy one.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn, ready};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-use super::admission::{Admission, CallLimits, Kind, Wait, busy};
+use super::admission::{Admission, CallLimits, Kind, Turn, Wait, busy_answer};
 use super::generated::FILE_DESCRIPTOR_SET;
 use crate::telemetry::call::{self, Stage};
 use crate::telemetry::traces::{self, CallerTrace};
@@ -39,6 +39,13 @@ struct Shared {
     other: Arc<Method>,
     /// Calls that came so far, and connections.
     arrivals: AtomicU64,
+}
+
+impl Shared {
+    fn wait(&self, arrived: Instant, arrival: u64) -> Wait {
+        let behind = self.arrivals.load(Ordering::Relaxed).saturating_sub(arrival);
+        Wait { time: arrived.elapsed(), behind }
+    }
 }
 
 /// What is called.
@@ -125,15 +132,20 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let behind = self.shared.arrivals.load(Ordering::Relaxed).saturating_sub(self.arrival);
-        let wait = Wait { time: self.arrived.elapsed(), behind };
         let path = request.uri().path();
         if path.starts_with("/grpc.") {
-            let admitted = self.shared.admission.admit(Kind::Free, wait, request);
+            let admitted = self.shared.admission.admit(Kind::Free, request);
             let (request, _) = admitted.expect("these are never refused");
             return Box::pin(self.inner.call(request));
         }
-        let method = Arc::clone(self.shared.known.get(path).unwrap_or(&self.shared.other));
+        let method = self.shared.known.get(path).unwrap_or(&self.shared.other);
+        let wait = self.shared.wait(self.arrived, self.arrival);
+        if !self.shared.admission.has_room(wait) {
+            // No span: it would be most of what this costs.
+            tell(&method.name, Code::ResourceExhausted, Duration::ZERO);
+            return Box::pin(ready(Ok(busy_answer())));
+        }
+        let method = Arc::clone(method);
         let trace = CallerTrace::of(request.headers());
         // At the level of errors, so that whatever is logged of a call is joined to it.
         let span = tracing::error_span!(
@@ -145,32 +157,55 @@ where
             otel.kind = traces::span_kind(),
         );
         trace.join(&span, &method.name);
-        let (kind, is_limited) = (method.kind, !method.is_unlimited);
-        let slow_call = self.shared.slow_call.filter(|_| is_limited);
-        let mut watched = Watched { method, slow_call, began: Instant::now(), has_ended: false };
-        let Some((request, held)) = self.shared.admission.admit(kind, wait, request) else {
-            span.in_scope(|| watched.ended(Code::ResourceExhausted));
-            return Box::pin(std::future::ready(Ok(busy().into_http())));
-        };
-        let timeout = self.shared.request_timeout;
-        let called = self.inner.call(request);
+        let slow_call = self.shared.slow_call.filter(|_| !method.is_unlimited);
+        let watched = Watched { method, slow_call, began: Instant::now(), has_ended: false };
+        // The one that was asked whether it is ready is the one to call.
+        let next = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, next);
+        let (shared, arrived, arrival) = (Arc::clone(&self.shared), self.arrived, self.arrival);
         let answered = async move {
-            metrics::gauge!("tactful_rpcs_in_flight").increment(1.0);
-            let _leaving = Leaving;
-            let answer = if watched.method.is_unlimited {
-                called.await?
-            } else {
-                match tokio::time::timeout(timeout, called).await {
-                    Ok(answer) => answer?,
-                    Err(_) => Status::deadline_exceeded("the server's time limit for a call passed").into_http(),
-                }
-            };
-            watched.ended(code(&answer));
-            drop(held);
-            Ok(answer)
+            let turn = shared.admission.turn(|| shared.wait(arrived, arrival)).await;
+            let Some(turn) = turn else { return Ok(watched.refused()) };
+            answer(&shared, inner, request, watched, turn).await
         };
         Box::pin(call::kept(answered).instrument(span))
     }
+}
+
+/// Serves a call whose turn it is, unless there is no place for it.
+async fn answer<S>(
+    shared: &Shared,
+    mut inner: S,
+    request: Request<Body>,
+    mut watched: Watched,
+    turn: Turn,
+) -> Result<Response<Body>, S::Error>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+{
+    let Some((request, held)) = shared.admission.admit(watched.method.kind, request) else {
+        return Ok(watched.refused());
+    };
+    metrics::gauge!("tactful_rpcs_in_flight").increment(1.0);
+    let _leaving = Leaving;
+    let mut called = pin!(inner.call(request));
+    let mut turn = Some(turn);
+    let called = poll_fn(|cx| {
+        let polled = called.as_mut().poll(cx);
+        turn = None;
+        polled
+    });
+    let answer = if watched.method.is_unlimited {
+        called.await?
+    } else {
+        match tokio::time::timeout(shared.request_timeout, called).await {
+            Ok(answer) => answer?,
+            Err(_) => Status::deadline_exceeded("the server's time limit for a call passed").into_http(),
+        }
+    };
+    watched.ended(code(&answer));
+    drop(held);
+    Ok(answer)
 }
 
 /// A call, told of however it ends. Works inside the call's span.
@@ -182,6 +217,11 @@ struct Watched {
 }
 
 impl Watched {
+    fn refused(mut self) -> Response<Body> {
+        self.ended(Code::ResourceExhausted);
+        busy_answer()
+    }
+
     fn ended(&mut self, code: Code) {
         self.has_ended = true;
         let took = self.began.elapsed();
@@ -289,9 +329,11 @@ fn is_fault(code: Code) -> bool {
     use Code::{DataLoss, DeadlineExceeded, Internal, Unavailable, Unimplemented, Unknown};
     matches!(code, Unknown | DeadlineExceeded | Unimplemented | Internal | Unavailable | DataLoss)
 }
+
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::sync::atomic::AtomicUsize;
 
     use metrics_exporter_prometheus::PrometheusBuilder;
     use tower::service_fn;
@@ -340,5 +382,36 @@ mod tests {
         let expected = [of("_OTHER", "OK", 1), of(METHOD, "CANCELLED", 1), fault, of(METHOD, "OK", 2)];
         assert_eq!(counts, expected);
         assert!(told.contains("tactful_rpcs_in_flight 0"), "{told}");
+    }
+
+    /// Broken by: a call that is served as soon as it is its task's turn; then all of them before what else the runtime has to do.
+    #[test]
+    fn others_have_their_turn_between_calls_that_queue_up() {
+        const CALLS: usize = 1_000;
+        let limits = Limits { queue_max: Duration::from_secs(3_600), ..Limits::default() };
+        let layer = ObserveLayer::new(&of_calls(&limits), None);
+        let served = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&served);
+        let service = layer.layer(service_fn(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(Ok::<_, Infallible>(Response::new(Body::empty())))
+        }));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let before_others = runtime.block_on(async {
+            let arrived: Vec<_> = (0..CALLS).map(|_| service.clone()).collect();
+            let calls: Vec<_> = arrived
+                .into_iter()
+                .map(|mut call| tokio::spawn(async move { call.call(request(METHOD)).await }))
+                .collect();
+            let seen = Arc::clone(&served);
+            let other = tokio::spawn(async move { seen.load(Ordering::Relaxed) });
+            for call in calls {
+                let answer = call.await.expect("no call panics").expect("answers");
+                assert_eq!(code(&answer), Code::Ok);
+            }
+            other.await.expect("does not panic")
+        });
+        assert!(before_others < 64, "{before_others} calls were served before others had their turn");
+        assert_eq!(served.load(Ordering::Relaxed), CALLS);
     }
 }
