@@ -8,6 +8,9 @@ use std::process::{Child, Command, Stdio};
 
 use tactful::grpc::generated::tactful::v1 as wire;
 use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use wire::feedback_service_client::FeedbackServiceClient;
 use wire::{CustomerEvent, EventKind, GetCustomerRequest, RecordEventsRequest};
 
@@ -73,6 +76,9 @@ async fn a_full_disk_ends_the_server_with_a_clear_message_and_loses_nothing_ackn
     let directory = tempfile::tempdir().expect("a directory");
     let (mut process, url, mut log) = start(directory.path(), Some(LIMIT_BLOCKS));
     let channel = Channel::from_shared(url).expect("an address").connect().await.expect("it listens");
+    let mut health = HealthClient::new(channel.clone());
+    let watching = HealthCheckRequest { service: "tactful.v1.OfferService".to_owned() };
+    let mut health = health.watch(watching).await.expect("it is watched").into_inner();
     let mut feedback = FeedbackServiceClient::new(channel);
     let mut acknowledged = 0;
     while acknowledged < BATCHES {
@@ -82,6 +88,11 @@ async fn a_full_disk_ends_the_server_with_a_clear_message_and_loses_nothing_ackn
         }
     }
     assert!((10..BATCHES).contains(&acknowledged), "{acknowledged} batches fitted");
+    let mut seen = Vec::new();
+    while let Some(now) = health.message().await.expect("the stream ends, and does not hold up the server's end") {
+        seen.push(now.status());
+    }
+    assert_eq!(seen, [ServingStatus::Serving, ServingStatus::NotServing]);
     let ended = process.0.wait().expect("it ends");
     let mut told = String::new();
     log.read_to_string(&mut told).expect("reads");

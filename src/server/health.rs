@@ -49,6 +49,18 @@ pub async fn tell_each(health: &HealthReporter, readiness: &Readiness) {
     }
 }
 
+/// Says of all services, for the last time, that they do not serve, and ends the streams of those who watch: they would hold up
+/// the drain for as long as it may take.
+pub async fn tell_the_end(health: &HealthReporter) {
+    tell(health, ServingStatus::NotServing).await;
+    let mut health = health.clone();
+    for name in SERVICE_NAMES.into_iter().chain([""]) {
+        health.clear_service_status(name).await;
+    }
+    // For those who ask.
+    tell(&health, ServingStatus::NotServing).await;
+}
+
 /// The service that tells.
 #[must_use]
 pub fn service(health: &HealthReporter) -> HealthServer<impl Health> {

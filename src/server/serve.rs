@@ -212,7 +212,7 @@ impl Server {
         looking.abort();
         // Nobody may say SERVING after this. An error means that it has ended, which is what was asked for.
         let _ended = looking.await;
-        health::tell(&health, ServingStatus::NotServing).await;
+        health::tell_the_end(&health).await;
         stage.end();
 
         let stage = Stage::begin("drain");
