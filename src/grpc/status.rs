@@ -1,6 +1,7 @@
 //! From what went wrong to what a caller reads (AIP-193): a code, a sentence, and details to act on. What is inside stays
 //! inside: the log gets the cause, once, here.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use prost::Message;
@@ -24,38 +25,69 @@ use crate::use_cases::simulate_policy::SimulatePolicyError;
 use crate::use_cases::train_model::TrainError;
 
 const DOMAIN: &str = "tactful";
+/// A status goes in headers, of which common clients take 8 KiB in all: the message in characters of up to three bytes, then the
+/// details in base64 with the message once more. What does not fit is an error of the protocol, and nobody reads it.
+const MESSAGE_BYTES_MAX: usize = 600;
+/// Of the violations in the details.
+const VIOLATIONS_BYTES_MAX: usize = 3 << 10;
+/// Of the path or description of one.
+const TEXT_BYTES_MAX: usize = 300;
+/// What a violation takes beside its texts: three tags and lengths.
+const VIOLATION_FRAME_BYTES: usize = 9;
 /// When a store that cannot answer may be asked again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// When a customer whom many calls changed at once may be asked about again.
 const CONTENDED_RETRY: Duration = Duration::from_millis(100);
 
-fn status(code: Code, reason: &str, message: impl Into<String>, retry: Option<Duration>) -> Status {
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, std::collections::HashMap::<String, String>::new());
+fn status(code: Code, reason: &str, message: impl AsRef<str>, retry: Option<Duration>) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::<String, String>::new());
     if retry.is_some() {
         details.set_retry_info(retry);
     }
-    Status::with_error_details(code, message, details)
+    Status::with_error_details(code, clipped(message.as_ref(), MESSAGE_BYTES_MAX), details)
 }
 
-/// Everything wrong with a message.
+/// Everything wrong with a message, as far as a caller can read it: of very many violations the first are named, and the rest counted.
 #[must_use]
 pub fn invalid(violations: &Violations) -> Status {
     invalid_for("INVALID_FIELDS", violations)
 }
 
 fn invalid_for(reason: &str, violations: &Violations) -> Status {
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, std::collections::HashMap::<String, String>::new());
-    let faults = violations.as_slice();
-    for Violation { field, description } in faults {
+    let faults: Vec<(String, String)> = violations
+        .as_slice()
+        .iter()
+        .map(|Violation { field, description }| (clipped(field, TEXT_BYTES_MAX), clipped(description, TEXT_BYTES_MAX)))
+        .collect();
+    let mut bytes_left = VIOLATIONS_BYTES_MAX;
+    let named = faults.iter().take_while(|(field, description)| {
+        let bytes = field.len() + description.len() + VIOLATION_FRAME_BYTES;
+        let fits = bytes <= bytes_left;
+        bytes_left = bytes_left.saturating_sub(bytes);
+        fits
+    });
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::<String, String>::new());
+    for (field, description) in named {
         details.add_bad_request_violation(field, description);
     }
     let told: Vec<String> =
-        faults.iter().take(3).map(|Violation { field, description }| format!("{field}: {description}")).collect();
+        faults.iter().take(3).map(|(field, description)| format!("{field}: {description}")).collect();
     let more = match faults.len().saturating_sub(3) {
         0 => String::new(),
         more => format!("; and {more} more"),
     };
-    Status::with_error_details(Code::InvalidArgument, format!("{}{more}", told.join("; ")), details)
+    let message = format!("{}{more}", clipped(&told.join("; "), MESSAGE_BYTES_MAX));
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// The text, or as much of it as these bytes hold.
+fn clipped(text: &str, bytes_max: usize) -> String {
+    const MARK: &str = "...";
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let end = (0..=bytes_max - MARK.len()).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}{MARK}", &text[..end])
 }
 
 /// One thing wrong with one field.
@@ -296,5 +328,42 @@ fn rejected(rejection: Rejection) -> Status {
             "is before what the server keeps; only the start or renewal of a subscription may be older",
         ),
         Rejection::Contended => contended(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What common clients take, with 32 bytes for each header (RFC 9113, section 6.5.2).
+    const HEADERS_BYTES_MAX: usize = 8 << 10;
+
+    fn header_bytes(status: Status) -> usize {
+        let answer = status.into_http::<tonic::body::Body>();
+        answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+    }
+
+    /// Broken by: details that name all of a thousand faults, or one whole that quotes what was sent.
+    #[test]
+    fn what_is_wrong_fits_the_headers_however_much_it_is() {
+        let cases = [
+            (1_000, "ids".to_owned(), "is empty".to_owned()),
+            (1_000, "ü".repeat(2_000), "ö".repeat(50_000)),
+            (1, "x".repeat(20_000), "y".repeat(20_000)),
+            (20, String::new(), "%".repeat(1_000)),
+        ];
+        for (count, field, description) in cases {
+            let mut violations = Violations::default();
+            for number in 0..count {
+                violations.add(format!("{field}[{number}]"), &description);
+            }
+            let status = invalid(&violations);
+            let named = status.get_details_bad_request().expect("it names fields").field_violations;
+            assert!(!named.is_empty());
+            assert!(count <= 3 || status.message().ends_with(&format!("and {} more", count - 3)), "{status:?}");
+            assert!(header_bytes(status) <= HEADERS_BYTES_MAX);
+        }
+        let status = status(Code::Internal, "ANY", "ü".repeat(10_000), None);
+        assert!(header_bytes(status) <= HEADERS_BYTES_MAX);
     }
 }

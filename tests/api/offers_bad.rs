@@ -1,6 +1,7 @@
 //! `OfferService`: requests that are wrong. Each fault is named, all at once, and nothing changes.
 
 use tactful::grpc::generated::tactful::v1::{CrossSellRequest, ReleaseOffersRequest, UpSellRequest};
+use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, reason, refusal};
 use super::shop::{REQUEST_ID, cross_sell, kept, open_shop, up_sell};
@@ -47,6 +48,17 @@ async fn a_cross_sell_request_that_is_wrong_everywhere_is_told_so_at_once() {
     assert_eq!(bad_fields(&status), EVERY_FIELD);
     assert_eq!(reason(&status), "INVALID_FIELDS");
     assert!(status.message().ends_with("; and 8 more"), "{status:?}");
+}
+
+/// Broken by: details that name them all, which no client reads: the headers of the answer are too large.
+#[tokio::test]
+async fn of_a_thousand_faults_the_first_are_named_and_the_rest_counted() {
+    let shop = open_shop().await;
+    let request = CrossSellRequest { exclude_product_ids: vec![" ".into(); 1_000], ..cross_sell("ada") };
+    let status = refusal(shop.offers().cross_sell(request).await);
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().ends_with("; and 997 more"), "{status:?}");
+    assert_eq!(bad_fields(&status)[..2], ["exclude_product_ids[0]", "exclude_product_ids[1]"]);
 }
 
 #[tokio::test]
