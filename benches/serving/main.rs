@@ -33,6 +33,8 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+#[path = "../apart/mod.rs"]
+mod apart;
 mod load;
 mod overload;
 mod report;
@@ -81,7 +83,6 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let has = |flag: &str| std::env::args().any(|argument| argument == flag);
-    roles::step_aside();
     let plan = if has("--quick") { Plan::QUICK } else { Plan::FULL };
     if has("--overload") {
         return runtime.block_on(measure_overload(plan, has("--json")));

@@ -19,6 +19,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 use wire::offer_service_server::{OfferService, OfferServiceServer};
 
+use super::apart;
 use super::shop::{self, ShopSize};
 
 const ROLE: &str = "TACTFUL_BENCH_ROLE";
@@ -26,22 +27,6 @@ const ANSWER_FILE: &str = "TACTFUL_BENCH_ANSWER";
 const QUICK: &str = "TACTFUL_BENCH_QUICK";
 /// The order to train; any other is a time to move the clock by.
 const TRAIN: &str = "train";
-
-const SERVERS_CORE: &str = "0";
-const CALLERS_CORE: &str = "1";
-
-fn is_apart() -> bool {
-    std::env::args().any(|argument| argument == "--apart")
-}
-
-/// Keeps this process off the servers' core, if that was asked for.
-pub fn step_aside() {
-    if is_apart() {
-        let pid = std::process::id().to_string();
-        let moved = std::process::Command::new("taskset").args(["-acp", CALLERS_CORE, &pid]).output();
-        assert!(moved.is_ok_and(|output| output.status.success()), "taskset of util-linux moves this process");
-    }
-}
 
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,21 +71,15 @@ pub async fn start(role: Role, size: ShopSize, answer: Option<&[u8]>) -> Running
     let directory = tempfile::tempdir().expect("a directory");
     let answer_file = directory.path().join("answer");
     std::fs::write(&answer_file, answer.unwrap_or_default()).expect("a file");
-    // With `--apart`, the servers have one core and the callers another.
-    let program = std::env::current_exe().expect("this program");
-    let mut command = if is_apart() { Command::new("taskset") } else { Command::new(&program) };
-    if is_apart() {
-        command.args(["-c", SERVERS_CORE]).arg(&program);
-    }
-    let mut process = command
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command
         .env(ROLE, if role == Role::Tactful { "tactful" } else { "empty" })
         .env(ANSWER_FILE, answer_file)
         .env(QUICK, if size.customers == ShopSize::QUICK.customers { "1" } else { "" })
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("this program starts");
+        .kill_on_drop(true);
+    let mut process = apart::start(|| command.spawn()).expect("this program starts");
     let mut told = BufReader::new(process.stdout.take().expect("piped")).lines();
     let address = told.next_line().await.expect("it tells").expect("its address");
     Running {

@@ -21,6 +21,8 @@ use threats::attacks::{Size, Threat, attack};
 use threats::caller::Caller;
 use threats::memory::Watch;
 
+#[path = "../apart/mod.rs"]
+mod apart;
 #[path = "../../tests/certificates/mod.rs"]
 mod certificates;
 #[path = "../../tests/running_server/mod.rs"]
@@ -38,8 +40,6 @@ const QUIET: Duration = Duration::from_secs(10);
 const WARM_UP: Duration = Duration::from_secs(1);
 const RATIO_MAX: f64 = 2.0;
 const GROWTH_MAX: u64 = 64 << 20;
-const SERVERS_CORE: &str = "0";
-const CALLERS_CORE: &str = "1";
 
 fn main() -> ExitCode {
     let has = |flag: &str| std::env::args().any(|argument| argument == flag);
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     let asked_for = |threat: &Threat| word.as_ref().is_none_or(|word| threat.to_string().contains(word));
     let mut is_within = true;
     for threat in Threat::ALL.into_iter().filter(asked_for) {
-        let row = runtime.block_on(measure(threat, size, has("--apart")));
+        let row = runtime.block_on(measure(threat, size));
         let ratio = p99(&row.attacked) / p99(&row.quiet);
         println!(
             "{threat:<26} | {:.2} ms, {:.2} ms | {:.2} ms, {:.2} ms | x {ratio:.2} | {:+} MiB | {}",
@@ -74,7 +74,7 @@ struct Row {
     closed: usize,
 }
 
-async fn measure(threat: Threat, size: Size, is_apart: bool) -> Row {
+async fn measure(threat: Threat, size: Size) -> Row {
     let directory = tempfile::tempdir().expect("a directory");
     let write = |name: &str, text: String| -> String {
         let path = directory.path().join(name);
@@ -86,14 +86,8 @@ async fn measure(threat: Threat, size: Size, is_apart: bool) -> Row {
     let (certificate, key) = (write("tls.crt", certificate), write("tls.key", key));
     let has_tls = threat == Threat::StalledHandshakes;
     let arguments: &[&str] = if has_tls { &["--tls-cert", &certificate, "--tls-key", &key] } else { &[] };
-    // The server starts where this process is, and has as many workers as it finds cores.
-    if is_apart {
-        move_to(SERVERS_CORE);
-    }
-    let server = RunningServer::start_on(&directory.path().join("data"), "127.0.0.1:0", arguments);
-    if is_apart {
-        move_to(CALLERS_CORE);
-    }
+    let data_dir = directory.path().join("data");
+    let server = apart::start(|| RunningServer::start_on(&data_dir, "127.0.0.1:0", arguments));
     let caller: Channel = if has_tls {
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.pem()));
         let endpoint = Endpoint::from_shared(format!("https://{}", server.address())).expect("a URI");
@@ -146,11 +140,4 @@ fn p99(took: &Histogram<u64>) -> f64 {
 #[allow(clippy::cast_precision_loss, reason = "latencies are far from the limits")]
 fn quantile_ms(took: &Histogram<u64>, quantile: f64) -> f64 {
     took.value_at_quantile(quantile) as f64 / 1e3
-}
-
-/// Moves this process, and whatever it will start.
-fn move_to(core: &str) {
-    let this = std::process::id().to_string();
-    let moved = std::process::Command::new("taskset").args(["-acp", core, &this]).output();
-    assert!(moved.is_ok_and(|output| output.status.success()), "taskset of util-linux moves a process");
 }

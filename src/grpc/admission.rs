@@ -88,10 +88,14 @@ pub struct Wait {
     pub behind: u64,
 }
 
-/// A call's turn; dropped, it is the next one's.
-pub struct Turn {
-    /// Given back by being dropped; none where nobody waits.
-    _permit: Option<OwnedSemaphorePermit>,
+/// A call's turn; given back or dropped, it is the next one's. Empty where nobody waits.
+pub struct Turn(Option<OwnedSemaphorePermit>);
+
+impl Turn {
+    /// Lets the next one begin: the call waits for something else.
+    pub fn give_back(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// How quickly the line moves on.
@@ -182,15 +186,15 @@ impl Admission {
     pub fn has_room(&self, wait: Wait) -> bool {
         let standing = self.standing.load(Ordering::Relaxed);
         let is_line_long = standing >= self.queue_free && self.line().lasts(standing) > self.queue_max;
-        !self.is_too_late(wait) && !is_line_long && self.places.available_permits() > 0
+        !self.is_too_late(wait) && !is_line_long && self.has_place()
     }
 
-    /// Waits for the call's turn; at once where nobody else waits. The turn is to be given back as soon as the call waits for
-    /// something else. `None`: it came too late.
-    pub async fn turn(&self, wait: impl Fn() -> Wait) -> Option<Turn> {
-        let nobody_waits = wait().behind < LINE_MIN && self.turns.available_permits() > 0;
+    /// The turn of a call that has room and waited so until now; at once where nobody else waits. `wait` says how it has waited
+    /// later. `None`: the turn came too late, or there is no place any more.
+    pub async fn turn(&self, until_now: Wait, wait: impl Fn() -> Wait) -> Option<Turn> {
+        let nobody_waits = until_now.behind < LINE_MIN && self.turns.available_permits() > 0;
         if nobody_waits {
-            return Some(Turn { _permit: None });
+            return Some(Turn(None));
         }
         let standing = Standing::new(&self.standing);
         // An error means that turns are closed, which nobody does.
@@ -203,7 +207,11 @@ impl Admission {
         self.line().moved_on(Instant::now(), is_last);
         // Others are read first, and join the line or are refused.
         tokio::task::yield_now().await;
-        Some(Turn { _permit: Some(turn) })
+        self.has_place().then_some(Turn(Some(turn)))
+    }
+
+    fn has_place(&self) -> bool {
+        self.places.available_permits() > 0
     }
 
     fn is_too_late(&self, wait: Wait) -> bool {
@@ -214,11 +222,8 @@ impl Admission {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The call with its body under watch, or `None`: there is no place for it.
-    pub fn admit(self: &Arc<Self>, kind: Kind, request: Request<Body>) -> Option<(Request<Body>, Held)> {
-        if self.places.available_permits() == 0 && kind != Kind::Free {
-            return None;
-        }
+    /// The call with its body under watch.
+    pub fn watch(self: &Arc<Self>, kind: Kind, request: Request<Body>) -> (Request<Body>, Held) {
         let held = Held::default();
         let watched = request.map(|body| {
             Body::new(Watched {
@@ -234,7 +239,7 @@ impl Admission {
                 pause: None,
             })
         });
-        Some((watched, held))
+        (watched, held)
     }
 }
 

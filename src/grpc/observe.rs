@@ -134,8 +134,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
         if path.starts_with("/grpc.") {
-            let admitted = self.shared.admission.admit(Kind::Free, request);
-            let (request, _) = admitted.expect("these are never refused");
+            let (request, _) = self.shared.admission.watch(Kind::Free, request);
             return Box::pin(self.inner.call(request));
         }
         let method = self.shared.known.get(path).unwrap_or(&self.shared.other);
@@ -164,7 +163,7 @@ where
         let inner = std::mem::replace(&mut self.inner, next);
         let (shared, arrived, arrival) = (Arc::clone(&self.shared), self.arrived, self.arrival);
         let answered = async move {
-            let turn = shared.admission.turn(|| shared.wait(arrived, arrival)).await;
+            let turn = shared.admission.turn(wait, || shared.wait(arrived, arrival)).await;
             let Some(turn) = turn else { return Ok(watched.refused()) };
             answer(&shared, inner, request, watched, turn).await
         };
@@ -172,27 +171,24 @@ where
     }
 }
 
-/// Serves a call whose turn it is, unless there is no place for it.
+/// Serves a call whose turn it is.
 async fn answer<S>(
     shared: &Shared,
     mut inner: S,
     request: Request<Body>,
     mut watched: Watched,
-    turn: Turn,
+    mut turn: Turn,
 ) -> Result<Response<Body>, S::Error>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
 {
-    let Some((request, held)) = shared.admission.admit(watched.method.kind, request) else {
-        return Ok(watched.refused());
-    };
+    let (request, held) = shared.admission.watch(watched.method.kind, request);
     metrics::gauge!("tactful_rpcs_in_flight").increment(1.0);
     let _leaving = Leaving;
     let mut called = pin!(inner.call(request));
-    let mut turn = Some(turn);
     let called = poll_fn(|cx| {
         let polled = called.as_mut().poll(cx);
-        turn = None;
+        turn.give_back();
         polled
     });
     let answer = if watched.method.is_unlimited {

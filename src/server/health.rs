@@ -76,12 +76,7 @@ pub async fn serve_alone(address: SocketAddr, health: &HealthReporter) -> std::i
     let local_addr = listener.local_addr()?;
     let limits = Limits { connections_max: CONNECTIONS_MAX, streams_max: STREAMS_MAX, ..Limits::default() };
     let incoming = accept(listener, limits, None);
-    let router = tonic::transport::Server::builder()
-        .max_concurrent_streams(limits.streams_max)
-        .initial_connection_window_size(limits.window_bytes)
-        .initial_stream_window_size(limits.window_bytes)
-        .http2_keepalive_interval(Some(limits.keepalive_interval))
-        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+    let router = limits::transport(&limits)
         .max_connection_age(limits.connection_age)
         .layer(ObserveLayer::new(&limits::of_calls(&limits), None))
         .add_service(service(health));

@@ -1,37 +1,32 @@
 //! Hands the settings' limits on to the wire, which does not know settings.
 
+use tonic::transport::Server;
+
 use crate::config::Limits;
 use crate::grpc::admission::CallLimits;
 
 /// What of the limits is about calls.
 #[must_use]
 pub fn of_calls(limits: &Limits) -> CallLimits {
-    let Limits {
-        request_timeout,
-        requests_max,
-        queue_max,
-        queue_free,
-        waits_max,
-        unanswered_bytes_max,
-        pause_max,
-        message_bytes_max,
-        connections_max: _,
-        streams_max: _,
-        window_bytes: _,
-        first_bytes_within: _,
-        connection_age: _,
-        connection_age_grace: _,
-        keepalive_interval: _,
-        keepalive_timeout: _,
-    } = *limits;
     CallLimits {
-        request_timeout,
-        requests_max,
-        queue_max,
-        queue_free,
-        waits_max,
-        unanswered_bytes_max,
-        pause_max,
-        message_bytes_max,
+        request_timeout: limits.request_timeout,
+        requests_max: limits.requests_max,
+        queue_max: limits.queue_max,
+        queue_free: limits.queue_free,
+        waits_max: limits.waits_max,
+        unanswered_bytes_max: limits.unanswered_bytes_max,
+        pause_max: limits.pause_max,
+        message_bytes_max: limits.message_bytes_max,
     }
+}
+
+/// A transport with what of the limits is about connections, but for their age.
+#[must_use]
+pub fn transport(limits: &Limits) -> Server {
+    Server::builder()
+        .max_concurrent_streams(limits.streams_max)
+        .initial_connection_window_size(limits.window_bytes)
+        .initial_stream_window_size(limits.window_bytes)
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
 }

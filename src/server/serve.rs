@@ -264,12 +264,7 @@ fn router(
     };
     let Services { offers, feedback, relationships, catalog, customers, models, policies, backups } =
         Services::new(tactful, limits.message_bytes_max);
-    let router = tonic::transport::Server::builder()
-        .max_concurrent_streams(limits.streams_max)
-        .initial_connection_window_size(limits.window_bytes)
-        .initial_stream_window_size(limits.window_bytes)
-        .http2_keepalive_interval(Some(limits.keepalive_interval))
-        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+    let router = limits::transport(&limits)
         // Without the library's grace: with it connections are cut off after both, and never asked (tonic 0.14.9). `accept` cuts
         // off those that did not move on.
         .max_connection_age(within_a_tenth(limits.connection_age))

@@ -93,10 +93,9 @@ impl BackupReader {
     /// When something is not as it was written. Nothing more is to be read then.
     pub fn next_page(&mut self) -> Result<Option<Vec<BackupRecord>>, BackupFault> {
         loop {
-            let Some(block) = self.next_block()? else { return Ok(None) };
+            let Some((block, bytes)) = self.next_block()? else { return Ok(None) };
             let at = self.at;
             let damaged = |detail: &str| BackupFault::Damaged { at, detail: detail.to_owned() };
-            let (block, bytes) = block;
             match block {
                 _ if self.has_end => return Err(damaged("something follows its last block")),
                 Block::Head { created_at, made_by } if self.head.is_none() => self.head = Some((created_at, made_by)),
