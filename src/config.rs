@@ -251,9 +251,12 @@ pub struct Limits {
     pub connections_max: usize,
     /// Calls at once on one connection; unlimited, one connection could hold 50,000.
     pub streams_max: u32,
-    /// What a connection may send before it is read; the library's 1 MiB on each of 1024 connections are a gigabyte, and make
-    /// nothing quicker near by.
-    pub window_bytes: u32,
+    /// What a connection may send before it is read. The transport (h2 0.4.20) closes a connection of which half as many bytes are
+    /// lost to small frames, 256 less its length for each; this bears several streams of small messages that are ahead of what is read.
+    pub connection_window_bytes: u32,
+    /// What a stream may send before it is read; the library's 1 MiB would make nothing quicker near by, and let one stream of small
+    /// messages end the connection.
+    pub stream_window_bytes: u32,
     /// The largest message either way; the library limits only what comes in.
     pub message_bytes_max: usize,
     /// A connection that sends nothing at first is closed after this; keepalive does not close one that never spoke.
@@ -284,7 +287,8 @@ impl Default for Limits {
             pause_max: Duration::from_secs(60),
             connections_max: 1024,
             streams_max: 128,
-            window_bytes: 64 << 10,
+            connection_window_bytes: 1 << 20,
+            stream_window_bytes: 32 << 10,
             message_bytes_max: 4 << 20,
             first_bytes_within: Duration::from_secs(5),
             connection_age: Duration::from_secs(30 * 60),

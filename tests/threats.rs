@@ -12,6 +12,7 @@ mod threats {
     mod frames;
     mod malformed;
     mod memory;
+    mod not_an_attack;
     mod overload;
     mod random;
     mod table;

@@ -25,8 +25,8 @@ pub fn of_calls(limits: &Limits) -> CallLimits {
 pub fn transport(limits: &Limits) -> Server {
     Server::builder()
         .max_concurrent_streams(limits.streams_max)
-        .initial_connection_window_size(limits.window_bytes)
-        .initial_stream_window_size(limits.window_bytes)
+        .initial_connection_window_size(limits.connection_window_bytes)
+        .initial_stream_window_size(limits.stream_window_bytes)
         .http2_keepalive_interval(Some(limits.keepalive_interval))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
 }
