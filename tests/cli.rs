@@ -175,6 +175,17 @@ fn mistakes_are_told_in_one_line_that_helps() {
     }
 }
 
+/// Broken by: `println!`, which panics.
+#[test]
+fn a_command_ends_without_a_word_when_nobody_reads_on() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tactful"));
+    let told = command.args(["policy", "show", "--default"]).stdout(writer).output().expect("runs");
+    assert_eq!(String::from_utf8_lossy(&told.stderr), "");
+    assert!(told.status.success(), "{told:?}");
+}
+
 #[test]
 fn a_policy_is_shown_checked_stored_and_rolled_back() {
     let shown = tactful(&["policy", "show", "--default"]);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{ServerAddress, refused, time_text, words};
 use super::failure::Failure;
+use super::say::say;
 use super::table::Table;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::relationship_service_client::RelationshipServiceClient;
@@ -39,7 +40,7 @@ impl Backfire {
         let request = wire::GetBackfireReportRequest { follow_up: Some(follow_up) };
         let report = client.get_backfire_report(request).await.map_err(|status| refused(&status))?.into_inner();
         if self.json {
-            println!("{:#}", to_json(&report));
+            say!("{:#}", to_json(&report));
         } else {
             print(&report);
         }
@@ -48,9 +49,9 @@ impl Backfire {
 }
 
 fn print(report: &wire::GetBackfireReportResponse) {
-    println!("{}\n", report.message);
+    say!("{}\n", report.message);
     for group in report.all.iter().chain(&report.bands) {
-        println!(
+        say!(
             "{}: {} in the control group, {} others{}",
             name(group),
             group.control_customers,
@@ -74,10 +75,10 @@ fn print(report: &wire::GetBackfireReportResponse) {
                 signed(comparison.detectable).trim_start_matches('+').to_owned(),
             ]);
         }
-        println!("{table}");
+        say!("{table}");
     }
     if report.waiting_customers > 0 {
-        println!("{} more customers were met too short a time ago.", report.waiting_customers);
+        say!("{} more customers were met too short a time ago.", report.waiting_customers);
     }
 }
 

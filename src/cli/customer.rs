@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::client::{ServerAddress, refused};
 use super::failure::Failure;
+use super::say::say;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::customer_service_client::CustomerServiceClient;
 
@@ -95,7 +96,7 @@ impl Erase {
         let mut client = CustomerServiceClient::new(self.server.connect().await?);
         let request = wire::EraseCustomerRequest { customer_id: self.customer };
         let erased = client.erase_customer(request).await.map_err(|status| refused(&status))?.into_inner();
-        println!(
+        say!(
             "{}; {} events and {} decisions are gone. The id is blocked.",
             if erased.was_stored { "Erased" } else { "Nothing was kept" },
             erased.events,

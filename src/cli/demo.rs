@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::failure::Failure;
+use super::say::say;
 use crate::domain::event::Event;
 use crate::ingest::mapping::Mapping;
 use crate::ingest::read::{self, Rows};
@@ -114,8 +115,8 @@ pub const CALLS: &[Call] = &[
 
 /// Prints [`CALLS`] for grpcurl.
 pub fn print_calls(address: SocketAddr) {
-    println!("Serving the demo on {address}. Calls to try, in any order and as often as you like:\n");
+    say!("Serving the demo on {address}. Calls to try, in any order and as often as you like:\n");
     for Call { shows, method, body } in CALLS {
-        println!("# {shows}\ngrpcurl -plaintext -d '{body}' {address} {method}\n");
+        say!("# {shows}\ngrpcurl -plaintext -d '{body}' {address} {method}\n");
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::failure::Failure;
 use super::rankings::{self, figures_json, gains_json, write_rankings};
+use super::say::{say, say_part};
 use super::table::Table;
 use crate::domain::policy::Policy;
 use crate::evaluation::deciles::{Decile, is_monotone};
@@ -105,14 +106,14 @@ impl Evaluate {
             tasks.extend(health.iter().map(|report| (HEALTH.to_owned(), health_json(report))));
             let gains: Map<String, Value> =
                 rankings.iter().map(|report| (report.task.to_owned(), gains_json(report))).collect();
-            println!("{:#}", json!({ "dataset": name, "tasks": tasks, "gains": gains }));
+            say!("{:#}", json!({ "dataset": name, "tasks": tasks, "gains": gains }));
         } else {
-            println!("{name}");
+            say!("{name}");
             for report in &rankings {
-                print!("\n{}: {}\n\n{}", report.task, title(report.task), rankings::text(report));
+                say_part!("\n{}: {}\n\n{}", report.task, title(report.task), rankings::text(report));
             }
             if let Some(report) = &health {
-                print!("\nhealth: the retention outlook\n\n{}", health_text(report));
+                say_part!("\nhealth: the retention outlook\n\n{}", health_text(report));
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::client::{ServerAddress, refused, time_text, words};
 use super::failure::Failure;
 use super::offers::{caps_json, caps_table};
+use super::say::say;
 use super::table::{Table, bar};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::explain_decision_request::About;
@@ -77,7 +78,7 @@ impl Explain {
         let request = wire::ExplainDecisionRequest { customer_id: self.customer, about: Some(about) };
         let answer = client.explain_decision(request).await.map_err(|status| refused(&status))?.into_inner();
         if self.json {
-            println!("{:#}", to_json(&answer));
+            say!("{:#}", to_json(&answer));
         } else {
             print(&answer, if self.all { usize::MAX } else { SHOWN_MAX });
         }
@@ -86,35 +87,35 @@ impl Explain {
 }
 
 fn print(answer: &wire::ExplainDecisionResponse, shown_max: usize) {
-    println!("{}\n", answer.message);
+    say!("{}\n", answer.message);
     print_health(answer);
-    println!("{}", caps_table(&answer.caps));
+    say!("{}", caps_table(&answer.caps));
     let (offered, left): (Vec<_>, Vec<_>) = answer.candidates.iter().partition(|candidate| candidate.rank > 0);
     for candidate in offered {
         print_offered(candidate);
     }
     print_left(&left, shown_max);
-    println!("to the customer: \"{}\"", answer.customer_sentence);
+    say!("to the customer: \"{}\"", answer.customer_sentence);
 }
 
 fn print_health(answer: &wire::ExplainDecisionResponse) {
     let health = answer.relationship_health.clone().unwrap_or_default();
     let band = words(health.band().as_str_name(), "RELATIONSHIP_BAND_");
-    println!("relationship health {} {:.2} ({band})\n", bar(health.score), health.score);
+    say!("relationship health {} {:.2} ({band})\n", bar(health.score), health.score);
     let mut table = Table::new(&["component", "", "value", "weight"]);
     for component in &health.components {
         let value = format!("{:.2}{}", component.value, if component.known { "" } else { " (prior)" });
         table.row(vec![words(&component.name, ""), bar(component.value), value, format!("{:.2}", component.weight)]);
     }
-    println!("{table}");
+    say!("{table}");
 }
 
 /// A candidate of the slate with its score taken apart.
 fn print_offered(candidate: &wire::ExplainedCandidate) {
     let name = candidate.title.clone() + &under_terms(candidate);
-    println!("{}. {name} ({}): {}", candidate.rank, candidate.product_id, candidate.text);
+    say!("{}. {name} ({}): {}", candidate.rank, candidate.product_id, candidate.text);
     let Some(factors) = &candidate.score_breakdown else { return };
-    println!(
+    say!(
         "   score {:.5} = propensity {:.5} x value {:.3} x context {:.2} x lever {:.2} - attention price {:.5}",
         candidate.score(),
         factors.propensity,
@@ -123,7 +124,7 @@ fn print_offered(candidate: &wire::ExplainedCandidate) {
         factors.lever,
         factors.attention_price
     );
-    println!(
+    say!(
         "   value {:.3} = {:.2} for the seller ({:.2}{}) + {:.2} for the customer (need {:.2} x kept {:.2})\n",
         factors.value,
         factors.seller_share,
@@ -154,9 +155,9 @@ fn print_left(left: &[&wire::ExplainedCandidate], shown_max: usize) {
             candidate.change.clone(),
         ]);
     }
-    println!("{table}");
+    say!("{table}");
     if left.len() > shown_max {
-        println!("and {} others; --all shows them\n", left.len() - shown_max);
+        say!("and {} others; --all shows them\n", left.len() - shown_max);
     }
 }
 

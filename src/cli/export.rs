@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::failure::Failure;
+use super::say::say;
 
 /// Write the history, the decisions and their offers of a backup as Parquet files: events.parquet, decisions.parquet and
 /// offers.parquet.
@@ -55,7 +56,7 @@ impl Export {
         }
         let Exported { events, decisions, offers } = tables.finish().map_err(|error| at(&error))?;
         progress.finish_and_clear();
-        println!("{}: {events} events, {decisions} decisions, {offers} offers", self.directory.display());
+        say!("{}: {events} events, {decisions} decisions, {offers} offers", self.directory.display());
         Ok(ExitCode::SUCCESS)
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::client::{ServerAddress, refused, time_text, words};
 use super::failure::Failure;
 use super::offers::{caps_json, caps_table};
+use super::say::say;
 use super::table::{Table, bar};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::relationship_service_client::RelationshipServiceClient;
@@ -35,7 +36,7 @@ impl Health {
         let request = wire::GetRelationshipHealthRequest { customer_id: self.customer };
         let answer = client.get_relationship_health(request).await.map_err(|status| refused(&status))?.into_inner();
         if self.json {
-            println!("{:#}", to_json(&answer));
+            say!("{:#}", to_json(&answer));
         } else {
             print(&answer);
         }
@@ -45,8 +46,8 @@ impl Health {
 
 fn print(answer: &wire::GetRelationshipHealthResponse) {
     let health = answer.relationship_health.clone().unwrap_or_default();
-    println!("{}\n", answer.message);
-    println!(
+    say!("{}\n", answer.message);
+    say!(
         "relationship health {} {:.2} ({}), {:.0} % known\n",
         bar(health.score),
         health.score,
@@ -66,7 +67,7 @@ fn print(answer: &wire::GetRelationshipHealthResponse) {
             raw_inputs(component),
         ]);
     }
-    println!("{table}\n{}", caps_table(&answer.caps));
+    say!("{table}\n{}", caps_table(&answer.caps));
     if !answer.levers.is_empty() {
         let mut table = Table::new(&["if", "relationship health", "band", "offers"]);
         for lever in &answer.levers {
@@ -77,7 +78,7 @@ fn print(answer: &wire::GetRelationshipHealthResponse) {
                 lever.offers_cap.to_string(),
             ]);
         }
-        println!("{table}");
+        say!("{table}");
     }
     if !answer.holds.is_empty() {
         let mut table = Table::new(&["hold", "reason", "since", "until", "note"]);
@@ -90,7 +91,7 @@ fn print(answer: &wire::GetRelationshipHealthResponse) {
                 hold.note.clone(),
             ]);
         }
-        println!("{table}");
+        say!("{table}");
     }
 }
 

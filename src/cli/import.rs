@@ -12,6 +12,7 @@ use tonic::{Code, Response, Status};
 
 use super::client::{ServerAddress, refused};
 use super::failure::Failure;
+use super::say::say;
 use crate::domain::time::Timestamp;
 use crate::grpc::convert::events::event_to_wire;
 use crate::grpc::convert::products::product_to_wire;
@@ -152,9 +153,9 @@ impl Sources {
             }
         }
         if self.json {
-            println!("{:#}", counts.to_json());
+            say!("{:#}", counts.to_json());
         } else {
-            println!("{counts}");
+            say!("{counts}");
         }
         Ok(if counts.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REJECTED) })
     }

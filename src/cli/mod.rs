@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand. All but `serve` and `evaluate` are clients of a
 //! running server; none opens a store.
 
+#![warn(clippy::print_stdout, reason = "a reader who stops would be a panic: `say`")]
+
 pub mod app;
 pub mod backfire;
 pub mod backup;
@@ -17,6 +19,7 @@ pub mod offers;
 pub mod policy;
 mod rankings;
 pub mod restore;
+mod say;
 pub mod serve;
 pub mod simulate;
 pub mod simulate_policy;

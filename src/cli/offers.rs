@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{ServerAddress, money_text, refused, time_text, words};
 use super::failure::Failure;
+use super::say::say;
 use super::table::Table;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::offer_service_client::OfferServiceClient;
@@ -109,7 +110,7 @@ impl Offers {
             cross_sell(client.cross_sell(request).await.map_err(|status| refused(&status))?.into_inner())
         };
         if self.json {
-            println!("{:#}", to_json(&shown));
+            say!("{:#}", to_json(&shown));
         } else {
             print(&shown);
         }
@@ -118,7 +119,7 @@ impl Offers {
 }
 
 fn print(shown: &Shown) {
-    println!("{}", shown.message);
+    say!("{}", shown.message);
     if !shown.offers.is_empty() {
         let mut table = Table::new(&["#", "product", "title", "price", "step", "score", "why"]);
         for (rank, offer) in (1..).zip(&shown.offers) {
@@ -132,24 +133,26 @@ fn print(shown: &Shown) {
                 offer.reasons.join("; "),
             ]);
         }
-        println!("\n{table}");
+        say!("\n{table}");
     }
-    println!("{}", caps_table(&shown.caps));
+    say!("{}", caps_table(&shown.caps));
     if !shown.withheld.is_empty() {
         let withheld: Vec<String> = shown
             .withheld
             .iter()
             .map(|withheld| format!("{} {}", withheld.count, words(&withheld.reason, "")))
             .collect();
-        println!("withheld: {}", withheld.join(", "));
+        say!("withheld: {}", withheld.join(", "));
     }
     let band = words(shown.health.band().as_str_name(), "RELATIONSHIP_BAND_");
-    println!(
+    say!(
         "relationship health {:.2} ({band}); policy {}, model {}",
-        shown.health.score, shown.policy_version, shown.model_version
+        shown.health.score,
+        shown.policy_version,
+        shown.model_version
     );
     if !shown.decision_id.is_empty() {
-        println!("decision {}{}", shown.decision_id, if shown.replayed { " (replayed)" } else { "" });
+        say!("decision {}{}", shown.decision_id, if shown.replayed { " (replayed)" } else { "" });
     }
 }
 

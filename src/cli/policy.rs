@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{ServerAddress, refused, time_text};
 use super::failure::Failure;
+use super::say::{say, say_part};
 use super::table::Table;
 use crate::domain::policy::Policy as DomainPolicy;
 use crate::grpc::generated::tactful::v1 as wire;
@@ -110,7 +111,7 @@ impl Policy {
             Command::Show(show) => show.run().await?,
             Command::Check(check) => {
                 let policy = read_file(&check.file)?.0;
-                println!("{} is a policy: {}", check.file.display(), policy.version);
+                say!("{} is a policy: {}", check.file.display(), policy.version);
             }
             Command::Create(create) => create.run().await?,
             Command::List(list) => list.run().await?,
@@ -148,12 +149,12 @@ async fn activate(server: &ServerAddress, version: String) -> Result<(), Failure
 
 fn told(version: &str, previous: &str, is_drained: bool) {
     if version == previous {
-        println!("{version} is in force, as before");
+        say!("{version} is in force, as before");
     } else {
-        println!("{version} is in force; before: {previous}");
+        say!("{version} is in force; before: {previous}");
     }
     if !is_drained {
-        println!("calls that began before still run under {previous}");
+        say!("calls that began before still run under {previous}");
     }
 }
 
@@ -162,9 +163,9 @@ impl Show {
         if self.default {
             let text = write(&DomainPolicy::default());
             if self.json {
-                println!("{:#}", json!({ "version": DomainPolicy::default().version, "toml": text }));
+                say!("{:#}", json!({ "version": DomainPolicy::default().version, "toml": text }));
             } else {
-                print!("{text}");
+                say_part!("{text}");
             }
             return Ok(());
         }
@@ -173,9 +174,9 @@ impl Show {
         let answered = client.get_policy(request).await.map_err(|status| refused(&status))?.into_inner();
         let version = answered.policy_version.unwrap_or_default();
         if self.json {
-            println!("{:#}", to_json(&version));
+            say!("{:#}", to_json(&version));
         } else {
-            print!("{}", version.toml);
+            say_part!("{}", version.toml);
         }
         Ok(())
     }
@@ -188,7 +189,7 @@ impl Create {
         let mut client = PolicyServiceClient::new(self.server.connect().await?);
         let request = wire::CreatePolicyRequest { source: Some(Source::Toml(text)), validate_only: false };
         client.create_policy(request).await.map_err(|status| refused(&status))?;
-        println!("{} is stored", policy.version);
+        say!("{} is stored", policy.version);
         if self.activate {
             activate(&self.server, policy.version).await?;
         }
@@ -211,7 +212,7 @@ impl List {
             }
         }
         if self.json {
-            println!("{:#}", Value::from(versions.iter().map(to_json).collect::<Vec<_>>()));
+            say!("{:#}", Value::from(versions.iter().map(to_json).collect::<Vec<_>>()));
             return Ok(());
         }
         let mut table = Table::new(&["version", "in force", "stored", "in force since"]);
@@ -223,7 +224,7 @@ impl List {
                 time_text(version.activate_time.as_ref()),
             ]);
         }
-        print!("{table}");
+        say_part!("{table}");
         Ok(())
     }
 }

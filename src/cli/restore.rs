@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::backup::{bytes_so_far, in_words, to_json};
 use super::failure::Failure;
+use super::say::say;
 use crate::server::restore::{Restored, check_backup, restore_backup};
 
 /// Restore a backup into a directory that is empty or missing, for a server to be started on.
@@ -49,9 +50,9 @@ impl Restore {
             let backup = check_backup(&self.file, &mut |bytes| progress.set_position(bytes))?;
             progress.finish_and_clear();
             if self.json {
-                println!("{:#}", to_json(&backup));
+                say!("{:#}", to_json(&backup));
             } else {
-                println!("{told} is whole: {}", in_words(&backup));
+                say!("{told} is whole: {}", in_words(&backup));
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -70,11 +71,11 @@ impl Restore {
                 "decisions": stored.decisions,
                 "products": stored.products,
             });
-            println!("{:#}", json!({ "backup": to_json(&backup), "stored": stored }));
+            say!("{:#}", json!({ "backup": to_json(&backup), "stored": stored }));
             return Ok(ExitCode::SUCCESS);
         }
-        println!("restored {}", in_words(&backup));
-        println!(
+        say!("restored {}", in_words(&backup));
+        say!(
             "{} holds {} customers, {} events, {} decisions, {} products; start it with `tactful serve --data-dir {0}`",
             directory.display(),
             stored.customers,

@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 use super::failure::Failure;
+use super::say::{say, say_part};
 use super::simulate_policy;
 use super::table::Table;
 use crate::simulation::arms::Pitching;
@@ -87,7 +88,7 @@ impl Simulate {
 impl Market {
     fn run(self) -> Result<ExitCode, Failure> {
         if self.show_parameters {
-            print!("{DEFAULT}");
+            say_part!("{DEFAULT}");
             return Ok(ExitCode::SUCCESS);
         }
         let text = match &self.parameters {
@@ -152,14 +153,16 @@ fn print_comparison(
             "arms": arms,
             "health_caps_less": gains,
         });
-        println!("{told:#}");
+        say!("{told:#}");
         return;
     }
-    println!(
+    say!(
         "{} markets of {} customers over {} weeks, scenario {scenario}; per customer, complaints and opt-outs per 100\n",
-        parameters.seeds, parameters.customers, parameters.weeks
+        parameters.seeds,
+        parameters.customers,
+        parameters.weeks
     );
-    println!(
+    say!(
         "In this world one recommendation of a bigger plan to those who would benefit raises three-month churn from {:.1} % to \
          {:.1} % (field experiment: 6.4 % to 10.0 %).\n",
         without * 100.0,
@@ -173,18 +176,18 @@ fn print_comparison(
         row.extend(comparison.arms.iter().map(|means| number(means[place].value, measure)));
         table.row(row);
     }
-    println!("{table}");
+    say!("{table}");
     let mut table = Table::new(&["health caps less", no_cap, weekly, steady]);
     for (place, measure) in Measure::ALL.into_iter().enumerate() {
         let mut row = vec![measure.as_str().replace('_', " ")];
         row.extend(comparison.gains.iter().map(|means| interval(&means[place], measure)));
         table.row(row);
     }
-    println!("{table}");
+    say!("{table}");
     for (other, name) in Pitching::OTHERS.into_iter().zip(&arms) {
-        println!("{}", comparison.gain_over(other).map_or_else(String::new, |gain| verdict(&gain, name)));
+        say!("{}", comparison.gain_over(other).map_or_else(String::new, |gain| verdict(&gain, name)));
     }
-    println!("This follows from the assumptions and says nothing beyond them.");
+    say!("This follows from the assumptions and says nothing beyond them.");
 }
 
 fn verdict(gain: &Mean, name: &str) -> String {
@@ -209,10 +212,10 @@ fn print_sweep(cells: &[Cell], json: bool) {
                 "lifetime_value_gain": gains,
             })
         };
-        println!("{:#}", Value::from(cells.iter().map(cell).collect::<Vec<_>>()));
+        say!("{:#}", Value::from(cells.iter().map(cell).collect::<Vec<_>>()));
         return;
     }
-    println!(
+    say!(
         "What health caps gain in lifetime value per customer, with 95 % intervals; effect 1 is the field experiment\n"
     );
     let heads = ["effect of a pitch", "health sees", "over no cap", "", "over weekly cap", "", "over steady cap", ""];
@@ -234,7 +237,7 @@ fn print_sweep(cells: &[Cell], json: bool) {
         }
         table.row(row);
     }
-    println!("{table}\nThis follows from the assumptions and says nothing beyond them.");
+    say!("{table}\nThis follows from the assumptions and says nothing beyond them.");
 }
 
 fn number(value: f64, measure: Measure) -> String {

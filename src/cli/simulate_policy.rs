@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{ServerAddress, refused, words};
 use super::failure::Failure;
+use super::say::say;
 use super::table::Table;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::policy_service_client::PolicyServiceClient;
@@ -49,7 +50,7 @@ impl SimulatePolicy {
         let request = wire::SimulatePolicyRequest { source: Some(source), since };
         let answer = client.simulate_policy(request).await.map_err(|status| refused(&status))?.into_inner();
         if self.json {
-            println!("{:#}", to_json(&answer));
+            say!("{:#}", to_json(&answer));
         } else {
             print(&answer);
         }
@@ -70,7 +71,7 @@ fn per_customer(change: Option<&wire::MeanChange>) -> String {
 }
 
 fn print(answer: &wire::SimulatePolicyResponse) {
-    println!("{} in place of {}\n", answer.version, answer.version_in_force);
+    say!("{} in place of {}\n", answer.version, answer.version_in_force);
     let heads = ["band", "decisions", "customers", "offers", "would be", "per customer", "expected value per customer"];
     let mut table = Table::new(&heads);
     for change in answer.all.iter().chain(&answer.bands) {
@@ -84,19 +85,19 @@ fn print(answer: &wire::SimulatePolicyResponse) {
             per_customer(change.expected_value_change.as_ref()),
         ]);
     }
-    println!("{table}");
+    say!("{table}");
     let mut table = Table::new(&["withheld because", "now", "would be"]);
     for withheld in answer.all.iter().flat_map(|all| &all.withheld) {
         table.row(vec![words(&withheld.reason, ""), withheld.in_force.to_string(), withheld.simulated.to_string()]);
     }
-    println!("{table}");
+    say!("{table}");
     let who = |count: u64, ids: &[String], what: &str| {
         let named = if ids.is_empty() { String::new() } else { format!(": {}", ids.join(", ")) };
-        println!("{count} customers {what}{named}{}", if count > ids.len() as u64 { ", .." } else { "" });
+        say!("{count} customers {what}{named}{}", if count > ids.len() as u64 { ", .." } else { "" });
     };
     who(answer.losing_customers, &answer.losing_customer_ids, "who got an offer would get none");
     who(answer.gaining_customers, &answer.gaining_customer_ids, "who got none would get one");
-    println!(
+    say!(
         "\nA replay under the policy in force makes {:.0} % of the recorded offers again.{}",
         answer.fidelity * 100.0,
         if answer.left_out_decisions > 0 {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::client::{ServerAddress, refused, time_text};
 use super::failure::Failure;
+use super::say::say;
 use super::table::Table;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::model_service_client::ModelServiceClient;
@@ -44,7 +45,7 @@ impl Train {
         };
         let model = model.unwrap_or_default();
         if self.json {
-            println!("{:#}", to_json(&model));
+            say!("{:#}", to_json(&model));
         } else {
             print(&model);
         }
@@ -69,10 +70,14 @@ fn seconds(model: &wire::OfferModel) -> Option<f64> {
 
 fn print(model: &wire::OfferModel) {
     let took = seconds(model).map_or_else(String::new, |seconds| format!(" in {seconds:.1} s"));
-    println!("model {} learned up to {}{took}", model.version, time_text(model.train_time.as_ref()));
-    println!(
+    say!("model {} learned up to {}{took}", model.version, time_text(model.train_time.as_ref()));
+    say!(
         "from {} purchases of {} products by {} customers in {} baskets; {} bytes\n",
-        model.purchases, model.products, model.customers, model.baskets, model.artifact_bytes
+        model.purchases,
+        model.products,
+        model.customers,
+        model.baskets,
+        model.artifact_bytes
     );
     if !model.metrics.is_empty() {
         let mut table = Table::new(&["metric", "method", "value", "queries"]);
@@ -84,10 +89,10 @@ fn print(model: &wire::OfferModel) {
                 metric.queries.to_string(),
             ]);
         }
-        println!("{table}");
+        say!("{table}");
     }
     for note in &model.notes {
-        println!("note: {note}");
+        say!("note: {note}");
     }
 }
 
