@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::failure::Failure;
-use super::say::say;
 
 /// Write the history, the decisions and their offers of a backup as Parquet files: events.parquet, decisions.parquet and
 /// offers.parquet.
@@ -32,6 +31,7 @@ impl Export {
     #[cfg(feature = "parquet")]
     pub fn run(self) -> Result<ExitCode, Failure> {
         use super::backup::bytes_so_far;
+        use super::say::say;
         use crate::export::tables::{Exported, Tables};
         use crate::server::restore::read_backup;
 
