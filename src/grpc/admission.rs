@@ -111,6 +111,11 @@ impl Line {
     /// How many turns count for the average.
     const LATEST: u32 = 32;
 
+    /// Somebody stands where nobody stood: those before may have left without a turn.
+    fn begin(&mut self) {
+        self.moved = None;
+    }
+
     fn moved_on(&mut self, now: Instant, is_empty: bool) {
         if let Some(moved) = self.moved {
             let took = now.saturating_duration_since(moved);
@@ -129,9 +134,10 @@ impl Line {
 struct Standing<'a>(&'a AtomicU64);
 
 impl<'a> Standing<'a> {
-    fn new(standing: &'a AtomicU64) -> Self {
-        standing.fetch_add(1, Ordering::Relaxed);
-        Self(standing)
+    /// And whether it is the first.
+    fn new(standing: &'a AtomicU64) -> (Self, bool) {
+        let before = standing.fetch_add(1, Ordering::Relaxed);
+        (Self(standing), before == 0)
     }
 }
 
@@ -148,7 +154,7 @@ pub enum Kind {
     One,
     /// As many messages as the caller likes; takes a place for each.
     Many,
-    /// Health and reflection: never refused, and without a place.
+    /// Health and reflection: without a turn or a place, so that a busy server is not taken for an unhealthy one.
     Free,
 }
 
@@ -160,6 +166,15 @@ pub struct Held(Arc<Mutex<Permits>>);
 struct Permits {
     place: Option<OwnedSemaphorePermit>,
     bytes: Option<OwnedSemaphorePermit>,
+}
+
+impl Permits {
+    /// Gives back the bytes beyond these.
+    fn shrink_bytes(&mut self, kept: u64) {
+        let Some(bytes) = &mut self.bytes else { return };
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        drop(bytes.split(bytes.num_permits().saturating_sub(kept)));
+    }
 }
 
 impl Admission {
@@ -196,7 +211,10 @@ impl Admission {
         if nobody_waits {
             return Some(Turn(None));
         }
-        let standing = Standing::new(&self.standing);
+        let (standing, is_first) = Standing::new(&self.standing);
+        if is_first {
+            self.line().begin();
+        }
         // An error means that turns are closed, which nobody does.
         let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
         drop(standing);
@@ -351,10 +369,10 @@ impl Watched {
             pause.wait = None;
         }
         let Some(data) = frame.data_ref() else { return Ok(()) };
-        if self.messages.is_between() && self.kind != Kind::One {
-            // All that came before has been answered, or this would not be read.
-            self.unanswered = 0;
-            self.held.with(|permits| permits.bytes = None);
+        if self.kind != Kind::One {
+            // All that came whole has been answered, or this would not be read.
+            self.unanswered = self.messages.length;
+            self.held.with(|permits| permits.shrink_bytes(self.unanswered.saturating_sub(BYTES_FREE)));
         }
         let before = self.unanswered.max(BYTES_FREE);
         self.unanswered += self.messages.read(data, self.admission.message_bytes_max);
@@ -418,6 +436,8 @@ struct Messages {
     prefix_len: usize,
     /// Of the message after the prefix, still to come.
     left: u64,
+    /// What is counted of the message that has begun: its length, unless it is too long to be taken.
+    length: u64,
 }
 
 impl Messages {
@@ -437,7 +457,8 @@ impl Messages {
                 if self.prefix_len == PREFIX_LEN {
                     let [_flag, length @ ..] = self.prefix;
                     self.left = u32::from_be_bytes(length).into();
-                    begun += if self.left <= taken_max { self.left } else { 0 };
+                    self.length = if self.left <= taken_max { self.left } else { 0 };
+                    begun += self.length;
                 }
             } else {
                 let taken = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
@@ -446,6 +467,7 @@ impl Messages {
             }
             if self.prefix_len == PREFIX_LEN && self.left == 0 {
                 self.prefix_len = 0;
+                self.length = 0;
             }
         }
         begun
@@ -455,6 +477,8 @@ impl Messages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Limits;
+    use crate::server::limits::of_calls;
 
     /// Broken by: an end that is seen a byte early or late, wherever frames cut the messages.
     #[test]
@@ -468,6 +492,54 @@ mod tests {
             assert_eq!(begun + messages.read(&bytes[cut..], u64::MAX), 3 + 256);
             assert!(messages.is_between());
         }
+    }
+
+    /// As clients send them that fill frames. Broken by: giving back only where a frame begins with a message.
+    #[test]
+    fn a_stream_holds_one_message_however_frames_cut_it() {
+        struct Frames(std::vec::IntoIter<Bytes>);
+        impl http_body::Body for Frames {
+            type Data = Bytes;
+            type Error = Status;
+            fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+                Poll::Ready(self.0.next().map(|bytes| Ok(Frame::data(bytes))))
+            }
+        }
+        let limits = Limits { unanswered_bytes_max: 64 << 10, ..Limits::default() };
+        let admission = Admission::new(&of_calls(&limits));
+        let whole = admission.bytes.available_permits();
+        let bytes = [&[0, 0, 0, 100, 0][..], &vec![7; 100 << 8]].concat().repeat(1_000);
+        let frames: Vec<Bytes> = bytes.chunks(16_384).map(Bytes::copy_from_slice).collect();
+        let request = Request::new(Body::new(Frames(frames.into_iter())));
+        let (request, held) = admission.watch(Kind::Many, request);
+        let mut body = Box::pin(request.into_body());
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while let Poll::Ready(Some(frame)) = http_body::Body::poll_frame(body.as_mut(), &mut cx) {
+            frame.expect("it fits");
+        }
+        drop((body, held));
+        assert_eq!(admission.bytes.available_permits(), whole);
+    }
+
+    /// Broken by: a line whose last turn is remembered when the others left without one.
+    #[tokio::test]
+    async fn a_line_that_all_have_left_begins_anew() {
+        let admission = Admission::new(&of_calls(&Limits::default()));
+        let waited = Wait { time: Duration::ZERO, behind: LINE_MIN };
+        let stand = || Box::pin(admission.turn(waited, || waited));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let turns = u32::try_from(admission.turns.available_permits()).expect("few");
+        let mut all = Arc::clone(&admission.turns).try_acquire_many_owned(turns).expect("nobody has one");
+        let (mut first, mut second) = (stand(), stand());
+        assert!(first.as_mut().poll(&mut cx).is_pending() && second.as_mut().poll(&mut cx).is_pending());
+        drop(all.split(1));
+        let turn = first.await;
+        assert!(turn.is_some() && admission.line().moved.is_some());
+        drop(second);
+        let mut third = stand();
+        assert!(third.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(admission.line().moved, None, "the pause before it is no turn");
+        drop(turn);
     }
 
     /// Broken by: a pause without a line that counts as a turn, or an old pace that is never forgotten.

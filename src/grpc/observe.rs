@@ -1,7 +1,8 @@
 //! What every call passes through: a request id and the caller's trace for the log, admission, a time limit, the metrics of the
 //! call, and a line in the log when it was slow.
 //!
-//! Health checks and reflection are never shed: a busy server is not an unhealthy one.
+//! Health checks and reflection need no turn and no place: a busy server is not an unhealthy one. Server streams are counted as
+//! they begin; what ends them early is in the log.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn, ready};

@@ -127,7 +127,7 @@ pub fn store(error: StoreError) -> Status {
             status(Code::Unavailable, "STORE_UNAVAILABLE", "the store cannot answer", Some(STORE_RETRY))
         }
         StoreError::Damaged { what: _, detail: _ } => {
-            status(Code::Internal, "STORE_DAMAGED", "a stored value is damaged", None)
+            status(Code::DataLoss, "STORE_DAMAGED", "a stored value is damaged", None)
         }
     }
 }
