@@ -13,8 +13,7 @@ use super::{
 /// Ask what to offer a customer, and when to offer nothing.
 ///
 /// `tactful serve --demo` starts a server with a made-up telephone company and kitchen shop and prints calls to try.
-/// `tactful evaluate` judges on files; the other
-/// commands ask a running server.
+/// `tactful evaluate` judges on files, `restore` and `export` read backups; most other commands ask a running server.
 #[derive(Debug, Parser)]
 #[command(name = "tactful", version, max_term_width = 100)]
 pub struct App {

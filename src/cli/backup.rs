@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::client::{ServerAddress, refused};
 use super::failure::Failure;
+use super::say::say;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::backup_service_client::BackupServiceClient;
 use crate::store::backup::reader::{BackupReader, BackupSummary};
@@ -75,18 +76,17 @@ impl Backup {
             _ => Vec::new(),
         };
         // Standard output may be the backup itself.
-        let mut told: Box<dyn Write> =
-            if is_standard_output(&target) { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
+        let tell = |line: String| if is_standard_output(&target) { eprintln!("{line}") } else { say!("{line}") };
         if self.json {
             let removed: Vec<String> = removed.iter().map(|path| path.display().to_string()).collect();
             let mut told_of = to_json(&summary);
             told_of["file"] = json!(target.display().to_string());
             told_of["removed"] = json!(removed);
-            writeln!(told, "{told_of:#}")?;
+            tell(format!("{told_of:#}"));
         } else {
-            writeln!(told, "{}: {}", target.display(), in_words(&summary))?;
+            tell(format!("{}: {}", target.display(), in_words(&summary)));
             for path in removed {
-                writeln!(told, "removed {}", path.display())?;
+                tell(format!("removed {}", path.display()));
             }
         }
         Ok(ExitCode::SUCCESS)

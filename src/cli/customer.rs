@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::client::{ServerAddress, refused};
 use super::failure::Failure;
-use super::say::say;
+use super::say::{say, say_part};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::customer_service_client::CustomerServiceClient;
 
@@ -73,14 +73,16 @@ impl Export {
         let mut client = CustomerServiceClient::new(self.server.connect().await?);
         let request = wire::ExportCustomerRequest { customer_id: self.customer };
         let mut parts = client.export_customer(request).await.map_err(|status| refused(&status))?.into_inner();
-        let mut out: Box<dyn Write> = match &self.out {
-            Some(file) => Box::new(BufWriter::new(File::create(file)?)),
-            None => Box::new(std::io::stdout().lock()),
-        };
+        let mut file = self.out.as_ref().map(File::create).transpose()?.map(BufWriter::new);
         while let Some(part) = parts.message().await.map_err(|status| refused(&status))? {
-            out.write_all(part.json_lines.as_bytes())?;
+            match &mut file {
+                Some(file) => file.write_all(part.json_lines.as_bytes())?,
+                None => say_part!("{}", part.json_lines),
+            }
         }
-        out.flush()?;
+        if let Some(mut file) = file {
+            file.flush()?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

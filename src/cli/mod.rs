@@ -1,5 +1,4 @@
-//! The command line: one file per subcommand. All but `serve` and `evaluate` are clients of a
-//! running server; none opens a store.
+//! The command line: one file per subcommand. Most are clients of a running server; only `serve` and `restore` open a store.
 
 #![warn(clippy::print_stdout, reason = "a reader who stops would be a panic: `say`")]
 

@@ -1,4 +1,5 @@
-//! What a command answers, on standard output. Who reads may stop, as `head` does: then the command stops as well, without a word.
+//! What a command answers, on standard output. Who reads may stop, as `head` does: the command still does what it is for, and
+//! ends as it would have.
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
@@ -19,13 +20,11 @@ macro_rules! say_part {
 
 pub(super) use {say, say_part};
 
-/// Ends the process where nobody reads any more, or where nothing can be written.
+/// Goes on without a word where nobody reads any more: what the command does is not for the reader alone.
 pub(super) fn part(text: Arguments<'_>) {
     let mut output = std::io::stdout().lock();
-    let Err(error) = output.write_fmt(text).and_then(|()| output.flush()) else { return };
-    if error.kind() == ErrorKind::BrokenPipe {
-        std::process::exit(0);
+    match output.write_fmt(text).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => eprintln!("standard output cannot be written: {error}"),
+        Ok(()) | Err(_) => {}
     }
-    eprintln!("standard output cannot be written: {error}");
-    std::process::exit(1);
 }
