@@ -60,12 +60,13 @@ const HISTOGRAMS: [(&str, &str); 4] = [
     ("tactful_store_flush_seconds", "Flushes of the store to disk."),
     ("tactful_store_flush_waiters", "Answers that waited for one flush."),
 ];
-const GAUGES: [(&str, &str); 5] = [
+const GAUGES: [(&str, &str); 6] = [
     (
         "tactful_backup_timestamp_seconds",
         "When the last backup was made, in seconds after 1970; none since the start: absent.",
     ),
     ("tactful_rpcs_in_flight", "Calls being served."),
+    ("tactful_ready", "1 while a service is ready, as its health says, else 0; `server` is the server as a whole."),
     ("tactful_model_age_seconds", "Time since the history that the model served now was learned from."),
     ("tactful_stored", "Customers, products, events and decisions in the store."),
     ("tactful_build_info", "1, with the version."),

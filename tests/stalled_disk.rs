@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use harness::{HandClock, Running, within_patience};
 use tactful::grpc::generated::tactful::v1::{
-    CrossSellRequest, CustomerEvent, EventKind, RecordEventsRequest, ServingMode,
+    CrossSellRequest, CustomerEvent, EventKind, GetRelationshipHealthRequest, RecordEventsRequest, ServingMode,
 };
 use tactful::use_cases::tactful::Clock;
 use tonic::Code;
@@ -60,6 +60,8 @@ async fn those_who_write_are_withdrawn_while_the_disk_stalls() {
         ..CrossSellRequest::default()
     };
     server.offers().cross_sell(preview).await.expect("a preview needs no disk");
+    let health = GetRelationshipHealthRequest { customer_id: "ada".to_owned() };
+    server.relationships().get_relationship_health(health).await.expect("nor does health");
 
     fail::remove("store::after_flush");
     assert_eq!(next().await, ServingStatus::Serving);

@@ -20,7 +20,7 @@
 //! Deliberately not measured: the network (loopback only), the client (it shares the cores, the same for both sides),
 //! other RPCs, and stores that are being imported into.
 //!
-//! `cargo bench --bench serving`; `-- --json` for machines, `-- --quick` for a run of a few seconds on a small shop.
+//! `cargo bench --bench serving`; `-- --json` for machines, `-- --quick` for a run of a quarter of a minute on a small shop.
 
 #![allow(
     clippy::cast_precision_loss,

@@ -37,15 +37,22 @@ pub async fn loading() -> HealthReporter {
 /// Says the same of all services; of the process itself nothing.
 pub async fn tell(health: &HealthReporter, status: ServingStatus) {
     for name in SERVICE_NAMES.into_iter().chain([""]) {
-        health.set_service_status(name, status).await;
+        tell_of(health, name, status).await;
     }
+}
+
+/// Says it of one service, to who asks and in the metrics.
+async fn tell_of(health: &HealthReporter, name: &'static str, status: ServingStatus) {
+    health.set_service_status(name, status).await;
+    let ready = if status == ServingStatus::Serving { 1.0 } else { 0.0 };
+    metrics::gauge!("tactful_ready", "service" => if name.is_empty() { "server" } else { name }).set(ready);
 }
 
 /// Says of each service what it is.
 pub async fn tell_each(health: &HealthReporter, readiness: &Readiness) {
     for name in SERVICE_NAMES.into_iter().chain([""]) {
         let status = if readiness.is_ready(name) { ServingStatus::Serving } else { ServingStatus::NotServing };
-        health.set_service_status(name, status).await;
+        tell_of(health, name, status).await;
     }
 }
 
