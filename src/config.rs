@@ -237,6 +237,8 @@ pub struct Limits {
     /// Calls at once over all connections that have something to do: those that wait for the disk, above all. More would wait for
     /// each other.
     pub requests_max: usize,
+    /// Calls at once that have their turn, where some stand in line: more answer no more, and keep more from being read.
+    pub turns_max: usize,
     /// A call that waited longer for its turn is refused: whoever comes after it would wait longer still.
     pub queue_max: Duration,
     /// Unless fewer calls than this came meanwhile: then the machine has paused, and all of them will soon be served.
@@ -274,12 +276,20 @@ pub struct Limits {
 /// A core answers some thousand calls a second that reserve, so those admitted wait for a tenth of a second at most, and as many
 /// share a flush as its disk can make use of.
 const REQUESTS_A_CORE: usize = 128;
+const TURNS_A_CORE: usize = 8;
+
+/// Cores that this process may use; 1 where that is not known.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             request_timeout: Duration::from_secs(10),
-            requests_max: REQUESTS_A_CORE * std::thread::available_parallelism().map_or(1, usize::from),
+            requests_max: REQUESTS_A_CORE * cores(),
+            turns_max: TURNS_A_CORE * cores(),
             queue_max: Duration::from_millis(100),
             queue_free: 64,
             waits_max: 4096,
@@ -375,7 +385,7 @@ impl WrittenSettings {
         let data_dir = PathBuf::from(self.data_dir.unwrap_or_else(|| "tactful-data".to_owned()));
         let stores = [("sled", StoreSetting::Sled(data_dir)), ("memory", StoreSetting::Memory)];
         let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
-        let default_threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        let default_threads = cores().div_ceil(2);
         let listen = self.listen.as_deref().or(Some("127.0.0.1:50051"));
         let metrics_listen = self.metrics_listen.as_deref().unwrap_or("127.0.0.1:9464");
         let health_listen = self.health_listen.as_deref().filter(|&text| text != "off");

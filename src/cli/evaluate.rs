@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::rankings::{self, figures_json, gains_json, write_rankings};
 use super::say::{say, say_part};
 use super::table::Table;
+use crate::config::cores;
 use crate::domain::policy::Policy;
 use crate::evaluation::deciles::{Decile, is_monotone};
 use crate::evaluation::description::Description;
@@ -134,7 +135,7 @@ impl Evaluate {
             )));
         }
         let waiting = spinner();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = cores();
         let settings = TrainingSettings {
             dense_columns_max: self.dense_up_to,
             ..TrainingSettings::new(threads, TRAINING_MEMORY_BYTES)

@@ -1,41 +1,30 @@
 //! Which calls are served, and what each may hold while it is.
 //!
-//! A call is refused when it waited too long for its turn while others queued up behind it; after a mere pause of the machine
-//! there are few of those, and all are served. Where some queue up, they stand in line and take turns, and between any two
-//! turns others are read, and refused: the runtime's own queue serves first what came last, and leaves the rest, connections among
-//! it, unread. A call that is served takes a
-//! place once its message is there, and gives it back while its caller is waited for, so that bodies that trickle in
-//! take nothing away from others. What unfinished and unanswered messages hold in memory is limited over all calls.
-//!
-//! A wait starts when the headers have been read, which only [`super::observe::Observe`] sees.
+//! A call is refused when it would wait too long for its turn ([`super::line`]). One that is served takes a place once its message
+//! is there, and gives it back while its caller is waited for, so that bodies that trickle in take nothing away from others.
+//! What unfinished and unanswered messages hold in memory is limited over all calls.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use prost::bytes::Bytes;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
 
-/// How long a caller that was refused should wait.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+use super::line::{Line, Turn, Wait};
+use super::status::busy;
+
 /// What a call may hold without asking: more than a question takes, so that uploads cannot keep questions out.
 const BYTES_FREE: u64 = 16 << 10;
 /// What health and reflection take, which have no limit of ours.
 const LIBRARY_MESSAGE_BYTES_MAX: usize = 4 << 20;
-/// Fewer that wait need no line.
-const LINE_MIN: u64 = 8;
-/// Calls at once that have their turn, for each core: more answer no more, and keep more from being read.
-const TURNS_A_CORE: usize = 8;
 /// A flag and four bytes of length stand before every message.
 const PREFIX_LEN: usize = 5;
 
@@ -46,6 +35,8 @@ pub struct CallLimits {
     pub request_timeout: Duration,
     /// Calls at once that have something to do.
     pub requests_max: usize,
+    /// Calls at once that have their turn, where some stand in line.
+    pub turns_max: usize,
     /// A call that waited longer for its turn is refused, unless fewer than `queue_free` came meanwhile.
     pub queue_max: Duration,
     /// See `queue_max`.
@@ -64,87 +55,13 @@ pub struct CallLimits {
 pub struct Admission {
     /// Calls at once that have something to do.
     places: Arc<Semaphore>,
-    /// Taken by calls that begin while some wait.
-    turns: Arc<Semaphore>,
-    /// Calls that stand in line for one.
-    standing: AtomicU64,
-    line: Mutex<Line>,
+    line: Line,
     /// Calls at once that wait for more from their callers.
     waits: Arc<Semaphore>,
     /// Bytes of messages that are not whole or not answered, beyond what is free.
     bytes: Arc<Semaphore>,
-    queue_max: Duration,
-    queue_free: u64,
     pause_max: Duration,
     message_bytes_max: u64,
-}
-
-/// How a call waited for its turn.
-#[derive(Debug, Clone, Copy)]
-pub struct Wait {
-    /// Since its headers were read.
-    pub time: Duration,
-    /// Calls that came meanwhile.
-    pub behind: u64,
-}
-
-/// A call's turn; given back or dropped, it is the next one's. Empty where nobody waits.
-pub struct Turn(Option<OwnedSemaphorePermit>);
-
-impl Turn {
-    /// Lets the next one begin: the call waits for something else.
-    pub fn give_back(&mut self) {
-        self.0 = None;
-    }
-}
-
-/// How quickly the line moves on.
-#[derive(Debug, Default)]
-struct Line {
-    /// When somebody last had a turn while others stood behind.
-    moved: Option<Instant>,
-    /// Between two turns, on average over the latest.
-    pace: Duration,
-}
-
-impl Line {
-    /// How many turns count for the average.
-    const LATEST: u32 = 32;
-
-    /// Somebody stands where nobody stood: those before may have left without a turn.
-    fn begin(&mut self) {
-        self.moved = None;
-    }
-
-    fn moved_on(&mut self, now: Instant, is_empty: bool) {
-        if let Some(moved) = self.moved {
-            let took = now.saturating_duration_since(moved);
-            self.pace = (self.pace * (Self::LATEST - 1) + took) / Self::LATEST;
-        }
-        self.moved = (!is_empty).then_some(now);
-    }
-
-    /// How long somebody waits behind so many.
-    fn lasts(&self, standing: u64) -> Duration {
-        self.pace.saturating_mul(u32::try_from(standing).unwrap_or(u32::MAX))
-    }
-}
-
-/// Counts a call that stands in line, until it has its turn or is given up.
-struct Standing<'a>(&'a AtomicU64);
-
-impl<'a> Standing<'a> {
-    /// And whether it is the first.
-    fn new(standing: &'a AtomicU64) -> (Self, bool) {
-        let before = standing.fetch_add(1, Ordering::Relaxed);
-        (Self(standing), before == 0)
-    }
-}
-
-impl Drop for Standing<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// What kind of call it is, as far as its messages go.
@@ -183,13 +100,9 @@ impl Admission {
     pub fn new(limits: &CallLimits) -> Arc<Self> {
         Arc::new(Self {
             places: Arc::new(Semaphore::new(limits.requests_max)),
-            turns: Arc::new(Semaphore::new(TURNS_A_CORE * std::thread::available_parallelism().map_or(1, usize::from))),
-            standing: AtomicU64::new(0),
-            line: Mutex::default(),
+            line: Line::new(limits.turns_max, limits.queue_max, limits.queue_free),
             waits: Arc::new(Semaphore::new(limits.waits_max)),
             bytes: Arc::new(Semaphore::new(limits.unanswered_bytes_max)),
-            queue_max: limits.queue_max,
-            queue_free: limits.queue_free,
             pause_max: limits.pause_max,
             message_bytes_max: limits.message_bytes_max.max(LIBRARY_MESSAGE_BYTES_MAX) as u64,
         })
@@ -199,45 +112,18 @@ impl Admission {
     /// there are many.
     #[must_use]
     pub fn has_room(&self, wait: Wait) -> bool {
-        let standing = self.standing.load(Ordering::Relaxed);
-        let is_line_long = standing >= self.queue_free && self.line().lasts(standing) > self.queue_max;
-        !self.is_too_late(wait) && !is_line_long && self.has_place()
+        self.line.has_room(wait) && self.has_place()
     }
 
-    /// The turn of a call that has room and waited so until now; at once where nobody else waits. `wait` says how it has waited
-    /// later. `None`: the turn came too late, or there is no place any more.
+    /// The turn of a call that has room and waited so until now; `wait` says how it has waited later. `None`: the turn came too late,
+    /// or there is no place any more.
     pub async fn turn(&self, until_now: Wait, wait: impl Fn() -> Wait) -> Option<Turn> {
-        let nobody_waits = until_now.behind < LINE_MIN && self.turns.available_permits() > 0;
-        if nobody_waits {
-            return Some(Turn(None));
-        }
-        let (standing, is_first) = Standing::new(&self.standing);
-        if is_first {
-            self.line().begin();
-        }
-        // An error means that turns are closed, which nobody does.
-        let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
-        drop(standing);
-        if self.is_too_late(wait()) {
-            return None;
-        }
-        let is_last = self.standing.load(Ordering::Relaxed) == 0;
-        self.line().moved_on(Instant::now(), is_last);
-        // Others are read first, and join the line or are refused.
-        tokio::task::yield_now().await;
-        self.has_place().then_some(Turn(Some(turn)))
+        let turn = self.line.turn(until_now, wait).await?;
+        self.has_place().then_some(turn)
     }
 
     fn has_place(&self) -> bool {
         self.places.available_permits() > 0
-    }
-
-    fn is_too_late(&self, wait: Wait) -> bool {
-        wait.time > self.queue_max && wait.behind >= self.queue_free
-    }
-
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The call with its body under watch.
@@ -259,14 +145,6 @@ impl Admission {
         });
         (watched, held)
     }
-}
-
-/// What a call is told that is refused.
-#[must_use]
-pub fn busy() -> Status {
-    let mut details = ErrorDetails::with_error_info("SERVER_BUSY", "tactful", HashMap::<String, String>::new());
-    details.set_retry_info(Some(RETRY_AFTER));
-    Status::with_error_details(Code::ResourceExhausted, "the server is busy; try again in half a second", details)
 }
 
 /// [`busy`] as an answer. Made once: under overload it is most of what the server says.
@@ -519,45 +397,5 @@ mod tests {
         }
         drop((body, held));
         assert_eq!(admission.bytes.available_permits(), whole);
-    }
-
-    /// Broken by: a line whose last turn is remembered when the others left without one.
-    #[tokio::test]
-    async fn a_line_that_all_have_left_begins_anew() {
-        let admission = Admission::new(&of_calls(&Limits::default()));
-        let waited = Wait { time: Duration::ZERO, behind: LINE_MIN };
-        let stand = || Box::pin(admission.turn(waited, || waited));
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let turns = u32::try_from(admission.turns.available_permits()).expect("few");
-        let mut all = Arc::clone(&admission.turns).try_acquire_many_owned(turns).expect("nobody has one");
-        let (mut first, mut second) = (stand(), stand());
-        assert!(first.as_mut().poll(&mut cx).is_pending() && second.as_mut().poll(&mut cx).is_pending());
-        drop(all.split(1));
-        let turn = first.await;
-        assert!(turn.is_some() && admission.line().moved.is_some());
-        drop(second);
-        let mut third = stand();
-        assert!(third.as_mut().poll(&mut cx).is_pending());
-        assert_eq!(admission.line().moved, None, "the pause before it is no turn");
-        drop(turn);
-    }
-
-    /// Broken by: a pause without a line that counts as a turn, or an old pace that is never forgotten.
-    #[test]
-    fn a_line_lasts_as_long_as_its_latest_turns_took() {
-        let mut line = Line::default();
-        let mut now = Instant::now();
-        let mut turns = |line: &mut Line, pace: Duration, is_last: bool| {
-            for _ in 0..10 * Line::LATEST {
-                now += pace;
-                line.moved_on(now, is_last);
-            }
-        };
-        turns(&mut line, Duration::from_secs(1), true);
-        assert_eq!(line.lasts(100), Duration::ZERO, "nobody stood behind");
-        turns(&mut line, Duration::from_millis(4), false);
-        turns(&mut line, Duration::from_millis(1), false);
-        let lasts = line.lasts(100).as_millis();
-        assert!((99..=101).contains(&lasts), "100 turns of 1 ms last {lasts} ms");
     }
 }

@@ -9,6 +9,7 @@ pub mod convert;
 pub mod customer_service;
 pub mod feedback_service;
 pub mod generated;
+pub mod line;
 pub mod model_service;
 pub mod observe;
 pub mod offer_service;

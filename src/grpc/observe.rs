@@ -20,8 +20,9 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-use super::admission::{Admission, CallLimits, Kind, Turn, Wait, busy_answer};
+use super::admission::{Admission, CallLimits, Kind, busy_answer};
 use super::generated::FILE_DESCRIPTOR_SET;
+use super::line::{Turn, Wait};
 use crate::telemetry::call::{self, Stage};
 use crate::telemetry::traces::{self, CallerTrace};
 

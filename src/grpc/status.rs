@@ -28,23 +28,38 @@ const DOMAIN: &str = "tactful";
 /// A status goes in headers, of which common clients take 8 KiB in all: the message in characters of up to three bytes, then the
 /// details in base64 with the message once more. What does not fit is an error of the protocol, and nobody reads it.
 const MESSAGE_BYTES_MAX: usize = 600;
+/// How many violations the message tells; the details have room for as many at least.
+const TOLD: usize = 3;
 /// Of the violations in the details.
 const VIOLATIONS_BYTES_MAX: usize = 3 << 10;
 /// Of the path or description of one.
 const TEXT_BYTES_MAX: usize = 300;
 /// What a violation takes beside its texts: three tags and lengths.
 const VIOLATION_FRAME_BYTES: usize = 9;
+/// When a server that was busy may be asked again.
+const BUSY_RETRY: Duration = Duration::from_millis(500);
 /// When a store that cannot answer may be asked again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// When a customer whom many calls changed at once may be asked about again.
 const CONTENDED_RETRY: Duration = Duration::from_millis(100);
 
 fn status(code: Code, reason: &str, message: impl AsRef<str>, retry: Option<Duration>) -> Status {
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::<String, String>::new());
+    let mut details = details(reason);
     if retry.is_some() {
         details.set_retry_info(retry);
     }
     Status::with_error_details(code, clipped(message.as_ref(), MESSAGE_BYTES_MAX), details)
+}
+
+fn details(reason: &str) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason, DOMAIN, HashMap::<String, String>::new())
+}
+
+/// The server has no room for a call.
+#[must_use]
+pub fn busy() -> Status {
+    let told = "the server is busy; try again in half a second";
+    status(Code::ResourceExhausted, "SERVER_BUSY", told, Some(BUSY_RETRY))
 }
 
 /// Everything wrong with a message, as far as a caller can read it: of very many violations the first are named, and the rest counted.
@@ -54,29 +69,27 @@ pub fn invalid(violations: &Violations) -> Status {
 }
 
 fn invalid_for(reason: &str, violations: &Violations) -> Status {
-    let faults: Vec<(String, String)> = violations
-        .as_slice()
-        .iter()
-        .map(|Violation { field, description }| (clipped(field, TEXT_BYTES_MAX), clipped(description, TEXT_BYTES_MAX)))
-        .collect();
+    let all = violations.as_slice();
     let mut bytes_left = VIOLATIONS_BYTES_MAX;
-    let named = faults.iter().take_while(|(field, description)| {
-        let bytes = field.len() + description.len() + VIOLATION_FRAME_BYTES;
-        let fits = bytes <= bytes_left;
-        bytes_left = bytes_left.saturating_sub(bytes);
-        fits
-    });
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::<String, String>::new());
-    for (field, description) in named {
-        details.add_bad_request_violation(field, description);
-    }
+    let named: Vec<(String, String)> = all
+        .iter()
+        .map_while(|Violation { field, description }| {
+            let (field, description) = (clipped(field, TEXT_BYTES_MAX), clipped(description, TEXT_BYTES_MAX));
+            bytes_left = bytes_left.checked_sub(field.len() + description.len() + VIOLATION_FRAME_BYTES)?;
+            Some((field, description))
+        })
+        .collect();
     let told: Vec<String> =
-        faults.iter().take(3).map(|(field, description)| format!("{field}: {description}")).collect();
-    let more = match faults.len().saturating_sub(3) {
+        named.iter().take(TOLD).map(|(field, description)| format!("{field}: {description}")).collect();
+    let more = match all.len().saturating_sub(TOLD) {
         0 => String::new(),
         more => format!("; and {more} more"),
     };
     let message = format!("{}{more}", clipped(&told.join("; "), MESSAGE_BYTES_MAX));
+    let mut details = details(reason);
+    for (field, description) in named {
+        details.add_bad_request_violation(field, description);
+    }
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 

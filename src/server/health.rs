@@ -26,6 +26,11 @@ const STREAMS_MAX: u32 = 16;
 /// Says `SERVING` as long as the process answers.
 pub const LIVENESS: &str = "liveness";
 
+/// Every service, and the server as a whole.
+fn names() -> impl Iterator<Item = &'static str> {
+    SERVICE_NAMES.into_iter().chain([""])
+}
+
 /// What all services say, before anything is served.
 pub async fn loading() -> HealthReporter {
     let health = HealthReporter::new();
@@ -36,7 +41,7 @@ pub async fn loading() -> HealthReporter {
 
 /// Says the same of all services; of the process itself nothing.
 pub async fn tell(health: &HealthReporter, status: ServingStatus) {
-    for name in SERVICE_NAMES.into_iter().chain([""]) {
+    for name in names() {
         tell_of(health, name, status).await;
     }
 }
@@ -50,7 +55,7 @@ async fn tell_of(health: &HealthReporter, name: &'static str, status: ServingSta
 
 /// Says of each service what it is.
 pub async fn tell_each(health: &HealthReporter, readiness: &Readiness) {
-    for name in SERVICE_NAMES.into_iter().chain([""]) {
+    for name in names() {
         let status = if readiness.is_ready(name) { ServingStatus::Serving } else { ServingStatus::NotServing };
         tell_of(health, name, status).await;
     }
@@ -61,7 +66,7 @@ pub async fn tell_each(health: &HealthReporter, readiness: &Readiness) {
 pub async fn tell_the_end(health: &HealthReporter) {
     tell(health, ServingStatus::NotServing).await;
     let mut health = health.clone();
-    for name in SERVICE_NAMES.into_iter().chain([""]) {
+    for name in names() {
         health.clear_service_status(name).await;
     }
     // For those who ask.

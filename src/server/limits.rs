@@ -11,6 +11,7 @@ pub fn of_calls(limits: &Limits) -> CallLimits {
     CallLimits {
         request_timeout: limits.request_timeout,
         requests_max: limits.requests_max,
+        turns_max: limits.turns_max,
         queue_max: limits.queue_max,
         queue_free: limits.queue_free,
         waits_max: limits.waits_max,
