@@ -88,18 +88,18 @@ pub struct WrittenSettings {
     pub requests_max: Option<String>,
     /// How long a call may wait for its turn; one that waited longer, while 64 others came, is refused with
     /// `RESOURCE_EXHAUSTED` [default: 100ms]
-    #[arg(long, env = "TACTFUL_QUEUE_MAX", value_name = "DURATION")]
-    pub queue_max: Option<String>,
+    #[arg(long, env = "TACTFUL_QUEUE_DELAY_MAX", value_name = "DURATION")]
+    pub queue_delay_max: Option<String>,
     /// Calls at once whose callers have not sent all of their message; more are refused [default: 4096]
-    #[arg(long, env = "TACTFUL_WAITS_MAX", value_name = "N")]
-    pub waits_max: Option<String>,
+    #[arg(long, env = "TACTFUL_PENDING_UPLOADS_MAX", value_name = "N")]
+    pub pending_uploads_max: Option<String>,
     /// Memory for messages that are not whole or not answered, over all calls, in bytes; the first 16 KiB of a call are free
     /// [default: 33554432]
-    #[arg(long, env = "TACTFUL_UNANSWERED_BYTES_MAX", value_name = "BYTES")]
-    pub unanswered_bytes_max: Option<String>,
+    #[arg(long, env = "TACTFUL_BUFFERED_BYTES_MAX", value_name = "BYTES")]
+    pub buffered_bytes_max: Option<String>,
     /// The longest that a stream waits for its caller's next message [default: 1m]
-    #[arg(long, env = "TACTFUL_PAUSE_MAX", value_name = "DURATION")]
-    pub pause_max: Option<String>,
+    #[arg(long, env = "TACTFUL_STREAM_IDLE_TIMEOUT", value_name = "DURATION")]
+    pub stream_idle_timeout: Option<String>,
     /// Connections held at once; more are closed [default: 1024]
     #[arg(long, env = "TACTFUL_CONNECTIONS_MAX", value_name = "N")]
     pub connections_max: Option<String>,
@@ -240,15 +240,15 @@ pub struct Limits {
     /// Calls at once that have their turn, where some stand in line: more answer no more, and keep more from being read.
     pub turns_max: usize,
     /// A call that waited longer for its turn is refused: whoever comes after it would wait longer still.
-    pub queue_max: Duration,
+    pub queue_delay_max: Duration,
     /// Unless fewer calls than this came meanwhile: then the machine has paused, and all of them will soon be served.
     pub queue_free: u64,
     /// Calls at once that wait for more from their callers; they hold no place, but memory.
-    pub waits_max: usize,
+    pub pending_uploads_max: usize,
     /// What messages that are not whole or not answered may hold over all calls; by the limits above it could be 4 GiB.
-    pub unanswered_bytes_max: usize,
+    pub buffered_bytes_max: usize,
     /// A stream is waited for this long at most; nothing of it is answered before its end, so one that pauses is of no use.
-    pub pause_max: Duration,
+    pub stream_idle_timeout: Duration,
     /// Connections at once; each holds memory even when silent.
     pub connections_max: usize,
     /// Calls at once on one connection; unlimited, one connection could hold 50,000.
@@ -279,7 +279,6 @@ const REQUESTS_A_CORE: usize = 128;
 const TURNS_A_CORE: usize = 8;
 
 /// Cores that this process may use; 1 where that is not known.
-#[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -290,11 +289,11 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(10),
             requests_max: REQUESTS_A_CORE * cores(),
             turns_max: TURNS_A_CORE * cores(),
-            queue_max: Duration::from_millis(100),
+            queue_delay_max: Duration::from_millis(100),
             queue_free: 64,
-            waits_max: 4096,
-            unanswered_bytes_max: 32 << 20,
-            pause_max: Duration::from_secs(60),
+            pending_uploads_max: 4096,
+            buffered_bytes_max: 32 << 20,
+            stream_idle_timeout: Duration::from_secs(60),
             connections_max: 1024,
             streams_max: 128,
             connection_window_bytes: 1 << 20,
@@ -334,7 +333,6 @@ impl WrittenSettings {
     }
 
     /// What is written here, and where nothing is, what `fallback` says.
-    #[must_use]
     pub fn or(self, fallback: Self) -> Self {
         Self {
             listen: self.listen.or(fallback.listen),
@@ -357,10 +355,10 @@ impl WrittenSettings {
             drain: self.drain.or(fallback.drain),
             request_timeout: self.request_timeout.or(fallback.request_timeout),
             requests_max: self.requests_max.or(fallback.requests_max),
-            queue_max: self.queue_max.or(fallback.queue_max),
-            waits_max: self.waits_max.or(fallback.waits_max),
-            unanswered_bytes_max: self.unanswered_bytes_max.or(fallback.unanswered_bytes_max),
-            pause_max: self.pause_max.or(fallback.pause_max),
+            queue_delay_max: self.queue_delay_max.or(fallback.queue_delay_max),
+            pending_uploads_max: self.pending_uploads_max.or(fallback.pending_uploads_max),
+            buffered_bytes_max: self.buffered_bytes_max.or(fallback.buffered_bytes_max),
+            stream_idle_timeout: self.stream_idle_timeout.or(fallback.stream_idle_timeout),
             connections_max: self.connections_max.or(fallback.connections_max),
             streams_max: self.streams_max.or(fallback.streams_max),
             message_bytes_max: self.message_bytes_max.or(fallback.message_bytes_max),
@@ -411,15 +409,24 @@ impl WrittenSettings {
             limits: Limits {
                 request_timeout: reader.duration("request-timeout", self.request_timeout, defaults.request_timeout),
                 requests_max: reader.count("requests-max", self.requests_max, defaults.requests_max, 1..=1_000_000),
-                queue_max: reader.duration("queue-max", self.queue_max, defaults.queue_max),
-                waits_max: reader.count("waits-max", self.waits_max, defaults.waits_max, 1..=1_000_000),
-                unanswered_bytes_max: reader.count(
-                    "unanswered-bytes-max",
-                    self.unanswered_bytes_max,
-                    defaults.unanswered_bytes_max,
+                queue_delay_max: reader.duration("queue-delay-max", self.queue_delay_max, defaults.queue_delay_max),
+                pending_uploads_max: reader.count(
+                    "pending-uploads-max",
+                    self.pending_uploads_max,
+                    defaults.pending_uploads_max,
+                    1..=1_000_000,
+                ),
+                buffered_bytes_max: reader.count(
+                    "buffered-bytes-max",
+                    self.buffered_bytes_max,
+                    defaults.buffered_bytes_max,
                     1024..=1 << 40,
                 ),
-                pause_max: reader.duration("pause-max", self.pause_max, defaults.pause_max),
+                stream_idle_timeout: reader.duration(
+                    "stream-idle-timeout",
+                    self.stream_idle_timeout,
+                    defaults.stream_idle_timeout,
+                ),
                 connections_max: reader.count(
                     "connections-max",
                     self.connections_max,

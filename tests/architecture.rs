@@ -453,7 +453,7 @@ fn imports_down_are_free() {
         ("decision/decide.rs", "use crate::domain::{ids::{self, OfferId}, policy::Policy};\nuse super::holds::hold;"),
         ("store/sled/db.rs", "use crate::store::contract::Store;\nuse sled::Db;\nuse super::super::codec::encode;"),
         ("use_cases/serve_offers.rs", "use crate::store::contract::{Store, Versioned};\nuse crate::model::rank::rank;"),
-        ("grpc/convert.rs", "use tonic::Status;\nfn f() -> crate::use_cases::tactful::Tactful { todo!() }"),
+        ("grpc/convert.rs", "use tonic::Status;\nfn f() -> crate::use_cases::app::Tactful { todo!() }"),
         ("server.rs", "use crate::store::sled::SledStore;\nuse tonic_health::server::health_reporter;"),
         ("main.rs", "fn main() { tactful::cli::run::run() }"),
         ("cli/serve.rs", "use crate::server;\nuse crate::store::contract::StoreError;"),

@@ -10,8 +10,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tactful::decision::control_group::{arm_of, experiment};
 use tactful::decision::decide::decide;
-use tactful::decision::offer_book::OfferBook;
-use tactful::decision::question::{Grounds, Question};
+use tactful::decision::explicit_offer_index::ExplicitOfferIndex;
+use tactful::decision::offer_query::{DecisionContext, OfferQuery};
 use tactful::decision::relationship::assess;
 use tactful::domain::candidate::Candidate;
 use tactful::domain::catalog::Catalog;
@@ -25,7 +25,7 @@ use tactful::domain::policy::{BandCaps, ControlGroup, Family, NeverAfter, OnlyAf
 use tactful::domain::product::Product;
 use tactful::domain::time::{DAY, Timestamp};
 
-static NO_OFFERS: LazyLock<OfferBook> = LazyLock::new(OfferBook::default);
+static NO_OFFERS: LazyLock<ExplicitOfferIndex> = LazyLock::new(ExplicitOfferIndex::default);
 static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
 const MS: Duration = Duration::from_millis(1);
 const PRODUCTS: usize = 8;
@@ -86,7 +86,7 @@ impl Scene {
     fn ask(&mut self, numbers: &[usize], on: Option<&str>, offers_max: usize) -> Decision {
         self.decisions += 1;
         let (excluded, channel) = (BTreeSet::new(), on.map(channel));
-        let question = Question {
+        let question = OfferQuery {
             kind: OfferKind::CrossSell,
             products: &[],
             excluded: &excluded,
@@ -94,9 +94,9 @@ impl Scene {
             channel: channel.as_ref(),
             placement: None,
             currency: None,
-            departures_max: 16,
+            rejected_max: 16,
         };
-        let grounds = Grounds {
+        let grounds = DecisionContext {
             policy: &self.policy,
             outlook: &Outlook { buying: None, staying: None },
             catalog: &self.catalog,
@@ -119,8 +119,8 @@ fn offered(decision: &Decision) -> Vec<String> {
 
 /// Why a product is not in the slate, and until when.
 fn why(decision: &Decision, number: usize) -> Option<(WithheldReason, Option<Timestamp>)> {
-    let left = decision.departures.iter().find(|departure| departure.product == id(number))?;
-    Some((left.refusal.reason, left.refusal.until))
+    let left = decision.rejected_candidates.iter().find(|rejected| rejected.product == id(number))?;
+    Some((left.ineligibility.reason, left.ineligibility.until))
 }
 
 #[test]

@@ -11,16 +11,16 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tactful::decision::apply_event::apply_event;
 use tactful::decision::contact_policy::{allowed, updated_level};
-use tactful::decision::decide::{Standing, decide};
+use tactful::decision::decide::{CustomerAssessment, decide};
+use tactful::decision::explicit_offer_index::ExplicitOfferIndex;
 use tactful::decision::grants;
-use tactful::decision::offer_book::OfferBook;
-use tactful::decision::question::{Grounds, Question};
+use tactful::decision::offer_query::{DecisionContext, OfferQuery};
 use tactful::decision::relationship::assess;
 use tactful::domain::candidate::Candidate;
 use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::{Customer, Hold, HoldReason};
 use tactful::domain::event::{
-    CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Polarity, Severity, SurveyAnswer,
+    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Polarity, Severity, SurveyAnswer,
 };
 use tactful::domain::ids::{CaseId, CustomerId, DecisionId, EventId, HoldId, OfferId, ProductId};
 use tactful::domain::offer::{OfferKind, PropensityBasis};
@@ -32,7 +32,7 @@ use tactful::domain::product::Product;
 use tactful::domain::relationship::{Band, ComponentKind, RelationshipState};
 use tactful::domain::time::{DAY, Day, Timestamp};
 
-static NO_OFFERS: LazyLock<OfferBook> = LazyLock::new(OfferBook::default);
+static NO_OFFERS: LazyLock<ExplicitOfferIndex> = LazyLock::new(ExplicitOfferIndex::default);
 static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
 const PRODUCTS: usize = 12;
 
@@ -63,8 +63,8 @@ fn candidates() -> Vec<Candidate> {
         .collect()
 }
 
-fn line(number: usize, quantity: u32) -> Line {
-    Line { product: product(number), order: None, quantity, unit_price: None }
+fn line(number: usize, quantity: u32) -> OrderLine {
+    OrderLine { product: product(number), order: None, quantity, unit_price: None }
 }
 
 fn case(number: usize) -> CaseId {
@@ -206,14 +206,14 @@ proptest! {
                 Step::Happen(kind) => apply_event(&mut customer, &event(number, now, kind), &policy, &outlook),
                 Step::Decide { kind, first, offers_max } => {
                     let id = DecisionId::from_bits(number as u128 + 1);
-                    let grounds = Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now, decision: id };
+                    let grounds = DecisionContext { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now, decision: id };
                     let excluded = BTreeSet::new();
-                    let question = Question {
+                    let question = OfferQuery {
                         kind, products: &[], excluded: &excluded, offers_max,
-                        channel: None, placement: None, currency: None, departures_max: 16,
+                        channel: None, placement: None, currency: None, rejected_max: 16,
                     };
                     let rotated: Vec<Candidate> = candidates().into_iter().cycle().skip(first).take(PRODUCTS).collect();
-                    let before = Standing::of(&customer, None, &grounds);
+                    let before = CustomerAssessment::of(&customer, None, &grounds);
                     let (decision, ledger) = decide(&question, &customer, &rotated, &grounds);
 
                     let counted = |kind: Option<OfferKind>, grants: &[tactful::domain::ledger::Grant]| {
@@ -303,13 +303,13 @@ proptest! {
         let (policy, catalog) = (Policy::default(), catalog());
         let decision = DecisionId::from_bits(1);
         let grounds =
-            Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now: after_all(), decision };
+            DecisionContext { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now: after_all(), decision };
         let customer = live(&history, &policy, &outlook);
         let happened = event(10_000, after_all(), kind);
         let mut changed = customer.clone();
         apply_event(&mut changed, &happened, &policy, &outlook);
-        let before = Standing::of(&customer, None, &grounds).allowance;
-        let after = Standing::of(&changed, None, &grounds).allowance;
+        let before = CustomerAssessment::of(&customer, None, &grounds).allowance;
+        let after = CustomerAssessment::of(&changed, None, &grounds).allowance;
         prop_assert!(after.offers_left <= before.offers_left, "{before:?} {after:?}");
         prop_assert!(after.up_sell_left <= before.up_sell_left, "{before:?} {after:?}");
     }
@@ -404,14 +404,14 @@ proptest! {
         let mut now = start();
         for (number, gap) in gaps_ms.into_iter().enumerate() {
             now = now + Duration::from_millis(gap);
-            let grounds = Grounds {
+            let grounds = DecisionContext {
                 policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now,
                 decision: DecisionId::from_bits(number as u128 + 1),
             };
             let excluded = BTreeSet::new();
-            let question = Question {
+            let question = OfferQuery {
                 kind: OfferKind::CrossSell, products: &[], excluded: &excluded, offers_max: 1,
-                channel: None, placement: None, currency: None, departures_max: 16,
+                channel: None, placement: None, currency: None, rejected_max: 16,
             };
             let candidates: Vec<Candidate> = candidates().into_iter().skip(number % PRODUCTS).take(1).collect();
             let (decision, ledger) = decide(&question, &customer, &candidates, &grounds);
@@ -425,7 +425,7 @@ proptest! {
             }
             // The clock steps back: the ledger's own clock counts, and nothing more is granted than just now.
             let stepped_back = Timestamp::from_unix_ms(now.unix_ms() - back_ms).expect("in range");
-            let again = Grounds { now: stepped_back, decision: DecisionId::from_bits(1_000_000), ..grounds };
+            let again = DecisionContext { now: stepped_back, decision: DecisionId::from_bits(1_000_000), ..grounds };
             let others: Vec<Candidate> = self::candidates();
             let (decision_back, ledger_back) = decide(&question, &customer, &others, &again);
             prop_assert_eq!(decision_back.at, decision.at);
@@ -447,8 +447,8 @@ proptest! {
         });
         let left_at = |now| {
             let decision = DecisionId::from_bits(1);
-            let grounds = Grounds { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now, decision };
-            Standing::of(&customer, None, &grounds).allowance.offers_left
+            let grounds = DecisionContext { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now, decision };
+            CustomerAssessment::of(&customer, None, &grounds).allowance.offers_left
         };
         prop_assert_eq!(left_at(end - std::time::Duration::from_millis(1)), 0);
         prop_assert_eq!(left_at(end), 3);

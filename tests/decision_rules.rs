@@ -5,25 +5,25 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use tactful::decision::apply_event::apply_event;
-use tactful::decision::decide::{Standing, decide};
+use tactful::decision::decide::{CustomerAssessment, decide};
+use tactful::decision::explicit_offer_index::ExplicitOfferIndex;
 use tactful::decision::grants;
-use tactful::decision::offer_book::OfferBook;
-use tactful::decision::question::{Grounds, Question};
+use tactful::decision::offer_query::{DecisionContext, OfferQuery};
 use tactful::domain::candidate::{Candidate, Upgrade};
 use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::{Customer, HoldReason, Holding};
 use tactful::domain::decision::{CapKind, Decision, WithheldReason};
-use tactful::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity};
+use tactful::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity};
 use tactful::domain::ids::{CaseId, Channel, CustomerId, DecisionId, EventId, LadderId, OfferId, ProductId};
 use tactful::domain::ledger::ReleaseResult;
 use tactful::domain::money::{Currency, Money};
 use tactful::domain::offer::{OfferKind, PropensityBasis};
 use tactful::domain::outlook::Outlook;
 use tactful::domain::policy::Policy;
-use tactful::domain::product::{Product, Rung};
+use tactful::domain::product::{LadderPosition, Product};
 use tactful::domain::time::{DAY, Timestamp};
 
-static NO_OFFERS: LazyLock<OfferBook> = LazyLock::new(OfferBook::default);
+static NO_OFFERS: LazyLock<ExplicitOfferIndex> = LazyLock::new(ExplicitOfferIndex::default);
 static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
 /// No model was trained.
 const NOTHING_LEARNED: Outlook = Outlook { buying: None, staying: None };
@@ -43,7 +43,7 @@ fn plain(name: &str) -> Product {
 
 fn on_ladder(name: &str, tier: u32) -> Product {
     let ladder = LadderId::new("ladder").expect("a valid id");
-    Product { rung: Some(Rung { ladder, tier }), ..plain(name) }
+    Product { rung: Some(LadderPosition { ladder, tier }), ..plain(name) }
 }
 
 fn candidate(name: &str) -> Candidate {
@@ -99,8 +99,8 @@ impl Scene {
         self
     }
 
-    fn grounds(&self) -> Grounds<'_> {
-        Grounds {
+    fn grounds(&self) -> DecisionContext<'_> {
+        DecisionContext {
             policy: &self.policy,
             outlook: &NOTHING_LEARNED,
             catalog: &self.catalog,
@@ -115,7 +115,7 @@ impl Scene {
     /// Decides and commits.
     fn ask(&mut self, kind: OfferKind, candidates: Vec<Candidate>) -> Decision {
         self.decisions += 1;
-        let question = Question {
+        let question = OfferQuery {
             kind,
             products: &self.context,
             excluded: &self.excluded,
@@ -123,7 +123,7 @@ impl Scene {
             channel: self.channel.as_ref(),
             placement: None,
             currency: self.currency,
-            departures_max: 16,
+            rejected_max: 16,
         };
         let (decision, ledger) = decide(&question, &self.customer, &candidates, &self.grounds());
         self.customer.ledger = ledger;
@@ -159,7 +159,7 @@ impl Scene {
     }
 
     fn left(&self) -> u32 {
-        Standing::of(&self.customer, None, &self.grounds()).allowance.offers_left
+        CustomerAssessment::of(&self.customer, None, &self.grounds()).allowance.offers_left
     }
 }
 
@@ -351,7 +351,7 @@ fn rejections_pause_offers_for_14_days_doubling_to_180() {
     for name in ["a", "b", "c", "d", "e", "f"] {
         let decision = scene.cross_sell(&[name]);
         scene.report(&decision, OutcomeKind::Rejected);
-        let standing = Standing::of(&scene.customer, None, &scene.grounds());
+        let standing = CustomerAssessment::of(&scene.customer, None, &scene.grounds());
         let pause = standing.allowance.caps.iter().find(|cap| cap.kind == CapKind::BackOff).expect("a back-off");
         let end = pause.next_eligible_at.expect("an end");
         pauses.push(end.since(scene.now).as_secs() / 86_400);
@@ -457,7 +457,7 @@ fn buying_an_offered_product_within_seven_days_is_an_acceptance() {
         let mut scene = Scene::plain();
         scene.cross_sell(&["a"]);
         scene.now = now() + DAY * days;
-        let line = Line { product: id("a"), order: None, quantity: 1, unit_price: None };
+        let line = OrderLine { product: id("a"), order: None, quantity: 1, unit_price: None };
         scene.happen(EventKind::Purchase(line.clone()));
         scene.now = scene.now + DAY * 59;
         scene.happen(EventKind::Return(line));

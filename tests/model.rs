@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tactful::domain::candidate::{Candidate, Counted, Evidence, Proposal, Support};
+use tactful::domain::cached_ranking::{CacheKey, RankedProduct};
+use tactful::domain::candidate::{Candidate, CountBasis, Evidence, Proposal, Support};
 use tactful::domain::catalog::Catalog;
-use tactful::domain::event::{Event, EventKind, Line};
+use tactful::domain::event::{Event, EventKind, OrderLine};
 use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
 use tactful::domain::money::{Currency, Money};
 use tactful::domain::offer::PropensityBasis;
-use tactful::domain::prepared::{Ranked, RankedFrom};
-use tactful::domain::product::{FeatureValue, Product, Rung};
+use tactful::domain::product::{FeatureValue, LadderPosition, Product};
 use tactful::domain::time::{DAY, Timestamp};
 use tactful::model::artifact::ArtifactError;
 use tactful::model::bound_model::{BoundModel, CrossSellQuery, KnownCustomer, UpSellQuery};
@@ -49,7 +49,12 @@ fn event(number: usize, &(customer, bought, order, days_ago): &Bought) -> Event 
         id: EventId::new(format!("e{number}")).expect("a valid id"),
         customer: (customer < 9).then(|| CustomerId::new(format!("c{customer}")).expect("a valid id")),
         at: now() - DAY * days_ago,
-        kind: EventKind::Purchase(Line { product: product(bought), order: Some(order), quantity: 1, unit_price: None }),
+        kind: EventKind::Purchase(OrderLine {
+            product: product(bought),
+            order: Some(order),
+            quantity: 1,
+            unit_price: None,
+        }),
     }
 }
 
@@ -171,8 +176,8 @@ fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> boo
     match evidence {
         Evidence::BoughtTogether { with, together, with_total, counted } => {
             let groups: Vec<&BTreeSet<ProductId>> = match counted {
-                Counted::Baskets => baskets.values().collect(),
-                Counted::Customers => customers.values().collect(),
+                CountBasis::Baskets => baskets.values().collect(),
+                CountBasis::Customers => customers.values().collect(),
             };
             let having_with = groups.iter().filter(|group| group.contains(with));
             let both = having_with.clone().filter(|group| group.contains(candidate)).count();
@@ -364,7 +369,7 @@ fn an_upgrade_needs_evidence_of_being_better() {
     };
     let on_tier = |tier: u32, of: Product| {
         let ladder = LadderId::new("ladder").expect("a valid id");
-        Product { rung: Some(Rung { ladder, tier }), ..of }
+        Product { rung: Some(LadderPosition { ladder, tier }), ..of }
     };
     let with_first = |of: Product| Product { compatible_with: BTreeSet::from([product(0)]), ..of };
     // Customers who bought the first and later the second, and the other way round.
@@ -412,7 +417,7 @@ fn bought(customer: usize, number: usize, days_ago: usize) -> Event {
         id: EventId::new(format!("{customer}-{number}-{days_ago}")).expect("a valid id"),
         customer: Some(CustomerId::new(format!("c{customer}")).expect("a valid id")),
         at: now() - DAY * u32::try_from(days_ago).expect("few days"),
-        kind: EventKind::Purchase(Line { product: product(number), order: None, quantity: 1, unit_price: None }),
+        kind: EventKind::Purchase(OrderLine { product: product(number), order: None, quantity: 1, unit_price: None }),
     }
 }
 
@@ -528,7 +533,7 @@ fn newcomers_join_what_a_forest_weighed() {
     let held = HeldProduct { product: product(2), first_at: now(), last_at: now(), usage_share: None };
     let customer = KnownCustomer { holdings: vec![held], ..KnownCustomer::default() };
     let query = CrossSellQuery { customer, context: Vec::new(), now: now() };
-    let ranked_from = RankedFrom { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
+    let ranked_from = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
     let first = bound.cross_sell(&query).prepare(ranked_from, now()).ranked;
     let ids: Vec<&ProductId> = first.iter().map(|it| &catalog.products()[it.place as usize].id).collect();
     assert_eq!(ids, [1, 0, 7, 6, 4].map(product).iter().collect::<Vec<_>>(), "{first:?}");
@@ -571,7 +576,7 @@ fn what_was_prepared_comes_first_and_the_rest_after_it() {
     let (model, _) = learn(&events).expect("somebody bought something");
     let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
     let query = CrossSellQuery { customer: KnownCustomer::default(), context: Vec::new(), now: now() };
-    let ranked_from = RankedFrom { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
+    let ranked_from = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
     let complements = bound.cross_sell(&query);
     let fresh: Vec<Candidate> = complements.candidates().collect();
     let mut prepared = complements.prepare(ranked_from, now() - DAY);
@@ -583,7 +588,7 @@ fn what_was_prepared_comes_first_and_the_rest_after_it() {
     prepared.ranked.swap(0, 1);
     prepared.ranked[1].propensity = f32::MIN_POSITIVE;
     // Of another catalogue: not shown, and no panic.
-    prepared.ranked.push(Ranked { place: u32::MAX, propensity: f32::MIN_POSITIVE });
+    prepared.ranked.push(RankedProduct { place: u32::MAX, propensity: f32::MIN_POSITIVE });
     let again: Vec<Candidate> = bound.cross_sell_prepared(&query, prepared).candidates().collect();
     assert_eq!(again.len(), fresh.len());
     assert_eq!([&again[0].product, &again[1].product], [&fresh[1].product, &fresh[0].product]);

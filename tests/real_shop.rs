@@ -22,12 +22,12 @@ use tactful::ingest::row::Row;
 use tactful::ingest::source::Source;
 use tactful::model::train::TrainingSettings;
 use tactful::store::memory::MemoryStore;
+use tactful::use_cases::app::{App, Clock};
 use tactful::use_cases::get_relationship_health::get_relationship_health;
 use tactful::use_cases::keep_catalog::{publish_catalog, upsert_products};
 use tactful::use_cases::keep_holds::{HoldRequest, create_hold};
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::serve_offers::{OfferRequest, ServedOffers, ServingMode, serve_offers};
-use tactful::use_cases::tactful::{Clock, Tactful};
 use tactful::use_cases::train_model::train_model;
 
 /// What a regression over 1,500 products plans for.
@@ -50,7 +50,7 @@ async fn healthy_customers_get_offers_and_nobody_on_hold_does() {
     };
     let limits = TrainingSettings::new(2, TRAINING_BYTES);
     let store = Arc::new(MemoryStore::new());
-    let tactful = Tactful::open(store, Arc::new(JuneTenth), Policy::default(), limits).await.expect("opens");
+    let tactful = App::open(store, Arc::new(JuneTenth), Policy::default(), limits).await.expect("opens");
     let tactful = Arc::new(tactful);
     let customers = import(&tactful, &data).await;
     train_model(&tactful).await.expect("two years of sales teach something");
@@ -83,7 +83,7 @@ fn data_directory() -> Option<PathBuf> {
 }
 
 /// Every product and every line; returns who bought.
-async fn import(tactful: &Tactful, data: &Path) -> BTreeSet<CustomerId> {
+async fn import(tactful: &App, data: &Path) -> BTreeSet<CustomerId> {
     let now = tactful.now();
     let source = |name: &str| Source::open(&data.join(name)).expect("the data set has this file");
     let products = read::products(source("products.csv"), &mapping("products"), now).expect("has the columns");
@@ -116,7 +116,7 @@ fn accepted<T>(rows: Rows<T>) -> impl Iterator<Item = T> {
 }
 
 /// Every 20th customer complains or is put on hold by a person.
-async fn hold_some(tactful: &Tactful, customers: &BTreeSet<CustomerId>) -> HashSet<CustomerId> {
+async fn hold_some(tactful: &App, customers: &BTreeSet<CustomerId>) -> HashSet<CustomerId> {
     let mut held = HashSet::new();
     for (number, customer) in customers.iter().step_by(20).enumerate() {
         if number % 2 == 0 {
@@ -138,7 +138,7 @@ async fn hold_some(tactful: &Tactful, customers: &BTreeSet<CustomerId>) -> HashS
     held
 }
 
-async fn preview(tactful: &Tactful, customer: &CustomerId) -> ServedOffers {
+async fn preview(tactful: &App, customer: &CustomerId) -> ServedOffers {
     let request = OfferRequest {
         customer: customer.clone(),
         kind: OfferKind::CrossSell,

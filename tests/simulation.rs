@@ -2,7 +2,7 @@
 
 #![allow(clippy::cast_precision_loss, reason = "small counts")]
 
-use tactful::decision::offer_book::OfferBook;
+use tactful::decision::explicit_offer_index::ExplicitOfferIndex;
 use tactful::simulation::arms::Pitching;
 use tactful::simulation::life::{Life, World};
 use tactful::simulation::market::{Comparison, Measure, compare, recommendation_experiment};
@@ -69,7 +69,7 @@ fn where_pitching_hardly_hurts_health_caps_lose() {
 fn no_arm_pitches_more_often_than_its_policy_allows() {
     let parameters = Parameters { opportunity_rate: 1.0, irritation_effect: 0.0, ..small("default") };
     let shop = Shop::open(parameters.plan_margins, parameters.add_on_margin);
-    let offers = OfferBook::default();
+    let offers = ExplicitOfferIndex::default();
     for arm in Pitching::ALL {
         let policy = arm.policy();
         let world = World { parameters: &parameters, shop: &shop, policy: &policy, offers: &offers };

@@ -7,7 +7,7 @@ use harness::{HandClock, Running, within_patience};
 use tactful::grpc::generated::tactful::v1::{
     CrossSellRequest, CustomerEvent, EventKind, GetRelationshipHealthRequest, RecordEventsRequest, ServingMode,
 };
-use tactful::use_cases::tactful::Clock;
+use tactful::use_cases::app::Clock;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;

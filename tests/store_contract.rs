@@ -608,23 +608,23 @@ async fn an_erasure_and_commits_that_meet_leave_nothing(store: Arc<dyn Store>) {
 /// Broken by: candidates kept of anybody; kept through an erasure.
 async fn prepared_candidates_are_kept_of_stored_customers_alone(store: Arc<dyn Store>) {
     let ada = customer_id("ada");
-    store.put_prepared(&ada, &prepared(1)).await.expect("the store works");
-    assert_eq!(store.load_prepared(&ada).await.expect("the store works"), None);
+    store.put_cached_ranking(&ada, &prepared(1)).await.expect("the store works");
+    assert_eq!(store.load_cached_ranking(&ada).await.expect("the store works"), None);
     committed(commit(&*store, 0, &customer("ada"), Appended::default()).await);
     committed(commit(&*store, 0, &customer("adam"), Appended::default()).await);
     let before = (store.digest().await.expect("reads"), store.counts().await.expect("the store works"));
     for model_version in [1, 2] {
-        store.put_prepared(&ada, &prepared(model_version)).await.expect("the store works");
-        assert_eq!(store.load_prepared(&ada).await.expect("the store works"), Some(prepared(model_version)));
+        store.put_cached_ranking(&ada, &prepared(model_version)).await.expect("the store works");
+        assert_eq!(store.load_cached_ranking(&ada).await.expect("the store works"), Some(prepared(model_version)));
     }
-    store.put_prepared(&customer_id("adam"), &prepared(3)).await.expect("the store works");
+    store.put_cached_ranking(&customer_id("adam"), &prepared(3)).await.expect("the store works");
     assert_eq!((store.digest().await.expect("reads"), store.counts().await.expect("the store works")), before);
     store.erase_customer(&ada, at(1)).await.expect("the store works");
-    store.put_prepared(&ada, &prepared(4)).await.expect("the store works");
-    assert_eq!(store.load_prepared(&ada).await.expect("the store works"), None);
-    assert_eq!(store.load_prepared(&customer_id("adam")).await.expect("the store works"), Some(prepared(3)));
-    store.forget_prepared(&customer_id("adam")).await.expect("the store works");
-    assert_eq!(store.load_prepared(&customer_id("adam")).await.expect("the store works"), None);
+    store.put_cached_ranking(&ada, &prepared(4)).await.expect("the store works");
+    assert_eq!(store.load_cached_ranking(&ada).await.expect("the store works"), None);
+    assert_eq!(store.load_cached_ranking(&customer_id("adam")).await.expect("the store works"), Some(prepared(3)));
+    store.delete_cached_ranking(&customer_id("adam")).await.expect("the store works");
+    assert_eq!(store.load_cached_ranking(&customer_id("adam")).await.expect("the store works"), None);
 }
 
 async fn all_that_is_held_is_told_in_pages(store: Arc<dyn Store>) {
@@ -634,7 +634,7 @@ async fn all_that_is_held_is_told_in_pages(store: Arc<dyn Store>) {
     committed(
         commit(&*store, 0, &customer("adam"), Appended { events: vec![visit("adam", "e")], decision: None }).await,
     );
-    store.put_prepared(&customer_id("ada"), &prepared(1)).await.expect("the store works");
+    store.put_cached_ranking(&customer_id("ada"), &prepared(1)).await.expect("the store works");
     let mut told = Vec::new();
     let mut place = Some(HeldPlace::Profile);
     while let Some(next) = place.take() {

@@ -21,6 +21,7 @@ use tactful::domain::ids::ProductId;
 use tactful::store::backup::reader::BackupReader;
 use tactful::store::backup::record::{BackupRecord, RecordKind};
 use tactful::store::backup::writer::BackupWriter;
+use tactful::store::codec::cached_ranking::{decode_prepared, encode_prepared};
 use tactful::store::codec::customer::{CustomerBody, CustomerValue, decode_customer, encode_customer};
 use tactful::store::codec::decision::{decode_decision, encode_decision};
 use tactful::store::codec::event::{decode_event, encode_event};
@@ -32,7 +33,6 @@ use tactful::store::codec::model::{
 };
 use tactful::store::codec::outbox::{Outbox, OutboxItem};
 use tactful::store::codec::policy::{decode_activation, decode_policy, encode_activation, encode_policy};
-use tactful::store::codec::prepared::{decode_prepared, encode_prepared};
 use tactful::store::codec::product::{decode_product, encode_product};
 use tactful::store::contract::{Activation, Appended, StoreError, StoredPolicy};
 
@@ -120,7 +120,7 @@ fn event_v1_of_every_kind_reads_and_writes_the_same() {
 /// Written before departures were kept.
 #[test]
 fn decision_v1_still_reads() {
-    let decision = Decision { departures: Vec::new(), ..before_terms() };
+    let decision = Decision { rejected_candidates: Vec::new(), ..before_terms() };
     let bytes = golden("decision-v1.bin", &[]);
     assert_eq!(decode_decision(&bytes).expect("a stored decision"), decision);
 }
@@ -131,8 +131,8 @@ fn before_terms() -> Decision {
     for offer in &mut decision.slate {
         offer.valid_until = None;
     }
-    for departure in &mut decision.departures {
-        departure.offer = None;
+    for rejected in &mut decision.rejected_candidates {
+        rejected.offer = None;
     }
     decision
 }
@@ -152,11 +152,11 @@ fn before_preparing() -> Decision {
 /// What format 4 could say.
 fn before_lifts() -> Decision {
     let mut decision = full_decision("ada", 0x0123_4567_89ab_cdef);
-    let Decision { slate, would_be_slate, departures, .. } = &mut decision;
+    let Decision { slate, would_be_slate, rejected_candidates, .. } = &mut decision;
     for offer in slate.iter_mut().chain(would_be_slate) {
         offer.factors.acceptance_lift = 1.0;
     }
-    for factors in departures.iter_mut().filter_map(|departure| departure.factors.as_mut()) {
+    for factors in rejected_candidates.iter_mut().filter_map(|rejected| rejected.factors.as_mut()) {
         factors.acceptance_lift = 1.0;
     }
     decision

@@ -102,7 +102,7 @@ fn main() -> ExitCode {
 }
 
 async fn measure_overload(plan: Plan, as_json: bool) -> ExitCode {
-    let mut tactful = roles::start(Role::Tactful, plan.shop, None).await;
+    let mut tactful = roles::start(Role::App, plan.shop, None).await;
     let mut faults = Vec::new();
     let word = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let asked_for = |mode: &Mode| word.as_ref().is_none_or(|word| *word == mode.to_string());
@@ -127,7 +127,7 @@ async fn measure_overload(plan: Plan, as_json: bool) -> ExitCode {
 
 async fn measure(plan: Plan) -> Report {
     eprintln!("filling a shop of {} customers and {} products", plan.shop.customers, plan.shop.products);
-    let mut tactful = roles::start(Role::Tactful, plan.shop, None).await;
+    let mut tactful = roles::start(Role::App, plan.shop, None).await;
     let mut report = Report::new(plan.shop);
     for mode in [Mode::Preview, Mode::Basket, Mode::Reserve] {
         let sample = load::sample(&tactful, mode).await;

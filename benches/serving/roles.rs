@@ -11,7 +11,7 @@ use tactful::config::WrittenSettings;
 use tactful::domain::time::Timestamp;
 use tactful::grpc::generated::tactful::v1 as wire;
 use tactful::server::serve::Server;
-use tactful::use_cases::tactful::Clock;
+use tactful::use_cases::app::Clock;
 use tactful::use_cases::train_model::train_model;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -32,7 +32,7 @@ const TRAIN: &str = "train";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The real server.
-    Tactful,
+    App,
     /// The handler that only answers.
     Empty,
 }
@@ -73,7 +73,7 @@ pub async fn start(role: Role, size: ShopSize, answer: Option<&[u8]>) -> Running
     std::fs::write(&answer_file, answer.unwrap_or_default()).expect("a file");
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command
-        .env(ROLE, if role == Role::Tactful { "tactful" } else { "empty" })
+        .env(ROLE, if role == Role::App { "tactful" } else { "empty" })
         .env(ANSWER_FILE, answer_file)
         .env(QUICK, if size.customers == ShopSize::QUICK.customers { "1" } else { "" })
         .stdin(Stdio::piped())
@@ -97,7 +97,7 @@ impl Role {
     /// The role that the process that started this one asked for.
     pub fn of_this_process() -> Option<Self> {
         match std::env::var(ROLE).ok()?.as_str() {
-            "tactful" => Some(Self::Tactful),
+            "tactful" => Some(Self::App),
             "empty" => Some(Self::Empty),
             other => panic!("{ROLE}={other}"),
         }
@@ -107,7 +107,7 @@ impl Role {
     pub async fn play(self) {
         let answer = PathBuf::from(std::env::var_os(ANSWER_FILE).expect("set by the parent"));
         match self {
-            Self::Tactful => serve_tactful(answer.with_file_name("data")).await,
+            Self::App => serve_tactful(answer.with_file_name("data")).await,
             Self::Empty => serve_empty(std::fs::read(answer).expect("written by the parent")).await,
         }
     }
@@ -126,9 +126,9 @@ async fn serve_tactful(data_dir: PathBuf) {
     let server =
         Server::build(settings.check().expect("these hold together"), Some(Arc::clone(&clock) as Arc<dyn Clock>));
     let server = server.await.expect("opens");
-    shop::fill(server.tactful(), if is_quick { ShopSize::QUICK } else { ShopSize::FULL }).await;
+    shop::fill(server.app(), if is_quick { ShopSize::QUICK } else { ShopSize::FULL }).await;
     println!("{}", server.local_addr());
-    let tactful = Arc::clone(server.tactful());
+    let tactful = Arc::clone(server.app());
     let orders = async move {
         let mut orders = BufReader::new(tokio::io::stdin()).lines();
         while let Ok(Some(order)) = orders.next_line().await {

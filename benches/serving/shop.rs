@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use tactful::domain::event::{Event, EventKind, Line};
+use tactful::domain::event::{Event, EventKind, OrderLine};
 use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
 use tactful::domain::money::{Currency, Money};
-use tactful::domain::product::{Product, Rung};
+use tactful::domain::product::{LadderPosition, Product};
 use tactful::domain::time::{DAY, Timestamp};
+use tactful::use_cases::app::App;
 use tactful::use_cases::keep_catalog::{publish_catalog, upsert_products};
 use tactful::use_cases::record_events::record_events;
-use tactful::use_cases::tactful::Tactful;
 use tactful::use_cases::train_model::train_model;
 
 /// Events recorded in one go.
@@ -57,7 +57,7 @@ pub fn product(number: u64) -> String {
 }
 
 /// Fills the shop and trains on it.
-pub async fn fill(tactful: &Arc<Tactful>, size: ShopSize) {
+pub async fn fill(tactful: &Arc<App>, size: ShopSize) {
     let products: Vec<Product> = (0..size.products).map(described).collect();
     upsert_products(tactful, &products).await.expect("upserts");
     publish_catalog(tactful).await.expect("publishes");
@@ -85,7 +85,7 @@ fn described(number: u64) -> Product {
     let price = Money::new(currency, (pence / 100) as i64, (pence % 100) as i32 * 10_000_000);
     // One category in five has a ladder of three.
     let (category, place) = (number / CATEGORY_LEN, number % CATEGORY_LEN);
-    let rung = (category.is_multiple_of(5) && place < 3).then(|| Rung {
+    let rung = (category.is_multiple_of(5) && place < 3).then(|| LadderPosition {
         ladder: LadderId::new(format!("ladder-{category}")).expect("a valid id"),
         tier: place as u32 + 1,
     });
@@ -121,7 +121,7 @@ fn purchase(rank: u64, line: u64, size: ShopSize, now: Timestamp) -> Event {
         id: EventId::new(format!("{rank}-{line}")).expect("a valid id"),
         customer: Some(CustomerId::new(customer(rank)).expect("a valid id")),
         at: now - DAY * days_ago as u32,
-        kind: EventKind::Purchase(Line {
+        kind: EventKind::Purchase(OrderLine {
             product: ProductId::new(product(bought)).expect("a valid id"),
             order: Some(OrderId::new(format!("{rank}-{order}")).expect("a valid id")),
             quantity: 1,

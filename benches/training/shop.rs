@@ -1,10 +1,10 @@
 //! A made-up shop of any size: the same at every run, and never in memory as a whole.
 
 use tactful::domain::catalog::Catalog;
-use tactful::domain::event::{Event, EventKind, Line};
+use tactful::domain::event::{Event, EventKind, OrderLine};
 use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
 use tactful::domain::money::{Currency, Money};
-use tactful::domain::product::{Product, Rung};
+use tactful::domain::product::{LadderPosition, Product};
 use tactful::domain::time::{DAY, Timestamp};
 
 /// The history reaches this far back: 18 months.
@@ -70,7 +70,7 @@ impl ShopSize {
                 id: EventId::new("purchase").expect("a valid id"),
                 customer: Some(CustomerId::new(format!("customer-{customer}")).expect("a valid id")),
                 at: Self::end() - DAY.mul_f64(days_ago),
-                kind: EventKind::Purchase(Line {
+                kind: EventKind::Purchase(OrderLine {
                     product: product_id(product),
                     order: Some(OrderId::new(format!("order-{customer}-{order}")).expect("a valid id")),
                     quantity: 1,
@@ -106,7 +106,7 @@ impl ShopSize {
 fn described(number: u64) -> Product {
     let (category, place) = (number / CATEGORY_LEN, number % CATEGORY_LEN);
     // One category in five has a ladder of three.
-    let rung = (category.is_multiple_of(5) && place < 3).then(|| Rung {
+    let rung = (category.is_multiple_of(5) && place < 3).then(|| LadderPosition {
         ladder: LadderId::new(format!("ladder-{category}")).expect("a valid id"),
         tier: place as u32 + 1,
     });

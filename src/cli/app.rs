@@ -42,7 +42,6 @@ enum Command {
 
 impl App {
     /// Runs the command.
-    #[must_use]
     pub fn run(self) -> ExitCode {
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,

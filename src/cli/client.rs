@@ -98,7 +98,6 @@ fn file(path: &Path) -> Result<String, Failure> {
 }
 
 /// What the server refused, every bad field named.
-#[must_use]
 pub fn refused(status: &Status) -> Failure {
     let details = status.get_error_details();
     let fields = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
@@ -115,7 +114,6 @@ pub fn refused(status: &Status) -> Failure {
 }
 
 /// A moment as RFC 3339; a dash for none.
-#[must_use]
 pub fn time_text(at: Option<&prost_types::Timestamp>) -> String {
     let Some(at) = at else { return "-".to_owned() };
     let read = jiff::Timestamp::new(at.seconds, at.nanos);
@@ -123,7 +121,6 @@ pub fn time_text(at: Option<&prost_types::Timestamp>) -> String {
 }
 
 /// An amount as people write it; a dash for none.
-#[must_use]
 pub fn money_text(money: Option<&wire::Money>) -> String {
     let Some(money) = money else { return "-".to_owned() };
     let currency = crate::domain::money::Currency::new(&money.currency_code).ok();
@@ -132,7 +129,6 @@ pub fn money_text(money: Option<&wire::Money>) -> String {
 }
 
 /// A name of an enum of the wire in words: `CAP_KIND_UP_SELL` becomes `up-sell`.
-#[must_use]
 pub fn words(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase().replace('_', "-")
 }

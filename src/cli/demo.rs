@@ -11,10 +11,10 @@ use crate::ingest::mapping::Mapping;
 use crate::ingest::read::{self, Rows};
 use crate::ingest::row::{CustomerProfile, Row};
 use crate::ingest::source::Source;
+use crate::use_cases::app::App;
 use crate::use_cases::keep_catalog::{publish_catalog, upsert_products};
 use crate::use_cases::keep_customers::{ProfileUpdate, upsert_customers};
 use crate::use_cases::record_events::record_events;
-use crate::use_cases::tactful::Tactful;
 use crate::use_cases::train_model::train_model;
 
 const PRODUCTS: &[u8] = include_bytes!("../../demo/products.csv");
@@ -23,25 +23,25 @@ const CUSTOMERS: &[u8] = include_bytes!("../../demo/customers.csv");
 const EVENTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo_events.csv.gz"));
 
 /// Loads the demo and trains on it. Times of the demo count back from now.
-pub async fn load(tactful: &Arc<Tactful>) -> Result<(), Failure> {
-    let now = tactful.now();
+pub async fn load(app: &Arc<App>) -> Result<(), Failure> {
+    let now = app.now();
     let days_ago = Mapping::from_toml("[time]\nformat = \"days_ago\"")
         .map_err(|faults| Failure(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     let products = accepted(read::products(source("products.csv", PRODUCTS)?, &Mapping::canonical(), now)?)?;
-    upsert_products(tactful, &products).await?;
-    publish_catalog(tactful).await?;
+    upsert_products(app, &products).await?;
+    publish_catalog(app).await?;
 
     let customers = accepted(read::customers(source("customers.csv", CUSTOMERS)?, &Mapping::canonical(), now)?)?;
     let profiles: Vec<ProfileUpdate> = customers
         .into_iter()
         .map(|CustomerProfile { id, attributes }| ProfileUpdate { customer: id, attributes, consents: None })
         .collect();
-    upsert_customers(tactful, &profiles).await?;
+    upsert_customers(app, &profiles).await?;
 
     let mut events: Vec<Event> = accepted(read::events(source("events.csv", EVENTS)?, &days_ago, now)?)?;
     events.sort_by_key(|event| event.at);
-    record_events(tactful, &events).await?;
-    train_model(tactful).await?;
+    record_events(app, &events).await?;
+    train_model(app).await?;
     Ok(())
 }
 

@@ -162,7 +162,6 @@ fn rank_text(rank: usize, repeated: bool) -> String {
 }
 
 /// Every cap with what is left of it.
-#[must_use]
 pub fn caps_table(caps: &[wire::Cap]) -> Table {
     let mut table = Table::new(&["cap", "limit", "used", "left", "next eligible"]);
     for cap in caps {
@@ -186,7 +185,6 @@ fn hold_text(cap: &wire::Cap) -> Option<String> {
 }
 
 /// Every cap for machines.
-#[must_use]
 pub fn caps_json(caps: &[wire::Cap]) -> Value {
     let cap = |cap: &wire::Cap| {
         json!({

@@ -57,7 +57,7 @@ impl Serve {
         }
         let server = Server::build(settings, None).await?;
         if self.demo {
-            demo::load(server.tactful()).await?;
+            demo::load(server.app()).await?;
             demo::print_calls(server.local_addr());
         }
         let ended = server.run(stop_signal()).await;

@@ -8,7 +8,6 @@ pub struct Table {
 
 impl Table {
     /// A table with these headings.
-    #[must_use]
     pub fn new(headings: &[&str]) -> Self {
         Self { rows: vec![headings.iter().map(|heading| (*heading).to_owned()).collect()] }
     }
@@ -35,7 +34,6 @@ impl std::fmt::Display for Table {
 }
 
 /// A bar of ten for a value in 0 to 1: `#######...`.
-#[must_use]
 pub fn bar(value: f64) -> String {
     let full = (0..10).filter(|&tenth| value * 10.0 >= f64::from(tenth) + 0.5).count();
     format!("{}{}", "#".repeat(full), ".".repeat(10 - full))

@@ -7,9 +7,9 @@
 use crate::decision::relationship::case_weight;
 use crate::decision::{contact_policy, grants};
 use crate::domain::customer::{Customer, HOLDINGS_MAX, Holding};
-use crate::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity};
+use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity};
 use crate::domain::ids::{CaseId, ProductId};
-use crate::domain::ledger::Answer;
+use crate::domain::ledger::CustomerResponse;
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
 use crate::domain::relationship::{ACCEPTED_OFFERS_MAX, AcceptedOffer, CASES_MAX, Case};
@@ -97,7 +97,7 @@ impl Application<'_> {
         }
     }
 
-    fn purchase(&mut self, line: &Line) {
+    fn purchase(&mut self, line: &OrderLine) {
         let at = self.at;
         let holding = self.holding(&line.product);
         holding.bought = holding.bought.saturating_add(u64::from(line.quantity));
@@ -109,7 +109,7 @@ impl Application<'_> {
         self.customer.holdings.trim(HOLDINGS_MAX);
     }
 
-    fn bring_back(&mut self, line: &Line) {
+    fn bring_back(&mut self, line: &OrderLine) {
         let at = self.at;
         let holding = self.holding(&line.product);
         holding.returned = holding.returned.saturating_add(u64::from(line.quantity));
@@ -224,19 +224,19 @@ impl Application<'_> {
             }
             OutcomeKind::Clicked => self.customer.relationship.engagement.add(self.at, click_engagement),
             OutcomeKind::Accepted => {
-                grants::answer(&mut self.customer.ledger, &outcome.offer, Answer::Accepted);
+                grants::answer(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Accepted);
                 self.accept(&outcome.product);
             }
             OutcomeKind::Rejected => {
                 self.press(rejected);
-                grants::answer(&mut self.customer.ledger, &outcome.offer, Answer::Rejected);
+                grants::answer(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Rejected);
                 let contact = &self.policy.contact;
                 grants::back_off(&mut self.customer.ledger, outcome.decision, self.at);
                 grants::rest(&mut self.customer.ledger, &outcome.product, self.at + contact.rejected_product_rest);
             }
             OutcomeKind::Dismissed => {
                 self.press(dismissed);
-                grants::answer(&mut self.customer.ledger, &outcome.offer, Answer::Dismissed);
+                grants::answer(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Dismissed);
                 let rest = self.policy.contact.dismissed_product_rest;
                 grants::rest(&mut self.customer.ledger, &outcome.product, self.at + rest);
             }

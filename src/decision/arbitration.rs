@@ -16,7 +16,6 @@ pub const VALUE_MAX: f64 = 2.0;
 
 /// Weighs a candidate under terms for a customer whose relationship health is `health_score` (0 to 1) and who ignored it
 /// so many times. `product` is what the terms make of it.
-#[must_use]
 pub fn weigh(
     candidate: &Candidate,
     product: &Product,
@@ -54,7 +53,6 @@ fn impression_discount(times_ignored: usize, policy: &ArbitrationPolicy) -> f64 
 }
 
 /// What a customer's attention costs; rises as relationship health falls.
-#[must_use]
 pub fn attention_price(health_score: f64, policy: &ArbitrationPolicy) -> f64 {
     policy.attention_price * (1.0 + policy.attention_price_growth * (1.0 - health_score))
 }

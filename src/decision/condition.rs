@@ -49,14 +49,12 @@ impl Condition {
     }
 
     /// As it was written.
-    #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
     /// True when it holds.
-    #[must_use]
-    pub fn holds(&self, facts: &Facts) -> bool {
+    pub fn holds(&self, facts: &ConditionContext) -> bool {
         matches!(self.program.execute(&facts.0), Ok(Value::Bool(true)))
     }
 
@@ -141,11 +139,10 @@ fn first_line(error: &impl ToString) -> String {
 }
 
 /// What conditions see of a customer.
-pub struct Facts(Context<'static, 'static>);
+pub struct ConditionContext(Context<'static, 'static>);
 
-impl Facts {
+impl ConditionContext {
     /// The declared attributes that the customer has, none of them sensitive, each read as its kind.
-    #[must_use]
     pub fn of(customer: &Customer, kinds: &AttributeKinds, sensitive: &[String]) -> Self {
         Self::from_attributes(&customer.attributes, kinds, sensitive)
     }
@@ -186,7 +183,7 @@ mod tests {
 
     fn holds(text: &str, attributes: &[(&str, &str)]) -> bool {
         let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let facts = Facts::from_attributes(&attributes, &kinds(), &["card".to_owned()]);
+        let facts = ConditionContext::from_attributes(&attributes, &kinds(), &["card".to_owned()]);
         Condition::check(text, &kinds()).expect("a condition").holds(&facts)
     }
 

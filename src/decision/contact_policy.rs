@@ -10,7 +10,7 @@ use crate::decision::relationship::assess;
 use crate::domain::customer::{Customer, HoldInForce};
 use crate::domain::decision::{Cap, CapKind, WithheldReason};
 use crate::domain::ids::Channel;
-use crate::domain::ledger::{Grant, Ledger, Level};
+use crate::domain::ledger::{AllowanceLevel, Grant, Ledger};
 use crate::domain::offer::OfferKind;
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::{BandCaps, ContactPolicy, Policy};
@@ -37,7 +37,6 @@ pub struct Allowance {
 
 impl Allowance {
     /// The most offers of a kind within the window.
-    #[must_use]
     pub fn limit(&self, kind: OfferKind) -> u32 {
         match kind {
             OfferKind::CrossSell => self.offers_limit,
@@ -46,14 +45,12 @@ impl Allowance {
     }
 
     /// Offers of a kind left on the channel asked for.
-    #[must_use]
     pub fn left(&self, kind: OfferKind) -> u32 {
         let left = self.customer_left(kind);
         self.channel_left.map_or(left, |channel_left| channel_left.min(left))
     }
 
     /// Offers of a kind left to the customer, whatever the channel.
-    #[must_use]
     pub fn customer_left(&self, kind: OfferKind) -> u32 {
         match kind {
             OfferKind::CrossSell => self.offers_left,
@@ -69,7 +66,6 @@ impl Allowance {
 
     /// The place of the cap that binds calls of this kind: of those with nothing left, the one that lasts longest; holds
     /// and pauses before counted caps. `None` while something is left.
-    #[must_use]
     pub fn binding(&self, kind: OfferKind) -> Option<usize> {
         let binds = |cap: &Cap| cap.remaining == 0 && (cap.kind != CapKind::UpSell || kind == OfferKind::UpSell);
         let spent = self.caps.iter().enumerate().filter(|(_, cap)| binds(cap));
@@ -103,7 +99,6 @@ pub(super) fn withheld_reason(kind: CapKind) -> WithheldReason {
 }
 
 /// The caps that relationship health sets. A new customer never gets more than the score alone would allow.
-#[must_use]
 pub fn band_caps(health: &RelationshipHealth, policy: &Policy) -> BandCaps {
     let caps = policy.contact.caps_of(health.band);
     if health.band != Band::NewCustomer {
@@ -115,7 +110,6 @@ pub fn band_caps(health: &RelationshipHealth, policy: &Policy) -> BandCaps {
 }
 
 /// What is left of each cap at `now` under this ledger of the customer.
-#[must_use]
 pub fn allowance(
     customer: &Customer,
     ledger: &Ledger,
@@ -245,28 +239,26 @@ const RISE_STEPS_SEEN: u32 = 64;
 
 /// The cap after the slow rise: the smaller of what relationship health allows and the level plus the whole steps since.
 /// Without a level nothing has happened yet, and health alone decides.
-#[must_use]
-pub fn allowed(level: Option<Level>, cap: u32, rise_step: Duration, now: Timestamp) -> u32 {
+pub fn allowed(level: Option<AllowanceLevel>, cap: u32, rise_step: Duration, now: Timestamp) -> u32 {
     let Some(level) = level else { return cap };
     cap.min(level.offers.saturating_add(whole_steps(level, rise_step, now)))
 }
 
-fn whole_steps(level: Level, rise_step: Duration, now: Timestamp) -> u32 {
+fn whole_steps(level: AllowanceLevel, rise_step: Duration, now: Timestamp) -> u32 {
     let steps = now.since(level.since).as_millis() / rise_step.as_millis().max(1);
     u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
 /// The level brought up to date: it falls at once, and keeps the part of a step that has not ended.
-#[must_use]
-pub fn updated_level(level: Option<Level>, cap: u32, rise_step: Duration, now: Timestamp) -> Level {
-    let Some(level) = level else { return Level { offers: cap, since: now } };
+pub fn updated_level(level: Option<AllowanceLevel>, cap: u32, rise_step: Duration, now: Timestamp) -> AllowanceLevel {
+    let Some(level) = level else { return AllowanceLevel { offers: cap, since: now } };
     let steps = whole_steps(level, rise_step, now);
     let risen = level.offers.saturating_add(steps);
     if cap <= level.offers || cap <= risen {
         // At the cap there is no head start: after the next fall the steps count from that fall.
-        return Level { offers: cap, since: now };
+        return AllowanceLevel { offers: cap, since: now };
     }
-    Level { offers: risen, since: level.since + rise_step.saturating_mul(steps) }
+    AllowanceLevel { offers: risen, since: level.since + rise_step.saturating_mul(steps) }
 }
 
 /// Brings the customer's level up to date at `now`, which must not lie before the ledger's clock.
@@ -276,7 +268,6 @@ pub fn update_level(customer: &mut Customer, policy: &Policy, outlook: &Outlook,
 }
 
 /// The level of a ledger brought up to date under relationship health.
-#[must_use]
-pub fn level_under(health: &RelationshipHealth, ledger: &Ledger, policy: &Policy, now: Timestamp) -> Level {
+pub fn level_under(health: &RelationshipHealth, ledger: &Ledger, policy: &Policy, now: Timestamp) -> AllowanceLevel {
     updated_level(ledger.level, band_caps(health, policy).offers, policy.contact.rise_step, now)
 }

@@ -8,8 +8,8 @@
 use sha2::{Digest, Sha256};
 
 use super::contact_policy::is_pause;
-use super::decide::{Standing, decide_freely};
-use super::question::{Grounds, Question};
+use super::decide::{CustomerAssessment, decide_freely};
+use super::offer_query::{DecisionContext, OfferQuery};
 use super::wording::capped_message;
 use crate::domain::candidate::Proposal;
 use crate::domain::customer::Customer;
@@ -22,7 +22,6 @@ use crate::domain::relationship::Band;
 use crate::domain::time::Timestamp;
 
 /// The experiment that a policy runs; `None` while the control group's share is 0.
-#[must_use]
 pub fn experiment(control: &ControlGroup) -> Option<ExperimentId> {
     let bits = || hash(&control.salt, &control.share.to_bits().to_be_bytes());
     (control.share > 0.0).then(|| ExperimentId::from_bits(bits()))
@@ -30,7 +29,6 @@ pub fn experiment(control: &ControlGroup) -> Option<ExperimentId> {
 
 /// The customer's arm: control when the first 53 bits of SHA-256 over salt and id, as a number in `[0, 1)`, are below the
 /// share.
-#[must_use]
 pub fn arm_of(customer: &CustomerId, control: &ControlGroup) -> Arm {
     if control.share <= 0.0 {
         return Arm::Rest;
@@ -52,7 +50,6 @@ fn hash(salt: &str, of: &[u8]) -> u64 {
 }
 
 /// The assignment after a decision at `at`: the one there is, or a first one in this experiment.
-#[must_use]
 pub fn assignment(customer: &Customer, control: &ControlGroup, band: Band, at: Timestamp) -> Option<Assignment> {
     let known = customer.ledger.assignment;
     let Some(experiment) = experiment(control) else { return known };
@@ -64,10 +61,10 @@ pub fn assignment(customer: &Customer, control: &ControlGroup, band: Band, at: T
 
 /// Decides as for everybody, and withholds the slate.
 pub(super) fn decide_for_control(
-    question: &Question<'_>,
+    question: &OfferQuery<'_>,
     customer: &Customer,
     proposal: &impl Proposal,
-    grounds: &Grounds<'_>,
+    grounds: &DecisionContext<'_>,
 ) -> (Decision, Ledger) {
     let mut as_if = customer.clone();
     swap_grants(&mut as_if.ledger);
@@ -81,7 +78,7 @@ pub(super) fn decide_for_control(
     // The caller is told how the customer stands, and not how it would.
     let after = Customer { ledger, ..as_if };
     let health = decision.relationship_health.clone();
-    let mut allowance = Standing::with(health, &after, question.channel, grounds).allowance;
+    let mut allowance = CustomerAssessment::with(health, &after, question.channel, grounds).allowance;
     allowance.withhold_from_control();
     let caps = allowance.caps;
     // A hold or a pause would have kept everything back in either arm, and says more.

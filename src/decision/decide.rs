@@ -6,29 +6,29 @@
 use crate::decision::arbitration::{VALUE_MAX, attention_price, weigh};
 use crate::decision::contact_policy::{self, Allowance, allowance};
 use crate::decision::control_group::{arm_of, assignment, decide_for_control};
-use crate::decision::eligibility::Circumstances;
+use crate::decision::eligibility::EligibilityContext;
+use crate::decision::explicit_offer_index::under_terms;
 use crate::decision::holds::holds_in_force;
-use crate::decision::offer_book::under_terms;
-use crate::decision::question::{Grounds, Question};
+use crate::decision::offer_query::{DecisionContext, OfferQuery};
+use crate::decision::rejection_log::{RejectionLog, ScoredCandidate};
 use crate::decision::relationship::assess;
 use crate::decision::slate::choose;
-use crate::decision::withheld::{Weighed, Withheld};
 use crate::decision::{grants, wording};
+use crate::domain::cached_ranking::CACHED_RANKING_LEN_MAX;
 use crate::domain::candidate::{Candidate, Proposal, Support};
 use crate::domain::customer::{Customer, HoldInForce};
 use crate::domain::decision::{CapKind, Decision, WithheldReason};
-use crate::domain::departure::{Refusal, Stage};
 use crate::domain::experiment::Arm;
 use crate::domain::ids::{Channel, OfferId};
 use crate::domain::ledger::{Grant, Ledger, Serving};
 use crate::domain::offer::{Offer, OfferKind};
-use crate::domain::prepared::PREPARED_MAX;
+use crate::domain::rejected_candidate::{DecisionStep, Ineligibility};
 use crate::domain::relationship::RelationshipHealth;
 use crate::domain::time::Timestamp;
 
 /// The most eligible candidates that are weighed against each other.
 pub const WEIGHED_MAX: usize = 50;
-/// Beyond the [`PREPARED_MAX`] likeliest candidates no more are looked at once so many can be chosen from for each offer.
+/// Beyond the [`CACHED_RANKING_LEN_MAX`] likeliest candidates no more are looked at once so many can be chosen from for each offer.
 const WEIGHED_PER_OFFER: usize = 4;
 /// The most candidates that are looked at; a customer who owns most of a catalogue needs many looks.
 pub const CONSIDERED_MAX: usize = 4000;
@@ -36,15 +36,14 @@ pub const CONSIDERED_MAX: usize = 4000;
 /// Decides. Candidates are drawn only as far as needed. Customers of the control group get no slate.
 ///
 /// Returns the decision and the ledger as it is once the decision is committed.
-#[must_use]
 pub fn decide(
-    question: &Question<'_>,
+    question: &OfferQuery<'_>,
     customer: &Customer,
     proposal: &impl Proposal,
-    grounds: &Grounds<'_>,
+    grounds: &DecisionContext<'_>,
 ) -> (Decision, Ledger) {
     let now = customer.ledger.time(grounds.now);
-    let grounds = &Grounds { now, ..*grounds };
+    let grounds = &DecisionContext { now, ..*grounds };
     let control = &grounds.policy.control_group;
     let (decision, mut ledger) = match arm_of(&customer.id, control) {
         Arm::Control => decide_for_control(question, customer, proposal, grounds),
@@ -56,10 +55,10 @@ pub fn decide(
 
 /// Decides whatever the customer's arm.
 pub(super) fn decide_freely(
-    question: &Question<'_>,
+    question: &OfferQuery<'_>,
     customer: &Customer,
     proposal: &impl Proposal,
-    grounds: &Grounds<'_>,
+    grounds: &DecisionContext<'_>,
 ) -> (Decision, Ledger) {
     let health = assess(customer, grounds.policy, grounds.outlook, grounds.now);
     decide_as(question, customer, proposal, grounds, health)
@@ -67,16 +66,16 @@ pub(super) fn decide_freely(
 
 /// Decides for a customer whose relationship health is known already.
 pub(super) fn decide_as(
-    question: &Question<'_>,
+    question: &OfferQuery<'_>,
     customer: &Customer,
     proposal: &impl Proposal,
-    grounds: &Grounds<'_>,
+    grounds: &DecisionContext<'_>,
     health: RelationshipHealth,
 ) -> (Decision, Ledger) {
     let now = grounds.now;
-    let standing = Standing::with(health, customer, question.channel, grounds);
+    let standing = CustomerAssessment::with(health, customer, question.channel, grounds);
 
-    let mut withheld = Withheld::telling(question.departures_max);
+    let mut withheld = RejectionLog::telling(question.rejected_max);
     let mut weighed = weigh_eligible(question, customer, proposal.candidates(), grounds, &standing, &mut withheld);
     weighed.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.product.id.cmp(&b.product.id)));
     let chosen = choose(question, &weighed, customer, grounds, &standing.allowance, &mut withheld);
@@ -103,7 +102,7 @@ pub(super) fn decide_as(
         relationship_health: after.health,
         caps: after.allowance.caps,
         binding_cap,
-        departures: withheld.departures(),
+        rejected_candidates: withheld.rejected_candidates(),
         withheld: withheld.counts,
         policy_version: grounds.policy.version.clone(),
         model_version: grounds.model_version,
@@ -113,7 +112,7 @@ pub(super) fn decide_as(
 }
 
 /// How a customer stands: relationship health, holds, and what is left of each cap.
-pub struct Standing {
+pub struct CustomerAssessment {
     /// Relationship health.
     pub health: RelationshipHealth,
     /// Every hold in force.
@@ -122,10 +121,9 @@ pub struct Standing {
     pub allowance: Allowance,
 }
 
-impl Standing {
+impl CustomerAssessment {
     /// Assesses a customer. Nothing is left to those of the control group.
-    #[must_use]
-    pub fn of(customer: &Customer, channel: Option<&Channel>, grounds: &Grounds<'_>) -> Self {
+    pub fn of(customer: &Customer, channel: Option<&Channel>, grounds: &DecisionContext<'_>) -> Self {
         let mut standing = Self::freely_of(customer, channel, grounds);
         if arm_of(&customer.id, &grounds.policy.control_group) == Arm::Control {
             standing.allowance.withhold_from_control();
@@ -134,7 +132,7 @@ impl Standing {
     }
 
     /// Assesses a customer whatever the arm.
-    fn freely_of(customer: &Customer, channel: Option<&Channel>, grounds: &Grounds<'_>) -> Self {
+    fn freely_of(customer: &Customer, channel: Option<&Channel>, grounds: &DecisionContext<'_>) -> Self {
         let health = assess(customer, grounds.policy, grounds.outlook, grounds.now);
         Self::with(health, customer, channel, grounds)
     }
@@ -144,7 +142,7 @@ impl Standing {
         health: RelationshipHealth,
         customer: &Customer,
         channel: Option<&Channel>,
-        grounds: &Grounds<'_>,
+        grounds: &DecisionContext<'_>,
     ) -> Self {
         let holds = holds_in_force(customer, &grounds.policy.contact, grounds.now);
         let allowance = allowance(customer, &customer.ledger, &health, &holds, channel, grounds.policy, grounds.now);
@@ -152,14 +150,19 @@ impl Standing {
     }
 
     /// The same customer with another ledger: only the allowance changes.
-    fn after(self, customer: &Customer, ledger: &Ledger, channel: Option<&Channel>, grounds: &Grounds<'_>) -> Self {
+    fn after(
+        self,
+        customer: &Customer,
+        ledger: &Ledger,
+        channel: Option<&Channel>,
+        grounds: &DecisionContext<'_>,
+    ) -> Self {
         let Self { health, holds, allowance: _ } = self;
         let allowance = allowance(customer, ledger, &health, &holds, channel, grounds.policy, grounds.now);
         Self { health, holds, allowance }
     }
 
     /// The sentence about the cap that binds calls of a kind; `None` while something is left.
-    #[must_use]
     pub fn capped_message(&self, kind: OfferKind, now: Timestamp) -> Option<String> {
         let cap = &self.allowance.caps[self.allowance.binding(kind)?];
         let held = self.holds.iter().find(|held| cap.kind == CapKind::Hold(held.hold.reason));
@@ -168,42 +171,42 @@ impl Standing {
 }
 
 fn weigh_eligible<'a>(
-    question: &'a Question<'a>,
+    question: &'a OfferQuery<'a>,
     customer: &'a Customer,
     candidates: impl Iterator<Item = Candidate>,
-    grounds: &'a Grounds<'a>,
-    standing: &Standing,
-    withheld: &mut Withheld,
-) -> Vec<Weighed<'a>> {
-    let circumstances = Circumstances::new(question, customer, grounds);
+    grounds: &'a DecisionContext<'a>,
+    standing: &CustomerAssessment,
+    withheld: &mut RejectionLog,
+) -> Vec<ScoredCandidate<'a>> {
+    let circumstances = EligibilityContext::new(question, customer, grounds);
     let attention_price = attention_price(standing.health.score, &grounds.policy.arbitration);
     let worth_max = VALUE_MAX * grounds.offers.lever_max();
     let enough = (question.offers_max * WEIGHED_PER_OFFER).min(WEIGHED_MAX);
     let mut weighed = Vec::new();
     for (considered, candidate) in candidates.take(CONSIDERED_MAX).enumerate() {
-        if weighed.len() == WEIGHED_MAX || (considered >= PREPARED_MAX && weighed.len() >= enough) {
+        if weighed.len() == WEIGHED_MAX || (considered >= CACHED_RANKING_LEN_MAX && weighed.len() >= enough) {
             break;
         }
         if candidate.propensity * worth_max <= attention_price {
             // Whatever its value; and those that follow are even less likely.
             let best = candidate.propensity * worth_max - attention_price;
-            let refusal = Refusal::seen(WithheldReason::NotWorthAttention, best, 0.0);
-            withheld.refuse(&candidate, Stage::Arbitration, refusal, None);
+            let ineligibility = Ineligibility::seen(WithheldReason::NotWorthAttention, best, 0.0);
+            withheld.refuse(&candidate, DecisionStep::Arbitration, ineligibility, None);
             break;
         }
         let product = match circumstances.check(&candidate) {
             Ok(product) => product,
-            Err(refusal) => {
-                withheld.refuse(&candidate, Stage::Eligibility, refusal, None);
+            Err(ineligibility) => {
+                withheld.refuse(&candidate, DecisionStep::Eligibility, ineligibility, None);
                 continue;
             }
         };
         let open = circumstances.open_grant(&product.id);
-        let refused = |offer: &OfferId, refusal| withheld.refuse_terms(&candidate, offer, refusal);
+        let refused = |offer: &OfferId, ineligibility| withheld.refuse_terms(&candidate, offer, ineligibility);
         let terms = match circumstances.terms(&product.id, open, refused) {
             Ok(terms) => terms,
-            Err(refusal) => {
-                withheld.refuse(&candidate, Stage::Eligibility, refusal, None);
+            Err(ineligibility) => {
+                withheld.refuse(&candidate, DecisionStep::Eligibility, ineligibility, None);
                 continue;
             }
         };
@@ -214,11 +217,11 @@ fn weigh_eligible<'a>(
         let factors = weigh(&candidate, &priced, lever, grounds.catalog, standing.health.score, ignored, arbitration);
         let score = factors.score();
         if score.is_nan() || score <= 0.0 {
-            let refusal = Refusal::seen(WithheldReason::NotWorthAttention, score, 0.0);
-            withheld.refuse(&candidate, Stage::Arbitration, refusal, Some(factors));
+            let ineligibility = Ineligibility::seen(WithheldReason::NotWorthAttention, score, 0.0);
+            withheld.refuse(&candidate, DecisionStep::Arbitration, ineligibility, Some(factors));
             continue;
         }
-        weighed.push(Weighed { candidate, product, terms, factors, score, is_repeat: open.is_some() });
+        weighed.push(ScoredCandidate { candidate, product, terms, factors, score, is_repeat: open.is_some() });
     }
     weighed
 }
@@ -227,9 +230,9 @@ fn weigh_eligible<'a>(
 fn enter_in_ledger(
     customer: &Customer,
     health: &RelationshipHealth,
-    chosen: &[&Weighed<'_>],
-    question: &Question<'_>,
-    grounds: &Grounds<'_>,
+    chosen: &[&ScoredCandidate<'_>],
+    question: &OfferQuery<'_>,
+    grounds: &DecisionContext<'_>,
 ) -> Ledger {
     let contact = &grounds.policy.contact;
     let mut ledger = customer.ledger.clone();
@@ -248,7 +251,7 @@ fn enter_in_ledger(
     ledger
 }
 
-fn new_grant(weighed: &Weighed<'_>, question: &Question<'_>, grounds: &Grounds<'_>) -> Grant {
+fn new_grant(weighed: &ScoredCandidate<'_>, question: &OfferQuery<'_>, grounds: &DecisionContext<'_>) -> Grant {
     let contact = &grounds.policy.contact;
     let lease = contact.lease_of(question.channel.map(Channel::as_str)).min(contact.visit_window);
     Grant {
@@ -266,12 +269,18 @@ fn new_grant(weighed: &Weighed<'_>, question: &Question<'_>, grounds: &Grounds<'
 }
 
 /// The explicit offer under whose terms it is made, else the implicit one.
-fn offer_id(weighed: &Weighed<'_>) -> OfferId {
+fn offer_id(weighed: &ScoredCandidate<'_>) -> OfferId {
     weighed.terms.map_or_else(|| OfferId::implicit(&weighed.product.id), |terms| terms.id.clone())
 }
 
-fn offer(weighed: &Weighed<'_>, support: Support, rank: u32, question: &Question<'_>, grounds: &Grounds<'_>) -> Offer {
-    let Weighed { candidate, product, terms, factors, is_repeat, score: _ } = weighed;
+fn offer(
+    weighed: &ScoredCandidate<'_>,
+    support: Support,
+    rank: u32,
+    question: &OfferQuery<'_>,
+    grounds: &DecisionContext<'_>,
+) -> Offer {
+    let ScoredCandidate { candidate, product, terms, factors, is_repeat, score: _ } = weighed;
     let product = &*under_terms(product, *terms);
     let replaced = candidate.upgrade.as_ref().and_then(|upgrade| grounds.catalog.get(&upgrade.replaces));
     let replaced_price = replaced.and_then(|replaced| replaced.price);
@@ -293,7 +302,13 @@ fn offer(weighed: &Weighed<'_>, support: Support, rank: u32, question: &Question
     }
 }
 
-fn message(slate: &[Offer], binding: Option<usize>, kind: OfferKind, after: &Standing, now: Timestamp) -> String {
+fn message(
+    slate: &[Offer],
+    binding: Option<usize>,
+    kind: OfferKind,
+    after: &CustomerAssessment,
+    now: Timestamp,
+) -> String {
     if !slate.is_empty() {
         return wording::offers_message(slate.len(), kind, after.allowance.left(kind));
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::domain::ids::{DecisionId, OfferId, ProductId};
 use crate::domain::ledger::{
-    Answer, BackOff, Grant, Ledger, REQUEST_KEYS_MAX, RESTING_PRODUCTS_MAX, ReleaseResult, RequestKey, RestingProduct,
-    SERVINGS_MAX, Serving,
+    BackOff, CustomerResponse, Grant, Ledger, REQUEST_KEYS_MAX, RESTING_PRODUCTS_MAX, ReleaseResult, RequestKey,
+    RestingProduct, SERVINGS_MAX, Serving,
 };
 use crate::domain::policy::ContactPolicy;
 use crate::domain::time::{DAY, Timestamp};
@@ -22,20 +22,17 @@ const IGNORED_MAX: usize = 16;
 const REJECTIONS_IN_A_ROW_WITHIN: Duration = Duration::from_secs(365 * 86_400);
 
 /// True while the grant counts against the caps.
-#[must_use]
 pub fn counts(grant: &Grant, policy: &ContactPolicy, now: Timestamp) -> bool {
     now < grant.granted_at + policy.cap_window
 }
 
 /// True while the grant may be served again for free: within the visit window and unanswered.
-#[must_use]
 pub fn is_open(grant: &Grant, now: Timestamp) -> bool {
     grant.answer.is_none() && now < grant.open_until
 }
 
 /// How often a product was offered without an answer, as far as the grants are remembered. An offer that is still open is
 /// not ignored yet.
-#[must_use]
 pub fn times_ignored(ledger: &Ledger, product: &ProductId, now: Timestamp) -> usize {
     ledger.grants.iter().filter(|grant| grant.product == *product && is_ignored(grant, now)).count()
 }
@@ -89,7 +86,6 @@ pub fn release(ledger: &mut Ledger, decision: DecisionId, offer: &OfferId, now: 
 }
 
 /// True when a replay may still show this offer of the decision: it was not given back.
-#[must_use]
 pub fn is_still_served(ledger: &Ledger, decision: DecisionId, decided_at: Timestamp, offer: &OfferId) -> bool {
     ledger
         .grants
@@ -106,9 +102,9 @@ pub fn note_shown(ledger: &mut Ledger, offer: &OfferId) {
 }
 
 /// Notes the customer's answer. An acceptance stands over any other answer.
-pub fn answer(ledger: &mut Ledger, offer: &OfferId, answer: Answer) {
+pub fn answer(ledger: &mut Ledger, offer: &OfferId, answer: CustomerResponse) {
     for grant in ledger.grants.iter_mut().filter(|grant| grant.offer == *offer) {
-        if grant.answer != Some(Answer::Accepted) {
+        if grant.answer != Some(CustomerResponse::Accepted) {
             grant.answer = Some(answer);
         }
     }
@@ -119,7 +115,7 @@ pub fn answer_by_purchase(ledger: &mut Ledger, product: &ProductId, at: Timestam
     let mut is_answered = false;
     for grant in ledger.grants.iter_mut().filter(|grant| grant.product == *product) {
         if at >= grant.granted_at && at < grant.open_until {
-            grant.answer = Some(Answer::Accepted);
+            grant.answer = Some(CustomerResponse::Accepted);
             grant.is_irrevocable = true;
             is_answered = true;
         }
@@ -140,7 +136,6 @@ pub fn back_off(ledger: &mut Ledger, decision: DecisionId, at: Timestamp) {
 }
 
 /// When the pause after a rejection ends: 14 days after the first, doubling with each in a row, 180 at most (defaults).
-#[must_use]
 pub fn back_off_end(back_off: BackOff, policy: &ContactPolicy) -> Timestamp {
     let doublings = back_off.rejections.saturating_sub(1).min(16);
     let pause = policy.back_off.saturating_mul(1 << doublings).min(policy.back_off_max);
@@ -183,7 +178,6 @@ pub fn forget_old(ledger: &mut Ledger, policy: &ContactPolicy, now: Timestamp) {
 }
 
 /// When the next request key is free; `None` when one is free now.
-#[must_use]
 pub fn request_key_free_at(ledger: &Ledger, now: Timestamp) -> Option<Timestamp> {
     let live = || ledger.request_keys.iter().map(|key| key.at + REQUEST_KEY_LIFE).filter(|&end| now < end);
     if live().count() < REQUEST_KEYS_MAX {

@@ -7,7 +7,6 @@ use crate::domain::relationship::Case;
 use crate::domain::time::Timestamp;
 
 /// Every hold in force at `now`, the kept ones first.
-#[must_use]
 pub fn holds_in_force(customer: &Customer, policy: &ContactPolicy, now: Timestamp) -> Vec<HoldInForce> {
     let kept = customer.holds.iter().cloned().map(|hold| HoldInForce { hold, is_derived: false });
     let derived = consent_holds(customer)

@@ -17,7 +17,6 @@ use crate::domain::relationship::{Band, Case, Component, ComponentKind, Relation
 use crate::domain::time::{DAY, Timestamp};
 
 /// Assesses a customer at `now`.
-#[must_use]
 pub fn assess(customer: &Customer, policy: &Policy, outlook: &Outlook, now: Timestamp) -> RelationshipHealth {
     let complaint_open_max = policy.contact.complaint_hold_unresolved;
     let sensitive = &policy.privacy.sensitive_attributes;
@@ -50,7 +49,6 @@ pub fn assess(customer: &Customer, policy: &Policy, outlook: &Outlook, now: Time
 
 /// The same components under another policy: its weights, its priors where nothing was known, its bands. What was known
 /// stays as it was made: its inputs are not kept with it.
-#[must_use]
 pub fn rescored(recorded: &RelationshipHealth, policy: &RelationshipPolicy) -> RelationshipHealth {
     let weight_total: f64 = policy.components.iter().map(|component| component.weight).sum();
     let components: Vec<Component> = recorded
@@ -301,7 +299,6 @@ fn fading(sum: f64, is_known: bool) -> Reading {
 }
 
 /// The friction of one case at the moment of its latest report.
-#[must_use]
 pub fn case_weight(case: &Case, policy: &RelationshipPolicy) -> f64 {
     let Some(severity) = case.severity else { return 0.0 };
     let weights = if case.is_complaint { &policy.complaint_weights } else { &policy.ticket_weights };

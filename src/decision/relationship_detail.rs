@@ -10,7 +10,7 @@ use crate::decision::grants;
 use crate::decision::holds::holds_in_force;
 use crate::decision::relationship::assess;
 use crate::domain::customer::Customer;
-use crate::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity, SurveyAnswer};
+use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use crate::domain::ids::{DecisionId, EventId, OfferId, ProductId};
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
@@ -21,7 +21,6 @@ use crate::domain::relationship_detail::{
 use crate::domain::time::{DAY, Timestamp};
 
 /// Tells what stands behind the relationship health of a customer at `now`.
-#[must_use]
 pub fn detail(
     customer: &Customer,
     health: &RelationshipHealth,
@@ -131,7 +130,7 @@ fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(String, Vec<Event>)> 
         at: now,
         kind,
     };
-    let line = || Line { product: something(), order: None, quantity: 1, unit_price: None };
+    let line = || OrderLine { product: something(), order: None, quantity: 1, unit_price: None };
     let report = |severity| CaseReport { case: None, severity: Severity::new(severity).expect("1 to 4") };
     let survey = |score| SurveyAnswer::new(score, 10.0).expect("within the scale");
     let single = [
@@ -165,7 +164,6 @@ fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(String, Vec<Event>)> 
 }
 
 /// An outcome of an offer that was never made.
-#[must_use]
 pub fn outcome(kind: OutcomeKind) -> EventKind {
     let offer = OfferId::implicit(&something());
     EventKind::Outcome(Outcome { decision: DecisionId::from_bits(0), offer, product: something(), kind, case: None })

@@ -5,40 +5,52 @@ use std::collections::BTreeSet;
 use super::contact_policy::{Allowance, withheld_reason};
 use super::eligibility::others_of;
 use super::grants;
-use super::question::{Grounds, Question};
-use super::withheld::{Weighed, Withheld};
+use super::offer_query::{DecisionContext, OfferQuery};
+use super::rejection_log::{RejectionLog, ScoredCandidate};
 use crate::domain::customer::Customer;
 use crate::domain::decision::WithheldReason;
-use crate::domain::departure::{Refusal, Stage};
 use crate::domain::ids::ProductId;
 use crate::domain::ledger::Grant;
 use crate::domain::offer::OfferKind;
 use crate::domain::product::Product;
+use crate::domain::rejected_candidate::{DecisionStep, Ineligibility};
 use crate::domain::time::Timestamp;
 
 /// Takes the best, at most as many as asked for, as the caps leave, and not two that are too much alike.
 pub fn choose<'w, 'a>(
-    question: &Question<'_>,
-    weighed: &'w [Weighed<'a>],
+    question: &OfferQuery<'_>,
+    weighed: &'w [ScoredCandidate<'a>],
     customer: &Customer,
-    grounds: &Grounds<'_>,
+    grounds: &DecisionContext<'_>,
     allowance: &Allowance,
-    withheld: &mut Withheld,
-) -> Vec<&'w Weighed<'a>> {
+    withheld: &mut RejectionLog,
+) -> Vec<&'w ScoredCandidate<'a>> {
     let repeatable = repeatable_offers(customer, question.kind, allowance, grounds.now);
     let mut left = allowance.left(question.kind);
-    let mut chosen: Vec<&Weighed<'_>> = Vec::new();
+    let mut chosen: Vec<&ScoredCandidate<'_>> = Vec::new();
     for weighed in weighed {
         if chosen.len() == question.offers_max {
             let last = chosen.last().map_or(weighed.score, |last| last.score);
-            withheld.leave(weighed, Stage::Cut, Refusal::seen(WithheldReason::SlateFull, weighed.score, last));
+            withheld.leave(
+                weighed,
+                DecisionStep::Cut,
+                Ineligibility::seen(WithheldReason::SlateFull, weighed.score, last),
+            );
         } else if let Some(other) = too_similar(weighed.product, &chosen, grounds.policy.contact.category_offers_max) {
             withheld.count(WithheldReason::TooSimilar);
-            withheld.leave(weighed, Stage::Diversity, Refusal::by(WithheldReason::TooSimilar, &other.product.id));
-        } else if let Some(refusal) = rule_of_slate(weighed, &chosen, customer, grounds) {
-            withheld.count(refusal.reason);
-            let of_family = refusal.reason == WithheldReason::FamilyCapReached;
-            withheld.leave(weighed, if of_family { Stage::ContactPolicy } else { Stage::Diversity }, refusal);
+            withheld.leave(
+                weighed,
+                DecisionStep::Diversity,
+                Ineligibility::by(WithheldReason::TooSimilar, &other.product.id),
+            );
+        } else if let Some(ineligibility) = rule_of_slate(weighed, &chosen, customer, grounds) {
+            withheld.count(ineligibility.reason);
+            let of_family = ineligibility.reason == WithheldReason::FamilyCapReached;
+            withheld.leave(
+                weighed,
+                if of_family { DecisionStep::ContactPolicy } else { DecisionStep::Diversity },
+                ineligibility,
+            );
         } else if weighed.is_repeat && repeatable.contains(&weighed.product.id) {
             chosen.push(weighed);
         } else if !weighed.is_repeat && left > 0 {
@@ -47,7 +59,7 @@ pub fn choose<'w, 'a>(
         } else {
             let reason = cap_reason(question.kind, allowance);
             withheld.count(reason);
-            withheld.leave(weighed, Stage::ContactPolicy, cap_refusal(reason, question.kind, allowance));
+            withheld.leave(weighed, DecisionStep::ContactPolicy, cap_refusal(reason, question.kind, allowance));
         }
     }
     chosen
@@ -73,9 +85,9 @@ fn repeatable_offers<'a>(
 /// At most one of a ladder, and a few of a category: the offer that stands in the way.
 fn too_similar<'c, 'w, 'a>(
     product: &Product,
-    chosen: &'c [&'w Weighed<'a>],
+    chosen: &'c [&'w ScoredCandidate<'a>],
     category_offers_max: usize,
-) -> Option<&'c &'w Weighed<'a>> {
+) -> Option<&'c &'w ScoredCandidate<'a>> {
     let wanted = product.rung.as_ref().map(|rung| &rung.ladder);
     let same_ladder =
         chosen.iter().find(|other| wanted.is_some() && other.product.rung.as_ref().map(|rung| &rung.ladder) == wanted);
@@ -87,27 +99,27 @@ fn too_similar<'c, 'w, 'a>(
 
 /// The rules of the policy that look at the slate so far, and the caps of families.
 fn rule_of_slate(
-    weighed: &Weighed<'_>,
-    chosen: &[&Weighed<'_>],
+    weighed: &ScoredCandidate<'_>,
+    chosen: &[&ScoredCandidate<'_>],
     customer: &Customer,
-    grounds: &Grounds<'_>,
-) -> Option<Refusal> {
+    grounds: &DecisionContext<'_>,
+) -> Option<Ineligibility> {
     let contact = &grounds.policy.contact;
     let product = weighed.product;
     let in_slate = |id: &ProductId| chosen.iter().any(|other| other.product.id == *id);
     if let Some(other) = others_of(&contact.never_together, &product.id).find(|other| in_slate(other)) {
-        return Some(Refusal::by(WithheldReason::NeverTogether, other));
+        return Some(Ineligibility::by(WithheldReason::NeverTogether, other));
     }
     for rule in &contact.never_after {
         let other = if rule.then == product.id { &rule.first } else { &rule.then };
         if (rule.then == product.id || rule.first == product.id) && in_slate(other) {
-            return Some(Refusal::by(WithheldReason::NeverAfter, other));
+            return Some(Ineligibility::by(WithheldReason::NeverAfter, other));
         }
     }
     for family in contact.families.iter().filter(|family| family.holds(product)) {
         let of_family = || chosen.iter().filter(|other| family.holds(other.product));
         if let Some(other) = of_family().nth(family.per_slate.saturating_sub(1)) {
-            return Some(Refusal::by(WithheldReason::TooSimilar, &other.product.id));
+            return Some(Ineligibility::by(WithheldReason::TooSimilar, &other.product.id));
         }
         let is_counting = |grant: &&Grant| {
             grants::counts(grant, contact, grounds.now)
@@ -119,20 +131,23 @@ fn rule_of_slate(
         if !weighed.is_repeat && used >= usize::try_from(family.per_window).unwrap_or(usize::MAX) {
             let until = counting().map(|grant| grant.granted_at + contact.cap_window).min();
             let limit = f64::from(family.per_window);
-            return Some(Refusal { until, ..Refusal::seen(WithheldReason::FamilyCapReached, limit, limit + 1.0) });
+            return Some(Ineligibility {
+                until,
+                ..Ineligibility::seen(WithheldReason::FamilyCapReached, limit, limit + 1.0)
+            });
         }
     }
     None
 }
 
 /// What the cap that binds says; a cap spent by this very slate has no more to say.
-fn cap_refusal(reason: WithheldReason, kind: OfferKind, allowance: &Allowance) -> Refusal {
+fn cap_refusal(reason: WithheldReason, kind: OfferKind, allowance: &Allowance) -> Ineligibility {
     let Some(cap) = allowance.binding(kind).map(|place| &allowance.caps[place]) else {
         let limit = f64::from(allowance.limit(kind));
-        return Refusal::seen(reason, limit, limit + 1.0);
+        return Ineligibility::seen(reason, limit, limit + 1.0);
     };
     let (limit, used) = (f64::from(cap.limit), f64::from(cap.used));
-    Refusal { until: cap.next_eligible_at, ..Refusal::seen(reason, limit, used + 1.0) }
+    Ineligibility { until: cap.next_eligible_at, ..Ineligibility::seen(reason, limit, used + 1.0) }
 }
 
 fn cap_reason(kind: OfferKind, allowance: &Allowance) -> WithheldReason {

@@ -1,11 +1,11 @@
 //! What people read: the reasons of an offer and the one sentence of an answer.
 
-use crate::domain::candidate::{Candidate, Counted, Evidence, Support, Upgrade};
+use crate::domain::candidate::{Candidate, CountBasis, Evidence, Support, Upgrade};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::{Hold, HoldReason};
 use crate::domain::decision::{Cap, CapKind};
 use crate::domain::ids::ProductId;
-use crate::domain::offer::{Gain, OfferKind, Reason};
+use crate::domain::offer::{FeatureGain, OfferKind, Reason};
 use crate::domain::product::{FeatureValue, Product};
 use crate::domain::relationship::{Band, RelationshipHealth};
 use crate::domain::time::{DAY, Timestamp};
@@ -14,7 +14,6 @@ use crate::domain::time::{DAY, Timestamp};
 pub const REASONS_MAX: usize = 4;
 
 /// Why a candidate is offered, strongest first.
-#[must_use]
 pub fn reasons(candidate: &Candidate, support: &Support, product: &Product, catalog: &Catalog) -> Vec<Reason> {
     let gains = candidate.upgrade.as_ref().and_then(|upgrade| better_features(upgrade, product, catalog));
     let evidence = support.evidence.iter().map(|evidence| evidence_reason(evidence, candidate, catalog));
@@ -36,8 +35,8 @@ fn evidence_reason(evidence: &Evidence, candidate: &Candidate, catalog: &Catalog
         Evidence::BoughtTogether { with, together, with_total, counted } => {
             let with_title = title(with, catalog);
             let (whom, verb) = match counted {
-                Counted::Customers => ("customers", "bought by"),
-                Counted::Baskets => ("baskets", "in"),
+                CountBasis::Customers => ("customers", "bought by"),
+                CountBasis::Baskets => ("baskets", "in"),
             };
             reason(
                 "BOUGHT_TOGETHER",
@@ -110,7 +109,7 @@ fn better_features(upgrade: &Upgrade, product: &Product, catalog: &Catalog) -> O
     Some(reason("BETTER_FEATURES", &parameters, text))
 }
 
-fn gain_text(gain: &Gain) -> String {
+fn gain_text(gain: &FeatureGain) -> String {
     let feature = gain.feature.replace(['_', '-'], " ");
     match (&gain.from, &gain.to) {
         (_, FeatureValue::Flag(_)) => feature,
@@ -120,7 +119,6 @@ fn gain_text(gain: &Gain) -> String {
 }
 
 /// The sentence of an answer with offers.
-#[must_use]
 pub fn offers_message(offers: usize, kind: OfferKind, left: u32) -> String {
     let what = match (kind, offers) {
         (OfferKind::CrossSell, 1) => "1 cross-sell offer",
@@ -137,7 +135,6 @@ pub fn offers_message(offers: usize, kind: OfferKind, left: u32) -> String {
 }
 
 /// The sentence of an answer without offers that a cap kept back.
-#[must_use]
 pub fn capped_message(cap: &Cap, hold: Option<&Hold>, now: Timestamp) -> String {
     let until = match cap.next_eligible_at {
         Some(at) => format!("No offers before {}", moment(at, now)),
@@ -191,7 +188,6 @@ fn spent(cap: &Cap, what: &str) -> String {
 }
 
 /// The sentence of an answer without offers that no cap kept back.
-#[must_use]
 pub fn nothing_suitable_message(kind: OfferKind) -> String {
     match kind {
         OfferKind::CrossSell => {
@@ -202,13 +198,11 @@ pub fn nothing_suitable_message(kind: OfferKind) -> String {
 }
 
 /// The sentence of a replay whose offers were all given back.
-#[must_use]
 pub fn released_message() -> String {
     "No offers: this decision was released.".to_owned()
 }
 
 /// The sentence about a relationship.
-#[must_use]
 pub fn relationship_message(health: &RelationshipHealth, offers_left: u32, capped: Option<String>) -> String {
     let standing = match health.band {
         Band::Strained => "The relationship is strained",

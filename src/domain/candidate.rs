@@ -2,7 +2,7 @@
 //! of those that are offered.
 
 use super::ids::ProductId;
-use super::offer::{Gain, PropensityBasis};
+use super::offer::{FeatureGain, PropensityBasis};
 use super::time::Timestamp;
 
 /// A model that was asked about one customer.
@@ -68,7 +68,7 @@ pub struct Upgrade {
     /// The product the customer owns.
     pub replaces: ProductId,
     /// What gets better, at most [`GAINS_MAX`].
-    pub gains: Vec<Gain>,
+    pub gains: Vec<FeatureGain>,
 }
 
 /// The most gains listed with an upgrade.
@@ -86,7 +86,7 @@ pub enum Evidence {
         /// How many have `with`.
         with_total: u32,
         /// What was counted.
-        counted: Counted,
+        counted: CountBasis,
     },
     /// How many bought it lately.
     Popular {
@@ -139,7 +139,7 @@ pub enum Evidence {
 
 /// What the counts of [`Evidence::BoughtTogether`] count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
+pub enum CountBasis {
     /// Customers over their whole history.
     Customers,
     /// Single baskets.

@@ -19,7 +19,6 @@ pub struct Catalog {
 
 impl Catalog {
     /// Indexes the products, ordered by id; of several with one id the last wins.
-    #[must_use]
     pub fn new(products: Vec<Product>) -> Self {
         let mut latest: std::collections::BTreeMap<ProductId, Product> = std::collections::BTreeMap::new();
         for product in products {
@@ -44,19 +43,16 @@ impl Catalog {
     }
 
     /// The product with this id.
-    #[must_use]
     pub fn get(&self, id: &ProductId) -> Option<&Product> {
         self.by_id.get(id).map(|&index| &self.products[index])
     }
 
     /// The place of a product in [`Catalog::products`].
-    #[must_use]
     pub fn place_of(&self, id: &ProductId) -> Option<usize> {
         self.by_id.get(id).copied()
     }
 
     /// All products, ordered by id.
-    #[must_use]
     pub fn products(&self) -> &[Product] {
         &self.products
     }
@@ -72,7 +68,6 @@ impl Catalog {
     }
 
     /// The median price of the products in this currency, above zero; `None` when none of them has a price.
-    #[must_use]
     pub fn median_price(&self, currency: Currency) -> Option<f64> {
         self.median_price.get(&currency).copied().filter(|&median| median > 0.0)
     }

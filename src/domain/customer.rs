@@ -43,7 +43,6 @@ pub struct Customer {
 
 impl Customer {
     /// A customer of whom nothing is known.
-    #[must_use]
     pub fn unknown(id: CustomerId) -> Self {
         Self {
             id,
@@ -85,7 +84,6 @@ pub struct Hold {
 
 impl Hold {
     /// True from creation until just before the expiry.
-    #[must_use]
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|expires_at| now < expires_at)
     }
@@ -123,7 +121,6 @@ pub enum HoldReason {
 
 impl HoldReason {
     /// The reason's name in answers and logs.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OptOut => "opt_out",
@@ -171,7 +168,6 @@ pub struct Holding {
 
 impl Holding {
     /// A product touched at this moment and nothing else known.
-    #[must_use]
     pub fn touched_at(at: Timestamp) -> Self {
         Self {
             first_at: at,
@@ -186,14 +182,12 @@ impl Holding {
     }
 
     /// True while the customer has it: not ended since it last began, and not all brought back.
-    #[must_use]
     pub fn is_owned(&self) -> bool {
         let has_ended = self.ended_at.is_some_and(|ended_at| ended_at >= self.last_at);
         !has_ended && (self.subscribed_at.is_some() || self.bought > self.returned)
     }
 
     /// True while a subscription runs.
-    #[must_use]
     pub fn is_subscribed(&self) -> bool {
         self.subscribed_at.is_some_and(|began_at| self.ended_at.is_none_or(|ended_at| ended_at < began_at))
     }
@@ -201,7 +195,6 @@ impl Holding {
 
 impl Holdings {
     /// True when the customer has the product, or had it so long ago that only its fingerprint is left.
-    #[must_use]
     pub fn owns(&self, product: &ProductId) -> bool {
         match self.latest.get(product) {
             Some(holding) => holding.is_owned(),
@@ -234,7 +227,6 @@ impl Holdings {
 }
 
 /// The lower 24 bits of the FNV-1a hash of a product id, which [`Holdings::forgotten`] keeps.
-#[must_use]
 pub fn fingerprint(product: &ProductId) -> u32 {
     let hash = product
         .as_str()

@@ -15,19 +15,16 @@ pub struct HalfLife(usize);
 
 impl HalfLife {
     /// The half-life of this many days; `None` when the bank does not keep it.
-    #[must_use]
     pub fn of_days(days: f64) -> Option<Self> {
         HALF_LIVES_DAYS.iter().position(|&kept| kept.total_cmp(&days).is_eq()).map(Self)
     }
 
     /// The length in days.
-    #[must_use]
     pub fn days(self) -> f64 {
         HALF_LIVES_DAYS[self.0]
     }
 
     /// What is left of one after this many days: `2^(-days / half-life)`, in 0 to 1 for days of zero and more.
-    #[must_use]
     pub fn decay(self, days: f64) -> f64 {
         (-days / self.days()).exp2()
     }
@@ -55,7 +52,6 @@ impl DecayedSum {
     }
 
     /// The sum at `now` under one half-life. Before the latest entry it is the sum at that entry.
-    #[must_use]
     pub fn at(&self, now: Timestamp, half_life: HalfLife) -> f64 {
         match self.as_of {
             None => 0.0,
@@ -64,7 +60,6 @@ impl DecayedSum {
     }
 
     /// True before the first entry.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.as_of.is_none()
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::customer::HoldReason;
-use super::departure::Departure;
 use super::ids::{Channel, CustomerId, DecisionId, Placement};
 use super::offer::{Offer, OfferKind};
+use super::rejected_candidate::RejectedCandidate;
 use super::relationship::RelationshipHealth;
 use super::time::Timestamp;
 
@@ -40,7 +40,7 @@ pub struct Decision {
     /// Why candidates were withheld, with counts.
     pub withheld: BTreeMap<WithheldReason, u32>,
     /// The candidates that came closest to the slate, closest first; at most as many as asked for.
-    pub departures: Vec<Departure>,
+    pub rejected_candidates: Vec<RejectedCandidate>,
     /// The policy in force.
     pub policy_version: String,
     /// The model that proposed; 0 while there is none.
@@ -92,7 +92,6 @@ pub enum CapKind {
 
 impl CapKind {
     /// The cap's name in answers and logs.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RelationshipHealth => "relationship_health",
@@ -181,7 +180,6 @@ pub enum WithheldReason {
 
 impl WithheldReason {
     /// The reason's name in answers, metrics and logs.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Owned => "owned",

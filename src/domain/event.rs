@@ -24,9 +24,9 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
     /// Bought; the purchases with one order id are a basket.
-    Purchase(Line),
+    Purchase(OrderLine),
     /// Brought back, wholly or in part.
-    Return(Line),
+    Return(OrderLine),
     /// The customer cancelled a product or, without a product, gave notice on the relation.
     Cancellation {
         /// The product; `None` for the whole relation.
@@ -91,7 +91,7 @@ pub enum EventKind {
 
 /// Some items of one product.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Line {
+pub struct OrderLine {
     /// The product.
     pub product: ProductId,
     /// The order that the line belongs to.
@@ -102,10 +102,9 @@ pub struct Line {
     pub unit_price: Option<Money>,
 }
 
-impl Line {
+impl OrderLine {
     /// What the line was sold for, in units of its currency, for estimates and never for bookkeeping; 0 when no price is
     /// known, or a negative one.
-    #[must_use]
     pub fn approximate_value(&self) -> f64 {
         self.unit_price.map_or(0.0, |price| (price.approximate() * f64::from(self.quantity)).max(0.0))
     }
@@ -129,13 +128,11 @@ impl Severity {
     pub const DEFAULT: Self = Self(2);
 
     /// `None` outside 1 to 4.
-    #[must_use]
     pub fn new(level: u8) -> Option<Self> {
         (1..=4).contains(&level).then_some(Self(level))
     }
 
     /// 1 to 4.
-    #[must_use]
     pub fn level(self) -> u8 {
         self.0
     }
@@ -150,26 +147,22 @@ pub struct SurveyAnswer {
 
 impl SurveyAnswer {
     /// `None` unless both are finite, `score_max` is above zero and at most 1,000, and `score` is within 0 to it.
-    #[must_use]
     pub fn new(score: f64, score_max: f64) -> Option<Self> {
         let fits = score_max > 0.0 && score_max <= 1000.0 && (0.0..=score_max).contains(&score);
         fits.then_some(Self { score, score_max })
     }
 
     /// The answer as given.
-    #[must_use]
     pub fn score(self) -> f64 {
         self.score
     }
 
     /// The top of the scale.
-    #[must_use]
     pub fn score_max(self) -> f64 {
         self.score_max
     }
 
     /// Satisfaction in -1 to 1; 0 is the middle of the scale.
-    #[must_use]
     pub fn satisfaction(self) -> f64 {
         2.0 * self.score / self.score_max - 1.0
     }
@@ -225,7 +218,6 @@ impl OutcomeKind {
     ];
 
     /// The kind as it appears in ids and logs.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Shown => "shown",
@@ -253,7 +245,6 @@ pub enum Polarity {
 
 impl EventKind {
     /// Whether the event speaks for or against the relationship.
-    #[must_use]
     pub fn polarity(&self) -> Polarity {
         match self {
             Self::Purchase(_)
@@ -287,7 +278,6 @@ impl EventKind {
     }
 
     /// The kind as it appears in files and logs.
-    #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Purchase(_) => "purchase",

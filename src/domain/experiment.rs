@@ -10,13 +10,11 @@ pub struct ExperimentId(u64);
 
 impl ExperimentId {
     /// From its bits.
-    #[must_use]
     pub fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
     /// Its bits.
-    #[must_use]
     pub fn bits(self) -> u64 {
         self.0
     }
@@ -33,7 +31,6 @@ pub enum Arm {
 
 impl Arm {
     /// The arm's name in answers and logs.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Control => "control",

@@ -47,7 +47,6 @@ pub struct ExplicitOffer {
 
 impl ExplicitOffer {
     /// An offer of a product at its price, for everybody and without end.
-    #[must_use]
     pub fn new(id: OfferId, product: ProductId) -> Self {
         Self {
             id,
@@ -81,7 +80,6 @@ impl AttributeKind {
     pub const ALL: [Self; 3] = [Self::Text, Self::Number, Self::Flag];
 
     /// The kind's name in policies.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -118,13 +116,11 @@ pub struct Volume {
 
 impl Volume {
     /// What counts against the cap.
-    #[must_use]
     pub fn used(&self) -> u64 {
         self.settled.saturating_add(u64::try_from(self.pending.len()).unwrap_or(u64::MAX))
     }
 
     /// Takes one, unless none is left; taking again for one decision is taking once.
-    #[must_use]
     pub fn take(&mut self, token: &VolumeToken, cap: u64) -> bool {
         if self.pending.iter().any(|pending| pending.decision == token.decision) {
             return true;

@@ -65,7 +65,6 @@ macro_rules! text_id {
             }
 
             /// The text as the caller wrote it.
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -106,13 +105,11 @@ pub struct OfferId(String);
 
 impl OfferId {
     /// The offer of a product at its own catalogue price.
-    #[must_use]
     pub fn implicit(product: &ProductId) -> Self {
         Self(format!("{IMPLICIT_OFFER_PREFIX}{product}"))
     }
 
     /// True for the name of a product's implicit offer.
-    #[must_use]
     pub fn is_implicit(&self) -> bool {
         self.0.starts_with(IMPLICIT_OFFER_PREFIX)
     }
@@ -129,7 +126,6 @@ impl OfferId {
     }
 
     /// The id as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -151,13 +147,11 @@ macro_rules! number_id {
 
         impl $name {
             /// Takes the 128 bits of the id.
-            #[must_use]
             pub fn from_bits(bits: u128) -> Self {
                 Self(bits)
             }
 
             /// The 128 bits of the id.
-            #[must_use]
             pub fn bits(self) -> u128 {
                 self.0
             }

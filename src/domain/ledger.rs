@@ -24,7 +24,7 @@ pub struct Ledger {
     /// Recent requests, at most [`REQUEST_KEYS_MAX`].
     pub request_keys: Vec<RequestKey>,
     /// Where the slow rise stands; `None` before the first event or grant.
-    pub level: Option<Level>,
+    pub level: Option<AllowanceLevel>,
     /// The pause after a rejection.
     pub back_off: Option<BackOff>,
     /// Products not to be offered again for a while, at most [`RESTING_PRODUCTS_MAX`].
@@ -38,7 +38,6 @@ pub struct Ledger {
 
 impl Ledger {
     /// The moment at which something is entered that happens at `at`: the ledger's clock counts when it is ahead.
-    #[must_use]
     pub fn time(&self, at: Timestamp) -> Timestamp {
         self.clock.map_or(at, |clock| clock.max(at))
     }
@@ -66,7 +65,7 @@ pub struct Grant {
     /// True once it can no longer be given back: it was shown, or served by too many decisions to list.
     pub is_irrevocable: bool,
     /// What the customer answered.
-    pub answer: Option<Answer>,
+    pub answer: Option<CustomerResponse>,
 }
 
 /// One decision that served a grant.
@@ -80,7 +79,7 @@ pub struct Serving {
 
 /// The customer's answer to an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum CustomerResponse {
     /// Took it.
     Accepted,
     /// Said no.
@@ -106,7 +105,7 @@ pub struct RequestKey {
 
 /// The slow rise: the allowance may exceed `offers` only by the whole steps of time since `since`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Level {
+pub struct AllowanceLevel {
     /// The cap reached, in offers.
     pub offers: u32,
     /// Since when.

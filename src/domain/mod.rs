@@ -3,12 +3,12 @@
 //! A type here is valid once it is built. Anything that several wings of floor 2 must name lives in this room, so that
 //! `decision`, `store` and `model` never import one another.
 
+pub mod cached_ranking;
 pub mod candidate;
 pub mod catalog;
 pub mod customer;
 pub mod decayed_sum;
 pub mod decision;
-pub mod departure;
 pub mod event;
 pub mod experiment;
 pub mod explicit_offer;
@@ -18,8 +18,8 @@ pub mod money;
 pub mod offer;
 pub mod outlook;
 pub mod policy;
-pub mod prepared;
 pub mod product;
+pub mod rejected_candidate;
 pub mod relationship;
 pub mod relationship_detail;
 pub mod time;

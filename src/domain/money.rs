@@ -50,7 +50,6 @@ impl Currency {
     }
 
     /// The three letters.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("three ASCII letters by construction")
     }
@@ -127,44 +126,37 @@ impl Money {
     }
 
     /// The currency of the amount.
-    #[must_use]
     pub fn currency(self) -> Currency {
         self.currency
     }
 
     /// Whole units, rounded towards zero.
-    #[must_use]
     pub fn units(self) -> i64 {
         i64::try_from(self.total_nanos / NANOS_PER_UNIT).expect("bounded by UNITS_MAX")
     }
 
     /// Billionths of a unit beyond the whole units, with the sign of the amount.
-    #[must_use]
     pub fn nanos(self) -> i32 {
         i32::try_from(self.total_nanos % NANOS_PER_UNIT).expect("a remainder below a billion")
     }
 
     /// The amount in billionths of a unit.
-    #[must_use]
     pub fn total_nanos(self) -> i128 {
         self.total_nanos
     }
 
     /// True for amounts below zero.
-    #[must_use]
     pub fn is_negative(self) -> bool {
         self.total_nanos < 0
     }
 
     /// The amount as a float, for scoring only; never to be turned back into money.
-    #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "a score needs no more than 53 bits")]
     pub fn approximate(self) -> f64 {
         self.total_nanos as f64 / 1e9
     }
 
     /// This amount less another of the same currency; `None` when the currencies differ or the result is too large.
-    #[must_use]
     pub fn minus(self, other: Self) -> Option<Self> {
         if self.currency != other.currency {
             return None;

@@ -16,7 +16,6 @@ pub enum OfferKind {
 
 impl OfferKind {
     /// The kind's name in answers and logs.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CrossSell => "cross_sell",
@@ -53,14 +52,14 @@ pub struct Offer {
     /// Up-sell: the product it replaces.
     pub replaces: Option<ProductId>,
     /// Up-sell: what gets better.
-    pub gains: Vec<Gain>,
+    pub gains: Vec<FeatureGain>,
     /// True when it was still open from an earlier decision and cost no cap now.
     pub is_repeat: bool,
 }
 
 /// A feature that gets better.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Gain {
+pub struct FeatureGain {
     /// The feature.
     pub feature: String,
     /// What the customer has; `None` when the owned product lacks it.
@@ -103,13 +102,11 @@ pub struct Factors {
 
 impl Factors {
     /// `propensity x value x context x lever - attention price`. Zero or less is not worth the customer's attention.
-    #[must_use]
     pub fn score(&self) -> f64 {
         self.propensity * self.value * self.context * self.lever - self.attention_price
     }
 
     /// The propensity as it was before the acceptance lift.
-    #[must_use]
     pub fn unlifted_propensity(&self) -> f64 {
         self.propensity / self.acceptance_lift
     }
@@ -128,7 +125,6 @@ pub enum PropensityBasis {
 
 impl PropensityBasis {
     /// The basis's name in answers and logs.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Purchases => "purchases",

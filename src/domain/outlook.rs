@@ -53,7 +53,6 @@ pub struct Recency {
 
 impl Recency {
     /// What the purchase days say at `now`; `None` without a purchase.
-    #[must_use]
     pub fn of(state: &RelationshipState, now: Timestamp) -> Option<Self> {
         let (first, last) = (state.purchase_days.first()?.start(), state.purchase_days.last()?.start());
         Some(Self {
@@ -66,7 +65,6 @@ impl Recency {
 
 impl Rhythm {
     /// The probability that the customer has not left.
-    #[must_use]
     pub fn alive(&self, recency: Recency) -> f64 {
         let Recency { repeats, last_week, age_weeks } = recency;
         let silence = ((self.alpha + age_weeks) / (self.alpha + last_week)).ln() * (self.r + repeats);
@@ -74,13 +72,11 @@ impl Rhythm {
     }
 
     /// Purchase days a week, if the customer has not left.
-    #[must_use]
     pub fn rate(&self, recency: Recency) -> f64 {
         (self.r + recency.repeats) / (self.alpha + recency.age_weeks)
     }
 
     /// The probability of a purchase within the next `weeks`.
-    #[must_use]
     pub fn buys_within(&self, recency: Recency, weeks: f64) -> f64 {
         let age = self.alpha + recency.age_weeks;
         self.alive(recency) * -((age / (age + weeks)).ln() * (self.r + recency.repeats)).exp_m1()
@@ -140,7 +136,6 @@ impl BuyingSignal {
     ];
 
     /// What it says when it grows.
-    #[must_use]
     pub fn direction(self) -> Direction {
         match self {
             Self::Recency | Self::Tenure | Self::Returned => Direction::Bad,
@@ -156,7 +151,6 @@ impl BuyingSignal {
     }
 
     /// The signal's name in reports.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Recency => "recency",
@@ -182,7 +176,6 @@ const SEASON_DAYS: f64 = 91.0;
 const YEAR_DAYS: f64 = 365.0;
 
 /// Reads all signals of a buyer; `None` without a purchase.
-#[must_use]
 pub fn buying_signals(state: &RelationshipState, rhythm: &Rhythm, now: Timestamp) -> Option<BuyingSignals> {
     let recency = Recency::of(state, now)?;
     let ages: Vec<f64> = state.purchase_days.iter().map(|day| now.days_since(day.start())).collect();
@@ -218,7 +211,6 @@ pub struct SignalWeight {
 
 impl SignalWeight {
     /// The share of the logit.
-    #[must_use]
     pub fn logit(&self, signal: f64) -> f64 {
         self.weight * (signal - self.mean) / self.deviation
     }
@@ -248,7 +240,6 @@ pub struct BuyingOutlook {
 
 impl BuyingOutlook {
     /// The probability of a purchase within the window after `now`; `None` without a purchase before.
-    #[must_use]
     pub fn probability(&self, state: &RelationshipState, now: Timestamp, window: Duration) -> Option<f64> {
         let recency = Recency::of(state, now)?;
         let signals = buying_signals(state, &self.rhythm, now)?;
@@ -261,7 +252,6 @@ impl BuyingOutlook {
 }
 
 /// How much the logit of the rhythm grows from one window to another, in days.
-#[must_use]
 pub fn step(rhythm: &Rhythm, recency: Recency, from_days: f64, to_days: f64) -> f64 {
     if from_days.total_cmp(&to_days).is_eq() {
         return 0.0;
@@ -270,7 +260,6 @@ pub fn step(rhythm: &Rhythm, recency: Recency, from_days: f64, to_days: f64) -> 
 }
 
 /// The logit of the rhythm's probability of a purchase within some days, kept within a thousand to one.
-#[must_use]
 pub fn rhythm_logit(rhythm: &Rhythm, recency: Recency, days: f64) -> f64 {
     const CERTAIN: f64 = 1e-3;
     let probability = rhythm.buys_within(recency, days / 7.0).clamp(CERTAIN, 1.0 - CERTAIN);
@@ -294,7 +283,6 @@ impl StayingSignal {
     pub const ALL: [Self; 3] = [Self::Tenure, Self::Subscriptions, Self::UsageTrend];
 
     /// What it says when it grows.
-    #[must_use]
     pub fn direction(self) -> Direction {
         match self {
             Self::Tenure | Self::Subscriptions | Self::UsageTrend => Direction::Good,
@@ -302,7 +290,6 @@ impl StayingSignal {
     }
 
     /// The signal's name in reports.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tenure => "tenure",
@@ -316,7 +303,6 @@ impl StayingSignal {
 pub type StayingSignals = [f64; StayingSignal::ALL.len()];
 
 /// The signals of a subscriber.
-#[must_use]
 pub fn staying_signals(state: &RelationshipState, running: usize, tenure: Duration, now: Timestamp) -> StayingSignals {
     let engagement = |days: f64| {
         let half_life = HalfLife::of_days(days).expect("the bank keeps both half-lives");
@@ -352,7 +338,6 @@ impl AttributeWeight {
 const ATTRIBUTE_NUMBER_MAX: f64 = 1e100;
 
 /// An attribute's value as a number, where it is one.
-#[must_use]
 pub fn attribute_number(text: &str) -> Option<f64> {
     text.trim().parse().ok().filter(|number: &f64| number.abs() <= ATTRIBUTE_NUMBER_MAX)
 }
@@ -373,7 +358,6 @@ pub struct StayingOutlook {
 
 impl StayingOutlook {
     /// The probability of staying through the window.
-    #[must_use]
     pub fn probability<'a>(
         &self,
         signals: &StayingSignals,
@@ -389,7 +373,6 @@ impl StayingOutlook {
 }
 
 /// `1 / (1 + exp(-logit))`.
-#[must_use]
 pub fn logistic(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
 }

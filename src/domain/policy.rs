@@ -190,7 +190,6 @@ pub struct Family {
 
 impl Family {
     /// True when the product is of the family.
-    #[must_use]
     pub fn holds(&self, product: &Product) -> bool {
         let is_in_category = !self.category.is_empty() && product.category.starts_with(&self.category);
         is_in_category || self.products.contains(&product.id)
@@ -243,7 +242,6 @@ pub struct ArbitrationPolicy {
 
 impl RelationshipPolicy {
     /// Weight, prior and half-life of a component.
-    #[must_use]
     pub fn component(&self, kind: ComponentKind) -> ComponentPolicy {
         let index = ComponentKind::ALL.iter().position(|&each| each == kind);
         self.components[index.expect("ComponentKind::ALL lists every kind")]
@@ -252,27 +250,23 @@ impl RelationshipPolicy {
 
 impl ContactPolicy {
     /// The caps of a band.
-    #[must_use]
     pub fn caps_of(&self, band: Band) -> BandCaps {
         let index = Band::ALL.iter().position(|&each| each == band);
         self.caps[index.expect("Band::ALL lists every band")]
     }
 
     /// The cap of a channel; `None` where it has none of its own.
-    #[must_use]
     pub fn channel_cap(&self, channel: &str) -> Option<u32> {
         self.channel_caps.iter().find(|(name, _)| name == channel).map(|(_, cap)| *cap)
     }
 
     /// How long a grant is remembered: as long as a cap or a rule looks back.
-    #[must_use]
     pub fn grants_remembered(&self) -> Duration {
         let rules = self.never_after.iter().map(|rule| rule.within);
         rules.max().unwrap_or_default().max(self.cap_window)
     }
 
     /// How long a grant on this channel can be given back.
-    #[must_use]
     pub fn lease_of(&self, channel: Option<&str>) -> Duration {
         let special = channel.and_then(|name| self.channel_leases.iter().find(|(channel, _)| channel == name));
         special.map_or(self.lease, |(_, lease)| *lease)

@@ -31,7 +31,7 @@ pub struct Product {
     /// What the seller earns on one, in the currency of the price; may be negative.
     pub margin: Option<Money>,
     /// The product's place in a line of better and better versions.
-    pub rung: Option<Rung>,
+    pub rung: Option<LadderPosition>,
     /// Named properties that customers compare.
     pub features: BTreeMap<String, FeatureValue>,
     /// The customer must own all of these.
@@ -54,7 +54,6 @@ pub struct Product {
 
 impl Product {
     /// A product with an id and a title and nothing else known.
-    #[must_use]
     pub fn new(id: ProductId, title: impl Into<String>) -> Self {
         Self {
             id,
@@ -78,7 +77,7 @@ impl Product {
 
 /// A place on a ladder. A higher tier is a better version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rung {
+pub struct LadderPosition {
     /// The ladder.
     pub ladder: LadderId,
     /// The height on it.

@@ -98,7 +98,6 @@ pub struct Case {
 
 impl Case {
     /// True while the latest report is not followed by a resolution.
-    #[must_use]
     pub fn is_open(&self) -> bool {
         match (self.reported_at, self.resolved_at) {
             (Some(reported), Some(resolved)) => resolved < reported,
@@ -151,7 +150,6 @@ impl ComponentKind {
     ];
 
     /// The component's name in answers and logs.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ServiceFriction => "service_friction",
@@ -215,7 +213,6 @@ impl Band {
     pub const ALL: [Self; 5] = [Self::Strained, Self::Guarded, Self::Steady, Self::Strong, Self::NewCustomer];
 
     /// The band's name in answers and logs.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Strained => "strained",

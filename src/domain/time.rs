@@ -27,31 +27,26 @@ impl Timestamp {
     pub const MAX: Self = Self(7_258_118_400_000);
 
     /// The moment this many milliseconds after 1970-01-01T00:00:00Z; `None` outside the years 1900 to 2200.
-    #[must_use]
     pub fn from_unix_ms(unix_ms: i64) -> Option<Self> {
         (Self::MIN.0..=Self::MAX.0).contains(&unix_ms).then_some(Self(unix_ms))
     }
 
     /// Milliseconds after 1970-01-01T00:00:00Z.
-    #[must_use]
     pub fn unix_ms(self) -> i64 {
         self.0
     }
 
     /// The time from `earlier` to here, zero when `earlier` is later.
-    #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).max(0).unsigned_abs())
     }
 
     /// The time from `earlier` to here in days, zero when `earlier` is later.
-    #[must_use]
     pub fn days_since(self, earlier: Self) -> f64 {
         self.since(earlier).as_secs_f64() / DAY.as_secs_f64()
     }
 
     /// The UTC day of this moment.
-    #[must_use]
     pub fn day(self) -> Day {
         Day(i32::try_from(self.0.div_euclid(MS_PER_DAY)).expect("1900 to 2200 has fewer days than an i32"))
     }
@@ -99,19 +94,16 @@ pub struct Day(i32);
 
 impl Day {
     /// The day this many days after 1970-01-01.
-    #[must_use]
     pub fn from_number(number: i32) -> Self {
         Self(number)
     }
 
     /// Days after 1970-01-01.
-    #[must_use]
     pub fn number(self) -> i32 {
         self.0
     }
 
     /// Midnight at which the day begins, kept within the range of [`Timestamp`].
-    #[must_use]
     pub fn start(self) -> Timestamp {
         let ms = i64::from(self.0) * MS_PER_DAY;
         Timestamp(ms.clamp(Timestamp::MIN.0, Timestamp::MAX.0))
@@ -119,7 +111,6 @@ impl Day {
 
     /// Year, month and day of month in the Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date
     /// algorithms", `civil_from_days`).
-    #[must_use]
     pub fn civil(self) -> (i64, i64, i64) {
         let shifted = i64::from(self.0) + 719_468;
         let era = shifted.div_euclid(146_097);

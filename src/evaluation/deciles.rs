@@ -21,7 +21,6 @@ pub struct Decile {
 const GROUPS: usize = 10;
 
 /// The groups from the lowest scores to the highest. Equal scores stay together, so there may be fewer than ten.
-#[must_use]
 pub fn deciles(scored: &[Told]) -> Vec<Decile> {
     let mut sorted = scored.to_vec();
     sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
@@ -60,7 +59,6 @@ fn wilson(hits: f64, count: f64) -> [f64; 2] {
 }
 
 /// True when no group comes back less than one below it by more than their intervals allow.
-#[must_use]
 pub fn is_monotone(deciles: &[Decile]) -> bool {
     deciles.windows(2).all(|pair| pair[1].interval[1] >= pair[0].interval[0])
 }

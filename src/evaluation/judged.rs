@@ -29,14 +29,12 @@ pub struct Estimate {
 
 impl Judged {
     /// Judges a method; `None` when the queries have no hits or no misses.
-    #[must_use]
     pub fn new(method: &'static str, told: Vec<Told>) -> Option<Self> {
         let quality = ProbabilityQuality::of(&told)?;
         Some(Self { method, told, quality })
     }
 
     /// The area under the curve with its error.
-    #[must_use]
     pub fn auc(&self) -> Estimate {
         let (hits, misses) = placements(&self.told);
         let standard_error = (variance(&hits) + variance(&misses)).sqrt();
@@ -44,7 +42,6 @@ impl Judged {
     }
 
     /// How much larger the area is than that of another method on the same queries.
-    #[must_use]
     pub fn auc_above(&self, other: &Self) -> Estimate {
         let ((hits, misses), (other_hits, other_misses)) = (placements(&self.told), placements(&other.told));
         let standard_error =
@@ -53,7 +50,6 @@ impl Judged {
     }
 
     /// How much smaller the Brier score is than that of another method on the same queries.
-    #[must_use]
     pub fn brier_below(&self, other: &Self) -> Estimate {
         let squared = |told: &Told| (told.probability - f64::from(u8::from(told.hit))).powi(2);
         let gained: Vec<f64> = other.told.iter().zip(&self.told).map(|(a, b)| squared(a) - squared(b)).collect();

@@ -33,7 +33,6 @@ pub enum Figure {
 
 impl Figure {
     /// The name in the output.
-    #[must_use]
     pub fn name(self) -> String {
         match self {
             Self::RecallAt10 => "recall@10".to_owned(),
@@ -44,7 +43,6 @@ impl Figure {
     }
 
     /// The figure of one ranking, 0 to 1.
-    #[must_use]
     pub fn of(self, ranked: &[ProductId], truth: &BTreeSet<ProductId>) -> f64 {
         let places = ranked.iter().zip(1_u32..).filter(|(product, _)| truth.contains(product)).map(|(_, place)| place);
         let within = |limit: usize| places.clone().take_while(move |&place| place as usize <= limit);
@@ -84,13 +82,11 @@ pub struct Gain {
 
 impl Ranked {
     /// A figure, query by query.
-    #[must_use]
     pub fn each(&self, figure: Figure, queries: &[Query]) -> Vec<f64> {
         self.lists.iter().zip(queries).map(|(ranked, query)| figure.of(ranked, &query.truth)).collect()
     }
 
     /// A figure with its standard error.
-    #[must_use]
     pub fn mean(&self, figure: Figure, queries: &[Query]) -> Estimate {
         let each = self.each(figure, queries);
         let count = each.len().max(1) as f64;
@@ -100,14 +96,12 @@ impl Ranked {
     }
 
     /// The share of what could be ranked that stands among the first ten of any query.
-    #[must_use]
     pub fn coverage(&self, rankable: usize) -> f64 {
         let shown: BTreeSet<&ProductId> = self.lists.iter().flat_map(|ranked| ranked.iter().take(TOP)).collect();
         shown.len() as f64 / rankable.max(1) as f64
     }
 
     /// How much better this method is than another on the same queries.
-    #[must_use]
     pub fn gain_over(&self, other: &Self, figure: Figure, queries: &[Query]) -> Gain {
         let pairs = self.each(figure, queries).into_iter().zip(other.each(figure, queries));
         bootstrap(&pairs.map(|(a, b)| a - b).collect::<Vec<_>>())

@@ -7,7 +7,7 @@ use super::data_set::{self, DataSetError};
 use super::description::Description;
 use super::task::Items;
 use crate::domain::catalog::Catalog;
-use crate::domain::event::{Event, EventKind, Line};
+use crate::domain::event::{Event, EventKind, OrderLine};
 use crate::domain::ids::{CustomerId, OrderId, ProductId};
 use crate::domain::money::Money;
 use crate::domain::product::Product;
@@ -89,7 +89,8 @@ impl SalesFiles {
         let mut bought: HashMap<CustomerId, HashSet<ProductId>> = HashMap::new();
         let mut last_sold: HashMap<ProductId, Timestamp> = HashMap::new();
         for event in &events {
-            let (EventKind::Purchase(Line { product, .. }) | EventKind::SubscriptionStart { product }) = &event.kind
+            let (EventKind::Purchase(OrderLine { product, .. }) | EventKind::SubscriptionStart { product }) =
+                &event.kind
             else {
                 continue;
             };
@@ -153,14 +154,14 @@ fn median_prices(events: &[Event]) -> HashMap<ProductId, Money> {
     paid.into_iter().filter_map(median).collect()
 }
 
-fn line(event: &Event) -> Option<&Line> {
+fn line(event: &Event) -> Option<&OrderLine> {
     if let EventKind::Purchase(line) | EventKind::Return(line) = &event.kind { Some(line) } else { None }
 }
 
 /// The product that is sold, or brought back.
 fn product_mut(event: &mut Event) -> Option<&mut ProductId> {
-    if let EventKind::Purchase(Line { product, .. })
-    | EventKind::Return(Line { product, .. })
+    if let EventKind::Purchase(OrderLine { product, .. })
+    | EventKind::Return(OrderLine { product, .. })
     | EventKind::SubscriptionStart { product } = &mut event.kind
     {
         Some(product)

@@ -41,7 +41,6 @@ impl Cell {
     }
 
     /// A number, or nothing.
-    #[must_use]
     pub fn number(value: Option<f64>) -> Self {
         value.map_or(Self::Empty, Self::Number)
     }
@@ -52,7 +51,6 @@ impl Cell {
     }
 
     /// The amount of a price, or nothing.
-    #[must_use]
     pub fn amount(money: Option<Money>) -> Self {
         money.map_or(Self::Empty, |money| Self::Amount(money.total_nanos()))
     }

@@ -64,7 +64,6 @@ pub const ROLES: &[(&str, Role)] = &[
 ];
 
 /// A method's role; `None` for one that there is not.
-#[must_use]
 pub fn role_of(path: &str) -> Option<Role> {
     static BY_PATH: LazyLock<HashMap<&str, Role>> = LazyLock::new(|| ROLES.iter().copied().collect());
     BY_PATH.get(path).copied()
@@ -146,7 +145,6 @@ pub struct AccessLayer {
 
 impl AccessLayer {
     /// By these rules, whatever is put in their place.
-    #[must_use]
     pub fn new(current: CurrentAccess) -> Self {
         Self { current }
     }

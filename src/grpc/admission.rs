@@ -38,15 +38,15 @@ pub struct CallLimits {
     /// Calls at once that have their turn, where some stand in line.
     pub turns_max: usize,
     /// A call that waited longer for its turn is refused, unless fewer than `queue_free` came meanwhile.
-    pub queue_max: Duration,
-    /// See `queue_max`.
+    pub queue_delay_max: Duration,
+    /// See `queue_delay_max`.
     pub queue_free: u64,
     /// Calls at once that wait for more from their callers.
-    pub waits_max: usize,
+    pub pending_uploads_max: usize,
     /// Bytes of messages that are not whole or not answered.
-    pub unanswered_bytes_max: usize,
+    pub buffered_bytes_max: usize,
     /// The longest wait for a caller's next message.
-    pub pause_max: Duration,
+    pub stream_idle_timeout: Duration,
     /// The largest message; one that says to be larger is refused without being read.
     pub message_bytes_max: usize,
 }
@@ -60,7 +60,7 @@ pub struct Admission {
     waits: Arc<Semaphore>,
     /// Bytes of messages that are not whole or not answered, beyond what is free.
     bytes: Arc<Semaphore>,
-    pause_max: Duration,
+    stream_idle_timeout: Duration,
     message_bytes_max: u64,
 }
 
@@ -96,21 +96,19 @@ impl Permits {
 
 impl Admission {
     /// By these limits.
-    #[must_use]
     pub fn new(limits: &CallLimits) -> Arc<Self> {
         Arc::new(Self {
             places: Arc::new(Semaphore::new(limits.requests_max)),
-            line: Line::new(limits.turns_max, limits.queue_max, limits.queue_free),
-            waits: Arc::new(Semaphore::new(limits.waits_max)),
-            bytes: Arc::new(Semaphore::new(limits.unanswered_bytes_max)),
-            pause_max: limits.pause_max,
+            line: Line::new(limits.turns_max, limits.queue_delay_max, limits.queue_free),
+            waits: Arc::new(Semaphore::new(limits.pending_uploads_max)),
+            bytes: Arc::new(Semaphore::new(limits.buffered_bytes_max)),
+            stream_idle_timeout: limits.stream_idle_timeout,
             message_bytes_max: limits.message_bytes_max.max(LIBRARY_MESSAGE_BYTES_MAX) as u64,
         })
     }
 
     /// Whether a call that waited so has a chance. Asked before anything else, so that a refusal costs little: under overload
     /// there are many.
-    #[must_use]
     pub fn has_room(&self, wait: Wait) -> bool {
         self.line.has_room(wait) && self.has_place()
     }
@@ -148,7 +146,6 @@ impl Admission {
 }
 
 /// [`busy`] as an answer. Made once: under overload it is most of what the server says.
-#[must_use]
 pub fn busy_answer() -> Response<Body> {
     static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| busy().into_http::<Body>().headers().clone());
     let mut answer = Response::new(Body::default());
@@ -273,7 +270,7 @@ impl Watched {
     /// Nothing is there: gives the place back, and waits for the caller for as long as that may take.
     fn poll_pause<T>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
         self.held.with(|permits| permits.place = None);
-        let limit = self.admission.pause_max;
+        let limit = self.admission.stream_idle_timeout;
         let pause = self.pause.get_or_insert_with(|| Pause { ends: Box::pin(tokio::time::sleep(limit)), wait: None });
         if pause.wait.is_none() {
             match Arc::clone(&self.admission.waits).try_acquire_owned() {
@@ -383,7 +380,7 @@ mod tests {
                 Poll::Ready(self.0.next().map(|bytes| Ok(Frame::data(bytes))))
             }
         }
-        let limits = Limits { unanswered_bytes_max: 64 << 10, ..Limits::default() };
+        let limits = Limits { buffered_bytes_max: 64 << 10, ..Limits::default() };
         let admission = Admission::new(&of_calls(&limits));
         let whole = admission.bytes.available_permits();
         let bytes = [&[0, 0, 0, 100, 0][..], &vec![7; 100 << 8]].concat().repeat(1_000);

@@ -10,19 +10,18 @@ use tonic::{Request, Response, Status};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::backup_service_server::BackupService;
 use super::status;
+use crate::use_cases::app::App;
 use crate::use_cases::back_up::back_up;
-use crate::use_cases::tactful::Tactful;
 
 /// Serves `BackupService`.
 pub struct BackupRpc {
-    tactful: Arc<Tactful>,
+    app: Arc<App>,
 }
 
 impl BackupRpc {
     /// A service of this system.
-    #[must_use]
-    pub fn new(tactful: Arc<Tactful>) -> Self {
-        Self { tactful }
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
     }
 }
 
@@ -34,7 +33,7 @@ impl BackupService for BackupRpc {
         &self,
         _request: Request<wire::CreateBackupRequest>,
     ) -> Result<Response<Self::CreateBackupStream>, Status> {
-        let pieces = back_up(&self.tactful).map_err(status::backup)?;
+        let pieces = back_up(&self.app).map_err(status::backup)?;
         let answers = ReceiverStream::new(pieces).map(|piece| match piece {
             Ok(chunk) => Ok(wire::CreateBackupResponse { chunk }),
             Err(error) => Err(status::store(error)),

@@ -13,32 +13,31 @@ use super::generated::tactful::v1::catalog_service_server::CatalogService;
 use super::page::{Page, write_token};
 use super::status;
 use crate::domain::ids::{OfferId, ProductId};
+use crate::use_cases::app::App;
 use crate::use_cases::keep_catalog::{delete_product, publish_catalog, upsert_products};
 use crate::use_cases::keep_offers::{delete_offer, faults, get_offer, list_offers, upsert_offers};
 use crate::use_cases::recorded::Recorded;
-use crate::use_cases::tactful::Tactful;
 
 /// Serves `CatalogService`.
 pub struct CatalogRpc {
-    tactful: Arc<Tactful>,
+    app: Arc<App>,
 }
 
 impl CatalogRpc {
     /// A service of this system.
-    #[must_use]
-    pub fn new(tactful: Arc<Tactful>) -> Self {
-        Self { tactful }
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
     }
 
     async fn upsert(&self, products: Vec<wire::Product>) -> Result<Vec<wire::EntryResult>, Status> {
         let entries = Entries::read("products", products, product_from_wire);
-        let changed = upsert_products(&self.tactful, &entries.good).await.map_err(status::store)?;
+        let changed = upsert_products(&self.app, &entries.good).await.map_err(status::store)?;
         let recorded = |changed| if changed { Recorded::New } else { Recorded::Duplicate };
         Ok(entries.results(changed.into_iter().map(recorded).collect()))
     }
 
     async fn publish(&self) -> Result<(), Status> {
-        publish_catalog(&self.tactful).await.map_err(status::store)
+        publish_catalog(&self.app).await.map_err(status::store)
     }
 
     async fn take_stream(
@@ -90,7 +89,7 @@ impl CatalogService for CatalogRpc {
         request: Request<wire::GetProductRequest>,
     ) -> Result<Response<wire::GetProductResponse>, Status> {
         let id = product_id(request.into_inner().product_id)?;
-        let product = self.tactful.catalog().get(&id).cloned().ok_or_else(product_not_found)?;
+        let product = self.app.catalog().get(&id).cloned().ok_or_else(product_not_found)?;
         Ok(Response::new(wire::GetProductResponse { product: Some(product_to_wire(product)) }))
     }
 
@@ -100,7 +99,7 @@ impl CatalogService for CatalogRpc {
     ) -> Result<Response<wire::ListProductsResponse>, Status> {
         let wire::ListProductsRequest { page_size, page_token } = request.into_inner();
         let Page { size, after } = Page::read(page_size, &page_token, ProductId::new)?;
-        let catalog = self.tactful.catalog();
+        let catalog = self.app.catalog();
         let products = catalog.products();
         let first = after.map_or(0, |after| products.partition_point(|product| product.id <= after));
         let page: Vec<wire::Product> = products[first..].iter().take(size).cloned().map(product_to_wire).collect();
@@ -117,7 +116,7 @@ impl CatalogService for CatalogRpc {
         request: Request<wire::DeleteProductRequest>,
     ) -> Result<Response<wire::DeleteProductResponse>, Status> {
         let id = product_id(request.into_inner().product_id)?;
-        if delete_product(&self.tactful, &id).await.map_err(status::store)? {
+        if delete_product(&self.app, &id).await.map_err(status::store)? {
             Ok(Response::new(wire::DeleteProductResponse {}))
         } else {
             Err(product_not_found())
@@ -133,12 +132,12 @@ impl CatalogService for CatalogRpc {
         let entries = Entries::read("offers", offers, |path, message| {
             let offer = explicit_offer_from_wire(path, message)?;
             let mut violations = Violations::default();
-            for (field, problem) in faults(&self.tactful, &offer) {
+            for (field, problem) in faults(&self.app, &offer) {
                 violations.add(format!("{path}.{field}"), problem);
             }
             violations.or(Some(offer))
         });
-        let changed = upsert_offers(&self.tactful, &entries.good).await.map_err(status::keep_offers)?;
+        let changed = upsert_offers(&self.app, &entries.good).await.map_err(status::keep_offers)?;
         let recorded = |changed| if changed { Recorded::New } else { Recorded::Duplicate };
         let results = entries.results(changed.into_iter().map(recorded).collect());
         Ok(Response::new(wire::BatchUpsertOffersResponse { results }))
@@ -149,7 +148,7 @@ impl CatalogService for CatalogRpc {
         request: Request<wire::GetOfferRequest>,
     ) -> Result<Response<wire::GetOfferResponse>, Status> {
         let id = offer_id(request.into_inner().offer_id)?;
-        let offer = get_offer(&self.tactful, &id).await.map_err(status::store)?.ok_or_else(offer_not_found)?;
+        let offer = get_offer(&self.app, &id).await.map_err(status::store)?.ok_or_else(offer_not_found)?;
         Ok(Response::new(wire::GetOfferResponse { offer: Some(explicit_offer_to_wire(offer)) }))
     }
 
@@ -159,7 +158,7 @@ impl CatalogService for CatalogRpc {
     ) -> Result<Response<wire::ListOffersResponse>, Status> {
         let wire::ListOffersRequest { page_size, page_token } = request.into_inner();
         let Page { size, after } = Page::read(page_size, &page_token, OfferId::new)?;
-        let (page, is_more) = list_offers(&self.tactful, after.as_ref(), size).await.map_err(status::store)?;
+        let (page, is_more) = list_offers(&self.app, after.as_ref(), size).await.map_err(status::store)?;
         let last = page.last().filter(|_| is_more).map(|last| write_token(last.offer.id.as_str()));
         let offers = page.into_iter().map(explicit_offer_to_wire).collect();
         Ok(Response::new(wire::ListOffersResponse { offers, next_page_token: last.unwrap_or_default() }))
@@ -170,7 +169,7 @@ impl CatalogService for CatalogRpc {
         request: Request<wire::DeleteOfferRequest>,
     ) -> Result<Response<wire::DeleteOfferResponse>, Status> {
         let id = offer_id(request.into_inner().offer_id)?;
-        if delete_offer(&self.tactful, &id).await.map_err(status::store)? {
+        if delete_offer(&self.app, &id).await.map_err(status::store)? {
             Ok(Response::new(wire::DeleteOfferResponse {}))
         } else {
             Err(offer_not_found())

@@ -15,20 +15,19 @@ use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::customer_service_server::CustomerService;
 use super::relationship_service::audited_customer_id;
 use super::status;
+use crate::use_cases::app::App;
 use crate::use_cases::erase_customer::{ErasedCustomer, Held, erase_customer};
 use crate::use_cases::keep_customers::{get_customer, upsert_customers};
-use crate::use_cases::tactful::Tactful;
 
 /// Serves `CustomerService`.
 pub struct CustomerRpc {
-    tactful: Arc<Tactful>,
+    app: Arc<App>,
 }
 
 impl CustomerRpc {
     /// A service of this system.
-    #[must_use]
-    pub fn new(tactful: Arc<Tactful>) -> Self {
-        Self { tactful }
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
     }
 }
 
@@ -41,7 +40,7 @@ impl CustomerService for CustomerRpc {
         let wire::BatchUpsertCustomersRequest { customers } = request.into_inner();
         check_batch("customers", customers.len(), BATCH_MAX)?;
         let entries = Entries::read("customers", customers, profile_from_wire);
-        let recorded = upsert_customers(&self.tactful, &entries.good).await.map_err(status::store)?;
+        let recorded = upsert_customers(&self.app, &entries.good).await.map_err(status::store)?;
         Ok(Response::new(wire::BatchUpsertCustomersResponse { results: entries.results(recorded) }))
     }
 
@@ -50,7 +49,7 @@ impl CustomerService for CustomerRpc {
         request: Request<wire::GetCustomerRequest>,
     ) -> Result<Response<wire::GetCustomerResponse>, Status> {
         let id = audited_customer_id(request.into_inner().customer_id)?;
-        let customer = get_customer(&self.tactful, &id).await.map_err(status::store)?;
+        let customer = get_customer(&self.app, &id).await.map_err(status::store)?;
         Ok(Response::new(customer_to_wire(customer.ok_or_else(customer_not_found)?)))
     }
 
@@ -63,12 +62,12 @@ impl CustomerService for CustomerRpc {
         let id = audited_customer_id(request.into_inner().customer_id)?;
         let mut held = Held::of(id);
         // The first part is read before the answer begins, so that NOT_FOUND is an answer.
-        let mut page = held.next(&self.tactful).await.map_err(status::store)?;
+        let mut page = held.next(&self.app).await.map_err(status::store)?;
         if page.is_none() {
             return Err(customer_not_found());
         }
         let (parts, stream) = mpsc::channel(1);
-        let tactful = Arc::clone(&self.tactful);
+        let app = Arc::clone(&self.app);
         tokio::spawn(async move {
             while let Some(records) = page.take() {
                 let part = wire::ExportCustomerResponse { json_lines: json_lines(&records) };
@@ -76,7 +75,7 @@ impl CustomerService for CustomerRpc {
                 if parts.send(Ok(part)).await.is_err() {
                     return;
                 }
-                match held.next(&tactful).await {
+                match held.next(&app).await {
                     Ok(next) => page = next,
                     Err(error) => drop(parts.send(Err(status::store(error))).await),
                 }
@@ -90,7 +89,7 @@ impl CustomerService for CustomerRpc {
         request: Request<wire::EraseCustomerRequest>,
     ) -> Result<Response<wire::EraseCustomerResponse>, Status> {
         let id = audited_customer_id(request.into_inner().customer_id)?;
-        let ErasedCustomer { erased, erasure } = erase_customer(&self.tactful, &id).await.map_err(status::store)?;
+        let ErasedCustomer { erased, erasure } = erase_customer(&self.app, &id).await.map_err(status::store)?;
         Ok(Response::new(wire::EraseCustomerResponse {
             was_stored: erased.was_stored,
             events: erased.events,

@@ -9,10 +9,10 @@ use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::feedback_service_server::FeedbackService;
 use super::status;
 use crate::telemetry::call::Stage;
+use crate::use_cases::app::App;
 use crate::use_cases::record_events::record_events;
 use crate::use_cases::record_outcomes::record_outcomes;
 use crate::use_cases::recorded::Recorded;
-use crate::use_cases::tactful::Tactful;
 
 /// The most entries of one batch.
 pub const BATCH_MAX: usize = 1000;
@@ -21,21 +21,20 @@ pub const REJECTIONS_TOLD_MAX: usize = 100;
 
 /// Serves `FeedbackService`.
 pub struct FeedbackRpc {
-    tactful: Arc<Tactful>,
+    app: Arc<App>,
 }
 
 impl FeedbackRpc {
     /// A service of this system.
-    #[must_use]
-    pub fn new(tactful: Arc<Tactful>) -> Self {
-        Self { tactful }
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
     }
 
     async fn record(&self, events: Vec<wire::CustomerEvent>) -> Result<Vec<wire::EntryResult>, Status> {
-        let now = self.tactful.now();
+        let now = self.app.now();
         let read = |path: &str, event| event_from_wire(path, event, now);
         let entries = Stage::Convert.time(|| Entries::read("events", events, read));
-        let recorded = record_events(&self.tactful, &entries.good).await.map_err(status::store)?;
+        let recorded = record_events(&self.app, &entries.good).await.map_err(status::store)?;
         Ok(entries.results(recorded))
     }
 }
@@ -48,9 +47,9 @@ impl FeedbackService for FeedbackRpc {
     ) -> Result<Response<wire::RecordOutcomesResponse>, Status> {
         let wire::RecordOutcomesRequest { outcomes } = request.into_inner();
         check_batch("outcomes", outcomes.len(), BATCH_MAX)?;
-        let now = self.tactful.now();
+        let now = self.app.now();
         let entries = Entries::read("outcomes", outcomes, |path, outcome| outcome_from_wire(path, outcome, now));
-        let recorded = record_outcomes(&self.tactful, &entries.good).await.map_err(status::store)?;
+        let recorded = record_outcomes(&self.app, &entries.good).await.map_err(status::store)?;
         Ok(Response::new(wire::RecordOutcomesResponse { results: entries.results(recorded) }))
     }
 
@@ -127,7 +126,6 @@ impl<T> Entries<T> {
     }
 
     /// One result an entry, in order: its fault, or what became of it.
-    #[must_use]
     pub fn results(self, recorded: Vec<Recorded>) -> Vec<wire::EntryResult> {
         let mut recorded = recorded.into_iter().map(status::entry_result);
         let mut next = || recorded.next().expect("one result for each good entry");

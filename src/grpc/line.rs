@@ -83,24 +83,22 @@ pub struct Line {
     /// Calls that stand for one.
     standing: AtomicU64,
     pace: Mutex<Pace>,
-    queue_max: Duration,
+    queue_delay_max: Duration,
     queue_free: u64,
 }
 
 impl Line {
-    /// With so many turns at once. A call that waits longer than `queue_max` is refused, unless fewer than `queue_free` came
+    /// With so many turns at once. A call that waits longer than `queue_delay_max` is refused, unless fewer than `queue_free` came
     /// meanwhile.
-    #[must_use]
-    pub fn new(turns_max: usize, queue_max: Duration, queue_free: u64) -> Self {
+    pub fn new(turns_max: usize, queue_delay_max: Duration, queue_free: u64) -> Self {
         let turns = Arc::new(Semaphore::new(turns_max));
-        Self { turns, standing: AtomicU64::new(0), pace: Mutex::default(), queue_max, queue_free }
+        Self { turns, standing: AtomicU64::new(0), pace: Mutex::default(), queue_delay_max, queue_free }
     }
 
     /// Whether a call that waited so has a chance.
-    #[must_use]
     pub fn has_room(&self, wait: Wait) -> bool {
         let standing = self.standing.load(Ordering::Relaxed);
-        let is_long = standing >= self.queue_free && self.pace().lasts(standing) > self.queue_max;
+        let is_long = standing >= self.queue_free && self.pace().lasts(standing) > self.queue_delay_max;
         !self.is_too_late(wait) && !is_long
     }
 
@@ -133,7 +131,7 @@ impl Line {
     }
 
     fn is_too_late(&self, wait: Wait) -> bool {
-        wait.time > self.queue_max && wait.behind >= self.queue_free
+        wait.time > self.queue_delay_max && wait.behind >= self.queue_free
     }
 
     fn pace(&self) -> MutexGuard<'_, Pace> {

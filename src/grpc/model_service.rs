@@ -8,19 +8,18 @@ use super::convert::models::model_to_wire;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::model_service_server::ModelService;
 use super::status;
-use crate::use_cases::tactful::Tactful;
+use crate::use_cases::app::App;
 use crate::use_cases::train_model::{current_model, train_model};
 
 /// Serves `ModelService`.
 pub struct ModelRpc {
-    tactful: Arc<Tactful>,
+    app: Arc<App>,
 }
 
 impl ModelRpc {
     /// A service of this system.
-    #[must_use]
-    pub fn new(tactful: Arc<Tactful>) -> Self {
-        Self { tactful }
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
     }
 }
 
@@ -30,7 +29,7 @@ impl ModelService for ModelRpc {
         &self,
         _request: Request<wire::TrainModelRequest>,
     ) -> Result<Response<wire::TrainModelResponse>, Status> {
-        let view = train_model(&self.tactful).await.map_err(status::train)?;
+        let view = train_model(&self.app).await.map_err(status::train)?;
         Ok(Response::new(wire::TrainModelResponse { model: Some(model_to_wire(view)) }))
     }
 
@@ -38,8 +37,8 @@ impl ModelService for ModelRpc {
         &self,
         _request: Request<wire::GetModelRequest>,
     ) -> Result<Response<wire::GetModelResponse>, Status> {
-        let view = current_model(&self.tactful)
-            .ok_or_else(|| status::not_found("MODEL_NOT_FOUND", "no model was trained yet"))?;
+        let view =
+            current_model(&self.app).ok_or_else(|| status::not_found("MODEL_NOT_FOUND", "no model was trained yet"))?;
         Ok(Response::new(wire::GetModelResponse { model: Some(model_to_wire(view)) }))
     }
 }

@@ -69,7 +69,6 @@ const LONG: [&str; 3] = [
 
 impl ObserveLayer {
     /// Serves calls within these limits; logs those that take `slow_call`.
-    #[must_use]
     pub fn new(limits: &CallLimits, slow_call: Option<Duration>) -> Self {
         let mut known = HashMap::new();
         let descriptors = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)
@@ -386,7 +385,7 @@ mod tests {
     #[test]
     fn others_have_their_turn_between_calls_that_queue_up() {
         const CALLS: usize = 1_000;
-        let limits = Limits { queue_max: Duration::from_secs(3_600), ..Limits::default() };
+        let limits = Limits { queue_delay_max: Duration::from_secs(3_600), ..Limits::default() };
         let layer = ObserveLayer::new(&of_calls(&limits), None);
         let served = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&served);

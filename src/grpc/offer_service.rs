@@ -22,10 +22,10 @@ use super::generated::tactful::v1::offer_service_server::OfferService;
 use super::status;
 use crate::telemetry::call::{self, Stage};
 use crate::telemetry::customer_names::LoggedCustomer;
+use crate::use_cases::app::App;
 use crate::use_cases::explain_decision::{explain_decision, explain_question};
 use crate::use_cases::release_offers::release_offers;
 use crate::use_cases::serve_offers::{OfferRequest, ServedOffers, ServingMode, serve_offers};
-use crate::use_cases::tactful::Tactful;
 
 /// The most customers of one batch.
 const BATCH_MAX: usize = 100;
@@ -34,14 +34,13 @@ const BATCH_AT_ONCE: usize = 16;
 
 /// Serves `OfferService`.
 pub struct OfferRpc {
-    tactful: Arc<Tactful>,
+    app: Arc<App>,
 }
 
 impl OfferRpc {
     /// A service of this system.
-    #[must_use]
-    pub fn new(tactful: Arc<Tactful>) -> Self {
-        Self { tactful }
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
     }
 
     /// Serves every request of a batch by itself.
@@ -67,10 +66,10 @@ impl OfferRpc {
                 }
             };
             answers.push(Err(Status::internal("the call ended early")));
-            let (tactful, places) = (Arc::clone(&self.tactful), Arc::clone(&places));
+            let (app, places) = (Arc::clone(&self.app), Arc::clone(&places));
             let served = async move {
                 let _place = places.acquire().await;
-                let served = serve(&tactful, &request, deadline).await;
+                let served = serve(&app, &request, deadline).await;
                 (entry, served.map(|served| Answer { served, mode: request.mode, detail }))
             };
             serving.spawn(call::apart(served).in_current_span());
@@ -94,8 +93,8 @@ struct Answer {
     detail: Detail,
 }
 
-async fn serve(tactful: &Tactful, request: &OfferRequest, deadline: Option<Instant>) -> Result<ServedOffers, Status> {
-    let served = serve_offers(tactful, request, deadline).await.map_err(|error| status::serve(error, tactful.now()))?;
+async fn serve(app: &App, request: &OfferRequest, deadline: Option<Instant>) -> Result<ServedOffers, Status> {
+    let served = serve_offers(app, request, deadline).await.map_err(|error| status::serve(error, app.now()))?;
     tell(request, &served);
     Ok(served)
 }
@@ -134,7 +133,7 @@ impl OfferService for OfferRpc {
         let Asked { request, detail } = Stage::Convert
             .time(|| cross_sell_from_wire(request.into_inner()))
             .map_err(|violations| status::invalid(&violations))?;
-        let served = serve(&self.tactful, &request, deadline).await?;
+        let served = serve(&self.app, &request, deadline).await?;
         Ok(Response::new(Stage::Convert.time(|| cross_sell_to_wire(served, request.mode, detail))))
     }
 
@@ -171,7 +170,7 @@ impl OfferService for OfferRpc {
         let Asked { request, detail } = Stage::Convert
             .time(|| up_sell_from_wire(request.into_inner()))
             .map_err(|violations| status::invalid(&violations))?;
-        let served = serve(&self.tactful, &request, deadline).await?;
+        let served = serve(&self.app, &request, deadline).await?;
         Ok(Response::new(Stage::Convert.time(|| up_sell_to_wire(served, request.mode, detail))))
     }
 
@@ -181,8 +180,8 @@ impl OfferService for OfferRpc {
     ) -> Result<Response<wire::ExplainDecisionResponse>, Status> {
         let explained = explain_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
         let explanation = match explained {
-            Explained::Decision(customer, decision) => explain_decision(&self.tactful, &customer, decision).await,
-            Explained::Question(request, product) => explain_question(&self.tactful, &request, product.as_ref()).await,
+            Explained::Decision(customer, decision) => explain_decision(&self.app, &customer, decision).await,
+            Explained::Question(request, product) => explain_question(&self.app, &request, product.as_ref()).await,
         };
         Ok(Response::new(explanation_to_wire(explanation.map_err(status::explain)?)))
     }
@@ -195,7 +194,7 @@ impl OfferService for OfferRpc {
         let asked = message.offer_ids.clone();
         let (customer, decision, offers) =
             release_from_wire(message).map_err(|violations| status::invalid(&violations))?;
-        let released = release_offers(&self.tactful, &customer, decision, &offers)
+        let released = release_offers(&self.app, &customer, decision, &offers)
             .await
             .map_err(|error| status::release(error, &asked))?;
         Ok(Response::new(release_to_wire(released)))

@@ -45,7 +45,6 @@ impl<T> Page<T> {
 }
 
 /// The last id of a page in hexadecimal, with a checksum so that a mangled token is told from an id.
-#[must_use]
 pub fn write_token(last: &str) -> String {
     let mut bytes = vec![TOKEN_FORMAT];
     bytes.extend(last.bytes());

@@ -9,26 +9,25 @@ use super::convert::policy_changes::{simulated_to_wire, simulation_from_wire};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::policy_service_server::PolicyService;
 use super::status;
+use crate::use_cases::app::App;
 use crate::use_cases::keep_policies::{
     Activated, PolicyVersion, activate_policy, active_policy, create_policy, get_policy, list_policies,
     roll_back_policy,
 };
 use crate::use_cases::simulate_policy::simulate_policy;
-use crate::use_cases::tactful::Tactful;
 
 const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: usize = 200;
 
 /// Serves `PolicyService`.
 pub struct PolicyRpc {
-    tactful: Arc<Tactful>,
+    app: Arc<App>,
 }
 
 impl PolicyRpc {
     /// A service of this system.
-    #[must_use]
-    pub fn new(tactful: Arc<Tactful>) -> Self {
-        Self { tactful }
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
     }
 }
 
@@ -43,7 +42,7 @@ impl PolicyService for PolicyRpc {
         let version = if validate_only {
             PolicyVersion { policy, text, created_at: None, active_since: None }
         } else {
-            create_policy(&self.tactful, policy, text).await.map_err(status::policy)?
+            create_policy(&self.app, policy, text).await.map_err(status::policy)?
         };
         Ok(Response::new(wire::CreatePolicyResponse { policy_version: Some(policy_version_to_wire(version)) }))
     }
@@ -54,7 +53,7 @@ impl PolicyService for PolicyRpc {
     ) -> Result<Response<wire::SimulatePolicyResponse>, Status> {
         let (candidate, since) =
             simulation_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
-        let simulated = simulate_policy(&self.tactful, candidate, since).await.map_err(status::simulate_policy)?;
+        let simulated = simulate_policy(&self.app, candidate, since).await.map_err(status::simulate_policy)?;
         Ok(Response::new(simulated_to_wire(simulated)))
     }
 
@@ -64,8 +63,8 @@ impl PolicyService for PolicyRpc {
     ) -> Result<Response<wire::GetPolicyResponse>, Status> {
         let wire::GetPolicyRequest { version } = request.into_inner();
         let found = match version.as_str() {
-            "" => active_policy(&self.tactful).await,
-            version => get_policy(&self.tactful, version).await,
+            "" => active_policy(&self.app).await,
+            version => get_policy(&self.app, version).await,
         };
         let version = policy_version_to_wire(found.map_err(status::policy)?);
         Ok(Response::new(wire::GetPolicyResponse { policy_version: Some(version) }))
@@ -81,7 +80,7 @@ impl PolicyService for PolicyRpc {
             Ok(size) => size.min(PAGE_MAX),
             Err(_) => return Err(status::invalid_field("page_size", "must not be negative")),
         };
-        let all = list_policies(&self.tactful).await.map_err(status::policy)?;
+        let all = list_policies(&self.app).await.map_err(status::policy)?;
         // Versions are only ever added in front, so the name of the last one told says where to go on.
         let start = if page_token.is_empty() {
             0
@@ -106,7 +105,7 @@ impl PolicyService for PolicyRpc {
             return Err(status::invalid_field("version", "must not be empty"));
         }
         let Activated { version, previous, is_drained } =
-            activate_policy(&self.tactful, &version).await.map_err(status::policy)?;
+            activate_policy(&self.app, &version).await.map_err(status::policy)?;
         Ok(Response::new(wire::ActivatePolicyResponse { version, previous_version: previous, drained: is_drained }))
     }
 
@@ -114,8 +113,7 @@ impl PolicyService for PolicyRpc {
         &self,
         _request: Request<wire::RollBackPolicyRequest>,
     ) -> Result<Response<wire::RollBackPolicyResponse>, Status> {
-        let Activated { version, previous, is_drained } =
-            roll_back_policy(&self.tactful).await.map_err(status::policy)?;
+        let Activated { version, previous, is_drained } = roll_back_policy(&self.app).await.map_err(status::policy)?;
         Ok(Response::new(wire::RollBackPolicyResponse { version, previous_version: previous, drained: is_drained }))
     }
 }

@@ -16,24 +16,23 @@ use super::status;
 use crate::domain::customer::HoldInForce;
 use crate::domain::ids::{CustomerId, HoldId};
 use crate::telemetry::call;
+use crate::use_cases::app::App;
 use crate::use_cases::get_backfire_report::get_backfire_report;
 use crate::use_cases::get_relationship_health::{get_relationship_health, simulate_relationship_health};
 use crate::use_cases::keep_holds::{create_hold, delete_hold, list_holds};
-use crate::use_cases::tactful::Tactful;
 
 /// The most customers of one batch.
 const BATCH_MAX: usize = 100;
 
 /// Serves `RelationshipService`.
 pub struct RelationshipRpc {
-    tactful: Arc<Tactful>,
+    app: Arc<App>,
 }
 
 impl RelationshipRpc {
     /// A service of this system.
-    #[must_use]
-    pub fn new(tactful: Arc<Tactful>) -> Self {
-        Self { tactful }
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
     }
 }
 
@@ -44,7 +43,7 @@ impl RelationshipService for RelationshipRpc {
         request: Request<wire::GetRelationshipHealthRequest>,
     ) -> Result<Response<wire::GetRelationshipHealthResponse>, Status> {
         let customer = customer_id(request.into_inner().customer_id)?;
-        let view = get_relationship_health(&self.tactful, &customer).await.map_err(status::store)?;
+        let view = get_relationship_health(&self.app, &customer).await.map_err(status::store)?;
         Ok(Response::new(relationship_to_wire(view)))
     }
 
@@ -58,7 +57,7 @@ impl RelationshipService for RelationshipRpc {
         let mut entries = Vec::with_capacity(ids.len());
         for (number, id) in ids.into_iter().enumerate() {
             let answer = match CustomerId::new(id) {
-                Ok(customer) => get_relationship_health(&self.tactful, &customer).await.map_err(status::store),
+                Ok(customer) => get_relationship_health(&self.app, &customer).await.map_err(status::store),
                 Err(invalid) => Err(status::invalid_field(&format!("customer_ids[{number}]"), invalid)),
             };
             entries.push(match answer {
@@ -78,9 +77,9 @@ impl RelationshipService for RelationshipRpc {
         &self,
         request: Request<wire::SimulateRelationshipHealthRequest>,
     ) -> Result<Response<wire::SimulateRelationshipHealthResponse>, Status> {
-        let (customer, hypothesis) = hypothesis_from_wire(request.into_inner(), self.tactful.now())
+        let (customer, hypothesis) = hypothesis_from_wire(request.into_inner(), self.app.now())
             .map_err(|violations| status::invalid(&violations))?;
-        let simulated = simulate_relationship_health(&self.tactful, &customer, hypothesis).await;
+        let simulated = simulate_relationship_health(&self.app, &customer, hypothesis).await;
         let [before, after] = simulated.map_err(status::store)?.map(relationship_to_wire);
         Ok(Response::new(wire::SimulateRelationshipHealthResponse { before: Some(before), after: Some(after) }))
     }
@@ -90,7 +89,7 @@ impl RelationshipService for RelationshipRpc {
         request: Request<wire::GetBackfireReportRequest>,
     ) -> Result<Response<wire::GetBackfireReportResponse>, Status> {
         let follow_up = follow_up_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
-        let backfire = get_backfire_report(&self.tactful, follow_up).await.map_err(status::backfire)?;
+        let backfire = get_backfire_report(&self.app, follow_up).await.map_err(status::backfire)?;
         Ok(Response::new(backfire_to_wire(backfire)))
     }
 
@@ -98,10 +97,10 @@ impl RelationshipService for RelationshipRpc {
         &self,
         request: Request<wire::CreateHoldRequest>,
     ) -> Result<Response<wire::CreateHoldResponse>, Status> {
-        let (customer, hold) = hold_from_wire(request.into_inner(), self.tactful.now())
-            .map_err(|violations| status::invalid(&violations))?;
+        let (customer, hold) =
+            hold_from_wire(request.into_inner(), self.app.now()).map_err(|violations| status::invalid(&violations))?;
         call::is_about(customer.as_str());
-        let hold = create_hold(&self.tactful, &customer, hold).await.map_err(status::hold)?;
+        let hold = create_hold(&self.app, &customer, hold).await.map_err(status::hold)?;
         let hold = hold_to_wire(HoldInForce { hold, is_derived: false });
         Ok(Response::new(wire::CreateHoldResponse { hold: Some(hold) }))
     }
@@ -111,7 +110,7 @@ impl RelationshipService for RelationshipRpc {
         request: Request<wire::ListHoldsRequest>,
     ) -> Result<Response<wire::ListHoldsResponse>, Status> {
         let customer = audited_customer_id(request.into_inner().customer_id)?;
-        let holds = list_holds(&self.tactful, &customer).await.map_err(status::hold)?;
+        let holds = list_holds(&self.app, &customer).await.map_err(status::hold)?;
         Ok(Response::new(wire::ListHoldsResponse { holds: holds.into_iter().map(hold_to_wire).collect() }))
     }
 
@@ -125,7 +124,7 @@ impl RelationshipService for RelationshipRpc {
         let hold = violations.id("hold_id", hold_id, HoldId::new);
         let (customer, hold) = violations.or(customer.zip(hold)).map_err(|violations| status::invalid(&violations))?;
         call::is_about(customer.as_str());
-        delete_hold(&self.tactful, &customer, &hold).await.map_err(status::hold)?;
+        delete_hold(&self.app, &customer, &hold).await.map_err(status::hold)?;
         Ok(Response::new(wire::DeleteHoldResponse {}))
     }
 }

@@ -18,7 +18,7 @@ use super::model_service::ModelRpc;
 use super::offer_service::OfferRpc;
 use super::policy_service::PolicyRpc;
 use super::relationship_service::RelationshipRpc;
-use crate::use_cases::tactful::Tactful;
+use crate::use_cases::app::App;
 
 /// The names under which the services report their readiness.
 pub const SERVICE_NAMES: [&str; 8] = [
@@ -54,8 +54,7 @@ pub struct Services {
 
 impl Services {
     /// Services of one system; messages of either direction have at most `message_bytes_max` bytes.
-    #[must_use]
-    pub fn new(tactful: &Arc<Tactful>, message_bytes_max: usize) -> Self {
+    pub fn new(app: &Arc<App>, message_bytes_max: usize) -> Self {
         macro_rules! limited {
             ($server:ident, $rpc:expr) => {
                 $server::new($rpc)
@@ -63,16 +62,16 @@ impl Services {
                     .max_encoding_message_size(message_bytes_max)
             };
         }
-        let tactful = || Arc::clone(tactful);
+        let app = || Arc::clone(app);
         Self {
-            offers: limited!(OfferServiceServer, OfferRpc::new(tactful())),
-            feedback: limited!(FeedbackServiceServer, FeedbackRpc::new(tactful())),
-            relationships: limited!(RelationshipServiceServer, RelationshipRpc::new(tactful())),
-            catalog: limited!(CatalogServiceServer, CatalogRpc::new(tactful())),
-            customers: limited!(CustomerServiceServer, CustomerRpc::new(tactful())),
-            models: limited!(ModelServiceServer, ModelRpc::new(tactful())),
-            policies: limited!(PolicyServiceServer, PolicyRpc::new(tactful())),
-            backups: limited!(BackupServiceServer, BackupRpc::new(tactful())),
+            offers: limited!(OfferServiceServer, OfferRpc::new(app())),
+            feedback: limited!(FeedbackServiceServer, FeedbackRpc::new(app())),
+            relationships: limited!(RelationshipServiceServer, RelationshipRpc::new(app())),
+            catalog: limited!(CatalogServiceServer, CatalogRpc::new(app())),
+            customers: limited!(CustomerServiceServer, CustomerRpc::new(app())),
+            models: limited!(ModelServiceServer, ModelRpc::new(app())),
+            policies: limited!(PolicyServiceServer, PolicyRpc::new(app())),
+            backups: limited!(BackupServiceServer, BackupRpc::new(app())),
         }
     }
 }

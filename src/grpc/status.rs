@@ -56,14 +56,12 @@ fn details(reason: &str) -> ErrorDetails {
 }
 
 /// The server has no room for a call.
-#[must_use]
 pub fn busy() -> Status {
     let told = "the server is busy; try again in half a second";
     status(Code::ResourceExhausted, "SERVER_BUSY", told, Some(BUSY_RETRY))
 }
 
 /// Everything wrong with a message, as far as a caller can read it: of very many violations the first are named, and the rest counted.
-#[must_use]
 pub fn invalid(violations: &Violations) -> Status {
     invalid_for("INVALID_FIELDS", violations)
 }
@@ -104,7 +102,6 @@ fn clipped(text: &str, bytes_max: usize) -> String {
 }
 
 /// One thing wrong with one field.
-#[must_use]
 pub fn invalid_field(field: &str, description: impl std::fmt::Display) -> Status {
     let mut violations = Violations::default();
     violations.add(field, description);
@@ -112,7 +109,6 @@ pub fn invalid_field(field: &str, description: impl std::fmt::Display) -> Status
 }
 
 /// Something that is not there.
-#[must_use]
 pub fn not_found(reason: &str, message: &str) -> Status {
     status(Code::NotFound, reason, message, None)
 }
@@ -131,7 +127,6 @@ fn customer_full() -> Status {
 }
 
 /// The store cannot answer.
-#[must_use]
 #[allow(clippy::needless_pass_by_value, reason = "so that it fits `map_err`")]
 pub fn store(error: StoreError) -> Status {
     tracing::error!(%error, "the store cannot answer");
@@ -146,14 +141,12 @@ pub fn store(error: StoreError) -> Status {
 }
 
 /// Why no backup is made.
-#[must_use]
 pub fn backup(_: BackupUnderWay) -> Status {
     let told = "another backup is being made; try again when it has ended";
     status(Code::Aborted, "BACKUP_UNDER_WAY", told, None)
 }
 
 /// Why a policy could not be kept or put into force.
-#[must_use]
 pub fn policy(error: PolicyError) -> Status {
     match error {
         PolicyError::Faults(faults) => {
@@ -179,7 +172,6 @@ pub fn policy(error: PolicyError) -> Status {
 }
 
 /// Why no decision was replayed.
-#[must_use]
 pub fn simulate_policy(error: SimulatePolicyError) -> Status {
     match error {
         SimulatePolicyError::Policy(error) => policy(error),
@@ -191,7 +183,6 @@ pub fn simulate_policy(error: SimulatePolicyError) -> Status {
 }
 
 /// Why explicit offers were not kept.
-#[must_use]
 pub fn keep_offers(error: KeepOffersError) -> Status {
     let told = error.to_string();
     match error {
@@ -201,7 +192,6 @@ pub fn keep_offers(error: KeepOffersError) -> Status {
 }
 
 /// Why there is no backfire report.
-#[must_use]
 pub fn backfire(error: BackfireError) -> Status {
     let told = error.to_string();
     match error {
@@ -212,7 +202,6 @@ pub fn backfire(error: BackfireError) -> Status {
 }
 
 /// Why there is no explanation.
-#[must_use]
 pub fn explain(error: ExplainError) -> Status {
     match error {
         ExplainError::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
@@ -221,7 +210,6 @@ pub fn explain(error: ExplainError) -> Status {
 }
 
 /// Why there is no answer to a question.
-#[must_use]
 pub fn serve(error: ServeError, now: Timestamp) -> Status {
     match error {
         ServeError::RequestIdReused => {
@@ -245,7 +233,6 @@ pub fn serve(error: ServeError, now: Timestamp) -> Status {
 }
 
 /// Why nothing was given back.
-#[must_use]
 pub fn release(error: ReleaseError, asked: &[String]) -> Status {
     match error {
         ReleaseError::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
@@ -265,7 +252,6 @@ pub fn release(error: ReleaseError, asked: &[String]) -> Status {
 }
 
 /// Why a hold was not kept.
-#[must_use]
 pub fn hold(error: HoldError) -> Status {
     match error {
         HoldError::TooManyHolds => {
@@ -280,7 +266,6 @@ pub fn hold(error: HoldError) -> Status {
 }
 
 /// Why there is no new model.
-#[must_use]
 pub fn train(error: TrainError) -> Status {
     match error {
         TrainError::AlreadyRunning => {
@@ -297,7 +282,6 @@ pub fn train(error: TrainError) -> Status {
 }
 
 /// What became of an entry of a batch.
-#[must_use]
 pub fn entry_result(recorded: Recorded) -> wire::EntryResult {
     match recorded {
         Recorded::New => ok_entry(false),
@@ -307,19 +291,16 @@ pub fn entry_result(recorded: Recorded) -> wire::EntryResult {
 }
 
 /// An entry that was taken.
-#[must_use]
 pub fn ok_entry(duplicate: bool) -> wire::EntryResult {
     wire::EntryResult { status: Some(google::rpc::Status::default()), duplicate }
 }
 
 /// An entry that was not taken.
-#[must_use]
 pub fn failed_entry(status: &Status) -> wire::EntryResult {
     wire::EntryResult { status: Some(to_rpc_status(status)), duplicate: false }
 }
 
 /// A status as an entry carries it, details and all.
-#[must_use]
 pub fn to_rpc_status(status: &Status) -> google::rpc::Status {
     google::rpc::Status::decode(status.details()).unwrap_or_else(|_| google::rpc::Status {
         code: status.code().into(),

@@ -4,7 +4,7 @@ use super::column::Column;
 use super::fields::Fields;
 use super::kind::{KindName, RowKind};
 use super::numbers::{decimal, shown, whole};
-use crate::domain::event::{CaseReport, Event, EventKind, Line, QUANTITY_MAX, Severity, SurveyAnswer};
+use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, QUANTITY_MAX, Severity, SurveyAnswer};
 use crate::domain::ids::{CaseId, CustomerId, EventId, OrderId, ProductId};
 
 /// The largest amount or allowance of a usage, in whatever unit the product has. Far above any real one, and far below
@@ -83,7 +83,7 @@ fn product(fields: &mut Fields<'_>) -> Option<ProductId> {
 }
 
 /// A line without a quantity is one item.
-fn line(row_kind: RowKind, fields: &mut Fields<'_>) -> Option<Line> {
+fn line(row_kind: RowKind, fields: &mut Fields<'_>) -> Option<OrderLine> {
     let product = product(fields);
     let order = fields.id(Column::OrderId, OrderId::new);
     let is_given = !fields.is_empty(Column::Quantity);
@@ -95,7 +95,7 @@ fn line(row_kind: RowKind, fields: &mut Fields<'_>) -> Option<Line> {
     });
     let unit_price = fields.price(Column::UnitPrice);
     let quantity = if is_given { quantity? } else { 1 };
-    Some(Line { product: product?, order, quantity, unit_price })
+    Some(OrderLine { product: product?, order, quantity, unit_price })
 }
 
 fn usage(fields: &mut Fields<'_>) -> Option<EventKind> {

@@ -66,7 +66,6 @@ pub(super) const IGNORE_ALL: &str = "*";
 
 impl Mapping {
     /// The mapping for files whose columns have the canonical names already.
-    #[must_use]
     pub fn canonical() -> Self {
         Self::default()
     }

@@ -7,7 +7,7 @@ use super::fields::Fields;
 use super::numbers::{flag, shown, whole};
 use crate::domain::ids::{LadderId, ProductId};
 use crate::domain::product::{
-    CATEGORY_LEVELS_MAX, FEATURES_MAX, FeatureValue, Product, RELATED_PRODUCTS_MAX, Rung, TEXT_BYTES_MAX,
+    CATEGORY_LEVELS_MAX, FEATURES_MAX, FeatureValue, LadderPosition, Product, RELATED_PRODUCTS_MAX, TEXT_BYTES_MAX,
     TITLE_BYTES_MAX,
 };
 
@@ -76,7 +76,7 @@ fn category(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// A ladder and a tier make sense only together.
-fn rung(fields: &mut Fields<'_>) -> Option<Rung> {
+fn rung(fields: &mut Fields<'_>) -> Option<LadderPosition> {
     match (fields.is_empty(Column::Ladder), fields.is_empty(Column::Tier)) {
         (true, false) => fields.refuse(Column::Ladder, "is missing, and `tier` is given"),
         (false, true) => fields.refuse(Column::Tier, "is missing, and `ladder` is given"),
@@ -86,7 +86,7 @@ fn rung(fields: &mut Fields<'_>) -> Option<Rung> {
     let tier = fields.parsed(Column::Tier, |text| {
         u32::try_from(whole(text)?).map_err(|_| format!("must be 0 to {}, not {}", u32::MAX, shown(text)))
     });
-    Some(Rung { ladder: ladder?, tier: tier? })
+    Some(LadderPosition { ladder: ladder?, tier: tier? })
 }
 
 fn attributes(fields: &mut Fields<'_>) -> BTreeMap<String, String> {

@@ -83,7 +83,6 @@ impl Source {
     }
 
     /// The place in the file, to be kept while the rows are read.
-    #[must_use]
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
@@ -104,13 +103,11 @@ pub struct Progress {
 
 impl Progress {
     /// Bytes taken from the file so far; at most one buffer ahead of the rows.
-    #[must_use]
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
     /// The size of the file; `None` when it is no regular file.
-    #[must_use]
     pub fn bytes_total(&self) -> Option<u64> {
         self.bytes_total
     }

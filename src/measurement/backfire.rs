@@ -41,7 +41,6 @@ impl Measure {
         [Self::Churn, Self::BoughtNothing, Self::Complained, Self::Returned, Self::OptedOut, Self::Revenue];
 
     /// The measure's name in answers.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Churn => "churn",
@@ -54,7 +53,6 @@ impl Measure {
     }
 
     /// True for shares of customers, false for means.
-    #[must_use]
     pub fn is_share(self) -> bool {
         self != Self::Revenue
     }
@@ -77,7 +75,6 @@ pub struct Followed {
 
 impl Followed {
     /// Nothing has happened yet.
-    #[must_use]
     pub fn new(assignment: Assignment, is_opted_out: bool) -> Self {
         Self {
             assignment,

@@ -36,13 +36,11 @@ impl Sample {
     }
 
     /// The mean; 0 of none.
-    #[must_use]
     pub fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
     }
 
     /// The variance of the mean; infinite for fewer than two.
-    #[must_use]
     pub fn variance_of_mean(&self) -> f64 {
         let count = self.count as f64;
         if self.count < 2 { f64::INFINITY } else { self.spread.max(0.0) / (count - 1.0) / count }
@@ -51,7 +49,6 @@ impl Sample {
 
 /// The difference of two means, `second - first`, by the normal approximation with unequal variances (Welch, Biometrika
 /// 34, 1947).
-#[must_use]
 pub fn of_means(first: &Sample, second: &Sample) -> Difference {
     let error = (first.variance_of_mean() + second.variance_of_mean()).sqrt();
     around(second.mean() - first.mean(), second.mean() - first.mean(), error)
@@ -59,7 +56,6 @@ pub fn of_means(first: &Sample, second: &Sample) -> Difference {
 
 /// The difference of two shares, `second - first`: each group gets one success and one failure more before its error is
 /// estimated (Agresti and Caffo, The American Statistician 54, 2000), so that no hits do not mean certainty.
-#[must_use]
 pub fn of_shares(first: &Sample, second: &Sample) -> Difference {
     let adjusted = |sample: &Sample| {
         let count = sample.count as f64 + 2.0;
@@ -73,7 +69,6 @@ pub fn of_shares(first: &Sample, second: &Sample) -> Difference {
 }
 
 /// The mean of differences, one for each customer; `None` for fewer than two.
-#[must_use]
 pub fn of_paired(differences: &Sample) -> Option<Difference> {
     let error = differences.variance_of_mean().sqrt();
     (differences.count >= 2).then(|| around(differences.mean(), differences.mean(), error))

@@ -64,13 +64,11 @@ impl Acceptances {
     }
 
     /// True when nothing was counted: no propensity is moved.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.offered == 0
     }
 
     /// What came of the offers of a product.
-    #[must_use]
     pub fn of(&self, product: &ProductId) -> Counts {
         self.of_product.get(product).copied().unwrap_or_default()
     }
@@ -78,7 +76,6 @@ impl Acceptances {
     /// The factor on the propensity of a product, `1 / LIFT_MAX` to [`LIFT_MAX`]; 1 is a product that is accepted as often
     /// as others for its propensity. `None` while nothing is known of its offers. The mean of a gamma posterior over observed
     /// by expected counts (W. `DuMouchel`, "Bayesian data mining in large frequency tables", The American Statistician 53, 1999), with one prior for all.
-    #[must_use]
     pub fn lift(&self, product: &ProductId) -> Option<f64> {
         let Counts { offered, accepted, promised } = self.of(product);
         if offered == 0 {
@@ -91,7 +88,6 @@ impl Acceptances {
 }
 
 /// Whether an outcome ends the wait for an acceptance, and how; `None` when more may be heard.
-#[must_use]
 pub fn is_acceptance(kind: OutcomeKind) -> Option<bool> {
     match kind {
         OutcomeKind::Accepted => Some(true),

@@ -139,7 +139,6 @@ struct ProductShapeV1 {
 
 impl OfferModel {
     /// The model as bytes.
-    #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let Self { trained_at, tables, customers, baskets, steps, moves } = self;
         let Tables { products, lately, ever, in_baskets, attributes, profile_lately, profile_ever } = tables;

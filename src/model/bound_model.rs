@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use crate::domain::candidate::{Candidate, Counted, Evidence, GOES_WITH_MAX, Proposal, Support, Upgrade};
+use crate::domain::cached_ranking::{CACHED_RANKING_LEN_MAX, CacheKey, CachedRanking, RankedProduct};
+use crate::domain::candidate::{Candidate, CountBasis, Evidence, GOES_WITH_MAX, Proposal, Support, Upgrade};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::fingerprint;
 use crate::domain::ids::ProductId;
 use crate::domain::offer::PropensityBasis;
-use crate::domain::prepared::{PREPARED_MAX, PreparedCandidates, Ranked, RankedFrom};
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
@@ -89,13 +89,12 @@ pub struct BoundModel {
     newcomers: Newcomers,
     /// The product of the model behind each fingerprint.
     fingerprints: HashMap<u32, u32>,
-    /// See [`RankedFrom::catalog`].
+    /// See [`CacheKey::catalog`].
     catalog_digest: u64,
 }
 
 impl BoundModel {
     /// Binds a model to a catalogue.
-    #[must_use]
     pub fn new(model: Arc<OfferModel>, catalog: Arc<Catalog>) -> Self {
         let mut learned = vec![None; catalog.products().len()];
         let mut places = vec![None; model.products().len()];
@@ -123,19 +122,16 @@ impl BoundModel {
     }
 
     /// The catalogue.
-    #[must_use]
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
 
     /// A digest of what rankings look at in the catalogue, but for prices and texts.
-    #[must_use]
     pub fn catalog_digest(&self) -> u64 {
         self.catalog_digest
     }
 
     /// Complements. What the customer has is among them: whether it may be offered again is not asked here.
-    #[must_use]
     pub fn cross_sell(&self, query: &CrossSellQuery) -> Complements<'_> {
         let about = About::new(self, query);
         let (ranked, _) = self.rank(&about);
@@ -144,15 +140,14 @@ impl BoundModel {
 
     /// The same from candidates that were prepared from this model and catalogue. Only when these do not suffice the rest
     /// is ranked, and follows them.
-    #[must_use]
-    pub fn cross_sell_prepared(&self, query: &CrossSellQuery, prepared: PreparedCandidates) -> Complements<'_> {
-        let PreparedCandidates { ranked_from: _, ranked_at, mut ranked } = prepared;
+    pub fn cross_sell_prepared(&self, query: &CrossSellQuery, prepared: CachedRanking) -> Complements<'_> {
+        let CachedRanking { ranked_from: _, ranked_at, mut ranked } = prepared;
         ranked.retain(|ranked| (ranked.place as usize) < self.catalog.products().len());
         Complements { model: self, about: About::new(self, query), ranked, ranked_at: Some(ranked_at) }
     }
 
     /// The likeliest products, at most [`WEIGHED_MAX`] and the newcomers beside them, with what speaks for every other.
-    fn rank(&self, about: &About) -> (Vec<Ranked>, Scores) {
+    fn rank(&self, about: &About) -> (Vec<RankedProduct>, Scores) {
         let lanes = lanes(&self.model.tables, &about.asked);
         let mut scores: Vec<f32> = self.learned.iter().map(|number| about.score(self, &lanes, *number)).collect();
         for &(place, weight) in &about.places {
@@ -168,7 +163,7 @@ impl BoundModel {
     }
 
     /// What the forest makes of the likeliest.
-    fn weigh(&self, about: &About, lanes: &AllLanes, scores: &Scores) -> Vec<Ranked> {
+    fn weigh(&self, about: &About, lanes: &AllLanes, scores: &Scores) -> Vec<RankedProduct> {
         let by = about.ranker(self);
         let score_of = |number: u32| self.places[number as usize].map_or(0.0, |place| scores.of(place));
         let basket = if about.asked.is_basket { about.asked.basket.as_slice() } else { &[] };
@@ -182,13 +177,13 @@ impl BoundModel {
         let place_of = |number: u32| self.places[number as usize].expect("only what is in the catalogue is picked");
         let of_one =
             |(&(number, _), strength): (&(u32, f32), f64)| ranked(place_of(number), by.curve.probability(strength));
-        let mut weighed: Vec<Ranked> = picked.iter().zip(strengths).map(of_one).collect();
+        let mut weighed: Vec<RankedProduct> = picked.iter().zip(strengths).map(of_one).collect();
         weighed.sort_by(|a, b| b.propensity.total_cmp(&a.propensity));
         weighed
     }
 
     /// So many of the highest scores.
-    fn best(&self, about: &About, scores: &Scores, count: usize) -> Vec<Ranked> {
+    fn best(&self, about: &About, scores: &Scores, count: usize) -> Vec<RankedProduct> {
         let places = (0..scores.0.len() as u32).filter(|place| !about.context.contains(&(*place as usize)));
         let best = best(places, |place| scores.of(place), count);
         best.into_iter().map(|(place, score)| ranked(place, self.propensity(about, score))).collect()
@@ -206,7 +201,6 @@ impl BoundModel {
     }
 
     /// Steps up from what the customer has; each product once, from the thing it improves most likely.
-    #[must_use]
     pub fn up_sell(&self, query: &UpSellQuery) -> Upgrades {
         let asked = self.asked(&query.customer, Vec::new(), query.now);
         let weigher = self.step_weigher(&asked);
@@ -322,7 +316,6 @@ impl BoundModel {
 
     /// The given products by how likely the customer steps to them from `owned`. Whether each is a step up at all is not
     /// asked here.
-    #[must_use]
     pub fn rank_steps(&self, query: &UpSellQuery, owned: &ProductId, offered: &[ProductId]) -> Vec<ProductId> {
         let asked = self.asked(&query.customer, Vec::new(), query.now);
         let Some(owned) = self.catalog.get(owned) else { return offered.to_vec() };
@@ -389,7 +382,7 @@ pub struct Complements<'a> {
     model: &'a BoundModel,
     about: About,
     /// The likeliest, best first.
-    ranked: Vec<Ranked>,
+    ranked: Vec<RankedProduct>,
     /// When they were prepared; `None` when they were not.
     ranked_at: Option<Timestamp>,
 }
@@ -413,9 +406,9 @@ impl Proposal for Complements<'_> {
             .filter_map(|&(_, asked, neighbour)| {
                 let (together, with) = (neighbour?.together, self.model.learned(asked)?);
                 let (with_total, counted) = if self.about.asked.is_basket {
-                    (with.baskets, Counted::Baskets)
+                    (with.baskets, CountBasis::Baskets)
                 } else {
-                    (with.customers, Counted::Customers)
+                    (with.customers, CountBasis::Customers)
                 };
                 (together > 0).then(|| Evidence::BoughtTogether { with: id_of(asked), together, with_total, counted })
             })
@@ -438,25 +431,24 @@ impl Proposal for Complements<'_> {
 
 impl Complements<'_> {
     /// The likeliest, to be kept for the next questions about the same customer.
-    #[must_use]
-    pub fn prepare(&self, ranked_from: RankedFrom, now: Timestamp) -> PreparedCandidates {
-        PreparedCandidates {
+    pub fn prepare(&self, ranked_from: CacheKey, now: Timestamp) -> CachedRanking {
+        CachedRanking {
             ranked_from,
             ranked_at: now,
-            ranked: self.ranked.iter().copied().take(PREPARED_MAX).collect(),
+            ranked: self.ranked.iter().copied().take(CACHED_RANKING_LEN_MAX).collect(),
         }
     }
 
     /// Everything else, best first: what was weighed and is not among the likeliest, then the rest by score. Few ask for it, so
     /// it is ranked when they do. The likeliest of the rest is no likelier than the least likely of those before.
-    fn rest(&self) -> Vec<Ranked> {
+    fn rest(&self) -> Vec<RankedProduct> {
         let (weighed, scores) = self.model.rank(&self.about);
         let unweighed = self.model.best(&self.about, &scores, usize::MAX);
         let mut told: HashSet<u32> = self.ranked.iter().map(|ranked| ranked.place).collect();
         let mut ceiling = self.ranked.last().map_or(1.0, |last| last.propensity);
         let mut rest = Vec::with_capacity(scores.0.len());
         for those in [weighed, unweighed] {
-            let mut those: Vec<Ranked> = those.into_iter().filter(|ranked| told.insert(ranked.place)).collect();
+            let mut those: Vec<RankedProduct> = those.into_iter().filter(|ranked| told.insert(ranked.place)).collect();
             let highest = those.first().map_or(1.0, |first| first.propensity);
             let scale = (ceiling / highest).min(1.0);
             for ranked in &mut those {
@@ -468,7 +460,7 @@ impl Complements<'_> {
         rest
     }
 
-    fn candidate(&self, Ranked { place, propensity }: Ranked) -> Candidate {
+    fn candidate(&self, RankedProduct { place, propensity }: RankedProduct) -> Candidate {
         let place = place as usize;
         let learned = self.model.learned(place);
         Candidate {
@@ -536,8 +528,8 @@ impl Scores {
     }
 }
 
-fn ranked(place: u32, propensity: f64) -> Ranked {
-    Ranked { place, propensity: (propensity as f32).clamp(f32::MIN_POSITIVE, 1.0) }
+fn ranked(place: u32, propensity: f64) -> RankedProduct {
+    RankedProduct { place, propensity: (propensity as f32).clamp(f32::MIN_POSITIVE, 1.0) }
 }
 
 fn digest_of(catalog: &Catalog, newcomers: &Newcomers) -> u64 {

@@ -18,7 +18,6 @@ const SLOPE_PULL: f64 = 100.0;
 
 /// Learns from everything before `now`, by windows of at most `longest` days; `None` when not even a rhythm can be told.
 /// What was learned from is noted.
-#[must_use]
 pub fn learn_buying(
     history: &OutlookHistory,
     now: Timestamp,

@@ -30,7 +30,6 @@ pub struct ProbabilityQuality {
 
 impl ProbabilityQuality {
     /// Judges; `None` when there are not both hits and misses.
-    #[must_use]
     pub fn of(told: &[Told]) -> Option<Self> {
         let count = told.len() as f64;
         let hits = told.iter().filter(|told| told.hit).count();
@@ -50,7 +49,6 @@ fn number(hit: bool) -> f64 {
 }
 
 /// The area under the curve of hits against misses, by ranks; `None` when there are not both.
-#[must_use]
 pub fn auc(told: &[Told]) -> Option<f64> {
     let mut sorted: Vec<&Told> = told.iter().collect();
     sorted.sort_unstable_by(|a, b| a.probability.total_cmp(&b.probability));
@@ -75,7 +73,6 @@ pub struct Tenth {
 }
 
 /// A reliability table: tenths of equal count, the lowest probabilities first; fewer of less than ten.
-#[must_use]
 pub fn tenths(told: &[Told]) -> Vec<Tenth> {
     let mut sorted: Vec<&Told> = told.iter().collect();
     sorted.sort_unstable_by(|a, b| a.probability.total_cmp(&b.probability));
@@ -90,7 +87,6 @@ pub fn tenths(told: &[Told]) -> Vec<Tenth> {
 }
 
 /// See [`ProbabilityQuality::calibration_error`].
-#[must_use]
 pub fn calibration_error(told: &[Told]) -> f64 {
     let mut gaps = [0.0; BINS];
     for told in told {

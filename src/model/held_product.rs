@@ -18,7 +18,6 @@ pub struct HeldProduct {
 }
 
 /// What the customer has now. What is subscribed to is had now, however long ago it began.
-#[must_use]
 pub fn held_products(holdings: &Holdings, now: Timestamp) -> Vec<HeldProduct> {
     let owned = holdings.owned();
     owned

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::domain::event::{Event, EventKind, Line};
+use crate::domain::event::{Event, EventKind, OrderLine};
 use crate::domain::ids::{CustomerId, OrderId, ProductId};
 use crate::domain::time::Timestamp;
 
@@ -41,7 +41,6 @@ pub struct TrainingHistory {
 
 impl TrainingHistory {
     /// A history of nothing.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,7 +51,7 @@ impl TrainingHistory {
         match &event.kind {
             EventKind::Purchase(line) => self.buy(customer, line, event.at),
             EventKind::SubscriptionStart { product } => self.acquire(customer, product, NOBODY, event.at),
-            EventKind::Return(Line { product, .. })
+            EventKind::Return(OrderLine { product, .. })
             | EventKind::Cancellation { product: Some(product) }
             | EventKind::Downgrade { from: product, .. } => {
                 let product = number(&mut self.products, product);
@@ -81,7 +80,7 @@ impl TrainingHistory {
         self.profiles.insert(customer, attributes);
     }
 
-    fn buy(&mut self, customer: u32, line: &Line, at: Timestamp) {
+    fn buy(&mut self, customer: u32, line: &OrderLine, at: Timestamp) {
         let basket = match &line.order {
             // Order numbers of different customers may coincide.
             Some(order) => number(&mut self.baskets, &(customer, order.clone())),
@@ -103,7 +102,6 @@ impl TrainingHistory {
 
     /// The history up to `now` in a form that does not depend on the order of pushing: products are numbered by id,
     /// customers and baskets by theirs.
-    #[must_use]
     pub fn until(&self, now: Timestamp) -> OrderedHistory {
         let (products, product_numbers) = in_order(&self.products);
         let (customers, customer_numbers) = in_order(&self.customers);
@@ -177,7 +175,6 @@ impl OrderedHistory {
     }
 
     /// The products of each basket, every product once, in order.
-    #[must_use]
     pub fn by_basket(&self) -> Vec<(i64, Vec<u32>)> {
         let mut lines: Vec<(u32, u32, i64)> = self
             .purchases

@@ -34,7 +34,6 @@ const HALVINGS_MAX: usize = 30;
 const CLOSE_ENOUGH: f64 = 1e-8;
 
 /// The coefficients; `None` when numbers do not stay finite.
-#[must_use]
 pub fn fit(observations: &[Observation], coefficients: &[Coefficient]) -> Option<Vec<f64>> {
     let mut now: Vec<f64> = coefficients.iter().map(|it| it.prior.clamp(it.least, it.most)).collect();
     let mut loss = loss_at(observations, coefficients, &now);
@@ -58,7 +57,6 @@ pub fn fit(observations: &[Observation], coefficients: &[Coefficient]) -> Option
 }
 
 /// The scalar product.
-#[must_use]
 pub fn logit(features: &[f64], coefficients: &[f64]) -> f64 {
     features.iter().zip(coefficients).map(|(feature, coefficient)| feature * coefficient).sum()
 }

@@ -7,8 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
+use crate::domain::cached_ranking::RankedProduct;
 use crate::domain::catalog::Catalog;
-use crate::domain::prepared::Ranked;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
@@ -66,7 +66,6 @@ pub struct BestSeller {
 
 impl Newcomers {
     /// Finds the families of a catalogue; `learned` tells what the model knows of the product at a place.
-    #[must_use]
     pub fn new<'a>(catalog: &Catalog, learned: impl Fn(usize) -> Option<&'a LearnedProduct>) -> Self {
         let mut by_category: BTreeMap<&[String], (Vec<BestSeller>, Vec<Newcomer>)> = BTreeMap::new();
         for (place, product) in catalog.products().iter().enumerate() {
@@ -102,15 +101,19 @@ impl Newcomers {
 
     /// The ranked, best first, with the newcomers of their families among them: all where there is room, else those that are
     /// likelier than the last. A newcomer that was ranked already keeps its place if that is the better one.
-    #[must_use]
-    pub fn join(&self, mut ranked: Vec<Ranked>, now: Timestamp, may_join: impl Fn(u32) -> bool) -> Vec<Ranked> {
+    pub fn join(
+        &self,
+        mut ranked: Vec<RankedProduct>,
+        now: Timestamp,
+        may_join: impl Fn(u32) -> bool,
+    ) -> Vec<RankedProduct> {
         let is_full = ranked.len() >= WEIGHED_MAX;
         let last = ranked.last().filter(|_| is_full).map_or(0.0, |last| last.propensity);
         for (family, propensity) in self.families.iter().zip(self.propensities(&ranked)) {
             if propensity > last {
                 let newcomers = family.newcomers.iter().filter(|newcomer| newcomer.is_on_sale(now));
                 let places = newcomers.map(|newcomer| newcomer.place).filter(|&place| may_join(place));
-                ranked.extend(places.take(NEWCOMERS_MAX).map(|place| Ranked { place, propensity }));
+                ranked.extend(places.take(NEWCOMERS_MAX).map(|place| RankedProduct { place, propensity }));
             }
         }
         ranked.sort_by(|a, b| b.propensity.total_cmp(&a.propensity));
@@ -124,9 +127,9 @@ impl Newcomers {
     }
 
     /// How likely a newcomer of each family is, by its siblings among the ranked; the others count 0.
-    fn propensities(&self, ranked: &[Ranked]) -> Vec<f32> {
+    fn propensities(&self, ranked: &[RankedProduct]) -> Vec<f32> {
         let mut sums = vec![0.0_f64; self.families.len()];
-        for &Ranked { place, propensity } in ranked {
+        for &RankedProduct { place, propensity } in ranked {
             if let Some(Kin::Sibling(family)) = self.kin[place as usize] {
                 sums[family] += f64::from(propensity);
             }
@@ -137,7 +140,6 @@ impl Newcomers {
 
     /// The best seller beside the newcomer at a place; `None` where there is no newcomer, or nothing of its category was
     /// bought lately.
-    #[must_use]
     pub fn best_seller_beside(&self, place: usize) -> Option<BestSeller> {
         match self.kin[place] {
             Some(Kin::Newcomer(family)) => self.families[family].best_seller,
@@ -178,8 +180,8 @@ mod tests {
 
         // From 1 down to 1/300.
         let share = |rank: usize| rank as f32 / WEIGHED_MAX as f32;
-        let full: Vec<Ranked> = (0..WEIGHED_MAX as u32)
-            .map(|place| Ranked { place, propensity: share(WEIGHED_MAX - place as usize) })
+        let full: Vec<RankedProduct> = (0..WEIGHED_MAX as u32)
+            .map(|place| RankedProduct { place, propensity: share(WEIGHED_MAX - place as usize) })
             .collect();
         let joined = newcomers.join(full.clone(), Timestamp::MAX, |_| true);
         assert!(joined.is_sorted_by(|a, b| a.propensity >= b.propensity));

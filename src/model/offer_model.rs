@@ -65,7 +65,6 @@ pub const RECENT_DAYS: u32 = 90;
 
 impl OfferModel {
     /// A model that learned nothing: the catalogue alone proposes.
-    #[must_use]
     pub fn untrained() -> Self {
         let unlearned = |blend| Ranker { blend, forest: None, curve: Curve::DEFAULT };
         Self {
@@ -79,7 +78,6 @@ impl OfferModel {
     }
 
     /// The products by number.
-    #[must_use]
     pub fn products(&self) -> &[LearnedProduct] {
         &self.tables.products
     }
@@ -87,7 +85,6 @@ impl OfferModel {
 
 impl LearnedProduct {
     /// A product that nobody bought.
-    #[must_use]
     pub fn unseen(id: ProductId) -> Self {
         Self {
             id,
@@ -108,7 +105,6 @@ impl LearnedProduct {
 
     /// The probability that a buyer keeps it: one less the share given up, with the prior that 1 in 20 is
     /// (Beta(19, 1)).
-    #[must_use]
     pub fn keep_probability(&self) -> f64 {
         let (bought, given_up) = (f64::from(self.bought), f64::from(self.given_up.min(self.bought)));
         (bought - given_up + 19.0) / (bought + 20.0)

@@ -43,7 +43,6 @@ pub struct LearnedOutlook {
 }
 
 /// Learns from everything before `now` what the next `window` will bring.
-#[must_use]
 pub fn learn(history: &OutlookHistory, profiles: &Profiles<'_>, now: Timestamp, window: Duration) -> LearnedOutlook {
     let Some(longest) = longest_window(history, now, window) else {
         let notes = vec!["the history is too short to learn who comes back".to_owned()];
@@ -56,7 +55,6 @@ pub fn learn(history: &OutlookHistory, profiles: &Profiles<'_>, now: Timestamp, 
 }
 
 /// What was learned before the last window, judged on it: `None` where there are too few customers to tell.
-#[must_use]
 pub fn judge(
     history: &OutlookHistory,
     now: Timestamp,
@@ -93,7 +91,6 @@ fn days(days: f64) -> Duration {
 }
 
 /// The moment some days before another.
-#[must_use]
 pub fn back(now: Timestamp, days: f64) -> Timestamp {
     let ms = (days * DAY.as_millis() as f64) as i64;
     Timestamp::from_unix_ms(now.unix_ms().saturating_sub(ms)).unwrap_or(Timestamp::MIN)

@@ -53,7 +53,6 @@ enum AttributeShape {
 }
 
 /// The outlook as bytes.
-#[must_use]
 pub fn encode(outlook: &Outlook) -> Vec<u8> {
     let Outlook { buying, staying } = outlook;
     let shape =

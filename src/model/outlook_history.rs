@@ -60,7 +60,6 @@ pub struct PastCustomer<'a> {
 
 impl OutlookHistory {
     /// A history of nothing.
-    #[must_use]
     pub fn new(engagement: EngagementWeights) -> Self {
         Self { engagement, customers: HashMap::new(), products: HashMap::new() }
     }
@@ -117,14 +116,12 @@ impl OutlookHistory {
     }
 
     /// The first moment of which anything is known.
-    #[must_use]
     pub fn begins(&self) -> Option<Timestamp> {
         self.customers.values().flatten().map(|deed| deed.at).min()
     }
 
     /// Every customer who did something before `moment`, as of then, in order of id; at most `customers_max` of them,
     /// evenly chosen. What happened from `moment` on tells whether they came back before `end`.
-    #[must_use]
     pub fn as_of(&self, moment: Timestamp, end: Timestamp, customers_max: usize) -> Vec<PastCustomer<'_>> {
         let mut ids: Vec<&CustomerId> = self.customers.keys().collect();
         ids.sort_unstable();

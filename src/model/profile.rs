@@ -61,7 +61,6 @@ pub struct ProfileColumns {
 
 impl ProfileColumns {
     /// The columns that enough of these customers fall into.
-    #[must_use]
     pub fn of<'a>(profiles: impl IntoIterator<Item = &'a BTreeMap<String, String>>) -> Self {
         let mut texts: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
         for (name, text) in profiles.into_iter().flatten().filter(|(_, text)| !text.is_empty()) {
@@ -78,13 +77,11 @@ impl ProfileColumns {
     }
 
     /// How many there are.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.attributes.iter().map(|attribute| attribute.values.columns()).sum()
     }
 
     /// The columns that a profile falls into, in order.
-    #[must_use]
     pub fn of_profile(&self, profile: &BTreeMap<String, String>) -> Vec<u32> {
         let mut first = 0;
         let mut columns = Vec::new();

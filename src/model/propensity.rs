@@ -30,7 +30,6 @@ impl Curve {
     pub const DEFAULT: Self = Self { intercept: -2.0, slope: 0.8 };
 
     /// The probability at a score, strictly between 0 and 1.
-    #[must_use]
     pub fn probability(self, score: f64) -> f64 {
         let logit = self.intercept + self.slope * positive(score).ln();
         1.0 / (1.0 + (-logit).exp())
@@ -38,7 +37,6 @@ impl Curve {
 
     /// Fits the curve to scores and what came of them, by the likelihood with a weak pull to the default; the default when
     /// there are fewer than 20 hits. Of many scores those that are next to each other count as one, their mean.
-    #[must_use]
     pub fn fit(observed: &[(f64, bool)]) -> Self {
         if observed.iter().filter(|(_, hit)| *hit).count() < HITS_MIN {
             return Self::DEFAULT;
@@ -67,7 +65,6 @@ fn hits_and_misses(group: &[(f64, bool)]) -> impl Iterator<Item = Observation> +
 }
 
 /// A smooth, strictly growing map of any score to above zero that leaves clear scores as they are.
-#[must_use]
 pub fn positive(score: f64) -> f64 {
     const SOFTNESS: f64 = 1e-3;
     // In the form that keeps its precision below zero.

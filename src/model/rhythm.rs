@@ -26,7 +26,6 @@ const LOG_PARAMETER_MAX: f64 = 7.0;
 const ITERATIONS_MAX: u64 = 600;
 
 /// The rhythm of these customers; `None` when they are too few.
-#[must_use]
 pub fn fit(customers: &[Recency]) -> Option<Rhythm> {
     if customers.iter().filter(|customer| customer.repeats > 0.0).count() < REPEATERS_MIN {
         return None;

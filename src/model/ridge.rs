@@ -46,7 +46,6 @@ pub struct Neighbour {
 pub type Neighbours = Vec<Vec<Neighbour>>;
 
 /// How many columns fit into so much memory.
-#[must_use]
 pub fn columns_within(memory_bytes: u64) -> usize {
     (memory_bytes / (CELLS_MIN as u64 * BYTES_PER_REMEMBERED)) as usize
 }
@@ -125,7 +124,6 @@ struct Sums {
 
 impl Problem {
     /// The problem of the rows: the weights of all columns on the first `targets` of them.
-    #[must_use]
     pub fn new(columns: usize, targets: usize, rows: &[Row], settings: &TrainingSettings) -> Self {
         let TrainingSettings { threads, memory_bytes_max, dense_columns_max } = *settings;
         let dense_bytes = (columns as u64).pow(2) * BYTES_PER_CELL;
@@ -140,19 +138,16 @@ impl Problem {
     }
 
     /// The same with all columns in each regression, however many they are.
-    #[must_use]
     pub fn dense(columns: usize, targets: usize, rows: &[Row], threads: usize) -> Self {
         Self { columns, targets, threads, gram: dense(columns, rows) }
     }
 
     /// Solves it. `None` when a matrix of this size cannot be factored, which a positive `lambda` prevents.
-    #[must_use]
     pub fn solve(&self, lambda: f64) -> Option<Neighbours> {
         self.solve_as(Weighing::AsGiven, lambda as f32)
     }
 
     /// Solves the problem of the same rows with every weight 1.
-    #[must_use]
     pub fn solve_unweighted(&self, lambda: f64) -> Option<Neighbours> {
         self.solve_as(Weighing::Alike, lambda as f32)
     }

@@ -13,19 +13,16 @@ pub const CUSTOMERS_MIN: usize = 200;
 const OF_EITHER_KIND_MIN: usize = 20;
 
 /// True when there are too few observations, or too few of either kind, to tell them apart.
-#[must_use]
 pub fn is_thin(hits: usize, count: usize) -> bool {
     count < CUSTOMERS_MIN || hits < OF_EITHER_KIND_MIN || count - hits < OF_EITHER_KIND_MIN
 }
 
 /// A coefficient without direction and without pull.
-#[must_use]
 pub fn intercept() -> Coefficient {
     Coefficient { prior: 0.0, pull: INTERCEPT_PULL, least: f64::NEG_INFINITY, most: f64::INFINITY }
 }
 
 /// The coefficient of a signal: pulled to nothing, and never turned round.
-#[must_use]
 pub fn directed(direction: Direction) -> Coefficient {
     let (least, most) = match direction {
         Direction::Good => (0.0, f64::INFINITY),
@@ -35,7 +32,6 @@ pub fn directed(direction: Direction) -> Coefficient {
 }
 
 /// The coefficient of something that has no direction.
-#[must_use]
 pub fn undirected() -> Coefficient {
     Coefficient { pull: SIGNAL_PULL, ..intercept() }
 }
@@ -49,7 +45,6 @@ pub struct Scale {
 
 impl Scale {
     /// Of these values.
-    #[must_use]
     pub fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
         let count = values.clone().count().max(1) as f64;
         let mean = values.clone().sum::<f64>() / count;
@@ -60,13 +55,11 @@ impl Scale {
     }
 
     /// How many deviations from the mean.
-    #[must_use]
     pub fn scaled(self, value: f64) -> f64 {
         (value - self.mean) / self.deviation
     }
 
     /// The weight of a signal on this scale.
-    #[must_use]
     pub fn weight(self, weight: f64) -> SignalWeight {
         SignalWeight { mean: self.mean, deviation: self.deviation, weight }
     }

@@ -33,7 +33,6 @@ pub struct Subscriber {
 }
 
 /// Learns from the subscribers of a history, by one window of `longest` days. What was learned from is noted.
-#[must_use]
 pub fn learn_staying_from(
     history: &OutlookHistory,
     profiles: &Profiles<'_>,
@@ -66,7 +65,6 @@ pub fn learn_staying_from(
 }
 
 /// Learns who stays through a window of `learned_days`; `None` when there are too few customers of either kind.
-#[must_use]
 pub fn learn_staying(subscribers: &[Subscriber], learned_days: f64) -> Option<StayingOutlook> {
     let stayed = subscribers.iter().filter(|subscriber| subscriber.stayed).count();
     if is_thin(stayed, subscribers.len()) {

@@ -33,7 +33,6 @@ impl TrainingSettings {
     pub const DENSE_COLUMNS_MAX: usize = 6_000;
 
     /// With so many threads and so much memory.
-    #[must_use]
     pub const fn new(threads: usize, memory_bytes_max: u64) -> Self {
         Self { threads, memory_bytes_max, dense_columns_max: Self::DENSE_COLUMNS_MAX }
     }

@@ -6,7 +6,7 @@
 //! together are bought in either order. A better thing may cost the same or less.
 
 use crate::domain::candidate::{Evidence, GAINS_MAX};
-use crate::domain::offer::Gain;
+use crate::domain::offer::FeatureGain;
 use crate::domain::product::{FeatureValue, Product};
 
 /// The dearest step that still counts as the same kind of thing, as a multiple of the owned product's price.
@@ -31,7 +31,7 @@ pub struct Seen {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// What gets better.
-    pub gains: Vec<Gain>,
+    pub gains: Vec<FeatureGain>,
     /// How close the step is, 0 to 1: the next tier, or a little dearer.
     pub closeness: f64,
     /// What speaks for it.
@@ -39,7 +39,6 @@ pub struct Step {
 }
 
 /// The step from `owned` to `offered`; `None` when it is not one up.
-#[must_use]
 pub fn step(owned: &Product, offered: &Product, seen: Seen) -> Option<Step> {
     let by_ladder = match (&owned.rung, &offered.rung) {
         (Some(from), Some(to)) if from.ladder == to.ladder => {
@@ -101,14 +100,13 @@ fn price_closeness(owned: &Product, offered: &Product, has_gains: bool) -> Optio
 }
 
 /// The features of `offered` that are better than those of `owned`, and how many are worse.
-#[must_use]
-pub fn compare(owned: &Product, offered: &Product) -> (Vec<Gain>, usize) {
+pub fn compare(owned: &Product, offered: &Product) -> (Vec<FeatureGain>, usize) {
     let mut gains = Vec::new();
     let mut losses = 0;
     for (name, to) in &offered.features {
         let from = owned.features.get(name);
         match is_better(from, to) {
-            Some(true) => gains.push(Gain { feature: name.clone(), from: from.cloned(), to: to.clone() }),
+            Some(true) => gains.push(FeatureGain { feature: name.clone(), from: from.cloned(), to: to.clone() }),
             Some(false) => losses += 1,
             None => {}
         }

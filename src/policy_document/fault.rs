@@ -17,7 +17,6 @@ pub struct Faults(pub Vec<Fault>);
 
 impl Fault {
     /// A fault.
-    #[must_use]
     pub fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { key: key.into(), problem: problem.into() }
     }

@@ -26,7 +26,6 @@ pub struct Setting<'p> {
 
 impl Setting<'_> {
     /// The key with its section.
-    #[must_use]
     pub fn path(&self) -> String {
         format!("{}.{}", self.section, self.key)
     }
@@ -36,7 +35,6 @@ const NO_TIME: Duration = Duration::ZERO;
 const A_SECOND: Duration = Duration::from_secs(1);
 
 /// Every value of a policy but its version, in the order of the document.
-#[must_use]
 #[allow(clippy::too_many_lines, reason = "one list, one line or two for each value")]
 pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
     // No `..`: a field that is added must be given a line here.

@@ -61,7 +61,6 @@ pub enum Slot<'p> {
 
 impl Slot<'_> {
     /// The value that is there.
-    #[must_use]
     pub fn value(&self) -> Value {
         match self {
             Self::Number(number, ..) => Value::Number(**number),
@@ -151,7 +150,6 @@ impl Slot<'_> {
     }
 
     /// What may be put there, in words.
-    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Number(..) => "a number",

@@ -16,7 +16,6 @@ pub fn read(text: &str) -> Option<Duration> {
 }
 
 /// Writes a span in the largest unit that it is a whole number of.
-#[must_use]
 pub fn write(span: Duration) -> String {
     let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     if ms == 0 {

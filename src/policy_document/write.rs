@@ -9,11 +9,10 @@ use crate::domain::policy::Policy;
 
 const HEAD: &str = "\
 # The policy: every weight, half-life, cap and threshold of a decision. What is left out has the default that
-# `tactful policy show --default` shows. `tactful policy check FILE` tells everything that is wrong with a file.
+# `app policy show --default` shows. `app policy check FILE` tells everything that is wrong with a file.
 ";
 
 /// The document of a policy, every value written out with its comment.
-#[must_use]
 pub fn write(policy: &Policy) -> String {
     let mut policy = policy.clone();
     let mut text = format!("{HEAD}\n# names this policy in every answer\nversion = {}\n", quoted(&policy.version));

@@ -56,7 +56,6 @@ enum Stream {
 }
 
 /// Accepts in the background; the stream ends when its receiver is dropped. Without security: plain text.
-#[must_use]
 pub fn accept(
     listener: TcpListener,
     limits: Limits,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::use_cases::app::App;
 use crate::use_cases::forget_old::forget_old;
 use crate::use_cases::learn_acceptances::learn_acceptances;
-use crate::use_cases::tactful::Tactful;
 use crate::use_cases::train_model::{TrainError, current_model, train_model};
 use crate::use_cases::volumes::settle_what_was_left;
 
@@ -13,32 +13,32 @@ use crate::use_cases::volumes::settle_what_was_left;
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Counts what came of offers; each training does so again.
-pub async fn count_acceptances(tactful: Arc<Tactful>) {
-    if let Err(error) = learn_acceptances(&tactful).await {
+pub async fn count_acceptances(app: Arc<App>) {
+    if let Err(error) = learn_acceptances(&app).await {
         tracing::error!(%error, "what came of offers is not counted");
     }
 }
 
 /// Trains once when there is history and no model, then every so often.
-pub async fn train_on_schedule(tactful: Arc<Tactful>, every: Option<Duration>) {
-    if current_model(&tactful).is_none() && has_history(&tactful).await {
-        train_and_log(&tactful).await;
+pub async fn train_on_schedule(app: Arc<App>, every: Option<Duration>) {
+    if current_model(&app).is_none() && has_history(&app).await {
+        train_and_log(&app).await;
     }
     let Some(every) = every else { return };
     loop {
         tokio::time::sleep(every).await;
-        if has_history(&tactful).await {
-            train_and_log(&tactful).await;
+        if has_history(&app).await {
+            train_and_log(&app).await;
         }
     }
 }
 
-async fn has_history(tactful: &Tactful) -> bool {
-    tactful.store().counts().await.is_ok_and(|counts| counts.events > 0)
+async fn has_history(app: &App) -> bool {
+    app.store().counts().await.is_ok_and(|counts| counts.events > 0)
 }
 
-async fn train_and_log(tactful: &Arc<Tactful>) {
-    match train_model(tactful).await {
+async fn train_and_log(app: &Arc<App>) {
+    match train_model(app).await {
         Ok(_) | Err(TrainError::AlreadyRunning) => {}
         Err(TrainError::NotPossible { reason }) => tracing::warn!(reason, "no new model"),
         Err(TrainError::Store(error)) => tracing::error!(%error, "no new model"),
@@ -49,9 +49,9 @@ async fn train_and_log(tactful: &Arc<Tactful>) {
 const SETTLE_EVERY: Duration = Duration::from_secs(60);
 
 /// Settles the volume of decisions that were stopped half-way: at the start, which may follow a crash, and ever after.
-pub async fn settle_volumes(tactful: Arc<Tactful>) {
+pub async fn settle_volumes(app: Arc<App>) {
     loop {
-        if let Err(error) = settle_what_was_left(&tactful).await {
+        if let Err(error) = settle_what_was_left(&app).await {
             tracing::error!(%error, "volumes stay as they are");
         }
         tokio::time::sleep(SETTLE_EVERY).await;
@@ -62,9 +62,9 @@ pub async fn settle_volumes(tactful: Arc<Tactful>) {
 const FORGET_EVERY: Duration = Duration::from_secs(86_400);
 
 /// Forgets what is older than it is kept for, at the start and every day.
-pub async fn forget_on_schedule(tactful: Arc<Tactful>) {
+pub async fn forget_on_schedule(app: Arc<App>) {
     loop {
-        if let Err(error) = forget_old(&tactful).await {
+        if let Err(error) = forget_old(&app).await {
             tracing::error!(%error, "what is too old is still kept");
         }
         tokio::time::sleep(FORGET_EVERY).await;
@@ -72,11 +72,11 @@ pub async fn forget_on_schedule(tactful: Arc<Tactful>) {
 }
 
 /// Sets the gauges that change without a call.
-pub async fn set_gauges(tactful: &Tactful) {
-    if let Some(model) = current_model(tactful) {
-        metrics::gauge!("tactful_model_age_seconds").set(tactful.now().since(model.trained_at).as_secs_f64());
+pub async fn set_gauges(app: &App) {
+    if let Some(model) = current_model(app) {
+        metrics::gauge!("tactful_model_age_seconds").set(app.now().since(model.trained_at).as_secs_f64());
     }
-    if let Ok(counts) = tactful.store().counts().await {
+    if let Ok(counts) = app.store().counts().await {
         let kinds = [
             ("customers", counts.customers),
             ("products", counts.products),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::domain::time::Timestamp;
-use crate::use_cases::tactful::Clock;
+use crate::use_cases::app::Clock;
 
 /// Wall and monotonic clock may differ by this much before the time is no longer trusted.
 pub const DIVERGENCE_MAX: Duration = Duration::from_secs(5);
@@ -19,13 +19,11 @@ pub struct ServerClock {
 
 impl ServerClock {
     /// A clock that shows `start` now, or the wall time.
-    #[must_use]
     pub fn starting_at(start: Option<Timestamp>) -> Self {
         Self { started: Instant::now(), started_wall: wall_time(), started_at: start }
     }
 
     /// How far the wall clock has moved away from the monotonic one since the start, either way.
-    #[must_use]
     pub fn divergence(&self) -> Duration {
         let expected = self.started_wall + self.started.elapsed();
         let wall = wall_time();

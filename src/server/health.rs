@@ -74,7 +74,6 @@ pub async fn tell_the_end(health: &HealthReporter) {
 }
 
 /// The service that tells.
-#[must_use]
 pub fn service(health: &HealthReporter) -> HealthServer<impl Health> {
     HealthServer::new(HealthService::from_health_reporter(health.clone()))
 }

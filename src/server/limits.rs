@@ -6,23 +6,21 @@ use crate::config::Limits;
 use crate::grpc::admission::CallLimits;
 
 /// What of the limits is about calls.
-#[must_use]
 pub fn of_calls(limits: &Limits) -> CallLimits {
     CallLimits {
         request_timeout: limits.request_timeout,
         requests_max: limits.requests_max,
         turns_max: limits.turns_max,
-        queue_max: limits.queue_max,
+        queue_delay_max: limits.queue_delay_max,
         queue_free: limits.queue_free,
-        waits_max: limits.waits_max,
-        unanswered_bytes_max: limits.unanswered_bytes_max,
-        pause_max: limits.pause_max,
+        pending_uploads_max: limits.pending_uploads_max,
+        buffered_bytes_max: limits.buffered_bytes_max,
+        stream_idle_timeout: limits.stream_idle_timeout,
         message_bytes_max: limits.message_bytes_max,
     }
 }
 
 /// A transport with what of the limits is about connections, but for their age.
-#[must_use]
 pub fn transport(limits: &Limits) -> Server {
     Server::builder()
         .max_concurrent_streams(limits.streams_max)

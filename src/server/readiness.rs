@@ -25,7 +25,6 @@ impl Condition {
     pub const ALL: [Self; 2] = [Self::ClockUntrusted, Self::DiskStalled];
 
     /// Whether a service cannot do what it is for. The empty name stands for the server as a whole.
-    #[must_use]
     pub fn stops(self, service: &str) -> bool {
         match self {
             // Products have no time.
@@ -71,13 +70,11 @@ impl Readiness {
     }
 
     /// Whether a condition counts.
-    #[must_use]
     pub fn is_in_force(&self, condition: Condition) -> bool {
         self.0[condition as usize].is_in_force
     }
 
     /// Whether a service is ready.
-    #[must_use]
     pub fn is_ready(&self, service: &str) -> bool {
         !Condition::ALL.into_iter().any(|condition| self.is_in_force(condition) && condition.stops(service))
     }

@@ -54,7 +54,6 @@ impl CurrentSecurity {
     }
 
     /// Who may do what now.
-    #[must_use]
     pub fn access(&self) -> CurrentAccess {
         Arc::clone(&self.access)
     }

@@ -34,9 +34,9 @@ use crate::model::train::TrainingSettings;
 use crate::store::contract::{Store, StoreError};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::store::SledStore;
+use crate::use_cases::app::{App, Clock};
 use crate::use_cases::forget_old::Retention;
 use crate::use_cases::keep_policies::{PolicyError, activate_policy, create_policy};
-use crate::use_cases::tactful::{Clock, Tactful};
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +90,7 @@ pub struct Server {
     /// Where the health service is served alone, and by which task.
     health_alone: Option<(SocketAddr, JoinSet<()>)>,
     security: Arc<CurrentSecurity>,
-    tactful: Arc<Tactful>,
+    app: Arc<App>,
     disk: Option<Arc<SledStore>>,
     /// The server's own clock, when time is not passed in by a test.
     watched_clock: Option<Arc<ServerClock>>,
@@ -124,43 +124,28 @@ impl Server {
         };
         let training = TrainingSettings::new(settings.training_threads, settings.training_memory_bytes);
         let retention = Retention { events: settings.keep_events, decisions: settings.keep_decisions };
-        let tactful =
-            Arc::new(Tactful::open(store, clock, Policy::default(), training).await?.with_retention(retention));
+        let app = Arc::new(App::open(store, clock, Policy::default(), training).await?.with_retention(retention));
         if let Some(WrittenPolicy { policy, text }) = &settings.policy {
-            create_policy(&tactful, policy.clone(), text.clone()).await?;
-            activate_policy(&tactful, &policy.version).await?;
+            create_policy(&app, policy.clone(), text.clone()).await?;
+            activate_policy(&app, &policy.version).await?;
         }
-        let router = router(&settings, &tactful, security.access())?;
-        Ok(Self {
-            settings,
-            listener,
-            local_addr,
-            router,
-            health,
-            health_alone,
-            security,
-            tactful,
-            disk,
-            watched_clock,
-        })
+        let router = router(&settings, &app, security.access())?;
+        Ok(Self { settings, listener, local_addr, router, health, health_alone, security, app, disk, watched_clock })
     }
 
     /// Where the server is bound.
-    #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
     /// Where the health service is served alone.
-    #[must_use]
     pub fn health_addr(&self) -> Option<SocketAddr> {
         self.health_alone.as_ref().map(|(address, _)| *address)
     }
 
     /// The system behind the server.
-    #[must_use]
-    pub fn tactful(&self) -> &Arc<Tactful> {
-        &self.tactful
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
     }
 
     /// Serves until `stop` is ready or the store fails, then stops in order: not ready, drain, flush.
@@ -168,18 +153,8 @@ impl Server {
     /// # Errors
     /// When the store or the transport fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self {
-            settings,
-            listener,
-            local_addr,
-            router,
-            health,
-            health_alone,
-            security,
-            tactful,
-            disk,
-            watched_clock,
-        } = self;
+        let Self { settings, listener, local_addr, router, health, health_alone, security, app, disk, watched_clock } =
+            self;
         // Answers until it is dropped at the end.
         let _health_alone = health_alone;
         let router = router.add_service(health::service(&health));
@@ -194,12 +169,12 @@ impl Server {
             router
                 .serve_with_incoming_shutdown(accept(listener, settings.limits, Some(Arc::clone(&security))), drained),
         );
-        let training = tokio::spawn(train_on_schedule(Arc::clone(&tactful), settings.train_every));
+        let training = tokio::spawn(train_on_schedule(Arc::clone(&app), settings.train_every));
         let mut background = JoinSet::new();
-        background.spawn(forget_on_schedule(Arc::clone(&tactful)));
-        background.spawn(settle_volumes(Arc::clone(&tactful)));
-        background.spawn(count_acceptances(Arc::clone(&tactful)));
-        let looking = tokio::spawn(look_after(Arc::clone(&tactful), health.clone(), watched_clock));
+        background.spawn(forget_on_schedule(Arc::clone(&app)));
+        background.spawn(settle_volumes(Arc::clone(&app)));
+        background.spawn(count_acceptances(Arc::clone(&app)));
+        let looking = tokio::spawn(look_after(Arc::clone(&app), health.clone(), watched_clock));
         background.spawn(watch_files(security));
         tracing::info!(address = %local_addr, "serving");
 
@@ -253,7 +228,7 @@ async fn open_store(setting: &StoreSetting) -> Result<(Arc<dyn Store>, Option<Ar
 /// Every service with its limits; what the library leaves open by default is closed here.
 fn router(
     settings: &Settings,
-    tactful: &Arc<Tactful>,
+    app: &Arc<App>,
     access: CurrentAccess,
 ) -> Result<GuardedRouter, tonic_reflection::server::Error> {
     let limits: Limits = settings.limits;
@@ -263,7 +238,7 @@ fn router(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let Services { offers, feedback, relationships, catalog, customers, models, policies, backups } =
-        Services::new(tactful, limits.message_bytes_max);
+        Services::new(app, limits.message_bytes_max);
     let router = limits::transport(&limits)
         // Without the library's grace: with it connections are cut off after both, and never asked (tonic 0.14.9). `accept` cuts
         // off those that did not move on.
@@ -291,17 +266,17 @@ fn within_a_tenth(span: Duration) -> Duration {
 }
 
 /// Sets gauges, and tells of each service whether it is ready.
-async fn look_after(tactful: Arc<Tactful>, health: HealthReporter, clock: Option<Arc<ServerClock>>) {
+async fn look_after(app: Arc<App>, health: HealthReporter, clock: Option<Arc<ServerClock>>) {
     let mut readiness = Readiness::default();
     let mut looks = tokio::time::interval(LOOK_EVERY);
     // A look that took long is not made up for: looks are to be a second apart.
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        set_gauges(&tactful).await;
+        set_gauges(&app).await;
         let divergence = clock.as_ref().map_or(Duration::ZERO, |clock| clock.divergence());
         // A store that failed ends the server by itself.
-        let is_stalled = tokio::time::timeout(LOOK_EVERY, tactful.store().durable()).await.is_err();
+        let is_stalled = tokio::time::timeout(LOOK_EVERY, app.store().durable()).await.is_err();
         let changed = readiness.look(|condition| match condition {
             Condition::ClockUntrusted => divergence > DIVERGENCE_MAX,
             Condition::DiskStalled => is_stalled,

@@ -64,7 +64,6 @@ fn certificates(name: &str, text: &[u8]) -> Result<Vec<CertificateDer<'static>>,
 }
 
 /// What a certificate that was verified names: SPIFFE URIs, then DNS names.
-#[must_use]
 pub fn identities(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else { return Vec::new() };
     let uris = certificate.valid_uri_names().filter(|uri| uri.starts_with("spiffe://")).map(str::to_owned);

@@ -28,7 +28,6 @@ impl Pitching {
     pub const OTHERS: [Self; 3] = [Self::NoCap, Self::WeeklyCap, Self::SteadyCap];
 
     /// The arm's name in reports.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoCap => "no_cap",
@@ -39,7 +38,6 @@ impl Pitching {
     }
 
     /// The policy. Opt-outs hold in every arm.
-    #[must_use]
     pub fn policy(self) -> Policy {
         match self {
             Self::NoCap => without_brakes(BandCaps { offers: 40, up_sell: 40 }, DAY * 28),

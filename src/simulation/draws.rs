@@ -54,13 +54,11 @@ pub struct Draws {
 
 impl Draws {
     /// Those of a customer in the market of a seed.
-    #[must_use]
     pub fn of(seed: u64, customer: usize) -> Self {
         Self { seed, customer: customer as u64 }
     }
 
     /// A number in `(0, 1)`, evenly spread; `place` tells weeks, or several draws about one thing, apart.
-    #[must_use]
     pub fn uniform(&self, about: About, place: usize) -> f64 {
         let mut state = self.seed;
         for part in [self.customer, about as u64, place as u64] {
@@ -70,13 +68,11 @@ impl Draws {
     }
 
     /// True with this probability.
-    #[must_use]
     pub fn happens(&self, probability: f64, about: About, place: usize) -> bool {
         self.uniform(about, place) < probability
     }
 
     /// A standard normal number (Box and Muller, Annals of Mathematical Statistics 29, 1958).
-    #[must_use]
     pub fn normal(&self, about: About, place: usize) -> f64 {
         let (first, second) = (self.uniform(about, 2 * place), self.uniform(about, 2 * place + 1));
         (-2.0 * first.ln()).sqrt() * (TAU * second).cos()
@@ -84,7 +80,6 @@ impl Draws {
 
     /// A gamma number of this shape and scale 1 (Marsaglia and Tsang, ACM Transactions on Mathematical Software 26, 2000;
     /// shapes below 1 by the power of an even number, section 6).
-    #[must_use]
     pub fn gamma(&self, shape: f64, about: About) -> f64 {
         let boosted = if shape < 1.0 { shape + 1.0 } else { shape };
         let d = boosted - 1.0 / 3.0;

@@ -9,12 +9,12 @@ use super::parameters::Parameters;
 use super::shop::{ADD_ONS, PLANS, Shop};
 use crate::decision::apply_event::apply_event;
 use crate::decision::decide::decide;
-use crate::decision::offer_book::OfferBook;
-use crate::decision::question::{Grounds, Question};
+use crate::decision::explicit_offer_index::ExplicitOfferIndex;
+use crate::decision::offer_query::{DecisionContext, OfferQuery};
 use crate::domain::candidate::{Candidate, Upgrade};
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
-use crate::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity};
+use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity};
 use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId, ProductId};
 use crate::domain::offer::{OfferKind, PropensityBasis};
 use crate::domain::outlook::Outlook;
@@ -43,7 +43,7 @@ pub struct World<'a> {
     /// How it is pitched.
     pub policy: &'a Policy,
     /// Nothing.
-    pub offers: &'a OfferBook,
+    pub offers: &'a ExplicitOfferIndex,
 }
 
 /// What one customer came to.
@@ -113,7 +113,6 @@ pub struct Life<'a> {
 
 impl<'a> Life<'a> {
     /// A customer of a market, at the start.
-    #[must_use]
     pub fn begin(world: &'a World<'a>, seed: u64, number: usize) -> Self {
         let draws = Draws::of(seed, number);
         let start = Timestamp::from_unix_ms(1_893_456_000_000).expect("the year 2030");
@@ -146,13 +145,11 @@ impl<'a> Life<'a> {
     }
 
     /// True when a bigger plan would serve the customer.
-    #[must_use]
     pub fn would_benefit(&self) -> bool {
         self.traits.need >= 1.0
     }
 
     /// Lives through the weeks, pitched to at every occasion that the policy leaves.
-    #[must_use]
     pub fn live(mut self) -> Outcomes {
         while self.week < self.world.parameters.weeks {
             self.happen();
@@ -174,7 +171,6 @@ impl<'a> Life<'a> {
 
     /// Lives through some weeks in which nobody asks; with a recommendation of the bigger plan in the first, or without. True
     /// when the customer left.
-    #[must_use]
     pub fn live_with_one_recommendation(mut self, weeks: usize, is_recommended: bool) -> bool {
         while self.week < weeks {
             self.happen();
@@ -226,7 +222,7 @@ impl<'a> Life<'a> {
         if self.draws.happens(buys, About::Purchase, week) {
             let Parameters { purchase_value, purchase_margin_share, .. } = *self.world.parameters;
             self.earn(purchase_value * purchase_margin_share);
-            let line = Line { product: self.world.shop.item.clone(), order: None, quantity: 1, unit_price: None };
+            let line = OrderLine { product: self.world.shop.item.clone(), order: None, quantity: 1, unit_price: None };
             self.report(now, EventKind::Purchase(line));
         }
         if self.draws.happens(self.world.parameters.complaint_rate * self.irritation, About::Complaint, week) {
@@ -283,7 +279,7 @@ impl<'a> Life<'a> {
     fn ask(&mut self, kind: OfferKind) -> Decision {
         self.decisions += 1;
         let excluded = BTreeSet::new();
-        let question = Question {
+        let question = OfferQuery {
             kind,
             products: &[],
             excluded: &excluded,
@@ -291,9 +287,9 @@ impl<'a> Life<'a> {
             channel: None,
             placement: None,
             currency: None,
-            departures_max: 0,
+            rejected_max: 0,
         };
-        let grounds = Grounds {
+        let grounds = DecisionContext {
             policy: self.world.policy,
             outlook: &NOTHING_LEARNED,
             catalog: &self.world.shop.catalog,

@@ -8,7 +8,7 @@ use super::life::{Life, Outcomes, World};
 use super::parameters::Parameters;
 use super::shop::Shop;
 use super::summary::Mean;
-use crate::decision::offer_book::OfferBook;
+use crate::decision::explicit_offer_index::ExplicitOfferIndex;
 
 /// What is measured of an arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +42,6 @@ impl Measure {
     ];
 
     /// The measure's name in reports.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Revenue => "revenue",
@@ -82,7 +81,6 @@ pub struct Comparison {
 
 impl Comparison {
     /// Health caps less another arm, in lifetime value; `None` for health caps themselves.
-    #[must_use]
     pub fn gain_over(&self, other: Pitching) -> Option<Mean> {
         let measure = Measure::ALL.iter().position(|&it| it == Measure::LifetimeValue)?;
         let other = Pitching::OTHERS.iter().position(|&it| it == other)?;
@@ -91,11 +89,10 @@ impl Comparison {
 }
 
 /// Runs every arm on the markets of all seeds, on all cores. `done` is called after each market of an arm.
-#[must_use]
 pub fn compare(parameters: &Parameters, done: impl Fn() + Sync) -> Comparison {
     let shop = Shop::open(parameters.plan_margins, parameters.add_on_margin);
     let policies = Pitching::ALL.map(Pitching::policy);
-    let offers = OfferBook::default();
+    let offers = ExplicitOfferIndex::default();
     let runs: Vec<(usize, usize)> =
         (0..parameters.seeds).flat_map(|seed| (0..policies.len()).map(move |arm| (seed, arm))).collect();
     let means: Vec<Means> = runs
@@ -132,11 +129,10 @@ fn market(world: &World<'_>, seed: u64) -> Means {
 
 /// The field experiment that the assumptions are calibrated by, with so many customers who would benefit from a bigger plan:
 /// the share that leaves within three months without a recommendation of it, and with one.
-#[must_use]
 pub fn recommendation_experiment(parameters: &Parameters, seed: u64, customers: usize) -> [f64; 2] {
     const WEEKS: usize = 13;
     let shop = Shop::open(parameters.plan_margins, parameters.add_on_margin);
-    let (policy, offers) = (Pitching::NoCap.policy(), OfferBook::default());
+    let (policy, offers) = (Pitching::NoCap.policy(), ExplicitOfferIndex::default());
     let world = World { parameters, shop: &shop, policy: &policy, offers: &offers };
     // Half of everybody would.
     let chosen: Vec<usize> = (0..customers * 4)
@@ -168,7 +164,6 @@ pub struct Cell {
 }
 
 /// Compares the arms over effects and visibilities. `done` is called after each market of an arm.
-#[must_use]
 pub fn sweep(parameters: &Parameters, done: impl Fn() + Sync) -> Vec<Cell> {
     let cells = VISIBILITIES.into_iter().flat_map(|visibility| EFFECTS.map(|effect| (effect, visibility)));
     let cell = |(effect, visibility): (f64, f64)| {

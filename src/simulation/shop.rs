@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::{LadderId, ProductId};
 use crate::domain::money::{Currency, Money};
-use crate::domain::product::{Product, Rung};
+use crate::domain::product::{LadderPosition, Product};
 
 /// Plans.
 pub const PLANS: usize = 3;
@@ -26,7 +26,6 @@ pub struct Shop {
 
 impl Shop {
     /// Opens the shop.
-    #[must_use]
     pub fn open(plan_margins: [f64; PLANS], add_on_margin: f64) -> Self {
         let id = |name: String| ProductId::new(name).expect("a short text");
         let plans = std::array::from_fn(|tier| id(format!("plan-{tier}")));
@@ -34,7 +33,7 @@ impl Shop {
         let item = id("item".to_owned());
         let plan = |tier: usize| Product {
             category: vec!["Plans".to_owned()],
-            rung: Some(Rung {
+            rung: Some(LadderPosition {
                 ladder: LadderId::new("plans").expect("a short text"),
                 tier: u32::try_from(tier).expect("three plans"),
             }),

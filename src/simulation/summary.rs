@@ -13,7 +13,6 @@ pub struct Mean {
 
 impl Mean {
     /// Of one number for each market.
-    #[must_use]
     pub fn of(numbers: &[f64]) -> Self {
         let mut sample = Sample::default();
         for &number in numbers {
@@ -28,13 +27,11 @@ impl Mean {
     }
 
     /// True when the whole interval is above 0.
-    #[must_use]
     pub fn is_above_zero(&self) -> bool {
         self.interval[0] > 0.0
     }
 
     /// True when the whole interval is below 0.
-    #[must_use]
     pub fn is_below_zero(&self) -> bool {
         self.interval[1] < 0.0
     }

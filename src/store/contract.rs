@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::backup::record::BackupRecord;
+use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
-use crate::domain::prepared::PreparedCandidates;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
@@ -231,13 +231,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Keeps candidates that were ranked for a customer, in place of those kept before. Nothing is kept of a customer who is
     /// not stored. They may be lost at any time, and are in no digest and no count.
-    async fn put_prepared(&self, customer: &CustomerId, prepared: &PreparedCandidates) -> Result<(), StoreError>;
+    async fn put_cached_ranking(&self, customer: &CustomerId, prepared: &CachedRanking) -> Result<(), StoreError>;
 
     /// Forgets the candidates kept for a customer.
-    async fn forget_prepared(&self, customer: &CustomerId) -> Result<(), StoreError>;
+    async fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError>;
 
     /// Reads the candidates kept for a customer; `None` also when they do not read.
-    async fn load_prepared(&self, customer: &CustomerId) -> Result<Option<PreparedCandidates>, StoreError>;
+    async fn load_cached_ranking(&self, customer: &CustomerId) -> Result<Option<CachedRanking>, StoreError>;
 
     /// A page of all that is held of a customer, from a place on.
     async fn load_held(&self, customer: &CustomerId, place: HeldPlace, page_len: usize)

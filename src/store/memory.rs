@@ -24,12 +24,12 @@ use super::contract::{
 use super::digest::{Kind, StoreDigest};
 use super::erasure::ErasureKey;
 use super::ownership::require_event_of;
+use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
-use crate::domain::prepared::PreparedCandidates;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
@@ -58,7 +58,7 @@ struct Contents {
     /// By customer, then id; `None` before all customers.
     events: BTreeMap<(Option<CustomerId>, EventId), Event>,
     decisions: BTreeMap<(CustomerId, DecisionId), Decision>,
-    prepared: BTreeMap<CustomerId, PreparedCandidates>,
+    prepared: BTreeMap<CustomerId, CachedRanking>,
     products: BTreeMap<ProductId, Product>,
     /// By keyed hash of the id.
     erased: BTreeMap<[u8; 32], Erasure>,
@@ -71,7 +71,6 @@ struct Contents {
 
 impl MemoryStore {
     /// An empty store.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -161,7 +160,7 @@ impl Store for MemoryStore {
         Ok(self.contents().erased.get(&self.hash(customer)).copied())
     }
 
-    async fn put_prepared(&self, customer: &CustomerId, prepared: &PreparedCandidates) -> Result<(), StoreError> {
+    async fn put_cached_ranking(&self, customer: &CustomerId, prepared: &CachedRanking) -> Result<(), StoreError> {
         let mut contents = self.contents();
         if contents.customers.contains_key(customer) {
             contents.prepared.insert(customer.clone(), prepared.clone());
@@ -169,12 +168,12 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn forget_prepared(&self, customer: &CustomerId) -> Result<(), StoreError> {
+    async fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError> {
         self.contents().prepared.remove(customer);
         Ok(())
     }
 
-    async fn load_prepared(&self, customer: &CustomerId) -> Result<Option<PreparedCandidates>, StoreError> {
+    async fn load_cached_ranking(&self, customer: &CustomerId) -> Result<Option<CachedRanking>, StoreError> {
         Ok(self.contents().prepared.get(customer).cloned())
     }
 

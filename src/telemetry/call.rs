@@ -66,7 +66,6 @@ pub struct StageTimes([Cell<Duration>; STAGES]);
 
 impl StageTimes {
     /// In milliseconds; `None` when the stage was not reached.
-    #[must_use]
     pub fn ms(&self, stage: Stage) -> Option<f64> {
         let took = self.0[stage as usize].get();
         (!took.is_zero()).then_some(took.as_secs_f64() * 1e3)
@@ -126,7 +125,6 @@ pub fn add(part: &StageTimes) {
 }
 
 /// How long the stages of the call took so far.
-#[must_use]
 pub fn times() -> StageTimes {
     CALL.try_with(|call| call.times.clone()).unwrap_or_default()
 }
@@ -138,7 +136,6 @@ pub fn is_about(customer: &str) {
 }
 
 /// The name in logs of the customer whom the call is about, where that was said.
-#[must_use]
 pub fn customer() -> Option<String> {
     CALL.try_with(|call| call.customer.borrow().clone()).ok().flatten()
 }

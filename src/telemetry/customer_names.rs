@@ -21,7 +21,6 @@ pub struct NamingKey(Vec<u8>);
 
 impl NamingKey {
     /// A key of at least [`KEY_BYTES_MIN`] bytes; white space at its end, as editors leave it, does not count.
-    #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let key = bytes.trim_ascii_end();
         (key.len() >= KEY_BYTES_MIN).then(|| Self(key.to_owned()))

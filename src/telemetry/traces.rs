@@ -34,13 +34,11 @@ impl TraceSettings {
     }
 
     /// Where to send them.
-    #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
     /// The share, from 0 to 1, of calls that begin a trace. A caller that has one decided already.
-    #[must_use]
     pub fn share(&self) -> f64 {
         self.share
     }
@@ -59,7 +57,6 @@ pub struct TraceParent<'a> {
 
 impl<'a> TraceParent<'a> {
     /// Reads `00-{trace id}-{parent id}-{flags}`. Later versions may have more after it (W3C Trace Context, "Versioning").
-    #[must_use]
     pub fn read(header: &'a str) -> Option<Self> {
         let mut fields = header.splitn(5, '-');
         let [version, trace_id, parent_id, flags] = [(); 4].map(|()| fields.next().unwrap_or_default());
@@ -84,7 +81,6 @@ pub struct CallerTrace<'a> {
 
 impl<'a> CallerTrace<'a> {
     /// Of these headers.
-    #[must_use]
     pub fn of(headers: &'a HeaderMap) -> Self {
         let mut sent = headers.get_all("traceparent").iter();
         let only = sent.next().filter(|_| sent.next().is_none());
@@ -93,7 +89,6 @@ impl<'a> CallerTrace<'a> {
     }
 
     /// The trace that the log shows from the call's beginning; where spans are exported, [`CallerTrace::join`] tells it.
-    #[must_use]
     pub fn logged_id(&self) -> Option<&'a str> {
         self.parent.filter(|_| !otlp::is_exporting()).map(|parent| parent.trace_id)
     }
@@ -108,7 +103,6 @@ impl<'a> CallerTrace<'a> {
 }
 
 /// The kind of a call's span, while spans are exported.
-#[must_use]
 pub fn span_kind() -> Option<&'static str> {
     otlp::is_exporting().then_some("server")
 }

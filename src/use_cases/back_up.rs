@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::tactful::Tactful;
+use super::app::App;
 use crate::store::backup::writer::BackupWriter;
 use crate::store::contract::StoreError;
 
@@ -28,15 +28,15 @@ pub type BackupPieces = mpsc::Receiver<Result<Vec<u8>, StoreError>>;
 ///
 /// # Errors
 /// While another backup is being made.
-pub fn back_up(tactful: &Arc<Tactful>) -> Result<BackupPieces, BackupUnderWay> {
-    let turn = Arc::clone(&tactful.backing_up).try_lock_owned().map_err(|_| BackupUnderWay)?;
+pub fn back_up(app: &Arc<App>) -> Result<BackupPieces, BackupUnderWay> {
+    let turn = Arc::clone(&app.backing_up).try_lock_owned().map_err(|_| BackupUnderWay)?;
     let (pieces, receiver) = mpsc::channel(WAITING_MAX);
-    let tactful = Arc::clone(tactful);
+    let app = Arc::clone(app);
     tokio::spawn(async move {
         let _turn = turn;
         let started = Instant::now();
         let mut sender = Sender { pieces, bytes: 0, is_given_up: false };
-        let ended = send(&tactful, &mut sender).await;
+        let ended = send(&app, &mut sender).await;
         let seconds = started.elapsed().as_secs_f64();
         match ended {
             Ok(()) if sender.is_given_up => {
@@ -45,7 +45,7 @@ pub fn back_up(tactful: &Arc<Tactful>) -> Result<BackupPieces, BackupUnderWay> {
             Ok(()) => {
                 tracing::info!(bytes = sender.bytes, seconds, "made a backup");
                 #[allow(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
-                metrics::gauge!("tactful_backup_timestamp_seconds").set(tactful.now().unix_ms() as f64 / 1e3);
+                metrics::gauge!("tactful_backup_timestamp_seconds").set(app.now().unix_ms() as f64 / 1e3);
             }
             Err(error) => {
                 tracing::error!(%error, "a backup failed");
@@ -56,8 +56,8 @@ pub fn back_up(tactful: &Arc<Tactful>) -> Result<BackupPieces, BackupUnderWay> {
     Ok(receiver)
 }
 
-async fn send(tactful: &Tactful, sender: &mut Sender) -> Result<(), StoreError> {
-    let (mut writer, head) = BackupWriter::begin(tactful.now())?;
+async fn send(app: &App, sender: &mut Sender) -> Result<(), StoreError> {
+    let (mut writer, head) = BackupWriter::begin(app.now())?;
     sender.send_bytes(&head).await;
     let (pages, mut received) = mpsc::channel(WAITING_MAX);
     let passing_on = async {
@@ -71,9 +71,9 @@ async fn send(tactful: &Tactful, sender: &mut Sender) -> Result<(), StoreError> 
         drop(received);
         Ok(())
     };
-    tokio::try_join!(tactful.store.back_up(pages), passing_on)?;
+    tokio::try_join!(app.store.back_up(pages), passing_on)?;
     // What was told is durable, here as in every other answer.
-    tactful.store.durable().await?;
+    app.store.durable().await?;
     sender.send_bytes(&writer.end()?).await;
     Ok(())
 }

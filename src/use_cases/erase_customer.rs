@@ -1,6 +1,6 @@
 //! Erases a customer, and tells all that is held of one.
 
-use super::tactful::Tactful;
+use super::app::App;
 use crate::domain::ids::CustomerId;
 use crate::store::contract::{Erased, Erasure, HeldPage, HeldPlace, StoreError};
 
@@ -17,11 +17,11 @@ pub struct ErasedCustomer {
 }
 
 /// Erases a customer, durable when it returns. One who was never stored is erased as well: the id is blocked from now on.
-pub async fn erase_customer(tactful: &Tactful, customer: &CustomerId) -> Result<ErasedCustomer, StoreError> {
-    let at = tactful.now();
-    let erased = tactful.store.erase_customer(customer, at).await?;
-    tactful.store.durable().await?;
-    let erasure = tactful.store.load_erasure(customer).await?;
+pub async fn erase_customer(app: &App, customer: &CustomerId) -> Result<ErasedCustomer, StoreError> {
+    let at = app.now();
+    let erased = app.store.erase_customer(customer, at).await?;
+    app.store.durable().await?;
+    let erasure = app.store.load_erasure(customer).await?;
     Ok(ErasedCustomer { erased, erasure: erasure.unwrap_or(Erasure { at, was_opted_out: false }) })
 }
 
@@ -33,15 +33,14 @@ pub struct Held {
 
 impl Held {
     /// All that is held of this customer.
-    #[must_use]
     pub fn of(customer: CustomerId) -> Self {
         Self { customer, next: Some(HeldPlace::Profile) }
     }
 
     /// The next records as they are stored, in JSON, never none of them; `None` after the last.
-    pub async fn next(&mut self, tactful: &Tactful) -> Result<Option<Vec<serde_json::Value>>, StoreError> {
+    pub async fn next(&mut self, app: &App) -> Result<Option<Vec<serde_json::Value>>, StoreError> {
         while let Some(place) = self.next.take() {
-            let HeldPage { records, next } = tactful.store.load_held(&self.customer, place, HELD_PAGE_LEN).await?;
+            let HeldPage { records, next } = app.store.load_held(&self.customer, place, HELD_PAGE_LEN).await?;
             self.next = next;
             if !records.is_empty() {
                 return Ok(Some(records));

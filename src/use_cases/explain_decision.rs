@@ -1,16 +1,16 @@
 //! Explains a past decision from what it recorded, or what would be decided now. Changes nothing but what is kept
 //! of a ranking.
 
+use super::app::App;
 use super::commit::load_or_unknown;
 use super::propose::propose;
 use super::serve_offers::{Asked, OfferRequest, decide_now};
-use super::tactful::Tactful;
 use crate::decision::decide::CONSIDERED_MAX;
-use crate::decision::explaining::{InWords, customer_sentence, departure_in_words};
+use crate::decision::rejection_wording::{RejectionWording, customer_sentence, rejection_in_words};
 use crate::domain::decision::{Decision, WithheldReason};
-use crate::domain::departure::{Departure, Stage};
 use crate::domain::ids::{CustomerId, DecisionId, ProductId};
 use crate::domain::offer::Offer;
+use crate::domain::rejected_candidate::{DecisionStep, RejectedCandidate};
 use crate::store::contract::StoreError;
 
 /// The most candidates told of one question.
@@ -24,20 +24,20 @@ pub struct Explanation {
     /// True when the decision was made and recorded; false when it was only tried.
     pub is_recorded: bool,
     /// The candidates that left, closest to the slate first, at most [`CANDIDATES_MAX`].
-    pub departures: Vec<ExplainedDeparture>,
+    pub rejected_candidates: Vec<ExplainedRejection>,
     /// One sentence that may be said to the customer.
     pub customer_sentence: String,
 }
 
 /// A candidate that left, in words.
 #[derive(Debug, Clone)]
-pub struct ExplainedDeparture {
+pub struct ExplainedRejection {
     /// What was recorded.
-    pub departure: Departure,
+    pub rejected: RejectedCandidate,
     /// The product's title, or its id when the catalogue does not have it.
     pub title: String,
     /// Why, and what would have let it through.
-    pub in_words: InWords,
+    pub in_words: RejectionWording,
 }
 
 /// Why there is no explanation.
@@ -52,70 +52,67 @@ pub enum ExplainError {
 }
 
 /// Explains a recorded decision: never computed again, so it tells as many candidates as were recorded.
-pub async fn explain_decision(
-    tactful: &Tactful,
-    customer: &CustomerId,
-    id: DecisionId,
-) -> Result<Explanation, ExplainError> {
-    let decision = tactful.store.load_decision(customer, id).await?.ok_or(ExplainError::DecisionNotFound)?;
-    Ok(explanation(tactful, decision, true))
+pub async fn explain_decision(app: &App, customer: &CustomerId, id: DecisionId) -> Result<Explanation, ExplainError> {
+    let decision = app.store.load_decision(customer, id).await?.ok_or(ExplainError::DecisionNotFound)?;
+    Ok(explanation(app, decision, true))
 }
 
 /// Explains what would be decided now; with a product only that one, whether anything speaks for it or not.
 pub async fn explain_question(
-    tactful: &Tactful,
+    app: &App,
     request: &OfferRequest,
     product: Option<&ProductId>,
 ) -> Result<Explanation, ExplainError> {
-    let customer = load_or_unknown(tactful.store.as_ref(), &request.customer).await?;
-    let spent = tactful.spent();
-    let asked = Asked { request, offers_max: request.offers_max, departures_max: CONSIDERED_MAX, spent: &spent };
-    let (snapshot, now) = (tactful.snapshot(), tactful.now());
-    let proposed = propose(tactful, &snapshot, request, &customer, now).await?;
+    let customer = load_or_unknown(app.store.as_ref(), &request.customer).await?;
+    let spent = app.spent();
+    let asked = Asked { request, offers_max: request.offers_max, rejected_max: CONSIDERED_MAX, spent: &spent };
+    let (snapshot, now) = (app.snapshot(), app.now());
+    let proposed = propose(app, &snapshot, request, &customer, now).await?;
     let (mut decision, _) = decide_now(&snapshot, &asked, &customer.value, &proposed, now);
     if let Some(product) = product {
         decision.slate.retain(|offer| offer.product == *product);
         decision.would_be_slate.retain(|offer| offer.product == *product);
-        decision.departures.retain(|departure| departure.product == *product);
-        if decision.slate.is_empty() && decision.would_be_slate.is_empty() && decision.departures.is_empty() {
-            let refusal = WithheldReason::NotProposed.into();
+        decision.rejected_candidates.retain(|rejected| rejected.product == *product);
+        if decision.slate.is_empty() && decision.would_be_slate.is_empty() && decision.rejected_candidates.is_empty() {
+            let ineligibility = WithheldReason::NotProposed.into();
             let product = product.clone();
-            decision.departures.push(Departure {
+            decision.rejected_candidates.push(RejectedCandidate {
                 product,
                 offer: None,
                 propensity: 0.0,
-                stage: Stage::Proposal,
-                refusal,
+                stage: DecisionStep::Proposal,
+                ineligibility,
                 factors: None,
             });
         }
     }
-    Ok(explanation(tactful, decision, false))
+    Ok(explanation(app, decision, false))
 }
 
-fn explanation(tactful: &Tactful, mut decision: Decision, is_recorded: bool) -> Explanation {
-    let catalog = tactful.catalog();
+fn explanation(app: &App, mut decision: Decision, is_recorded: bool) -> Explanation {
+    let catalog = app.catalog();
     let would_be = std::mem::take(&mut decision.would_be_slate).into_iter().map(withheld_from_control);
-    let mut departures: Vec<Departure> = would_be.chain(std::mem::take(&mut decision.departures)).collect();
-    departures.truncate(CANDIDATES_MAX);
-    let explained = |departure: Departure| ExplainedDeparture {
-        title: catalog.get(&departure.product).map_or_else(|| departure.product.to_string(), |it| it.title.clone()),
-        in_words: departure_in_words(&departure, &catalog, decision.at),
-        departure,
+    let mut rejected_candidates: Vec<RejectedCandidate> =
+        would_be.chain(std::mem::take(&mut decision.rejected_candidates)).collect();
+    rejected_candidates.truncate(CANDIDATES_MAX);
+    let explained = |rejected: RejectedCandidate| ExplainedRejection {
+        title: catalog.get(&rejected.product).map_or_else(|| rejected.product.to_string(), |it| it.title.clone()),
+        in_words: rejection_in_words(&rejected, &catalog, decision.at),
+        rejected,
     };
     let customer_sentence = customer_sentence(&decision, &catalog);
-    let departures = departures.into_iter().map(explained).collect();
-    Explanation { decision, is_recorded, departures, customer_sentence }
+    let rejected_candidates = rejected_candidates.into_iter().map(explained).collect();
+    Explanation { decision, is_recorded, rejected_candidates, customer_sentence }
 }
 
 /// An offer of a would-be slate, as a candidate that left.
-fn withheld_from_control(offer: Offer) -> Departure {
-    Departure {
+fn withheld_from_control(offer: Offer) -> RejectedCandidate {
+    RejectedCandidate {
         offer: Some(offer.id).filter(|id| !id.is_implicit()),
         product: offer.product,
         propensity: offer.factors.propensity,
-        stage: Stage::ContactPolicy,
-        refusal: WithheldReason::ControlGroup.into(),
+        stage: DecisionStep::ContactPolicy,
+        ineligibility: WithheldReason::ControlGroup.into(),
         factors: Some(offer.factors),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::tactful::Tactful;
+use super::app::App;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::time::Timestamp;
 use crate::store::contract::{Forgotten, StoreError};
@@ -17,12 +17,12 @@ pub struct Retention {
 }
 
 /// Removes events and decisions that are older than they are kept for.
-pub async fn forget_old(tactful: &Tactful) -> Result<Forgotten, StoreError> {
-    let Retention { events, decisions } = tactful.retention;
-    let now = tactful.now();
+pub async fn forget_old(app: &App) -> Result<Forgotten, StoreError> {
+    let Retention { events, decisions } = app.retention;
+    let now = app.now();
     let before = |kept: Option<Duration>| kept.map(|kept| now - kept);
-    let forgotten = tactful.store.forget_before(before(events), before(decisions)).await?;
-    tactful.store.durable().await?;
+    let forgotten = app.store.forget_before(before(events), before(decisions)).await?;
+    app.store.durable().await?;
     if forgotten != Forgotten::default() {
         tracing::info!(events = forgotten.events, decisions = forgotten.decisions, "forgot what is too old to be kept");
     }
@@ -31,7 +31,7 @@ pub async fn forget_old(tactful: &Tactful) -> Result<Forgotten, StoreError> {
 
 /// True for an event that would be forgotten at once: counted again whenever it is sent again. The start and the renewal of a
 /// subscription change nothing the second time, and tell how long a customer has been one.
-pub(super) fn is_too_old(tactful: &Tactful, event: &Event, now: Timestamp) -> bool {
+pub(super) fn is_too_old(app: &App, event: &Event, now: Timestamp) -> bool {
     let may_be_old = matches!(event.kind, EventKind::SubscriptionStart { .. } | EventKind::SubscriptionRenewal { .. });
-    !may_be_old && tactful.retention.events.is_some_and(|kept| event.at < now - kept)
+    !may_be_old && app.retention.events.is_some_and(|kept| event.at < now - kept)
 }

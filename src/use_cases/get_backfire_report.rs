@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::tactful::Tactful;
+use super::app::App;
 use crate::decision::control_group::experiment;
 use crate::domain::experiment::ExperimentId;
 use crate::domain::ids::CustomerId;
@@ -56,9 +56,9 @@ pub enum BackfireError {
 }
 
 /// Compares, each customer followed for `follow_up` from the assignment on.
-pub async fn get_backfire_report(tactful: &Tactful, follow_up: Duration) -> Result<Backfire, BackfireError> {
-    let as_of = tactful.now();
-    let store = tactful.store.as_ref();
+pub async fn get_backfire_report(app: &App, follow_up: Duration) -> Result<Backfire, BackfireError> {
+    let as_of = app.now();
+    let store = app.store.as_ref();
     let mut assigned: HashMap<CustomerId, Followed> = HashMap::new();
     store
         .visit_customers(PAGE_LEN, &mut |customers| {
@@ -68,7 +68,7 @@ pub async fn get_backfire_report(tactful: &Tactful, follow_up: Duration) -> Resu
             }
         })
         .await?;
-    let running = experiment(&tactful.policy_in_force().control_group);
+    let running = experiment(&app.policy_in_force().control_group);
     let latest = || assigned.values().map(|it| it.assignment).max_by_key(|it| it.at).map(|it| it.experiment);
     let experiment = running.or_else(latest).ok_or(BackfireError::NoExperiment)?;
     assigned.retain(|_, followed| followed.assignment.experiment == experiment);

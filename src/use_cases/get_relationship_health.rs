@@ -1,9 +1,9 @@
 //! Tells how a relationship stands, and how it would stand if something more happened. Reads only.
 
+use super::app::App;
 use super::commit::load_or_unknown;
-use super::tactful::Tactful;
 use crate::decision::apply_event::apply_event;
-use crate::decision::decide::Standing;
+use crate::decision::decide::CustomerAssessment;
 use crate::decision::relationship_detail::{detail, outcome};
 use crate::decision::wording::relationship_message;
 use crate::domain::customer::{Customer, HoldInForce};
@@ -47,21 +47,21 @@ pub struct Hypothesis {
 }
 
 /// Assesses a customer now. An unknown customer is a new customer.
-pub async fn get_relationship_health(tactful: &Tactful, customer: &CustomerId) -> Result<RelationshipView, StoreError> {
-    let customer = load_or_unknown(tactful.store.as_ref(), customer).await?.value;
-    let now = tactful.now();
-    Ok(view(tactful, &customer, now))
+pub async fn get_relationship_health(app: &App, customer: &CustomerId) -> Result<RelationshipView, StoreError> {
+    let customer = load_or_unknown(app.store.as_ref(), customer).await?.value;
+    let now = app.now();
+    Ok(view(app, &customer, now))
 }
 
 /// Assesses a customer now, and as it would be.
 pub async fn simulate_relationship_health(
-    tactful: &Tactful,
+    app: &App,
     customer: &CustomerId,
     hypothesis: Hypothesis,
 ) -> Result<[RelationshipView; 2], StoreError> {
-    let mut customer = load_or_unknown(tactful.store.as_ref(), customer).await?.value;
-    let now = tactful.now();
-    let before = view(tactful, &customer, now);
+    let mut customer = load_or_unknown(app.store.as_ref(), customer).await?.value;
+    let now = app.now();
+    let before = view(app, &customer, now);
     let Hypothesis { mut events, outcomes, as_of } = hypothesis;
     events.sort_by_key(|event| event.at);
     events.extend(outcomes.into_iter().zip(1_u32..).map(|(kind, number)| Event {
@@ -70,22 +70,22 @@ pub async fn simulate_relationship_health(
         at: now,
         kind: outcome(kind),
     }));
-    let snapshot = tactful.snapshot();
+    let snapshot = app.snapshot();
     for event in &events {
         apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
     }
-    let after = view(tactful, &customer, as_of.unwrap_or(now));
+    let after = view(app, &customer, as_of.unwrap_or(now));
     Ok([before, after])
 }
 
-fn view(tactful: &Tactful, customer: &Customer, now: Timestamp) -> RelationshipView {
+fn view(app: &App, customer: &Customer, now: Timestamp) -> RelationshipView {
     let as_of = customer.ledger.time(now);
-    let snapshot = tactful.snapshot();
+    let snapshot = app.snapshot();
     let grounds = snapshot.grounds(as_of, DecisionId::from_bits(0));
-    let standing = Standing::of(customer, None, &grounds);
+    let standing = CustomerAssessment::of(customer, None, &grounds);
     let capped = standing.capped_message(OfferKind::CrossSell, as_of);
     let message = relationship_message(&standing.health, standing.allowance.offers_left, capped);
-    let Standing { health, holds, allowance } = standing;
+    let CustomerAssessment { health, holds, allowance } = standing;
     let detail = detail(customer, &health, grounds.policy, grounds.outlook, as_of);
     let policy_version = grounds.policy.version.clone();
     RelationshipView { health, detail, caps: allowance.caps, holds, message, policy_version, as_of }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::app::App;
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
 use super::recorded::{Recorded, Rejection};
-use super::tactful::Tactful;
 use crate::domain::customer::{Consents, Customer};
 use crate::domain::ids::CustomerId;
 use crate::store::contract::{Appended, StoreError, Versioned};
@@ -21,19 +21,19 @@ pub struct ProfileUpdate {
 }
 
 /// Sets profiles, durable when it returns. One result an update, in order.
-pub async fn upsert_customers(tactful: &Tactful, updates: &[ProfileUpdate]) -> Result<Vec<Recorded>, StoreError> {
+pub async fn upsert_customers(app: &App, updates: &[ProfileUpdate]) -> Result<Vec<Recorded>, StoreError> {
     let mut results = Vec::with_capacity(updates.len());
     for update in updates {
-        results.push(upsert_customer(tactful, update).await?);
+        results.push(upsert_customer(app, update).await?);
     }
-    tactful.store.durable().await?;
+    app.store.durable().await?;
     Ok(results)
 }
 
-async fn upsert_customer(tactful: &Tactful, update: &ProfileUpdate) -> Result<Recorded, StoreError> {
+async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<Recorded, StoreError> {
     let ProfileUpdate { customer: id, attributes, consents } = update;
     for _ in 0..ATTEMPTS_MAX {
-        let Versioned { version, value: before } = load_or_unknown(tactful.store.as_ref(), id).await?;
+        let Versioned { version, value: before } = load_or_unknown(app.store.as_ref(), id).await?;
         let mut customer = before.clone();
         if !attributes.is_empty() {
             customer.attributes.clone_from(attributes);
@@ -44,10 +44,10 @@ async fn upsert_customer(tactful: &Tactful, update: &ProfileUpdate) -> Result<Re
         if version > 0 && customer == before {
             return Ok(Recorded::Duplicate);
         }
-        match commit(tactful.store.as_ref(), version, &mut customer, &Appended::default()).await? {
+        match commit(app.store.as_ref(), version, &mut customer, &Appended::default()).await? {
             Attempt::Committed => {
                 if customer.consents.objects_to_profiling {
-                    tactful.store.forget_prepared(id).await?;
+                    app.store.delete_cached_ranking(id).await?;
                 }
                 return Ok(Recorded::New);
             }
@@ -60,6 +60,6 @@ async fn upsert_customer(tactful: &Tactful, update: &ProfileUpdate) -> Result<Re
 }
 
 /// What is kept of a customer.
-pub async fn get_customer(tactful: &Tactful, customer: &CustomerId) -> Result<Option<Customer>, StoreError> {
-    Ok(tactful.store.load_customer(customer).await?.map(|loaded| loaded.value))
+pub async fn get_customer(app: &App, customer: &CustomerId) -> Result<Option<Customer>, StoreError> {
+    Ok(app.store.load_customer(customer).await?.map(|loaded| loaded.value))
 }

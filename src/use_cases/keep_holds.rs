@@ -1,7 +1,7 @@
 //! Creates, lists and deletes holds.
 
+use super::app::App;
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
-use super::tactful::Tactful;
 use crate::decision::holds::holds_in_force;
 use crate::domain::customer::{HOLDS_MAX, Hold, HoldInForce, HoldReason};
 use crate::domain::ids::{CustomerId, HoldId};
@@ -45,13 +45,13 @@ pub enum HoldError {
 }
 
 /// Keeps a hold; one of the same name is replaced.
-pub async fn create_hold(tactful: &Tactful, customer: &CustomerId, request: HoldRequest) -> Result<Hold, HoldError> {
+pub async fn create_hold(app: &App, customer: &CustomerId, request: HoldRequest) -> Result<Hold, HoldError> {
     let HoldRequest { id, reason, note, expires_at } = request;
     let id = id.unwrap_or_else(|| {
         HoldId::new(uuid::Uuid::new_v4().to_string()).expect("a short text without control characters")
     });
-    let hold = Hold { id, reason, note, created_at: tactful.now(), expires_at };
-    change_holds(tactful, customer, |holds, now| {
+    let hold = Hold { id, reason, note, created_at: app.now(), expires_at };
+    change_holds(app, customer, |holds, now| {
         holds.retain(|other| other.id != hold.id && other.is_active(now));
         if holds.len() == HOLDS_MAX {
             return Err(HoldError::TooManyHolds);
@@ -64,14 +64,14 @@ pub async fn create_hold(tactful: &Tactful, customer: &CustomerId, request: Hold
 }
 
 /// Every hold in force.
-pub async fn list_holds(tactful: &Tactful, customer: &CustomerId) -> Result<Vec<HoldInForce>, HoldError> {
-    let customer = load_or_unknown(tactful.store.as_ref(), customer).await?.value;
-    Ok(holds_in_force(&customer, &tactful.policy_in_force().contact, tactful.now()))
+pub async fn list_holds(app: &App, customer: &CustomerId) -> Result<Vec<HoldInForce>, HoldError> {
+    let customer = load_or_unknown(app.store.as_ref(), customer).await?.value;
+    Ok(holds_in_force(&customer, &app.policy_in_force().contact, app.now()))
 }
 
 /// Ends a hold that was created.
-pub async fn delete_hold(tactful: &Tactful, customer: &CustomerId, hold: &HoldId) -> Result<(), HoldError> {
-    change_holds(tactful, customer, |holds, _| {
+pub async fn delete_hold(app: &App, customer: &CustomerId, hold: &HoldId) -> Result<(), HoldError> {
+    change_holds(app, customer, |holds, _| {
         let before = holds.len();
         holds.retain(|other| other.id != *hold);
         if holds.len() == before { Err(HoldError::NotFound) } else { Ok(()) }
@@ -80,15 +80,15 @@ pub async fn delete_hold(tactful: &Tactful, customer: &CustomerId, hold: &HoldId
 }
 
 async fn change_holds(
-    tactful: &Tactful,
+    app: &App,
     customer: &CustomerId,
     change: impl Fn(&mut Vec<Hold>, Timestamp) -> Result<(), HoldError>,
 ) -> Result<(), HoldError> {
     for _ in 0..ATTEMPTS_MAX {
-        let Versioned { version, value: mut customer } = load_or_unknown(tactful.store.as_ref(), customer).await?;
-        change(&mut customer.holds, tactful.now())?;
-        match commit(tactful.store.as_ref(), version, &mut customer, &Appended::default()).await? {
-            Attempt::Committed => return Ok(tactful.store.durable().await?),
+        let Versioned { version, value: mut customer } = load_or_unknown(app.store.as_ref(), customer).await?;
+        change(&mut customer.holds, app.now())?;
+        match commit(app.store.as_ref(), version, &mut customer, &Appended::default()).await? {
+            Attempt::Committed => return Ok(app.store.durable().await?),
             Attempt::Conflict => {}
             Attempt::Erased => return Err(HoldError::CustomerErased),
             Attempt::Full => return Err(HoldError::CustomerFull),

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::tactful::Tactful;
+use super::app::App;
 use crate::decision::condition::Condition;
 use crate::domain::explicit_offer::{EXPLICIT_OFFERS_MAX, ExplicitOffer, Volume};
 use crate::domain::ids::OfferId;
 use crate::store::contract::StoreError;
 
 /// What is wrong with an offer beside the catalogue and the policy in force: the field, and what is wrong with it.
-#[must_use]
-pub fn faults(tactful: &Tactful, offer: &ExplicitOffer) -> Vec<(&'static str, String)> {
+pub fn faults(app: &App, offer: &ExplicitOffer) -> Vec<(&'static str, String)> {
     let mut faults = Vec::new();
-    let catalog = tactful.catalog();
+    let catalog = app.catalog();
     match catalog.get(&offer.product) {
         None => faults.push(("product_id", "is not in the catalogue".to_owned())),
         Some(product) => {
@@ -24,7 +23,7 @@ pub fn faults(tactful: &Tactful, offer: &ExplicitOffer) -> Vec<(&'static str, St
     }
     if let Some(condition) = &offer.condition {
         // A policy that declares what is sensitive is refused, so none of these is.
-        let kinds = &tactful.policy_in_force().condition_attributes;
+        let kinds = &app.policy_in_force().condition_attributes;
         faults.extend(Condition::check(condition, kinds).err().map(|problem| ("condition", problem)));
     }
     faults
@@ -45,25 +44,25 @@ pub enum KeepOffersError {
 }
 
 /// Adds or replaces offers and publishes, durable when it returns. True for each that changed anything.
-pub async fn upsert_offers(tactful: &Tactful, offers: &[ExplicitOffer]) -> Result<Vec<bool>, KeepOffersError> {
-    let _publishing = tactful.publishing.lock().await;
-    let known = tactful.store.load_offers().await?;
+pub async fn upsert_offers(app: &App, offers: &[ExplicitOffer]) -> Result<Vec<bool>, KeepOffersError> {
+    let _publishing = app.publishing.lock().await;
+    let known = app.store.load_offers().await?;
     let would_be = known.iter().chain(offers).map(|offer| &offer.id).collect::<BTreeSet<_>>().len();
     if would_be > EXPLICIT_OFFERS_MAX {
         return Err(KeepOffersError::TooMany { would_be });
     }
-    let changes = tactful.store.put_offers(offers).await?;
-    tactful.store.durable().await?;
-    tactful.publish_offers().await?;
+    let changes = app.store.put_offers(offers).await?;
+    app.store.durable().await?;
+    app.publish_offers().await?;
     Ok(changes)
 }
 
 /// Removes an offer and publishes; false when there was none.
-pub async fn delete_offer(tactful: &Tactful, offer: &OfferId) -> Result<bool, StoreError> {
-    let _publishing = tactful.publishing.lock().await;
-    let was_there = tactful.store.delete_offer(offer).await?;
-    tactful.store.durable().await?;
-    tactful.publish_offers().await?;
+pub async fn delete_offer(app: &App, offer: &OfferId) -> Result<bool, StoreError> {
+    let _publishing = app.publishing.lock().await;
+    let was_there = app.store.delete_offer(offer).await?;
+    app.store.durable().await?;
+    app.publish_offers().await?;
     Ok(was_there)
 }
 
@@ -77,27 +76,27 @@ pub struct KeptOffer {
 }
 
 /// One offer.
-pub async fn get_offer(tactful: &Tactful, id: &OfferId) -> Result<Option<KeptOffer>, StoreError> {
-    let offer = tactful.snapshot().offers.all().find(|offer| offer.id == *id).cloned();
+pub async fn get_offer(app: &App, id: &OfferId) -> Result<Option<KeptOffer>, StoreError> {
+    let offer = app.snapshot().offers.all().find(|offer| offer.id == *id).cloned();
     let Some(offer) = offer else { return Ok(None) };
-    let volume = tactful.store.load_volume(id).await?;
+    let volume = app.store.load_volume(id).await?;
     Ok(Some(KeptOffer { offer, volume }))
 }
 
 /// A page of the offers in order of id, those after `after`, and whether more follow.
 pub async fn list_offers(
-    tactful: &Tactful,
+    app: &App,
     after: Option<&OfferId>,
     page_len: usize,
 ) -> Result<(Vec<KeptOffer>, bool), StoreError> {
-    let snapshot = tactful.snapshot();
+    let snapshot = app.snapshot();
     let mut offers: Vec<&ExplicitOffer> =
         snapshot.offers.all().filter(|it| after.is_none_or(|id| it.id > *id)).collect();
     offers.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let is_more = offers.len() > page_len;
     let mut page = Vec::new();
     for offer in offers.into_iter().take(page_len) {
-        page.push(KeptOffer { offer: offer.clone(), volume: tactful.store.load_volume(&offer.id).await? });
+        page.push(KeptOffer { offer: offer.clone(), volume: app.store.load_volume(&offer.id).await? });
     }
     Ok((page, is_more))
 }

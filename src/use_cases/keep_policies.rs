@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::tactful::Tactful;
+use super::app::App;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::policy_document::fault::Faults;
@@ -65,21 +65,21 @@ pub enum PolicyError {
 }
 
 /// Stores a version; the same again changes nothing.
-pub async fn create_policy(tactful: &Tactful, policy: Policy, text: String) -> Result<PolicyVersion, PolicyError> {
-    let known = list_policies(tactful).await?;
+pub async fn create_policy(app: &App, policy: Policy, text: String) -> Result<PolicyVersion, PolicyError> {
+    let known = list_policies(app).await?;
     if let Some(known) = known.iter().find(|known| known.policy.version == policy.version) {
         return if known.policy == policy { Ok(known.clone()) } else { Err(PolicyError::AlreadyExists) };
     }
     if known.len() >= VERSIONS_MAX {
         return Err(PolicyError::TooMany);
     }
-    let created_at = tactful.now();
+    let created_at = app.now();
     let stored = StoredPolicy { version: policy.version.clone(), text: text.clone(), created_at };
-    let is_new = tactful.store.put_policy(&stored).await?;
-    tactful.store.durable().await?;
+    let is_new = app.store.put_policy(&stored).await?;
+    app.store.durable().await?;
     if !is_new {
         // Somebody else was quicker by this name.
-        let theirs = get_policy(tactful, &policy.version).await?;
+        let theirs = get_policy(app, &policy.version).await?;
         return if theirs.policy == policy { Ok(theirs) } else { Err(PolicyError::AlreadyExists) };
     }
     tracing::info!(version = policy.version, "policy created");
@@ -87,27 +87,27 @@ pub async fn create_policy(tactful: &Tactful, policy: Policy, text: String) -> R
 }
 
 /// Reads a version.
-pub async fn get_policy(tactful: &Tactful, version: &str) -> Result<PolicyVersion, PolicyError> {
-    let mut known = list_policies(tactful).await?.into_iter();
+pub async fn get_policy(app: &App, version: &str) -> Result<PolicyVersion, PolicyError> {
+    let mut known = list_policies(app).await?.into_iter();
     known.find(|known| known.policy.version == version).ok_or(PolicyError::NotFound)
 }
 
 /// The policy in force.
-pub async fn active_policy(tactful: &Tactful) -> Result<PolicyVersion, PolicyError> {
-    let mut known = list_policies(tactful).await?.into_iter();
+pub async fn active_policy(app: &App) -> Result<PolicyVersion, PolicyError> {
+    let mut known = list_policies(app).await?.into_iter();
     known.find(|known| known.active_since.is_some()).ok_or(PolicyError::NotFound)
 }
 
 /// All versions, newest first; the default is the oldest.
-pub async fn list_policies(tactful: &Tactful) -> Result<Vec<PolicyVersion>, PolicyError> {
-    let activations = tactful.store.load_activations().await?;
-    let active = tactful.policy_in_force();
+pub async fn list_policies(app: &App) -> Result<Vec<PolicyVersion>, PolicyError> {
+    let activations = app.store.load_activations().await?;
+    let active = app.policy_in_force();
     let active_since = |version: &str| {
         let last = activations.last().map(|last| last.at).filter(|_| active.version == version);
         last.or((active.version == version).then_some(Timestamp::MIN))
     };
     let mut versions = Vec::new();
-    for StoredPolicy { version, text, created_at } in tactful.store.load_policies().await? {
+    for StoredPolicy { version, text, created_at } in app.store.load_policies().await? {
         let policy = read_stored(&version, &text)?;
         let active_since = active_since(&version);
         versions.push(PolicyVersion { policy, text, created_at: Some(created_at), active_since });
@@ -122,19 +122,19 @@ pub async fn list_policies(tactful: &Tactful) -> Result<Vec<PolicyVersion>, Poli
 }
 
 /// Puts a version into force, and answers when no call rests on the one before any more.
-pub async fn activate_policy(tactful: &Tactful, version: &str) -> Result<Activated, PolicyError> {
-    let publishing = tactful.publishing.lock().await;
-    let next = get_policy(tactful, version).await?.policy;
-    let previous = tactful.policy_in_force();
+pub async fn activate_policy(app: &App, version: &str) -> Result<Activated, PolicyError> {
+    let publishing = app.publishing.lock().await;
+    let next = get_policy(app, version).await?.policy;
+    let previous = app.policy_in_force();
     if *previous == next {
         return Ok(Activated { version: next.version.clone(), previous: next.version, is_drained: true });
     }
-    tactful.store.append_activation(&Activation { policy: next.version.clone(), at: tactful.now() }).await?;
-    tactful.store.durable().await?;
+    app.store.append_activation(&Activation { policy: next.version.clone(), at: app.now() }).await?;
+    app.store.durable().await?;
     let (version, previous_version) = (next.version.clone(), previous.version.clone());
     let before = Arc::downgrade(&previous);
     drop(previous);
-    tactful.serve_policy(Arc::new(next));
+    app.serve_policy(Arc::new(next));
     drop(publishing);
     let is_drained = drained(&before).await;
     tracing::info!(version, previous = previous_version, is_drained, "policy activated");
@@ -142,14 +142,14 @@ pub async fn activate_policy(tactful: &Tactful, version: &str) -> Result<Activat
 }
 
 /// Puts the version into force that was in force before this one.
-pub async fn roll_back_policy(tactful: &Tactful) -> Result<Activated, PolicyError> {
-    let active = tactful.policy_in_force().version.clone();
-    let activations = tactful.store.load_activations().await?;
+pub async fn roll_back_policy(app: &App) -> Result<Activated, PolicyError> {
+    let active = app.policy_in_force().version.clone();
+    let activations = app.store.load_activations().await?;
     if activations.is_empty() {
         return Err(PolicyError::NothingBefore);
     }
     let before = activations.into_iter().rev().map(|activation| activation.policy).find(|version| *version != active);
-    activate_policy(tactful, &before.unwrap_or_else(|| Policy::default().version)).await
+    activate_policy(app, &before.unwrap_or_else(|| Policy::default().version)).await
 }
 
 /// Waits until nothing holds the policy any more.
@@ -174,7 +174,7 @@ mod tests {
     use crate::policy_document::write::write;
     use crate::store::contract::Store;
     use crate::store::memory::MemoryStore;
-    use crate::use_cases::tactful::Clock;
+    use crate::use_cases::app::Clock;
 
     struct Standing;
 
@@ -184,37 +184,34 @@ mod tests {
         }
     }
 
-    async fn with_calm() -> Tactful {
+    async fn with_calm() -> App {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let limits = TrainingSettings::new(1, 1 << 20);
-        let tactful = Tactful::open(store, Arc::new(Standing), Policy::default(), limits).await.expect("opens");
+        let app = App::open(store, Arc::new(Standing), Policy::default(), limits).await.expect("opens");
         let calm = Policy { version: "calm".to_owned(), ..Policy::default() };
         let text = write(&calm);
-        create_policy(&tactful, calm, text).await.expect("stored");
-        tactful
+        create_policy(&app, calm, text).await.expect("stored");
+        app
     }
 
     /// Broken by: not waiting.
     #[tokio::test(start_paused = true)]
     async fn an_activation_waits_for_calls_that_began_before() {
-        let tactful = with_calm().await;
-        let of_a_call = tactful.snapshot();
-        let activating = activate_policy(&tactful, "calm");
+        let app = with_calm().await;
+        let of_a_call = app.snapshot();
+        let activating = activate_policy(&app, "calm");
         tokio::pin!(activating);
         let waited = tokio::time::timeout(Duration::from_secs(1), &mut activating).await;
         assert!(waited.is_err(), "the call has not ended yet");
-        assert_eq!(
-            (of_a_call.policy.version.as_str(), tactful.policy_in_force().version.as_str()),
-            ("default-1", "calm")
-        );
+        assert_eq!((of_a_call.policy.version.as_str(), app.policy_in_force().version.as_str()), ("default-1", "calm"));
         drop(of_a_call);
         assert!(activating.await.expect("activates").is_drained);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_never_ends_is_told() {
-        let tactful = with_calm().await;
-        let _of_a_call = tactful.snapshot();
-        assert!(!activate_policy(&tactful, "calm").await.expect("activates").is_drained);
+        let app = with_calm().await;
+        let _of_a_call = app.snapshot();
+        assert!(!activate_policy(&app, "calm").await.expect("activates").is_drained);
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use super::tactful::Tactful;
+use super::app::App;
 use crate::domain::decision::Decision;
 use crate::domain::event::{Event, EventKind, Outcome, OutcomeKind};
 use crate::domain::ids::{CustomerId, DecisionId, OfferId, ProductId};
@@ -70,9 +70,9 @@ enum Heard {
 }
 
 /// Counts all offers anew. Reads every customer, the history and all decisions once; changes nothing that is stored.
-pub async fn learn_acceptances(tactful: &Tactful) -> Result<(), StoreError> {
-    let _counting = tactful.counted_offers.counting.lock().await;
-    let (store, now) = (tactful.store.as_ref(), tactful.now());
+pub async fn learn_acceptances(app: &App) -> Result<(), StoreError> {
+    let _counting = app.counted_offers.counting.lock().await;
+    let (store, now) = (app.store.as_ref(), app.now());
     let mut objecting: HashSet<CustomerId> = HashSet::new();
     store
         .visit_customers(PAGE_LEN, &mut |customers| {
@@ -102,7 +102,7 @@ pub async fn learn_acceptances(tactful: &Tactful) -> Result<(), StoreError> {
         })
         .await?;
     let is_met = |noted: &Noted| heard.contains_key(&(noted.decision, noted.offer.clone()));
-    tactful.counted_offers.replace(acceptances, is_met);
+    app.counted_offers.replace(acceptances, is_met);
     Ok(())
 }
 
@@ -136,13 +136,13 @@ fn what_is_heard(kind: OutcomeKind) -> Option<Heard> {
 }
 
 /// Counts the offer of an outcome that was recorded for the first time, of a customer who does not object to profiling.
-pub(super) async fn note_outcome(tactful: &Tactful, event: &Event) -> Result<(), StoreError> {
+pub(super) async fn note_outcome(app: &App, event: &Event) -> Result<(), StoreError> {
     let (Some(customer), EventKind::Outcome(outcome)) = (&event.customer, &event.kind) else { return Ok(()) };
     let Outcome { decision, offer, kind, .. } = outcome;
     let Some(is_accepted) = is_acceptance(*kind) else { return Ok(()) };
-    let Some(made) = tactful.store.load_decision(customer, *decision).await? else { return Ok(()) };
+    let Some(made) = app.store.load_decision(customer, *decision).await? else { return Ok(()) };
     let Some(made) = made.slate.iter().find(|made| made.id == *offer) else { return Ok(()) };
-    tactful.counted_offers.note(Noted {
+    app.counted_offers.note(Noted {
         decision: *decision,
         offer: offer.clone(),
         product: made.product.clone(),

@@ -3,6 +3,7 @@
 //! Use cases know the store through its contract alone and never see a wire type. They add no rule of their own: rules
 //! are in `decision`, what is learned is in `model`.
 
+pub mod app;
 pub mod back_up;
 mod commit;
 pub mod erase_customer;
@@ -23,7 +24,6 @@ pub mod recorded;
 pub mod release_offers;
 pub mod serve_offers;
 pub mod simulate_policy;
-pub mod tactful;
 pub mod train_model;
 pub mod trained_model;
 pub mod volumes;

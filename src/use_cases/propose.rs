@@ -8,13 +8,13 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use super::app::{App, Snapshot};
 use super::learn_acceptances::CountedOffers;
 use super::serve_offers::OfferRequest;
-use super::tactful::{Snapshot, Tactful};
+use crate::domain::cached_ranking::{CACHED_RANKING_LEN_MAX, CacheKey};
 use crate::domain::candidate::{Candidate, Evidence, Proposal, Support};
 use crate::domain::customer::Customer;
 use crate::domain::offer::{OfferKind, PropensityBasis};
-use crate::domain::prepared::{PREPARED_MAX, RankedFrom};
 use crate::domain::time::{DAY, Timestamp};
 use crate::model::acceptances::{Acceptances, Counts, LOOKS_BACK_DAYS};
 use crate::model::bound_model::{Complements, CrossSellQuery, KnownCustomer, UpSellQuery, Upgrades};
@@ -82,25 +82,25 @@ fn lifted(ranked: &mut impl Iterator<Item = Candidate>, acceptances: &Acceptance
         }
         candidate
     };
-    let mut lifted: Vec<Candidate> = ranked.take(PREPARED_MAX).map(lift).collect();
+    let mut lifted: Vec<Candidate> = ranked.take(CACHED_RANKING_LEN_MAX).map(lift).collect();
     lifted.sort_by(|a, b| b.propensity.total_cmp(&a.propensity));
     lifted
 }
 
 /// Proposes, and keeps what was ranked of a customer who is stored.
 pub(super) async fn propose<'a>(
-    tactful: &'a Tactful,
+    app: &'a App,
     snapshot: &'a Snapshot,
     request: &OfferRequest,
     customer: &Versioned<Customer>,
     now: Timestamp,
 ) -> Result<Proposed<'a>, StoreError> {
-    let ranked = rank(tactful, snapshot, request, customer, now).await?;
-    Ok(Proposed { ranked, counted_offers: &tactful.counted_offers })
+    let ranked = rank(app, snapshot, request, customer, now).await?;
+    Ok(Proposed { ranked, counted_offers: &app.counted_offers })
 }
 
 async fn rank<'a>(
-    tactful: &Tactful,
+    app: &App,
     snapshot: &'a Snapshot,
     request: &OfferRequest,
     customer: &Versioned<Customer>,
@@ -118,12 +118,12 @@ async fn rank<'a>(
     if *version == 0 || objects || !query.context.is_empty() {
         return Ok(RankedByModel::CrossSell(snapshot.model.cross_sell(&query)));
     }
-    let ranked_from = RankedFrom {
+    let ranked_from = CacheKey {
         model_version: snapshot.model_version(),
         catalog: snapshot.model.catalog_digest(),
         customer: digest_of(customer, &query.customer),
     };
-    let prepared = tactful.store.load_prepared(&customer.id).await?.filter(|prepared| {
+    let prepared = app.store.load_cached_ranking(&customer.id).await?.filter(|prepared| {
         prepared.ranked_from == ranked_from && now < prepared.ranked_at + PREPARED_LIFE && prepared.ranked_at <= now
     });
     let source = if prepared.is_some() { "prepared" } else { "ranked" };
@@ -132,7 +132,7 @@ async fn rank<'a>(
         return Ok(RankedByModel::CrossSell(snapshot.model.cross_sell_prepared(&query, prepared)));
     }
     let complements = snapshot.model.cross_sell(&query);
-    tactful.store.put_prepared(&customer.id, &complements.prepare(ranked_from, now)).await?;
+    app.store.put_cached_ranking(&customer.id, &complements.prepare(ranked_from, now)).await?;
     Ok(RankedByModel::CrossSell(complements))
 }
 

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use super::app::App;
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
 use super::forget_old::is_too_old;
 use super::learn_acceptances::note_outcome;
 use super::recorded::{Recorded, Rejection};
-use super::tactful::Tactful;
 use super::volumes::{explicit_grants, release};
 use crate::decision::apply_event::apply_event;
 use crate::domain::event::{Event, EventKind};
@@ -22,15 +22,15 @@ pub const FUTURE_MAX: Duration = Duration::from_secs(300);
 ///
 /// The events of one customer are applied in the order given. On an error some of them may have been recorded; sending
 /// them again is safe.
-pub async fn record_events(tactful: &Tactful, events: &[Event]) -> Result<Vec<Recorded>, StoreError> {
-    let now = tactful.now();
+pub async fn record_events(app: &App, events: &[Event]) -> Result<Vec<Recorded>, StoreError> {
+    let now = app.now();
     let latest = now + FUTURE_MAX;
     let mut results = vec![Recorded::New; events.len()];
     let mut by_customer: BTreeMap<Option<&CustomerId>, Vec<usize>> = BTreeMap::new();
     for (place, event) in events.iter().enumerate() {
         if event.at > latest {
             results[place] = Recorded::Rejected(Rejection::InFuture);
-        } else if is_too_old(tactful, event, now) {
+        } else if is_too_old(app, event, now) {
             results[place] = Recorded::Rejected(Rejection::TooOld);
         } else if event.customer.is_none() && !teaches_without_customer(&event.kind) {
             results[place] = Recorded::Rejected(Rejection::CustomerMissing);
@@ -42,15 +42,15 @@ pub async fn record_events(tactful: &Tactful, events: &[Event]) -> Result<Vec<Re
         for places in places.chunks(APPENDED_MAX) {
             let chunk: Vec<&Event> = places.iter().map(|&place| &events[place]).collect();
             let recorded = match customer {
-                Some(customer) => record_for_customer(tactful, customer, &chunk).await?,
-                None => record_anonymous(tactful, &chunk).await?,
+                Some(customer) => record_for_customer(app, customer, &chunk).await?,
+                None => record_anonymous(app, &chunk).await?,
             };
             for (&place, recorded) in places.iter().zip(recorded) {
                 results[place] = recorded;
             }
         }
     }
-    Stage::Durable.of(tactful.store.durable()).await?;
+    Stage::Durable.of(app.store.durable()).await?;
     Ok(results)
 }
 
@@ -59,17 +59,13 @@ fn teaches_without_customer(kind: &EventKind) -> bool {
     matches!(kind, EventKind::Purchase(_) | EventKind::Return(_))
 }
 
-async fn record_for_customer(
-    tactful: &Tactful,
-    id: &CustomerId,
-    events: &[&Event],
-) -> Result<Vec<Recorded>, StoreError> {
+async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
     let ids: Vec<EventId> = events.iter().map(|event| event.id.clone()).collect();
     for _ in 0..ATTEMPTS_MAX {
         // In this order: read the customer, ask which events are known, commit against the version that was read.
-        let loading = Stage::Load.of(load_or_unknown(tactful.store.as_ref(), id));
+        let loading = Stage::Load.of(load_or_unknown(app.store.as_ref(), id));
         let Versioned { version, value: mut customer } = loading.await?;
-        let known = Stage::Load.of(tactful.store.recorded(Some(id), &ids)).await?;
+        let known = Stage::Load.of(app.store.recorded(Some(id), &ids)).await?;
         let is_new = first_of_its_id(&ids, &known);
         let new: Vec<Event> =
             events.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(event, _)| (*event).clone()).collect();
@@ -77,28 +73,28 @@ async fn record_for_customer(
         let attempt = if new.is_empty() {
             Attempt::Committed
         } else {
-            let snapshot = tactful.snapshot();
+            let snapshot = app.snapshot();
             Stage::Apply.time(|| {
                 for event in &new {
                     apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
                 }
             });
             let appended = Appended { events: new, decision: None };
-            Stage::Commit.of(commit(tactful.store.as_ref(), version, &mut customer, &appended)).await?
+            Stage::Commit.of(commit(app.store.as_ref(), version, &mut customer, &appended)).await?
         };
         match attempt {
             Attempt::Committed => {
-                release(tactful, granted, &customer.ledger).await?;
+                release(app, granted, &customer.ledger).await?;
                 if !customer.consents.objects_to_profiling {
                     for event in events.iter().zip(&is_new).filter_map(|(event, is_new)| is_new.then_some(event)) {
-                        note_outcome(tactful, event).await?;
+                        note_outcome(app, event).await?;
                     }
                 }
                 return Ok(is_new.into_iter().map(new_or_duplicate).collect());
             }
             Attempt::Conflict => {}
             Attempt::Erased => return Ok(vec![Recorded::Rejected(Rejection::CustomerErased); events.len()]),
-            Attempt::Full if events.len() > 1 => return Box::pin(record_in_halves(tactful, id, events)).await,
+            Attempt::Full if events.len() > 1 => return Box::pin(record_in_halves(app, id, events)).await,
             Attempt::Full => return Ok(vec![Recorded::Rejected(Rejection::CustomerFull)]),
         }
     }
@@ -106,16 +102,16 @@ async fn record_for_customer(
 }
 
 /// What does not fit into one commit.
-async fn record_in_halves(tactful: &Tactful, id: &CustomerId, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
+async fn record_in_halves(app: &App, id: &CustomerId, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
     let (first, second) = events.split_at(events.len() / 2);
-    let mut recorded = record_for_customer(tactful, id, first).await?;
-    recorded.extend(record_for_customer(tactful, id, second).await?);
+    let mut recorded = record_for_customer(app, id, first).await?;
+    recorded.extend(record_for_customer(app, id, second).await?);
     Ok(recorded)
 }
 
-async fn record_anonymous(tactful: &Tactful, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
+async fn record_anonymous(app: &App, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
     let events: Vec<Event> = events.iter().map(|event| (*event).clone()).collect();
-    let is_new = Stage::Commit.of(tactful.store.append_anonymous(&events)).await?;
+    let is_new = Stage::Commit.of(app.store.append_anonymous(&events)).await?;
     Ok(is_new.into_iter().map(new_or_duplicate).collect())
 }
 

@@ -1,8 +1,8 @@
 //! Records what came of offers.
 
+use super::app::App;
 use super::record_events::record_events;
 use super::recorded::{Recorded, Rejection};
-use super::tactful::Tactful;
 use crate::domain::event::{Event, EventKind, Outcome, OutcomeKind};
 use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId};
 use crate::domain::time::Timestamp;
@@ -28,11 +28,11 @@ pub struct OutcomeReport {
 /// Records the reports, each once, and answers when they are durable. One result a report, in order.
 ///
 /// The same decision, offer and kind count once: they make the id of the event that an outcome is recorded as.
-pub async fn record_outcomes(tactful: &Tactful, reports: &[OutcomeReport]) -> Result<Vec<Recorded>, StoreError> {
+pub async fn record_outcomes(app: &App, reports: &[OutcomeReport]) -> Result<Vec<Recorded>, StoreError> {
     let mut results: Vec<Option<Recorded>> = Vec::with_capacity(reports.len());
     let mut events = Vec::new();
     for report in reports {
-        match outcome_event(tactful, report).await? {
+        match outcome_event(app, report).await? {
             Ok(event) => {
                 events.push(event);
                 results.push(None);
@@ -40,13 +40,13 @@ pub async fn record_outcomes(tactful: &Tactful, reports: &[OutcomeReport]) -> Re
             Err(rejection) => results.push(Some(Recorded::Rejected(rejection))),
         }
     }
-    let mut recorded = record_events(tactful, &events).await?.into_iter();
+    let mut recorded = record_events(app, &events).await?.into_iter();
     let mut next_recorded = || recorded.next().expect("record_events answers once an event");
     Ok(results.into_iter().map(|result| result.unwrap_or_else(&mut next_recorded)).collect())
 }
 
-async fn outcome_event(tactful: &Tactful, report: &OutcomeReport) -> Result<Result<Event, Rejection>, StoreError> {
-    let Some(decision) = tactful.store.load_decision(&report.customer, report.decision).await? else {
+async fn outcome_event(app: &App, report: &OutcomeReport) -> Result<Result<Event, Rejection>, StoreError> {
+    let Some(decision) = app.store.load_decision(&report.customer, report.decision).await? else {
         return Ok(Err(Rejection::DecisionNotFound));
     };
     let Some(offer) = decision.slate.iter().find(|offer| offer.id == report.offer) else {
@@ -54,7 +54,7 @@ async fn outcome_event(tactful: &Tactful, report: &OutcomeReport) -> Result<Resu
     };
     let id = format!("outcome/{}/{}/{}", report.decision, offer.rank, report.kind.as_str());
     // Whether an offer was given back within its lease is for the server's clock to say, not for the caller's.
-    let at = report.at.filter(|_| report.kind != OutcomeKind::NotShown).unwrap_or_else(|| tactful.now());
+    let at = report.at.filter(|_| report.kind != OutcomeKind::NotShown).unwrap_or_else(|| app.now());
     let outcome = Outcome {
         decision: report.decision,
         offer: report.offer.clone(),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::app::App;
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
-use super::tactful::Tactful;
 use super::volumes::{explicit_grants, release};
-use crate::decision::decide::Standing;
+use crate::decision::decide::CustomerAssessment;
 use crate::decision::grants;
 use crate::domain::decision::Cap;
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId};
@@ -48,12 +48,12 @@ pub enum ReleaseError {
 
 /// Gives back some offers of a decision; all of them when none is named.
 pub async fn release_offers(
-    tactful: &Tactful,
+    app: &App,
     customer: &CustomerId,
     decision: DecisionId,
     offers: &[OfferId],
 ) -> Result<Release, ReleaseError> {
-    let Some(decided) = tactful.store.load_decision(customer, decision).await? else {
+    let Some(decided) = app.store.load_decision(customer, decision).await? else {
         return Err(ReleaseError::DecisionNotFound);
     };
     let served: Vec<&OfferId> = decided.slate.iter().map(|offer| &offer.id).collect();
@@ -65,9 +65,9 @@ pub async fn release_offers(
         served.into_iter().filter(|offer| offers.is_empty() || offers.contains(offer)).cloned().collect();
 
     for _ in 0..ATTEMPTS_MAX {
-        let Versioned { version, value: mut customer } = load_or_unknown(tactful.store.as_ref(), customer).await?;
+        let Versioned { version, value: mut customer } = load_or_unknown(app.store.as_ref(), customer).await?;
         let before = customer.ledger.clone();
-        let now = before.time(tactful.now());
+        let now = before.time(app.now());
         let results: Vec<(OfferId, ReleaseResult)> = wanted
             .iter()
             .map(|offer| (offer.clone(), grants::release(&mut customer.ledger, decision, offer, now)))
@@ -76,15 +76,15 @@ pub async fn release_offers(
             Attempt::Committed
         } else {
             customer.ledger.clock = Some(now);
-            commit(tactful.store.as_ref(), version, &mut customer, &Appended::default()).await?
+            commit(app.store.as_ref(), version, &mut customer, &Appended::default()).await?
         };
         match attempt {
             Attempt::Committed => {
-                release(tactful, explicit_grants(&before), &customer.ledger).await?;
-                tactful.store.durable().await?;
+                release(app, explicit_grants(&before), &customer.ledger).await?;
+                app.store.durable().await?;
                 let channel = decided.channel.as_ref();
-                let snapshot = tactful.snapshot();
-                let standing = Standing::of(&customer, channel, &snapshot.grounds(now, decision));
+                let snapshot = app.snapshot();
+                let standing = CustomerAssessment::of(&customer, channel, &snapshot.grounds(now, decision));
                 let lease = snapshot.policy.contact.lease_of(channel.map(Channel::as_str));
                 return Ok(Release { offers: results, caps: standing.allowance.caps, lease });
             }

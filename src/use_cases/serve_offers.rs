@@ -4,21 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::app::{App, Snapshot};
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
 use super::propose::{Proposed, propose};
-use super::tactful::{Snapshot, Tactful};
 use super::volumes::{Taking, spent_offer, take};
 use crate::decision::decide::decide;
 use crate::decision::grants;
-use crate::decision::question::{Grounds, Question};
+use crate::decision::offer_query::{DecisionContext, OfferQuery};
 use crate::decision::wording::released_message;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
-use crate::domain::departure::DEPARTURES_KEPT_MAX;
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, ProductId, RequestId};
 use crate::domain::ledger::{Ledger, RequestKey};
 use crate::domain::money::Currency;
 use crate::domain::offer::OfferKind;
+use crate::domain::rejected_candidate::REJECTED_CANDIDATES_KEPT_MAX;
 use crate::domain::time::Timestamp;
 use crate::store::contract::{Appended, StoreError, Versioned};
 use crate::telemetry::call::Stage;
@@ -103,33 +103,33 @@ pub enum ServeError {
 
 /// Decides and, in reserve mode, commits. Nothing is written after `deadline`.
 pub async fn serve_offers(
-    tactful: &Tactful,
+    app: &App,
     request: &OfferRequest,
     deadline: Option<Instant>,
 ) -> Result<ServedOffers, ServeError> {
     let mut offers_max = request.offers_max;
-    let mut spent = tactful.spent();
+    let mut spent = app.spent();
     for _ in 0..ATTEMPTS_MAX {
-        let loaded = Stage::Load.of(load_or_unknown(tactful.store.as_ref(), &request.customer)).await?;
+        let loaded = Stage::Load.of(load_or_unknown(app.store.as_ref(), &request.customer)).await?;
         let customer = &loaded.value;
-        let now = tactful.now();
+        let now = app.now();
         let retry_key = request.retry_key.filter(|_| request.mode == ServingMode::Reserve);
         if let Some(known) = retry_key.and_then(|key| find_request_key(customer, request.kind, key.id, now)) {
             let is_same = retry_key.is_some_and(|key| key.digest == known.digest);
             let decision = if is_same { known.decision } else { return Err(ServeError::RequestIdReused) };
-            return replay(tactful, customer, decision).await;
+            return replay(app, customer, decision).await;
         }
         if let Some(retry_at) = retry_key.and_then(|_| grants::request_key_free_at(&customer.ledger, now)) {
             return Err(ServeError::TooManyRequestIds { retry_at });
         }
 
         // Held until the attempt has ended: an activation of another policy waits for it.
-        let snapshot = tactful.snapshot();
-        let asked = Asked { request, offers_max, departures_max: DEPARTURES_KEPT_MAX, spent: &spent };
-        let proposed = Stage::Rank.of(propose(tactful, &snapshot, request, &loaded, now)).await?;
+        let snapshot = app.snapshot();
+        let asked = Asked { request, offers_max, rejected_max: REJECTED_CANDIDATES_KEPT_MAX, spent: &spent };
+        let proposed = Stage::Rank.of(propose(app, &snapshot, request, &loaded, now)).await?;
         let (decision, mut ledger) = Stage::Decide.time(|| decide_now(&snapshot, &asked, customer, &proposed, now));
         if request.mode == ServingMode::Preview {
-            if let Some(offer) = spent_offer(tactful, &snapshot, &decision).await? {
+            if let Some(offer) = spent_offer(app, &snapshot, &decision).await? {
                 Arc::make_mut(&mut spent).insert(offer);
                 continue;
             }
@@ -142,7 +142,7 @@ pub async fn serve_offers(
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(ServeError::DeadlineExceeded);
         }
-        let taken = match Stage::Commit.of(take(tactful, &snapshot, &decision)).await? {
+        let taken = match Stage::Commit.of(take(app, &snapshot, &decision)).await? {
             Taking::Taken(taken) => taken,
             Taking::Spent(offer) => {
                 Arc::make_mut(&mut spent).insert(offer);
@@ -153,22 +153,22 @@ pub async fn serve_offers(
         let Versioned { version, value: mut customer } = loaded;
         customer.ledger = ledger;
         let appended = Appended { events: Vec::new(), decision: Some(decision.clone()) };
-        match Stage::Commit.of(commit(tactful.store.as_ref(), version, &mut customer, &appended)).await? {
+        match Stage::Commit.of(commit(app.store.as_ref(), version, &mut customer, &appended)).await? {
             Attempt::Committed => {
-                Stage::Commit.of(taken.settle(tactful)).await?;
-                Stage::Durable.of(tactful.store.durable()).await?;
+                Stage::Commit.of(taken.settle(app)).await?;
+                Stage::Durable.of(app.store.durable()).await?;
                 return Ok(ServedOffers { decision, is_replayed: false });
             }
-            Attempt::Conflict => taken.abandon(tactful).await?,
+            Attempt::Conflict => taken.abandon(app).await?,
             // Nothing is offered to a customer who was erased, and nothing recorded.
             Attempt::Erased => {
-                taken.abandon(tactful).await?;
+                taken.abandon(app).await?;
                 if decision.slate.is_empty() {
                     return Ok(ServedOffers { decision, is_replayed: false });
                 }
             }
             Attempt::Full => {
-                taken.abandon(tactful).await?;
+                taken.abandon(app).await?;
                 // The decision itself may be what does not fit: long titles, many reasons.
                 if decision.slate.len() <= 1 {
                     return Err(ServeError::CustomerFull);
@@ -186,7 +186,7 @@ pub(super) struct Asked<'a> {
     /// The longest slate.
     pub(super) offers_max: usize,
     /// How many candidates that are not in it are told.
-    pub(super) departures_max: usize,
+    pub(super) rejected_max: usize,
     /// Explicit offers whose volume is known to be gone.
     pub(super) spent: &'a BTreeSet<OfferId>,
 }
@@ -199,8 +199,8 @@ pub(super) fn decide_now(
     proposed: &Proposed<'_>,
     now: Timestamp,
 ) -> (Decision, Ledger) {
-    let Asked { request, offers_max, departures_max, spent } = *asked;
-    let question = Question {
+    let Asked { request, offers_max, rejected_max, spent } = *asked;
+    let question = OfferQuery {
         kind: request.kind,
         products: &request.products,
         excluded: &request.excluded,
@@ -208,10 +208,10 @@ pub(super) fn decide_now(
         channel: request.channel.as_ref(),
         placement: request.placement.as_ref(),
         currency: request.currency,
-        departures_max,
+        rejected_max,
     };
     let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
-    let grounds = Grounds { spent, ..snapshot.grounds(now, decision) };
+    let grounds = DecisionContext { spent, ..snapshot.grounds(now, decision) };
     decide(&question, customer, proposed, &grounds)
 }
 
@@ -221,8 +221,8 @@ fn find_request_key(customer: &Customer, kind: OfferKind, id: RequestId, now: Ti
 }
 
 /// The recorded answer, less the offers that were given back since. Never computed again.
-async fn replay(tactful: &Tactful, customer: &Customer, id: DecisionId) -> Result<ServedOffers, ServeError> {
-    let Some(mut decision) = Stage::Load.of(tactful.store.load_decision(&customer.id, id)).await? else {
+async fn replay(app: &App, customer: &Customer, id: DecisionId) -> Result<ServedOffers, ServeError> {
+    let Some(mut decision) = Stage::Load.of(app.store.load_decision(&customer.id, id)).await? else {
         let detail = format!("request key names decision {id}, which is missing");
         return Err(StoreError::Damaged { what: "decision", detail }.into());
     };
@@ -233,6 +233,6 @@ async fn replay(tactful: &Tactful, customer: &Customer, id: DecisionId) -> Resul
         decision.message = released_message();
     }
     // The first try may have been committed but not yet durable.
-    Stage::Durable.of(tactful.store.durable()).await?;
+    Stage::Durable.of(app.store.durable()).await?;
     Ok(ServedOffers { decision, is_replayed: true })
 }

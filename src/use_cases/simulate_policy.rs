@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::app::App;
 use super::commit::load_or_unknown;
 use super::keep_policies::{PolicyError, get_policy};
-use super::tactful::Tactful;
-use crate::decision::replaying::{Replayed, replay};
+use crate::decision::replay::{ReplayedDecision, replay};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
@@ -63,18 +63,18 @@ pub enum SimulatePolicyError {
 
 /// Replays the decisions logged since a moment under the policy in force and under another, customer by customer.
 pub async fn simulate_policy(
-    tactful: &Tactful,
+    app: &App,
     candidate: Candidate,
     since: Option<Timestamp>,
 ) -> Result<SimulatedPolicy, SimulatePolicyError> {
     let other = match candidate {
-        Candidate::Stored(version) => get_policy(tactful, &version).await?.policy,
+        Candidate::Stored(version) => get_policy(app, &version).await?.policy,
         Candidate::Written(policy) => *policy,
     };
     let other = Arc::new(other);
-    let in_force = tactful.policy_in_force();
-    let catalog = tactful.catalog();
-    let Logged { by_customer, decisions: _, left_out } = logged(tactful.store.as_ref(), since).await?;
+    let in_force = app.policy_in_force();
+    let catalog = app.catalog();
+    let Logged { by_customer, decisions: _, left_out } = logged(app.store.as_ref(), since).await?;
     if by_customer.is_empty() {
         return Err(SimulatePolicyError::NoDecisions);
     }
@@ -84,7 +84,7 @@ pub async fn simulate_policy(
     while by_customer.len() > 0 {
         let mut subjects = Vec::with_capacity(CUSTOMERS_AT_ONCE);
         for of_one in by_customer.by_ref().take(CUSTOMERS_AT_ONCE) {
-            let customer = load_or_unknown(tactful.store.as_ref(), &of_one[0].customer).await?.value;
+            let customer = load_or_unknown(app.store.as_ref(), &of_one[0].customer).await?.value;
             subjects.push((customer, of_one));
         }
         let (in_force, other, catalog) = (Arc::clone(&in_force), Arc::clone(&other), Arc::clone(&catalog));
@@ -125,7 +125,7 @@ impl Replays {
             recorded += decision.slate.len() as u64;
             made_again += decision.slate.iter().filter(|offer| again.contains(&offer.product)).count() as u64;
         }
-        let outcome = |it: Replayed| Outcome {
+        let outcome = |it: ReplayedDecision| Outcome {
             offers: it.products.len(),
             expected_value: it.expected_value,
             withheld: it.withheld,

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tracing::Instrument;
 
+use super::app::App;
 use super::learn_acceptances::learn_acceptances;
-use super::tactful::Tactful;
 use super::trained_model::{ModelMetric, ModelView, TrainedModel, encode};
 use crate::domain::customer::Customer;
 use crate::domain::event::Event;
@@ -44,23 +44,23 @@ pub enum TrainError {
 }
 
 /// Learns from all history, on threads of its own, and serves the new model. Goes on when the caller goes away.
-pub async fn train_model(tactful: &Arc<Tactful>) -> Result<ModelView, TrainError> {
-    let tactful = Arc::clone(tactful);
+pub async fn train_model(app: &Arc<App>) -> Result<ModelView, TrainError> {
+    let app = Arc::clone(app);
     let training = async move {
-        let Ok(_training) = tactful.training.try_lock() else { return Err(TrainError::AlreadyRunning) };
-        learn_and_publish(&tactful).await
+        let Ok(_training) = app.training.try_lock() else { return Err(TrainError::AlreadyRunning) };
+        learn_and_publish(&app).await
     };
     tokio::spawn(training.in_current_span())
         .await
         .unwrap_or_else(|failed| Err(TrainError::NotPossible { reason: failed.to_string() }))
 }
 
-async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
+async fn learn_and_publish(app: &App) -> Result<ModelView, TrainError> {
     let started = Instant::now();
-    let now = tactful.now();
-    let known = read_customers(tactful.store.as_ref(), &tactful.policy_in_force().privacy.sensitive_attributes).await?;
+    let now = app.now();
+    let known = read_customers(app.store.as_ref(), &app.policy_in_force().privacy.sensitive_attributes).await?;
     let mut history = TrainingHistory::new();
-    let policy = tactful.policy_in_force();
+    let policy = app.policy_in_force();
     let relationship = &policy.relationship;
     let [_, commitment, usage, visit] = relationship.engagement_weights;
     let mut outlook_history = OutlookHistory::new(EngagementWeights { commitment, usage, visit });
@@ -71,13 +71,13 @@ async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
             outlook_history.push(event);
         }
     };
-    tactful.store.visit_history(HISTORY_PAGE_LEN, &mut push).await?;
+    app.store.visit_history(HISTORY_PAGE_LEN, &mut push).await?;
     for (customer, attributes) in &known.profiles {
         history.know(customer, attributes.clone());
     }
 
-    let catalog = tactful.catalog();
-    let settings = tactful.training_settings;
+    let catalog = app.catalog();
+    let settings = app.training_settings;
     let span = tracing::Span::current();
     let log = |stage: TrainingStage| tracing::info!(?stage, "training");
     let window = relationship.outlook_window;
@@ -91,16 +91,16 @@ async fn learn_and_publish(tactful: &Tactful) -> Result<ModelView, TrainError> {
         trained.map_err(|error| TrainError::NotPossible { reason: error.to_string() })?;
 
     // Of the store, not of the model served: one that cannot be read any more has used its number up.
-    let version = tactful.store.load_model().await?.map_or(0, |stored| stored.version) + 1;
+    let version = app.store.load_model().await?.map_or(0, |stored| stored.version) + 1;
     let mut view = ModelView { version, trained_at: now, duration: Some(started.elapsed()), ..view_of(report) };
     view.metrics.extend(outlook_metrics);
     view.notes.extend(learned.notes);
     let (view, bytes) = encode(&model, &learned.outlook, view);
-    tactful.store.put_model(&StoredModel { version, bytes }).await?;
-    tactful.store.durable().await?;
+    app.store.put_model(&StoredModel { version, bytes }).await?;
+    app.store.durable().await?;
     let outlook = Arc::new(learned.outlook);
-    tactful.publish_model(TrainedModel { model: Arc::new(model), outlook, view: view.clone() }).await;
-    learn_acceptances(tactful).await?;
+    app.publish_model(TrainedModel { model: Arc::new(model), outlook, view: view.clone() }).await;
+    learn_acceptances(app).await?;
     tracing::info!(version, purchases = view.purchases, seconds = started.elapsed().as_secs_f64(), "model published");
     Ok(view)
 }
@@ -176,9 +176,8 @@ async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
 }
 
 /// The model served now.
-#[must_use]
-pub fn current_model(tactful: &Tactful) -> Option<ModelView> {
-    tactful.snapshot().trained.as_ref().map(|trained| trained.view.clone())
+pub fn current_model(app: &App) -> Option<ModelView> {
+    app.snapshot().trained.as_ref().map(|trained| trained.view.clone())
 }
 
 fn view_of(report: TrainingReport) -> ModelView {

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::app::{App, Snapshot};
 use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
-use super::tactful::{Snapshot, Tactful};
 use crate::domain::decision::Decision;
 use crate::domain::explicit_offer::VolumeToken;
 use crate::domain::ids::OfferId;
@@ -39,18 +39,18 @@ fn explicit<'d>(decision: &'d Decision, snapshot: &'d Snapshot) -> impl Iterator
 }
 
 /// Takes a token for each new grant that needs one.
-pub(super) async fn take(tactful: &Tactful, snapshot: &Snapshot, decision: &Decision) -> Result<Taking, StoreError> {
+pub(super) async fn take(app: &App, snapshot: &Snapshot, decision: &Decision) -> Result<Taking, StoreError> {
     let mut taken = Taken(Vec::new());
     for (offer, cap) in explicit(decision, snapshot) {
         let wanted = VolumeToken {
             offer: offer.clone(),
             decision: decision.id,
             customer: decision.customer.clone(),
-            lease_ends_at: tactful.now() + LEASE,
+            lease_ends_at: app.now() + LEASE,
         };
-        if !tactful.store.take_volume(&wanted, cap.unwrap_or(u64::MAX)).await? {
-            taken.abandon(tactful).await?;
-            tactful.note_spent(offer);
+        if !app.store.take_volume(&wanted, cap.unwrap_or(u64::MAX)).await? {
+            taken.abandon(app).await?;
+            app.note_spent(offer);
             return Ok(Taking::Spent(offer.clone()));
         }
         taken.0.push(wanted);
@@ -60,12 +60,12 @@ pub(super) async fn take(tactful: &Tactful, snapshot: &Snapshot, decision: &Deci
 
 /// The first offer of a decision whose volume is gone; nothing is taken.
 pub(super) async fn spent_offer(
-    tactful: &Tactful,
+    app: &App,
     snapshot: &Snapshot,
     decision: &Decision,
 ) -> Result<Option<OfferId>, StoreError> {
     for (offer, cap) in explicit(decision, snapshot).filter_map(|(offer, cap)| Some((offer, cap?))) {
-        if tactful.store.load_volume(offer).await?.used() >= cap {
+        if app.store.load_volume(offer).await?.used() >= cap {
             return Ok(Some(offer.clone()));
         }
     }
@@ -74,18 +74,18 @@ pub(super) async fn spent_offer(
 
 impl Taken {
     /// The decision was committed.
-    pub async fn settle(self, tactful: &Tactful) -> Result<(), StoreError> {
+    pub async fn settle(self, app: &App) -> Result<(), StoreError> {
         for VolumeToken { offer, decision, .. } in &self.0 {
-            tactful.store.settle_volume(offer, *decision).await?;
+            app.store.settle_volume(offer, *decision).await?;
         }
         Ok(())
     }
 
     /// The decision was not committed, and will not be.
-    pub async fn abandon(self, tactful: &Tactful) -> Result<(), StoreError> {
+    pub async fn abandon(self, app: &App) -> Result<(), StoreError> {
         for VolumeToken { offer, decision, .. } in &self.0 {
-            tactful.store.abandon_volume(offer, *decision).await?;
-            tactful.forget_spent(offer);
+            app.store.abandon_volume(offer, *decision).await?;
+            app.forget_spent(offer);
         }
         Ok(())
     }
@@ -97,52 +97,51 @@ pub(super) fn explicit_grants(ledger: &Ledger) -> Vec<Grant> {
 }
 
 /// Gives back the volume of those grants that a commit released.
-pub(super) async fn release(tactful: &Tactful, before: Vec<Grant>, after: &Ledger) -> Result<(), StoreError> {
+pub(super) async fn release(app: &App, before: Vec<Grant>, after: &Ledger) -> Result<(), StoreError> {
     for grant in before {
         let is_there = after.grants.iter().any(|it| it.offer == grant.offer && it.granted_at == grant.granted_at);
         // What was merely forgotten was past its lease.
         let is_released = !is_there && after.clock.is_none_or(|now| now < grant.lease_ends_at);
         // The first decision that served a grant is the one that made it.
         if let Some(first) = grant.servings.first().filter(|_| is_released) {
-            tactful.store.release_volume(&grant.offer, first.decision).await?;
-            tactful.forget_spent(&grant.offer);
+            app.store.release_volume(&grant.offer, first.decision).await?;
+            app.forget_spent(&grant.offer);
         }
     }
     Ok(())
 }
 
 /// Settles or abandons every token whose lease has ended. Returns how many there were.
-pub async fn settle_what_was_left(tactful: &Tactful) -> Result<usize, StoreError> {
-    let now = tactful.now();
-    let volumes = tactful.store.load_volumes().await?;
+pub async fn settle_what_was_left(app: &App) -> Result<usize, StoreError> {
+    let now = app.now();
+    let volumes = app.store.load_volumes().await?;
     let left = volumes.into_iter().flat_map(|(_, volume)| volume.pending).filter(|token| now >= token.lease_ends_at);
     let left: Vec<VolumeToken> = left.collect();
     for token in &left {
-        if !fence(tactful, token).await? {
+        if !fence(app, token).await? {
             continue;
         }
-        let decision = tactful.store.load_decision(&token.customer, token.decision).await?;
+        let decision = app.store.load_decision(&token.customer, token.decision).await?;
         if decision.is_some_and(|decision| decision.slate.iter().any(|offer| offer.id == token.offer)) {
-            tactful.store.settle_volume(&token.offer, token.decision).await?;
+            app.store.settle_volume(&token.offer, token.decision).await?;
         } else {
-            tactful.store.abandon_volume(&token.offer, token.decision).await?;
+            app.store.abandon_volume(&token.offer, token.decision).await?;
         }
     }
     if !left.is_empty() {
-        tactful.store.durable().await?;
+        app.store.durable().await?;
         tracing::info!(tokens = left.len(), "settled the volume of decisions that were stopped half-way");
     }
     // What was thought to be gone is looked at again; a refusal that met a release may have been noted too late.
-    tactful.forget_all_spent();
+    app.forget_all_spent();
     Ok(left.len())
 }
 
 /// Commits the customer unchanged. False when others kept changing it; the next sweep tries again.
-async fn fence(tactful: &Tactful, token: &VolumeToken) -> Result<bool, StoreError> {
+async fn fence(app: &App, token: &VolumeToken) -> Result<bool, StoreError> {
     for _ in 0..ATTEMPTS_MAX {
-        let Versioned { version, value: mut customer } =
-            load_or_unknown(tactful.store.as_ref(), &token.customer).await?;
-        match commit(tactful.store.as_ref(), version, &mut customer, &Appended::default()).await? {
+        let Versioned { version, value: mut customer } = load_or_unknown(app.store.as_ref(), &token.customer).await?;
+        match commit(app.store.as_ref(), version, &mut customer, &Appended::default()).await? {
             // What was read before an erasure can not be committed after it.
             Attempt::Committed | Attempt::Erased => return Ok(true),
             Attempt::Conflict => {}
@@ -152,7 +151,7 @@ async fn fence(tactful: &Tactful, token: &VolumeToken) -> Result<bool, StoreErro
     Ok(false)
 }
 
-impl Tactful {
+impl App {
     /// Offers whose volume was found gone. Asking for them again costs a second decision; forgetting them costs nothing else.
     pub(super) fn spent(&self) -> Arc<BTreeSet<OfferId>> {
         self.spent.load_full()

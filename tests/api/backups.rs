@@ -14,7 +14,7 @@ use tactful::store::backup::reader::{BackupReader, BackupSummary};
 use tokio::task::JoinSet;
 use tonic::{Code, Streaming};
 
-use super::faults::{kind, refusal};
+use super::faults::{ineligibility, kind};
 use super::harness::{HandClock, Running, until};
 use super::shop::{cap, cross_sell, kept, now, purchase, record, stock};
 
@@ -38,7 +38,7 @@ async fn back_up(server: &Running, file: &Path) -> BackupSummary {
 }
 
 async fn digest(server: &Running) -> u64 {
-    server.tactful.store().digest().await.expect("reads")
+    server.app.store().digest().await.expect("reads")
 }
 
 async fn restored(file: &Path, directory: &Path, clock: &Arc<HandClock>) -> Running {
@@ -154,7 +154,7 @@ async fn one_backup_at_a_time_and_the_next_when_its_caller_has_gone() {
     }
     let slow = begin(&server).await;
     let mut client = BackupServiceClient::new(server.channel.clone());
-    let refused = refusal(client.create_backup(CreateBackupRequest {}).await);
+    let refused = ineligibility(client.create_backup(CreateBackupRequest {}).await);
     assert_eq!(kind(&refused), (Code::Aborted, "BACKUP_UNDER_WAY".into()));
     drop(slow);
     until(async || client.create_backup(CreateBackupRequest {}).await.is_ok()).await;

@@ -6,7 +6,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::{Code, Status};
 
-use super::faults::{bad_fields, reason, refusal};
+use super::faults::{bad_fields, ineligibility, reason};
 use super::harness::Running;
 use super::shop::{REQUEST_ID, cross_sell, kept, open_shop, preview, up_sell};
 
@@ -66,17 +66,17 @@ async fn a_bad_entry_names_its_faults_and_the_others_are_answered() {
 #[tokio::test]
 async fn a_batch_that_is_empty_too_long_or_names_a_customer_twice_is_refused_whole() {
     let shop = open_shop().await;
-    let before = shop.tactful.store().digest().await.expect("a digest");
+    let before = shop.app.store().digest().await.expect("a digest");
     let strangers = |count: usize| (0..count).map(|number| cross_sell(&format!("stranger-{number}"))).collect();
     let twice = vec![cross_sell("ada"), cross_sell("eve"), cross_sell("ada")];
     for (requests, field) in
         [(Vec::new(), "requests"), (strangers(101), "requests"), (twice, "requests[2].customer_id")]
     {
-        let status = refusal(shop.offers().batch_cross_sell(BatchCrossSellRequest { requests }).await);
+        let status = ineligibility(shop.offers().batch_cross_sell(BatchCrossSellRequest { requests }).await);
         assert_eq!(bad_fields(&status), [field]);
     }
     let requests = vec![up_sell("ada"), up_sell("ada")];
-    let status = refusal(shop.offers().batch_up_sell(BatchUpSellRequest { requests }).await);
+    let status = ineligibility(shop.offers().batch_up_sell(BatchUpSellRequest { requests }).await);
     assert_eq!(bad_fields(&status), ["requests[1].customer_id"]);
-    assert_eq!(shop.tactful.store().digest().await.expect("a digest"), before);
+    assert_eq!(shop.app.store().digest().await.expect("a digest"), before);
 }

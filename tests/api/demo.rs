@@ -15,7 +15,7 @@ use super::shop::{in_future, now, preview, up_sell};
 
 async fn open_demo() -> Running {
     let server = Running::in_memory().await;
-    assert!(demo::load(&server.tactful).await.is_ok(), "the demo loads");
+    assert!(demo::load(&server.app).await.is_ok(), "the demo loads");
     server
 }
 

@@ -7,7 +7,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::Code;
 
-use super::faults::{bad_fields, kind, refusal};
+use super::faults::{bad_fields, ineligibility, kind};
 use super::harness::Running;
 use super::shop::{ago, complaint, cross_sell, kept, open_shop, preview, record};
 use tactful::domain::time::DAY;
@@ -62,7 +62,7 @@ fn left(explained: &ExplainDecisionResponse) -> Vec<&ExplainedCandidate> {
 #[tokio::test]
 async fn a_what_if_tells_what_a_preview_answers_and_changes_nothing() {
     let shop = open_shop().await;
-    let before = (kept(&shop, "ada").await, shop.tactful.store().digest().await.expect("reads"));
+    let before = (kept(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
     let previewed = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
     let explained = explain(&shop, about("ada", what_if(""))).await;
     assert_eq!(explained.decision_id, "");
@@ -81,7 +81,7 @@ async fn a_what_if_tells_what_a_preview_answers_and_changes_nothing() {
     let counted: u32 = explained.withheld.iter().map(|withheld| withheld.count).sum();
     let told = left(&explained).iter().filter(|candidate| candidate.rule != "slate_full").count();
     assert_eq!(u32::try_from(told).expect("few"), counted);
-    let still = (kept(&shop, "ada").await, shop.tactful.store().digest().await.expect("reads"));
+    let still = (kept(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
     assert_eq!(still, before);
 }
 
@@ -127,7 +127,7 @@ async fn a_recorded_decision_keeps_those_that_came_closest() {
 #[tokio::test]
 async fn what_cannot_be_explained_is_refused() {
     let server = Running::in_memory().await;
-    let ask = |request| async { refusal(server.offers().explain_decision(request).await) };
+    let ask = |request| async { ineligibility(server.offers().explain_decision(request).await) };
     let nothing = ExplainDecisionRequest { customer_id: String::new(), about: None };
     assert_eq!(bad_fields(&ask(nothing).await), ["customer_id", "about"]);
     assert_eq!(bad_fields(&ask(about("ada", About::DecisionId("x".into()))).await), ["decision_id"]);

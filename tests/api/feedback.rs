@@ -10,7 +10,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::Code;
 
-use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
+use super::faults::{bad_fields, entry_refusal, ineligibility, is_ok, kind};
 use super::harness::{HandClock, Running, in_memory, on_disk};
 use super::shop::{
     REQUEST_ID, ago, cap, complaint, cross_sell, event, gbp, in_future, kept, now, open_shop, preview, purchase, record,
@@ -69,7 +69,7 @@ async fn every_kind_of_event_is_taken_once_and_a_second_time_acknowledged() {
         assert_eq!(answer.results.len(), 17);
         assert!(answer.results.iter().all(|result| is_ok(result) && result.duplicate == duplicate), "{answer:?}");
     }
-    assert_eq!(shop.tactful.store().counts().await.expect("counts").events, 17);
+    assert_eq!(shop.app.store().counts().await.expect("counts").events, 17);
 }
 
 /// Bad events, each with its faults.
@@ -162,7 +162,7 @@ async fn each_bad_event_names_its_faults_and_only_the_good_one_among_them_counts
     }
     assert_eq!(bad.len(), cases.len());
     assert!(is_ok(good) && !good.duplicate);
-    assert_eq!(shop.tactful.store().counts().await.expect("counts").events, 1);
+    assert_eq!(shop.app.store().counts().await.expect("counts").events, 1);
     assert_eq!((kept(&shop, "bob").await, kept(&shop, "ada").await.is_some()), (None, true));
 }
 
@@ -183,7 +183,7 @@ async fn a_stream_of_events_is_counted_and_tells_of_its_first_hundred_rejections
     assert_eq!(places, (1002..1102).collect::<Vec<u64>>());
     let first = answer.rejections[0].status.clone().expect("why");
     assert_eq!(first.code, i32::from(Code::InvalidArgument));
-    assert_eq!(shop.tactful.store().counts().await.expect("counts").events, 1001);
+    assert_eq!(shop.app.store().counts().await.expect("counts").events, 1001);
 }
 
 #[tokio::test]
@@ -194,9 +194,9 @@ async fn an_oversized_part_ends_a_stream_and_what_came_before_stays() {
         StreamEventsRequest { events: vec![first] },
         StreamEventsRequest { events: vec![CustomerEvent::default(); 1001] },
     ];
-    let status = refusal(shop.feedback().stream_events(tokio_stream::iter(parts)).await);
+    let status = ineligibility(shop.feedback().stream_events(tokio_stream::iter(parts)).await);
     assert_eq!(bad_fields(&status), ["events"]);
-    assert_eq!(shop.tactful.store().counts().await.expect("counts").events, 1);
+    assert_eq!(shop.app.store().counts().await.expect("counts").events, 1);
 }
 
 #[tokio::test]
@@ -319,7 +319,7 @@ async fn events_with_the_longest_ids_are_all_recorded() {
         let ada = kept(&server, "ada").await.expect("known");
         let things = ada.holdings.len() + usize::try_from(ada.older_holdings).expect("few");
         assert_eq!(things, 150, "nothing bought is forgotten");
-        assert_eq!(server.tactful.store().counts().await.expect("counts").events, 1000);
+        assert_eq!(server.app.store().counts().await.expect("counts").events, 1000);
         server.stop().await;
     }
 }

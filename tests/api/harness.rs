@@ -16,7 +16,7 @@ use tactful::grpc::generated::tactful::v1::offer_service_client::OfferServiceCli
 use tactful::grpc::generated::tactful::v1::policy_service_client::PolicyServiceClient;
 use tactful::grpc::generated::tactful::v1::relationship_service_client::RelationshipServiceClient;
 use tactful::server::serve::{RunError, Server};
-use tactful::use_cases::tactful::{Clock, Tactful};
+use tactful::use_cases::app::{App, Clock};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
@@ -31,7 +31,7 @@ pub struct Running {
     pub clock: Arc<HandClock>,
     pub channel: Channel,
     /// The system behind the server, to look at what a caller cannot see.
-    pub tactful: Arc<Tactful>,
+    pub app: Arc<App>,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<(), RunError>>,
 }
@@ -49,7 +49,7 @@ impl Running {
 
     pub async fn with(settings: Settings, clock: Arc<HandClock>) -> Self {
         let server = Server::build(settings, Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.expect("starts");
-        let (address, tactful) = (server.local_addr(), Arc::clone(server.tactful()));
+        let (address, app) = (server.local_addr(), Arc::clone(server.app()));
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(server.run(async {
             // A dropped sender asks to stop as well.
@@ -57,7 +57,7 @@ impl Running {
         }));
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address is a valid URI");
         let channel = endpoint.connect().await.expect("the listener is bound");
-        Self { address, clock, channel, tactful, stop, ended }
+        Self { address, clock, channel, app, stop, ended }
     }
 
     pub fn offers(&self) -> OfferServiceClient<Channel> {
@@ -101,7 +101,7 @@ impl Running {
 
     /// Stops the server in order and waits until nothing of it is left, so that its directory is free.
     pub async fn stop(self) {
-        let store = Arc::downgrade(self.tactful.store());
+        let store = Arc::downgrade(self.app.store());
         let stopped = within_patience(self.ask_to_stop()).await;
         stopped.expect("does not panic").expect("stops in order");
         until(async || store.strong_count() == 0).await;

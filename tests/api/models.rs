@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tactful::domain::event::{Event, EventKind as DomainEventKind, Line};
+use tactful::domain::event::{Event, EventKind as DomainEventKind, OrderLine};
 use tactful::domain::ids::{CustomerId, EventId, ProductId};
 use tactful::domain::policy::Policy;
 use tactful::domain::time::DAY;
@@ -13,11 +13,11 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tactful::model::train::TrainingSettings;
 use tactful::store::sled::store::SledStore;
+use tactful::use_cases::app::App;
 use tactful::use_cases::record_events::record_events;
-use tactful::use_cases::tactful::Tactful;
 use tonic::Code;
 
-use super::faults::{kind, refusal};
+use super::faults::{ineligibility, kind};
 use super::harness::{HandClock, Running, until, within_patience};
 use super::shop::{ago, cross_sell, event, now, open_shop, purchase, record, stock};
 
@@ -29,7 +29,7 @@ async fn train(server: &Running) -> OfferModel {
 #[tokio::test]
 async fn there_is_no_model_until_one_is_trained_and_then_it_is_served() {
     let shop = open_shop().await;
-    let status = refusal(shop.models().get_model(GetModelRequest {}).await);
+    let status = ineligibility(shop.models().get_model(GetModelRequest {}).await);
     assert_eq!(kind(&status), (Code::NotFound, "MODEL_NOT_FOUND".into()));
     let untrained = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
     assert_eq!(untrained.model_version, 0);
@@ -67,13 +67,13 @@ async fn a_trained_model_says_how_many_bought_together() {
 async fn leave_a_purchase(directory: &Path, clock: Arc<HandClock>) {
     let store = Arc::new(SledStore::open(directory).await.expect("opens"));
     let limits = TrainingSettings::new(1, 1 << 30);
-    let tactful = Tactful::open(store.clone(), clock, Policy::default(), limits).await.expect("opens");
+    let tactful = App::open(store.clone(), clock, Policy::default(), limits).await.expect("opens");
     let product = ProductId::new("kettle").expect("a valid id");
     let purchase = Event {
         id: EventId::new("e1").expect("a valid id"),
         customer: Some(CustomerId::new("ada").expect("a valid id")),
         at: tactful.now() - DAY,
-        kind: DomainEventKind::Purchase(Line { product, order: None, quantity: 1, unit_price: None }),
+        kind: DomainEventKind::Purchase(OrderLine { product, order: None, quantity: 1, unit_price: None }),
     };
     record_events(&tactful, &[purchase]).await.expect("records");
     drop(tactful);
@@ -90,7 +90,7 @@ async fn a_second_training_at_the_same_time_is_refused() {
     let shut = clock.shut();
     let server = Running::on_disk(directory.path(), clock.clone()).await;
     until(async || clock.somebody_waits()).await;
-    let status = refusal(within_patience(server.models().train_model(TrainModelRequest {})).await);
+    let status = ineligibility(within_patience(server.models().train_model(TrainModelRequest {})).await);
     assert_eq!(kind(&status), (Code::FailedPrecondition, "TRAINING_RUNNING".into()));
     drop(shut);
     until(async || server.models().get_model(GetModelRequest {}).await.is_ok()).await;
@@ -115,10 +115,10 @@ async fn a_model_is_served_again_after_a_restart() {
 #[tokio::test]
 async fn a_training_that_is_not_possible_says_why_and_leaves_the_model() {
     let server = Running::in_memory().await;
-    let status = refusal(server.models().train_model(TrainModelRequest {}).await);
+    let status = ineligibility(server.models().train_model(TrainModelRequest {}).await);
     assert_eq!(kind(&status), (Code::FailedPrecondition, "TRAINING_NOT_POSSIBLE".into()));
     assert_eq!(status.message(), "training is not possible: there are no purchases to learn from");
-    let status = refusal(server.models().get_model(GetModelRequest {}).await);
+    let status = ineligibility(server.models().get_model(GetModelRequest {}).await);
     assert_eq!(kind(&status), (Code::NotFound, "MODEL_NOT_FOUND".into()));
 }
 

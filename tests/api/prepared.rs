@@ -88,7 +88,7 @@ async fn whatever_a_ranking_looks_at_makes_it_anew() {
 async fn nothing_is_kept_of_who_objects_to_profiling() {
     let shop = open_shop().await;
     let ada = CustomerId::new("ada").expect("a valid id");
-    let kept = async || shop.tactful.store().load_prepared(&ada).await.expect("the store works");
+    let kept = async || shop.app.store().load_cached_ranking(&ada).await.expect("the store works");
     ask(&shop, &[]).await;
     assert!(kept().await.is_some());
     let consents = Some(Consents { objects_to_profiling: true, ..Consents::default() });

@@ -19,7 +19,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_reflection::pb::{v1, v1alpha};
 
-use super::faults::{kind, refusal, retry_after};
+use super::faults::{ineligibility, kind, retry_after};
 use super::harness::{HandClock, Running, in_memory, on_disk, until, within_patience, written};
 use super::shop::{ago, purchase};
 
@@ -43,7 +43,7 @@ async fn stream_under_way(server: &Running) -> (mpsc::Sender<StreamEventsRequest
     let call = tokio::spawn(async move {
         feedback.stream_events(ReceiverStream::new(parts)).await.map(|answer| answer.into_inner().recorded)
     });
-    let store = server.tactful.store();
+    let store = server.app.store();
     until(async || store.counts().await.expect("counts").events == 1).await;
     (sender, call)
 }
@@ -105,7 +105,8 @@ async fn the_server_and_every_service_are_ready() {
         let answer = server.readiness().check(request).await.expect("answers").into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
     }
-    let status = refusal(server.readiness().check(HealthCheckRequest { service: "no.such.Service".into() }).await);
+    let status =
+        ineligibility(server.readiness().check(HealthCheckRequest { service: "no.such.Service".into() }).await);
     assert_eq!(status.code(), Code::NotFound);
 }
 
@@ -182,9 +183,9 @@ fn ada() -> GetCustomerRequest {
 #[tokio::test]
 async fn a_call_that_waited_too_long_is_shed_and_told_when_to_try_again() {
     let mut settings = in_memory();
-    (settings.limits.queue_max, settings.limits.queue_free) = (Duration::ZERO, 0);
+    (settings.limits.queue_delay_max, settings.limits.queue_free) = (Duration::ZERO, 0);
     let server = Running::with(settings.clone(), HandClock::new()).await;
-    let status = refusal(server.relationships().get_relationship_health(of_ada()).await);
+    let status = ineligibility(server.relationships().get_relationship_health(of_ada()).await);
     assert_eq!(kind(&status), (Code::ResourceExhausted, "SERVER_BUSY".into()));
     assert_eq!(retry_after(&status), Some(Duration::from_millis(500)));
     let ready = server.readiness().check(HealthCheckRequest::default()).await.expect("is never shed").into_inner();
@@ -212,23 +213,23 @@ async fn a_stream_that_pauses_holds_no_place() {
 /// Broken by: a stream that is waited for without a limit.
 #[tokio::test]
 async fn a_stream_that_pauses_for_too_long_is_ended_and_what_came_stays() {
-    let written = WrittenSettings { pause_max: Some("50ms".into()), ..written() };
+    let written = WrittenSettings { stream_idle_timeout: Some("50ms".into()), ..written() };
     let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
     let (_sender, call) = stream_under_way(&server).await;
     let status = within_patience(call).await.expect("does not panic").expect_err("is ended");
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
-    assert_eq!(server.tactful.store().counts().await.expect("counts").events, 1);
+    assert_eq!(server.app.store().counts().await.expect("counts").events, 1);
 }
 
 #[tokio::test]
 async fn more_callers_than_may_be_waited_for_are_told_to_try_again() {
-    let written = WrittenSettings { waits_max: Some("1".into()), ..written() };
+    let written = WrittenSettings { pending_uploads_max: Some("1".into()), ..written() };
     let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
     let (_sender, _call) = stream_under_way(&server).await;
     let (_second, parts) = mpsc::channel::<StreamEventsRequest>(1);
     let mut feedback = server.feedback();
     let refused = within_patience(feedback.stream_events(ReceiverStream::new(parts))).await;
-    assert_eq!(kind(&refusal(refused)), (Code::ResourceExhausted, "SERVER_BUSY".into()));
+    assert_eq!(kind(&ineligibility(refused)), (Code::ResourceExhausted, "SERVER_BUSY".into()));
 }
 
 #[tokio::test]
@@ -247,7 +248,7 @@ async fn a_method_that_does_not_exist_is_unimplemented() {
     grpc.ready().await.expect("ready");
     let path = http::uri::PathAndQuery::from_static("/tactful.v1.OfferService/Guess");
     let codec = tonic_prost::ProstCodec::<GetModelRequest, GetModelRequest>::default();
-    let status = refusal(grpc.unary(tonic::Request::new(GetModelRequest {}), path, codec).await);
+    let status = ineligibility(grpc.unary(tonic::Request::new(GetModelRequest {}), path, codec).await);
     assert_eq!(status.code(), Code::Unimplemented);
 }
 

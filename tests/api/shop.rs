@@ -9,7 +9,7 @@ use tactful::grpc::generated::tactful::v1::{
     GetCustomerRequest, GetCustomerResponse, Money, Product, RecordEventsRequest, ServingMode, UpSellRequest,
     feature_value,
 };
-use tactful::use_cases::tactful::Clock;
+use tactful::use_cases::app::Clock;
 
 use super::faults::is_ok;
 use super::harness::{HandClock, Running};

@@ -178,5 +178,5 @@ async fn a_store_of_any_earlier_version_is_served_changed_and_backed_up() {
 }
 
 fn clock_time(clock: &HandClock) -> tactful::domain::time::Timestamp {
-    tactful::use_cases::tactful::Clock::now(clock)
+    tactful::use_cases::app::Clock::now(clock)
 }

@@ -10,12 +10,12 @@ use tactful::domain::policy::{BandCaps, Family, NeverAfter, Policy};
 use tactful::domain::time::DAY;
 use tactful::policy_document::write::write;
 use tactful::store::contract::Store;
+use tactful::use_cases::app::App;
 use tactful::use_cases::keep_customers::get_customer;
 use tactful::use_cases::keep_policies::{activate_policy, create_policy};
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::release_offers::release_offers;
 use tactful::use_cases::serve_offers::{OfferRequest, ServedOffers, serve_offers};
-use tactful::use_cases::tactful::Tactful;
 
 use super::shop;
 
@@ -110,14 +110,14 @@ fn offers_of(whose: &str, served: &ServedOffers) -> Vec<(String, DecisionId, Off
     offers.map(|offer| (whose.to_owned(), served.decision.id, offer.id.clone())).collect()
 }
 
-async fn release_all(tactful: &Tactful, whose: &str, served: &ServedOffers) {
+async fn release_all(tactful: &App, whose: &str, served: &ServedOffers) {
     let released = release_offers(tactful, &shop::customer(whose), served.decision.id, &[]).await.expect("released");
     for (_, result) in released.offers {
         assert!(matches!(result, ReleaseResult::Released | ReleaseResult::StillServed));
     }
 }
 
-async fn assert_within_caps(tactful: &Tactful, whose: &str) {
+async fn assert_within_caps(tactful: &App, whose: &str) {
     let customer = get_customer(tactful, &shop::customer(whose)).await.expect("reads").expect("is stored");
     let grants = &customer.ledger.grants;
     assert!(grants.len() <= OFFERS_MAX, "{whose} holds {} grants", grants.len());

@@ -5,19 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tactful::domain::event::{Event, EventKind, Line};
+use tactful::domain::event::{Event, EventKind, OrderLine};
 use tactful::domain::ids::{CustomerId, EventId, LadderId, ProductId, RequestId};
 use tactful::domain::offer::OfferKind;
 use tactful::domain::policy::Policy;
-use tactful::domain::product::{FeatureValue, Product, Rung};
+use tactful::domain::product::{FeatureValue, LadderPosition, Product};
 use tactful::domain::time::{DAY, Timestamp};
 use tactful::model::train::TrainingSettings;
 use tactful::store::contract::Store;
 use tactful::store::memory::MemoryStore;
 use tactful::store::sled::store::SledStore;
+use tactful::use_cases::app::{App, Clock};
 use tactful::use_cases::keep_catalog::{publish_catalog, upsert_products};
 use tactful::use_cases::serve_offers::{OfferRequest, RetryKey, ServingMode};
-use tactful::use_cases::tactful::{Clock, Tactful};
 
 pub const COMPLEMENTS: usize = 200;
 pub const LADDERS: usize = 20;
@@ -50,14 +50,14 @@ pub fn memory() -> Arc<dyn Store> {
 }
 
 /// Opens the shop and fills its catalogue: complements `c0..`, and ladders of two whose lower rung is `l0..`.
-pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<HandClock>) -> Arc<Tactful> {
+pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<HandClock>) -> Arc<App> {
     let limits = TrainingSettings::new(1, 1 << 30);
-    let tactful = Tactful::open(store, clock, Policy::default(), limits).await.expect("opens");
+    let tactful = App::open(store, clock, Policy::default(), limits).await.expect("opens");
     let rung = |number: usize, tier: u32| {
         let ladder = LadderId::new(format!("ladder{number}")).expect("a valid id");
         let slots = f64::from(tier) * 2.0;
         Product {
-            rung: Some(Rung { ladder, tier }),
+            rung: Some(LadderPosition { ladder, tier }),
             features: [("slots".to_owned(), FeatureValue::Number(slots))].into(),
             ..Product::new(product(&format!("{}{number}", if tier == 1 { 'l' } else { 'u' })), format!("Rung {tier}"))
         }
@@ -82,12 +82,12 @@ pub fn customer(name: &str) -> CustomerId {
     CustomerId::new(name).expect("a valid id")
 }
 
-pub fn purchase(id: &str, whose: &str, what: &str, tactful: &Tactful, days_ago: u32) -> Event {
+pub fn purchase(id: &str, whose: &str, what: &str, tactful: &App, days_ago: u32) -> Event {
     Event {
         id: EventId::new(id).expect("a valid id"),
         customer: Some(customer(whose)),
         at: tactful.now() - DAY * days_ago,
-        kind: EventKind::Purchase(Line { product: product(what), order: None, quantity: 1, unit_price: None }),
+        kind: EventKind::Purchase(OrderLine { product: product(what), order: None, quantity: 1, unit_price: None }),
     }
 }
 

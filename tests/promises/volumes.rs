@@ -8,10 +8,10 @@ use tactful::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use tactful::domain::ids::{DecisionId, OfferId};
 use tactful::domain::offer::OfferKind;
 use tactful::store::contract::{Appended, CommitOutcome, Store};
+use tactful::use_cases::app::App;
 use tactful::use_cases::keep_offers::upsert_offers;
 use tactful::use_cases::release_offers::release_offers;
 use tactful::use_cases::serve_offers::{OfferRequest, ServingMode, serve_offers};
-use tactful::use_cases::tactful::Tactful;
 use tactful::use_cases::volumes::settle_what_was_left;
 
 use super::shop;
@@ -31,7 +31,7 @@ fn sale(number: usize) -> ExplicitOffer {
     }
 }
 
-async fn open_sale(store: Arc<dyn Store>, clock: Arc<shop::HandClock>) -> Arc<Tactful> {
+async fn open_sale(store: Arc<dyn Store>, clock: Arc<shop::HandClock>) -> Arc<App> {
     let tactful = shop::open_shop(store, clock).await;
     let sales: Vec<ExplicitOffer> = (0..OFFERS).map(sale).collect();
     upsert_offers(&tactful, &sales).await.expect("kept");
@@ -47,7 +47,7 @@ fn asking(whose: &str, number: usize) -> OfferRequest {
     OfferRequest { excluded, offers_max: 1, ..shop::request(whose, OfferKind::CrossSell) }
 }
 
-async fn volume(tactful: &Tactful, number: usize) -> Volume {
+async fn volume(tactful: &App, number: usize) -> Volume {
     tactful.store().load_volume(&sale(number).id).await.expect("reads")
 }
 

@@ -5,21 +5,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tactful::domain::cached_ranking::{CacheKey, CachedRanking, RankedProduct};
 use tactful::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
 use tactful::domain::decision::{Cap, CapKind, Decision, WithheldReason};
-use tactful::domain::departure::{Departure, Refusal, Stage};
-use tactful::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity, SurveyAnswer};
+use tactful::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
 use tactful::domain::explicit_offer::{ExplicitOffer, VolumeToken};
 use tactful::domain::ids::{
     CaseId, Channel, CustomerId, DecisionId, EventId, HoldId, LadderId, OfferId, OrderId, Placement, ProductId,
     RequestId,
 };
-use tactful::domain::ledger::{Answer, BackOff, Grant, Ledger, Level, RequestKey, RestingProduct, Serving};
+use tactful::domain::ledger::{
+    AllowanceLevel, BackOff, CustomerResponse, Grant, Ledger, RequestKey, RestingProduct, Serving,
+};
 use tactful::domain::money::{Currency, Money};
-use tactful::domain::offer::{Factors, Gain, Offer, OfferKind, PropensityBasis, Reason};
-use tactful::domain::prepared::{PreparedCandidates, Ranked, RankedFrom};
-use tactful::domain::product::{FeatureValue, Product, Rung};
+use tactful::domain::offer::{Factors, FeatureGain, Offer, OfferKind, PropensityBasis, Reason};
+use tactful::domain::product::{FeatureValue, LadderPosition, Product};
+use tactful::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
 use tactful::domain::relationship::{
     AcceptedOffer, Band, Case, Component, ComponentKind, LastTimes, RelationshipHealth, RelationshipState,
 };
@@ -80,10 +82,10 @@ pub fn artifact(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-pub fn prepared(model_version: u64) -> PreparedCandidates {
-    let ranked = |(place, propensity)| Ranked { place, propensity };
-    PreparedCandidates {
-        ranked_from: RankedFrom { model_version, catalog: 17, customer: u64::MAX },
+pub fn prepared(model_version: u64) -> CachedRanking {
+    let ranked = |(place, propensity)| RankedProduct { place, propensity };
+    CachedRanking {
+        ranked_from: CacheKey { model_version, catalog: 17, customer: u64::MAX },
         ranked_at: at(7),
         ranked: [(300, 0.75), (0, 0.5), (70_000, f32::MIN_POSITIVE)].map(ranked).to_vec(),
     }
@@ -109,7 +111,7 @@ pub fn decision(customer: &str, id: u128) -> Decision {
         caps: Vec::new(),
         binding_cap: None,
         withheld: BTreeMap::new(),
-        departures: Vec::new(),
+        rejected_candidates: Vec::new(),
         policy_version: "default-1".to_owned(),
         model_version: 0,
         ranked_at: at(1),
@@ -146,7 +148,7 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
         ],
         binding_cap: Some(1),
         withheld: WITHHELD.into_iter().zip(1..).collect(),
-        departures: full_departures(),
+        rejected_candidates: full_departures(),
         policy_version: "default-1".to_owned(),
         model_version: 12,
         ranked_at: at(80_000),
@@ -154,25 +156,31 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
 }
 
 /// One of each stage, with everything and with nothing known.
-fn full_departures() -> Vec<Departure> {
-    let stages =
-        [Stage::Proposal, Stage::Eligibility, Stage::Arbitration, Stage::Diversity, Stage::ContactPolicy, Stage::Cut];
-    let full = Refusal {
+fn full_departures() -> Vec<RejectedCandidate> {
+    let stages = [
+        DecisionStep::Proposal,
+        DecisionStep::Eligibility,
+        DecisionStep::Arbitration,
+        DecisionStep::Diversity,
+        DecisionStep::ContactPolicy,
+        DecisionStep::Cut,
+    ];
+    let full = Ineligibility {
         reason: WithheldReason::SlateFull,
         other: Some(product_id("voice-mail")),
         seen: Some(0.25),
         threshold: Some(0.5),
         until: Some(at(90_000)),
     };
-    let departure = |(number, stage): (u32, Stage)| Departure {
+    let rejected = |(number, stage): (u32, DecisionStep)| RejectedCandidate {
         product: product_id(&format!("p{number}")),
         offer: (number == 1).then(|| OfferId::new("spring-sale").expect("a valid id")),
         propensity: 0.125,
         stage,
-        refusal: if number == 0 { WithheldReason::NotProposed.into() } else { full.clone() },
+        ineligibility: if number == 0 { WithheldReason::NotProposed.into() } else { full.clone() },
         factors: (number > 2).then(|| full_offer(1).factors),
     };
-    (0..).zip(stages).map(departure).collect()
+    (0..).zip(stages).map(rejected).collect()
 }
 
 const WITHHELD: [WithheldReason; 21] = [
@@ -237,8 +245,12 @@ fn full_offer(rank: u32) -> Offer {
         goes_with: vec![product_id("bread"), product_id("butter")],
         replaces: Some(product_id("toaster-2")),
         gains: vec![
-            Gain { feature: "slots".to_owned(), from: Some(FeatureValue::Number(2.0)), to: FeatureValue::Number(4.0) },
-            Gain { feature: "defrost".to_owned(), from: None, to: FeatureValue::Flag(true) },
+            FeatureGain {
+                feature: "slots".to_owned(),
+                from: Some(FeatureValue::Number(2.0)),
+                to: FeatureValue::Number(4.0),
+            },
+            FeatureGain { feature: "defrost".to_owned(), from: None, to: FeatureValue::Flag(true) },
         ],
         is_repeat: true,
     }
@@ -265,7 +277,7 @@ pub fn full_product(id: &str) -> Product {
         category: vec!["kitchen".to_owned(), "toasters".to_owned()],
         price: Some(money("39.99")),
         margin: Some(money("-1.50")),
-        rung: Some(Rung { ladder: LadderId::new("toasters").expect("a valid id"), tier: 2 }),
+        rung: Some(LadderPosition { ladder: LadderId::new("toasters").expect("a valid id"), tier: 2 }),
         features: BTreeMap::from([
             ("slots".to_owned(), FeatureValue::Number(4.0)),
             ("defrost".to_owned(), FeatureValue::Flag(true)),
@@ -408,9 +420,9 @@ fn full_ledger() -> Ledger {
         clock: Some(at(200)),
         grants: vec![
             grant(None, OfferKind::CrossSell, None),
-            grant(Some("sale"), OfferKind::UpSell, Some(Answer::Accepted)),
-            grant(Some("sale-2"), OfferKind::UpSell, Some(Answer::Rejected)),
-            grant(Some("sale-3"), OfferKind::UpSell, Some(Answer::Dismissed)),
+            grant(Some("sale"), OfferKind::UpSell, Some(CustomerResponse::Accepted)),
+            grant(Some("sale-2"), OfferKind::UpSell, Some(CustomerResponse::Rejected)),
+            grant(Some("sale-3"), OfferKind::UpSell, Some(CustomerResponse::Dismissed)),
         ],
         request_keys: vec![RequestKey {
             kind: OfferKind::UpSell,
@@ -419,7 +431,7 @@ fn full_ledger() -> Ledger {
             decision: DecisionId::from_bits(42),
             at: at(100),
         }],
-        level: Some(Level { offers: 4, since: at(50) }),
+        level: Some(AllowanceLevel { offers: 4, since: at(50) }),
         back_off: Some(BackOff { rejections: 2, decision: DecisionId::from_bits(41), rejected_at: at(60) }),
         resting_products: vec![RestingProduct { product: product_id("toaster-4"), until: at(9000) }],
         would_be_grants: vec![grant(None, OfferKind::CrossSell, None)],
@@ -434,7 +446,7 @@ fn full_ledger() -> Ledger {
 
 /// One event of every kind, with and without what is optional.
 pub fn events_of_every_kind(customer: &str) -> Vec<Event> {
-    let line = |order: Option<&str>, unit_price| Line {
+    let line = |order: Option<&str>, unit_price| OrderLine {
         product: product_id("toaster-2"),
         order: order.map(|order| OrderId::new(order).expect("a valid id")),
         quantity: 2,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tactful::domain::catalog::Catalog;
-use tactful::domain::event::{Event, EventKind, Line};
+use tactful::domain::event::{Event, EventKind, OrderLine};
 use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
 use tactful::domain::money::{Currency, Money};
-use tactful::domain::product::{Product, Rung};
+use tactful::domain::product::{LadderPosition, Product};
 use tactful::domain::time::{DAY, Timestamp};
 
 /// The last is never sold.
@@ -43,7 +43,7 @@ pub fn catalog() -> Catalog {
     let sold = |number: u32| Product {
         category: vec!["all".into()],
         price: Some(price(i64::from(number))),
-        rung: number.is_multiple_of(2).then(|| Rung { ladder: ladder.clone(), tier: number }),
+        rung: number.is_multiple_of(2).then(|| LadderPosition { ladder: ladder.clone(), tier: number }),
         ..Product::new(product(number as usize), format!("thing {number}"))
     };
     Catalog::new((0..u32::try_from(PRODUCTS).expect("few")).map(sold).collect())
@@ -55,7 +55,7 @@ pub fn bought(who: usize, what: usize, at: Timestamp) -> Event {
         id: EventId::new(format!("{who}-{what}-{at}")).expect("a valid id"),
         customer: Some(customer(who)),
         at,
-        kind: EventKind::Purchase(Line { product: product(what), order, quantity: 1, unit_price: None }),
+        kind: EventKind::Purchase(OrderLine { product: product(what), order, quantity: 1, unit_price: None }),
     }
 }
 
@@ -76,7 +76,7 @@ pub fn every(mut events: Vec<Event>, change: impl Fn(usize, &mut Event)) -> Vec<
     events
 }
 
-pub fn line(event: &mut Event) -> &mut Line {
+pub fn line(event: &mut Event) -> &mut OrderLine {
     let EventKind::Purchase(line) = &mut event.kind else { panic!("only purchases are changed") };
     line
 }

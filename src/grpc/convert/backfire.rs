@@ -24,7 +24,6 @@ pub fn follow_up_from_wire(request: wire::GetBackfireReportRequest) -> Result<Du
 }
 
 /// A report.
-#[must_use]
 pub fn backfire_to_wire(backfire: Backfire) -> wire::GetBackfireReportResponse {
     let Backfire { experiment, follow_up, waiting, as_of, report } = backfire;
     let message = message(&report.all, follow_up);

@@ -27,7 +27,6 @@ pub fn profile_from_wire(path: &str, message: wire::CustomerProfile) -> Result<P
 }
 
 /// What is kept of a customer.
-#[must_use]
 pub fn customer_to_wire(customer: Customer) -> wire::GetCustomerResponse {
     let Customer { id, attributes, consents, holds: _, holdings, relationship: _, ledger } = customer;
     let Consents { is_opted_out, channel_opt_outs, objects_to_profiling } = consents;

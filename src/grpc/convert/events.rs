@@ -2,7 +2,9 @@
 
 use super::offers::decision_id;
 use super::violations::Violations;
-use crate::domain::event::{CaseReport, Event, EventKind, Line, OutcomeKind, QUANTITY_MAX, Severity, SurveyAnswer};
+use crate::domain::event::{
+    CaseReport, Event, EventKind, OrderLine, OutcomeKind, QUANTITY_MAX, Severity, SurveyAnswer,
+};
 use crate::domain::ids::{CaseId, CustomerId, EventId, OfferId, OrderId, ProductId};
 use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
@@ -40,7 +42,6 @@ pub fn outcome_from_wire(path: &str, message: wire::OfferOutcome, now: Timestamp
 }
 
 /// Reads what came of an offer.
-#[must_use]
 pub fn outcome_kind(kind: i32) -> Option<OutcomeKind> {
     match wire::OutcomeKind::try_from(kind).ok()? {
         wire::OutcomeKind::Unspecified => None,
@@ -148,7 +149,7 @@ impl EventReader<'_> {
         self.violations.optional_id(&self.field("product_id"), message.product_id.clone(), ProductId::new)
     }
 
-    fn line(&mut self, message: &wire::CustomerEvent) -> Option<Line> {
+    fn line(&mut self, message: &wire::CustomerEvent) -> Option<OrderLine> {
         self.taken.extend(["order_id", "quantity", "unit_price"]);
         let product = self.product(message);
         let order = self.violations.optional_id(&self.field("order_id"), message.order_id.clone(), OrderId::new);
@@ -160,7 +161,7 @@ impl EventReader<'_> {
         let price_field = self.field("unit_price");
         let unit_price =
             message.unit_price.clone().and_then(|price| self.violations.money_not_negative(&price_field, price));
-        Some(Line { product: product?, order, quantity: quantity?, unit_price })
+        Some(OrderLine { product: product?, order, quantity: quantity?, unit_price })
     }
 
     fn usage(&mut self, message: &wire::CustomerEvent) -> Option<EventKind> {
@@ -251,7 +252,6 @@ impl EventReader<'_> {
 }
 
 /// An event towards the wire, as an import sends it; `None` for an outcome, which has an RPC of its own.
-#[must_use]
 pub fn event_to_wire(event: Event) -> Option<wire::CustomerEvent> {
     use super::nouns::{money_to_wire, time_to_wire};
     let Event { id, customer, at, kind } = event;
@@ -261,8 +261,8 @@ pub fn event_to_wire(event: Event) -> Option<wire::CustomerEvent> {
         event_time: Some(time_to_wire(at)),
         ..wire::CustomerEvent::default()
     };
-    let line = |message: &mut wire::CustomerEvent, line: Line| {
-        let Line { product, order, quantity, unit_price } = line;
+    let line = |message: &mut wire::CustomerEvent, line: OrderLine| {
+        let OrderLine { product, order, quantity, unit_price } = line;
         message.product_id = product.to_string();
         message.order_id = order.map(|order| order.to_string()).unwrap_or_default();
         message.quantity = Some(i64::from(quantity));

@@ -4,11 +4,11 @@ use super::nouns::{cap_to_wire, health_to_wire, offer_kind_to_wire, time_to_wire
 use super::offers::{decision_id, preview_from_wire, score_breakdown, withheld_to_wire};
 use super::violations::Violations;
 use crate::domain::decision::Decision;
-use crate::domain::departure::{Departure, Refusal, Stage};
 use crate::domain::ids::{CustomerId, DecisionId, ProductId};
 use crate::domain::offer::{Offer, OfferKind};
+use crate::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
 use crate::grpc::generated::tactful::v1 as wire;
-use crate::use_cases::explain_decision::{ExplainedDeparture, Explanation};
+use crate::use_cases::explain_decision::{ExplainedRejection, Explanation};
 use crate::use_cases::serve_offers::OfferRequest;
 
 /// What is to be explained.
@@ -60,9 +60,8 @@ fn what_if_from_wire(customer_id: String, what_if: wire::WhatIf) -> Result<Expla
 }
 
 /// A decision and its candidates.
-#[must_use]
 pub fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionResponse {
-    let Explanation { decision, is_recorded, departures, customer_sentence } = explanation;
+    let Explanation { decision, is_recorded, rejected_candidates, customer_sentence } = explanation;
     let Decision {
         id,
         customer: _,
@@ -78,13 +77,13 @@ pub fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionRes
         caps,
         binding_cap,
         withheld,
-        departures: _,
+        rejected_candidates: _,
         policy_version,
         model_version,
         ranked_at,
     } = decision;
     let cap = binding_cap.and_then(|place| caps.get(place).cloned());
-    let left = departures.into_iter().map(departure_to_wire);
+    let left = rejected_candidates.into_iter().map(departure_to_wire);
     wire::ExplainDecisionResponse {
         decision_id: if is_recorded { id.to_string() } else { String::new() },
         kind: offer_kind_to_wire(kind).into(),
@@ -118,10 +117,10 @@ fn offer_to_candidate(offer: Offer) -> wire::ExplainedCandidate {
     }
 }
 
-fn departure_to_wire(explained: ExplainedDeparture) -> wire::ExplainedCandidate {
-    let ExplainedDeparture { departure, title, in_words } = explained;
-    let Departure { product, offer, propensity, stage, refusal, factors } = departure;
-    let Refusal { reason, other, seen, threshold, until } = refusal;
+fn departure_to_wire(explained: ExplainedRejection) -> wire::ExplainedCandidate {
+    let ExplainedRejection { rejected, title, in_words } = explained;
+    let RejectedCandidate { product, offer, propensity, stage, ineligibility, factors } = rejected;
+    let Ineligibility { reason, other, seen, threshold, until } = ineligibility;
     wire::ExplainedCandidate {
         product_id: product.to_string(),
         title,
@@ -141,13 +140,13 @@ fn departure_to_wire(explained: ExplainedDeparture) -> wire::ExplainedCandidate 
     }
 }
 
-fn stage_to_wire(stage: Stage) -> wire::DecisionStage {
+fn stage_to_wire(stage: DecisionStep) -> wire::DecisionStage {
     match stage {
-        Stage::Proposal => wire::DecisionStage::Proposal,
-        Stage::Eligibility => wire::DecisionStage::Eligibility,
-        Stage::Arbitration => wire::DecisionStage::Arbitration,
-        Stage::Diversity => wire::DecisionStage::Diversity,
-        Stage::ContactPolicy => wire::DecisionStage::ContactPolicy,
-        Stage::Cut => wire::DecisionStage::Cut,
+        DecisionStep::Proposal => wire::DecisionStage::Proposal,
+        DecisionStep::Eligibility => wire::DecisionStage::Eligibility,
+        DecisionStep::Arbitration => wire::DecisionStage::Arbitration,
+        DecisionStep::Diversity => wire::DecisionStage::Diversity,
+        DecisionStep::ContactPolicy => wire::DecisionStage::ContactPolicy,
+        DecisionStep::Cut => wire::DecisionStage::Cut,
     }
 }

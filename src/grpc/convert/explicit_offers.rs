@@ -78,7 +78,6 @@ pub fn explicit_offer_from_wire(path: &str, message: wire::ExplicitOffer) -> Res
 }
 
 /// An explicit offer towards the wire.
-#[must_use]
 pub fn explicit_offer_to_wire(kept: KeptOffer) -> wire::ExplicitOffer {
     let KeptOffer { offer, volume } = kept;
     let ExplicitOffer {

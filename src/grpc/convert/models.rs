@@ -5,7 +5,6 @@ use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::trained_model::{ModelMetric, ModelView};
 
 /// A trained model.
-#[must_use]
 pub fn model_to_wire(view: ModelView) -> wire::OfferModel {
     let ModelView {
         version,

@@ -10,7 +10,6 @@ use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
 
 /// A moment.
-#[must_use]
 pub fn time_to_wire(at: Timestamp) -> prost_types::Timestamp {
     let ms = at.unix_ms();
     let nanos = i32::try_from(ms.rem_euclid(1000) * 1_000_000).expect("below a billion");
@@ -18,20 +17,17 @@ pub fn time_to_wire(at: Timestamp) -> prost_types::Timestamp {
 }
 
 /// A span.
-#[must_use]
 pub fn duration_to_wire(span: std::time::Duration) -> prost_types::Duration {
     let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
     prost_types::Duration { seconds, nanos: i32::try_from(span.subsec_nanos()).expect("below a billion") }
 }
 
 /// An amount.
-#[must_use]
 pub fn money_to_wire(money: Money) -> wire::Money {
     wire::Money { currency_code: money.currency().to_string(), units: money.units(), nanos: money.nanos() }
 }
 
 /// A feature's value.
-#[must_use]
 pub fn feature_to_wire(value: FeatureValue) -> wire::FeatureValue {
     use wire::feature_value::Value;
     let value = match value {
@@ -43,7 +39,6 @@ pub fn feature_to_wire(value: FeatureValue) -> wire::FeatureValue {
 }
 
 /// Relationship health, with its components or without.
-#[must_use]
 pub fn health_to_wire(health: RelationshipHealth, with_components: bool) -> wire::RelationshipHealth {
     let RelationshipHealth { score, band, coverage, components } = health;
     let components = if with_components { components } else { Vec::new() };
@@ -56,7 +51,6 @@ pub fn health_to_wire(health: RelationshipHealth, with_components: bool) -> wire
 }
 
 /// What an offer does.
-#[must_use]
 pub fn offer_kind_to_wire(kind: OfferKind) -> wire::OfferKind {
     match kind {
         OfferKind::CrossSell => wire::OfferKind::CrossSell,
@@ -79,7 +73,6 @@ fn component_to_wire(component: Component) -> wire::RelationshipComponent {
 }
 
 /// A band.
-#[must_use]
 pub fn band_to_wire(band: Band) -> wire::RelationshipBand {
     match band {
         Band::Strained => wire::RelationshipBand::Strained,
@@ -91,7 +84,6 @@ pub fn band_to_wire(band: Band) -> wire::RelationshipBand {
 }
 
 /// A cap.
-#[must_use]
 pub fn cap_to_wire(cap: Cap) -> wire::Cap {
     let Cap { kind, limit, used, remaining, window, next_eligible_at } = cap;
     let (wire_kind, hold_reason) = match kind {
@@ -117,7 +109,6 @@ pub fn cap_to_wire(cap: Cap) -> wire::Cap {
 }
 
 /// Why a customer is offered nothing.
-#[must_use]
 pub fn hold_reason_to_wire(reason: HoldReason) -> wire::HoldReason {
     match reason {
         HoldReason::OptOut => wire::HoldReason::OptOut,

@@ -10,7 +10,7 @@ use super::violations::Violations;
 use crate::domain::decision::{Decision, WithheldReason};
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, ProductId, RequestId};
 use crate::domain::ledger::ReleaseResult;
-use crate::domain::offer::{Factors, Gain, Offer, OfferKind, PropensityBasis, Reason};
+use crate::domain::offer::{Factors, FeatureGain, Offer, OfferKind, PropensityBasis, Reason};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::release_offers::Release;
 use crate::use_cases::serve_offers::{OfferRequest, RetryKey, ServedOffers, ServingMode};
@@ -252,7 +252,6 @@ pub fn release_from_wire(message: wire::ReleaseOffersRequest) -> Result<ReleaseA
 }
 
 /// The answer to a release.
-#[must_use]
 pub fn release_to_wire(release: Release) -> wire::ReleaseOffersResponse {
     let Release { offers, caps, lease } = release;
     let released = |(offer, result): (OfferId, ReleaseResult)| {
@@ -272,7 +271,6 @@ pub fn release_to_wire(release: Release) -> wire::ReleaseOffersResponse {
 }
 
 /// The answer to a CrossSell question.
-#[must_use]
 pub fn cross_sell_to_wire(served: ServedOffers, mode: ServingMode, detail: Detail) -> wire::CrossSellResponse {
     let Answer { decision, replayed, decision_id } = Answer::of(served, mode);
     let cap = decision.binding_cap.and_then(|place| decision.caps.get(place).cloned());
@@ -292,7 +290,6 @@ pub fn cross_sell_to_wire(served: ServedOffers, mode: ServingMode, detail: Detai
 }
 
 /// The answer to an UpSell question.
-#[must_use]
 pub fn up_sell_to_wire(served: ServedOffers, mode: ServingMode, detail: Detail) -> wire::UpSellResponse {
     let Answer { decision, replayed, decision_id } = Answer::of(served, mode);
     let cap = decision.binding_cap.and_then(|place| decision.caps.get(place).cloned());
@@ -334,7 +331,6 @@ fn withheld(counts: BTreeMap<WithheldReason, u32>, detail: Detail) -> Vec<wire::
 }
 
 /// How many candidates were withheld, by reason.
-#[must_use]
 pub fn withheld_to_wire(counts: BTreeMap<WithheldReason, u32>) -> Vec<wire::Withheld> {
     counts.into_iter().map(|(reason, count)| wire::Withheld { reason: reason.as_str().to_owned(), count }).collect()
 }
@@ -417,8 +413,8 @@ fn reasons_to_wire(reasons: Vec<Reason>, detail: Detail) -> Vec<wire::OfferReaso
     reasons.into_iter().map(reason).collect()
 }
 
-fn gain_to_wire(gain: Gain) -> wire::Gain {
-    let Gain { feature, from, to } = gain;
+fn gain_to_wire(gain: FeatureGain) -> wire::Gain {
+    let FeatureGain { feature, from, to } = gain;
     wire::Gain { feature, from: from.map(feature_to_wire), to: Some(feature_to_wire(to)) }
 }
 
@@ -427,7 +423,6 @@ fn breakdown(factors: Factors, detail: Detail) -> Option<wire::ScoreBreakdown> {
 }
 
 /// Every factor of a score.
-#[must_use]
 pub fn score_breakdown(factors: Factors) -> wire::ScoreBreakdown {
     let Factors {
         propensity,

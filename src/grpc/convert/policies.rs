@@ -164,7 +164,6 @@ fn value_to_wire(value: Value) -> wire::policy_setting::Value {
 }
 
 /// A version with every value.
-#[must_use]
 pub fn policy_version_to_wire(version: PolicyVersion) -> wire::PolicyVersion {
     let mut policy = version.policy.clone();
     let told = settings(&mut policy).into_iter().map(|setting| wire::PolicySetting {
@@ -181,7 +180,6 @@ pub fn policy_version_to_wire(version: PolicyVersion) -> wire::PolicyVersion {
 }
 
 /// A version as a list has it: without its values.
-#[must_use]
 pub fn listed_to_wire(version: PolicyVersion) -> wire::PolicyVersion {
     let PolicyVersion { policy, text, created_at, active_since } = version;
     wire::PolicyVersion {

@@ -43,7 +43,6 @@ pub fn simulation_from_wire(
 }
 
 /// What would change.
-#[must_use]
 pub fn simulated_to_wire(simulated: SimulatedPolicy) -> wire::SimulatePolicyResponse {
     let SimulatedPolicy { in_force, candidate, change, fidelity, left_out } = simulated;
     let PolicyChange { all, bands, losing, gaining, losing_named, gaining_named } = change;

@@ -6,7 +6,7 @@ use super::nouns::{feature_to_wire, money_to_wire, time_to_wire};
 use super::violations::Violations;
 use crate::domain::ids::{LadderId, ProductId};
 use crate::domain::product::{
-    CATEGORY_LEVELS_MAX, FEATURES_MAX, FeatureValue, Product, RELATED_PRODUCTS_MAX, Rung, TEXT_BYTES_MAX,
+    CATEGORY_LEVELS_MAX, FEATURES_MAX, FeatureValue, LadderPosition, Product, RELATED_PRODUCTS_MAX, TEXT_BYTES_MAX,
     TITLE_BYTES_MAX,
 };
 use crate::grpc::generated::tactful::v1 as wire;
@@ -76,7 +76,7 @@ pub fn product_from_wire(path: &str, message: wire::Product) -> Result<Product, 
         category,
         price,
         margin,
-        rung: ladder.map(|ladder| Rung { ladder, tier }),
+        rung: ladder.map(|ladder| LadderPosition { ladder, tier }),
         features,
         requires,
         excludes,
@@ -143,7 +143,6 @@ fn read_features(
 }
 
 /// A product towards the wire.
-#[must_use]
 pub fn product_to_wire(product: Product) -> wire::Product {
     let Product {
         id,
@@ -163,7 +162,7 @@ pub fn product_to_wire(product: Product) -> wire::Product {
         attributes,
     } = product;
     let texts = |ids: BTreeSet<ProductId>| ids.iter().map(ToString::to_string).collect();
-    let (ladder, tier) = rung.map_or((String::new(), 0), |Rung { ladder, tier }| (ladder.to_string(), tier));
+    let (ladder, tier) = rung.map_or((String::new(), 0), |LadderPosition { ladder, tier }| (ladder.to_string(), tier));
     wire::Product {
         product_id: id.to_string(),
         title,

@@ -23,7 +23,6 @@ const HYPOTHESES_MAX: usize = 100;
 const AHEAD_MAX: Duration = Duration::from_secs(3653 * 86_400);
 
 /// How a relationship stands.
-#[must_use]
 pub fn relationship_to_wire(view: RelationshipView) -> wire::GetRelationshipHealthResponse {
     let RelationshipView { health, detail, caps, holds, message, policy_version, as_of } = view;
     let RelationshipDetail { components, levers } = detail;
@@ -103,7 +102,6 @@ pub fn hypothesis_from_wire(
 }
 
 /// A hold in force.
-#[must_use]
 pub fn hold_to_wire(held: HoldInForce) -> wire::Hold {
     let HoldInForce { hold, is_derived } = held;
     let Hold { id, reason, note, created_at, expires_at } = hold;

@@ -44,7 +44,6 @@ impl Violations {
     }
 
     /// All faults, in the order found.
-    #[must_use]
     pub fn as_slice(&self) -> &[Violation] {
         &self.0
     }

@@ -37,7 +37,6 @@ pub struct Asked {
 impl Asked {
     /// Asks about a customer, or about a basket of the customer's when it holds anything. Of holdings that are too many for a
     /// customer's record it is known only that they are older than the others.
-    #[must_use]
     pub fn new(now: i64, mut had: Vec<Had>, context: Vec<u32>, profile: Vec<u32>) -> Self {
         let dated = had.iter().filter(|had| had.last != UNDATED).count().min(DATED_MAX);
         if dated < had.len() {
@@ -62,7 +61,6 @@ fn last_basket(had: &[Had]) -> Vec<u32> {
 }
 
 /// What a customer had bought before a second.
-#[must_use]
 pub fn had_before(bought: &[Purchase], second: i64) -> Vec<Had> {
     let each = bought.chunk_by(|a, b| a.product == b.product).filter_map(|lines| {
         let before = &lines[..lines.partition_point(|line| line.second < second)];

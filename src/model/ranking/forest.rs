@@ -38,7 +38,6 @@ pub struct Lessons {
 
 impl Lessons {
     /// No observations, of so many signals each.
-    #[must_use]
     pub fn of(signals: usize) -> Self {
         Self { signals, values: Vec::new(), hits: Vec::new(), weights: Vec::new() }
     }
@@ -63,7 +62,6 @@ impl Lessons {
     }
 
     /// How many there are.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.hits.len()
     }
@@ -189,7 +187,6 @@ impl Walk<'_> {
 
 impl Forest {
     /// Grows a forest; `None` when there is nothing to be told apart.
-    #[must_use]
     pub fn grow(lessons: &Lessons, threads: usize) -> Option<Self> {
         let (rows, columns) = (lessons.count(), lessons.signals);
         if rows == 0 || lessons.hits.iter().all(|hit| *hit == lessons.hits[0]) {
@@ -241,7 +238,6 @@ impl Forest {
     /// The forest of these nodes and the first node of each tree; `None` unless every node leads to leaves further on, of
     /// which a tree has at most 16, and every number is finite. One that was read is checked, so that no bytes make asking go
     /// on for ever.
-    #[must_use]
     pub fn new(base: f32, nodes: Vec<Node>, roots: Vec<u32>) -> Option<Self> {
         let is_finite = base.is_finite() && nodes.iter().all(|node| node.value.is_finite());
         let splits = Splits::of(&nodes, &roots).filter(|_| is_finite)?;
@@ -249,25 +245,21 @@ impl Forest {
     }
 
     /// True when it looks at no more than so many signals.
-    #[must_use]
     pub fn fits(&self, signals: usize) -> bool {
         self.nodes.iter().all(|node| usize::from(node.signal) < signals)
     }
 
     /// All nodes of all trees.
-    #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
     /// The first node of each tree.
-    #[must_use]
     pub fn roots(&self) -> &[u32] {
         &self.roots
     }
 
     /// The logit of each row of signals, none of which is NaN.
-    #[must_use]
     pub fn logits<const SIGNALS: usize>(&self, rows: &[[f32; SIGNALS]]) -> Vec<f32> {
         let Splits { by_signal, leaves } = &self.splits;
         let mut logits = vec![self.base; rows.len()];

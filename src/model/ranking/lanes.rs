@@ -59,19 +59,16 @@ impl AllLanes {
     }
 
     /// What speaks for a product.
-    #[must_use]
     pub fn of(&self, product: u32) -> &Lanes {
         &self.spoken_for[self.places[product as usize] as usize]
     }
 
     /// The products that something speaks for, or against, in no order.
-    #[must_use]
     pub fn products(&self) -> &[u32] {
         &self.products
     }
 
     /// True for a product that something speaks for, or against.
-    #[must_use]
     pub fn speak_for(&self, product: u32) -> bool {
         self.places[product as usize] != 0
     }
@@ -88,7 +85,6 @@ impl AllLanes {
 }
 
 /// Sums up for every product of the model.
-#[must_use]
 pub fn lanes(tables: &Tables, asked: &Asked) -> AllLanes {
     let mut lanes = lanes_of_holdings(tables, asked);
     for &number in &asked.basket {
@@ -104,7 +100,6 @@ pub fn lanes(tables: &Tables, asked: &Asked) -> AllLanes {
 }
 
 /// The same with nothing in the basket.
-#[must_use]
 pub fn lanes_of_holdings(tables: &Tables, asked: &Asked) -> AllLanes {
     let mut lanes = AllLanes::of_nothing(tables.products.len());
     for had in &asked.had {
@@ -139,7 +134,6 @@ pub fn lanes_of_holdings(tables: &Tables, asked: &Asked) -> AllLanes {
 
 impl Lanes {
     /// What one product of a basket adds for `candidate`.
-    #[must_use]
     pub fn with_product(mut self, tables: &Tables, product: u32, candidate: u32) -> Self {
         let find = |neighbours: &[Neighbour]| {
             let found = neighbours.binary_search_by_key(&candidate, |neighbour| neighbour.product);

@@ -24,14 +24,12 @@ pub struct PastQuestion {
 
 impl PastQuestion {
     /// True for what is neither owned nor in the basket.
-    #[must_use]
     pub fn may_be_offered(&self, product: u32) -> bool {
         let is_in_basket = self.asked.is_basket && self.asked.basket.contains(&product);
         !is_in_basket && self.owned.binary_search(&product).is_err()
     }
 
     /// True for what was right.
-    #[must_use]
     pub fn is_right(&self, product: u32) -> bool {
         self.truth.binary_search(&product).is_ok()
     }
@@ -39,7 +37,6 @@ impl PastQuestion {
 
 /// Every customer who had bought something before `at`, and what was new until `until`. At most about `count`, spread over
 /// all customers.
-#[must_use]
 pub fn of_customers(history: &OrderedHistory, at: i64, until: i64, count: usize) -> Vec<PastQuestion> {
     let mut customers: Vec<&[Purchase]> = history.by_customer().collect();
     customers.retain(|bought| bought.iter().any(|purchase| purchase.second < at));
@@ -59,7 +56,6 @@ pub fn of_customers(history: &OrderedHistory, at: i64, until: i64, count: usize)
 
 /// Baskets of a window, each with one product hidden that is new to its customer, asked at `now`. Who is asked has what
 /// was bought before the window, however late the basket. At most about `count`, spread over all baskets.
-#[must_use]
 pub fn of_baskets(history: &OrderedHistory, now: i64, window: &Range<i64>, count: usize) -> Vec<PastQuestion> {
     let mut customer_of: HashMap<u32, u32> = HashMap::new();
     let mut lines: Vec<(u32, u32)> = Vec::new();
@@ -95,7 +91,6 @@ pub fn of_baskets(history: &OrderedHistory, now: i64, window: &Range<i64>, count
 }
 
 /// A number that looks random and is the same in every run: the finaliser of splitmix64 (OOPSLA 2014).
-#[must_use]
 pub fn scattered(one: u32, other: u32) -> u64 {
     let seed = (u64::from(one) << 32 | u64::from(other)).wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -104,7 +99,6 @@ pub fn scattered(one: u32, other: u32) -> u64 {
 }
 
 /// True for a share of all pairs of a question and a product: the same in every run.
-#[must_use]
 pub fn is_drawn(question: usize, product: u32, share: f64) -> bool {
     ((scattered(question as u32, product) % 1_000_000) as f64) < share * 1e6
 }

@@ -26,7 +26,6 @@ const PRICE_MIN: f32 = 0.01;
 
 impl Likeness {
     /// Looks the products up.
-    #[must_use]
     pub fn of(products: &[LearnedProduct], catalog: &Catalog) -> Self {
         let mut words = Numbers::default();
         let mut categories = Numbers::default();

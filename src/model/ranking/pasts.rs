@@ -33,7 +33,6 @@ pub struct Past<'a> {
 }
 
 /// The pasts of a history that ends at `end`, the newest first.
-#[must_use]
 pub fn pasts(history: &OrderedHistory, end: i64) -> Vec<Past<'_>> {
     let Some(begins) = history.purchases.iter().map(|purchase| purchase.second).min() else { return Vec::new() };
     let last = history.purchases.iter().map(|purchase| purchase.second).max().unwrap_or(begins);

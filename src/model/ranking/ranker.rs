@@ -60,7 +60,6 @@ impl Blend {
     }
 
     /// The score of a product of which this is known.
-    #[must_use]
     pub fn score_of(&self, tables: &Tables, lanes: &Lanes, number: u32) -> f32 {
         self.score(lanes, tables.products[number as usize].popularity[BLENDED_POPULARITY])
     }
@@ -79,7 +78,6 @@ pub struct Ranker {
 
 impl Ranker {
     /// The strength of each candidate, all above 0 and in the order given: odds by the forest, or the score itself.
-    #[must_use]
     pub fn strengths(
         &self,
         tables: &Tables,
@@ -117,13 +115,11 @@ pub fn best(numbers: impl Iterator<Item = u32>, score: impl Fn(u32) -> f32, coun
 }
 
 /// True for a product that was sold not too long ago.
-#[must_use]
 pub fn is_current(tables: &Tables, now: i64, product: u32) -> bool {
     tables.products[product as usize].last_sold.is_some_and(|at| now - at <= UNSOLD_DAYS_MAX * DAY)
 }
 
 /// The products that were sold not too long ago, those first that are bought most lately.
-#[must_use]
 pub fn current_by_popularity(tables: &Tables, now: i64) -> Vec<u32> {
     let popularity = |number: u32| tables.products[number as usize].popularity[BLENDED_POPULARITY];
     let mut current: Vec<u32> = current(tables, now).collect();

@@ -31,7 +31,6 @@ pub type Moves = HashMap<(u32, u32), Move>;
 
 impl Shelves {
     /// Looks the products up.
-    #[must_use]
     pub fn of(ids: &[ProductId], catalog: &Catalog) -> Self {
         let mut numbers: HashMap<String, u32> = HashMap::new();
         let mut shelves = Self::default();
@@ -56,19 +55,16 @@ impl Shelves {
     }
 
     /// The shelves that a product stands on.
-    #[must_use]
     pub fn of_product(&self, product: u32) -> &[u32] {
         &self.of_product[product as usize]
     }
 
     /// The products of a shelf, in order.
-    #[must_use]
     pub fn products_of(&self, number: u32) -> &[u32] {
         &self.products[number as usize]
     }
 
     /// How customers moved before `end`. One customer is chance: kept is what several did.
-    #[must_use]
     pub fn moves(&self, history: &OrderedHistory, end: i64) -> Moves {
         let mut moves = Moves::new();
         for bought in history.by_customer() {

@@ -33,7 +33,6 @@ macro_rules! signals {
             pub const NAMES: &[&str] = &[$(stringify!($name),)+];
 
             /// The values, in order.
-            #[must_use]
             pub fn values(&self) -> [f32; Self::NAMES.len()] {
                 [$(self.$name,)+]
             }
@@ -168,7 +167,6 @@ pub struct Asker<'a> {
 
 impl<'a> Asker<'a> {
     /// Looks at what the customer has.
-    #[must_use]
     pub fn new(tables: &'a Tables, likeness: &'a Likeness, asked: &'a Asked) -> Self {
         let mut held = Profile::of_nothing(likeness);
         for had in &asked.had {
@@ -179,13 +177,11 @@ impl<'a> Asker<'a> {
 
     /// The signals of every candidate, in the order of the candidates, when asked with what is in the question's basket. A
     /// candidate is a number and the score that picked it.
-    #[must_use]
     pub fn signals(&self, lanes: impl Fn(u32) -> Lanes, candidates: &[(u32, f32)]) -> Vec<Signals> {
         self.signals_beside(&self.asked.basket, self.asked.is_basket, lanes, candidates)
     }
 
     /// The same beside other products than those of the question; `is_asked` when they are what is asked about.
-    #[must_use]
     pub fn signals_beside(
         &self,
         basket: &[u32],

@@ -66,7 +66,6 @@ pub struct PastSteps<'a> {
 
 impl<'a> PastSteps<'a> {
     /// Looks for choosers among the customers. `blend` is how complements are picked for them.
-    #[must_use]
     pub fn of(taught: &'a Taught<'a>, shelves: &Shelves, catalog: &'a Catalog, blend: Blend) -> Self {
         let (history, at) = (&*taught.past.history, taught.past.at);
         let customers: Vec<&[Purchase]> =
@@ -88,7 +87,6 @@ impl<'a> PastSteps<'a> {
 
     /// Observations from choices that were made: every step taken, and of each choice a few that were not, so that what is
     /// learned is which step of a choice is taken and not how many there are.
-    #[must_use]
     pub fn lessons(&self) -> Lessons {
         let stride = self.choices_made().count().div_ceil(CHOICES_MAX).max(1);
         let choosers = self.choosers.iter().step_by(stride);

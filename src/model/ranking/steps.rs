@@ -79,14 +79,12 @@ pub struct Stepper<'a> {
 
 impl<'a> Stepper<'a> {
     /// Looks at what the customer has.
-    #[must_use]
     pub fn new(known: Known<'a>, asked: &'a Asked) -> Self {
         let products = Asker::new(known.tables, known.likeness, asked);
         Self { known, asked, products, lanes: lanes_of_holdings(known.tables, asked) }
     }
 
     /// The signals of the steps from `owned` to each of `candidates`, in their order.
-    #[must_use]
     pub fn signals(&self, owned: u32, candidates: &[u32]) -> Vec<[f32; STEP_SIGNALS]> {
         let Known { tables, blend, .. } = self.known;
         let lanes = |number: u32| self.lanes.of(number).with_product(tables, owned, number);

@@ -92,7 +92,6 @@ impl CustomerRow {
 
 impl Rows {
     /// The rows of what was bought before `end`. Of more than so many products the most bought are in them.
-    #[must_use]
     pub fn before(history: &OrderedHistory, end: i64, products_max: usize) -> Self {
         let latest = |bought: &[Purchase]| -> Vec<(u32, i64)> {
             let each = bought.chunk_by(|a, b| a.product == b.product);
@@ -130,7 +129,6 @@ impl Rows {
     }
 
     /// The problem of weights over the histories of customers.
-    #[must_use]
     pub fn by_customer(&self, half_life_days: f64, settings: &TrainingSettings) -> CustomerProblem<'_> {
         let weight = |second: i64| fading(self.end - second, half_life_days);
         let first = self.count as u32;
@@ -142,7 +140,6 @@ impl Rows {
     }
 
     /// The problem of weights within baskets.
-    #[must_use]
     pub fn by_basket(&self, settings: &TrainingSettings) -> BasketProblem<'_> {
         BasketProblem(self.problem(self.baskets.clone(), 0, settings))
     }
@@ -270,7 +267,6 @@ pub fn learn_tables(
 }
 
 /// What is left of something after a time, in halves for every half-life.
-#[must_use]
 pub fn fading(age_seconds: i64, half_life_days: f64) -> f32 {
     (-(age_seconds.max(0) as f64) / DAY as f64 / half_life_days).exp2() as f32
 }
@@ -301,7 +297,6 @@ fn buyers_before(history: &OrderedHistory, end: i64) -> Vec<Vec<Had>> {
 }
 
 /// How each product stands as of `end`.
-#[must_use]
 pub fn standings(history: &OrderedHistory, end: i64) -> Vec<LearnedProduct> {
     let mut learned: Vec<LearnedProduct> =
         history.products.iter().map(|id| LearnedProduct::unseen(id.clone())).collect();

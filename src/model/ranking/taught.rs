@@ -38,7 +38,6 @@ impl<'a> Taught<'a> {
     }
 
     /// The candidates of a question, and what speaks for every product.
-    #[must_use]
     pub fn candidates(&self, question: &PastQuestion, blend: &Blend) -> (Vec<(u32, f32)>, AllLanes) {
         let lanes = lanes(&self.tables, &question.asked);
         let score = |number: u32| blend.score_of(&self.tables, lanes.of(number), number);

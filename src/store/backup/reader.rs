@@ -51,7 +51,6 @@ pub struct BackupSummary {
 
 impl BackupSummary {
     /// Records of a kind.
-    #[must_use]
     pub fn count(&self, kind: RecordKind) -> u64 {
         self.records.get(&kind).copied().unwrap_or(0)
     }
@@ -75,7 +74,6 @@ pub struct BackupReader {
 
 impl BackupReader {
     /// Nothing read yet.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

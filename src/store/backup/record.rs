@@ -89,13 +89,11 @@ impl std::fmt::Debug for BackupRecord {
 
 impl BackupRecord {
     /// What it counts as on the way: its bytes.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.key.len() + self.value.len()
     }
 
     /// True for a record of no bytes.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

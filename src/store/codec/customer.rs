@@ -87,7 +87,6 @@ impl<'bytes> CustomerValue<'bytes> {
     }
 
     /// The encoded customer alone.
-    #[must_use]
     pub fn body(&self) -> CustomerBody {
         CustomerBody { format: self.format, bytes: self.body.to_vec() }
     }

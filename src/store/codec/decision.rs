@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::departure::StoredDeparture;
 use super::frame::{self, Unfit};
 use super::offer::StoredOffer;
 use super::profile::StoredHoldReason;
+use super::rejected_candidate::StoredRejectedCandidate;
 use super::scalar::{Bits128, Finite, StoredOfferKind, moment, optional_channel, optional_moment, stored_enum};
 use crate::domain::decision::{Cap, CapKind, Decision, WithheldReason};
 use crate::domain::ids::{CustomerId, DecisionId, OfferId, Placement};
@@ -77,14 +77,14 @@ struct StoredDecisionV3 {
 #[derive(Serialize, Deserialize)]
 struct StoredDecisionV2 {
     first: StoredDecisionV1,
-    departures: Vec<StoredDeparture>,
+    rejected_candidates: Vec<StoredRejectedCandidate>,
 }
 
 impl StoredDecision {
     pub fn of(decision: &Decision) -> Result<Self, Unfit> {
-        let Decision { slate, would_be_slate, departures, .. } = decision;
+        let Decision { slate, would_be_slate, rejected_candidates, .. } = decision;
         let offered = slate.iter().chain(would_be_slate).map(|offer| &offer.factors);
-        let factors = offered.chain(departures.iter().filter_map(|departure| departure.factors.as_ref()));
+        let factors = offered.chain(rejected_candidates.iter().filter_map(|rejected| rejected.factors.as_ref()));
         let acceptance_lifts = factors.map(|factors| Finite(factors.acceptance_lift)).collect();
         Ok(Self { fourth: StoredDecisionV4::of(decision)?, acceptance_lifts })
     }
@@ -92,9 +92,9 @@ impl StoredDecision {
     fn decision(self) -> Result<Decision, Unfit> {
         let Self { fourth, acceptance_lifts } = self;
         let mut decision = fourth.decision()?;
-        let Decision { slate, would_be_slate, departures, .. } = &mut decision;
+        let Decision { slate, would_be_slate, rejected_candidates, .. } = &mut decision;
         let offered = slate.iter_mut().chain(would_be_slate).map(|offer| &mut offer.factors);
-        let factors = offered.chain(departures.iter_mut().filter_map(|departure| departure.factors.as_mut()));
+        let factors = offered.chain(rejected_candidates.iter_mut().filter_map(|rejected| rejected.factors.as_mut()));
         for (factors, Finite(lift)) in factors.zip(acceptance_lifts) {
             factors.acceptance_lift = lift;
         }
@@ -114,15 +114,15 @@ impl StoredDecisionV4 {
 
 impl StoredDecisionV3 {
     fn of(decision: &Decision) -> Result<Self, Unfit> {
-        let departures = decision.departures.iter().map(StoredDeparture::from).collect();
-        let second = StoredDecisionV2 { first: StoredDecisionV1::of(decision)?, departures };
-        let Decision { slate, would_be_slate, departures, .. } = decision;
+        let rejected_candidates = decision.rejected_candidates.iter().map(StoredRejectedCandidate::from).collect();
+        let second = StoredDecisionV2 { first: StoredDecisionV1::of(decision)?, rejected_candidates };
+        let Decision { slate, would_be_slate, rejected_candidates, .. } = decision;
         let offers = slate.iter().chain(would_be_slate);
         Ok(Self {
             second,
             would_be_slate: would_be_slate.iter().map(StoredOffer::from).collect(),
             valid_until: offers.map(|offer| offer.valid_until.map(Timestamp::unix_ms)).collect(),
-            departure_offers: departures.iter().map(|it| it.offer.as_ref().map(ToString::to_string)).collect(),
+            departure_offers: rejected_candidates.iter().map(|it| it.offer.as_ref().map(ToString::to_string)).collect(),
         })
     }
 
@@ -134,8 +134,8 @@ impl StoredDecisionV3 {
         for (offer, valid_until) in offers.zip(valid_until) {
             offer.valid_until = optional_moment(valid_until)?;
         }
-        for (departure, offer) in decision.departures.iter_mut().zip(departure_offers) {
-            departure.offer = offer.map(OfferId::new).transpose()?;
+        for (rejected, offer) in decision.rejected_candidates.iter_mut().zip(departure_offers) {
+            rejected.offer = offer.map(OfferId::new).transpose()?;
         }
         Ok(decision)
     }
@@ -143,9 +143,10 @@ impl StoredDecisionV3 {
 
 impl StoredDecisionV2 {
     fn decision(self) -> Result<Decision, Unfit> {
-        let Self { first, departures } = self;
-        let departures = departures.into_iter().map(StoredDeparture::departure).collect::<Result<_, _>>()?;
-        Ok(Decision { departures, ..first.decision()? })
+        let Self { first, rejected_candidates } = self;
+        let rejected_candidates =
+            rejected_candidates.into_iter().map(StoredRejectedCandidate::rejected).collect::<Result<_, _>>()?;
+        Ok(Decision { rejected_candidates, ..first.decision()? })
     }
 }
 
@@ -247,7 +248,7 @@ impl StoredDecisionV1 {
             binding_cap,
             withheld,
             // In the later formats.
-            departures: _,
+            rejected_candidates: _,
             would_be_slate: _,
             ranked_at: _,
             policy_version,
@@ -304,7 +305,7 @@ impl StoredDecisionV1 {
             caps: caps.into_iter().map(StoredCap::cap).collect::<Result<_, _>>()?,
             binding_cap: binding_cap.ok_or_else(|| Unfit("the binding cap is not in the list".to_owned()))?,
             withheld: withheld.into_iter().map(|(reason, count)| (reason.into(), count)).collect(),
-            departures: Vec::new(),
+            rejected_candidates: Vec::new(),
             would_be_slate: Vec::new(),
             policy_version,
             model_version,

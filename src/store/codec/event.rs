@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{self, Unfit};
 use super::scalar::{Bits128, Finite, StoredMoney, moment, optional_money, optional_product, stored_enum};
-use crate::domain::event::{CaseReport, Event, EventKind, Line, Outcome, OutcomeKind, Severity, SurveyAnswer};
+use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId, OrderId, ProductId};
 use crate::store::contract::StoreError;
 
@@ -171,9 +171,9 @@ impl StoredEventKind {
     }
 }
 
-impl From<&Line> for StoredLine {
-    fn from(line: &Line) -> Self {
-        let Line { product, order, quantity, unit_price } = line;
+impl From<&OrderLine> for StoredLine {
+    fn from(line: &OrderLine) -> Self {
+        let OrderLine { product, order, quantity, unit_price } = line;
         Self {
             product: product.to_string(),
             order: order.as_ref().map(ToString::to_string),
@@ -184,9 +184,9 @@ impl From<&Line> for StoredLine {
 }
 
 impl StoredLine {
-    fn line(self) -> Result<Line, Unfit> {
+    fn line(self) -> Result<OrderLine, Unfit> {
         let Self { product, order, quantity, unit_price } = self;
-        Ok(Line {
+        Ok(OrderLine {
             product: ProductId::new(product)?,
             order: order.map(OrderId::new).transpose()?,
             quantity,

@@ -6,14 +6,14 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::cached_ranking::StoredCachedRanking;
 use super::decision::StoredDecision;
 use super::event::StoredEvent;
-use super::prepared::StoredPrepared;
 use super::profile::StoredCustomer;
+use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
-use crate::domain::prepared::PreparedCandidates;
 use crate::store::contract::StoreError;
 
 /// A customer.
@@ -32,8 +32,8 @@ pub fn decision_as_json(decision: &Decision) -> Result<Value, StoreError> {
 }
 
 /// Prepared candidates.
-pub fn prepared_as_json(prepared: &PreparedCandidates) -> Result<Value, StoreError> {
-    as_json("prepared_candidates", &StoredPrepared::from(prepared))
+pub fn prepared_as_json(prepared: &CachedRanking) -> Result<Value, StoreError> {
+    as_json("prepared_candidates", &StoredCachedRanking::from(prepared))
 }
 
 fn as_json(what: &'static str, shape: &impl Serialize) -> Result<Value, StoreError> {

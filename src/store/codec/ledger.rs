@@ -9,7 +9,9 @@ use super::scalar::{
 };
 use crate::domain::experiment::{Arm, Assignment, ExperimentId};
 use crate::domain::ids::{DecisionId, OfferId, ProductId, RequestId};
-use crate::domain::ledger::{Answer, BackOff, Grant, Ledger, Level, RequestKey, RestingProduct, Serving};
+use crate::domain::ledger::{
+    AllowanceLevel, BackOff, CustomerResponse, Grant, Ledger, RequestKey, RestingProduct, Serving,
+};
 use crate::domain::time::Timestamp;
 
 #[derive(Serialize, Deserialize)]
@@ -66,7 +68,7 @@ struct StoredServing {
 
 stored_enum! {
     /// The customer's answer to an offer.
-    StoredAnswer of Answer { Accepted, Rejected, Dismissed }
+    StoredAnswer of CustomerResponse { Accepted, Rejected, Dismissed }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,7 +116,7 @@ impl From<&Ledger> for StoredLedger {
             clock: clock.map(Timestamp::unix_ms),
             grants: grants.iter().map(StoredGrant::from).collect(),
             request_keys: request_keys.iter().map(StoredRequestKey::from).collect(),
-            level: level.map(|Level { offers, since }| StoredLevel { offers, since: since.unix_ms() }),
+            level: level.map(|AllowanceLevel { offers, since }| StoredLevel { offers, since: since.unix_ms() }),
             back_off: back_off.map(|BackOff { rejections, decision, rejected_at }| StoredBackOff {
                 rejections,
                 decision: Bits128::of(decision.bits()),
@@ -235,7 +237,7 @@ impl StoredGrant {
             open_until: moment_after(granted_at, open_until)?,
             servings: servings.into_iter().map(StoredServing::serving).collect(),
             is_irrevocable,
-            answer: answer.map(Answer::from),
+            answer: answer.map(CustomerResponse::from),
         })
     }
 }
@@ -281,9 +283,9 @@ impl StoredRequestKey {
 }
 
 impl StoredLevel {
-    fn level(self) -> Result<Level, Unfit> {
+    fn level(self) -> Result<AllowanceLevel, Unfit> {
         let Self { offers, since } = self;
-        Ok(Level { offers, since: moment(since)? })
+        Ok(AllowanceLevel { offers, since: moment(since)? })
     }
 }
 

@@ -12,9 +12,9 @@
 //! in `tests/stored_formats/`.
 
 pub mod backup;
+pub mod cached_ranking;
 pub mod customer;
 pub mod decision;
-mod departure;
 pub mod erasure;
 pub mod event;
 pub mod explicit_offer;
@@ -25,8 +25,8 @@ pub mod model;
 mod offer;
 pub mod outbox;
 pub mod policy;
-pub mod prepared;
 pub mod product;
 mod profile;
+mod rejected_candidate;
 mod relationship;
 mod scalar;

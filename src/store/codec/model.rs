@@ -29,13 +29,11 @@ pub struct ModelPointer {
 
 impl ModelPointer {
     /// The pointer to this artifact.
-    #[must_use]
     pub fn to_artifact(version: u64, generation: u64, artifact: &[u8]) -> Self {
         Self { version, generation, bytes: artifact.len() as u64, checksum: crc32fast::hash(artifact) }
     }
 
     /// True when this is the artifact that the pointer was made for.
-    #[must_use]
     pub fn is_of(&self, artifact: &[u8]) -> bool {
         *self == Self::to_artifact(self.version, self.generation, artifact)
     }
@@ -56,7 +54,6 @@ pub fn decode_model_pointer(bytes: &[u8]) -> Result<ModelPointer, StoreError> {
 }
 
 /// Writes a chunk.
-#[must_use]
 pub fn encode_model_chunk(chunk: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(chunk.len() + 1 + frame::CHECKSUM_BYTES);
     bytes.push(VERSION);

@@ -8,7 +8,7 @@ use super::scalar::{
     product_texts, stored_enum,
 };
 use crate::domain::ids::{OfferId, ProductId};
-use crate::domain::offer::{Factors, Gain, Offer, PropensityBasis, Reason};
+use crate::domain::offer::{Factors, FeatureGain, Offer, PropensityBasis, Reason};
 use crate::domain::product::FeatureValue;
 
 #[derive(Serialize, Deserialize)]
@@ -133,7 +133,7 @@ impl StoredOffer {
             reasons: reasons.into_iter().map(Reason::from).collect(),
             goes_with: product_list(goes_with)?,
             replaces: optional_product(replaces)?,
-            gains: gains.into_iter().map(Gain::from).collect(),
+            gains: gains.into_iter().map(FeatureGain::from).collect(),
             is_repeat,
         })
     }
@@ -222,14 +222,14 @@ impl From<StoredReason> for Reason {
     }
 }
 
-impl From<&Gain> for StoredGain {
-    fn from(gain: &Gain) -> Self {
-        let Gain { feature, from, to } = gain;
+impl From<&FeatureGain> for StoredGain {
+    fn from(gain: &FeatureGain) -> Self {
+        let FeatureGain { feature, from, to } = gain;
         Self { feature: feature.clone(), from: from.as_ref().map(StoredFeatureValue::from), to: to.into() }
     }
 }
 
-impl From<StoredGain> for Gain {
+impl From<StoredGain> for FeatureGain {
     fn from(stored: StoredGain) -> Self {
         let StoredGain { feature, from, to } = stored;
         Self { feature, from: from.map(FeatureValue::from), to: to.into() }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::frame::{self, Unfit};
 use super::scalar::{StoredFeatureValue, StoredMoney, optional_moment, optional_money, product_set, product_texts};
 use crate::domain::ids::{LadderId, ProductId};
-use crate::domain::product::{Product, Rung};
+use crate::domain::product::{LadderPosition, Product};
 use crate::store::contract::StoreError;
 
 const VERSION: u8 = 1;
@@ -126,16 +126,16 @@ impl StoredProduct {
     }
 }
 
-impl From<&Rung> for StoredRung {
-    fn from(rung: &Rung) -> Self {
-        let Rung { ladder, tier } = rung;
+impl From<&LadderPosition> for StoredRung {
+    fn from(rung: &LadderPosition) -> Self {
+        let LadderPosition { ladder, tier } = rung;
         Self { ladder: ladder.to_string(), tier: *tier }
     }
 }
 
 impl StoredRung {
-    fn rung(self) -> Result<Rung, Unfit> {
+    fn rung(self) -> Result<LadderPosition, Unfit> {
         let Self { ladder, tier } = self;
-        Ok(Rung { ladder: LadderId::new(ladder)?, tier })
+        Ok(LadderPosition { ladder: LadderId::new(ladder)?, tier })
     }
 }

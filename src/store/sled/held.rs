@@ -58,7 +58,7 @@ impl Inner {
         };
         let value = CustomerValue::parse(&bytes)?;
         let mut records = vec![customer_as_json(&value.customer()?.value)?];
-        records.extend(self.load_prepared(key)?.map(|prepared| prepared_as_json(&prepared)).transpose()?);
+        records.extend(self.load_cached_ranking(key)?.map(|prepared| prepared_as_json(&prepared)).transpose()?);
         for entry in &value.outbox.0 {
             let (tree, copy_key) = self.copy_of(key, entry)?;
             if !self.healthy(tree.contains_key(copy_key))? {

@@ -20,6 +20,7 @@
 //! | `store::after_flush` | in the committer, after the sync and before the waiters hear of it; fails the store |
 
 mod back_up;
+mod cached_ranking;
 mod commit;
 mod committer;
 mod compact;
@@ -34,7 +35,6 @@ mod inner;
 mod model;
 mod open;
 mod policy;
-mod prepared;
 pub mod restore;
 mod scan;
 pub mod store;

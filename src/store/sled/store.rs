@@ -17,12 +17,12 @@ use super::high_water::HighWater;
 use super::inner::Inner;
 use super::open::open_database;
 use super::scan::blocking;
+use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
-use crate::domain::prepared::PreparedCandidates;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 use crate::store::backup::record::BackupRecord;
@@ -66,13 +66,11 @@ impl SledStore {
     }
 
     /// True once the disk or sled failed. Only a restart helps.
-    #[must_use]
     pub fn is_failed(&self) -> bool {
         self.inner.committer.check().is_err()
     }
 
     /// Tells when and why the store fails; `None` until then.
-    #[must_use]
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
         self.inner.committer.failure()
     }
@@ -222,19 +220,19 @@ impl Store for SledStore {
         self.inner.erasure_of(customer)
     }
 
-    async fn put_prepared(&self, customer: &CustomerId, prepared: &PreparedCandidates) -> Result<(), StoreError> {
+    async fn put_cached_ranking(&self, customer: &CustomerId, prepared: &CachedRanking) -> Result<(), StoreError> {
         self.inner.committer.check()?;
-        self.inner.put_prepared(customer, prepared).await
+        self.inner.put_cached_ranking(customer, prepared).await
     }
 
-    async fn forget_prepared(&self, customer: &CustomerId) -> Result<(), StoreError> {
+    async fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError> {
         self.inner.committer.check()?;
         self.inner.healthy(self.inner.trees.prepared.remove(customer_key(customer))).map(drop)
     }
 
-    async fn load_prepared(&self, customer: &CustomerId) -> Result<Option<PreparedCandidates>, StoreError> {
+    async fn load_cached_ranking(&self, customer: &CustomerId) -> Result<Option<CachedRanking>, StoreError> {
         self.inner.committer.check()?;
-        self.inner.load_prepared(&customer_key(customer))
+        self.inner.load_cached_ranking(&customer_key(customer))
     }
 
     async fn load_held(

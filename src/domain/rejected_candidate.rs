@@ -7,11 +7,11 @@ use super::time::Timestamp;
 
 /// The most departures that a recorded decision keeps: it travels inside the customer's bounded value for a moment, and a
 /// departure takes some 130 bytes.
-pub const DEPARTURES_KEPT_MAX: usize = 8;
+pub const REJECTED_CANDIDATES_KEPT_MAX: usize = 8;
 
 /// A candidate that left.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Departure {
+pub struct RejectedCandidate {
     /// The product.
     pub product: ProductId,
     /// The explicit offer whose terms keep it back, where others may still apply; `None` for the product as such.
@@ -19,16 +19,16 @@ pub struct Departure {
     /// The probability that the customer takes it, 0 to 1.
     pub propensity: f64,
     /// Which step it left at.
-    pub stage: Stage,
+    pub stage: DecisionStep,
     /// The rule that let it go no further.
-    pub refusal: Refusal,
+    pub ineligibility: Ineligibility,
     /// Every factor of its score, when it came as far as being weighed.
     pub factors: Option<Factors>,
 }
 
 /// The steps of a decision, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stage {
+pub enum DecisionStep {
     /// The model does not propose it.
     Proposal,
     /// A hard rule refuses it.
@@ -43,9 +43,8 @@ pub enum Stage {
     Cut,
 }
 
-impl Stage {
+impl DecisionStep {
     /// The step's name in answers.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Proposal => "proposal",
@@ -60,7 +59,7 @@ impl Stage {
 
 /// Why a rule refuses a candidate, with what it looked at.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Refusal {
+pub struct Ineligibility {
     /// The rule.
     pub reason: WithheldReason,
     /// The product on the other side of the rule: what is required, what excludes, what the slate has already.
@@ -73,21 +72,19 @@ pub struct Refusal {
     pub until: Option<Timestamp>,
 }
 
-impl From<WithheldReason> for Refusal {
+impl From<WithheldReason> for Ineligibility {
     fn from(reason: WithheldReason) -> Self {
         Self { reason, other: None, seen: None, threshold: None, until: None }
     }
 }
 
-impl Refusal {
+impl Ineligibility {
     /// Because of another product.
-    #[must_use]
     pub fn by(reason: WithheldReason, other: &ProductId) -> Self {
         Self { other: Some(other.clone()), ..Self::from(reason) }
     }
 
     /// Until a moment, where it is known.
-    #[must_use]
     pub fn until(reason: WithheldReason, until: Option<Timestamp>) -> Self {
         Self { until, ..Self::from(reason) }
     }
@@ -112,7 +109,6 @@ impl Refusal {
     }
 
     /// Because of a number.
-    #[must_use]
     pub fn seen(reason: WithheldReason, seen: f64, threshold: f64) -> Self {
         Self { seen: Some(seen), threshold: Some(threshold), ..Self::from(reason) }
     }

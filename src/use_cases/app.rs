@@ -10,8 +10,8 @@ use super::forget_old::Retention;
 use super::keep_policies::read_stored;
 use super::learn_acceptances::CountedOffers;
 use super::trained_model::{TrainedModel, read_stored_model};
-use crate::decision::offer_book::OfferBook;
-use crate::decision::question::Grounds;
+use crate::decision::explicit_offer_index::ExplicitOfferIndex;
+use crate::decision::offer_query::DecisionContext;
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::{DecisionId, OfferId};
 use crate::domain::outlook::Outlook;
@@ -29,7 +29,7 @@ pub trait Clock: Send + Sync + 'static {
 }
 
 /// Everything a use case needs.
-pub struct Tactful {
+pub struct App {
     pub(super) store: Arc<dyn Store>,
     pub(super) training_settings: TrainingSettings,
     pub(super) retention: Retention,
@@ -50,7 +50,7 @@ pub struct Tactful {
 /// Policy, catalogue, explicit offers and model as one: a decision uses the same of all from its first step to its last.
 pub(super) struct Snapshot {
     pub(super) policy: Arc<Policy>,
-    pub(super) offers: Arc<OfferBook>,
+    pub(super) offers: Arc<ExplicitOfferIndex>,
     pub(super) model: BoundModel,
     pub(super) trained: Option<TrainedModel>,
 }
@@ -59,7 +59,7 @@ pub(super) struct Snapshot {
 struct Parts {
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
-    offers: Arc<OfferBook>,
+    offers: Arc<ExplicitOfferIndex>,
     trained: Option<TrainedModel>,
 }
 
@@ -90,8 +90,8 @@ impl Snapshot {
     }
 
     /// What a decision is made with.
-    pub(super) fn grounds(&self, now: Timestamp, decision: DecisionId) -> Grounds<'_> {
-        Grounds {
+    pub(super) fn grounds(&self, now: Timestamp, decision: DecisionId) -> DecisionContext<'_> {
+        DecisionContext {
             policy: &self.policy,
             outlook: self.outlook(),
             catalog: self.catalog(),
@@ -104,7 +104,7 @@ impl Snapshot {
     }
 }
 
-impl Tactful {
+impl App {
     /// Loads the policy in force, the catalogue and the current model. Without a model, popularity and the catalogue
     /// serve; where no policy was ever put into force, `policy` is.
     pub async fn open(
@@ -114,7 +114,7 @@ impl Tactful {
         training_settings: TrainingSettings,
     ) -> Result<Self, StoreError> {
         let catalog = Arc::new(Catalog::new(store.load_products().await?));
-        let offers = Arc::new(OfferBook::new(store.load_offers().await?));
+        let offers = Arc::new(ExplicitOfferIndex::new(store.load_offers().await?));
         let trained = read_stored_model(store.as_ref()).await?;
         let policy = Arc::new(stored_policy(store.as_ref()).await?.unwrap_or(policy));
         Ok(Self {
@@ -132,25 +132,21 @@ impl Tactful {
     }
 
     /// The same system, which forgets what is older than this.
-    #[must_use]
     pub fn with_retention(self, retention: Retention) -> Self {
         Self { retention, ..self }
     }
 
     /// The time as this system sees it.
-    #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// The store, for counts and for the stop.
-    #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
 
     /// The catalogue in use.
-    #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
         Arc::clone(self.snapshot.load().catalog())
     }
@@ -171,7 +167,7 @@ impl Tactful {
     pub(super) async fn publish_offers(&self) -> Result<(), StoreError> {
         let offers = self.store.load_offers().await?;
         // Reading thousands of conditions must not hold a thread that serves.
-        let book = tokio::task::spawn_blocking(move || Arc::new(OfferBook::new(offers))).await;
+        let book = tokio::task::spawn_blocking(move || Arc::new(ExplicitOfferIndex::new(offers))).await;
         let book = book.map_err(|error| StoreError::Failed { detail: format!("reading the offers died: {error}") })?;
         self.publish(|parts| parts.offers = book);
         // Another cap may leave something.
@@ -199,7 +195,6 @@ impl Tactful {
     }
 
     /// The policy in force.
-    #[must_use]
     pub fn policy_in_force(&self) -> Arc<Policy> {
         Arc::clone(&self.snapshot.load().policy)
     }

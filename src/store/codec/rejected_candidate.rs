@@ -6,15 +6,15 @@ use super::decision::StoredWithheldReason;
 use super::frame::Unfit;
 use super::offer::StoredFactors;
 use super::scalar::{Finite, optional_moment, optional_product, stored_enum};
-use crate::domain::departure::{Departure, Refusal, Stage};
 use crate::domain::ids::ProductId;
+use crate::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
 use crate::domain::time::Timestamp;
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredDeparture {
+pub(super) struct StoredRejectedCandidate {
     product: String,
     propensity: Finite,
-    stage: StoredStage,
+    stage: StoredDecisionStep,
     reason: StoredWithheldReason,
     other: Option<String>,
     seen: Option<Finite>,
@@ -25,14 +25,14 @@ pub(super) struct StoredDeparture {
 
 stored_enum! {
     /// A step of a decision.
-    StoredStage of Stage { Proposal, Eligibility, Arbitration, Diversity, ContactPolicy, Cut }
+    StoredDecisionStep of DecisionStep { Proposal, Eligibility, Arbitration, Diversity, ContactPolicy, Cut }
 }
 
-impl From<&Departure> for StoredDeparture {
-    fn from(departure: &Departure) -> Self {
+impl From<&RejectedCandidate> for StoredRejectedCandidate {
+    fn from(rejected: &RejectedCandidate) -> Self {
         // The offer is in the later format.
-        let Departure { product, offer: _, propensity, stage, refusal, factors } = departure;
-        let Refusal { reason, other, seen, threshold, until } = refusal;
+        let RejectedCandidate { product, offer: _, propensity, stage, ineligibility, factors } = rejected;
+        let Ineligibility { reason, other, seen, threshold, until } = ineligibility;
         Self {
             product: product.to_string(),
             propensity: Finite(*propensity),
@@ -47,23 +47,23 @@ impl From<&Departure> for StoredDeparture {
     }
 }
 
-impl StoredDeparture {
-    pub fn departure(self) -> Result<Departure, Unfit> {
+impl StoredRejectedCandidate {
+    pub fn rejected(self) -> Result<RejectedCandidate, Unfit> {
         let Self { product, propensity, stage, reason, other, seen, threshold, until, factors } = self;
         let number = |number: Option<Finite>| number.map(|Finite(number)| number);
-        let refusal = Refusal {
+        let ineligibility = Ineligibility {
             reason: reason.into(),
             other: optional_product(other)?,
             seen: number(seen),
             threshold: number(threshold),
             until: optional_moment(until)?,
         };
-        Ok(Departure {
+        Ok(RejectedCandidate {
             product: ProductId::new(product)?,
             offer: None,
             propensity: propensity.0,
             stage: stage.into(),
-            refusal,
+            ineligibility,
             factors: factors.map(Into::into),
         })
     }

@@ -9,19 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::contact_policy::{is_pause, withheld_reason};
 use super::decide::decide_as;
-use super::offer_book::OfferBook;
-use super::question::{Grounds, Question};
+use super::explicit_offer_index::ExplicitOfferIndex;
+use super::offer_query::{DecisionContext, OfferQuery};
 use super::relationship::rescored;
 use crate::domain::candidate::{Candidate, Upgrade};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::{Consents, Customer};
 use crate::domain::decision::{CapKind, Decision, WithheldReason};
-use crate::domain::departure::Departure;
 use crate::domain::ids::ProductId;
 use crate::domain::ledger::Ledger;
 use crate::domain::offer::{Factors, Offer, OfferKind};
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
+use crate::domain::rejected_candidate::RejectedCandidate;
 use crate::domain::relationship::RelationshipState;
 
 /// Slates are at least allowed to be as long as callers get when they do not say.
@@ -29,7 +29,7 @@ const OFFERS_MIN: usize = 3;
 
 /// What came of one decision.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Replayed {
+pub struct ReplayedDecision {
     /// What was offered.
     pub products: Vec<ProductId>,
     /// The expected value of it: propensity x value x context x lever, summed, in units of the median item's value.
@@ -39,19 +39,18 @@ pub struct Replayed {
 }
 
 /// Decides the decisions about one customer again, in the order in which they were made.
-#[must_use]
-pub fn replay(decisions: &[Decision], today: &Customer, catalog: &Catalog, policy: &Policy) -> Vec<Replayed> {
+pub fn replay(decisions: &[Decision], today: &Customer, catalog: &Catalog, policy: &Policy) -> Vec<ReplayedDecision> {
     let (excluded, spent) = (BTreeSet::new(), BTreeSet::new());
-    let (offers, outlook) = (OfferBook::default(), Outlook { buying: None, staying: None });
+    let (offers, outlook) = (ExplicitOfferIndex::default(), Outlook { buying: None, staying: None });
     let mut ledger = Ledger::default();
     let one = |decision: &Decision| {
         let health = rescored(&decision.relationship_health, &policy.relationship);
         let candidates = candidates(decision);
         if let Some(reason) = paused(decision) {
             let withheld = BTreeMap::from([(reason, u32::try_from(candidates.len()).unwrap_or(u32::MAX))]);
-            return Replayed { withheld, ..Replayed::default() };
+            return ReplayedDecision { withheld, ..ReplayedDecision::default() };
         }
-        let question = Question {
+        let question = OfferQuery {
             kind: decision.kind,
             products: &[],
             excluded: &excluded,
@@ -59,9 +58,9 @@ pub fn replay(decisions: &[Decision], today: &Customer, catalog: &Catalog, polic
             channel: decision.channel.as_ref(),
             placement: decision.placement.as_ref(),
             currency: None,
-            departures_max: 0,
+            rejected_max: 0,
         };
-        let grounds = Grounds {
+        let grounds = DecisionContext {
             policy,
             outlook: &outlook,
             catalog,
@@ -75,7 +74,7 @@ pub fn replay(decisions: &[Decision], today: &Customer, catalog: &Catalog, polic
         let (again, after) = decide_as(&question, &customer, &candidates, &grounds, health);
         ledger = after;
         let value = |offer: &Offer| offer.factors.score() + offer.factors.attention_price;
-        Replayed {
+        ReplayedDecision {
             expected_value: again.slate.iter().map(value).sum(),
             products: again.slate.into_iter().map(|offer| offer.product).collect(),
             withheld: again.withheld,
@@ -109,7 +108,8 @@ fn paused(decision: &Decision) -> Option<WithheldReason> {
 /// As long as was asked for, where the record tells; else as long as callers get when they do not say.
 fn offers_max(decision: &Decision) -> usize {
     let offered = decision.slate.len().max(decision.would_be_slate.len());
-    let is_full = decision.departures.iter().any(|departure| departure.refusal.reason == WithheldReason::SlateFull);
+    let is_full =
+        decision.rejected_candidates.iter().any(|rejected| rejected.ineligibility.reason == WithheldReason::SlateFull);
     if is_full && offered > 0 { offered } else { offered.max(OFFERS_MIN) }
 }
 
@@ -130,9 +130,9 @@ fn candidates(decision: &Decision) -> Vec<Candidate> {
         candidate(&offer.product, &offer.factors, upgrade)
     });
     let left = decision
-        .departures
+        .rejected_candidates
         .iter()
-        .filter_map(|Departure { product, factors, .. }| Some(candidate(product, factors.as_ref()?, None)));
+        .filter_map(|RejectedCandidate { product, factors, .. }| Some(candidate(product, factors.as_ref()?, None)));
     let mut all: Vec<Candidate> = offered.chain(left).collect();
     all.sort_by(|a, b| b.propensity.total_cmp(&a.propensity).then_with(|| a.product.cmp(&b.product)));
     let mut seen = BTreeSet::new();

@@ -6,22 +6,22 @@
 use super::time::Timestamp;
 
 /// The most candidates kept of a customer. A decision seldom looks at more, and ranks again when it does.
-pub const PREPARED_MAX: usize = 100;
+pub const CACHED_RANKING_LEN_MAX: usize = 100;
 
 /// Candidates for a customer who has no basket in hand.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PreparedCandidates {
+pub struct CachedRanking {
     /// What they were ranked from.
-    pub ranked_from: RankedFrom,
+    pub ranked_from: CacheKey,
     /// When.
     pub ranked_at: Timestamp,
-    /// The likeliest first, at most [`PREPARED_MAX`].
-    pub ranked: Vec<Ranked>,
+    /// The likeliest first, at most [`CACHED_RANKING_LEN_MAX`].
+    pub ranked: Vec<RankedProduct>,
 }
 
 /// What a ranking looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RankedFrom {
+pub struct CacheKey {
     /// The version of the model.
     pub model_version: u64,
     /// A digest of the catalogue's products and of what it says goes together; prices and texts are not in it.
@@ -32,7 +32,7 @@ pub struct RankedFrom {
 
 /// A product with its propensity.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ranked {
+pub struct RankedProduct {
     /// The place of the product in the catalogue.
     pub place: u32,
     /// Above 0, at most 1.

@@ -1,15 +1,15 @@
 //! Keeps prepared candidates. They are a cache: nobody waits until they are durable.
 
 use super::inner::Inner;
+use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::ids::CustomerId;
-use crate::domain::prepared::PreparedCandidates;
-use crate::store::codec::prepared::{decode_prepared, encode_prepared};
+use crate::store::codec::cached_ranking::{decode_prepared, encode_prepared};
 use crate::store::contract::StoreError;
 use crate::store::keys::customer_key;
 
 impl Inner {
     /// Keeps candidates of a stored customer; in turn with erasures, so that nothing comes back after one.
-    pub async fn put_prepared(&self, customer: &CustomerId, prepared: &PreparedCandidates) -> Result<(), StoreError> {
+    pub async fn put_cached_ranking(&self, customer: &CustomerId, prepared: &CachedRanking) -> Result<(), StoreError> {
         let key = customer_key(customer);
         let bytes = encode_prepared(prepared)?;
         let _turn = self.turns.commit(&key).await;
@@ -20,7 +20,7 @@ impl Inner {
     }
 
     /// Reads them. What does not read is as good as nothing: it will be made again.
-    pub fn load_prepared(&self, customer_key: &[u8]) -> Result<Option<PreparedCandidates>, StoreError> {
+    pub fn load_cached_ranking(&self, customer_key: &[u8]) -> Result<Option<CachedRanking>, StoreError> {
         let bytes = self.healthy(self.trees.prepared.get(customer_key))?;
         Ok(bytes.and_then(|bytes| {
             let read = decode_prepared(&bytes);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::offer_book::OfferBook;
+use super::explicit_offer_index::ExplicitOfferIndex;
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::{Channel, DecisionId, OfferId, Placement, ProductId};
 use crate::domain::money::Currency;
@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 
 /// A question about a customer.
 #[derive(Debug, Clone)]
-pub struct Question<'a> {
+pub struct OfferQuery<'a> {
     /// Cross-sell or up-sell.
     pub kind: OfferKind,
     /// The basket or page, or the products named as owned.
@@ -29,12 +29,12 @@ pub struct Question<'a> {
     /// Only products priced in this currency.
     pub currency: Option<Currency>,
     /// How many candidates that are not in the slate are told.
-    pub departures_max: usize,
+    pub rejected_max: usize,
 }
 
 /// What a decision is made with beside the customer.
 #[derive(Debug, Clone, Copy)]
-pub struct Grounds<'a> {
+pub struct DecisionContext<'a> {
     /// The policy in force.
     pub policy: &'a Policy,
     /// What was learned about who comes back.
@@ -42,7 +42,7 @@ pub struct Grounds<'a> {
     /// The catalogue.
     pub catalog: &'a Catalog,
     /// The explicit offers.
-    pub offers: &'a OfferBook,
+    pub offers: &'a ExplicitOfferIndex,
     /// Explicit offers whose volume is known to be gone.
     pub spent: &'a BTreeSet<OfferId>,
     /// The version of the model that proposes.
