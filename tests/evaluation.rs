@@ -255,7 +255,7 @@ fn hidden_add_ons_are_ranked_by_folds() {
         }
     }
     let description = "name = 'addons'\n[customers]\nfiles = ['customers.csv']\n[tasks.addon]\n\
-                       queries = 'queries.jsonl'\nproducts = ['Mail', 'OrderLine', 'Film']\nheld = 'yes'\n\
+                       queries = 'queries.jsonl'\nproducts = ['Mail', 'Line', 'Film']\nheld = 'yes'\n\
                        left_out = ['Bill']\n";
     for (file, text) in [("customers.csv", &customers[..]), ("queries.jsonl", &queries), ("a.toml", description)] {
         std::fs::write(here.join(file), text).expect("a file");

@@ -109,7 +109,7 @@ fn what_cannot_be_judged_is_told_with_its_place() {
 #[test]
 fn profiles_that_cannot_be_judged_are_told_with_their_place() {
     let months = |months: &'static str| subscribers(move |it| (months.to_owned(), plain(it).1));
-    let twice = r#"{"customer":"u0","fold":0,"hidden":"OrderLine","candidates":["OrderLine"]}"#;
+    let twice = r#"{"customer":"u0","fold":0,"hidden":"Line","candidates":["Line"]}"#;
     let twice = format!("{twice}\n{}", twice.replace("0,", "1,"));
     let cases = [
         (subscribers(plain).with("customers.csv", "customer_id,Left,Months\n"), "customers.csv: there is no row"),

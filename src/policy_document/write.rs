@@ -9,7 +9,7 @@ use crate::domain::policy::Policy;
 
 const HEAD: &str = "\
 # The policy: every weight, half-life, cap and threshold of a decision. What is left out has the default that
-# `app policy show --default` shows. `app policy check FILE` tells everything that is wrong with a file.
+# `tactful policy show --default` shows. `tactful policy check FILE` tells everything that is wrong with a file.
 ";
 
 /// The document of a policy, every value written out with its comment.

@@ -23,7 +23,7 @@ tenure_months = 'Months'
 folds = 5
 [tasks.addon]
 queries = 'addon.jsonl'
-products = ['Mail', 'OrderLine']
+products = ['Mail', 'Line']
 held = 'yes'
 ";
 
@@ -129,7 +129,7 @@ pub fn subscribers(months_and_size: impl Fn(usize) -> (String, String)) -> DataS
     let query = |it: usize| {
         let fold = it % 5;
         format!(
-            r#"{{"customer":"u{it}","fold":{fold},"given":["Mail"],"hidden":"OrderLine","candidates":["OrderLine"]}}"#
+            r#"{{"customer":"u{it}","fold":{fold},"given":["Mail"],"hidden":"Line","candidates":["Line"]}}"#
         )
     };
     DataSet(BTreeMap::new())
