@@ -5,6 +5,7 @@ use super::wording::{moment, title};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::HoldReason;
 use crate::domain::decision::{CapKind, Decision, WithheldReason};
+use crate::domain::ids::ProductId;
 use crate::domain::offer::{Factors, Offer, OfferKind};
 use crate::domain::rejected_candidate::{Ineligibility, RejectedCandidate};
 use crate::domain::time::Timestamp;
@@ -18,160 +19,130 @@ pub struct RejectionWording {
     pub change: String,
 }
 
-/// Says why a candidate left.
+/// Explains a rejection in words.
 pub fn rejection_in_words(rejected: &RejectedCandidate, catalog: &Catalog, now: Timestamp) -> RejectionWording {
-    let RejectedCandidate { product, offer: _, propensity: _, stage: _, ineligibility, factors } = rejected;
-    let Ineligibility { reason, other, seen, threshold, until } = ineligibility;
-    let other = other.as_ref().map_or_else(|| "another product".to_owned(), |other| title(other, catalog));
-    let from = until.map(|until| format!("asked from {} on", moment(until, now)));
-    let from_or = |otherwise: &str| from.clone().unwrap_or_else(|| otherwise.to_owned());
-    let cap = |why: &str, otherwise: &str| {
-        let limit = seen.map_or_else(String::new, |limit| format!(": the limit is {limit:.0}"));
-        RejectionWording { why: format!("{why}{limit}"), change: from_or(otherwise) }
+    RejectionWording { why: why(rejected, catalog), change: change(rejected, catalog, now) }
+}
+
+/// The clause that names the rule and what it looked at.
+fn why(rejected: &RejectedCandidate, catalog: &Catalog) -> String {
+    let Ineligibility { reason, other, seen, threshold: _, until: _ } = &rejected.ineligibility;
+    let other = other_title(other.as_ref(), catalog);
+    let with_limit = |why: &str| match seen {
+        Some(limit) => format!("{why}: the limit is {limit:.0}"),
+        None => why.to_owned(),
     };
     match reason {
-        WithheldReason::Owned => words("the customer has it", "the product marked repeatable in the catalogue"),
-        WithheldReason::RequirementMissing => RejectionWording {
-            why: format!("it requires {other}, which the customer does not have"),
-            change: format!("{other} bought before it or put into the basket"),
-        },
-        WithheldReason::ExcludedByHolding => RejectionWording {
-            why: format!("it does not go with {other}, which the customer has"),
-            change: format!("{other} given up"),
-        },
-        WithheldReason::Unavailable => words("it is not to be had", "the product made available in the catalogue"),
-        WithheldReason::OutsideDates => RejectionWording {
-            why: "outside its dates of sale".to_owned(),
-            change: from_or("its dates of sale extended"),
-        },
-        WithheldReason::OtherCurrency => {
-            words("priced in another currency than asked for", "a question without that currency")
+        WithheldReason::Owned => "the customer has it".to_owned(),
+        WithheldReason::RequirementMissing => format!("it requires {other}, which the customer does not have"),
+        WithheldReason::ExcludedByHolding => format!("it does not go with {other}, which the customer has"),
+        WithheldReason::Unavailable => "it is not to be had".to_owned(),
+        WithheldReason::OutsideDates => "outside its dates of sale".to_owned(),
+        WithheldReason::OtherCurrency => "priced in another currency than asked for".to_owned(),
+        WithheldReason::SameLadder => format!("a version of {other}, which the customer has"),
+        WithheldReason::NotBetter => format!("no better than {other}, which the customer has"),
+        WithheldReason::InContext => "in the basket or on the page already".to_owned(),
+        WithheldReason::ExcludedByCaller => "the caller asked to leave it out".to_owned(),
+        WithheldReason::NotInCatalog => "not in the catalogue".to_owned(),
+        WithheldReason::OfferedRecently => "offered a short while ago".to_owned(),
+        WithheldReason::Declined => "the customer declined it".to_owned(),
+        WithheldReason::NotWorthAttention => {
+            let score = seen.map_or_else(String::new, |score| format!(" (score {score:.5})"));
+            format!("not worth the customer's attention{score}")
         }
-        WithheldReason::SameLadder => RejectionWording {
-            why: format!("a version of {other}, which the customer has"),
-            change: "a question for up-sell".to_owned(),
-        },
-        WithheldReason::NotBetter => RejectionWording {
-            why: format!("no better than {other}, which the customer has"),
-            change: threshold.map_or_else(|| "a higher tier".to_owned(), |tier| format!("a tier of {tier:.0} or more")),
-        },
-        WithheldReason::InContext => {
-            words("in the basket or on the page already", "left out of the question's products")
+        WithheldReason::TooSimilar => format!("too much like {other}, which is in the slate"),
+        WithheldReason::CapReached => with_limit("the customer's cap is spent"),
+        WithheldReason::UpSellCapReached => with_limit("the customer's cap for up-sell is spent"),
+        WithheldReason::OnHold => "a hold is on".to_owned(),
+        WithheldReason::BackOff => "the customer rejected an offer a short while ago".to_owned(),
+        WithheldReason::QuietPeriod => "a quiet period is on".to_owned(),
+        WithheldReason::OptedOut => "the customer opted out of this channel".to_owned(),
+        WithheldReason::NeverTogether => format!("never offered together with {other}, which is open or in the slate"),
+        WithheldReason::NeverAfter => format!("never offered so short a time after {other}"),
+        WithheldReason::OnlyAfter => format!("offered only to customers who have {other}"),
+        WithheldReason::FamilyCapReached => with_limit("the cap of its family is spent"),
+        WithheldReason::ChannelCapReached => with_limit("the cap of this channel is spent"),
+        WithheldReason::ControlGroup => "the customer is in the control group, which is offered nothing".to_owned(),
+        WithheldReason::OfferOutsideDates => "its terms are not valid now".to_owned(),
+        WithheldReason::OfferElsewhere => "its terms are for another channel or placement".to_owned(),
+        WithheldReason::OfferConditionUnmet => {
+            "the customer's attributes do not fulfil its condition, or one that it asks for is missing".to_owned()
         }
-        WithheldReason::ExcludedByCaller => words("the caller asked to leave it out", "not excluded by the caller"),
-        WithheldReason::NotInCatalog => words("not in the catalogue", "the product put into the catalogue"),
-        WithheldReason::OfferedRecently => {
-            RejectionWording { why: "offered a short while ago".to_owned(), change: from_or("asked later") }
+        WithheldReason::VolumeCapReached => with_limit("its volume over all customers is gone"),
+        WithheldReason::SlateFull => {
+            format!("the slate was as long as asked for (score {:.5})", seen.unwrap_or(0.0))
         }
-        WithheldReason::Declined => {
-            RejectionWording { why: "the customer declined it".to_owned(), change: from_or("asked later") }
+        WithheldReason::NotProposed => {
+            format!("nothing speaks for {} to this customer", title(&rejected.product, catalog))
         }
-        WithheldReason::NotWorthAttention => not_worth_attention(factors.as_ref(), *seen),
-        WithheldReason::TooSimilar => RejectionWording {
-            why: format!("too much like {other}, which is in the slate"),
-            change: format!("{other} not in the slate, for one by being excluded by the caller"),
-        },
-        WithheldReason::CapReached => cap("the customer's cap is spent", "a higher relationship health"),
-        WithheldReason::UpSellCapReached => {
-            cap("the customer's cap for up-sell is spent", "a higher relationship health")
-        }
-        WithheldReason::OnHold => {
-            RejectionWording { why: "a hold is on".to_owned(), change: from_or("the hold ended") }
-        }
-        WithheldReason::BackOff => RejectionWording {
-            why: "the customer rejected an offer a short while ago".to_owned(),
-            change: from_or("asked later"),
-        },
-        WithheldReason::QuietPeriod => {
-            RejectionWording { why: "a quiet period is on".to_owned(), change: from_or("asked later") }
-        }
-        WithheldReason::OptedOut => {
-            words("the customer opted out of this channel", "a channel that the customer did not opt out of")
-        }
-        WithheldReason::NeverTogether => RejectionWording {
-            why: format!("never offered together with {other}, which is open or in the slate"),
-            change: from_or(&format!("{other} not in the slate")),
-        },
-        WithheldReason::NeverAfter => RejectionWording {
-            why: format!("never offered so short a time after {other}"),
-            change: from_or(&format!("{other} not in the slate")),
-        },
-        WithheldReason::OnlyAfter => RejectionWording {
-            why: format!("offered only to customers who have {other}"),
-            change: format!("{other} bought before it or put into the basket"),
-        },
-        WithheldReason::FamilyCapReached => cap("the cap of its family is spent", "a higher cap of its family"),
-        WithheldReason::ChannelCapReached => {
-            cap("the cap of this channel is spent", "another channel, or a higher cap of this one")
-        }
-        WithheldReason::ControlGroup => words(
-            "the customer is in the control group, which is offered nothing",
-            "another salt or a smaller share of the control group in the policy",
-        ),
-        WithheldReason::OfferOutsideDates
-        | WithheldReason::OfferElsewhere
-        | WithheldReason::OfferConditionUnmet
-        | WithheldReason::VolumeCapReached => terms_in_words(ineligibility, now),
-        WithheldReason::SlateFull => RejectionWording {
-            why: format!("the slate was as long as asked for (score {:.5})", seen.unwrap_or(0.0)),
-            change: format!("a score above {:.5}, or a longer slate asked for", threshold.unwrap_or(0.0)),
-        },
-        WithheldReason::NotProposed => RejectionWording {
-            why: format!("nothing speaks for {} to this customer", title(product, catalog)),
-            change:
-                "others who have what this customer has buying it too, or the catalogue saying that it goes with it"
-                    .to_owned(),
-        },
     }
 }
 
-fn words(why: &str, change: &str) -> RejectionWording {
-    RejectionWording { why: why.to_owned(), change: change.to_owned() }
+/// The clause that names the smallest change that would have let the candidate through this step.
+fn change(rejected: &RejectedCandidate, catalog: &Catalog, now: Timestamp) -> String {
+    let Ineligibility { reason, other, seen: _, threshold, until } = &rejected.ineligibility;
+    let other = other_title(other.as_ref(), catalog);
+    let later_or = |otherwise: &str| match until {
+        Some(until) => format!("asked from {} on", moment(*until, now)),
+        None => otherwise.to_owned(),
+    };
+    match reason {
+        WithheldReason::Owned => "the product marked repeatable in the catalogue".to_owned(),
+        WithheldReason::RequirementMissing | WithheldReason::OnlyAfter => {
+            format!("{other} bought before it or put into the basket")
+        }
+        WithheldReason::ExcludedByHolding => format!("{other} given up"),
+        WithheldReason::Unavailable => "the product made available in the catalogue".to_owned(),
+        WithheldReason::OutsideDates => later_or("its dates of sale extended"),
+        WithheldReason::OtherCurrency => "a question without that currency".to_owned(),
+        WithheldReason::SameLadder => "a question for up-sell".to_owned(),
+        WithheldReason::NotBetter => {
+            threshold.map_or_else(|| "a higher tier".to_owned(), |tier| format!("a tier of {tier:.0} or more"))
+        }
+        WithheldReason::InContext => "left out of the question's products".to_owned(),
+        WithheldReason::ExcludedByCaller => "not excluded by the caller".to_owned(),
+        WithheldReason::NotInCatalog => "the product put into the catalogue".to_owned(),
+        WithheldReason::OfferedRecently
+        | WithheldReason::Declined
+        | WithheldReason::BackOff
+        | WithheldReason::QuietPeriod => later_or("asked later"),
+        WithheldReason::NotWorthAttention => worth_attention(rejected.factors.as_ref()),
+        WithheldReason::TooSimilar => format!("{other} not in the slate, for one by being excluded by the caller"),
+        WithheldReason::CapReached | WithheldReason::UpSellCapReached => later_or("a higher relationship health"),
+        WithheldReason::OnHold => later_or("the hold ended"),
+        WithheldReason::OptedOut => "a channel that the customer did not opt out of".to_owned(),
+        WithheldReason::NeverTogether | WithheldReason::NeverAfter => later_or(&format!("{other} not in the slate")),
+        WithheldReason::FamilyCapReached => later_or("a higher cap of its family"),
+        WithheldReason::ChannelCapReached => later_or("another channel, or a higher cap of this one"),
+        WithheldReason::ControlGroup => "another salt or a smaller share of the control group in the policy".to_owned(),
+        WithheldReason::OfferOutsideDates => later_or("the offer's validity extended"),
+        WithheldReason::OfferElsewhere => "a question that names the offer's channel and placement".to_owned(),
+        WithheldReason::OfferConditionUnmet => "attributes that fulfil the offer's condition".to_owned(),
+        WithheldReason::VolumeCapReached => "a higher volume cap".to_owned(),
+        WithheldReason::SlateFull => {
+            format!("a score above {:.5}, or a longer slate asked for", threshold.unwrap_or(0.0))
+        }
+        WithheldReason::NotProposed => {
+            "others who have what this customer has buying it too, or the catalogue saying that it goes with it"
+                .to_owned()
+        }
+    }
 }
 
-/// Why the terms of an explicit offer do not apply.
-#[allow(clippy::wildcard_enum_match_arm, reason = "called for four reasons")]
-fn terms_in_words(ineligibility: &Ineligibility, now: Timestamp) -> RejectionWording {
-    let (why, change) = match ineligibility.reason {
-        WithheldReason::OfferElsewhere => (
-            "its terms are for another channel or placement".to_owned(),
-            "a question that names the offer's channel and placement".to_owned(),
-        ),
-        WithheldReason::OfferConditionUnmet => (
-            "the customer's attributes do not fulfil its condition, or one that it asks for is missing".to_owned(),
-            "attributes that fulfil the offer's condition".to_owned(),
-        ),
-        WithheldReason::VolumeCapReached => {
-            let limit = ineligibility.seen.unwrap_or(0.0);
-            (
-                format!("its volume over all customers is gone: the limit is {limit:.0}"),
-                "a higher volume cap".to_owned(),
-            )
-        }
-        // Outside its dates; nothing else is asked about here.
-        _ => {
-            let from = ineligibility.until.map(|until| format!("asked from {} on", moment(until, now)));
-            let change = from.unwrap_or_else(|| "the offer's validity extended".to_owned());
-            ("its terms are not valid now".to_owned(), change)
-        }
-    };
-    RejectionWording { why, change }
+/// The title of the product on the other side of a rule.
+fn other_title(other: Option<&ProductId>, catalog: &Catalog) -> String {
+    other.map_or_else(|| "another product".to_owned(), |other| title(other, catalog))
 }
 
 /// The smallest propensity that would have been worth it, all else as it is.
-fn not_worth_attention(factors: Option<&Factors>, seen: Option<f64>) -> RejectionWording {
-    let score = seen.map_or_else(String::new, |score| format!(" (score {score:.5})"));
-    let why = format!("not worth the customer's attention{score}");
-    let Some(factors) = factors else {
-        return RejectionWording { why, change: "a propensity high enough to be weighed".to_owned() };
-    };
+fn worth_attention(factors: Option<&Factors>) -> String {
+    let Some(factors) = factors else { return "a propensity high enough to be weighed".to_owned() };
     let worth = factors.value * factors.context * factors.lever;
-    let change = if worth > 0.0 && factors.attention_price < worth {
+    if worth > 0.0 && factors.attention_price < worth {
         format!("a propensity above {:.5} instead of {:.5}", factors.attention_price / worth, factors.propensity)
     } else {
         "a higher value, lever or relationship health".to_owned()
-    };
-    RejectionWording { why, change }
+    }
 }
 
 /// One sentence that a person of the company may say to the customer. It never speaks of scores, caps or health.
