@@ -15,18 +15,16 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
-use certificates::Authority;
-use running_server::{RunningServer, stock};
+use support::certificates::Authority;
+use support::running_server::{RunningServer, stock};
 use threats::attacks::{Size, Threat, attack};
 use threats::caller::Caller;
 use threats::memory::Watch;
 
 #[path = "../apart/mod.rs"]
 mod apart;
-#[path = "../../tests/certificates/mod.rs"]
-mod certificates;
-#[path = "../../tests/running_server/mod.rs"]
-mod running_server;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 #[path = "../../tests/threats"]
 mod threats {

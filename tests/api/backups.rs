@@ -14,7 +14,7 @@ use tactful::store::backup::reader::{BackupReader, BackupSummary};
 use tokio::task::JoinSet;
 use tonic::{Code, Streaming};
 
-use super::faults::{ineligibility, kind};
+use super::faults::{kind, refusal};
 use super::harness::{HandClock, Running, until};
 use super::shop::{cap, cross_sell, kept, now, purchase, record, stock};
 
@@ -154,7 +154,7 @@ async fn one_backup_at_a_time_and_the_next_when_its_caller_has_gone() {
     }
     let slow = begin(&server).await;
     let mut client = BackupServiceClient::new(server.channel.clone());
-    let refused = ineligibility(client.create_backup(CreateBackupRequest {}).await);
+    let refused = refusal(client.create_backup(CreateBackupRequest {}).await);
     assert_eq!(kind(&refused), (Code::Aborted, "BACKUP_UNDER_WAY".into()));
     drop(slow);
     until(async || client.create_backup(CreateBackupRequest {}).await.is_ok()).await;

@@ -6,7 +6,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::{Code, Status};
 
-use super::faults::{bad_fields, ineligibility, reason};
+use super::faults::{bad_fields, reason, refusal};
 use super::harness::Running;
 use super::shop::{REQUEST_ID, cross_sell, kept, open_shop, preview, up_sell};
 
@@ -72,11 +72,11 @@ async fn a_batch_that_is_empty_too_long_or_names_a_customer_twice_is_refused_who
     for (requests, field) in
         [(Vec::new(), "requests"), (strangers(101), "requests"), (twice, "requests[2].customer_id")]
     {
-        let status = ineligibility(shop.offers().batch_cross_sell(BatchCrossSellRequest { requests }).await);
+        let status = refusal(shop.offers().batch_cross_sell(BatchCrossSellRequest { requests }).await);
         assert_eq!(bad_fields(&status), [field]);
     }
     let requests = vec![up_sell("ada"), up_sell("ada")];
-    let status = ineligibility(shop.offers().batch_up_sell(BatchUpSellRequest { requests }).await);
+    let status = refusal(shop.offers().batch_up_sell(BatchUpSellRequest { requests }).await);
     assert_eq!(bad_fields(&status), ["requests[1].customer_id"]);
     assert_eq!(shop.app.store().digest().await.expect("a digest"), before);
 }

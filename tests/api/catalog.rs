@@ -10,7 +10,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::Code;
 
-use super::faults::{bad_fields, bad_ids, entry_refusal, ineligibility, is_ok, kind};
+use super::faults::{bad_fields, bad_ids, entry_refusal, is_ok, kind, refusal};
 use super::harness::Running;
 use super::shop::{ago, cross_sell, gbp, in_future, now, open_shop, preview, product};
 
@@ -86,7 +86,7 @@ async fn a_deleted_product_is_gone_and_offered_no_more() {
     assert!(!offered().await.contains(&first));
     let missing = (Code::NotFound, "PRODUCT_NOT_FOUND".to_owned());
     assert_eq!(kind(&get(&shop, &first).await.expect_err("gone")), missing);
-    assert_eq!(kind(&ineligibility(shop.catalog().delete_product(delete()).await)), missing);
+    assert_eq!(kind(&refusal(shop.catalog().delete_product(delete()).await)), missing);
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_list_that_is_wrong_everywhere_is_told_so_at_once() {
         (1, &"a".repeat(100_000), vec!["page_token"]),
     ] {
         let request = ListProductsRequest { page_size, page_token: page_token.into() };
-        assert_eq!(bad_fields(&ineligibility(server.catalog().list_products(request).await)), fields);
+        assert_eq!(bad_fields(&refusal(server.catalog().list_products(request).await)), fields);
     }
 }
 
@@ -153,7 +153,7 @@ async fn a_stream_of_products_is_counted_and_served_when_it_ends() {
     assert!(get(&server, "last").await.is_ok());
 
     let parts = vec![part(vec![product("more")]), part(vec![product("too-many"); 1001])];
-    let status = ineligibility(server.catalog().stream_products(tokio_stream::iter(parts)).await);
+    let status = refusal(server.catalog().stream_products(tokio_stream::iter(parts)).await);
     assert_eq!(bad_fields(&status), ["products"]);
     assert!(get(&server, "more").await.is_ok(), "what came before stays");
     assert!(get(&server, "too-many").await.is_err());
@@ -262,7 +262,7 @@ async fn ids_that_are_none_are_refused_by_every_method() {
     let server = Running::in_memory().await;
     for id in bad_ids() {
         assert_eq!(bad_fields(&get(&server, &id).await.expect_err("no id")), ["product_id"]);
-        let status = ineligibility(server.catalog().delete_product(DeleteProductRequest { product_id: id }).await);
+        let status = refusal(server.catalog().delete_product(DeleteProductRequest { product_id: id }).await);
         assert_eq!(bad_fields(&status), ["product_id"]);
     }
     let longest = "p".repeat(128);

@@ -10,7 +10,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::Code;
 
-use super::faults::{bad_fields, bad_ids, entry_refusal, ineligibility, is_ok, kind};
+use super::faults::{bad_fields, bad_ids, entry_refusal, is_ok, kind, refusal};
 use super::harness::Running;
 use super::shop::{ago, cross_sell, in_future, kept, open_shop, preview};
 
@@ -130,7 +130,7 @@ async fn an_unknown_customer_is_not_found_and_no_id_is_refused() {
     let server = Running::in_memory().await;
     let get = async |id: &str| {
         let request = GetCustomerRequest { customer_id: id.into() };
-        ineligibility(server.customers().get_customer(request).await)
+        refusal(server.customers().get_customer(request).await)
     };
     assert_eq!(kind(&get("nobody").await), (Code::NotFound, "CUSTOMER_NOT_FOUND".into()));
     for id in bad_ids() {

@@ -12,7 +12,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::Code;
 
-use super::faults::{bad_fields, ineligibility, reason};
+use super::faults::{bad_fields, reason, refusal};
 use super::harness::Running;
 use super::shop::{ago, cap, complaint, cross_sell, event, kept, now, open_shop, preview, record};
 
@@ -101,13 +101,13 @@ async fn the_backfire_report_compares_by_assignment_over_the_same_time() {
         let follow_up = seconds.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
         shop.relationships().get_backfire_report(GetBackfireReportRequest { follow_up }).await
     };
-    let refused = ineligibility(ask(None).await);
+    let refused = refusal(ask(None).await);
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "NO_EXPERIMENT"));
-    assert_eq!(bad_fields(&ineligibility(ask(Some(3600)).await)), ["follow_up"]);
+    assert_eq!(bad_fields(&refusal(ask(Some(3600)).await)), ["follow_up"]);
 
     put_into_force(&shop, "half", HALF).await;
     let arms = meet(&shop, 0..500).await;
-    let refused = ineligibility(ask(None).await);
+    let refused = refusal(ask(None).await);
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "TOO_FEW_CUSTOMERS"));
     assert!(refused.message().contains("500 more are waiting"), "{}", refused.message());
 

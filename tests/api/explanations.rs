@@ -7,7 +7,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::Code;
 
-use super::faults::{bad_fields, ineligibility, kind};
+use super::faults::{bad_fields, kind, refusal};
 use super::harness::Running;
 use super::shop::{ago, complaint, cross_sell, kept, open_shop, preview, record};
 use tactful::domain::time::DAY;
@@ -127,7 +127,7 @@ async fn a_recorded_decision_keeps_those_that_came_closest() {
 #[tokio::test]
 async fn what_cannot_be_explained_is_refused() {
     let server = Running::in_memory().await;
-    let ask = |request| async { ineligibility(server.offers().explain_decision(request).await) };
+    let ask = |request| async { refusal(server.offers().explain_decision(request).await) };
     let nothing = ExplainDecisionRequest { customer_id: String::new(), about: None };
     assert_eq!(bad_fields(&ask(nothing).await), ["customer_id", "about"]);
     assert_eq!(bad_fields(&ask(about("ada", About::DecisionId("x".into()))).await), ["decision_id"]);

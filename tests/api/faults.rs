@@ -8,7 +8,7 @@ use tonic::{Code, Response, Status};
 use tonic_types::StatusExt;
 
 /// The error of a call that must fail.
-pub fn ineligibility<T>(answer: Result<Response<T>, Status>) -> Status {
+pub fn refusal<T>(answer: Result<Response<T>, Status>) -> Status {
     match answer {
         Ok(_) => panic!("the call must fail"),
         Err(status) => status,

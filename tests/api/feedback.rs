@@ -10,7 +10,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::Code;
 
-use super::faults::{bad_fields, entry_refusal, ineligibility, is_ok, kind};
+use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
 use super::harness::{HandClock, Running, in_memory, on_disk};
 use super::shop::{
     REQUEST_ID, ago, cap, complaint, cross_sell, event, gbp, in_future, kept, now, open_shop, preview, purchase, record,
@@ -194,7 +194,7 @@ async fn an_oversized_part_ends_a_stream_and_what_came_before_stays() {
         StreamEventsRequest { events: vec![first] },
         StreamEventsRequest { events: vec![CustomerEvent::default(); 1001] },
     ];
-    let status = ineligibility(shop.feedback().stream_events(tokio_stream::iter(parts)).await);
+    let status = refusal(shop.feedback().stream_events(tokio_stream::iter(parts)).await);
     assert_eq!(bad_fields(&status), ["events"]);
     assert_eq!(shop.app.store().counts().await.expect("counts").events, 1);
 }

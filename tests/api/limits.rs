@@ -7,7 +7,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::Code;
 
-use super::faults::{bad_fields, ineligibility, is_ok};
+use super::faults::{bad_fields, is_ok, refusal};
 use super::harness::Running;
 use super::shop::{REQUEST_ID, ago, kept, product, purchase};
 
@@ -51,18 +51,18 @@ async fn an_empty_or_longer_batch_is_refused_whole() {
     for count in TOO_MANY {
         let events = (0..count).map(|number| purchase(&format!("e{number}"), "ada", "kettle", at));
         let request = RecordEventsRequest { events: events.collect() };
-        assert_eq!(bad_fields(&ineligibility(server.feedback().record_events(request).await)), ["events"]);
+        assert_eq!(bad_fields(&refusal(server.feedback().record_events(request).await)), ["events"]);
 
         let request = RecordOutcomesRequest { outcomes: vec![OfferOutcome::default(); count] };
-        assert_eq!(bad_fields(&ineligibility(server.feedback().record_outcomes(request).await)), ["outcomes"]);
+        assert_eq!(bad_fields(&refusal(server.feedback().record_outcomes(request).await)), ["outcomes"]);
 
         let products = (0..count).map(|number| product(&format!("p{number}")));
         let request = BatchUpsertProductsRequest { products: products.collect() };
-        assert_eq!(bad_fields(&ineligibility(server.catalog().batch_upsert_products(request).await)), ["products"]);
+        assert_eq!(bad_fields(&refusal(server.catalog().batch_upsert_products(request).await)), ["products"]);
 
         let customer = CustomerProfile { customer_id: "ada".into(), ..CustomerProfile::default() };
         let request = BatchUpsertCustomersRequest { customers: vec![customer; count] };
-        assert_eq!(bad_fields(&ineligibility(server.customers().batch_upsert_customers(request).await)), ["customers"]);
+        assert_eq!(bad_fields(&refusal(server.customers().batch_upsert_customers(request).await)), ["customers"]);
     }
     let counts = server.app.store().counts().await.expect("counts");
     assert_eq!((counts.customers, counts.products, counts.events, counts.decisions), (0, 0, 0, 0));
@@ -73,11 +73,11 @@ async fn a_message_of_five_megabytes_is_refused_and_the_server_serves_on() {
     let server = Running::in_memory().await;
     let huge = Product { title: "t".repeat(5 << 20), ..product("huge") };
     let request = BatchUpsertProductsRequest { products: vec![huge.clone()] };
-    let status = ineligibility(server.catalog().batch_upsert_products(request).await);
+    let status = refusal(server.catalog().batch_upsert_products(request).await);
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
 
     let part = StreamProductsRequest { products: vec![huge] };
-    let status = ineligibility(server.catalog().stream_products(tokio_stream::iter([part])).await);
+    let status = refusal(server.catalog().stream_products(tokio_stream::iter([part])).await);
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
 
     let request = BatchUpsertProductsRequest { products: vec![product("small")] };

@@ -17,7 +17,7 @@ use tactful::use_cases::app::App;
 use tactful::use_cases::record_events::record_events;
 use tonic::Code;
 
-use super::faults::{ineligibility, kind};
+use super::faults::{kind, refusal};
 use super::harness::{HandClock, Running, until, within_patience};
 use super::shop::{ago, cross_sell, event, now, open_shop, purchase, record, stock};
 
@@ -29,7 +29,7 @@ async fn train(server: &Running) -> OfferModel {
 #[tokio::test]
 async fn there_is_no_model_until_one_is_trained_and_then_it_is_served() {
     let shop = open_shop().await;
-    let status = ineligibility(shop.models().get_model(GetModelRequest {}).await);
+    let status = refusal(shop.models().get_model(GetModelRequest {}).await);
     assert_eq!(kind(&status), (Code::NotFound, "MODEL_NOT_FOUND".into()));
     let untrained = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
     assert_eq!(untrained.model_version, 0);
@@ -90,7 +90,7 @@ async fn a_second_training_at_the_same_time_is_refused() {
     let shut = clock.shut();
     let server = Running::on_disk(directory.path(), clock.clone()).await;
     until(async || clock.somebody_waits()).await;
-    let status = ineligibility(within_patience(server.models().train_model(TrainModelRequest {})).await);
+    let status = refusal(within_patience(server.models().train_model(TrainModelRequest {})).await);
     assert_eq!(kind(&status), (Code::FailedPrecondition, "TRAINING_RUNNING".into()));
     drop(shut);
     until(async || server.models().get_model(GetModelRequest {}).await.is_ok()).await;
@@ -115,10 +115,10 @@ async fn a_model_is_served_again_after_a_restart() {
 #[tokio::test]
 async fn a_training_that_is_not_possible_says_why_and_leaves_the_model() {
     let server = Running::in_memory().await;
-    let status = ineligibility(server.models().train_model(TrainModelRequest {}).await);
+    let status = refusal(server.models().train_model(TrainModelRequest {}).await);
     assert_eq!(kind(&status), (Code::FailedPrecondition, "TRAINING_NOT_POSSIBLE".into()));
     assert_eq!(status.message(), "training is not possible: there are no purchases to learn from");
-    let status = ineligibility(server.models().get_model(GetModelRequest {}).await);
+    let status = refusal(server.models().get_model(GetModelRequest {}).await);
     assert_eq!(kind(&status), (Code::NotFound, "MODEL_NOT_FOUND".into()));
 }
 

@@ -10,7 +10,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::Code;
 
-use super::faults::{bad_fields, ineligibility, kind};
+use super::faults::{bad_fields, kind, refusal};
 use super::harness::{HandClock, Running};
 use super::shop::{
     COMPLEMENTS, REQUEST_ID, ago, cap, complaint, cross_sell, event, gbp, in_future, kept, now, open_shop, preview,
@@ -212,11 +212,11 @@ async fn a_release_of_what_was_never_served_is_refused_and_changes_nothing() {
     };
 
     for (customer, decision) in [("ada", REQUEST_ID), ("bob", answer.decision_id.as_str())] {
-        let status = ineligibility(shop.offers().release_offers(release(customer, decision, &[])).await);
+        let status = refusal(shop.offers().release_offers(release(customer, decision, &[])).await);
         assert_eq!(kind(&status), (Code::NotFound, "DECISION_NOT_FOUND".into()));
     }
     let request = release("ada", &answer.decision_id, &["product/kettle", &served, "product/no-such"]);
-    let status = ineligibility(shop.offers().release_offers(request).await);
+    let status = refusal(shop.offers().release_offers(request).await);
     assert_eq!(bad_fields(&status), ["offer_ids[0]", "offer_ids[2]"]);
     assert_eq!(kept(&shop, "ada").await, before);
 }

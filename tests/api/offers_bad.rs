@@ -3,7 +3,7 @@
 use tactful::grpc::generated::tactful::v1::{CrossSellRequest, ReleaseOffersRequest, UpSellRequest};
 use tonic::Code;
 
-use super::faults::{bad_fields, bad_ids, ineligibility, reason};
+use super::faults::{bad_fields, bad_ids, reason, refusal};
 use super::shop::{REQUEST_ID, cross_sell, kept, open_shop, up_sell};
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
@@ -44,7 +44,7 @@ const EVERY_FIELD: [&str; 11] = [
 #[tokio::test]
 async fn a_cross_sell_request_that_is_wrong_everywhere_is_told_so_at_once() {
     let shop = open_shop().await;
-    let status = ineligibility(shop.offers().cross_sell(wrong_everywhere()).await);
+    let status = refusal(shop.offers().cross_sell(wrong_everywhere()).await);
     assert_eq!(bad_fields(&status), EVERY_FIELD);
     assert_eq!(reason(&status), "INVALID_FIELDS");
     assert!(status.message().ends_with("; and 8 more"), "{status:?}");
@@ -55,7 +55,7 @@ async fn a_cross_sell_request_that_is_wrong_everywhere_is_told_so_at_once() {
 async fn of_a_thousand_faults_the_first_are_named_and_the_rest_counted() {
     let shop = open_shop().await;
     let request = CrossSellRequest { exclude_product_ids: vec![" ".into(); 1_000], ..cross_sell("ada") };
-    let status = ineligibility(shop.offers().cross_sell(request).await);
+    let status = refusal(shop.offers().cross_sell(request).await);
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().ends_with("; and 997 more"), "{status:?}");
     assert_eq!(bad_fields(&status)[..2], ["exclude_product_ids[0]", "exclude_product_ids[1]"]);
@@ -78,7 +78,7 @@ async fn an_up_sell_request_that_is_wrong_everywhere_is_told_so_at_once() {
         explain: wrong.explain,
     };
     let expected = EVERY_FIELD.map(|field| field.replace("context_product_ids", "owned_product_ids"));
-    assert_eq!(bad_fields(&ineligibility(shop.offers().up_sell(request).await)), expected);
+    assert_eq!(bad_fields(&refusal(shop.offers().up_sell(request).await)), expected);
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn every_fault_of_a_question_is_refused_and_reserves_nothing() {
     ];
     cases.extend(bad_ids().map(|id| (cross_sell(&id), "customer_id")));
     for (request, field) in cases {
-        let status = ineligibility(shop.offers().cross_sell(request.clone()).await);
+        let status = refusal(shop.offers().cross_sell(request.clone()).await);
         assert_eq!(bad_fields(&status), [field], "{request:?}");
         let question = UpSellRequest {
             customer_id: request.customer_id,
@@ -113,7 +113,7 @@ async fn every_fault_of_a_question_is_refused_and_reserves_nothing() {
             explain: request.explain,
             ..UpSellRequest::default()
         };
-        let status = ineligibility(shop.offers().up_sell(question).await);
+        let status = refusal(shop.offers().up_sell(question).await);
         assert_eq!(bad_fields(&status), [field.replace("context", "owned")]);
     }
     assert_eq!(kept(&shop, "ada").await, before);
@@ -148,12 +148,12 @@ async fn a_release_that_is_wrong_everywhere_is_told_so_at_once() {
         decision_id: "7".into(),
         offer_ids: vec!["product/kettle".into(), String::new(), "o".repeat(137)],
     };
-    let status = ineligibility(shop.offers().release_offers(request).await);
+    let status = refusal(shop.offers().release_offers(request).await);
     assert_eq!(bad_fields(&status), ["customer_id", "decision_id", "offer_ids[1]", "offer_ids[2]"]);
 
-    let missing = ineligibility(shop.offers().release_offers(ReleaseOffersRequest::default()).await);
+    let missing = refusal(shop.offers().release_offers(ReleaseOffersRequest::default()).await);
     assert_eq!(bad_fields(&missing), ["customer_id", "decision_id"]);
     let request =
         ReleaseOffersRequest { customer_id: "ada".into(), decision_id: REQUEST_ID.into(), offer_ids: many(21) };
-    assert_eq!(bad_fields(&ineligibility(shop.offers().release_offers(request).await)), ["offer_ids"]);
+    assert_eq!(bad_fields(&refusal(shop.offers().release_offers(request).await)), ["offer_ids"]);
 }

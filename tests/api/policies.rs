@@ -13,7 +13,7 @@ use tactful::grpc::generated::tactful::v1::{
 use tactful::policy_document::write::write;
 use tonic::Code;
 
-use super::faults::{bad_fields, ineligibility, kind};
+use super::faults::{bad_fields, kind, refusal};
 use super::harness::{HandClock, Running};
 use super::shop::{cap, cross_sell, open_shop, preview};
 
@@ -139,10 +139,10 @@ async fn versions_never_change() {
     // The same values, written another way.
     server.policies().create_policy(of_toml(&format!("# strict\n{STRICT}"))).await.expect("the same");
     let other = STRICT.replace("offers = 1", "offers = 2");
-    let status = ineligibility(server.policies().create_policy(of_toml(&other)).await);
+    let status = refusal(server.policies().create_policy(of_toml(&other)).await);
     assert_eq!(kind(&status), (Code::AlreadyExists, "POLICY_EXISTS".into()));
     let status =
-        ineligibility(server.policies().create_policy(of_toml("version = 'default-1'\n[contact]\nlease = '1m'")).await);
+        refusal(server.policies().create_policy(of_toml("version = 'default-1'\n[contact]\nlease = '1m'")).await);
     assert_eq!(kind(&status), (Code::AlreadyExists, "POLICY_EXISTS".into()));
     assert_eq!(get(&server, "strict").await.toml, STRICT);
 }
@@ -151,7 +151,7 @@ async fn versions_never_change() {
 async fn a_bad_policy_is_refused_with_all_its_faults_and_nothing_is_stored() {
     let server = Running::in_memory().await;
     let text = "version = 'bad'\n[contact]\nlease = '-1m'\nleese = '1m'\n[arbitration]\nseller_share = 2";
-    let status = ineligibility(server.policies().create_policy(of_toml(text)).await);
+    let status = refusal(server.policies().create_policy(of_toml(text)).await);
     assert_eq!(bad_fields(&status), ["toml: contact.lease", "toml: arbitration.seller_share", "toml: contact.leese"]);
     let bad = of_settings(
         "",
@@ -163,7 +163,7 @@ async fn a_bad_policy_is_refused_with_all_its_faults_and_nothing_is_stored() {
             ("contact.cap_window", Some(Value::Count(3))),
         ],
     );
-    let fields = bad_fields(&ineligibility(server.policies().create_policy(bad).await));
+    let fields = bad_fields(&refusal(server.policies().create_policy(bad).await));
     for field in [
         "policy.settings[2].value",
         "policy.settings[3].value",
@@ -175,22 +175,22 @@ async fn a_bad_policy_is_refused_with_all_its_faults_and_nothing_is_stored() {
         assert!(fields.iter().any(|told| told == field), "{field} is not in {fields:?}");
     }
     let nothing = CreatePolicyRequest { source: None, validate_only: false };
-    assert_eq!(bad_fields(&ineligibility(server.policies().create_policy(nothing).await)), ["source"]);
+    assert_eq!(bad_fields(&refusal(server.policies().create_policy(nothing).await)), ["source"]);
     let valid = CreatePolicyRequest { validate_only: true, ..of_toml(STRICT) };
     server.policies().create_policy(valid).await.expect("valid");
     let listed = server.policies().list_policies(ListPoliciesRequest::default()).await.expect("lists").into_inner();
     assert_eq!(listed.policy_versions.len(), 1, "only the default");
 
     for (request, expected) in [("nowhere", Code::NotFound), ("", Code::InvalidArgument)] {
-        assert_eq!(ineligibility(server.policies().activate_policy(activate(request)).await).code(), expected);
+        assert_eq!(refusal(server.policies().activate_policy(activate(request)).await).code(), expected);
     }
-    let status = ineligibility(server.policies().roll_back_policy(RollBackPolicyRequest {}).await);
+    let status = refusal(server.policies().roll_back_policy(RollBackPolicyRequest {}).await);
     assert_eq!(kind(&status), (Code::FailedPrecondition, "NO_POLICY_BEFORE".into()));
     let request = GetPolicyRequest { version: "nowhere".into() };
-    assert_eq!(ineligibility(server.policies().get_policy(request).await).code(), Code::NotFound);
+    assert_eq!(refusal(server.policies().get_policy(request).await).code(), Code::NotFound);
     for (page_size, page_token) in [(-1, ""), (0, "nowhere")] {
         let request = ListPoliciesRequest { page_size, page_token: page_token.into() };
-        assert_eq!(ineligibility(server.policies().list_policies(request).await).code(), Code::InvalidArgument);
+        assert_eq!(refusal(server.policies().list_policies(request).await).code(), Code::InvalidArgument);
     }
 }
 
@@ -224,7 +224,7 @@ async fn a_policy_is_tried_on_logged_decisions_before_it_is_put_into_force() {
         shop.policies().simulate_policy(SimulatePolicyRequest { source, since: None }).await
     };
     let toml = |text: &str| Some(SimulateSource::Toml(text.to_owned()));
-    let refused = ineligibility(simulate(toml(STRICT)).await);
+    let refused = refusal(simulate(toml(STRICT)).await);
     assert_eq!(kind(&refused), (Code::FailedPrecondition, "NO_DECISIONS".into()));
     for number in 0..20 {
         let who = format!("customer-{number}");
@@ -255,8 +255,8 @@ async fn a_policy_is_tried_on_logged_decisions_before_it_is_put_into_force() {
     assert_eq!(all.offers_in_force, all.offers_simulated);
     assert_eq!(shop.app.store().digest().await.expect("reads"), before);
 
-    assert_eq!(bad_fields(&ineligibility(simulate(None).await)), ["source"]);
-    assert_eq!(bad_fields(&ineligibility(simulate(toml("version = 'x'\nnonsense = 1")).await)), ["toml: nonsense"]);
-    let unknown = ineligibility(simulate(Some(SimulateSource::Version("no-such".into()))).await);
+    assert_eq!(bad_fields(&refusal(simulate(None).await)), ["source"]);
+    assert_eq!(bad_fields(&refusal(simulate(toml("version = 'x'\nnonsense = 1")).await)), ["toml: nonsense"]);
+    let unknown = refusal(simulate(Some(SimulateSource::Version("no-such".into()))).await);
     assert_eq!(unknown.code(), Code::NotFound);
 }

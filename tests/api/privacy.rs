@@ -11,7 +11,7 @@ use tactful::grpc::generated::tactful::v1::{
 use tactful::use_cases::forget_old::forget_old;
 use tonic::Code;
 
-use super::faults::{bad_fields, entry_refusal, ineligibility, is_ok, kind};
+use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
 use super::harness::Running;
 use super::shop::{ago, complaint, cross_sell, event, kept, open_shop, purchase, record};
 
@@ -45,7 +45,7 @@ async fn an_export_tells_all_that_is_held() {
     let id = of("decision")[0]["id"].as_str().expect("an id").to_owned();
     assert_eq!(id, answer.decision_id.replace('-', ""));
     let nobody = ExportCustomerRequest { customer_id: "nobody".into() };
-    let refused = ineligibility(shop.customers().export_customer(nobody).await);
+    let refused = refusal(shop.customers().export_customer(nobody).await);
     assert_eq!(kind(&refused), (Code::NotFound, "CUSTOMER_NOT_FOUND".into()));
 }
 
@@ -75,7 +75,7 @@ async fn an_erased_customer_is_forgotten_and_nothing_comes_back() {
         reason: HoldReason::AgentHold.into(),
         ..CreateHoldRequest::default()
     };
-    assert_eq!(kind(&ineligibility(shop.relationships().create_hold(hold).await)), erased);
+    assert_eq!(kind(&refusal(shop.relationships().create_hold(hold).await)), erased);
     let outcome = OfferOutcome {
         customer_id: "ada".into(),
         decision_id: answer.decision_id,
@@ -95,7 +95,7 @@ async fn an_erased_customer_is_forgotten_and_nothing_comes_back() {
     assert!(health.holds.iter().any(|hold| hold.reason() == HoldReason::OptOut));
     assert_eq!(kept(&shop, "ada").await, None);
     let gone = ExportCustomerRequest { customer_id: "ada".into() };
-    assert_eq!(ineligibility(shop.customers().export_customer(gone).await).code(), Code::NotFound);
+    assert_eq!(refusal(shop.customers().export_customer(gone).await).code(), Code::NotFound);
     let counts = shop.app.store().counts().await.expect("counts");
     assert_eq!((counts.customers, counts.events, counts.decisions), (0, 0, 0));
 }

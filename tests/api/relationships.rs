@@ -10,7 +10,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::Code;
 
-use super::faults::{bad_fields, bad_ids, ineligibility, kind};
+use super::faults::{bad_fields, bad_ids, kind, refusal};
 use super::harness::Running;
 use super::shop::{ago, cap, complaint, in_future, kept, now, open_shop, preview, record, up_sell};
 
@@ -128,7 +128,7 @@ async fn a_simulation_names_every_bad_field() {
         outcomes: vec![OutcomeKind::NotShown.into(), 99],
         as_of: Some(ago(&server.clock, DAY)),
     };
-    let status = ineligibility(server.relationships().simulate_relationship_health(request).await);
+    let status = refusal(server.relationships().simulate_relationship_health(request).await);
     let fields = bad_fields(&status);
     for field in
         ["events[0].kind", "events[1].customer_id", "events[2].product_id", "outcomes[0]", "outcomes[1]", "as_of"]
@@ -141,7 +141,7 @@ async fn a_simulation_names_every_bad_field() {
         events: (0..101).map(|_| visit()).collect(),
         ..SimulateRelationshipHealthRequest::default()
     };
-    let status = ineligibility(server.relationships().simulate_relationship_health(request).await);
+    let status = refusal(server.relationships().simulate_relationship_health(request).await);
     assert_eq!(bad_fields(&status), ["events"]);
 }
 
@@ -160,7 +160,7 @@ async fn a_batch_answers_each_customer_and_refuses_what_is_no_batch() {
     );
     assert_eq!(entries[2].status.as_ref().expect("told").code, 0);
     for bad in [vec![], vec!["ada".to_owned(), "ada".to_owned()], (0..101).map(|id| format!("c{id}")).collect()] {
-        let status = ineligibility(shop.relationships().batch_get_relationship_health(ask(bad)).await);
+        let status = refusal(shop.relationships().batch_get_relationship_health(ask(bad)).await);
         assert_eq!(status.code(), Code::InvalidArgument);
     }
 }
@@ -209,7 +209,7 @@ async fn a_hold_without_an_end_lasts_until_it_is_deleted() {
 
     shop.relationships().delete_hold(delete("ada", &id)).await.expect("deletes");
     assert!(!shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner().offers.is_empty());
-    let status = ineligibility(shop.relationships().delete_hold(delete("ada", &id)).await);
+    let status = refusal(shop.relationships().delete_hold(delete("ada", &id)).await);
     assert_eq!(kind(&status), (Code::NotFound, "HOLD_NOT_FOUND".into()));
 }
 
@@ -227,7 +227,7 @@ async fn the_same_hold_again_replaces_the_first_and_a_seventeenth_is_refused() {
     for number in 2..=16 {
         server.relationships().create_hold(numbered(number)).await.expect("creates");
     }
-    let status = ineligibility(server.relationships().create_hold(numbered(17)).await);
+    let status = refusal(server.relationships().create_hold(numbered(17)).await);
     assert_eq!(kind(&status), (Code::ResourceExhausted, "TOO_MANY_HOLDS".into()));
     assert_eq!(holds(&server, "ada").await.len(), 16);
 }
@@ -239,7 +239,7 @@ async fn a_hold_that_follows_from_an_event_is_listed_and_cannot_be_deleted() {
     let [derived] = holds(&shop, "ada").await.try_into().expect("one hold");
     assert!(derived.derived);
     assert_eq!((derived.reason(), derived.create_time), (HoldReason::OpenComplaint, Some(ago(&shop.clock, DAY))));
-    let status = ineligibility(shop.relationships().delete_hold(delete("ada", &derived.hold_id)).await);
+    let status = refusal(shop.relationships().delete_hold(delete("ada", &derived.hold_id)).await);
     assert_eq!(status.code(), Code::NotFound);
     assert_eq!(holds(&shop, "ada").await, [derived]);
 }
@@ -269,7 +269,7 @@ async fn each_bad_hold_names_its_faults_and_holds_nothing() {
         cases.push((hold(reason), vec!["reason"]));
     }
     for (request, fields) in cases {
-        let status = ineligibility(server.relationships().create_hold(request.clone()).await);
+        let status = refusal(server.relationships().create_hold(request.clone()).await);
         assert_eq!(bad_fields(&status), fields, "{request:?}");
     }
     assert!(holds(&server, "ada").await.is_empty());
@@ -281,12 +281,11 @@ async fn ids_that_are_none_are_refused_by_every_method() {
     let server = Running::in_memory().await;
     for id in bad_ids() {
         let request = GetRelationshipHealthRequest { customer_id: id.clone() };
-        let status = ineligibility(server.relationships().get_relationship_health(request).await);
+        let status = refusal(server.relationships().get_relationship_health(request).await);
         assert_eq!(bad_fields(&status), ["customer_id"]);
-        let status =
-            ineligibility(server.relationships().list_holds(ListHoldsRequest { customer_id: id.clone() }).await);
+        let status = refusal(server.relationships().list_holds(ListHoldsRequest { customer_id: id.clone() }).await);
         assert_eq!(bad_fields(&status), ["customer_id"]);
-        let status = ineligibility(server.relationships().delete_hold(delete(&id, &id)).await);
+        let status = refusal(server.relationships().delete_hold(delete(&id, &id)).await);
         assert_eq!(bad_fields(&status), ["customer_id", "hold_id"]);
     }
 }

@@ -6,7 +6,7 @@ use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::{CrossSellRequest, CrossSellResponse, ReleaseOffersRequest, UpSellRequest};
 use tonic::{Code, Request};
 
-use super::faults::{bad_fields, ineligibility, kind, retry_after};
+use super::faults::{bad_fields, kind, refusal, retry_after};
 use super::harness::{HandClock, Running, in_memory, until, within_patience};
 use super::shop::{REQUEST_ID, cross_sell, kept, open_shop, stock, up_sell};
 
@@ -62,7 +62,7 @@ async fn a_request_id_is_refused_for_another_request() {
         CrossSellRequest { exclude_product_ids: vec!["mug".into()], ..keyed("ada") },
     ];
     for other in others {
-        let status = ineligibility(shop.offers().cross_sell(other).await);
+        let status = refusal(shop.offers().cross_sell(other).await);
         assert_eq!(kind(&status), (Code::InvalidArgument, "REQUEST_ID_REUSED".into()));
         assert_eq!(bad_fields(&status), ["request_id"]);
     }
@@ -105,7 +105,7 @@ async fn a_customer_with_too_many_request_ids_is_told_when_one_is_free() {
         shop.offers().cross_sell(numbered(number)).await.expect("answers");
     }
     shop.clock.advance(DAY / 4);
-    let status = ineligibility(shop.offers().cross_sell(numbered(128)).await);
+    let status = refusal(shop.offers().cross_sell(numbered(128)).await);
     assert_eq!(kind(&status), (Code::ResourceExhausted, "TOO_MANY_REQUEST_IDS".into()));
     assert_eq!(retry_after(&status), Some(DAY / 4 * 3));
     shop.clock.advance(DAY / 4 * 3);
@@ -127,7 +127,7 @@ async fn nothing_is_reserved_for_a_caller_who_stopped_waiting() {
         offers.cross_sell(request).await
     });
     until(async || clock.somebody_waits() || call.is_finished()).await;
-    let status = ineligibility(within_patience(call).await.expect("does not panic"));
+    let status = refusal(within_patience(call).await.expect("does not panic"));
     assert!([Code::DeadlineExceeded, Code::Cancelled].contains(&status.code()), "{status:?}");
     // The server counts from when the call came in, which was before the caller gave up.
     let gave_up = Instant::now();

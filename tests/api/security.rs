@@ -29,8 +29,8 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::harness::{HandClock, until, within_patience, written};
 use super::shop::preview;
-use crate::certificates::{Authority, key, name_caller};
-use crate::long_form::short_or_long;
+use crate::support::certificates::{Authority, key, name_caller};
+use crate::support::long_form::short_or_long;
 
 const CHECKOUT: &str = "spiffe://example.org/ns/shop/sa/checkout";
 

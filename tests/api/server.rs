@@ -19,7 +19,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_reflection::pb::{v1, v1alpha};
 
-use super::faults::{ineligibility, kind, retry_after};
+use super::faults::{kind, refusal, retry_after};
 use super::harness::{HandClock, Running, in_memory, on_disk, until, within_patience, written};
 use super::shop::{ago, purchase};
 
@@ -105,8 +105,7 @@ async fn the_server_and_every_service_are_ready() {
         let answer = server.readiness().check(request).await.expect("answers").into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
     }
-    let status =
-        ineligibility(server.readiness().check(HealthCheckRequest { service: "no.such.Service".into() }).await);
+    let status = refusal(server.readiness().check(HealthCheckRequest { service: "no.such.Service".into() }).await);
     assert_eq!(status.code(), Code::NotFound);
 }
 
@@ -185,7 +184,7 @@ async fn a_call_that_waited_too_long_is_shed_and_told_when_to_try_again() {
     let mut settings = in_memory();
     (settings.limits.queue_delay_max, settings.limits.queue_free) = (Duration::ZERO, 0);
     let server = Running::with(settings.clone(), HandClock::new()).await;
-    let status = ineligibility(server.relationships().get_relationship_health(of_ada()).await);
+    let status = refusal(server.relationships().get_relationship_health(of_ada()).await);
     assert_eq!(kind(&status), (Code::ResourceExhausted, "SERVER_BUSY".into()));
     assert_eq!(retry_after(&status), Some(Duration::from_millis(500)));
     let ready = server.readiness().check(HealthCheckRequest::default()).await.expect("is never shed").into_inner();
@@ -229,7 +228,7 @@ async fn more_callers_than_may_be_waited_for_are_told_to_try_again() {
     let (_second, parts) = mpsc::channel::<StreamEventsRequest>(1);
     let mut feedback = server.feedback();
     let refused = within_patience(feedback.stream_events(ReceiverStream::new(parts))).await;
-    assert_eq!(kind(&ineligibility(refused)), (Code::ResourceExhausted, "SERVER_BUSY".into()));
+    assert_eq!(kind(&refusal(refused)), (Code::ResourceExhausted, "SERVER_BUSY".into()));
 }
 
 #[tokio::test]
@@ -248,7 +247,7 @@ async fn a_method_that_does_not_exist_is_unimplemented() {
     grpc.ready().await.expect("ready");
     let path = http::uri::PathAndQuery::from_static("/tactful.v1.OfferService/Guess");
     let codec = tonic_prost::ProstCodec::<GetModelRequest, GetModelRequest>::default();
-    let status = ineligibility(grpc.unary(tonic::Request::new(GetModelRequest {}), path, codec).await);
+    let status = refusal(grpc.unary(tonic::Request::new(GetModelRequest {}), path, codec).await);
     assert_eq!(status.code(), Code::Unimplemented);
 }
 

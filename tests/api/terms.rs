@@ -10,7 +10,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tonic::Code;
 
-use super::faults::{bad_fields, entry_refusal, ineligibility, is_ok, kind};
+use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
 use super::harness::Running;
 use super::shop::{cross_sell, gbp, in_future, now, open_shop, up_sell};
 
@@ -94,7 +94,7 @@ async fn an_offer_is_made_under_its_terms_where_they_apply() {
     let gone = DeleteOfferRequest { offer_id: "first".into() };
     shop.catalog().delete_offer(gone.clone()).await.expect("deletes");
     assert_eq!(up_sold(&shop, "eve", "").await, ("cheap".into(), 40));
-    let missing = ineligibility(shop.catalog().delete_offer(gone).await);
+    let missing = refusal(shop.catalog().delete_offer(gone).await);
     assert_eq!(kind(&missing), (Code::NotFound, "OFFER_NOT_FOUND".into()));
 }
 
@@ -239,5 +239,5 @@ async fn bad_offers_name_every_bad_field_and_the_list_is_paged() {
     }
     assert_eq!(seen, ["sale-0", "sale-1", "sale-2", "sale-3", "sale-4"]);
     let request = ListOffersRequest { page_size: -1, page_token: "x".into() };
-    assert_eq!(bad_fields(&ineligibility(shop.catalog().list_offers(request).await)), ["page_size", "page_token"]);
+    assert_eq!(bad_fields(&refusal(shop.catalog().list_offers(request).await)), ["page_size", "page_token"]);
 }

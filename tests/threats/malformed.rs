@@ -16,8 +16,8 @@ use super::caller::Caller;
 use super::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, RawConnection, SETTINGS, call_headers, frame, message};
 use super::memory::Watch;
 use super::random::Random;
-use crate::long_form::short_or_long;
-use crate::running_server::{RunningServer, stock};
+use crate::support::long_form::short_or_long;
+use crate::support::running_server::{RunningServer, stock};
 
 /// What must not stay in memory.
 const GROWTH_MAX: u64 = 64 << 20;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::running_server::resident_bytes;
+use crate::support::running_server::resident_bytes;
 
 /// Looks again and again.
 pub struct Watch {

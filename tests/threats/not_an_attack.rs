@@ -10,7 +10,7 @@ use tonic::Code;
 
 use super::attacks::{STREAM_EVENTS, call};
 use super::frames::message;
-use crate::running_server::{RunningServer, stock};
+use crate::support::running_server::{RunningServer, stock};
 
 /// A purchase in a message of its own.
 fn part(number: usize) -> Bytes {

@@ -10,8 +10,8 @@ use tonic_types::StatusExt;
 use wire::offer_service_client::OfferServiceClient;
 
 use super::caller::preview;
-use crate::long_form::short_or_long;
-use crate::running_server::{RunningServer, stock};
+use crate::support::long_form::short_or_long;
+use crate::support::running_server::{RunningServer, stock};
 
 const CALLERS: u64 = 64;
 

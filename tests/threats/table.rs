@@ -14,9 +14,9 @@ use super::attacks::{Outcome, STREAM_EVENTS, Size, Threat, attack, call};
 use super::caller::Caller;
 use super::frames::{GOAWAY, RawConnection};
 use super::memory::Watch;
-use crate::certificates::Authority;
-use crate::long_form::short_or_long;
-use crate::running_server::{RunningServer, stock};
+use crate::support::certificates::Authority;
+use crate::support::long_form::short_or_long;
+use crate::support::running_server::{RunningServer, stock};
 
 /// What an attack may cost in memory.
 const GROWTH_MAX: u64 = 64 << 20;

@@ -1,0 +1,30 @@
+//! The API as a client meets it: the real server on a free port of the loopback, and clients of the generated code.
+
+mod acceptances;
+mod backups;
+mod batches;
+mod cached_ranking;
+mod catalog;
+mod customers;
+mod demo;
+mod experiments;
+mod explanations;
+mod faults;
+mod feedback;
+mod harness;
+mod limits;
+mod models;
+mod offers;
+mod offers_bad;
+mod policies;
+mod privacy;
+mod relationships;
+mod retries;
+mod security;
+mod server;
+mod shop;
+#[path = "../support/mod.rs"]
+mod support;
+mod terms;
+mod tools;
+mod upgrades;

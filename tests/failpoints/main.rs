@@ -1,0 +1,16 @@
+//! Crashes and stalls between two steps of a commit, by failpoints.
+//!
+//! Failpoints belong to the process: these tests have a binary of their own and run one after another, because each
+//! begins with `FailScenario::setup`, which waits for the one before.
+
+mod decisions;
+#[path = "../api/harness.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod harness;
+#[path = "../promises/shop.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod shop;
+mod stalled_disk;
+mod store;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,6 @@
+//! What is learned: rankings and their explanations, distorted histories, and a real shop from import to offers.
+
+mod bad_input;
+mod distorted_shop;
+mod ranking;
+mod real_shop;

@@ -1,0 +1,304 @@
+//! The commands as somebody types them: the real binary against the real server.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::support::running_server::RunningServer;
+use serde_json::Value;
+
+const PRODUCTS: &str = "\
+product_id,title,category,price,currency,ladder,tier,features,requires
+line,Telephone line,Telephone,24.95,USD,,,,
+voice-mail,Voice mail,Telephone,6.95,USD,,,,line
+two-slot,Two-slot toaster,Kitchen,29.95,USD,toasters,1,slots=2,
+four-slot,Four-slot toaster,Kitchen,59.95,USD,toasters,2,slots=4;bagel=true,
+";
+
+/// Of last week.
+fn events() -> String {
+    let week_ago = jiff::Timestamp::now().as_second() - 7 * 86_400;
+    let time = jiff::Timestamp::from_second(week_ago).expect("in range");
+    format!(
+        "\
+customer_id,kind,time,product_id,order_id,case_id,severity
+ann,purchase,{time},line,o1,,
+ann,purchase,{time},two-slot,o1,,
+ann,purchase,{time},two-slot,o1,,
+cora,complaint,{time},,,c7,3
+"
+    )
+}
+
+/// A server, and a directory with files to import.
+struct Scene {
+    server: RunningServer,
+    directory: tempfile::TempDir,
+}
+
+impl Scene {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let server = RunningServer::start(&directory.path().join("data"));
+        Self { server, directory }
+    }
+
+    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        tactful(&[arguments, &["--server", &self.server.url()]].concat())
+    }
+
+    fn import(&self, what: &str, file: &Path) -> Output {
+        self.run(&["import", what, file.to_str().expect("text")])
+    }
+
+    fn with_shop() -> Self {
+        let scene = Self::start();
+        let (products, events) = (scene.file("products.csv", PRODUCTS), scene.file("events.csv", events()));
+        assert!(scene.import("products", &products).status.success());
+        assert!(scene.import("events", &events).status.success());
+        scene
+    }
+}
+
+fn tactful(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tactful"));
+    command.args(arguments).env_remove("TACTFUL_SERVER").output().expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON value and nothing else")
+}
+
+#[test]
+fn importing_a_file_again_changes_nothing() {
+    let scene = Scene::start();
+    let events = scene.file("events.csv", events());
+    let first = scene.import("events", &events);
+    assert_eq!(
+        text(&first.stdout),
+        "4 imported, 0 known already, 0 filtered, 0 rejected\n",
+        "a row that repeats is real"
+    );
+    let second = scene.import("events", &events);
+    assert_eq!(text(&second.stdout), "0 imported, 4 known already, 0 filtered, 0 rejected\n");
+    let products = scene.file("products.csv", PRODUCTS);
+    assert_eq!(
+        text(&scene.import("products", &products).stdout),
+        "4 imported, 0 known already, 0 filtered, 0 rejected\n"
+    );
+    assert_eq!(
+        text(&scene.import("products", &products).stdout),
+        "0 imported, 4 known already, 0 filtered, 0 rejected\n"
+    );
+}
+
+#[test]
+fn rejected_rows_are_told_by_line_and_the_rest_is_imported() {
+    let scene = Scene::start();
+    let mut bytes = b"customer_id,kind,time,product_id,quantity\n".to_vec();
+    bytes.extend(b"ann,purchase,2024-01-05T10:00:00Z,line,1\n");
+    bytes.extend(b"ann,purchase,soon,line,-2\n");
+    bytes.extend(b"\xff\xfe,purchase,2024-01-05T10:00:00Z,line,1\n");
+    bytes.extend(b"ann,purchase,2024-01-05T10:00:00Z\n");
+    bytes.extend(b"bob,purchase,2024-01-06T10:00:00Z,line,1\n");
+    let imported = scene.import("events", &scene.file("broken.csv", bytes));
+    assert_eq!(imported.status.code(), Some(3), "some rows were rejected");
+    assert_eq!(text(&imported.stdout), "2 imported, 0 known already, 0 filtered, 3 rejected\n");
+    let told = text(&imported.stderr);
+    for (line, what) in [(3, "soon"), (4, "UTF-8"), (5, "cell")] {
+        let named = told.lines().find(|told| told.contains(&format!("broken.csv:{line}")));
+        assert!(named.is_some_and(|told| told.contains(what)), "line {line}: {told}");
+    }
+}
+
+#[test]
+fn offers_and_health_are_tables_for_people_and_json_for_machines() {
+    let scene = Scene::with_shop();
+    let table = text(&scene.run(&["offers", "ann"]).stdout);
+    assert!(table.contains("Voice mail") && table.contains("made to go with Telephone line"), "{table}");
+    let answer = json(&scene.run(&["offers", "ann", "--up-sell", "--json"]));
+    assert_eq!(answer["offers"][0]["product_id"], "four-slot", "{answer}");
+    let held = json(&scene.run(&["offers", "cora", "--json"]));
+    assert!(held["offers"].as_array().is_some_and(Vec::is_empty), "{held}");
+    let health = text(&scene.run(&["health", "ann"]).stdout);
+    assert!(health.contains("service-friction") && health.contains("new-customer"), "{health}");
+    assert!(json(&scene.run(&["health", "ann", "--json"]))["score"].is_number());
+}
+
+#[test]
+fn offers_preview_unless_told_to_reserve() {
+    let scene = Scene::with_shop();
+    let used = |output: &Output| json(output)["caps"][0]["used"].clone();
+    assert_eq!(used(&scene.run(&["health", "ann", "--json"])), 0);
+    json(&scene.run(&["offers", "ann", "--json"]));
+    assert_eq!(used(&scene.run(&["health", "ann", "--json"])), 0);
+    json(&scene.run(&["offers", "ann", "--reserve", "--json"]));
+    assert_eq!(used(&scene.run(&["health", "ann", "--json"])), 1);
+}
+
+#[test]
+fn training_reports_what_it_learned() {
+    let scene = Scene::with_shop();
+    let model = json(&scene.run(&["train", "--json"]));
+    assert_eq!((&model["version"], &model["purchases"]), (&Value::from(1), &Value::from(3)), "{model}");
+    let without = Scene::start();
+    let refused = without.run(&["train"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("there are no purchases to learn from"));
+}
+
+#[test]
+fn mistakes_are_told_in_one_line_that_helps() {
+    let scene = Scene::start();
+    let long = "x".repeat(200);
+    let cases = [
+        (scene.run(&["offers", &long]), "customer_id: has 200 bytes, at most 128 are allowed"),
+        (scene.run(&["import", "events", "missing.csv"]), "missing.csv"),
+        (tactful(&["offers", "ann", "--server", "127.0.0.1:1"]), "no server answers at http://127.0.0.1:1"),
+    ];
+    for (refused, expected) in cases {
+        assert_eq!(refused.status.code(), Some(1));
+        let told = text(&refused.stderr);
+        assert!(told.starts_with("error: ") && told.contains(expected), "{told}");
+    }
+}
+
+/// Broken by: `println!`, which panics, and by an exit as soon as nobody reads.
+#[test]
+fn a_command_ends_without_a_word_when_nobody_reads_on() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let unread = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tactful"));
+        let writer = writer.try_clone().expect("a pipe");
+        let told = command.args(arguments).stdout(writer).output().expect("runs");
+        assert_eq!(text(&told.stderr), "");
+        assert!(told.status.success(), "{told:?}");
+    };
+    unread(&["policy", "show", "--default"]);
+    let scene = Scene::start();
+    let policy = text(&tactful(&["policy", "show", "--default"]).stdout).replace("default-1", "unread");
+    let file = scene.file("unread.toml", &policy);
+    let file = file.to_str().expect("text");
+    unread(&["policy", "create", file, "--activate", "--server", &scene.server.url()]);
+    assert_eq!(text(&scene.run(&["policy", "show"]).stdout), policy, "it does what it is for all the same");
+}
+
+#[test]
+fn a_policy_is_shown_checked_stored_and_rolled_back() {
+    let shown = tactful(&["policy", "show", "--default"]);
+    assert!(shown.status.success());
+    let scene = Scene::start();
+    let edited = text(&shown.stdout)
+        .replace("default-1", "gentle")
+        .replace("strong = { offers = 8, up_sell = 2 }", "strong = { offers = 5, up_sell = 1 }");
+    let file = scene.file("gentle.toml", &edited);
+    let file = file.to_str().expect("text");
+    assert!(text(&tactful(&["policy", "check", file]).stdout).ends_with("is a policy: gentle\n"));
+    let created = scene.run(&["policy", "create", file, "--activate"]);
+    assert_eq!(text(&created.stdout), "gentle is stored\ngentle is in force; before: default-1\n", "{created:?}");
+    assert_eq!(text(&scene.run(&["policy", "show"]).stdout), edited);
+    let listed = text(&scene.run(&["policy", "list"]).stdout);
+    assert!(listed.lines().nth(1).is_some_and(|line| line.starts_with("gentle     yes")), "{listed}");
+    let rolled = scene.run(&["policy", "roll-back"]);
+    assert_eq!(text(&rolled.stdout), "default-1 is in force; before: gentle\n");
+
+    let bad = scene.file("bad.toml", "version = 'bad'\n[contact]\nlease = '-1m'\nleese = '1m'\n");
+    let checked = tactful(&["policy", "check", bad.to_str().expect("text")]);
+    let told = text(&checked.stderr);
+    assert!(!checked.status.success() && told.contains("2 faults"), "{told}");
+    assert!(told.contains("contact.lease: ") && told.contains("did you mean contact.lease?"), "{told}");
+}
+
+#[test]
+fn serve_tells_all_wrong_settings_before_it_opens_anything() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    let data = data.to_str().expect("text");
+    let arguments = ["serve", "--data-dir", data, "--listen", "here", "--now", "then", "--drain=-1s"];
+    let refused = tactful(&arguments);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = text(&refused.stderr);
+    for name in ["listen", "now", "drain"] {
+        assert!(told.contains(&format!("{name}: ")), "{name} is not in {told}");
+    }
+    assert!(!Path::new(data).exists(), "nothing was opened");
+    let scene = Scene::start();
+    let address = scene.server.url().replace("http://", "");
+    let taken = tactful(&["serve", "--data-dir", data, "--listen", &address, "--metrics-listen", "off"]);
+    assert_eq!(taken.status.code(), Some(1));
+    assert!(text(&taken.stderr).contains(&format!("listen: cannot serve on {address}")), "{}", text(&taken.stderr));
+    let metrics = tactful(&["serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--metrics-listen", &address]);
+    assert_eq!(metrics.status.code(), Some(1));
+    assert!(text(&metrics.stderr).contains("metrics-listen: cannot serve metrics"), "{}", text(&metrics.stderr));
+}
+
+#[test]
+fn a_server_that_is_asked_to_stop_ends_well() {
+    let mut scene = Scene::with_shop();
+    assert!(scene.server.stop().success());
+    let log = scene.server.log();
+    for stage in ["not ready", "drain", "flush"] {
+        assert!(log.contains(&format!("\"stage\":\"{stage}\"")), "{stage} is not in {log}");
+    }
+}
+
+/// Broken by: a name given before the end, an older backup kept or a newer one removed, a damaged one restored.
+#[test]
+fn a_store_is_backed_up_checked_and_restored() {
+    let scene = Scene::with_shop();
+    let path = |name: &str| scene.directory.path().join(name).to_str().expect("text").to_owned();
+    let told = text(&scene.run(&["backup", &path("monday.backup")]).stdout);
+    assert!(told.contains("2 customers, 4 events") && told.contains("4 products"), "{told}");
+    let again = scene.run(&["backup", &path("monday.backup")]);
+    assert!(!again.status.success() && text(&again.stderr).contains("is there already"), "{again:?}");
+
+    let kept = path("kept");
+    std::fs::create_dir(&kept).expect("a folder");
+    for day in ["01", "02", "03"] {
+        std::fs::write(format!("{kept}/tactful-202401{day}T000000Z.backup"), "old").expect("a file");
+    }
+    std::fs::write(format!("{kept}/notes"), "mine").expect("a file");
+    let made = json(&scene.run(&["backup", "--directory", &kept, "--keep", "2", "--json"]));
+    assert_eq!(made["removed"].as_array().map(Vec::len), Some(2), "{made}");
+    let mut left: Vec<String> = std::fs::read_dir(&kept)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    left.sort();
+    assert_eq!((left[0].as_str(), left[1].as_str(), left.len()), ("notes", "tactful-20240103T000000Z.backup", 3));
+
+    let whole = tactful(&["restore", &path("monday.backup"), "--check"]);
+    assert!(text(&whole.stdout).contains("is whole"), "{whole:?}");
+    let mut bytes = std::fs::read(path("monday.backup")).expect("reads");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    std::fs::write(path("damaged.backup"), &bytes).expect("a file");
+    for arguments in [&["--check"][..], &["--data-dir", &path("restored")]] {
+        let damaged = tactful(&[&["restore", &path("damaged.backup")], arguments].concat());
+        assert_eq!(damaged.status.code(), Some(1));
+        assert!(text(&damaged.stderr).contains("damaged at byte"), "{damaged:?}");
+    }
+    let restored = tactful(&["restore", &path("monday.backup"), "--data-dir", &path("restored")]);
+    assert!(restored.status.success() && text(&restored.stdout).contains("2 customers, 4 events"), "{restored:?}");
+    let full = tactful(&["restore", &path("monday.backup"), "--data-dir", &path("restored")]);
+    assert!(!full.status.success() && text(&full.stderr).contains("is not empty"), "{full:?}");
+    let in_use = tactful(&["restore", &path("monday.backup"), "--data-dir", &path("data")]);
+    assert!(!in_use.status.success(), "{in_use:?}");
+
+    let copy = RunningServer::start(Path::new(&path("restored")));
+    let answer = json(&tactful(&["offers", "ann", "--json", "--server", &copy.url()]));
+    assert_eq!(answer["offers"][0]["product_id"], "voice-mail", "{answer}");
+    let piped = scene.run(&["backup", "-"]);
+    assert!(piped.stdout.starts_with(b"tactful backup\n") && text(&piped.stderr).contains("2 customers"));
+}

@@ -1,0 +1,11 @@
+//! The program as an operator runs it: a process that is started, watched, stopped, killed, and run out of disk.
+
+mod cli;
+mod disk_full;
+mod kill;
+mod observed;
+mod restarts;
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(feature = "otlp")]
+mod traces;

@@ -1,0 +1,185 @@
+//! Restarts under load: SIGTERM, then the same port and directory again, while callers go on.
+//!
+//! A caller whose call finds no server waits until health says SERVING and asks once more, with the same `request_id`. No call
+//! may fail then, no cap may be exceeded, every decision must stay what it was, and each stop must end within the drain.
+//! 10 restarts; 100 in the long form (`TACTFUL_LONG=1`).
+//!
+//! Broken by: asking again at once, before the server is back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tactful::grpc::generated::tactful::v1 as wire;
+use tokio::task::JoinSet;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use wire::offer_service_client::OfferServiceClient;
+use wire::relationship_service_client::RelationshipServiceClient;
+
+use crate::support::long_form::short_or_long;
+use crate::support::running_server::{COMPLEMENTS, RunningServer, stock};
+
+const CALLERS: u64 = 8;
+/// Enough that none has more decisions than a day may bring.
+const CUSTOMERS: u64 = 2_000;
+const DRAIN: Duration = Duration::from_secs(5);
+/// A stop flushes after the drain, and a busy machine is slow.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Answers between two restarts.
+const ANSWERS_BETWEEN: u64 = 200;
+/// Far longer than a restart takes.
+const BACK_WITHIN: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_fails_over_restarts_when_it_is_repeated_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let drain = format!("{}s", DRAIN.as_secs());
+    let arguments = ["--drain", drain.as_str()];
+    let mut server = RunningServer::start_on(directory.path(), "127.0.0.1:0", &arguments);
+    let address = server.address().to_owned();
+    stock(&server.connect().await).await;
+
+    let load = Arc::new(Load { answers: AtomicU64::new(0), repeated: AtomicU64::new(0), ends: AtomicBool::new(false) });
+    let mut callers = JoinSet::new();
+    for number in 0..CALLERS {
+        callers.spawn(Caller { number, channel: lazy(&address), load: Arc::clone(&load) }.call());
+    }
+    let restarts = short_or_long(10, 100);
+    let mut slowest = Duration::ZERO;
+    for _ in 0..restarts {
+        load.more(ANSWERS_BETWEEN, &mut callers).await;
+        let began = Instant::now();
+        let stopped = tokio::task::block_in_place(|| server.stop());
+        slowest = slowest.max(began.elapsed());
+        assert!(stopped.success(), "{}", server.log());
+        server = tokio::task::block_in_place(|| RunningServer::start_on(directory.path(), &address, &arguments));
+    }
+    load.more(ANSWERS_BETWEEN, &mut callers).await;
+    load.ends.store(true, Ordering::SeqCst);
+    let mut decisions = BTreeMap::new();
+    while let Some(of_caller) = callers.join_next().await {
+        decisions.extend(of_caller.expect("no call fails"));
+    }
+    eprintln!(
+        "{restarts} restarts, {} decisions, {} repeated, slowest stop {slowest:?}",
+        decisions.len(),
+        load.repeated.load(Ordering::SeqCst)
+    );
+    assert!(slowest < STOP_WITHIN, "{slowest:?}");
+    assert_kept(&server.connect().await, &decisions).await;
+}
+
+/// Decisions by what was asked: a customer and a request id.
+type Decisions = BTreeMap<(String, String), String>;
+
+struct Load {
+    answers: AtomicU64,
+    repeated: AtomicU64,
+    ends: AtomicBool,
+}
+
+impl Load {
+    /// Waits for some more answers.
+    async fn more(&self, answers: u64, callers: &mut JoinSet<Decisions>) {
+        let enough = self.answers.load(Ordering::SeqCst) + answers;
+        let ended = async {
+            while self.answers.load(Ordering::SeqCst) < enough {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            failed = callers.join_next() => panic!("a call failed: {failed:?}"),
+        }
+    }
+}
+
+struct Caller {
+    number: u64,
+    channel: Channel,
+    load: Arc<Load>,
+}
+
+impl Caller {
+    async fn call(self) -> Decisions {
+        let mut decisions = Decisions::new();
+        for turn in 0.. {
+            if self.load.ends.load(Ordering::SeqCst) {
+                break;
+            }
+            let asked = (format!("customer{}", (self.number * 17 + turn) % CUSTOMERS), request_id(self.number, turn));
+            let answer = match ask(&self.channel, &asked).await {
+                Err(status) if is_gone(&status) => {
+                    is_back(&self.channel).await;
+                    self.load.repeated.fetch_add(1, Ordering::SeqCst);
+                    ask(&self.channel, &asked).await
+                }
+                answer => answer,
+            };
+            let answer = answer.unwrap_or_else(|status| panic!("a repeated call failed: {status:?}"));
+            decisions.insert(asked, answer);
+            self.load.answers.fetch_add(1, Ordering::SeqCst);
+        }
+        decisions
+    }
+}
+
+/// There was no server, or it went away before it answered.
+fn is_gone(status: &Status) -> bool {
+    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
+}
+
+/// Waits until the server says that it serves.
+async fn is_back(channel: &Channel) {
+    let asked = async {
+        loop {
+            let answer = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
+            if answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(BACK_WITHIN, asked).await.expect("the server comes back");
+}
+
+async fn ask(channel: &Channel, (customer, request_id): &(String, String)) -> Result<String, Status> {
+    // Calls ask for different offers, so that each takes something of the cap that is left.
+    let wanted = request_id.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte)) % COMPLEMENTS;
+    let others = (0..COMPLEMENTS).filter(|other| other.abs_diff(wanted) > 1);
+    let request = wire::CrossSellRequest {
+        customer_id: customer.clone(),
+        request_id: request_id.clone(),
+        context_product_ids: vec!["kettle".to_owned()],
+        exclude_product_ids: others.map(|other| format!("complement{other}")).collect(),
+        ..wire::CrossSellRequest::default()
+    };
+    Ok(OfferServiceClient::new(channel.clone()).cross_sell(request).await?.into_inner().decision_id)
+}
+
+/// No cap is exceeded, and whoever asks again gets the decision that there was.
+async fn assert_kept(channel: &Channel, decisions: &Decisions) {
+    for customer in 0..CUSTOMERS {
+        let request = wire::GetRelationshipHealthRequest { customer_id: format!("customer{customer}") };
+        let view = RelationshipServiceClient::new(channel.clone()).get_relationship_health(request).await;
+        for cap in view.expect("an answer").into_inner().caps {
+            assert!(cap.used <= cap.limit, "customer{customer}: {cap:?}");
+        }
+    }
+    for (asked, decision) in decisions {
+        assert_eq!(ask(channel, asked).await.expect("an answer"), *decision, "{asked:?}: a second decision");
+    }
+}
+
+fn lazy(address: &str) -> Channel {
+    Endpoint::from_shared(format!("http://{address}")).expect("a URI").tcp_nodelay(true).connect_lazy()
+}
+
+fn request_id(caller: u64, turn: u64) -> String {
+    uuid::Uuid::from_u64_pair(0x4000 | caller << 32, (1 << 63) | turn).to_string()
+}

@@ -1,0 +1,689 @@
+//! One suite for every backend of the store: a backend is done when it passes.
+//!
+//! Each guarantee was seen to fail against a deliberately broken store; the comment on the test says which break.
+
+use std::sync::Arc;
+
+use crate::support::stored_records::*;
+use tactful::domain::customer::Customer;
+use tactful::domain::decision::Decision;
+use tactful::domain::event::Event;
+use tactful::domain::explicit_offer::Volume;
+use tactful::domain::ids::DecisionId;
+use tactful::store::contract::{
+    APPENDED_MAX, Activation, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, Erased, Erasure, Forgotten, HeldPlace,
+    Store, StoreCounts, StoreError, StoredModel, StoredPolicy,
+};
+use tactful::store::memory::MemoryStore;
+use tactful::store::sled::store::SledStore;
+
+/// A backend under test, and what must outlive it.
+struct Backend {
+    store: Arc<dyn Store>,
+    _directory: Option<tempfile::TempDir>,
+}
+
+fn memory() -> Backend {
+    Backend { store: Arc::new(MemoryStore::new()), _directory: None }
+}
+
+async fn sled() -> Backend {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let store = SledStore::open(directory.path()).await.expect("an empty directory opens");
+    Backend { store: Arc::new(store), _directory: Some(directory) }
+}
+
+macro_rules! for_every_backend {
+    ($($test:ident)+) => {
+        mod in_memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(super::memory().store).await;
+            })+
+        }
+        mod in_sled {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let backend = super::sled().await;
+                super::$test(backend.store.clone()).await;
+            })+
+        }
+    };
+}
+
+for_every_backend! {
+    an_unknown_customer_is_none
+    a_commit_against_an_old_version_is_a_conflict
+    a_conflict_changes_nothing
+    versions_grow_by_one
+    concurrent_increments_lose_nothing
+    appended_records_are_visible_after_the_commit
+    recorded_answers_in_the_order_asked_and_per_customer
+    recorded_knows_events_long_after_their_commit
+    a_customer_too_large_is_refused_and_unchanged
+    too_many_appended_records_are_refused
+    records_of_another_customer_are_refused
+    numbers_that_are_not_finite_are_refused
+    many_waiters_become_durable
+    products_are_put_replaced_and_deleted
+    products_are_ordered_by_id
+    explicit_offers_are_put_replaced_and_deleted
+    a_volume_is_taken_settled_abandoned_and_released
+    a_volume_is_never_exceeded_by_those_who_meet
+    the_latest_model_is_the_current_one
+    policies_are_created_once_and_activations_keep_their_order
+    a_large_model_comes_back_whole
+    history_is_visited_whole_and_in_pages
+    customers_are_visited_whole_and_in_pages
+    decisions_are_visited_whole_and_customer_by_customer
+    prepared_candidates_are_kept_of_stored_customers_alone
+    an_erased_customer_is_gone_and_blocked
+    an_erasure_and_commits_that_meet_leave_nothing
+    all_that_is_held_is_told_in_pages
+    what_is_too_old_is_forgotten
+    anonymous_events_count_once
+    counts_follow_every_change
+    an_outbox_that_fills_up_loses_nothing
+}
+
+async fn commit(store: &dyn Store, expected: u64, customer: &Customer, appended: Appended) -> CommitOutcome {
+    store.commit_customer(expected, customer, &appended).await.expect("the store works")
+}
+
+fn committed(outcome: CommitOutcome) -> u64 {
+    match outcome {
+        CommitOutcome::Committed { version } => version,
+        CommitOutcome::Conflict | CommitOutcome::Erased | CommitOutcome::TooLarge { .. } => {
+            panic!("not committed: {outcome:?}")
+        }
+    }
+}
+
+async fn load(store: &dyn Store, customer: &Customer) -> (u64, Customer) {
+    let stored = store.load_customer(&customer.id).await.expect("the store works").expect("the customer is stored");
+    (stored.version, stored.value)
+}
+
+async fn history(store: &dyn Store) -> Vec<Event> {
+    let mut events = Vec::new();
+    store.visit_history(7, &mut |page| events.extend(page)).await.expect("the store works");
+    events.sort_by(|a, b| (&a.customer, &a.id).cmp(&(&b.customer, &b.id)));
+    events
+}
+
+async fn an_unknown_customer_is_none(store: Arc<dyn Store>) {
+    assert_eq!(store.load_customer(&customer_id("nobody")).await.expect("the store works"), None);
+    let decision = store.load_decision(&customer_id("nobody"), DecisionId::from_bits(1)).await;
+    assert_eq!(decision.expect("the store works"), None);
+}
+
+/// Broken by: not comparing versions before the write.
+async fn a_commit_against_an_old_version_is_a_conflict(store: Arc<dyn Store>) {
+    let ada = customer("ada");
+    assert_eq!(commit(&*store, 1, &ada, Appended::default()).await, CommitOutcome::Conflict);
+    assert_eq!(commit(&*store, 0, &ada, Appended::default()).await, CommitOutcome::Committed { version: 1 });
+    assert_eq!(commit(&*store, 0, &ada, Appended::default()).await, CommitOutcome::Conflict);
+    assert_eq!(commit(&*store, 2, &ada, Appended::default()).await, CommitOutcome::Conflict);
+}
+
+/// Broken by: writing history before the swap.
+async fn a_conflict_changes_nothing(store: Arc<dyn Store>) {
+    let ada = customer("ada");
+    commit(&*store, 0, &ada, Appended::default()).await;
+    let before = (store.digest().await.expect("the store works"), store.counts().await.expect("the store works"));
+    let appended = Appended { events: vec![visit("ada", "e1")], decision: Some(decision("ada", 1)) };
+    assert_eq!(commit(&*store, 0, &full_customer("ada"), appended).await, CommitOutcome::Conflict);
+    let after = (store.digest().await.expect("the store works"), store.counts().await.expect("the store works"));
+    assert_eq!(after, before);
+    assert_eq!(store.recorded(Some(&ada.id), &[event_id("e1")]).await.expect("the store works"), [false]);
+}
+
+async fn versions_grow_by_one(store: Arc<dyn Store>) {
+    for expected in 0..5 {
+        let mut ada = customer("ada");
+        ada.attributes.insert("round".to_owned(), expected.to_string());
+        assert_eq!(committed(commit(&*store, expected, &ada, Appended::default()).await), expected + 1);
+        assert_eq!(load(&*store, &ada).await, (expected + 1, ada));
+    }
+}
+
+/// Broken by: an insert in place of the compare-and-swap.
+async fn concurrent_increments_lose_nothing(store: Arc<dyn Store>) {
+    const TASKS: u64 = 64;
+    const ROUNDS: u64 = 5;
+    let mut tasks = Vec::new();
+    for task in 0..TASKS {
+        let store = Arc::clone(&store);
+        tasks.push(tokio::spawn(async move {
+            for round in 0..ROUNDS {
+                let event = visit("ada", &format!("e{task}-{round}"));
+                loop {
+                    let stored = store.load_customer(&customer_id("ada")).await.expect("the store works");
+                    let (version, mut ada) =
+                        stored.map_or((0, customer("ada")), |stored| (stored.version, stored.value));
+                    let count: u64 = ada.attributes.get("count").map_or(0, |count| count.parse().expect("a number"));
+                    ada.attributes.insert("count".to_owned(), (count + 1).to_string());
+                    let appended = Appended { events: vec![event.clone()], decision: None };
+                    tokio::task::yield_now().await;
+                    match commit(&*store, version, &ada, appended).await {
+                        CommitOutcome::Committed { .. } => break,
+                        CommitOutcome::Conflict => {}
+                        CommitOutcome::TooLarge { bytes } => panic!("{bytes} bytes"),
+                        CommitOutcome::Erased => panic!("nobody erased anybody"),
+                    }
+                }
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.expect("no task panics");
+    }
+    let (version, ada) = load(&*store, &customer("ada")).await;
+    assert_eq!((version, ada.attributes["count"].as_str()), (TASKS * ROUNDS, "320"));
+    assert_eq!(history(&*store).await.len() as u64, TASKS * ROUNDS);
+}
+
+async fn appended_records_are_visible_after_the_commit(store: Arc<dyn Store>) {
+    let appended = Appended { events: events_of_every_kind("ada"), decision: Some(full_decision("ada", 7)) };
+    let ada = full_customer("ada");
+    commit(&*store, 0, &ada, appended.clone()).await;
+    assert_eq!(load(&*store, &ada).await, (1, ada.clone()));
+    let ids: Vec<_> = appended.events.iter().map(|event| event.id.clone()).collect();
+    assert!(store.recorded(Some(&ada.id), &ids).await.expect("the store works").into_iter().all(|known| known));
+    let found = store.load_decision(&ada.id, DecisionId::from_bits(7)).await.expect("the store works");
+    assert_eq!(found, appended.decision);
+    let mut expected = appended.events;
+    expected.sort_by(|a, b| a.id.cmp(&b.id));
+    assert_eq!(history(&*store).await, expected);
+}
+
+async fn recorded_answers_in_the_order_asked_and_per_customer(store: Arc<dyn Store>) {
+    let appended = Appended { events: vec![visit("ada", "e1"), visit("ada", "e2")], decision: None };
+    commit(&*store, 0, &customer("ada"), appended).await;
+    let ids = ["e2", "e3", "e1", "e2"].map(event_id);
+    let ada = store.recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
+    assert_eq!(ada, [true, false, true, true]);
+    // Ids that are the beginning of one another must not be mixed up.
+    for other in [Some(customer_id("ad")), Some(customer_id("adae")), None] {
+        assert_eq!(store.recorded(other.as_ref(), &ids).await.expect("the store works"), [false; 4]);
+    }
+}
+
+/// The first event is in the outbox at first and gone from it after many durable commits.
+/// Broken by: looking in the outbox only.
+async fn recorded_knows_events_long_after_their_commit(store: Arc<dyn Store>) {
+    for expected in 0..20 {
+        let appended = Appended {
+            events: vec![visit("ada", &format!("e{expected}"))],
+            decision: Some(decision("ada", u128::from(expected))),
+        };
+        committed(commit(&*store, expected, &customer("ada"), appended).await);
+        store.durable().await.expect("the store works");
+        let ids: Vec<_> = (0..=expected).map(|number| event_id(&format!("e{number}"))).collect();
+        let known = store.recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
+        assert_eq!(known, vec![true; ids.len()]);
+        for number in 0..=expected {
+            let found = store.load_decision(&customer_id("ada"), DecisionId::from_bits(u128::from(number))).await;
+            assert!(found.expect("the store works").is_some());
+        }
+    }
+}
+
+/// Broken by: not comparing the size with the limit.
+async fn a_customer_too_large_is_refused_and_unchanged(store: Arc<dyn Store>) {
+    let mut large = customer("ada");
+    for number in 0..400 {
+        large.attributes.insert(format!("attribute {number}"), "x".repeat(40));
+    }
+    commit(&*store, 0, &customer("ada"), Appended::default()).await;
+    match commit(&*store, 1, &large, Appended::default()).await {
+        CommitOutcome::TooLarge { bytes } => assert!(bytes > CUSTOMER_BYTES_MAX, "{bytes}"),
+        outcome @ (CommitOutcome::Committed { .. } | CommitOutcome::Conflict | CommitOutcome::Erased) => {
+            panic!("not refused: {outcome:?}")
+        }
+    }
+    assert_eq!(load(&*store, &large).await, (1, customer("ada")));
+}
+
+async fn too_many_appended_records_are_refused(store: Arc<dyn Store>) {
+    let events = |count: usize| (0..count).map(|number| visit("ada", &format!("e{number}"))).collect::<Vec<_>>();
+    let beyond = Appended { events: events(APPENDED_MAX), decision: Some(decision("ada", 1)) };
+    assert!(matches!(commit(&*store, 0, &customer("ada"), beyond).await, CommitOutcome::TooLarge { .. }));
+    let just = Appended { events: events(APPENDED_MAX), decision: None };
+    assert_eq!(committed(commit(&*store, 0, &customer("ada"), just).await), 1);
+}
+
+async fn records_of_another_customer_are_refused(store: Arc<dyn Store>) {
+    let of_bob = [
+        Appended { events: vec![visit("bob", "e1")], decision: None },
+        Appended { events: Vec::new(), decision: Some(decision("bob", 1)) },
+    ];
+    for appended in of_bob {
+        let refused = store.commit_customer(0, &customer("ada"), &appended).await;
+        assert!(matches!(refused, Err(StoreError::Damaged { .. })));
+    }
+    assert!(matches!(store.append_anonymous(&[visit("bob", "e1")]).await, Err(StoreError::Damaged { .. })));
+    assert_eq!(store.counts().await.expect("the store works"), StoreCounts::default());
+}
+
+/// What could not be read back must not be written. Broken by: writing floats as they are.
+async fn numbers_that_are_not_finite_are_refused(store: Arc<dyn Store>) {
+    let mut ada = customer("ada");
+    ada.relationship.sentiment.add(at(0), f64::NAN);
+    let refused = store.commit_customer(0, &ada, &Appended::default()).await;
+    assert!(matches!(refused, Err(StoreError::Damaged { .. })));
+    assert_eq!(store.load_customer(&ada.id).await.expect("the store works"), None);
+}
+
+/// Broken by: waking nobody after a flush, which hangs. sled's own `flush_async` hangs here for good.
+async fn many_waiters_become_durable(store: Arc<dyn Store>) {
+    for round in 0..200 {
+        let mut tasks = Vec::new();
+        for task in 0..64 {
+            let store = Arc::clone(&store);
+            tasks.push(tokio::spawn(async move {
+                let customer = customer(&format!("c{task}"));
+                committed(commit(&*store, round, &customer, Appended::default()).await);
+                store.durable().await.expect("the store works");
+            }));
+        }
+        for task in tasks {
+            task.await.expect("no task panics");
+        }
+    }
+}
+
+async fn products_are_put_replaced_and_deleted(store: Arc<dyn Store>) {
+    let toaster = full_product("toaster");
+    assert_eq!(store.put_products(std::slice::from_ref(&toaster)).await.expect("the store works"), [true]);
+    assert_eq!(store.load_products().await.expect("the store works"), [toaster]);
+    let renamed = product("toaster", "Toaster, red");
+    let both = [renamed.clone(), product("kettle", "Kettle"), renamed.clone()];
+    assert_eq!(store.put_products(&both).await.expect("the store works"), [true, true, false], "the last is a repeat");
+    assert_eq!(store.load_products().await.expect("the store works"), [product("kettle", "Kettle"), renamed]);
+    assert!(store.delete_product(&product_id("kettle")).await.expect("the store works"));
+    assert!(!store.delete_product(&product_id("kettle")).await.expect("the store works"));
+    assert_eq!(store.counts().await.expect("the store works").products, 1);
+}
+
+async fn products_are_ordered_by_id(store: Arc<dyn Store>) {
+    let mut ids: Vec<String> = (0..600).map(|number| format!("p{}", number * 7919 % 600)).collect();
+    let products: Vec<_> = ids.iter().map(|id| product(id, "A thing")).collect();
+    store.put_products(&products).await.expect("the store works");
+    let loaded = store.load_products().await.expect("the store works");
+    ids.sort();
+    assert_eq!(loaded.iter().map(|product| product.id.to_string()).collect::<Vec<_>>(), ids);
+}
+
+/// Broken by: keeping the first pointer.
+async fn the_latest_model_is_the_current_one(store: Arc<dyn Store>) {
+    assert_eq!(store.load_model().await.expect("the store works"), None);
+    for version in 1..=4 {
+        let model = StoredModel { version, bytes: artifact(100_000 / usize::try_from(version).expect("small")) };
+        store.put_model(&model).await.expect("the store works");
+        assert_eq!(store.load_model().await.expect("the store works"), Some(model));
+    }
+    // The same version again, with other bytes.
+    let again = StoredModel { version: 4, bytes: Vec::new() };
+    store.put_model(&again).await.expect("the store works");
+    assert_eq!(store.load_model().await.expect("the store works"), Some(again));
+}
+
+/// Broken by: one key for all chunks.
+async fn a_large_model_comes_back_whole(store: Arc<dyn Store>) {
+    let model = StoredModel { version: 1, bytes: artifact(3 * 1024 * 1024 + 17) };
+    store.put_model(&model).await.expect("the store works");
+    assert_eq!(store.load_model().await.expect("the store works"), Some(model));
+}
+
+/// Broken by: an insert in place of a create.
+async fn policies_are_created_once_and_activations_keep_their_order(store: Arc<dyn Store>) {
+    assert_eq!(store.load_policies().await.expect("the store works"), []);
+    assert_eq!(store.load_activations().await.expect("the store works"), []);
+    let policy = |version: &str, text: &str| StoredPolicy {
+        version: version.to_owned(),
+        text: text.to_owned(),
+        created_at: at(1),
+    };
+    let (calm, bold) = (policy("calm", "version = 'calm'"), policy("bold", "version = 'bold'"));
+    assert!(store.put_policy(&calm).await.expect("the store works"));
+    assert!(store.put_policy(&bold).await.expect("the store works"));
+    assert!(!store.put_policy(&policy("calm", "another")).await.expect("the store works"));
+    assert_eq!(store.load_policies().await.expect("the store works"), [bold, calm]);
+    // More than ten: an order of texts would not do.
+    let activation = |number: u32| Activation { policy: format!("p{number}"), at: at(number.into()) };
+    for number in 0..12 {
+        store.append_activation(&activation(number)).await.expect("the store works");
+    }
+    let expected: Vec<Activation> = (0..12).map(activation).collect();
+    assert_eq!(store.load_activations().await.expect("the store works"), expected);
+    store.durable().await.expect("the store works");
+}
+
+/// Broken by: beginning a page at the last customer in place of after it (it hangs).
+async fn customers_are_visited_whole_and_in_pages(store: Arc<dyn Store>) {
+    let mut expected = Vec::new();
+    for number in 0..9 {
+        let customer = customer(&format!("c{number}"));
+        commit(&*store, 0, &customer, Appended::default()).await;
+        expected.push(customer.id);
+    }
+    for page_len in [1, 4, 9, 100] {
+        let mut visited = Vec::new();
+        let mut longest = 0;
+        let mut visit = |page: Vec<Customer>| {
+            longest = longest.max(page.len());
+            visited.extend(page.into_iter().map(|customer| customer.id));
+        };
+        store.visit_customers(page_len, &mut visit).await.expect("the store works");
+        visited.sort();
+        assert_eq!(visited, expected);
+        assert_eq!(longest, page_len.min(9));
+    }
+}
+
+/// Broken by: pages of another length than asked. (Beginning a page at the last event in place of after it hangs.)
+async fn history_is_visited_whole_and_in_pages(store: Arc<dyn Store>) {
+    let mut expected = Vec::new();
+    for number in 0..9 {
+        let name = format!("c{number}");
+        let events: Vec<_> = (0..number).map(|event| visit(&name, &format!("e{event}"))).collect();
+        commit(&*store, 0, &customer(&name), Appended { events: events.clone(), decision: None }).await;
+        expected.extend(events);
+    }
+    let anonymous: Vec<_> = (0..10).map(|number| anonymous_visit(&format!("a{number}"))).collect();
+    store.append_anonymous(&anonymous).await.expect("the store works");
+    expected.extend(anonymous);
+    expected.sort_by(|a, b| (&a.customer, &a.id).cmp(&(&b.customer, &b.id)));
+    for page_len in [1, 4, 46, 1000] {
+        let (mut events, mut longest) = (Vec::new(), 0);
+        let mut visit = |page: Vec<Event>| {
+            longest = longest.max(page.len());
+            events.extend(page);
+        };
+        store.visit_history(page_len, &mut visit).await.expect("the store works");
+        events.sort_by(|a: &Event, b: &Event| (&a.customer, &a.id).cmp(&(&b.customer, &b.id)));
+        assert_eq!(events, expected);
+        assert!(longest <= page_len);
+    }
+}
+
+/// Broken by: an insert that does not look first.
+async fn anonymous_events_count_once(store: Arc<dyn Store>) {
+    let events = ["a1", "a2", "a1"].map(anonymous_visit);
+    assert_eq!(store.append_anonymous(&events).await.expect("the store works"), [true, true, false]);
+    let events = ["a3", "a2"].map(anonymous_visit);
+    assert_eq!(store.append_anonymous(&events).await.expect("the store works"), [true, false]);
+    let ids = ["a1", "a4"].map(event_id);
+    assert_eq!(store.recorded(None, &ids).await.expect("the store works"), [true, false]);
+    assert_eq!(store.counts().await.expect("the store works").events, 3);
+}
+
+async fn counts_follow_every_change(store: Arc<dyn Store>) {
+    for version in 0..3 {
+        let appended = Appended {
+            events: vec![visit("ada", &format!("e{version}"))],
+            decision: Some(decision("ada", u128::from(version))),
+        };
+        commit(&*store, version, &customer("ada"), appended).await;
+    }
+    commit(&*store, 0, &customer("bob"), Appended::default()).await;
+    store.append_anonymous(&[anonymous_visit("a1")]).await.expect("the store works");
+    store.put_products(&[product("p1", "One"), product("p2", "Two")]).await.expect("the store works");
+    let expected = StoreCounts { customers: 2, products: 2, events: 4, decisions: 3 };
+    assert_eq!(store.counts().await.expect("the store works"), expected);
+}
+
+/// Nobody asks for durability here, so a backend with an outbox must make room by itself.
+/// Broken by: refusing a commit when the outbox is full; never dropping what is in it.
+async fn an_outbox_that_fills_up_loses_nothing(store: Arc<dyn Store>) {
+    let mut ids = Vec::new();
+    for expected in 0..40 {
+        let events: Vec<_> = (0..30).map(|number| visit("ada", &format!("{expected}-{number}"))).collect();
+        ids.extend(events.iter().map(|event| event.id.clone()));
+        let appended = Appended { events, decision: Some(full_decision("ada", u128::from(expected))) };
+        assert_eq!(committed(commit(&*store, expected, &full_customer("ada"), appended).await), expected + 1);
+    }
+    let known = store.recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
+    assert_eq!(known, vec![true; 1200]);
+    let counts = store.counts().await.expect("the store works");
+    assert_eq!((counts.events, counts.decisions), (1200, 40));
+    assert_eq!(history(&*store).await.len(), 1200);
+}
+
+/// Broken by: letting the outbox or the version count.
+#[tokio::test]
+async fn equal_stores_have_equal_digests_whatever_waits_in_outboxes() {
+    let (memory, eager, lazy) = (memory(), sled().await, sled().await);
+    for expected in 0..6 {
+        let appended = Appended {
+            events: vec![visit("ada", &format!("e{expected}"))],
+            decision: Some(decision("ada", u128::from(expected))),
+        };
+        for backend in [&memory, &eager, &lazy] {
+            committed(commit(&*backend.store, expected, &full_customer("ada"), appended.clone()).await);
+        }
+        // This one drops the entries of earlier commits, the other keeps them waiting.
+        eager.store.durable().await.expect("the store works");
+        let digest = memory.store.digest().await.expect("the store works");
+        assert_eq!(eager.store.digest().await.expect("the store works"), digest);
+        assert_eq!(lazy.store.digest().await.expect("the store works"), digest);
+    }
+    for backend in [&memory, &eager, &lazy] {
+        let before = backend.store.digest().await.expect("the store works");
+        backend.store.append_anonymous(&[anonymous_visit("a1")]).await.expect("the store works");
+        let with_event = backend.store.digest().await.expect("the store works");
+        backend.store.put_products(&[full_product("p1")]).await.expect("the store works");
+        let with_product = backend.store.digest().await.expect("the store works");
+        assert!(before != with_event && with_event != with_product);
+    }
+    let digest = memory.store.digest().await.expect("the store works");
+    assert_eq!(eager.store.digest().await.expect("the store works"), digest);
+}
+
+async fn explicit_offers_are_put_replaced_and_deleted(store: Arc<dyn Store>) {
+    let (spring, autumn) = (full_explicit_offer("spring"), full_explicit_offer("autumn"));
+    let put = store.put_offers(&[spring.clone(), autumn.clone()]).await.expect("the store works");
+    assert_eq!(put, [true, true]);
+    assert_eq!(store.put_offers(std::slice::from_ref(&spring)).await.expect("the store works"), [false]);
+    assert_eq!(store.load_offers().await.expect("the store works"), [autumn.clone(), spring.clone()]);
+    let before = store.digest().await.expect("the store works");
+    assert!(store.delete_offer(&spring.id).await.expect("the store works"));
+    assert!(!store.delete_offer(&spring.id).await.expect("the store works"));
+    assert_eq!(store.load_offers().await.expect("the store works"), [autumn]);
+    assert_ne!(store.digest().await.expect("the store works"), before);
+}
+
+/// Broken by: a token taken twice for one decision, a settled one counted as pending too, one abandoned twice taken off what is
+/// settled.
+async fn a_volume_is_taken_settled_abandoned_and_released(store: Arc<dyn Store>) {
+    let blank = store.digest().await.expect("the store works");
+    let [one, two, three] = [1, 2, 3].map(|decision| volume_token("spring", decision));
+    let offer = one.offer.clone();
+    let take = async |token| store.take_volume(token, 2).await.expect("the store works");
+    assert!(take(&one).await && take(&one).await && take(&two).await);
+    assert!(!take(&three).await, "two are gone");
+    store.settle_volume(&offer, one.decision).await.expect("the store works");
+    store.settle_volume(&offer, one.decision).await.expect("the store works");
+    let volume = store.load_volume(&offer).await.expect("the store works");
+    assert_eq!(volume, Volume { settled: 1, pending: vec![two.clone()] });
+    assert_eq!(store.load_volumes().await.expect("the store works"), [(offer.clone(), volume)]);
+    assert_ne!(store.digest().await.expect("the store works"), blank);
+    // One that was not committed, by whoever finds out, and one that was granted.
+    store.abandon_volume(&offer, two.decision).await.expect("the store works");
+    store.abandon_volume(&offer, two.decision).await.expect("the store works");
+    assert_eq!(store.load_volume(&offer).await.expect("the store works").settled, 1, "another's grant stays counted");
+    assert!(take(&three).await);
+    store.release_volume(&offer, three.decision).await.expect("the store works");
+    store.release_volume(&offer, one.decision).await.expect("the store works");
+    assert_eq!(store.load_volumes().await.expect("the store works"), []);
+    assert_eq!(store.digest().await.expect("the store works"), blank);
+}
+
+/// Broken by: a volume written without comparing with what was read.
+async fn a_volume_is_never_exceeded_by_those_who_meet(store: Arc<dyn Store>) {
+    let takers = (0..64).map(|decision| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            let token = volume_token("spring", decision);
+            let is_taken = store.take_volume(&token, 10).await.expect("the store works");
+            if is_taken {
+                store.settle_volume(&token.offer, token.decision).await.expect("the store works");
+            }
+            u64::from(is_taken)
+        })
+    });
+    let mut taken = 0;
+    for taker in takers.collect::<Vec<_>>() {
+        taken += taker.await.expect("no panic");
+    }
+    let volume = store.load_volume(&volume_token("spring", 0).offer).await.expect("the store works");
+    assert_eq!((taken, volume), (10, Volume { settled: 10, pending: Vec::new() }));
+}
+
+/// Broken by: the decisions left, a customer of the same prefix erased too, the block looked for by no commit.
+async fn an_erased_customer_is_gone_and_blocked(store: Arc<dyn Store>) {
+    for (name, visits) in [("ada", 3), ("adam", 2)] {
+        let events = (0..visits).map(|number| visit(name, &format!("e{number}"))).collect();
+        let appended = Appended { events, decision: Some(decision(name, 7)) };
+        committed(commit(&*store, 0, &customer(name), appended).await);
+    }
+    let mut opted_out = customer("ada");
+    opted_out.consents.is_opted_out = true;
+    committed(commit(&*store, 1, &opted_out, Appended::default()).await);
+    let ada = customer_id("ada");
+    let token = volume_token("spring", 1);
+    assert!(store.take_volume(&token, 5).await.expect("the store works"));
+
+    assert_eq!(store.load_erasure(&ada).await.expect("the store works"), None);
+    let erased = store.erase_customer(&ada, at(9)).await.expect("the store works");
+    assert_eq!(erased, Erased { was_stored: true, events: 3, decisions: 1 });
+    assert_eq!(store.load_customer(&ada).await.expect("the store works"), None);
+    assert_eq!(store.load_decision(&ada, DecisionId::from_bits(7)).await.expect("the store works"), None);
+    assert!(history(&*store).await.iter().all(|event| event.customer == Some(customer_id("adam"))));
+    let volume = store.load_volume(&token.offer).await.expect("the store works");
+    assert_eq!(volume, Volume { settled: 1, pending: Vec::new() }, "whether it was granted can no longer be asked");
+    let kept = Some(Erasure { at: at(9), was_opted_out: true });
+    assert_eq!(store.load_erasure(&ada).await.expect("the store works"), kept);
+    assert_eq!(commit(&*store, 0, &customer("ada"), Appended::default()).await, CommitOutcome::Erased);
+    assert_eq!(commit(&*store, 2, &opted_out, Appended::default()).await, CommitOutcome::Conflict);
+
+    let again = store.erase_customer(&ada, at(10)).await.expect("the store works");
+    assert_eq!((again, store.load_erasure(&ada).await.expect("the store works")), (Erased::default(), kept));
+    store.erase_customer(&customer_id("nobody"), at(11)).await.expect("the store works");
+    assert_eq!(commit(&*store, 0, &customer("nobody"), Appended::default()).await, CommitOutcome::Erased);
+    let counts = store.counts().await.expect("the store works");
+    assert_eq!((counts.customers, counts.events, counts.decisions), (1, 2, 1));
+}
+
+/// Broken by: an outbox copied after the erasure.
+async fn an_erasure_and_commits_that_meet_leave_nothing(store: Arc<dyn Store>) {
+    for round in 0..20 {
+        let name = format!("customer-{round}");
+        let committing = {
+            let (store, name) = (Arc::clone(&store), name.clone());
+            tokio::spawn(async move {
+                for number in 0..50_u64 {
+                    let events = (0..8).map(|event| visit(&name, &format!("e{number}-{event}"))).collect();
+                    let appended = Appended { events, decision: Some(decision(&name, u128::from(number))) };
+                    let outcome = commit(&*store, number, &customer(&name), appended).await;
+                    if !matches!(outcome, CommitOutcome::Committed { .. }) {
+                        return;
+                    }
+                }
+            })
+        };
+        while store.load_customer(&customer_id(&name)).await.expect("the store works").is_none() {
+            tokio::task::yield_now().await;
+        }
+        store.erase_customer(&customer_id(&name), at(1)).await.expect("the store works");
+        committing.await.expect("no panic");
+    }
+    let counts = store.counts().await.expect("the store works");
+    assert_eq!((counts, history(&*store).await), (StoreCounts::default(), Vec::new()));
+}
+
+/// Broken by: candidates kept of anybody; kept through an erasure.
+async fn prepared_candidates_are_kept_of_stored_customers_alone(store: Arc<dyn Store>) {
+    let ada = customer_id("ada");
+    store.put_cached_ranking(&ada, &prepared(1)).await.expect("the store works");
+    assert_eq!(store.load_cached_ranking(&ada).await.expect("the store works"), None);
+    committed(commit(&*store, 0, &customer("ada"), Appended::default()).await);
+    committed(commit(&*store, 0, &customer("adam"), Appended::default()).await);
+    let before = (store.digest().await.expect("reads"), store.counts().await.expect("the store works"));
+    for model_version in [1, 2] {
+        store.put_cached_ranking(&ada, &prepared(model_version)).await.expect("the store works");
+        assert_eq!(store.load_cached_ranking(&ada).await.expect("the store works"), Some(prepared(model_version)));
+    }
+    store.put_cached_ranking(&customer_id("adam"), &prepared(3)).await.expect("the store works");
+    assert_eq!((store.digest().await.expect("reads"), store.counts().await.expect("the store works")), before);
+    store.erase_customer(&ada, at(1)).await.expect("the store works");
+    store.put_cached_ranking(&ada, &prepared(4)).await.expect("the store works");
+    assert_eq!(store.load_cached_ranking(&ada).await.expect("the store works"), None);
+    assert_eq!(store.load_cached_ranking(&customer_id("adam")).await.expect("the store works"), Some(prepared(3)));
+    store.delete_cached_ranking(&customer_id("adam")).await.expect("the store works");
+    assert_eq!(store.load_cached_ranking(&customer_id("adam")).await.expect("the store works"), None);
+}
+
+async fn all_that_is_held_is_told_in_pages(store: Arc<dyn Store>) {
+    let events: Vec<Event> = (0..9).map(|number| visit("ada", &format!("e{number}"))).collect();
+    let appended = Appended { events, decision: Some(full_decision("ada", 7)) };
+    committed(commit(&*store, 0, &full_customer("ada"), appended).await);
+    committed(
+        commit(&*store, 0, &customer("adam"), Appended { events: vec![visit("adam", "e")], decision: None }).await,
+    );
+    store.put_cached_ranking(&customer_id("ada"), &prepared(1)).await.expect("the store works");
+    let mut told = Vec::new();
+    let mut place = Some(HeldPlace::Profile);
+    while let Some(next) = place.take() {
+        let page = store.load_held(&customer_id("ada"), next, 4).await.expect("the store works");
+        told.extend(page.records);
+        place = page.next;
+    }
+    let kinds: Vec<&str> = told.iter().map(|record| record["record"].as_str().expect("a kind")).collect();
+    assert_eq!(kinds, [&["customer", "prepared_candidates"][..], &["event"; 9], &["decision"]].concat());
+    assert!(told.iter().all(|record| !record.to_string().contains("adam")));
+    let profile = &told[0];
+    for field in ["attributes", "consents", "holds", "holdings", "relationship", "ledger", "purchases"] {
+        assert!(!profile[field].is_null(), "{field} is told: {profile}");
+    }
+    let decision = told.last().expect("a decision");
+    assert_eq!(decision["id"], "00000000000000000000000000000007");
+    assert!(!decision["slate"].is_null() && !decision["departures"].is_null());
+    let nothing = store.load_held(&customer_id("nobody"), HeldPlace::Profile, 4).await.expect("the store works");
+    assert!(nothing.records.is_empty());
+}
+
+/// Broken by: what is as old as the limit forgotten too.
+async fn what_is_too_old_is_forgotten(store: Arc<dyn Store>) {
+    let dated = |id: &str, seconds| Event { at: at(seconds), ..visit("ada", id) };
+    let events = vec![dated("old", 99), dated("edge", 100), dated("new", 101)];
+    committed(commit(&*store, 0, &customer("ada"), Appended { events, decision: Some(decision("ada", 1)) }).await);
+    store.append_anonymous(&[Event { customer: None, ..dated("nobody", 99) }]).await.expect("the store works");
+    let forgotten = store.forget_before(Some(at(100)), None).await.expect("the store works");
+    assert_eq!(forgotten, Forgotten { events: 2, decisions: 0 });
+    let left: Vec<String> = history(&*store).await.iter().map(|event| event.id.to_string()).collect();
+    assert_eq!(left, ["edge", "new"]);
+    let forgotten = store.forget_before(None, Some(at(2))).await.expect("the store works");
+    assert_eq!(forgotten, Forgotten { events: 0, decisions: 1 });
+    let counts = store.counts().await.expect("the store works");
+    assert_eq!((counts.customers, counts.events, counts.decisions), (1, 2, 0));
+}
+
+async fn decisions_are_visited_whole_and_customer_by_customer(store: Arc<dyn Store>) {
+    for (place, name) in ["ada", "bob", "cy"].into_iter().enumerate() {
+        for number in 0..3_u64 {
+            let id = u128::from(number) * 10 + place as u128;
+            let appended = Appended { events: Vec::new(), decision: Some(decision(name, id)) };
+            committed(commit(&*store, number, &customer(name), appended).await);
+        }
+    }
+    for page_len in [1, 2, 100] {
+        let mut whose = Vec::new();
+        let mut visit = |page: Vec<Decision>| whose.extend(page.into_iter().map(|it| it.customer.to_string()));
+        store.visit_decisions(page_len, &mut visit).await.expect("the store works");
+        assert_eq!(whose.len(), 9);
+        whose.dedup();
+        assert_eq!(whose.len(), 3, "those of one customer come together");
+    }
+}

@@ -1,0 +1,10 @@
+//! Support shared by the test binaries: a server in a process of its own, certificates, and records of the store.
+//!
+//! Each binary includes it by path and uses its own part.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub mod certificates;
+pub mod long_form;
+pub mod running_server;
+pub mod stored_records;

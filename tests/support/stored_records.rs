@@ -1,0 +1,520 @@
+//! Records for the tests of the store: small ones, and ones in which every field says something.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tactful::domain::cached_ranking::{CacheKey, CachedRanking, RankedProduct};
+use tactful::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
+use tactful::domain::decision::{Cap, CapKind, Decision, WithheldReason};
+use tactful::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
+use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
+use tactful::domain::explicit_offer::{ExplicitOffer, VolumeToken};
+use tactful::domain::ids::{
+    CaseId, Channel, CustomerId, DecisionId, EventId, HoldId, LadderId, OfferId, OrderId, Placement, ProductId,
+    RequestId,
+};
+use tactful::domain::ledger::{
+    AllowanceLevel, BackOff, CustomerResponse, Grant, Ledger, RequestKey, RestingProduct, Serving,
+};
+use tactful::domain::money::{Currency, Money};
+use tactful::domain::offer::{Factors, FeatureGain, Offer, OfferKind, PropensityBasis, Reason};
+use tactful::domain::product::{FeatureValue, LadderPosition, Product};
+use tactful::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
+use tactful::domain::relationship::{
+    AcceptedOffer, Band, Case, Component, ComponentKind, LastTimes, RelationshipHealth, RelationshipState,
+};
+use tactful::domain::time::{DAY, Day, Timestamp};
+
+pub fn customer_id(text: &str) -> CustomerId {
+    CustomerId::new(text).expect("a valid id")
+}
+
+pub fn event_id(text: &str) -> EventId {
+    EventId::new(text).expect("a valid id")
+}
+
+pub fn product_id(text: &str) -> ProductId {
+    ProductId::new(text).expect("a valid id")
+}
+
+fn case_id(text: &str) -> CaseId {
+    CaseId::new(text).expect("a valid id")
+}
+
+fn channel(text: &str) -> Channel {
+    Channel::new(text).expect("a valid id")
+}
+
+/// Some seconds after a moment in 2023.
+pub fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_ms(1_700_000_000_123).expect("in range") + Duration::from_secs(seconds)
+}
+
+pub fn money(text: &str) -> Money {
+    Money::parse(text, Currency::new("GBP").expect("a currency")).expect("an amount")
+}
+
+pub fn customer(id: &str) -> Customer {
+    Customer::unknown(customer_id(id))
+}
+
+pub fn product(id: &str, title: &str) -> Product {
+    Product::new(product_id(id), title)
+}
+
+pub fn visit(customer: &str, id: &str) -> Event {
+    Event { customer: Some(customer_id(customer)), ..anonymous_visit(id) }
+}
+
+pub fn anonymous_visit(id: &str) -> Event {
+    Event { id: event_id(id), customer: None, at: at(0), kind: EventKind::Visit { product: None } }
+}
+
+/// Bytes that do not repeat soon.
+pub fn artifact(len: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+pub fn prepared(model_version: u64) -> CachedRanking {
+    let ranked = |(place, propensity)| RankedProduct { place, propensity };
+    CachedRanking {
+        ranked_from: CacheKey { model_version, catalog: 17, customer: u64::MAX },
+        ranked_at: at(7),
+        ranked: [(300, 0.75), (0, 0.5), (70_000, f32::MIN_POSITIVE)].map(ranked).to_vec(),
+    }
+}
+
+pub fn decision(customer: &str, id: u128) -> Decision {
+    Decision {
+        id: DecisionId::from_bits(id),
+        customer: customer_id(customer),
+        kind: OfferKind::CrossSell,
+        at: at(1),
+        channel: None,
+        placement: None,
+        slate: Vec::new(),
+        would_be_slate: Vec::new(),
+        message: String::new(),
+        relationship_health: RelationshipHealth {
+            score: 0.5,
+            band: Band::Steady,
+            coverage: 0.0,
+            components: Vec::new(),
+        },
+        caps: Vec::new(),
+        binding_cap: None,
+        withheld: BTreeMap::new(),
+        rejected_candidates: Vec::new(),
+        policy_version: "default-1".to_owned(),
+        model_version: 0,
+        ranked_at: at(1),
+    }
+}
+
+pub fn full_decision(customer: &str, id: u128) -> Decision {
+    let cap =
+        |kind, next_eligible_at| Cap { kind, limit: 4, used: 3, remaining: 1, window: DAY * 28, next_eligible_at };
+    Decision {
+        id: DecisionId::from_bits(id),
+        customer: customer_id(customer),
+        kind: OfferKind::UpSell,
+        at: at(86_400),
+        channel: Some(channel("web")),
+        placement: Some(Placement::new("basket-page").expect("a valid id")),
+        slate: vec![full_offer(1), explicit_offer(2)],
+        would_be_slate: vec![full_offer(1)],
+        message: "Two offers.".to_owned(),
+        relationship_health: RelationshipHealth {
+            score: 0.75,
+            band: Band::Strong,
+            coverage: 0.6,
+            components: ComponentKind::ALL.map(component).to_vec(),
+        },
+        caps: vec![
+            cap(CapKind::RelationshipHealth, None),
+            cap(CapKind::UpSell, Some(at(90_000))),
+            cap(CapKind::SlowRise, None),
+            cap(CapKind::Hold(HoldReason::Bereavement), None),
+            cap(CapKind::BackOff, None),
+            cap(CapKind::QuietPeriod, None),
+            cap(CapKind::ChannelOptOut, None),
+        ],
+        binding_cap: Some(1),
+        withheld: WITHHELD.into_iter().zip(1..).collect(),
+        rejected_candidates: full_departures(),
+        policy_version: "default-1".to_owned(),
+        model_version: 12,
+        ranked_at: at(80_000),
+    }
+}
+
+/// One of each stage, with everything and with nothing known.
+fn full_departures() -> Vec<RejectedCandidate> {
+    let stages = [
+        DecisionStep::Proposal,
+        DecisionStep::Eligibility,
+        DecisionStep::Arbitration,
+        DecisionStep::Diversity,
+        DecisionStep::ContactPolicy,
+        DecisionStep::Cut,
+    ];
+    let full = Ineligibility {
+        reason: WithheldReason::SlateFull,
+        other: Some(product_id("voice-mail")),
+        seen: Some(0.25),
+        threshold: Some(0.5),
+        until: Some(at(90_000)),
+    };
+    let rejected = |(number, stage): (u32, DecisionStep)| RejectedCandidate {
+        product: product_id(&format!("p{number}")),
+        offer: (number == 1).then(|| OfferId::new("spring-sale").expect("a valid id")),
+        propensity: 0.125,
+        stage,
+        ineligibility: if number == 0 { WithheldReason::NotProposed.into() } else { full.clone() },
+        factors: (number > 2).then(|| full_offer(1).factors),
+    };
+    (0..).zip(stages).map(rejected).collect()
+}
+
+const WITHHELD: [WithheldReason; 21] = [
+    WithheldReason::Owned,
+    WithheldReason::RequirementMissing,
+    WithheldReason::ExcludedByHolding,
+    WithheldReason::Unavailable,
+    WithheldReason::OutsideDates,
+    WithheldReason::OtherCurrency,
+    WithheldReason::SameLadder,
+    WithheldReason::NotBetter,
+    WithheldReason::InContext,
+    WithheldReason::ExcludedByCaller,
+    WithheldReason::NotInCatalog,
+    WithheldReason::OfferedRecently,
+    WithheldReason::Declined,
+    WithheldReason::NotWorthAttention,
+    WithheldReason::TooSimilar,
+    WithheldReason::CapReached,
+    WithheldReason::UpSellCapReached,
+    WithheldReason::OnHold,
+    WithheldReason::BackOff,
+    WithheldReason::QuietPeriod,
+    WithheldReason::OptedOut,
+];
+
+fn component(kind: ComponentKind) -> Component {
+    let is_known = kind != ComponentKind::Sentiment;
+    Component { kind, value: 0.7, weight: 1.0 / 7.0, input: -0.25, half_life_days: is_known.then_some(30.0), is_known }
+}
+
+fn full_offer(rank: u32) -> Offer {
+    Offer {
+        id: OfferId::implicit(&product_id("toaster-4")),
+        kind: OfferKind::UpSell,
+        product: product_id("toaster-4"),
+        title: "Toaster, four slots".to_owned(),
+        rank,
+        price: Some(money("39.99")),
+        valid_until: None,
+        price_step: Some(money("-0.000000001")),
+        factors: Factors {
+            propensity: 0.12,
+            propensity_basis: PropensityBasis::Outcomes,
+            acceptance_lift: 1.25,
+            value: 1.1,
+            seller_value: 0.9,
+            margin_is_assumed: true,
+            customer_gain: 1.3,
+            need: 1.5,
+            keep_probability: 0.87,
+            seller_share: 0.4,
+            context: 1.0,
+            lever: 2.0,
+            attention_price: 0.001,
+        },
+        reasons: vec![Reason {
+            code: "HIGHER_TIER".to_owned(),
+            parameters: vec![("from".to_owned(), "1".to_owned()), ("to".to_owned(), "2".to_owned())],
+            text: "Two slots more".to_owned(),
+        }],
+        goes_with: vec![product_id("bread"), product_id("butter")],
+        replaces: Some(product_id("toaster-2")),
+        gains: vec![
+            FeatureGain {
+                feature: "slots".to_owned(),
+                from: Some(FeatureValue::Number(2.0)),
+                to: FeatureValue::Number(4.0),
+            },
+            FeatureGain { feature: "defrost".to_owned(), from: None, to: FeatureValue::Flag(true) },
+        ],
+        is_repeat: true,
+    }
+}
+
+fn explicit_offer(rank: u32) -> Offer {
+    let mut offer = full_offer(rank);
+    offer.id = OfferId::new("spring-sale").expect("a valid id");
+    offer.kind = OfferKind::CrossSell;
+    offer.factors.propensity_basis = PropensityBasis::Catalog;
+    offer.price = None;
+    offer.valid_until = Some(at(500_000));
+    offer.price_step = None;
+    offer.replaces = None;
+    offer.gains = Vec::new();
+    offer.is_repeat = false;
+    offer
+}
+
+pub fn full_product(id: &str) -> Product {
+    Product {
+        id: product_id(id),
+        title: "Toaster, four slots".to_owned(),
+        category: vec!["kitchen".to_owned(), "toasters".to_owned()],
+        price: Some(money("39.99")),
+        margin: Some(money("-1.50")),
+        rung: Some(LadderPosition { ladder: LadderId::new("toasters").expect("a valid id"), tier: 2 }),
+        features: BTreeMap::from([
+            ("slots".to_owned(), FeatureValue::Number(4.0)),
+            ("defrost".to_owned(), FeatureValue::Flag(true)),
+            ("colour".to_owned(), FeatureValue::Text("red".to_owned())),
+        ]),
+        requires: BTreeSet::from([product_id("socket")]),
+        excludes: BTreeSet::from([product_id("gas")]),
+        compatible_with: BTreeSet::from([product_id("bread"), product_id("crumpets")]),
+        repeatable: true,
+        available: false,
+        available_from: Some(at(0)),
+        available_until: Some(at(1_000_000)),
+        attributes: BTreeMap::from([("brand".to_owned(), "Röst & Söhne".to_owned())]),
+    }
+}
+
+/// A customer in which every field and every variant of an enum says something.
+pub fn full_customer(id: &str) -> Customer {
+    Customer {
+        id: customer_id(id),
+        attributes: BTreeMap::from([("segment".to_owned(), "small business".to_owned())]),
+        consents: Consents {
+            is_opted_out: true,
+            channel_opt_outs: BTreeSet::from([channel("email"), channel("call-centre")]),
+            objects_to_profiling: true,
+        },
+        holds: HOLDS
+            .into_iter()
+            .zip(0..)
+            .map(|(reason, number)| Hold {
+                id: HoldId::new(format!("hold-{number}")).expect("a valid id"),
+                reason,
+                note: "asked for quiet".to_owned(),
+                created_at: at(number),
+                expires_at: (number % 2 == 0).then(|| at(number + 1000)),
+            })
+            .collect(),
+        holdings: Holdings {
+            latest: BTreeMap::from([
+                (product_id("toaster-2"), Holding { bought: 3, returned: 1, ..Holding::touched_at(at(0)) }),
+                (product_id("line"), full_holding()),
+            ]),
+            forgotten: BTreeSet::from([0, 7, 0x00ff_ffff, u32::MAX]),
+        },
+        relationship: full_relationship(),
+        ledger: full_ledger(),
+    }
+}
+
+const HOLDS: [HoldReason; 8] = [
+    HoldReason::OptOut,
+    HoldReason::OpenComplaint,
+    HoldReason::AgentHold,
+    HoldReason::CancellationNotice,
+    HoldReason::Collections,
+    HoldReason::Bereavement,
+    HoldReason::Vulnerability,
+    HoldReason::ProfilingObjection,
+];
+
+fn full_holding() -> Holding {
+    Holding {
+        first_at: at(10),
+        last_at: at(5_000_000),
+        bought: u64::MAX,
+        returned: 1,
+        subscribed_at: Some(at(10)),
+        // Events come in any order, so any moment may lie before the first.
+        ended_at: Some(Timestamp::MIN),
+        returned_at: Some(Timestamp::MAX),
+        usage: Some((at(20), 0.925)),
+    }
+}
+
+fn full_relationship() -> RelationshipState {
+    let mut state = RelationshipState {
+        cases: vec![
+            Case {
+                id: case_id("case-1"),
+                is_complaint: true,
+                severity: Severity::new(4),
+                reported_at: Some(at(1)),
+                resolved_at: None,
+            },
+            Case {
+                id: case_id("case-2"),
+                is_complaint: false,
+                severity: None,
+                reported_at: None,
+                resolved_at: Some(at(2)),
+            },
+        ],
+        accepted_offers: vec![AcceptedOffer {
+            product: product_id("voice-mail"),
+            at: at(3),
+            regretted_at: Some(at(4)),
+        }],
+        purchase_days: BTreeSet::from([i32::MIN, -1, 0, 19_675, 19_676, i32::MAX].map(Day::from_number)),
+        last: LastTimes {
+            purchase: Some(at(1)),
+            return_: Some(at(2)),
+            ticket: Some(at(3)),
+            payment_trouble: Some(at(4)),
+            cancellation: Some(at(5)),
+            commitment: Some(at(6)),
+        },
+        ..RelationshipState::default()
+    };
+    state.folded_friction.add(at(1), 0.1);
+    state.payment_trouble.add(at(2), 0.2);
+    state.offer_pressure.add(at(3), 0.3);
+    state.sentiment.add(at(4), -0.4);
+    state.folded_value.add(at(5), -0.5);
+    state.engagement.add(at(6), 0.6);
+    state.spent.add(at(7), 12.5);
+    state.returned.add(at(8), 1.0);
+    state
+}
+
+fn full_ledger() -> Ledger {
+    let grant = |offer: Option<&str>, kind, answer| Grant {
+        offer: offer.map_or_else(
+            || OfferId::implicit(&product_id("voice-mail")),
+            |offer| OfferId::new(offer).expect("a valid id"),
+        ),
+        product: product_id("voice-mail"),
+        kind,
+        channel: offer.map(channel),
+        granted_at: at(100),
+        lease_ends_at: at(1000),
+        open_until: at(100) + DAY * 7,
+        servings: vec![
+            Serving { decision: DecisionId::from_bits(u128::MAX), is_released: true },
+            Serving { decision: DecisionId::from_bits(1), is_released: false },
+        ],
+        is_irrevocable: offer.is_some(),
+        answer,
+    };
+    Ledger {
+        clock: Some(at(200)),
+        grants: vec![
+            grant(None, OfferKind::CrossSell, None),
+            grant(Some("sale"), OfferKind::UpSell, Some(CustomerResponse::Accepted)),
+            grant(Some("sale-2"), OfferKind::UpSell, Some(CustomerResponse::Rejected)),
+            grant(Some("sale-3"), OfferKind::UpSell, Some(CustomerResponse::Dismissed)),
+        ],
+        request_keys: vec![RequestKey {
+            kind: OfferKind::UpSell,
+            request: RequestId::from_bits(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+            digest: u64::MAX,
+            decision: DecisionId::from_bits(42),
+            at: at(100),
+        }],
+        level: Some(AllowanceLevel { offers: 4, since: at(50) }),
+        back_off: Some(BackOff { rejections: 2, decision: DecisionId::from_bits(41), rejected_at: at(60) }),
+        resting_products: vec![RestingProduct { product: product_id("toaster-4"), until: at(9000) }],
+        would_be_grants: vec![grant(None, OfferKind::CrossSell, None)],
+        assignment: Some(Assignment {
+            experiment: ExperimentId::from_bits(u64::MAX - 1),
+            arm: Arm::Control,
+            at: at(150),
+            band: Band::Guarded,
+        }),
+    }
+}
+
+/// One event of every kind, with and without what is optional.
+pub fn events_of_every_kind(customer: &str) -> Vec<Event> {
+    let line = |order: Option<&str>, unit_price| OrderLine {
+        product: product_id("toaster-2"),
+        order: order.map(|order| OrderId::new(order).expect("a valid id")),
+        quantity: 2,
+        unit_price,
+    };
+    let report = |case: Option<&str>, level| CaseReport {
+        case: case.map(case_id),
+        severity: Severity::new(level).expect("1 to 4"),
+    };
+    let mut kinds = vec![
+        EventKind::Purchase(line(Some("order-1"), Some(money("19.99")))),
+        EventKind::Return(line(None, None)),
+        EventKind::Cancellation { product: Some(product_id("line")) },
+        EventKind::Cancellation { product: None },
+        EventKind::Downgrade { from: product_id("toaster-4"), to: Some(product_id("toaster-2")) },
+        EventKind::Downgrade { from: product_id("toaster-4"), to: None },
+        EventKind::SubscriptionStart { product: product_id("line") },
+        EventKind::SubscriptionEnd { product: product_id("line") },
+        EventKind::SubscriptionRenewal { product: product_id("line") },
+        EventKind::Usage { product: product_id("line"), amount: 1.5, allowance: Some(2.0) },
+        EventKind::Usage { product: product_id("line"), amount: 0.0, allowance: None },
+        EventKind::SupportTicket(report(None, 1)),
+        EventKind::Complaint(report(Some("case-1"), 4)),
+        EventKind::CaseResolved { case: case_id("case-1") },
+        EventKind::PaymentLate,
+        EventKind::PaymentFailed,
+        EventKind::PaymentDisputed,
+        EventKind::Survey(SurveyAnswer::new(9.0, 10.0).expect("on its scale")),
+        EventKind::Visit { product: Some(product_id("line")) },
+        EventKind::Visit { product: None },
+    ];
+    kinds.extend(OutcomeKind::ALL.map(|kind| {
+        EventKind::Outcome(Outcome {
+            decision: DecisionId::from_bits(7),
+            offer: OfferId::implicit(&product_id("toaster-4")),
+            product: product_id("toaster-4"),
+            kind,
+            case: (kind == OutcomeKind::Complained).then(|| case_id("case-2")),
+        })
+    }));
+    let event = |(kind, number): (EventKind, u64)| Event {
+        id: event_id(&format!("{}-{number}", kind.as_str())),
+        customer: Some(customer_id(customer)),
+        at: at(number),
+        kind,
+    };
+    kinds.into_iter().zip(0..).map(event).collect()
+}
+
+pub fn full_explicit_offer(id: &str) -> ExplicitOffer {
+    ExplicitOffer {
+        id: OfferId::new(id).expect("a valid id"),
+        product: product_id("toaster-4"),
+        kind: Some(OfferKind::UpSell),
+        price: Some(money("29.99")),
+        valid_from: Some(at(0)),
+        valid_until: Some(at(500_000)),
+        channels: vec![channel("web"), channel("email")],
+        placements: vec![Placement::new("basket-page").expect("a valid id")],
+        lever: 1.5,
+        volume_cap: Some(100),
+        condition: Some("segment == 'gold'".to_owned()),
+    }
+}
+
+pub fn volume_token(offer: &str, decision: u128) -> VolumeToken {
+    VolumeToken {
+        offer: OfferId::new(offer).expect("a valid id"),
+        decision: DecisionId::from_bits(decision),
+        customer: customer_id("ada"),
+        lease_ends_at: at(60),
+    }
+}
