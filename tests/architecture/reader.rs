@@ -1,4 +1,4 @@
-//! Reads a source as tokens and finds the paths that it names. It knows nothing of rooms.
+//! Reads a source as tokens and finds the paths that it names. It knows nothing of modules.
 
 use std::collections::BTreeMap;
 
@@ -173,7 +173,7 @@ fn text_at<'a>(tokens: &[Token<'a>], index: usize) -> &'a str {
 
 /// A path that a file names.
 pub struct NamedPath {
-    /// True when it leads into this crate; `segments` then begins with a room.
+    /// True when it leads into this crate; `segments` then begins with a module.
     pub is_of_crate: bool,
     pub segments: Vec<String>,
     pub line: usize,

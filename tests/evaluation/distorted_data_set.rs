@@ -128,9 +128,7 @@ pub fn subscribers(months_and_size: impl Fn(usize) -> (String, String)) -> DataS
     };
     let query = |it: usize| {
         let fold = it % 5;
-        format!(
-            r#"{{"customer":"u{it}","fold":{fold},"given":["Mail"],"hidden":"Line","candidates":["Line"]}}"#
-        )
+        format!(r#"{{"customer":"u{it}","fold":{fold},"given":["Mail"],"hidden":"Line","candidates":["Line"]}}"#)
     };
     DataSet(BTreeMap::new())
         .with("set.toml", PROFILES)
