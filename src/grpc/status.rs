@@ -13,6 +13,7 @@ use super::generated::{google, tactful::v1 as wire};
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
 use crate::use_cases::back_up::BackupUnderWay;
+use crate::use_cases::change_customer::{ChangeError, ChangeRejection};
 use crate::use_cases::explain_decision::ExplainError;
 use crate::use_cases::get_backfire_report::BackfireError;
 use crate::use_cases::keep_holds::HoldError;
@@ -113,17 +114,27 @@ pub fn not_found(reason: &str, message: &str) -> Status {
     status(Code::NotFound, reason, message, None)
 }
 
-fn contended() -> Status {
-    status(Code::Unavailable, "CONTENDED", "too many calls for this customer at once", Some(CONTENDED_RETRY))
+/// Status of a change of a customer that failed.
+fn change(error: ChangeError) -> Status {
+    match error {
+        ChangeError::Rejected(rejection) => change_rejected(rejection),
+        ChangeError::Store(error) => store(error),
+    }
 }
 
-fn customer_erased() -> Status {
-    let told = "the customer was erased, and nothing may be stored of this id again";
-    status(Code::FailedPrecondition, "CUSTOMER_ERASED", told, None)
-}
-
-fn customer_full() -> Status {
-    status(Code::ResourceExhausted, "CUSTOMER_FULL", "the customer's record is full", None)
+fn change_rejected(rejection: ChangeRejection) -> Status {
+    match rejection {
+        ChangeRejection::Contended => {
+            status(Code::Unavailable, "CONTENDED", "too many calls for this customer at once", Some(CONTENDED_RETRY))
+        }
+        ChangeRejection::CustomerErased => {
+            let message = "the customer was erased, and nothing may be stored of this id again";
+            status(Code::FailedPrecondition, "CUSTOMER_ERASED", message, None)
+        }
+        ChangeRejection::CustomerFull => {
+            status(Code::ResourceExhausted, "CUSTOMER_FULL", "the customer's record is full", None)
+        }
+    }
 }
 
 /// The store cannot answer.
@@ -223,12 +234,10 @@ pub fn serve(error: ServeError, now: Timestamp) -> Status {
             "too many request ids for this customer within 24 hours",
             Some(retry_at.since(now)),
         ),
-        ServeError::Contended => contended(),
-        ServeError::CustomerFull => customer_full(),
         ServeError::DeadlineExceeded => {
             status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed; nothing was written", None)
         }
-        ServeError::Store(error) => store(error),
+        ServeError::Change(error) => change(error),
     }
 }
 
@@ -245,9 +254,7 @@ pub fn release(error: ReleaseError, asked: &[String]) -> Status {
             }
             invalid(&violations)
         }
-        ReleaseError::Contended => contended(),
-        ReleaseError::CustomerFull => customer_full(),
-        ReleaseError::Store(error) => store(error),
+        ReleaseError::Change(error) => change(error),
     }
 }
 
@@ -258,10 +265,7 @@ pub fn hold(error: HoldError) -> Status {
             status(Code::ResourceExhausted, "TOO_MANY_HOLDS", "the customer has 16 holds already", None)
         }
         HoldError::NotFound => not_found("HOLD_NOT_FOUND", "the customer has no such hold"),
-        HoldError::Contended => contended(),
-        HoldError::CustomerErased => customer_erased(),
-        HoldError::CustomerFull => customer_full(),
-        HoldError::Store(error) => store(error),
+        HoldError::Change(error) => change(error),
     }
 }
 
@@ -314,14 +318,12 @@ fn rejected(rejection: Rejection) -> Status {
         Rejection::InFuture => invalid_field("event_time", "is more than 5 minutes in the future"),
         Rejection::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
         Rejection::OfferNotServed => not_found("OFFER_NOT_SERVED", "the decision did not serve this offer"),
-        Rejection::CustomerFull => customer_full(),
         Rejection::CustomerMissing => invalid_field("customer_id", "is required but for purchases and returns"),
-        Rejection::CustomerErased => customer_erased(),
         Rejection::TooOld => invalid_field(
             "event_time",
             "is before what the server keeps; only the start or renewal of a subscription may be older",
         ),
-        Rejection::Contended => contended(),
+        Rejection::Change(rejection) => change_rejected(rejection),
     }
 }
 

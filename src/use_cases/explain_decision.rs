@@ -2,7 +2,7 @@
 //! of a ranking.
 
 use super::app::App;
-use super::commit::load_or_unknown;
+use super::load_customer::load_or_unknown;
 use super::propose::propose;
 use super::serve_offers::{Asked, OfferRequest, decide_now};
 use crate::decision::decide::CONSIDERED_MAX;

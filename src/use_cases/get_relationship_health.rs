@@ -1,7 +1,7 @@
 //! Tells how a relationship stands, and how it would stand if something more happened. Reads only.
 
 use super::app::App;
-use super::commit::load_or_unknown;
+use super::load_customer::load_or_unknown;
 use crate::decision::apply_event::apply_event;
 use crate::decision::decide::CustomerAssessment;
 use crate::decision::relationship_detail::{detail, outcome};

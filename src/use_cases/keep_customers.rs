@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::app::App;
-use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
-use super::recorded::{Recorded, Rejection};
+use super::change_customer::{ChangeError, CustomerChange, change_customer};
+use super::recorded::Recorded;
 use crate::domain::customer::{Consents, Customer};
 use crate::domain::ids::CustomerId;
 use crate::store::contract::{Appended, StoreError, Versioned};
@@ -32,8 +32,8 @@ pub async fn upsert_customers(app: &App, updates: &[ProfileUpdate]) -> Result<Ve
 
 async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<Recorded, StoreError> {
     let ProfileUpdate { customer: id, attributes, consents } = update;
-    for _ in 0..ATTEMPTS_MAX {
-        let Versioned { version, value: before } = load_or_unknown(app.store.as_ref(), id).await?;
+    let changed = change_customer(app, id, |loaded: Versioned<Customer>| async move {
+        let Versioned { version, value: before } = loaded;
         let mut customer = before.clone();
         if !attributes.is_empty() {
             customer.attributes.clone_from(attributes);
@@ -42,21 +42,20 @@ async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<Recorded, 
             customer.consents = consents.clone();
         }
         if version > 0 && customer == before {
-            return Ok(Recorded::Duplicate);
+            return Ok(CustomerChange::Unchanged { customer, result: Recorded::Duplicate });
         }
-        match commit(app.store.as_ref(), version, &mut customer, &Appended::default()).await? {
-            Attempt::Committed => {
-                if customer.consents.objects_to_profiling {
-                    app.store.delete_cached_ranking(id).await?;
-                }
-                return Ok(Recorded::New);
+        Ok(CustomerChange::Commit { customer, appended: Appended::default(), result: Recorded::New })
+    });
+    match changed.await {
+        Ok((customer, recorded)) => {
+            if recorded == Recorded::New && customer.consents.objects_to_profiling {
+                app.store.delete_cached_ranking(id).await?;
             }
-            Attempt::Conflict => {}
-            Attempt::Erased => return Ok(Recorded::Rejected(Rejection::CustomerErased)),
-            Attempt::Full => return Ok(Recorded::Rejected(Rejection::CustomerFull)),
+            Ok(recorded)
         }
+        Err(ChangeError::Rejected(rejection)) => Ok(Recorded::Rejected(rejection.into())),
+        Err(ChangeError::Store(error)) => Err(error),
     }
-    Ok(Recorded::Rejected(Rejection::Contended))
 }
 
 /// What is kept of a customer.

@@ -1,9 +1,10 @@
 //! Creates, lists and deletes holds.
 
 use super::app::App;
-use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::change_customer::{ChangeError, CustomerChange, change_customer};
+use super::load_customer::load_or_unknown;
 use crate::decision::holds::holds_in_force;
-use crate::domain::customer::{HOLDS_MAX, Hold, HoldInForce, HoldReason};
+use crate::domain::customer::{Customer, HOLDS_MAX, Hold, HoldInForce, HoldReason};
 use crate::domain::ids::{CustomerId, HoldId};
 use crate::domain::time::Timestamp;
 use crate::store::contract::{Appended, StoreError, Versioned};
@@ -30,18 +31,15 @@ pub enum HoldError {
     /// There is no hold of this name.
     #[error("hold not found")]
     NotFound,
-    /// Others kept changing the customer.
-    #[error("too many calls for this customer at once")]
-    Contended,
-    /// The customer was erased; nothing may be stored of this id again.
-    #[error("the customer was erased")]
-    CustomerErased,
-    /// The customer's record is full.
-    #[error("the customer's record is full")]
-    CustomerFull,
-    /// The store cannot answer.
+    /// The customer could not be changed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Change(#[from] ChangeError),
+}
+
+impl From<StoreError> for HoldError {
+    fn from(error: StoreError) -> Self {
+        Self::Change(error.into())
+    }
 }
 
 /// Keeps a hold; one of the same name is replaced.
@@ -84,15 +82,12 @@ async fn change_holds(
     customer: &CustomerId,
     change: impl Fn(&mut Vec<Hold>, Timestamp) -> Result<(), HoldError>,
 ) -> Result<(), HoldError> {
-    for _ in 0..ATTEMPTS_MAX {
-        let Versioned { version, value: mut customer } = load_or_unknown(app.store.as_ref(), customer).await?;
+    let change = &change;
+    change_customer(app, customer, |loaded: Versioned<Customer>| async move {
+        let mut customer = loaded.value;
         change(&mut customer.holds, app.now())?;
-        match commit(app.store.as_ref(), version, &mut customer, &Appended::default()).await? {
-            Attempt::Committed => return Ok(app.store.durable().await?),
-            Attempt::Conflict => {}
-            Attempt::Erased => return Err(HoldError::CustomerErased),
-            Attempt::Full => return Err(HoldError::CustomerFull),
-        }
-    }
-    Err(HoldError::Contended)
+        Ok::<_, HoldError>(CustomerChange::Commit { customer, appended: Appended::default(), result: () })
+    })
+    .await?;
+    Ok(app.store.durable().await?)
 }

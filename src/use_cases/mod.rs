@@ -5,7 +5,7 @@
 
 pub mod app;
 pub mod back_up;
-mod commit;
+pub mod change_customer;
 pub mod erase_customer;
 pub mod explain_decision;
 pub mod forget_old;
@@ -17,6 +17,7 @@ pub mod keep_holds;
 pub mod keep_offers;
 pub mod keep_policies;
 pub mod learn_acceptances;
+mod load_customer;
 mod propose;
 pub mod record_events;
 pub mod record_outcomes;

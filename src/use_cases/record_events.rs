@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::app::App;
-use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
 use super::forget_old::is_too_old;
 use super::learn_acceptances::note_outcome;
 use super::recorded::{Recorded, Rejection};
 use super::volumes::{explicit_grants, release};
 use crate::decision::apply_event::apply_event;
+use crate::domain::customer::Customer;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{CustomerId, EventId};
 use crate::store::contract::{APPENDED_MAX, Appended, StoreError, Versioned};
@@ -61,44 +62,41 @@ fn teaches_without_customer(kind: &EventKind) -> bool {
 
 async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
     let ids: Vec<EventId> = events.iter().map(|event| event.id.clone()).collect();
-    for _ in 0..ATTEMPTS_MAX {
-        // In this order: read the customer, ask which events are known, commit against the version that was read.
-        let loading = Stage::Load.of(load_or_unknown(app.store.as_ref(), id));
-        let Versioned { version, value: mut customer } = loading.await?;
-        let known = Stage::Load.of(app.store.recorded(Some(id), &ids)).await?;
-        let is_new = first_of_its_id(&ids, &known);
+    let ids = &ids;
+    let changed = change_customer(app, id, |loaded: Versioned<Customer>| async move {
+        // Queried after the customer was read, so that an event recorded meanwhile makes the commit fail.
+        let known = Stage::Load.of(app.store.recorded(Some(id), ids)).await?;
+        let is_new = first_of_its_id(ids, &known);
         let new: Vec<Event> =
             events.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(event, _)| (*event).clone()).collect();
-        let granted = explicit_grants(&customer.ledger);
-        let attempt = if new.is_empty() {
-            Attempt::Committed
-        } else {
-            let snapshot = app.snapshot();
-            Stage::Apply.time(|| {
-                for event in &new {
-                    apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
-                }
-            });
-            let appended = Appended { events: new, decision: None };
-            Stage::Commit.of(commit(app.store.as_ref(), version, &mut customer, &appended)).await?
-        };
-        match attempt {
-            Attempt::Committed => {
-                release(app, granted, &customer.ledger).await?;
-                if !customer.consents.objects_to_profiling {
-                    for event in events.iter().zip(&is_new).filter_map(|(event, is_new)| is_new.then_some(event)) {
-                        note_outcome(app, event).await?;
-                    }
-                }
-                return Ok(is_new.into_iter().map(new_or_duplicate).collect());
+        let mut customer = loaded.value;
+        let result = (explicit_grants(&customer.ledger), is_new);
+        if new.is_empty() {
+            return Ok::<_, ChangeError>(CustomerChange::Unchanged { customer, result });
+        }
+        let snapshot = app.snapshot();
+        Stage::Apply.time(|| {
+            for event in &new {
+                apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
             }
-            Attempt::Conflict => {}
-            Attempt::Erased => return Ok(vec![Recorded::Rejected(Rejection::CustomerErased); events.len()]),
-            Attempt::Full if events.len() > 1 => return Box::pin(record_in_halves(app, id, events)).await,
-            Attempt::Full => return Ok(vec![Recorded::Rejected(Rejection::CustomerFull)]),
+        });
+        Ok(CustomerChange::Commit { customer, appended: Appended { events: new, decision: None }, result })
+    });
+    let (customer, (granted, is_new)) = match changed.await {
+        Ok(changed) => changed,
+        Err(ChangeError::Rejected(ChangeRejection::CustomerFull)) if events.len() > 1 => {
+            return Box::pin(record_in_halves(app, id, events)).await;
+        }
+        Err(ChangeError::Rejected(rejection)) => return Ok(vec![Recorded::Rejected(rejection.into()); events.len()]),
+        Err(ChangeError::Store(error)) => return Err(error),
+    };
+    release(app, granted, &customer.ledger).await?;
+    if !customer.consents.objects_to_profiling {
+        for event in events.iter().zip(&is_new).filter_map(|(event, is_new)| is_new.then_some(event)) {
+            note_outcome(app, event).await?;
         }
     }
-    Ok(vec![Recorded::Rejected(Rejection::Contended); events.len()])
+    Ok(is_new.into_iter().map(new_or_duplicate).collect())
 }
 
 /// What does not fit into one commit.

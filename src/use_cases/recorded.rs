@@ -1,5 +1,7 @@
 //! What becomes of one entry of a batch.
 
+use super::change_customer::ChangeRejection;
+
 /// What became of one entry of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
@@ -20,14 +22,16 @@ pub enum Rejection {
     DecisionNotFound,
     /// The decision did not serve the offer.
     OfferNotServed,
-    /// The customer's record is full; retry later.
-    CustomerFull,
     /// An event of this kind needs a customer.
     CustomerMissing,
-    /// Too many calls changed the customer at once; retry.
-    Contended,
-    /// The customer was erased; nothing may be stored of this id again.
-    CustomerErased,
+    /// The customer could not be changed.
+    Change(ChangeRejection),
     /// It is dated before what is kept.
     TooOld,
+}
+
+impl From<ChangeRejection> for Rejection {
+    fn from(rejection: ChangeRejection) -> Self {
+        Self::Change(rejection)
+    }
 }

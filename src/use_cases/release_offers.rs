@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::app::App;
-use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
 use super::volumes::{explicit_grants, release};
 use crate::decision::decide::CustomerAssessment;
 use crate::decision::grants;
+use crate::domain::customer::Customer;
 use crate::domain::decision::Cap;
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId};
-use crate::domain::ledger::ReleaseResult;
+use crate::domain::ledger::{Grant, ReleaseResult};
+use crate::domain::time::Timestamp;
 use crate::store::contract::{Appended, StoreError, Versioned};
 
 /// What became of the offers given back.
@@ -35,15 +37,15 @@ pub enum ReleaseError {
         /// The offers.
         offers: Vec<OfferId>,
     },
-    /// Others kept changing the customer.
-    #[error("too many calls for this customer at once")]
-    Contended,
-    /// The customer's record is full.
-    #[error("the customer's record is full")]
-    CustomerFull,
-    /// The store cannot answer.
+    /// The customer could not be changed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Change(#[from] ChangeError),
+}
+
+impl From<StoreError> for ReleaseError {
+    fn from(error: StoreError) -> Self {
+        Self::Change(error.into())
+    }
 }
 
 /// Gives back some offers of a decision; all of them when none is named.
@@ -64,34 +66,42 @@ pub async fn release_offers(
     let wanted: Vec<OfferId> =
         served.into_iter().filter(|offer| offers.is_empty() || offers.contains(offer)).cloned().collect();
 
-    for _ in 0..ATTEMPTS_MAX {
-        let Versioned { version, value: mut customer } = load_or_unknown(app.store.as_ref(), customer).await?;
+    let wanted = &wanted;
+    let changed = change_customer(app, customer, |loaded: Versioned<Customer>| async move {
+        let mut customer = loaded.value;
         let before = customer.ledger.clone();
         let now = before.time(app.now());
-        let results: Vec<(OfferId, ReleaseResult)> = wanted
+        let offers: Vec<(OfferId, ReleaseResult)> = wanted
             .iter()
             .map(|offer| (offer.clone(), grants::release(&mut customer.ledger, decision, offer, now)))
             .collect();
-        let attempt = if customer.ledger == before {
-            Attempt::Committed
-        } else {
-            customer.ledger.clock = Some(now);
-            commit(app.store.as_ref(), version, &mut customer, &Appended::default()).await?
-        };
-        match attempt {
-            Attempt::Committed => {
-                release(app, explicit_grants(&before), &customer.ledger).await?;
-                app.store.durable().await?;
-                let channel = decided.channel.as_ref();
-                let snapshot = app.snapshot();
-                let standing = CustomerAssessment::of(&customer, channel, &snapshot.grounds(now, decision));
-                let lease = snapshot.policy.contact.lease_of(channel.map(Channel::as_str));
-                return Ok(Release { offers: results, caps: standing.allowance.caps, lease });
-            }
-            Attempt::Conflict => {}
-            Attempt::Erased => return Err(ReleaseError::DecisionNotFound),
-            Attempt::Full => return Err(ReleaseError::CustomerFull),
+        let is_changed = customer.ledger != before;
+        let result = ReleasedGrants { offers, before: explicit_grants(&before), now };
+        if !is_changed {
+            return Ok(CustomerChange::Unchanged { customer, result });
         }
-    }
-    Err(ReleaseError::Contended)
+        customer.ledger.clock = Some(now);
+        Ok(CustomerChange::Commit { customer, appended: Appended::default(), result })
+    });
+    let (customer, ReleasedGrants { offers, before, now }) = match changed.await {
+        Ok(changed) => changed,
+        // With the customer, the decision has gone.
+        Err(ChangeError::Rejected(ChangeRejection::CustomerErased)) => return Err(ReleaseError::DecisionNotFound),
+        Err(error) => return Err(error.into()),
+    };
+    release(app, before, &customer.ledger).await?;
+    app.store.durable().await?;
+    let channel = decided.channel.as_ref();
+    let snapshot = app.snapshot();
+    let standing = CustomerAssessment::of(&customer, channel, &snapshot.grounds(now, decision));
+    let lease = snapshot.policy.contact.lease_of(channel.map(Channel::as_str));
+    Ok(Release { offers, caps: standing.allowance.caps, lease })
+}
+
+/// Grants of a customer before a release, and the result for each offer.
+struct ReleasedGrants {
+    offers: Vec<(OfferId, ReleaseResult)>,
+    /// Grants of explicit offers before the release.
+    before: Vec<Grant>,
+    now: Timestamp,
 }

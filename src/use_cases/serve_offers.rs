@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::app::{App, Snapshot};
-use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::change_customer::{ATTEMPTS_MAX, ChangeError, ChangeRejection, CommitAttempt, commit};
+use super::load_customer::load_or_unknown;
 use super::propose::{Proposed, propose};
 use super::volumes::{Taking, spent_offer, take};
 use crate::decision::decide::decide;
@@ -87,18 +88,18 @@ pub enum ServeError {
         /// When the oldest key expires.
         retry_at: Timestamp,
     },
-    /// Others kept changing the customer.
-    #[error("too many calls for this customer at once")]
-    Contended,
-    /// The customer's record is full.
-    #[error("the customer's record is full")]
-    CustomerFull,
     /// The caller's deadline passed before anything was written.
     #[error("the deadline passed")]
     DeadlineExceeded,
-    /// The store cannot answer.
+    /// The customer could not be changed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Change(#[from] ChangeError),
+}
+
+impl From<StoreError> for ServeError {
+    fn from(error: StoreError) -> Self {
+        Self::Change(error.into())
+    }
 }
 
 /// Decides and, in reserve mode, commits. Nothing is written after `deadline`.
@@ -110,74 +111,100 @@ pub async fn serve_offers(
     let mut offers_max = request.offers_max;
     let mut spent = app.spent();
     for _ in 0..ATTEMPTS_MAX {
-        let loaded = Stage::Load.of(load_or_unknown(app.store.as_ref(), &request.customer)).await?;
-        let customer = &loaded.value;
-        let now = app.now();
-        let retry_key = request.retry_key.filter(|_| request.mode == ServingMode::Reserve);
-        if let Some(known) = retry_key.and_then(|key| find_request_key(customer, request.kind, key.id, now)) {
-            let is_same = retry_key.is_some_and(|key| key.digest == known.digest);
-            let decision = if is_same { known.decision } else { return Err(ServeError::RequestIdReused) };
-            return replay(app, customer, decision).await;
-        }
-        if let Some(retry_at) = retry_key.and_then(|_| grants::request_key_free_at(&customer.ledger, now)) {
-            return Err(ServeError::TooManyRequestIds { retry_at });
-        }
-
-        // Held until the attempt has ended: an activation of another policy waits for it.
-        let snapshot = app.snapshot();
         let asked = Asked { request, offers_max, rejected_max: REJECTED_CANDIDATES_KEPT_MAX, spent: &spent };
-        let proposed = Stage::Rank.of(propose(app, &snapshot, request, &loaded, now)).await?;
-        let (decision, mut ledger) = Stage::Decide.time(|| decide_now(&snapshot, &asked, customer, &proposed, now));
-        if request.mode == ServingMode::Preview {
-            if let Some(offer) = spent_offer(app, &snapshot, &decision).await? {
+        match attempt(app, &asked, deadline).await? {
+            ServingAttempt::Served(served) => return Ok(served),
+            ServingAttempt::Conflict => {}
+            ServingAttempt::VolumeExhausted(offer) => {
                 Arc::make_mut(&mut spent).insert(offer);
-                continue;
             }
-            return Ok(ServedOffers { decision, is_replayed: false });
-        }
-        if let Some(RetryKey { id, digest }) = retry_key {
-            let key = RequestKey { kind: request.kind, request: id, digest, decision: decision.id, at: decision.at };
-            grants::enter_request_key(&mut ledger, key);
-        }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(ServeError::DeadlineExceeded);
-        }
-        let taken = match Stage::Commit.of(take(app, &snapshot, &decision)).await? {
-            Taking::Taken(taken) => taken,
-            Taking::Spent(offer) => {
-                Arc::make_mut(&mut spent).insert(offer);
-                continue;
-            }
-        };
-        drop(proposed);
-        let Versioned { version, value: mut customer } = loaded;
-        customer.ledger = ledger;
-        let appended = Appended { events: Vec::new(), decision: Some(decision.clone()) };
-        match Stage::Commit.of(commit(app.store.as_ref(), version, &mut customer, &appended)).await? {
-            Attempt::Committed => {
-                Stage::Commit.of(taken.settle(app)).await?;
-                Stage::Durable.of(app.store.durable()).await?;
-                return Ok(ServedOffers { decision, is_replayed: false });
-            }
-            Attempt::Conflict => taken.abandon(app).await?,
-            // Nothing is offered to a customer who was erased, and nothing recorded.
-            Attempt::Erased => {
-                taken.abandon(app).await?;
-                if decision.slate.is_empty() {
-                    return Ok(ServedOffers { decision, is_replayed: false });
-                }
-            }
-            Attempt::Full => {
-                taken.abandon(app).await?;
-                // The decision itself may be what does not fit: long titles, many reasons.
-                if decision.slate.len() <= 1 {
-                    return Err(ServeError::CustomerFull);
-                }
-                offers_max = decision.slate.len() / 2;
-            }
+            // The decision itself may be what does not fit: long titles, many reasons.
+            ServingAttempt::RecordFull { offers } if offers > 1 => offers_max = offers / 2,
+            ServingAttempt::RecordFull { .. } => return Err(ChangeError::from(ChangeRejection::CustomerFull).into()),
         }
     }
-    Err(ServeError::Contended)
+    Err(ChangeError::from(ChangeRejection::Contended).into())
+}
+
+/// Outcome of one attempt to decide and commit; every one but `Served` has changed nothing.
+enum ServingAttempt {
+    Served(ServedOffers),
+    /// Another call changed the customer meanwhile.
+    Conflict,
+    /// The volume of this explicit offer is exhausted.
+    VolumeExhausted(OfferId),
+    /// The customer's record cannot hold a decision with this many offers.
+    RecordFull {
+        offers: usize,
+    },
+}
+
+/// Loads the customer, decides and, in reserve mode, commits; once each.
+async fn attempt(app: &App, asked: &Asked<'_>, deadline: Option<Instant>) -> Result<ServingAttempt, ServeError> {
+    let request = asked.request;
+    let loaded = Stage::Load.of(load_or_unknown(app.store.as_ref(), &request.customer)).await?;
+    let now = app.now();
+    let retry_key = request.retry_key.filter(|_| request.mode == ServingMode::Reserve);
+    if let Some(key) = retry_key {
+        if let Some(decision) = decision_of_key(&loaded.value, request.kind, key, now)? {
+            return Ok(ServingAttempt::Served(replay(app, &loaded.value, decision).await?));
+        }
+        if let Some(retry_at) = grants::request_key_free_at(&loaded.value.ledger, now) {
+            return Err(ServeError::TooManyRequestIds { retry_at });
+        }
+    }
+
+    // Held until the attempt has ended: an activation of another policy waits for it.
+    let snapshot = app.snapshot();
+    let proposed = Stage::Rank.of(propose(app, &snapshot, request, &loaded, now)).await?;
+    let (decision, mut ledger) = Stage::Decide.time(|| decide_now(&snapshot, asked, &loaded.value, &proposed, now));
+    drop(proposed);
+    if request.mode == ServingMode::Preview {
+        return Ok(match spent_offer(app, &snapshot, &decision).await? {
+            Some(offer) => ServingAttempt::VolumeExhausted(offer),
+            None => ServingAttempt::Served(ServedOffers { decision, is_replayed: false }),
+        });
+    }
+    if let Some(RetryKey { id, digest }) = retry_key {
+        let key = RequestKey { kind: request.kind, request: id, digest, decision: decision.id, at: decision.at };
+        grants::enter_request_key(&mut ledger, key);
+    }
+    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        return Err(ServeError::DeadlineExceeded);
+    }
+    let Versioned { version, value: mut customer } = loaded;
+    customer.ledger = ledger;
+    commit_decision(app, &snapshot, Versioned { version, value: customer }, decision).await
+}
+
+/// Reserves the volumes of the decision, commits the customer with it, and settles the reservation or abandons it.
+async fn commit_decision(
+    app: &App,
+    snapshot: &Snapshot,
+    customer: Versioned<Customer>,
+    decision: Decision,
+) -> Result<ServingAttempt, ServeError> {
+    let taken = match Stage::Commit.of(take(app, snapshot, &decision)).await? {
+        Taking::Taken(taken) => taken,
+        Taking::Spent(offer) => return Ok(ServingAttempt::VolumeExhausted(offer)),
+    };
+    let Versioned { version, value: mut customer } = customer;
+    let appended = Appended { events: Vec::new(), decision: Some(decision.clone()) };
+    let attempt = Stage::Commit.of(commit(app.store.as_ref(), version, &mut customer, &appended)).await?;
+    if attempt == CommitAttempt::Committed {
+        Stage::Commit.of(taken.settle(app)).await?;
+        Stage::Durable.of(app.store.durable()).await?;
+        return Ok(ServingAttempt::Served(ServedOffers { decision, is_replayed: false }));
+    }
+    taken.abandon(app).await?;
+    Ok(match attempt {
+        // Nothing is offered to a customer who was erased, and nothing recorded.
+        CommitAttempt::Erased if decision.slate.is_empty() => {
+            ServingAttempt::Served(ServedOffers { decision, is_replayed: false })
+        }
+        CommitAttempt::Full => ServingAttempt::RecordFull { offers: decision.slate.len() },
+        CommitAttempt::Committed | CommitAttempt::Conflict | CommitAttempt::Erased => ServingAttempt::Conflict,
+    })
 }
 
 /// A request, and how much of an answer it gets.
@@ -215,9 +242,24 @@ pub(super) fn decide_now(
     decide(&question, customer, proposed, &grounds)
 }
 
-fn find_request_key(customer: &Customer, kind: OfferKind, id: RequestId, now: Timestamp) -> Option<RequestKey> {
-    let mut keys = customer.ledger.request_keys.iter();
-    keys.find(|key| key.kind == kind && key.request == id && now < key.at + grants::REQUEST_KEY_LIFE).cloned()
+/// Returns the decision that was made for a retry key within the last 24 hours.
+///
+/// # Errors
+/// When the key was used for another request.
+fn decision_of_key(
+    customer: &Customer,
+    kind: OfferKind,
+    key: RetryKey,
+    now: Timestamp,
+) -> Result<Option<DecisionId>, ServeError> {
+    let is_current = |known: &&RequestKey| {
+        known.kind == kind && known.request == key.id && now < known.at + grants::REQUEST_KEY_LIFE
+    };
+    match customer.ledger.request_keys.iter().find(is_current) {
+        Some(known) if known.digest == key.digest => Ok(Some(known.decision)),
+        Some(_) => Err(ServeError::RequestIdReused),
+        None => Ok(None),
+    }
 }
 
 /// The recorded answer, less the offers that were given back since. Never computed again.

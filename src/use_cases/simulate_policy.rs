@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::app::App;
-use super::commit::load_or_unknown;
 use super::keep_policies::{PolicyError, get_policy};
+use super::load_customer::load_or_unknown;
 use crate::decision::replay::{ReplayedDecision, replay};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;

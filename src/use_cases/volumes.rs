@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::app::{App, Snapshot};
-use super::commit::{ATTEMPTS_MAX, Attempt, commit, load_or_unknown};
+use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
+use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::explicit_offer::VolumeToken;
 use crate::domain::ids::OfferId;
@@ -139,16 +140,15 @@ pub async fn settle_what_was_left(app: &App) -> Result<usize, StoreError> {
 
 /// Commits the customer unchanged. False when others kept changing it; the next sweep tries again.
 async fn fence(app: &App, token: &VolumeToken) -> Result<bool, StoreError> {
-    for _ in 0..ATTEMPTS_MAX {
-        let Versioned { version, value: mut customer } = load_or_unknown(app.store.as_ref(), &token.customer).await?;
-        match commit(app.store.as_ref(), version, &mut customer, &Appended::default()).await? {
-            // What was read before an erasure can not be committed after it.
-            Attempt::Committed | Attempt::Erased => return Ok(true),
-            Attempt::Conflict => {}
-            Attempt::Full => return Ok(false),
-        }
+    let unchanged = |loaded: Versioned<Customer>| async move {
+        Ok(CustomerChange::Commit { customer: loaded.value, appended: Appended::default(), result: () })
+    };
+    match change_customer(app, &token.customer, unchanged).await {
+        // What was read before an erasure can not be committed after it.
+        Ok(_) | Err(ChangeError::Rejected(ChangeRejection::CustomerErased)) => Ok(true),
+        Err(ChangeError::Rejected(ChangeRejection::Contended | ChangeRejection::CustomerFull)) => Ok(false),
+        Err(ChangeError::Store(error)) => Err(error),
     }
-    Ok(false)
 }
 
 impl App {

@@ -1,0 +1,122 @@
+//! The loop of load, change and commit that is behind every write to a customer.
+//!
+//! A commit succeeds only against the version that was read, so a change that meets another one starts over from a fresh
+//! read. [`serve_offers`](super::serve_offers) has a loop of its own around the same [`commit`]: what it decides differs
+//! from attempt to attempt, and it reserves volumes before the commit.
+
+use super::app::App;
+use super::load_customer::load_or_unknown;
+use crate::domain::customer::Customer;
+use crate::domain::ids::CustomerId;
+use crate::store::contract::{Appended, CommitOutcome, Store, StoreError, Versioned};
+use crate::telemetry::call::Stage;
+
+/// Maximum number of attempts. In each round one call succeeds, so this many calls may meet on one customer before one of
+/// them gives up.
+pub(super) const ATTEMPTS_MAX: usize = 256;
+/// Number of detailed holdings below which trimming them further would not make the record fit.
+const DETAILED_HOLDINGS_MIN: usize = 16;
+
+/// Reason for which a change was not committed although the store works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeRejection {
+    /// Other calls kept changing the customer; the caller may retry.
+    #[error("too many calls for this customer at once")]
+    Contended,
+    /// The customer's record has reached its maximum size.
+    #[error("the customer's record is full")]
+    CustomerFull,
+    /// The customer was erased, and nothing may be stored under this id again.
+    #[error("the customer was erased")]
+    CustomerErased,
+}
+
+/// Error returned by a change of a customer. The errors of use cases that change one embed it.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The change was not committed.
+    #[error(transparent)]
+    Rejected(#[from] ChangeRejection),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Result of one application of a change to a customer as it was read.
+pub(super) enum CustomerChange<T> {
+    /// The customer is to be committed, with what the commit appends to history and to the decision log.
+    Commit { customer: Customer, appended: Appended, result: T },
+    /// There is nothing to commit.
+    Unchanged { customer: Customer, result: T },
+}
+
+/// Loads the customer, applies `change` and commits, again from the start while other calls change the customer
+/// meanwhile. Returns the customer as it is stored afterwards and the result of the attempt that was committed. The commit
+/// is not yet durable.
+pub(super) async fn change_customer<T, E, C>(
+    app: &App,
+    id: &CustomerId,
+    // Not `AsyncFnMut`: the compiler cannot prove its futures to be `Send`.
+    change: impl Fn(Versioned<Customer>) -> C,
+) -> Result<(Customer, T), E>
+where
+    E: From<ChangeError>,
+    C: Future<Output = Result<CustomerChange<T>, E>>,
+{
+    let store = app.store.as_ref();
+    for _ in 0..ATTEMPTS_MAX {
+        let loaded = Stage::Load.of(load_or_unknown(store, id)).await.map_err(ChangeError::from)?;
+        let version = loaded.version;
+        let (mut customer, appended, result) = match change(loaded).await? {
+            CustomerChange::Commit { customer, appended, result } => (customer, appended, result),
+            CustomerChange::Unchanged { customer, result } => return Ok((customer, result)),
+        };
+        let committing = Stage::Commit.of(commit(store, version, &mut customer, &appended));
+        match committing.await.map_err(ChangeError::from)? {
+            CommitAttempt::Committed => return Ok((customer, result)),
+            CommitAttempt::Conflict => {}
+            CommitAttempt::Erased => return Err(ChangeError::from(ChangeRejection::CustomerErased).into()),
+            CommitAttempt::Full => return Err(ChangeError::from(ChangeRejection::CustomerFull).into()),
+        }
+    }
+    Err(ChangeError::from(ChangeRejection::Contended).into())
+}
+
+/// Outcome of one attempt to commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CommitAttempt {
+    Committed,
+    Conflict,
+    /// The customer was erased; nothing may be stored under this id again.
+    Erased,
+    /// The record would exceed its maximum size, and nothing more may be trimmed.
+    Full,
+}
+
+/// Commits against the version that was read. When the record is too large, the oldest holdings are reduced to
+/// fingerprints, except when several events make it so: fewer of them at once may fit.
+pub(super) async fn commit(
+    store: &dyn Store,
+    read_version: u64,
+    customer: &mut Customer,
+    appended: &Appended,
+) -> Result<CommitAttempt, StoreError> {
+    loop {
+        match store.commit_customer(read_version, customer, appended).await? {
+            CommitOutcome::Committed { version: _ } => return Ok(CommitAttempt::Committed),
+            CommitOutcome::Conflict => return Ok(CommitAttempt::Conflict),
+            CommitOutcome::Erased => return Ok(CommitAttempt::Erased),
+            CommitOutcome::TooLarge { bytes } => {
+                let detailed = customer.holdings.latest.len();
+                if appended.events.len() > 1 {
+                    return Ok(CommitAttempt::Full);
+                }
+                if detailed <= DETAILED_HOLDINGS_MIN {
+                    tracing::warn!(bytes, "customer record is full");
+                    return Ok(CommitAttempt::Full);
+                }
+                customer.holdings.trim(detailed * 3 / 4);
+            }
+        }
+    }
+}
