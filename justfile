@@ -54,6 +54,14 @@ audit:
 deploy-dev:
     kubectl apply -k k8s/overlays/dev
 
+# The long forms: attacks, malformed calls, restarts, rotations, kill -9, damaged files (about an hour)
+long:
+    TACTFUL_LONG=1 cargo test --test threats -- --nocapture
+    TACTFUL_LONG=1 cargo test --test server restarts -- --nocapture
+    TACTFUL_LONG=1 cargo test --test api rotation -- --nocapture
+    TACTFUL_KILL_ROUNDS=1000 cargo test --test server kill -- --nocapture
+    TACTFUL_FLIPS=10000 cargo test --test store damage -- --nocapture
+
 # Everything a change must pass
 ci:
     .ci/run
