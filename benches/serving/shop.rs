@@ -8,7 +8,7 @@ use tactful::domain::money::{Currency, Money};
 use tactful::domain::product::{LadderPosition, Product};
 use tactful::domain::time::{DAY, Timestamp};
 use tactful::use_cases::app::App;
-use tactful::use_cases::keep_catalog::{publish_catalog, upsert_products};
+use tactful::use_cases::catalog::{publish_catalog, upsert_products};
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::train_model::train_model;
 

@@ -12,8 +12,8 @@ use crate::ingest::read::{self, Rows};
 use crate::ingest::row::{CustomerProfile, Row};
 use crate::ingest::source::Source;
 use crate::use_cases::app::App;
-use crate::use_cases::keep_catalog::{publish_catalog, upsert_products};
-use crate::use_cases::keep_customers::{ProfileUpdate, upsert_customers};
+use crate::use_cases::catalog::{publish_catalog, upsert_products};
+use crate::use_cases::customers::{ProfileUpdate, upsert_customers};
 use crate::use_cases::record_events::record_events;
 use crate::use_cases::train_model::train_model;
 

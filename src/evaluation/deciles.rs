@@ -1,7 +1,7 @@
 //! Relationship health against what came of it: customers in ten groups by their score, and the share of each that came
 //! back. Health is the brake and not a forecast, but who comes back more often should not stand worse.
 
-use crate::measurement::interval::DEVIATIONS;
+use crate::measurement::interval::Z_95;
 use crate::model::calibration::Told;
 
 /// A tenth of the customers, by score.
@@ -50,11 +50,10 @@ fn decile(group: &[Told]) -> Decile {
 
 /// The Wilson score interval of a share.
 fn wilson(hits: f64, count: f64) -> [f64; 2] {
-    let square = DEVIATIONS * DEVIATIONS;
+    let square = Z_95 * Z_95;
     let share = hits / count;
     let middle = (share + square / (2.0 * count)) / (1.0 + square / count);
-    let half =
-        DEVIATIONS / (1.0 + square / count) * (share * (1.0 - share) / count + square / (4.0 * count * count)).sqrt();
+    let half = Z_95 / (1.0 + square / count) * (share * (1.0 - share) / count + square / (4.0 * count * count)).sqrt();
     [(middle - half).max(0.0), (middle + half).min(1.0)]
 }
 

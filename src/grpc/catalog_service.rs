@@ -14,9 +14,11 @@ use super::page::{Page, write_token};
 use super::status;
 use crate::domain::ids::{OfferId, ProductId};
 use crate::use_cases::app::App;
-use crate::use_cases::keep_catalog::{delete_product, publish_catalog, upsert_products};
-use crate::use_cases::keep_offers::{delete_offer, faults, get_offer, list_offers, upsert_offers};
-use crate::use_cases::recorded::Recorded;
+use crate::use_cases::batch_entry::EntryOutcome;
+use crate::use_cases::catalog::{delete_product, publish_catalog, upsert_products};
+use crate::use_cases::explicit_offers::{
+    ExplicitOfferFault, check_offer, delete_offer, get_offer, list_offers, upsert_offers,
+};
 
 /// Serves `CatalogService`.
 pub struct CatalogRpc {
@@ -32,7 +34,7 @@ impl CatalogRpc {
     async fn upsert(&self, products: Vec<wire::Product>) -> Result<Vec<wire::EntryResult>, Status> {
         let entries = Entries::read("products", products, product_from_wire);
         let changed = upsert_products(&self.app, &entries.good).await.map_err(status::store)?;
-        let recorded = |changed| if changed { Recorded::New } else { Recorded::Duplicate };
+        let recorded = |changed| if changed { EntryOutcome::New } else { EntryOutcome::Duplicate };
         Ok(entries.results(changed.into_iter().map(recorded).collect()))
     }
 
@@ -132,13 +134,13 @@ impl CatalogService for CatalogRpc {
         let entries = Entries::read("offers", offers, |path, message| {
             let offer = explicit_offer_from_wire(path, message)?;
             let mut violations = Violations::default();
-            for (field, problem) in faults(&self.app, &offer) {
+            for ExplicitOfferFault { field, problem } in check_offer(&self.app, &offer) {
                 violations.add(format!("{path}.{field}"), problem);
             }
             violations.or(Some(offer))
         });
-        let changed = upsert_offers(&self.app, &entries.good).await.map_err(status::keep_offers)?;
-        let recorded = |changed| if changed { Recorded::New } else { Recorded::Duplicate };
+        let changed = upsert_offers(&self.app, &entries.good).await.map_err(status::explicit_offers)?;
+        let recorded = |changed| if changed { EntryOutcome::New } else { EntryOutcome::Duplicate };
         let results = entries.results(changed.into_iter().map(recorded).collect());
         Ok(Response::new(wire::BatchUpsertOffersResponse { results }))
     }

@@ -16,8 +16,8 @@ use super::generated::tactful::v1::customer_service_server::CustomerService;
 use super::relationship_service::audited_customer_id;
 use super::status;
 use crate::use_cases::app::App;
+use crate::use_cases::customers::{get_customer, upsert_customers};
 use crate::use_cases::erase_customer::{ErasedCustomer, Held, erase_customer};
-use crate::use_cases::keep_customers::{get_customer, upsert_customers};
 
 /// Serves `CustomerService`.
 pub struct CustomerRpc {

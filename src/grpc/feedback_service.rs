@@ -10,9 +10,9 @@ use super::generated::tactful::v1::feedback_service_server::FeedbackService;
 use super::status;
 use crate::telemetry::call::Stage;
 use crate::use_cases::app::App;
+use crate::use_cases::batch_entry::EntryOutcome;
 use crate::use_cases::record_events::record_events;
 use crate::use_cases::record_outcomes::record_outcomes;
-use crate::use_cases::recorded::Recorded;
 
 /// The most entries of one batch.
 pub const BATCH_MAX: usize = 1000;
@@ -126,7 +126,7 @@ impl<T> Entries<T> {
     }
 
     /// One result an entry, in order: its fault, or what became of it.
-    pub fn results(self, recorded: Vec<Recorded>) -> Vec<wire::EntryResult> {
+    pub fn results(self, recorded: Vec<EntryOutcome>) -> Vec<wire::EntryResult> {
         let mut recorded = recorded.into_iter().map(status::entry_result);
         let mut next = || recorded.next().expect("one result for each good entry");
         self.faults.into_iter().map(|fault| fault.unwrap_or_else(&mut next)).collect()

@@ -23,7 +23,7 @@ use super::status;
 use crate::telemetry::call::{self, Stage};
 use crate::telemetry::customer_names::LoggedCustomer;
 use crate::use_cases::app::App;
-use crate::use_cases::explain_decision::{explain_decision, explain_question};
+use crate::use_cases::explain_decision::{explain_decision, explain_request};
 use crate::use_cases::release_offers::release_offers;
 use crate::use_cases::serve_offers::{OfferRequest, ServedOffers, ServingMode, serve_offers};
 
@@ -181,7 +181,7 @@ impl OfferService for OfferRpc {
         let explained = explain_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
         let explanation = match explained {
             Explained::Decision(customer, decision) => explain_decision(&self.app, &customer, decision).await,
-            Explained::Question(request, product) => explain_question(&self.app, &request, product.as_ref()).await,
+            Explained::Question(request, product) => explain_request(&self.app, &request, product.as_ref()).await,
         };
         Ok(Response::new(explanation_to_wire(explanation.map_err(status::explain)?)))
     }

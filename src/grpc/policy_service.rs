@@ -10,8 +10,8 @@ use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::policy_service_server::PolicyService;
 use super::status;
 use crate::use_cases::app::App;
-use crate::use_cases::keep_policies::{
-    Activated, PolicyVersion, activate_policy, active_policy, create_policy, get_policy, list_policies,
+use crate::use_cases::policies::{
+    PolicyActivation, PolicyVersion, activate_policy, active_policy, create_policy, get_policy, list_policies,
     roll_back_policy,
 };
 use crate::use_cases::simulate_policy::simulate_policy;
@@ -104,7 +104,7 @@ impl PolicyService for PolicyRpc {
         if version.is_empty() {
             return Err(status::invalid_field("version", "must not be empty"));
         }
-        let Activated { version, previous, is_drained } =
+        let PolicyActivation { version, previous, is_drained } =
             activate_policy(&self.app, &version).await.map_err(status::policy)?;
         Ok(Response::new(wire::ActivatePolicyResponse { version, previous_version: previous, drained: is_drained }))
     }
@@ -113,7 +113,8 @@ impl PolicyService for PolicyRpc {
         &self,
         _request: Request<wire::RollBackPolicyRequest>,
     ) -> Result<Response<wire::RollBackPolicyResponse>, Status> {
-        let Activated { version, previous, is_drained } = roll_back_policy(&self.app).await.map_err(status::policy)?;
+        let PolicyActivation { version, previous, is_drained } =
+            roll_back_policy(&self.app).await.map_err(status::policy)?;
         Ok(Response::new(wire::RollBackPolicyResponse { version, previous_version: previous, drained: is_drained }))
     }
 }

@@ -19,7 +19,7 @@ use crate::telemetry::call;
 use crate::use_cases::app::App;
 use crate::use_cases::get_backfire_report::get_backfire_report;
 use crate::use_cases::get_relationship_health::{get_relationship_health, simulate_relationship_health};
-use crate::use_cases::keep_holds::{create_hold, delete_hold, list_holds};
+use crate::use_cases::holds::{create_hold, delete_hold, list_holds};
 
 /// The most customers of one batch.
 const BATCH_MAX: usize = 100;

@@ -12,14 +12,14 @@ use super::convert::violations::{Violation, Violations};
 use super::generated::{google, tactful::v1 as wire};
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
-use crate::use_cases::back_up::BackupUnderWay;
+use crate::use_cases::back_up::BackupInProgress;
+use crate::use_cases::batch_entry::{EntryOutcome, EntryRejection};
 use crate::use_cases::change_customer::{ChangeError, ChangeRejection};
 use crate::use_cases::explain_decision::ExplainError;
-use crate::use_cases::get_backfire_report::BackfireError;
-use crate::use_cases::keep_holds::HoldError;
-use crate::use_cases::keep_offers::KeepOffersError;
-use crate::use_cases::keep_policies::PolicyError;
-use crate::use_cases::recorded::{Recorded, Rejection};
+use crate::use_cases::explicit_offers::UpsertOffersError;
+use crate::use_cases::get_backfire_report::BackfireReportError;
+use crate::use_cases::holds::HoldError;
+use crate::use_cases::policies::PolicyError;
 use crate::use_cases::release_offers::ReleaseError;
 use crate::use_cases::serve_offers::ServeError;
 use crate::use_cases::simulate_policy::SimulatePolicyError;
@@ -152,7 +152,7 @@ pub fn store(error: StoreError) -> Status {
 }
 
 /// Why no backup is made.
-pub fn backup(_: BackupUnderWay) -> Status {
+pub fn backup(_: BackupInProgress) -> Status {
     let told = "another backup is being made; try again when it has ended";
     status(Code::Aborted, "BACKUP_UNDER_WAY", told, None)
 }
@@ -194,21 +194,23 @@ pub fn simulate_policy(error: SimulatePolicyError) -> Status {
 }
 
 /// Why explicit offers were not kept.
-pub fn keep_offers(error: KeepOffersError) -> Status {
+pub fn explicit_offers(error: UpsertOffersError) -> Status {
     let told = error.to_string();
     match error {
-        KeepOffersError::TooMany { .. } => status(Code::ResourceExhausted, "TOO_MANY_OFFERS", told, None),
-        KeepOffersError::Store(error) => store(error),
+        UpsertOffersError::TooMany { .. } => status(Code::ResourceExhausted, "TOO_MANY_OFFERS", told, None),
+        UpsertOffersError::Store(error) => store(error),
     }
 }
 
 /// Why there is no backfire report.
-pub fn backfire(error: BackfireError) -> Status {
+pub fn backfire(error: BackfireReportError) -> Status {
     let told = error.to_string();
     match error {
-        BackfireError::NoExperiment => status(Code::FailedPrecondition, "NO_EXPERIMENT", told, None),
-        BackfireError::TooThin { .. } => status(Code::FailedPrecondition, "TOO_FEW_CUSTOMERS", told, None),
-        BackfireError::Store(error) => store(error),
+        BackfireReportError::NoExperiment => status(Code::FailedPrecondition, "NO_EXPERIMENT", told, None),
+        BackfireReportError::TooFewCustomers { .. } => {
+            status(Code::FailedPrecondition, "TOO_FEW_CUSTOMERS", told, None)
+        }
+        BackfireReportError::Store(error) => store(error),
     }
 }
 
@@ -286,11 +288,11 @@ pub fn train(error: TrainError) -> Status {
 }
 
 /// What became of an entry of a batch.
-pub fn entry_result(recorded: Recorded) -> wire::EntryResult {
+pub fn entry_result(recorded: EntryOutcome) -> wire::EntryResult {
     match recorded {
-        Recorded::New => ok_entry(false),
-        Recorded::Duplicate => ok_entry(true),
-        Recorded::Rejected(rejection) => failed_entry(&rejected(rejection)),
+        EntryOutcome::New => ok_entry(false),
+        EntryOutcome::Duplicate => ok_entry(true),
+        EntryOutcome::Rejected(rejection) => failed_entry(&rejected(rejection)),
     }
 }
 
@@ -313,17 +315,17 @@ pub fn to_rpc_status(status: &Status) -> google::rpc::Status {
     })
 }
 
-fn rejected(rejection: Rejection) -> Status {
+fn rejected(rejection: EntryRejection) -> Status {
     match rejection {
-        Rejection::InFuture => invalid_field("event_time", "is more than 5 minutes in the future"),
-        Rejection::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
-        Rejection::OfferNotServed => not_found("OFFER_NOT_SERVED", "the decision did not serve this offer"),
-        Rejection::CustomerMissing => invalid_field("customer_id", "is required but for purchases and returns"),
-        Rejection::TooOld => invalid_field(
+        EntryRejection::InFuture => invalid_field("event_time", "is more than 5 minutes in the future"),
+        EntryRejection::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
+        EntryRejection::OfferNotServed => not_found("OFFER_NOT_SERVED", "the decision did not serve this offer"),
+        EntryRejection::CustomerMissing => invalid_field("customer_id", "is required but for purchases and returns"),
+        EntryRejection::TooOld => invalid_field(
             "event_time",
             "is before what the server keeps; only the start or renewal of a subscription may be older",
         ),
-        Rejection::Change(rejection) => change_rejected(rejection),
+        EntryRejection::Change(rejection) => change_rejected(rejection),
     }
 }
 

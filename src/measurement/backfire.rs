@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::interval::{Difference, Sample, of_means, of_shares};
+use super::interval::{EstimatedDifference, Sample, difference_of_means, difference_of_shares};
 use crate::domain::event::{Event, EventKind, OutcomeKind};
 use crate::domain::experiment::{Arm, Assignment};
 use crate::domain::relationship::Band;
@@ -20,7 +20,7 @@ pub const BAND_ARM_MIN: usize = 50;
 
 /// What is measured of each customer over the follow-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Measure {
+pub enum BackfireMeasure {
     /// Gave notice or ended a subscription, and began none since. A share.
     Churn,
     /// Bought nothing, and neither began nor renewed a subscription. A share.
@@ -35,7 +35,7 @@ pub enum Measure {
     Revenue,
 }
 
-impl Measure {
+impl BackfireMeasure {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Churn, Self::BoughtNothing, Self::Complained, Self::Returned, Self::OptedOut, Self::Revenue];
@@ -61,7 +61,7 @@ impl Measure {
 /// One customer followed from the assignment on.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub struct Followed {
+pub struct FollowedCustomer {
     /// The arm and the band to compare by.
     pub assignment: Assignment,
     ended_at: Option<Timestamp>,
@@ -73,7 +73,7 @@ pub struct Followed {
     revenue: f64,
 }
 
-impl Followed {
+impl FollowedCustomer {
     /// Nothing has happened yet.
     pub fn new(assignment: Assignment, is_opted_out: bool) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl Followed {
     }
 
     /// Takes an event of the customer in; in any order, and only within `follow_up` of the assignment.
-    pub fn see(&mut self, event: &Event, follow_up: Duration) {
+    pub fn observe(&mut self, event: &Event, follow_up: Duration) {
         let from = self.assignment.at;
         if event.at < from || event.at >= from + follow_up {
             return;
@@ -127,15 +127,17 @@ impl Followed {
         }
     }
 
-    fn measured(&self, measure: Measure) -> f64 {
+    fn measured(&self, measure: BackfireMeasure) -> f64 {
         let share = |hit: bool| if hit { 1.0 } else { 0.0 };
         match measure {
-            Measure::Churn => share(self.ended_at.is_some_and(|ended| self.began_at.is_none_or(|began| began < ended))),
-            Measure::BoughtNothing => share(!self.has_bought),
-            Measure::Complained => share(self.has_complained),
-            Measure::Returned => share(self.has_returned),
-            Measure::OptedOut => share(self.is_opted_out),
-            Measure::Revenue => self.revenue,
+            BackfireMeasure::Churn => {
+                share(self.ended_at.is_some_and(|ended| self.began_at.is_none_or(|began| began < ended)))
+            }
+            BackfireMeasure::BoughtNothing => share(!self.has_bought),
+            BackfireMeasure::Complained => share(self.has_complained),
+            BackfireMeasure::Returned => share(self.has_returned),
+            BackfireMeasure::OptedOut => share(self.is_opted_out),
+            BackfireMeasure::Revenue => self.revenue,
         }
     }
 }
@@ -144,33 +146,33 @@ impl Followed {
 #[derive(Debug, Clone, PartialEq)]
 pub struct BackfireReport {
     /// All customers.
-    pub all: Group,
+    pub all: GroupComparison,
     /// By band at assignment, every band that has customers.
-    pub bands: Vec<(Band, Group)>,
+    pub bands: Vec<(Band, GroupComparison)>,
 }
 
 /// Customers compared.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Group {
+pub struct GroupComparison {
     /// Customers offered nothing.
     pub control: usize,
     /// The others.
     pub rest: usize,
     /// One for each measure; empty when there are too few customers.
-    pub comparisons: Vec<Comparison>,
+    pub comparisons: Vec<MeasureComparison>,
 }
 
 /// One measure compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Comparison {
+pub struct MeasureComparison {
     /// Which.
-    pub measure: Measure,
+    pub measure: BackfireMeasure,
     /// The mean of those offered nothing.
     pub control: f64,
     /// The mean of the others.
     pub rest: f64,
     /// The rest less control: what offers did.
-    pub difference: Difference,
+    pub difference: EstimatedDifference,
 }
 
 /// There are too few customers for a report.
@@ -178,7 +180,7 @@ pub struct Comparison {
 #[error(
     "{control} customers of the control group and {rest} others were followed long enough, {ARM_MIN} of each are needed"
 )]
-pub struct TooThin {
+pub struct TooFewCustomers {
     /// Customers of the control group.
     pub control: usize,
     /// The others.
@@ -189,8 +191,8 @@ pub struct TooThin {
 ///
 /// # Errors
 /// When either arm has fewer than [`ARM_MIN`] customers.
-pub fn report<'f>(followed: impl Iterator<Item = &'f Followed>) -> Result<BackfireReport, TooThin> {
-    let mut samples: BTreeMap<Option<Band>, Samples> = BTreeMap::new();
+pub fn report<'f>(followed: impl Iterator<Item = &'f FollowedCustomer>) -> Result<BackfireReport, TooFewCustomers> {
+    let mut samples: BTreeMap<Option<Band>, ArmSamples> = BTreeMap::new();
     for customer in followed {
         for group in [None, Some(customer.assignment.band)] {
             samples.entry(group).or_default().add(customer);
@@ -198,7 +200,7 @@ pub fn report<'f>(followed: impl Iterator<Item = &'f Followed>) -> Result<Backfi
     }
     let all = samples.remove(&None).unwrap_or_default();
     if all.count(Arm::Control).min(all.count(Arm::Rest)) < ARM_MIN {
-        return Err(TooThin { control: all.count(Arm::Control), rest: all.count(Arm::Rest) });
+        return Err(TooFewCustomers { control: all.count(Arm::Control), rest: all.count(Arm::Rest) });
     }
     let bands = samples.into_iter().filter_map(|(band, samples)| Some((band?, samples.group(BAND_ARM_MIN))));
     Ok(BackfireReport { all: all.group(ARM_MIN), bands: bands.collect() })
@@ -206,18 +208,18 @@ pub fn report<'f>(followed: impl Iterator<Item = &'f Followed>) -> Result<Backfi
 
 /// Each measure over both arms.
 #[derive(Default)]
-struct Samples {
-    control: [Sample; Measure::ALL.len()],
-    rest: [Sample; Measure::ALL.len()],
+struct ArmSamples {
+    control: [Sample; BackfireMeasure::ALL.len()],
+    rest: [Sample; BackfireMeasure::ALL.len()],
 }
 
-impl Samples {
-    fn add(&mut self, customer: &Followed) {
+impl ArmSamples {
+    fn add(&mut self, customer: &FollowedCustomer) {
         let samples = match customer.assignment.arm {
             Arm::Control => &mut self.control,
             Arm::Rest => &mut self.rest,
         };
-        for (sample, measure) in samples.iter_mut().zip(Measure::ALL) {
+        for (sample, measure) in samples.iter_mut().zip(BackfireMeasure::ALL) {
             sample.add(customer.measured(measure));
         }
     }
@@ -229,19 +231,23 @@ impl Samples {
         }
     }
 
-    fn group(&self, least: usize) -> Group {
+    fn group(&self, least: usize) -> GroupComparison {
         let (control, rest) = (self.count(Arm::Control), self.count(Arm::Rest));
-        let compare = |((control, rest), measure): ((&Sample, &Sample), Measure)| Comparison {
+        let compare = |((control, rest), measure): ((&Sample, &Sample), BackfireMeasure)| MeasureComparison {
             measure,
             control: control.mean(),
             rest: rest.mean(),
-            difference: if measure.is_share() { of_shares(control, rest) } else { of_means(control, rest) },
+            difference: if measure.is_share() {
+                difference_of_shares(control, rest)
+            } else {
+                difference_of_means(control, rest)
+            },
         };
         let comparisons = if control.min(rest) < least {
             Vec::new()
         } else {
-            self.control.iter().zip(&self.rest).zip(Measure::ALL).map(compare).collect()
+            self.control.iter().zip(&self.rest).zip(BackfireMeasure::ALL).map(compare).collect()
         };
-        Group { control, rest, comparisons }
+        GroupComparison { control, rest, comparisons }
     }
 }

@@ -1,13 +1,13 @@
 //! Intervals of differences between two groups of customers.
 
 /// Of a normal distribution, 95 % lie within so many deviations.
-pub const DEVIATIONS: f64 = 1.959_964;
+pub const Z_95: f64 = 1.959_964;
 /// A difference of so many standard errors is found by four tests in five at the 5 % level: 1.96 + 0.84.
 const DETECTABLE_ERRORS: f64 = 2.801_585;
 
 /// A difference with what is known of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Difference {
+pub struct EstimatedDifference {
     /// The second group's mean less the first's.
     pub value: f64,
     /// The 95 % interval.
@@ -49,14 +49,14 @@ impl Sample {
 
 /// The difference of two means, `second - first`, by the normal approximation with unequal variances (Welch, Biometrika
 /// 34, 1947).
-pub fn of_means(first: &Sample, second: &Sample) -> Difference {
+pub fn difference_of_means(first: &Sample, second: &Sample) -> EstimatedDifference {
     let error = (first.variance_of_mean() + second.variance_of_mean()).sqrt();
     around(second.mean() - first.mean(), second.mean() - first.mean(), error)
 }
 
 /// The difference of two shares, `second - first`: each group gets one success and one failure more before its error is
 /// estimated (Agresti and Caffo, The American Statistician 54, 2000), so that no hits do not mean certainty.
-pub fn of_shares(first: &Sample, second: &Sample) -> Difference {
+pub fn difference_of_shares(first: &Sample, second: &Sample) -> EstimatedDifference {
     let adjusted = |sample: &Sample| {
         let count = sample.count as f64 + 2.0;
         let share = (sample.sum + 1.0) / count;
@@ -65,18 +65,18 @@ pub fn of_shares(first: &Sample, second: &Sample) -> Difference {
     let ((first_share, first_variance), (second_share, second_variance)) = (adjusted(first), adjusted(second));
     let error = (first_variance + second_variance).sqrt();
     let difference = around(second.mean() - first.mean(), second_share - first_share, error);
-    Difference { interval: difference.interval.map(|bound| bound.clamp(-1.0, 1.0)), ..difference }
+    EstimatedDifference { interval: difference.interval.map(|bound| bound.clamp(-1.0, 1.0)), ..difference }
 }
 
 /// The mean of differences, one for each customer; `None` for fewer than two.
-pub fn of_paired(differences: &Sample) -> Option<Difference> {
+pub fn mean_difference(differences: &Sample) -> Option<EstimatedDifference> {
     let error = differences.variance_of_mean().sqrt();
     (differences.count >= 2).then(|| around(differences.mean(), differences.mean(), error))
 }
 
-fn around(value: f64, middle: f64, error: f64) -> Difference {
-    let half = DEVIATIONS * error;
-    Difference { value, interval: [middle - half, middle + half], detectable: DETECTABLE_ERRORS * error }
+fn around(value: f64, middle: f64, error: f64) -> EstimatedDifference {
+    let half = Z_95 * error;
+    EstimatedDifference { value, interval: [middle - half, middle + half], detectable: DETECTABLE_ERRORS * error }
 }
 
 #[cfg(test)]
@@ -94,7 +94,7 @@ mod tests {
     /// By hand: shares 8/42 and 3/42 after the addition of one success and one failure each.
     #[test]
     fn shares_are_agresti_caffos() {
-        let difference = of_shares(&shares(2, 40), &shares(7, 40));
+        let difference = difference_of_shares(&shares(2, 40), &shares(7, 40));
         assert!((difference.value - 0.125).abs() < 1e-12);
         let (a, b) = (3.0_f64 / 42.0, 8.0_f64 / 42.0);
         let error = ((a * (1.0 - a) + b * (1.0 - b)) / 42.0).sqrt();
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn no_hits_are_not_certainty() {
-        let [low, high] = of_shares(&shares(0, 50), &shares(0, 50)).interval;
+        let [low, high] = difference_of_shares(&shares(0, 50), &shares(0, 50)).interval;
         assert!(low < -0.01 && high > 0.01, "{low} {high}");
     }
 
@@ -116,7 +116,7 @@ mod tests {
             first.add(f64::from(number));
             second.add(f64::from(2 * number));
         }
-        let difference = of_means(&first, &second);
+        let difference = difference_of_means(&first, &second);
         assert!((difference.value - 3.0).abs() < 1e-12);
         assert!((difference.interval[1] - (3.0 + 1.959_964 * 2.5_f64.sqrt())).abs() < 1e-9);
     }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::interval::{Difference, Sample, of_paired};
+use super::interval::{EstimatedDifference, Sample, mean_difference};
 use crate::domain::decision::WithheldReason;
 use crate::domain::ids::CustomerId;
 use crate::domain::relationship::Band;
 
 /// The most customers named who lose, and who gain.
-pub const NAMED_MAX: usize = 20;
+pub const EXAMPLE_CUSTOMERS_MAX: usize = 20;
 
 /// What became of one decision under one policy.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Outcome {
+pub struct ReplayOutcome {
     /// How many offers.
     pub offers: usize,
     /// Their expected value, in units of the median item's value.
@@ -23,13 +23,13 @@ pub struct Outcome {
 
 /// One decision under both.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pair {
+pub struct ReplayPair {
     /// The band that the decision was recorded with.
     pub band: Band,
     /// Under the policy in force.
-    pub now: Outcome,
+    pub in_force: ReplayOutcome,
     /// Under the other.
-    pub then: Outcome,
+    pub candidate: ReplayOutcome,
 }
 
 /// What would change in a band, or for all.
@@ -46,9 +46,9 @@ pub struct BandChange {
     /// Why candidates were withheld, under both.
     pub withheld: BTreeMap<WithheldReason, [u64; 2]>,
     /// Offers per customer, the other policy less the one in force; `None` for fewer than two customers.
-    pub offers_change: Option<Difference>,
+    pub offers_change: Option<EstimatedDifference>,
     /// Expected value per customer, likewise.
-    pub value_change: Option<Difference>,
+    pub value_change: Option<EstimatedDifference>,
     offers_by_customer: Sample,
     value_by_customer: Sample,
 }
@@ -65,52 +65,52 @@ pub struct PolicyChange {
     /// Customers who got none and would get one.
     pub gaining: u64,
     /// The first of those who would lose.
-    pub losing_named: Vec<CustomerId>,
+    pub losing_examples: Vec<CustomerId>,
     /// The first of those who would gain.
-    pub gaining_named: Vec<CustomerId>,
+    pub gaining_examples: Vec<CustomerId>,
 }
 
 impl PolicyChange {
     /// Takes the decisions about one customer in.
-    pub fn add(&mut self, customer: &CustomerId, pairs: &[Pair]) {
+    pub fn add(&mut self, customer: &CustomerId, pairs: &[ReplayPair]) {
         self.all.add(pairs.iter());
         for band in Band::ALL {
             if pairs.iter().any(|pair| pair.band == band) {
                 self.bands.entry(band).or_default().add(pairs.iter().filter(|pair| pair.band == band));
             }
         }
-        let gets = |offers: fn(&Pair) -> usize| pairs.iter().any(|pair| offers(pair) > 0);
-        let (named, count) = match (gets(|pair| pair.now.offers), gets(|pair| pair.then.offers)) {
-            (true, false) => (&mut self.losing_named, &mut self.losing),
-            (false, true) => (&mut self.gaining_named, &mut self.gaining),
+        let gets = |offers: fn(&ReplayPair) -> usize| pairs.iter().any(|pair| offers(pair) > 0);
+        let (examples, count) = match (gets(|pair| pair.in_force.offers), gets(|pair| pair.candidate.offers)) {
+            (true, false) => (&mut self.losing_examples, &mut self.losing),
+            (false, true) => (&mut self.gaining_examples, &mut self.gaining),
             (true, true) | (false, false) => return,
         };
         *count += 1;
-        if named.len() < NAMED_MAX {
-            named.push(customer.clone());
+        if examples.len() < EXAMPLE_CUSTOMERS_MAX {
+            examples.push(customer.clone());
         }
     }
 }
 
 impl BandChange {
-    fn add<'p>(&mut self, pairs: impl Iterator<Item = &'p Pair>) {
+    fn add<'p>(&mut self, pairs: impl Iterator<Item = &'p ReplayPair>) {
         let (mut offers, mut value) = (0.0, 0.0);
-        for Pair { band: _, now, then } in pairs {
+        for ReplayPair { band: _, in_force, candidate } in pairs {
             self.decisions += 1;
-            for (place, outcome) in [now, then].into_iter().enumerate() {
-                self.offers[place] += outcome.offers as u64;
-                self.expected_value[place] += outcome.expected_value;
+            for (index, outcome) in [in_force, candidate].into_iter().enumerate() {
+                self.offers[index] += outcome.offers as u64;
+                self.expected_value[index] += outcome.expected_value;
                 for (&reason, &count) in &outcome.withheld {
-                    self.withheld.entry(reason).or_default()[place] += u64::from(count);
+                    self.withheld.entry(reason).or_default()[index] += u64::from(count);
                 }
             }
-            offers += then.offers as f64 - now.offers as f64;
-            value += then.expected_value - now.expected_value;
+            offers += candidate.offers as f64 - in_force.offers as f64;
+            value += candidate.expected_value - in_force.expected_value;
         }
         self.customers += 1;
         self.offers_by_customer.add(offers);
         self.value_by_customer.add(value);
-        self.offers_change = of_paired(&self.offers_by_customer);
-        self.value_change = of_paired(&self.value_by_customer);
+        self.offers_change = mean_difference(&self.offers_by_customer);
+        self.value_change = mean_difference(&self.value_by_customer);
     }
 }

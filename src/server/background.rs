@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::use_cases::app::App;
-use crate::use_cases::forget_old::forget_old;
 use crate::use_cases::learn_acceptances::learn_acceptances;
+use crate::use_cases::retention::expire_history;
 use crate::use_cases::train_model::{TrainError, current_model, train_model};
-use crate::use_cases::volumes::settle_what_was_left;
+use crate::use_cases::volumes::recover_expired_reservations;
 
 /// How often the gauges are set and the clock is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ const SETTLE_EVERY: Duration = Duration::from_secs(60);
 /// Settles the volume of decisions that were stopped half-way: at the start, which may follow a crash, and ever after.
 pub async fn settle_volumes(app: Arc<App>) {
     loop {
-        if let Err(error) = settle_what_was_left(&app).await {
+        if let Err(error) = recover_expired_reservations(&app).await {
             tracing::error!(%error, "volumes stay as they are");
         }
         tokio::time::sleep(SETTLE_EVERY).await;
@@ -64,7 +64,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(86_400);
 /// Forgets what is older than it is kept for, at the start and every day.
 pub async fn forget_on_schedule(app: Arc<App>) {
     loop {
-        if let Err(error) = forget_old(&app).await {
+        if let Err(error) = expire_history(&app).await {
             tracing::error!(%error, "what is too old is still kept");
         }
         tokio::time::sleep(FORGET_EVERY).await;

@@ -35,8 +35,8 @@ use crate::store::contract::{Store, StoreError};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::store::SledStore;
 use crate::use_cases::app::{App, Clock};
-use crate::use_cases::forget_old::Retention;
-use crate::use_cases::keep_policies::{PolicyError, activate_policy, create_policy};
+use crate::use_cases::policies::{PolicyError, activate_policy, create_policy};
+use crate::use_cases::retention::Retention;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]

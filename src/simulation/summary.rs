@@ -1,6 +1,6 @@
 //! Means over markets, and differences between arms, with intervals.
 
-use crate::measurement::interval::{DEVIATIONS, Sample};
+use crate::measurement::interval::{Sample, Z_95};
 
 /// A mean over markets and its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,7 +40,7 @@ impl Mean {
 /// How many errors 95 % of Student's distribution lie within (Abramowitz and Stegun, Handbook of Mathematical Functions,
 /// 26.7.5); off by less than 0.02 from 3 degrees of freedom on.
 fn student(freedom: f64) -> f64 {
-    let z = DEVIATIONS;
+    let z = Z_95;
     let first = (z.powi(3) + z) / 4.0;
     let second = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0;
     let third = (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0;

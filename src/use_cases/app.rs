@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
-use super::forget_old::Retention;
-use super::keep_policies::read_stored;
-use super::learn_acceptances::CountedOffers;
+use super::learn_acceptances::AcceptanceCounts;
+use super::policies::read_stored_policy;
+use super::retention::Retention;
 use super::trained_model::{TrainedModel, read_stored_model};
 use crate::decision::explicit_offer_index::ExplicitOfferIndex;
 use crate::decision::offer_query::DecisionContext;
@@ -40,9 +40,9 @@ pub struct App {
     clock: Arc<dyn Clock>,
     snapshot: ArcSwap<Snapshot>,
     /// Explicit offers whose volume was found gone.
-    pub(super) spent: ArcSwap<BTreeSet<OfferId>>,
+    pub(super) exhausted_offers: ArcSwap<BTreeSet<OfferId>>,
     /// What came of offers.
-    pub(super) counted_offers: CountedOffers,
+    pub(super) acceptance_counts: AcceptanceCounts,
     /// Held while the next snapshot is made, so that of two changes neither is lost.
     pub(super) publishing: Mutex<()>,
 }
@@ -56,18 +56,18 @@ pub(super) struct Snapshot {
 }
 
 /// What a snapshot is made of.
-struct Parts {
+struct SnapshotParts {
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
     offers: Arc<ExplicitOfferIndex>,
     trained: Option<TrainedModel>,
 }
 
-static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
+static NO_EXHAUSTED_OFFERS: BTreeSet<OfferId> = BTreeSet::new();
 static NOTHING_LEARNED: Outlook = Outlook { buying: None, staying: None };
 
 impl Snapshot {
-    fn new(Parts { policy, catalog, offers, trained }: Parts) -> Self {
+    fn new(SnapshotParts { policy, catalog, offers, trained }: SnapshotParts) -> Self {
         let model = match &trained {
             Some(trained) => Arc::clone(&trained.model),
             None => Arc::new(OfferModel::untrained()),
@@ -90,13 +90,13 @@ impl Snapshot {
     }
 
     /// What a decision is made with.
-    pub(super) fn grounds(&self, now: Timestamp, decision: DecisionId) -> DecisionContext<'_> {
+    pub(super) fn decision_context(&self, now: Timestamp, decision: DecisionId) -> DecisionContext<'_> {
         DecisionContext {
             policy: &self.policy,
             outlook: self.outlook(),
             catalog: self.catalog(),
             offers: &self.offers,
-            spent: &NOTHING_SPENT,
+            spent: &NO_EXHAUSTED_OFFERS,
             model_version: self.model_version(),
             now,
             decision,
@@ -124,9 +124,9 @@ impl App {
             training: Mutex::new(()),
             backing_up: Arc::default(),
             clock,
-            snapshot: ArcSwap::from_pointee(Snapshot::new(Parts { policy, catalog, offers, trained })),
-            spent: ArcSwap::default(),
-            counted_offers: CountedOffers::default(),
+            snapshot: ArcSwap::from_pointee(Snapshot::new(SnapshotParts { policy, catalog, offers, trained })),
+            exhausted_offers: ArcSwap::default(),
+            acceptance_counts: AcceptanceCounts::default(),
             publishing: Mutex::new(()),
         })
     }
@@ -171,7 +171,7 @@ impl App {
         let book = book.map_err(|error| StoreError::Failed { detail: format!("reading the offers died: {error}") })?;
         self.publish(|parts| parts.offers = book);
         // Another cap may leave something.
-        self.forget_all_spent();
+        self.clear_exhausted_offers();
         Ok(())
     }
 
@@ -182,9 +182,9 @@ impl App {
     }
 
     /// Serves the same as now but for what is changed. The caller holds `publishing`.
-    fn publish(&self, change: impl FnOnce(&mut Parts)) {
+    fn publish(&self, change: impl FnOnce(&mut SnapshotParts)) {
         let now = self.snapshot();
-        let mut parts = Parts {
+        let mut parts = SnapshotParts {
             policy: Arc::clone(&now.policy),
             catalog: Arc::clone(now.catalog()),
             offers: Arc::clone(&now.offers),
@@ -210,7 +210,7 @@ async fn stored_policy(store: &dyn Store) -> Result<Option<Policy>, StoreError> 
     let Some(Activation { policy: version, at: _ }) = store.load_activations().await?.pop() else { return Ok(None) };
     let stored = store.load_policies().await?.into_iter().find(|stored| stored.version == version);
     match stored {
-        Some(stored) => read_stored(&version, &stored.text).map(Some),
+        Some(stored) => read_stored_policy(&version, &stored.text).map(Some),
         None if version == Policy::default().version => Ok(Some(Policy::default())),
         None => {
             let detail = format!("{version} is in force and missing");

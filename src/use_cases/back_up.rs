@@ -19,17 +19,17 @@ const PIECE_WITHIN: Duration = Duration::from_secs(60);
 /// Another backup is being made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a backup is being made")]
-pub struct BackupUnderWay;
+pub struct BackupInProgress;
 
 /// The pieces of a backup, in order; an error is the last thing in it.
-pub type BackupPieces = mpsc::Receiver<Result<Vec<u8>, StoreError>>;
+pub type BackupChunks = mpsc::Receiver<Result<Vec<u8>, StoreError>>;
 
 /// Begins a backup. It goes on as its pieces are taken, and is given up when they are not.
 ///
 /// # Errors
 /// While another backup is being made.
-pub fn back_up(app: &Arc<App>) -> Result<BackupPieces, BackupUnderWay> {
-    let turn = Arc::clone(&app.backing_up).try_lock_owned().map_err(|_| BackupUnderWay)?;
+pub fn back_up(app: &Arc<App>) -> Result<BackupChunks, BackupInProgress> {
+    let turn = Arc::clone(&app.backing_up).try_lock_owned().map_err(|_| BackupInProgress)?;
     let (pieces, receiver) = mpsc::channel(WAITING_MAX);
     let app = Arc::clone(app);
     tokio::spawn(async move {

@@ -4,7 +4,7 @@
 use super::app::App;
 use super::load_customer::load_or_unknown;
 use super::propose::propose;
-use super::serve_offers::{Asked, OfferRequest, decide_now};
+use super::serve_offers::{DecisionInput, OfferRequest, decide_for_request};
 use crate::decision::decide::CONSIDERED_MAX;
 use crate::decision::rejection_wording::{RejectionWording, customer_sentence, rejection_in_words};
 use crate::domain::decision::{Decision, WithheldReason};
@@ -58,17 +58,22 @@ pub async fn explain_decision(app: &App, customer: &CustomerId, id: DecisionId) 
 }
 
 /// Explains what would be decided now; with a product only that one, whether anything speaks for it or not.
-pub async fn explain_question(
+pub async fn explain_request(
     app: &App,
     request: &OfferRequest,
     product: Option<&ProductId>,
 ) -> Result<Explanation, ExplainError> {
     let customer = load_or_unknown(app.store.as_ref(), &request.customer).await?;
-    let spent = app.spent();
-    let asked = Asked { request, offers_max: request.offers_max, rejected_max: CONSIDERED_MAX, spent: &spent };
+    let exhausted_offers = app.exhausted_offers();
+    let input = DecisionInput {
+        request,
+        offers_max: request.offers_max,
+        rejected_max: CONSIDERED_MAX,
+        exhausted_offers: &exhausted_offers,
+    };
     let (snapshot, now) = (app.snapshot(), app.now());
     let proposed = propose(app, &snapshot, request, &customer, now).await?;
-    let (mut decision, _) = decide_now(&snapshot, &asked, &customer.value, &proposed, now);
+    let (mut decision, _) = decide_for_request(&snapshot, &input, &customer.value, &proposed, now);
     if let Some(product) = product {
         decision.slate.retain(|offer| offer.product == *product);
         decision.would_be_slate.retain(|offer| offer.product == *product);

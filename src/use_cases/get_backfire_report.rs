@@ -8,7 +8,7 @@ use crate::decision::control_group::experiment;
 use crate::domain::experiment::ExperimentId;
 use crate::domain::ids::CustomerId;
 use crate::domain::time::{DAY, Timestamp};
-use crate::measurement::backfire::{BackfireReport, Followed, TooThin, report};
+use crate::measurement::backfire::{BackfireReport, FollowedCustomer, TooFewCustomers, report};
 use crate::store::contract::StoreError;
 
 /// How long customers are followed unless asked otherwise: the three months of the field experiment that
@@ -23,7 +23,7 @@ const PAGE_LEN: usize = 1024;
 
 /// A report with what it is about.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Backfire {
+pub struct ExperimentReport {
     /// The experiment: that of the policy in force, else the latest.
     pub experiment: ExperimentId,
     /// How long each customer was followed.
@@ -38,15 +38,15 @@ pub struct Backfire {
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
-pub enum BackfireError {
+pub enum BackfireReportError {
     /// No customer was ever assigned.
     #[error("no experiment has assigned a customer; set control_group.share in the policy")]
     NoExperiment,
     /// Too few customers.
-    #[error("{thin}; {waiting} more are waiting for their follow-up to end")]
-    TooThin {
+    #[error("{counts}; {waiting} more are waiting for their follow-up to end")]
+    TooFewCustomers {
         /// How few.
-        thin: TooThin,
+        counts: TooFewCustomers,
         /// Customers whose follow-up has not ended yet.
         waiting: usize,
     },
@@ -56,21 +56,21 @@ pub enum BackfireError {
 }
 
 /// Compares, each customer followed for `follow_up` from the assignment on.
-pub async fn get_backfire_report(app: &App, follow_up: Duration) -> Result<Backfire, BackfireError> {
+pub async fn get_backfire_report(app: &App, follow_up: Duration) -> Result<ExperimentReport, BackfireReportError> {
     let as_of = app.now();
     let store = app.store.as_ref();
-    let mut assigned: HashMap<CustomerId, Followed> = HashMap::new();
+    let mut assigned: HashMap<CustomerId, FollowedCustomer> = HashMap::new();
     store
         .visit_customers(PAGE_LEN, &mut |customers| {
             for customer in customers {
                 let Some(assignment) = customer.ledger.assignment else { continue };
-                assigned.insert(customer.id, Followed::new(assignment, customer.consents.is_opted_out));
+                assigned.insert(customer.id, FollowedCustomer::new(assignment, customer.consents.is_opted_out));
             }
         })
         .await?;
     let running = experiment(&app.policy_in_force().control_group);
     let latest = || assigned.values().map(|it| it.assignment).max_by_key(|it| it.at).map(|it| it.experiment);
-    let experiment = running.or_else(latest).ok_or(BackfireError::NoExperiment)?;
+    let experiment = running.or_else(latest).ok_or(BackfireReportError::NoExperiment)?;
     assigned.retain(|_, followed| followed.assignment.experiment == experiment);
     let met = assigned.len();
     assigned.retain(|_, followed| followed.assignment.at + follow_up <= as_of);
@@ -81,11 +81,12 @@ pub async fn get_backfire_report(app: &App, follow_up: Duration) -> Result<Backf
             for event in events {
                 let followed = event.customer.as_ref().and_then(|customer| assigned.get_mut(customer));
                 if let Some(followed) = followed {
-                    followed.see(&event, follow_up);
+                    followed.observe(&event, follow_up);
                 }
             }
         })
         .await?;
-    let report = report(assigned.values()).map_err(|thin| BackfireError::TooThin { thin, waiting })?;
-    Ok(Backfire { experiment, follow_up, waiting, as_of, report })
+    let report =
+        report(assigned.values()).map_err(|counts| BackfireReportError::TooFewCustomers { counts, waiting })?;
+    Ok(ExperimentReport { experiment, follow_up, waiting, as_of, report })
 }

@@ -81,12 +81,12 @@ pub async fn simulate_relationship_health(
 fn view(app: &App, customer: &Customer, now: Timestamp) -> RelationshipView {
     let as_of = customer.ledger.time(now);
     let snapshot = app.snapshot();
-    let grounds = snapshot.grounds(as_of, DecisionId::from_bits(0));
-    let standing = CustomerAssessment::of(customer, None, &grounds);
-    let capped = standing.capped_message(OfferKind::CrossSell, as_of);
-    let message = relationship_message(&standing.health, standing.allowance.offers_left, capped);
-    let CustomerAssessment { health, holds, allowance } = standing;
-    let detail = detail(customer, &health, grounds.policy, grounds.outlook, as_of);
-    let policy_version = grounds.policy.version.clone();
+    let context = snapshot.decision_context(as_of, DecisionId::from_bits(0));
+    let assessment = CustomerAssessment::of(customer, None, &context);
+    let capped = assessment.capped_message(OfferKind::CrossSell, as_of);
+    let message = relationship_message(&assessment.health, assessment.allowance.offers_left, capped);
+    let CustomerAssessment { health, holds, allowance } = assessment;
+    let detail = detail(customer, &health, context.policy, context.outlook, as_of);
+    let policy_version = context.policy.version.clone();
     RelationshipView { health, detail, caps: allowance.caps, holds, message, policy_version, as_of }
 }

@@ -19,16 +19,16 @@ const PAGE_LEN: usize = 1024;
 
 /// What came of offers, as it stands.
 #[derive(Default)]
-pub(super) struct CountedOffers {
+pub(super) struct AcceptanceCounts {
     acceptances: RwLock<Acceptances>,
     /// Held while all are counted.
     counting: tokio::sync::Mutex<()>,
     /// What is noted while all are counted: the count may have passed it already.
-    meanwhile: Mutex<Vec<Noted>>,
+    meanwhile: Mutex<Vec<ResolvedOffer>>,
 }
 
 /// An offer of which all is heard.
-struct Noted {
+struct ResolvedOffer {
     decision: DecisionId,
     offer: OfferId,
     product: ProductId,
@@ -36,13 +36,13 @@ struct Noted {
     is_accepted: bool,
 }
 
-impl CountedOffers {
+impl AcceptanceCounts {
     /// As it stands now.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Acceptances> {
         self.acceptances.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, noted: Noted) {
+    fn note(&self, noted: ResolvedOffer) {
         let mut meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
         let mut acceptances = self.acceptances.write().unwrap_or_else(PoisonError::into_inner);
         acceptances.count(&noted.product, noted.propensity, noted.is_accepted);
@@ -52,7 +52,7 @@ impl CountedOffers {
     }
 
     /// Replaces the counts, and adds what was noted since `counting` began and the count did not meet.
-    fn replace(&self, mut counted: Acceptances, is_met: impl Fn(&Noted) -> bool) {
+    fn replace(&self, mut counted: Acceptances, is_met: impl Fn(&ResolvedOffer) -> bool) {
         let mut meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
         for noted in meanwhile.drain(..).filter(|noted| !is_met(noted)) {
             counted.count(&noted.product, noted.propensity, noted.is_accepted);
@@ -63,7 +63,7 @@ impl CountedOffers {
 
 /// What was heard of an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
+enum OfferResponse {
     NotShown,
     Accepted,
     Declined,
@@ -71,7 +71,7 @@ enum Heard {
 
 /// Counts all offers anew. Reads every customer, the history and all decisions once; changes nothing that is stored.
 pub async fn learn_acceptances(app: &App) -> Result<(), StoreError> {
-    let _counting = app.counted_offers.counting.lock().await;
+    let _counting = app.acceptance_counts.counting.lock().await;
     let (store, now) = (app.store.as_ref(), app.now());
     let mut objecting: HashSet<CustomerId> = HashSet::new();
     store
@@ -80,7 +80,7 @@ pub async fn learn_acceptances(app: &App) -> Result<(), StoreError> {
             objecting.extend(those.map(|customer| customer.id));
         })
         .await?;
-    let mut heard: HashMap<(DecisionId, OfferId), Heard> = HashMap::new();
+    let mut heard: HashMap<(DecisionId, OfferId), OfferResponse> = HashMap::new();
     store
         .visit_history(PAGE_LEN, &mut |events| {
             for event in events {
@@ -88,8 +88,8 @@ pub async fn learn_acceptances(app: &App) -> Result<(), StoreError> {
                 let Some(now_heard) = what_is_heard(outcome.kind) else { continue };
                 let known = heard.entry((outcome.decision, outcome.offer)).or_insert(now_heard);
                 // Whatever else is said of it: what was accepted was accepted.
-                if now_heard == Heard::Accepted {
-                    *known = Heard::Accepted;
+                if now_heard == OfferResponse::Accepted {
+                    *known = OfferResponse::Accepted;
                 }
             }
         })
@@ -101,15 +101,15 @@ pub async fn learn_acceptances(app: &App) -> Result<(), StoreError> {
             known.for_each(|decision| count(&mut acceptances, decision, &heard, now));
         })
         .await?;
-    let is_met = |noted: &Noted| heard.contains_key(&(noted.decision, noted.offer.clone()));
-    app.counted_offers.replace(acceptances, is_met);
+    let is_met = |noted: &ResolvedOffer| heard.contains_key(&(noted.decision, noted.offer.clone()));
+    app.acceptance_counts.replace(acceptances, is_met);
     Ok(())
 }
 
 fn count(
     acceptances: &mut Acceptances,
     decision: &Decision,
-    heard: &HashMap<(DecisionId, OfferId), Heard>,
+    heard: &HashMap<(DecisionId, OfferId), OfferResponse>,
     now: Timestamp,
 ) {
     if decision.at + LOOKS_BACK < now {
@@ -117,9 +117,9 @@ fn count(
     }
     for offer in &decision.slate {
         let is_accepted = match heard.get(&(decision.id, offer.id.clone())) {
-            Some(Heard::Accepted) => Some(true),
-            Some(Heard::Declined) => Some(false),
-            Some(Heard::NotShown) => None,
+            Some(OfferResponse::Accepted) => Some(true),
+            Some(OfferResponse::Declined) => Some(false),
+            Some(OfferResponse::NotShown) => None,
             None => (decision.at + ANSWERED_WITHIN <= now).then_some(false),
         };
         if let Some(is_accepted) = is_accepted {
@@ -128,11 +128,11 @@ fn count(
     }
 }
 
-fn what_is_heard(kind: OutcomeKind) -> Option<Heard> {
+fn what_is_heard(kind: OutcomeKind) -> Option<OfferResponse> {
     if kind == OutcomeKind::NotShown {
-        return Some(Heard::NotShown);
+        return Some(OfferResponse::NotShown);
     }
-    is_acceptance(kind).map(|is_accepted| if is_accepted { Heard::Accepted } else { Heard::Declined })
+    is_acceptance(kind).map(|is_accepted| if is_accepted { OfferResponse::Accepted } else { OfferResponse::Declined })
 }
 
 /// Counts the offer of an outcome that was recorded for the first time, of a customer who does not object to profiling.
@@ -142,7 +142,7 @@ pub(super) async fn note_outcome(app: &App, event: &Event) -> Result<(), StoreEr
     let Some(is_accepted) = is_acceptance(*kind) else { return Ok(()) };
     let Some(made) = app.store.load_decision(customer, *decision).await? else { return Ok(()) };
     let Some(made) = made.slate.iter().find(|made| made.id == *offer) else { return Ok(()) };
-    app.counted_offers.note(Noted {
+    app.acceptance_counts.note(ResolvedOffer {
         decision: *decision,
         offer: offer.clone(),
         product: made.product.clone(),

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use super::app::{App, Snapshot};
-use super::learn_acceptances::CountedOffers;
+use super::learn_acceptances::AcceptanceCounts;
 use super::serve_offers::OfferRequest;
 use crate::domain::cached_ranking::{CACHED_RANKING_LEN_MAX, CacheKey};
 use crate::domain::candidate::{Candidate, Evidence, Proposal, Support};
@@ -25,35 +25,35 @@ use crate::store::contract::{StoreError, Versioned};
 const PREPARED_LIFE: Duration = DAY;
 
 /// What the model proposes, moved by what came of offers.
-pub(super) struct Proposed<'a> {
-    ranked: RankedByModel<'a>,
-    counted_offers: &'a CountedOffers,
+pub(super) struct AdjustedProposal<'a> {
+    ranked: ModelRanking<'a>,
+    acceptance_counts: &'a AcceptanceCounts,
 }
 
-enum RankedByModel<'a> {
+enum ModelRanking<'a> {
     CrossSell(Complements<'a>),
     UpSell(Upgrades),
 }
 
-impl Proposal for Proposed<'_> {
+impl Proposal for AdjustedProposal<'_> {
     fn candidates(&self) -> impl Iterator<Item = Candidate> {
         let (complements, upgrades) = match &self.ranked {
-            RankedByModel::CrossSell(complements) => (Some(complements), None),
-            RankedByModel::UpSell(upgrades) => (None, Some(upgrades)),
+            ModelRanking::CrossSell(complements) => (Some(complements), None),
+            ModelRanking::UpSell(upgrades) => (None, Some(upgrades)),
         };
         let complements = complements.into_iter().flat_map(Proposal::candidates);
         let mut ranked = complements.chain(upgrades.into_iter().flat_map(Proposal::candidates));
-        let lifted = lifted(&mut ranked, &self.counted_offers.read());
+        let lifted = lifted(&mut ranked, &self.acceptance_counts.read());
         lifted.into_iter().chain(ranked)
     }
 
     fn support(&self, candidate: &Candidate) -> Support {
         let mut support = match &self.ranked {
-            RankedByModel::CrossSell(complements) => complements.support(candidate),
-            RankedByModel::UpSell(upgrades) => upgrades.support(candidate),
+            ModelRanking::CrossSell(complements) => complements.support(candidate),
+            ModelRanking::UpSell(upgrades) => upgrades.support(candidate),
         };
         if candidate.acceptance_lift > 1.0 {
-            let Counts { offered, accepted, promised: _ } = self.counted_offers.read().of(&candidate.product);
+            let Counts { offered, accepted, promised: _ } = self.acceptance_counts.read().of(&candidate.product);
             support.evidence.push(Evidence::Accepted { accepted, offered, days: LOOKS_BACK_DAYS });
         }
         support
@@ -61,8 +61,8 @@ impl Proposal for Proposed<'_> {
 
     fn ranked_at(&self) -> Option<Timestamp> {
         match &self.ranked {
-            RankedByModel::CrossSell(complements) => complements.ranked_at(),
-            RankedByModel::UpSell(upgrades) => upgrades.ranked_at(),
+            ModelRanking::CrossSell(complements) => complements.ranked_at(),
+            ModelRanking::UpSell(upgrades) => upgrades.ranked_at(),
         }
     }
 }
@@ -94,9 +94,9 @@ pub(super) async fn propose<'a>(
     request: &OfferRequest,
     customer: &Versioned<Customer>,
     now: Timestamp,
-) -> Result<Proposed<'a>, StoreError> {
+) -> Result<AdjustedProposal<'a>, StoreError> {
     let ranked = rank(app, snapshot, request, customer, now).await?;
-    Ok(Proposed { ranked, counted_offers: &app.counted_offers })
+    Ok(AdjustedProposal { ranked, acceptance_counts: &app.acceptance_counts })
 }
 
 async fn rank<'a>(
@@ -105,18 +105,18 @@ async fn rank<'a>(
     request: &OfferRequest,
     customer: &Versioned<Customer>,
     now: Timestamp,
-) -> Result<RankedByModel<'a>, StoreError> {
+) -> Result<ModelRanking<'a>, StoreError> {
     let Versioned { version, value: customer } = customer;
     // Who objects to profiling is a stranger to the model.
     let objects = customer.consents.objects_to_profiling;
     let known = if objects { KnownCustomer::default() } else { known(snapshot, customer, now) };
     if request.kind == OfferKind::UpSell {
         let owned = owned_products(request, customer, &known.holdings, now);
-        return Ok(RankedByModel::UpSell(snapshot.model.up_sell(&UpSellQuery { customer: known, owned, now })));
+        return Ok(ModelRanking::UpSell(snapshot.model.up_sell(&UpSellQuery { customer: known, owned, now })));
     }
     let query = CrossSellQuery { customer: known, context: request.products.clone(), now };
     if *version == 0 || objects || !query.context.is_empty() {
-        return Ok(RankedByModel::CrossSell(snapshot.model.cross_sell(&query)));
+        return Ok(ModelRanking::CrossSell(snapshot.model.cross_sell(&query)));
     }
     let ranked_from = CacheKey {
         model_version: snapshot.model_version(),
@@ -129,11 +129,11 @@ async fn rank<'a>(
     let source = if prepared.is_some() { "prepared" } else { "ranked" };
     metrics::counter!("tactful_rankings_total", "source" => source).increment(1);
     if let Some(prepared) = prepared {
-        return Ok(RankedByModel::CrossSell(snapshot.model.cross_sell_prepared(&query, prepared)));
+        return Ok(ModelRanking::CrossSell(snapshot.model.cross_sell_prepared(&query, prepared)));
     }
     let complements = snapshot.model.cross_sell(&query);
     app.store.put_cached_ranking(&customer.id, &complements.prepare(ranked_from, now)).await?;
-    Ok(RankedByModel::CrossSell(complements))
+    Ok(ModelRanking::CrossSell(complements))
 }
 
 /// What a model may know of a customer.

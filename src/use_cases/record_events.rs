@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::app::App;
+use super::batch_entry::{EntryOutcome, EntryRejection};
 use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
-use super::forget_old::is_too_old;
 use super::learn_acceptances::note_outcome;
-use super::recorded::{Recorded, Rejection};
-use super::volumes::{explicit_grants, release};
+use super::retention::is_past_retention;
+use super::volumes::{explicit_grants, release_volumes};
 use crate::decision::apply_event::apply_event;
 use crate::domain::customer::Customer;
 use crate::domain::event::{Event, EventKind};
@@ -23,18 +23,18 @@ pub const FUTURE_MAX: Duration = Duration::from_secs(300);
 ///
 /// The events of one customer are applied in the order given. On an error some of them may have been recorded; sending
 /// them again is safe.
-pub async fn record_events(app: &App, events: &[Event]) -> Result<Vec<Recorded>, StoreError> {
+pub async fn record_events(app: &App, events: &[Event]) -> Result<Vec<EntryOutcome>, StoreError> {
     let now = app.now();
     let latest = now + FUTURE_MAX;
-    let mut results = vec![Recorded::New; events.len()];
+    let mut results = vec![EntryOutcome::New; events.len()];
     let mut by_customer: BTreeMap<Option<&CustomerId>, Vec<usize>> = BTreeMap::new();
     for (place, event) in events.iter().enumerate() {
         if event.at > latest {
-            results[place] = Recorded::Rejected(Rejection::InFuture);
-        } else if is_too_old(app, event, now) {
-            results[place] = Recorded::Rejected(Rejection::TooOld);
+            results[place] = EntryOutcome::Rejected(EntryRejection::InFuture);
+        } else if is_past_retention(app, event, now) {
+            results[place] = EntryOutcome::Rejected(EntryRejection::TooOld);
         } else if event.customer.is_none() && !teaches_without_customer(&event.kind) {
-            results[place] = Recorded::Rejected(Rejection::CustomerMissing);
+            results[place] = EntryOutcome::Rejected(EntryRejection::CustomerMissing);
         } else {
             by_customer.entry(event.customer.as_ref()).or_default().push(place);
         }
@@ -60,7 +60,7 @@ fn teaches_without_customer(kind: &EventKind) -> bool {
     matches!(kind, EventKind::Purchase(_) | EventKind::Return(_))
 }
 
-async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
+async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> Result<Vec<EntryOutcome>, StoreError> {
     let ids: Vec<EventId> = events.iter().map(|event| event.id.clone()).collect();
     let ids = &ids;
     let changed = change_customer(app, id, |loaded: Versioned<Customer>| async move {
@@ -87,10 +87,12 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
         Err(ChangeError::Rejected(ChangeRejection::CustomerFull)) if events.len() > 1 => {
             return Box::pin(record_in_halves(app, id, events)).await;
         }
-        Err(ChangeError::Rejected(rejection)) => return Ok(vec![Recorded::Rejected(rejection.into()); events.len()]),
+        Err(ChangeError::Rejected(rejection)) => {
+            return Ok(vec![EntryOutcome::Rejected(rejection.into()); events.len()]);
+        }
         Err(ChangeError::Store(error)) => return Err(error),
     };
-    release(app, granted, &customer.ledger).await?;
+    release_volumes(app, granted, &customer.ledger).await?;
     if !customer.consents.objects_to_profiling {
         for event in events.iter().zip(&is_new).filter_map(|(event, is_new)| is_new.then_some(event)) {
             note_outcome(app, event).await?;
@@ -100,14 +102,14 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
 }
 
 /// What does not fit into one commit.
-async fn record_in_halves(app: &App, id: &CustomerId, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
+async fn record_in_halves(app: &App, id: &CustomerId, events: &[&Event]) -> Result<Vec<EntryOutcome>, StoreError> {
     let (first, second) = events.split_at(events.len() / 2);
     let mut recorded = record_for_customer(app, id, first).await?;
     recorded.extend(record_for_customer(app, id, second).await?);
     Ok(recorded)
 }
 
-async fn record_anonymous(app: &App, events: &[&Event]) -> Result<Vec<Recorded>, StoreError> {
+async fn record_anonymous(app: &App, events: &[&Event]) -> Result<Vec<EntryOutcome>, StoreError> {
     let events: Vec<Event> = events.iter().map(|event| (*event).clone()).collect();
     let is_new = Stage::Commit.of(app.store.append_anonymous(&events)).await?;
     Ok(is_new.into_iter().map(new_or_duplicate).collect())
@@ -119,6 +121,6 @@ fn first_of_its_id(ids: &[EventId], known: &[bool]) -> Vec<bool> {
     ids.iter().zip(known).map(|(id, &is_known)| !is_known && seen.insert(id)).collect()
 }
 
-fn new_or_duplicate(is_new: bool) -> Recorded {
-    if is_new { Recorded::New } else { Recorded::Duplicate }
+fn new_or_duplicate(is_new: bool) -> EntryOutcome {
+    if is_new { EntryOutcome::New } else { EntryOutcome::Duplicate }
 }

@@ -1,8 +1,8 @@
 //! Records what came of offers.
 
 use super::app::App;
+use super::batch_entry::{EntryOutcome, EntryRejection};
 use super::record_events::record_events;
-use super::recorded::{Recorded, Rejection};
 use crate::domain::event::{Event, EventKind, Outcome, OutcomeKind};
 use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId};
 use crate::domain::time::Timestamp;
@@ -28,8 +28,8 @@ pub struct OutcomeReport {
 /// Records the reports, each once, and answers when they are durable. One result a report, in order.
 ///
 /// The same decision, offer and kind count once: they make the id of the event that an outcome is recorded as.
-pub async fn record_outcomes(app: &App, reports: &[OutcomeReport]) -> Result<Vec<Recorded>, StoreError> {
-    let mut results: Vec<Option<Recorded>> = Vec::with_capacity(reports.len());
+pub async fn record_outcomes(app: &App, reports: &[OutcomeReport]) -> Result<Vec<EntryOutcome>, StoreError> {
+    let mut results: Vec<Option<EntryOutcome>> = Vec::with_capacity(reports.len());
     let mut events = Vec::new();
     for report in reports {
         match outcome_event(app, report).await? {
@@ -37,7 +37,7 @@ pub async fn record_outcomes(app: &App, reports: &[OutcomeReport]) -> Result<Vec
                 events.push(event);
                 results.push(None);
             }
-            Err(rejection) => results.push(Some(Recorded::Rejected(rejection))),
+            Err(rejection) => results.push(Some(EntryOutcome::Rejected(rejection))),
         }
     }
     let mut recorded = record_events(app, &events).await?.into_iter();
@@ -45,12 +45,12 @@ pub async fn record_outcomes(app: &App, reports: &[OutcomeReport]) -> Result<Vec
     Ok(results.into_iter().map(|result| result.unwrap_or_else(&mut next_recorded)).collect())
 }
 
-async fn outcome_event(app: &App, report: &OutcomeReport) -> Result<Result<Event, Rejection>, StoreError> {
+async fn outcome_event(app: &App, report: &OutcomeReport) -> Result<Result<Event, EntryRejection>, StoreError> {
     let Some(decision) = app.store.load_decision(&report.customer, report.decision).await? else {
-        return Ok(Err(Rejection::DecisionNotFound));
+        return Ok(Err(EntryRejection::DecisionNotFound));
     };
     let Some(offer) = decision.slate.iter().find(|offer| offer.id == report.offer) else {
-        return Ok(Err(Rejection::OfferNotServed));
+        return Ok(Err(EntryRejection::OfferNotServed));
     };
     let id = format!("outcome/{}/{}/{}", report.decision, offer.rank, report.kind.as_str());
     // Whether an offer was given back within its lease is for the server's clock to say, not for the caller's.

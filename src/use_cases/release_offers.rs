@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::app::App;
 use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
-use super::volumes::{explicit_grants, release};
+use super::volumes::{explicit_grants, release_volumes};
 use crate::decision::decide::CustomerAssessment;
 use crate::decision::grants;
 use crate::domain::customer::Customer;
@@ -16,7 +16,7 @@ use crate::store::contract::{Appended, StoreError, Versioned};
 
 /// What became of the offers given back.
 #[derive(Debug, Clone)]
-pub struct Release {
+pub struct ReleasedOffers {
     /// One entry for each offer asked for, or for each of the decision.
     pub offers: Vec<(OfferId, ReleaseResult)>,
     /// The caps after the release.
@@ -54,7 +54,7 @@ pub async fn release_offers(
     customer: &CustomerId,
     decision: DecisionId,
     offers: &[OfferId],
-) -> Result<Release, ReleaseError> {
+) -> Result<ReleasedOffers, ReleaseError> {
     let Some(decided) = app.store.load_decision(customer, decision).await? else {
         return Err(ReleaseError::DecisionNotFound);
     };
@@ -89,13 +89,13 @@ pub async fn release_offers(
         Err(ChangeError::Rejected(ChangeRejection::CustomerErased)) => return Err(ReleaseError::DecisionNotFound),
         Err(error) => return Err(error.into()),
     };
-    release(app, before, &customer.ledger).await?;
+    release_volumes(app, before, &customer.ledger).await?;
     app.store.durable().await?;
     let channel = decided.channel.as_ref();
     let snapshot = app.snapshot();
-    let standing = CustomerAssessment::of(&customer, channel, &snapshot.grounds(now, decision));
+    let assessment = CustomerAssessment::of(&customer, channel, &snapshot.decision_context(now, decision));
     let lease = snapshot.policy.contact.lease_of(channel.map(Channel::as_str));
-    Ok(Release { offers, caps: standing.allowance.caps, lease })
+    Ok(ReleasedOffers { offers, caps: assessment.allowance.caps, lease })
 }
 
 /// Grants of a customer before a release, and the result for each offer.

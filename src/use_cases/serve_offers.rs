@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::app::{App, Snapshot};
 use super::change_customer::{ATTEMPTS_MAX, ChangeError, ChangeRejection, CommitAttempt, commit};
 use super::load_customer::load_or_unknown;
-use super::propose::{Proposed, propose};
-use super::volumes::{Taking, spent_offer, take};
+use super::propose::{AdjustedProposal, propose};
+use super::volumes::{ReservationOutcome, find_exhausted_offer, reserve_volumes};
 use crate::decision::decide::decide;
 use crate::decision::grants;
 use crate::decision::offer_query::{DecisionContext, OfferQuery};
@@ -109,14 +109,19 @@ pub async fn serve_offers(
     deadline: Option<Instant>,
 ) -> Result<ServedOffers, ServeError> {
     let mut offers_max = request.offers_max;
-    let mut spent = app.spent();
+    let mut exhausted_offers = app.exhausted_offers();
     for _ in 0..ATTEMPTS_MAX {
-        let asked = Asked { request, offers_max, rejected_max: REJECTED_CANDIDATES_KEPT_MAX, spent: &spent };
-        match attempt(app, &asked, deadline).await? {
+        let input = DecisionInput {
+            request,
+            offers_max,
+            rejected_max: REJECTED_CANDIDATES_KEPT_MAX,
+            exhausted_offers: &exhausted_offers,
+        };
+        match attempt(app, &input, deadline).await? {
             ServingAttempt::Served(served) => return Ok(served),
             ServingAttempt::Conflict => {}
             ServingAttempt::VolumeExhausted(offer) => {
-                Arc::make_mut(&mut spent).insert(offer);
+                Arc::make_mut(&mut exhausted_offers).insert(offer);
             }
             // The decision itself may be what does not fit: long titles, many reasons.
             ServingAttempt::RecordFull { offers } if offers > 1 => offers_max = offers / 2,
@@ -140,8 +145,12 @@ enum ServingAttempt {
 }
 
 /// Loads the customer, decides and, in reserve mode, commits; once each.
-async fn attempt(app: &App, asked: &Asked<'_>, deadline: Option<Instant>) -> Result<ServingAttempt, ServeError> {
-    let request = asked.request;
+async fn attempt(
+    app: &App,
+    input: &DecisionInput<'_>,
+    deadline: Option<Instant>,
+) -> Result<ServingAttempt, ServeError> {
+    let request = input.request;
     let loaded = Stage::Load.of(load_or_unknown(app.store.as_ref(), &request.customer)).await?;
     let now = app.now();
     let retry_key = request.retry_key.filter(|_| request.mode == ServingMode::Reserve);
@@ -157,10 +166,11 @@ async fn attempt(app: &App, asked: &Asked<'_>, deadline: Option<Instant>) -> Res
     // Held until the attempt has ended: an activation of another policy waits for it.
     let snapshot = app.snapshot();
     let proposed = Stage::Rank.of(propose(app, &snapshot, request, &loaded, now)).await?;
-    let (decision, mut ledger) = Stage::Decide.time(|| decide_now(&snapshot, asked, &loaded.value, &proposed, now));
+    let (decision, mut ledger) =
+        Stage::Decide.time(|| decide_for_request(&snapshot, input, &loaded.value, &proposed, now));
     drop(proposed);
     if request.mode == ServingMode::Preview {
-        return Ok(match spent_offer(app, &snapshot, &decision).await? {
+        return Ok(match find_exhausted_offer(app, &snapshot, &decision).await? {
             Some(offer) => ServingAttempt::VolumeExhausted(offer),
             None => ServingAttempt::Served(ServedOffers { decision, is_replayed: false }),
         });
@@ -184,19 +194,19 @@ async fn commit_decision(
     customer: Versioned<Customer>,
     decision: Decision,
 ) -> Result<ServingAttempt, ServeError> {
-    let taken = match Stage::Commit.of(take(app, snapshot, &decision)).await? {
-        Taking::Taken(taken) => taken,
-        Taking::Spent(offer) => return Ok(ServingAttempt::VolumeExhausted(offer)),
+    let reservation = match Stage::Commit.of(reserve_volumes(app, snapshot, &decision)).await? {
+        ReservationOutcome::Reserved(reservation) => reservation,
+        ReservationOutcome::Exhausted(offer) => return Ok(ServingAttempt::VolumeExhausted(offer)),
     };
     let Versioned { version, value: mut customer } = customer;
     let appended = Appended { events: Vec::new(), decision: Some(decision.clone()) };
     let attempt = Stage::Commit.of(commit(app.store.as_ref(), version, &mut customer, &appended)).await?;
     if attempt == CommitAttempt::Committed {
-        Stage::Commit.of(taken.settle(app)).await?;
+        Stage::Commit.of(reservation.settle(app)).await?;
         Stage::Durable.of(app.store.durable()).await?;
         return Ok(ServingAttempt::Served(ServedOffers { decision, is_replayed: false }));
     }
-    taken.abandon(app).await?;
+    reservation.abandon(app).await?;
     Ok(match attempt {
         // Nothing is offered to a customer who was erased, and nothing recorded.
         CommitAttempt::Erased if decision.slate.is_empty() => {
@@ -208,26 +218,26 @@ async fn commit_decision(
 }
 
 /// A request, and how much of an answer it gets.
-pub(super) struct Asked<'a> {
+pub(super) struct DecisionInput<'a> {
     pub(super) request: &'a OfferRequest,
     /// The longest slate.
     pub(super) offers_max: usize,
     /// How many candidates that are not in it are told.
     pub(super) rejected_max: usize,
     /// Explicit offers whose volume is known to be gone.
-    pub(super) spent: &'a BTreeSet<OfferId>,
+    pub(super) exhausted_offers: &'a BTreeSet<OfferId>,
 }
 
 /// One attempt: one snapshot of policy, catalogue and model from the first step to the last.
-pub(super) fn decide_now(
+pub(super) fn decide_for_request(
     snapshot: &Snapshot,
-    asked: &Asked<'_>,
+    input: &DecisionInput<'_>,
     customer: &Customer,
-    proposed: &Proposed<'_>,
+    proposed: &AdjustedProposal<'_>,
     now: Timestamp,
 ) -> (Decision, Ledger) {
-    let Asked { request, offers_max, rejected_max, spent } = *asked;
-    let question = OfferQuery {
+    let DecisionInput { request, offers_max, rejected_max, exhausted_offers } = *input;
+    let query = OfferQuery {
         kind: request.kind,
         products: &request.products,
         excluded: &request.excluded,
@@ -238,8 +248,8 @@ pub(super) fn decide_now(
         rejected_max,
     };
     let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
-    let grounds = DecisionContext { spent, ..snapshot.grounds(now, decision) };
-    decide(&question, customer, proposed, &grounds)
+    let context = DecisionContext { spent: exhausted_offers, ..snapshot.decision_context(now, decision) };
+    decide(&query, customer, proposed, &context)
 }
 
 /// Returns the decision that was made for a retry key within the last 24 hours.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::app::App;
-use super::keep_policies::{PolicyError, get_policy};
 use super::load_customer::load_or_unknown;
+use super::policies::{PolicyError, get_policy};
 use crate::decision::replay::{ReplayedDecision, replay};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
@@ -13,7 +13,7 @@ use crate::domain::decision::Decision;
 use crate::domain::ids::{CustomerId, ProductId};
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
-use crate::measurement::policy_change::{Outcome, Pair, PolicyChange};
+use crate::measurement::policy_change::{PolicyChange, ReplayOutcome, ReplayPair};
 use crate::store::contract::{Store, StoreError};
 
 /// The most decisions replayed at once: they are held in memory.
@@ -25,16 +25,16 @@ const CUSTOMERS_AT_ONCE: usize = 64;
 
 /// What to replay under.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Candidate {
+pub enum CandidatePolicy {
     /// A stored version.
     Stored(String),
     /// A policy that is not stored.
-    Written(Box<Policy>),
+    Inline(Box<Policy>),
 }
 
 /// What would change.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SimulatedPolicy {
+pub struct PolicySimulation {
     /// The policy in force.
     pub in_force: String,
     /// The other.
@@ -64,22 +64,22 @@ pub enum SimulatePolicyError {
 /// Replays the decisions logged since a moment under the policy in force and under another, customer by customer.
 pub async fn simulate_policy(
     app: &App,
-    candidate: Candidate,
+    candidate: CandidatePolicy,
     since: Option<Timestamp>,
-) -> Result<SimulatedPolicy, SimulatePolicyError> {
+) -> Result<PolicySimulation, SimulatePolicyError> {
     let other = match candidate {
-        Candidate::Stored(version) => get_policy(app, &version).await?.policy,
-        Candidate::Written(policy) => *policy,
+        CandidatePolicy::Stored(version) => get_policy(app, &version).await?.policy,
+        CandidatePolicy::Inline(policy) => *policy,
     };
     let other = Arc::new(other);
     let in_force = app.policy_in_force();
     let catalog = app.catalog();
-    let Logged { by_customer, decisions: _, left_out } = logged(app.store.as_ref(), since).await?;
+    let LoggedDecisions { by_customer, decisions: _, left_out } = logged(app.store.as_ref(), since).await?;
     if by_customer.is_empty() {
         return Err(SimulatePolicyError::NoDecisions);
     }
     let mut change = PolicyChange::default();
-    let (mut recorded, mut made_again) = (0_u64, 0_u64);
+    let (mut recorded, mut repeated) = (0_u64, 0_u64);
     let mut by_customer = by_customer.into_iter();
     while by_customer.len() > 0 {
         let mut subjects = Vec::with_capacity(CUSTOMERS_AT_ONCE);
@@ -90,58 +90,61 @@ pub async fn simulate_policy(
         let (in_force, other, catalog) = (Arc::clone(&in_force), Arc::clone(&other), Arc::clone(&catalog));
         // Computing must not hold a thread that serves.
         let replays = tokio::task::spawn_blocking(move || {
-            let both = |(customer, decisions)| Replays::of(customer, decisions, &catalog, [&in_force, &other]);
+            let both = |(customer, decisions)| CustomerReplay::of(customer, decisions, &catalog, [&in_force, &other]);
             subjects.into_iter().map(both).collect::<Vec<_>>()
         });
         let died = |error| StoreError::Failed { detail: format!("a replay died: {error}") };
-        for Replays { customer, pairs, recorded: of_record, made_again: again } in replays.await.map_err(died)? {
+        for CustomerReplay { customer, pairs, recorded: of_record, repeated: again } in replays.await.map_err(died)? {
             recorded += of_record;
-            made_again += again;
+            repeated += again;
             change.add(&customer, &pairs);
         }
     }
     #[allow(clippy::cast_precision_loss, reason = "at most 200,000 decisions")]
-    let fidelity = if recorded == 0 { 1.0 } else { made_again as f64 / recorded as f64 };
+    let fidelity = if recorded == 0 { 1.0 } else { repeated as f64 / recorded as f64 };
     let (in_force, candidate) = (in_force.version.clone(), other.version.clone());
-    Ok(SimulatedPolicy { in_force, candidate, change, fidelity, left_out })
+    Ok(PolicySimulation { in_force, candidate, change, fidelity, left_out })
 }
 
 /// The decisions about one customer under both policies.
-struct Replays {
+struct CustomerReplay {
     customer: CustomerId,
-    pairs: Vec<Pair>,
+    pairs: Vec<ReplayPair>,
     /// Offers on record, and how many of them the replay under the policy in force makes again.
     recorded: u64,
-    made_again: u64,
+    repeated: u64,
 }
 
-impl Replays {
+impl CustomerReplay {
     fn of(customer: Customer, mut decisions: Vec<Decision>, catalog: &Catalog, policies: [&Policy; 2]) -> Self {
         decisions.sort_by_key(|decision| (decision.at, decision.id));
-        let [now, then] = policies.map(|policy| replay(&decisions, &customer, catalog, policy));
-        let (mut recorded, mut made_again) = (0, 0);
-        for (decision, replayed) in decisions.iter().zip(&now) {
+        let [in_force, candidate] = policies.map(|policy| replay(&decisions, &customer, catalog, policy));
+        let (mut recorded, mut repeated) = (0, 0);
+        for (decision, replayed) in decisions.iter().zip(&in_force) {
             let again: BTreeSet<&ProductId> = replayed.products.iter().collect();
             recorded += decision.slate.len() as u64;
-            made_again += decision.slate.iter().filter(|offer| again.contains(&offer.product)).count() as u64;
+            repeated += decision.slate.iter().filter(|offer| again.contains(&offer.product)).count() as u64;
         }
-        let outcome = |it: ReplayedDecision| Outcome {
+        let outcome = |it: ReplayedDecision| ReplayOutcome {
             offers: it.products.len(),
             expected_value: it.expected_value,
             withheld: it.withheld,
         };
-        let pairs = decisions.iter().zip(now.into_iter().zip(then)).map(|(decision, (now, then))| Pair {
-            band: decision.relationship_health.band,
-            now: outcome(now),
-            then: outcome(then),
-        });
-        Self { pairs: pairs.collect(), customer: customer.id, recorded, made_again }
+        let pairs =
+            decisions.iter().zip(in_force.into_iter().zip(candidate)).map(|(decision, (in_force, candidate))| {
+                ReplayPair {
+                    band: decision.relationship_health.band,
+                    in_force: outcome(in_force),
+                    candidate: outcome(candidate),
+                }
+            });
+        Self { pairs: pairs.collect(), customer: customer.id, recorded, repeated }
     }
 }
 
 /// Logged decisions.
 #[derive(Default)]
-struct Logged {
+struct LoggedDecisions {
     /// Those of each customer; none is empty.
     by_customer: Vec<Vec<Decision>>,
     /// How many they are together.
@@ -151,8 +154,8 @@ struct Logged {
 }
 
 /// The decisions of whole customers, as many as fit.
-async fn logged(store: &dyn Store, since: Option<Timestamp>) -> Result<Logged, StoreError> {
-    let mut logged = Logged::default();
+async fn logged(store: &dyn Store, since: Option<Timestamp>) -> Result<LoggedDecisions, StoreError> {
+    let mut logged = LoggedDecisions::default();
     let mut keep = |decision: Decision| {
         let last = logged.by_customer.last_mut().filter(|last| last[0].customer == decision.customer);
         if logged.left_out > 0 || (last.is_none() && logged.decisions >= DECISIONS_MAX) {

@@ -107,15 +107,15 @@ async fn learn_and_publish(app: &App) -> Result<ModelView, TrainError> {
 
 /// What training needs of customers beside their history.
 #[derive(Default)]
-struct KnownCustomers {
+struct TrainingCustomers {
     /// Who objects to profiling: their history is left out.
     objecting: HashSet<CustomerId>,
     /// The attributes of the others that are not sensitive.
     profiles: HashMap<CustomerId, BTreeMap<String, String>>,
 }
 
-async fn read_customers(store: &dyn Store, sensitive: &[String]) -> Result<KnownCustomers, StoreError> {
-    let mut known = KnownCustomers::default();
+async fn read_customers(store: &dyn Store, sensitive: &[String]) -> Result<TrainingCustomers, StoreError> {
+    let mut known = TrainingCustomers::default();
     let mut note = |customers: Vec<Customer>| {
         for customer in customers {
             if customer.consents.objects_to_profiling {

@@ -62,7 +62,7 @@ pub(super) fn encode(model: &OfferModel, outlook: &Outlook, view: ModelView) -> 
     let artifact = model.encode();
     let view = ModelView { artifact_bytes: artifact.len() as u64, ..view };
     let outlook = outlook_artifact::encode(outlook);
-    let bytes = StoredArtifact { report: ReportShape::of(&view), model: artifact, outlook }.encode();
+    let bytes = StoredArtifact { report: StoredReport::of(&view), model: artifact, outlook }.encode();
     (view, bytes)
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn read_stored_model(store: &dyn Store) -> Result<Option<Traine
 /// outlook with a format of its own. The store keeps a checksum of the whole.
 #[derive(Serialize, Deserialize)]
 struct StoredArtifact {
-    report: ReportShape,
+    report: StoredReport,
     model: Vec<u8>,
     outlook: Vec<u8>,
 }
@@ -98,12 +98,12 @@ struct StoredArtifact {
 /// Before there was a learned outlook.
 #[derive(Serialize, Deserialize)]
 struct StoredArtifactV1 {
-    report: ReportShape,
+    report: StoredReport,
     model: Vec<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct ReportShape {
+struct StoredReport {
     customers: u64,
     baskets: u64,
     products: u64,
@@ -135,7 +135,7 @@ impl StoredArtifact {
     }
 }
 
-impl ReportShape {
+impl StoredReport {
     fn of(view: &ModelView) -> Self {
         let metric = |metric: &ModelMetric| (metric.name.clone(), metric.method.clone(), metric.value, metric.queries);
         Self {

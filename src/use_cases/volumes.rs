@@ -2,7 +2,7 @@
 //!
 //! A token is taken on the offer's own value first, then the customer is committed, then the token is settled; a release
 //! goes the other way round. A decision that is stopped in between leaves a token behind, and
-//! [`settle_what_was_left`] asks, once its lease has ended, whether the decision was committed. Before it asks it commits
+//! [`recover_expired_reservations`] asks, once its lease has ended, whether the decision was committed. Before it asks it commits
 //! the customer unchanged, so that a decision which read the customer before can not be committed any more.
 
 use std::collections::BTreeSet;
@@ -22,14 +22,14 @@ use crate::store::contract::{Appended, StoreError, Versioned};
 const LEASE: Duration = Duration::from_secs(60);
 
 /// The tokens of one decision.
-pub(super) struct Taken(Vec<VolumeToken>);
+pub(super) struct Reservation(Vec<VolumeToken>);
 
 /// Whether a decision got what it needs.
-pub(super) enum Taking {
+pub(super) enum ReservationOutcome {
     /// It did.
-    Taken(Taken),
+    Reserved(Reservation),
     /// The volume of this offer is gone, and nothing was taken.
-    Spent(OfferId),
+    Exhausted(OfferId),
 }
 
 /// The new grants of a decision whose offers are explicit, each with the cap of its volume. Those without a cap are counted
@@ -40,8 +40,12 @@ fn explicit<'d>(decision: &'d Decision, snapshot: &'d Snapshot) -> impl Iterator
 }
 
 /// Takes a token for each new grant that needs one.
-pub(super) async fn take(app: &App, snapshot: &Snapshot, decision: &Decision) -> Result<Taking, StoreError> {
-    let mut taken = Taken(Vec::new());
+pub(super) async fn reserve_volumes(
+    app: &App,
+    snapshot: &Snapshot,
+    decision: &Decision,
+) -> Result<ReservationOutcome, StoreError> {
+    let mut reservation = Reservation(Vec::new());
     for (offer, cap) in explicit(decision, snapshot) {
         let wanted = VolumeToken {
             offer: offer.clone(),
@@ -50,17 +54,17 @@ pub(super) async fn take(app: &App, snapshot: &Snapshot, decision: &Decision) ->
             lease_ends_at: app.now() + LEASE,
         };
         if !app.store.take_volume(&wanted, cap.unwrap_or(u64::MAX)).await? {
-            taken.abandon(app).await?;
-            app.note_spent(offer);
-            return Ok(Taking::Spent(offer.clone()));
+            reservation.abandon(app).await?;
+            app.mark_exhausted(offer);
+            return Ok(ReservationOutcome::Exhausted(offer.clone()));
         }
-        taken.0.push(wanted);
+        reservation.0.push(wanted);
     }
-    Ok(Taking::Taken(taken))
+    Ok(ReservationOutcome::Reserved(reservation))
 }
 
 /// The first offer of a decision whose volume is gone; nothing is taken.
-pub(super) async fn spent_offer(
+pub(super) async fn find_exhausted_offer(
     app: &App,
     snapshot: &Snapshot,
     decision: &Decision,
@@ -73,7 +77,7 @@ pub(super) async fn spent_offer(
     Ok(None)
 }
 
-impl Taken {
+impl Reservation {
     /// The decision was committed.
     pub async fn settle(self, app: &App) -> Result<(), StoreError> {
         for VolumeToken { offer, decision, .. } in &self.0 {
@@ -86,7 +90,7 @@ impl Taken {
     pub async fn abandon(self, app: &App) -> Result<(), StoreError> {
         for VolumeToken { offer, decision, .. } in &self.0 {
             app.store.abandon_volume(offer, *decision).await?;
-            app.forget_spent(offer);
+            app.unmark_exhausted(offer);
         }
         Ok(())
     }
@@ -98,7 +102,7 @@ pub(super) fn explicit_grants(ledger: &Ledger) -> Vec<Grant> {
 }
 
 /// Gives back the volume of those grants that a commit released.
-pub(super) async fn release(app: &App, before: Vec<Grant>, after: &Ledger) -> Result<(), StoreError> {
+pub(super) async fn release_volumes(app: &App, before: Vec<Grant>, after: &Ledger) -> Result<(), StoreError> {
     for grant in before {
         let is_there = after.grants.iter().any(|it| it.offer == grant.offer && it.granted_at == grant.granted_at);
         // What was merely forgotten was past its lease.
@@ -106,14 +110,14 @@ pub(super) async fn release(app: &App, before: Vec<Grant>, after: &Ledger) -> Re
         // The first decision that served a grant is the one that made it.
         if let Some(first) = grant.servings.first().filter(|_| is_released) {
             app.store.release_volume(&grant.offer, first.decision).await?;
-            app.forget_spent(&grant.offer);
+            app.unmark_exhausted(&grant.offer);
         }
     }
     Ok(())
 }
 
 /// Settles or abandons every token whose lease has ended. Returns how many there were.
-pub async fn settle_what_was_left(app: &App) -> Result<usize, StoreError> {
+pub async fn recover_expired_reservations(app: &App) -> Result<usize, StoreError> {
     let now = app.now();
     let volumes = app.store.load_volumes().await?;
     let left = volumes.into_iter().flat_map(|(_, volume)| volume.pending).filter(|token| now >= token.lease_ends_at);
@@ -134,7 +138,7 @@ pub async fn settle_what_was_left(app: &App) -> Result<usize, StoreError> {
         tracing::info!(tokens = left.len(), "settled the volume of decisions that were stopped half-way");
     }
     // What was thought to be gone is looked at again; a refusal that met a release may have been noted too late.
-    app.forget_all_spent();
+    app.clear_exhausted_offers();
     Ok(left.len())
 }
 
@@ -153,25 +157,25 @@ async fn fence(app: &App, token: &VolumeToken) -> Result<bool, StoreError> {
 
 impl App {
     /// Offers whose volume was found gone. Asking for them again costs a second decision; forgetting them costs nothing else.
-    pub(super) fn spent(&self) -> Arc<BTreeSet<OfferId>> {
-        self.spent.load_full()
+    pub(super) fn exhausted_offers(&self) -> Arc<BTreeSet<OfferId>> {
+        self.exhausted_offers.load_full()
     }
 
-    fn note_spent(&self, offer: &OfferId) {
-        self.spent.rcu(|spent| {
-            let mut spent = BTreeSet::clone(spent);
-            spent.insert(offer.clone());
-            spent
+    fn mark_exhausted(&self, offer: &OfferId) {
+        self.exhausted_offers.rcu(|known| {
+            let mut offers = BTreeSet::clone(known);
+            offers.insert(offer.clone());
+            offers
         });
     }
 
-    fn forget_spent(&self, offer: &OfferId) {
-        if self.spent.load().contains(offer) {
-            self.spent.rcu(|spent| spent.iter().filter(|it| *it != offer).cloned().collect::<BTreeSet<_>>());
+    fn unmark_exhausted(&self, offer: &OfferId) {
+        if self.exhausted_offers.load().contains(offer) {
+            self.exhausted_offers.rcu(|known| known.iter().filter(|it| *it != offer).cloned().collect::<BTreeSet<_>>());
         }
     }
 
-    pub(super) fn forget_all_spent(&self) {
-        self.spent.store(Arc::default());
+    pub(super) fn clear_exhausted_offers(&self) {
+        self.exhausted_offers.store(Arc::default());
     }
 }

@@ -8,7 +8,7 @@ use tactful::grpc::generated::tactful::v1::{
     EventKind, ExportCustomerRequest, GetRelationshipHealthRequest, HoldReason, OfferOutcome, OutcomeKind,
     RecordEventsRequest, RecordOutcomesRequest,
 };
-use tactful::use_cases::forget_old::forget_old;
+use tactful::use_cases::retention::expire_history;
 use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
@@ -117,10 +117,10 @@ async fn what_is_too_old_is_forgotten_and_not_taken() {
         shop.feedback().record_events(RecordEventsRequest { events: old }).await.expect("answers").into_inner();
     assert_eq!(bad_fields(&entry_refusal(&answer.results[0])), ["event_time"]);
     assert!(is_ok(&answer.results[1]) && is_ok(&answer.results[2]));
-    let forgotten = forget_old(&shop.app).await.expect("forgets");
+    let forgotten = expire_history(&shop.app).await.expect("forgets");
     assert_eq!((forgotten.events, forgotten.decisions), (1, 0));
     shop.clock.advance(DAY * 397);
-    let forgotten = forget_old(&shop.app).await.expect("forgets");
+    let forgotten = expire_history(&shop.app).await.expect("forgets");
     assert_eq!((forgotten.events, forgotten.decisions), (1, 1));
     let holdings = kept(&shop, "ada").await.expect("kept").holdings;
     assert!(holdings.iter().any(|holding| holding.product_id == "mug"), "what is known of the customer stays");

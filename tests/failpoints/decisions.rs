@@ -10,12 +10,12 @@ use crate::shop;
 use tactful::domain::explicit_offer::ExplicitOffer;
 use tactful::domain::ids::OfferId;
 use tactful::domain::offer::OfferKind;
-use tactful::use_cases::keep_customers::get_customer;
-use tactful::use_cases::keep_offers::upsert_offers;
+use tactful::use_cases::batch_entry::EntryOutcome;
+use tactful::use_cases::customers::get_customer;
+use tactful::use_cases::explicit_offers::upsert_offers;
 use tactful::use_cases::record_events::record_events;
-use tactful::use_cases::recorded::Recorded;
 use tactful::use_cases::serve_offers::{OfferRequest, serve_offers};
-use tactful::use_cases::volumes::settle_what_was_left;
+use tactful::use_cases::volumes::recover_expired_reservations;
 
 const STEPS: [&str; 5] =
     ["store::before_apply", "store::after_apply", "store::between_copies", "store::after_copy", "store::before_drop"];
@@ -42,7 +42,7 @@ async fn a_crash_at_any_step_leaves_one_decision_and_every_event_counted_once() 
         let mut backwards = events.clone();
         backwards.reverse();
         let recorded = record_events(&tactful, &backwards).await.expect("recorded");
-        assert!(recorded.iter().all(|recorded| matches!(recorded, Recorded::New | Recorded::Duplicate)));
+        assert!(recorded.iter().all(|recorded| matches!(recorded, EntryOutcome::New | EntryOutcome::Duplicate)));
         let ann = get_customer(&tactful, &request.customer).await.expect("reads").expect("is stored");
         assert_eq!(ann.holdings.latest[&shop::product("c150")].bought, 10, "after a crash at {step}");
         assert_eq!(tactful.store().counts().await.expect("counts").events, 10, "after a crash at {step}");
@@ -94,7 +94,7 @@ async fn a_crash_at_any_step_wastes_no_volume_once_it_was_looked_for() {
         let left = tactful.store().load_volume(&sale.id).await.expect("reads");
         assert_eq!((left.settled, left.pending.len()), (0, 1), "after a crash at {step}");
         clock.advance(std::time::Duration::from_secs(60));
-        assert_eq!(settle_what_was_left(&tactful).await.expect("settles"), 1);
+        assert_eq!(recover_expired_reservations(&tactful).await.expect("settles"), 1);
 
         let again = serve_offers(&tactful, &request, None).await.expect("an answer");
         assert_eq!(again.decision.slate[0].id, sale.id);

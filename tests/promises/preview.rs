@@ -11,17 +11,17 @@ use super::shop;
 
 #[tokio::test]
 async fn a_preview_equals_the_answer_it_previews_and_changes_nothing() {
-    let tactful = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
-    let purchases = [shop::purchase("e1", "ann", "l0", &tactful, 90), shop::purchase("e2", "ann", "l1", &tactful, 30)];
-    record_events(&tactful, &purchases).await.expect("recorded");
+    let app = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
+    let purchases = [shop::purchase("e1", "ann", "l0", &app, 90), shop::purchase("e2", "ann", "l1", &app, 30)];
+    record_events(&app, &purchases).await.expect("recorded");
     for kind in [OfferKind::CrossSell, OfferKind::UpSell] {
-        let before = tactful.store().digest().await.expect("a digest");
+        let before = app.store().digest().await.expect("a digest");
         let preview = OfferRequest { mode: ServingMode::Preview, ..shop::request("ann", kind) };
-        let previewed = serve_offers(&tactful, &shop::with_key(preview, 1), None).await.expect("an answer");
-        get_relationship_health(&tactful, &shop::customer("ann")).await.expect("an answer");
-        assert_eq!(tactful.store().digest().await.expect("a digest"), before, "nothing changed");
+        let previewed = serve_offers(&app, &shop::with_key(preview, 1), None).await.expect("an answer");
+        get_relationship_health(&app, &shop::customer("ann")).await.expect("an answer");
+        assert_eq!(app.store().digest().await.expect("a digest"), before, "nothing changed");
 
-        let reserved = serve_offers(&tactful, &shop::request("ann", kind), None).await.expect("an answer");
+        let reserved = serve_offers(&app, &shop::request("ann", kind), None).await.expect("an answer");
         assert!(!reserved.decision.slate.is_empty());
         let nameless = |decision: Decision| Decision { id: DecisionId::from_bits(0), ..decision };
         assert_eq!(nameless(previewed.decision), nameless(reserved.decision));

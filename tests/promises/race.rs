@@ -11,8 +11,8 @@ use tactful::domain::time::DAY;
 use tactful::policy_document::write::write;
 use tactful::store::contract::Store;
 use tactful::use_cases::app::App;
-use tactful::use_cases::keep_customers::get_customer;
-use tactful::use_cases::keep_policies::{activate_policy, create_policy};
+use tactful::use_cases::customers::get_customer;
+use tactful::use_cases::policies::{activate_policy, create_policy};
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::release_offers::release_offers;
 use tactful::use_cases::serve_offers::{OfferRequest, ServedOffers, serve_offers};
@@ -37,16 +37,16 @@ async fn sixty_four_calls_for_one_customer_never_exceed_a_cap_on_disk() {
 /// Disjoint contexts and both RPCs: together they ask for 160 different offers where 3 are allowed. Identical calls
 /// would get the same open offers and prove nothing.
 async fn sixty_four_calls_for_one_customer(store: Arc<dyn Store>) {
-    let tactful = shop::open_shop(store, shop::HandClock::new()).await;
+    let app = shop::open_shop(store, shop::HandClock::new()).await;
     for round in 0..10 {
         let whose = format!("customer{round}");
         let calls = (0..64).map(|number| {
-            let (tactful, whose) = (Arc::clone(&tactful), whose.clone());
+            let (app, whose) = (Arc::clone(&app), whose.clone());
             tokio::spawn(async move {
                 let request = shop::with_key(shop::disjoint_request(&whose, number), number as u128);
-                let served = serve_offers(&tactful, &request, None).await.expect("an answer");
+                let served = serve_offers(&app, &request, None).await.expect("an answer");
                 if number % 8 == 0 {
-                    let again = serve_offers(&tactful, &request, None).await.expect("a replay");
+                    let again = serve_offers(&app, &request, None).await.expect("a replay");
                     assert_eq!(again.decision.id, served.decision.id);
                 }
                 served
@@ -60,16 +60,16 @@ async fn sixty_four_calls_for_one_customer(store: Arc<dyn Store>) {
         }
         assert_eq!(granted.len(), OFFERS_MAX, "the cap is spent, and not exceeded");
         assert!(granted.iter().filter(|(kind, _)| *kind == OfferKind::UpSell).count() <= UP_SELL_MAX);
-        assert_within_caps(&tactful, &whose).await;
+        assert_within_caps(&app, &whose).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_mix_with_releases_and_replays_over_a_thousand_customers_never_exceeds_a_cap() {
     let directory = tempfile::tempdir().expect("a directory");
-    let tactful = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
     let workers = (0..64usize).map(|worker| {
-        let tactful = Arc::clone(&tactful);
+        let app = Arc::clone(&app);
         tokio::spawn(async move {
             let mut live: Vec<(String, DecisionId, OfferId)> = Vec::new();
             for step in 0..100usize {
@@ -77,11 +77,11 @@ async fn a_mix_with_releases_and_replays_over_a_thousand_customers_never_exceeds
                 let number = worker + step;
                 let key = ((worker as u128) << 64) + step as u128;
                 let request = shop::with_key(shop::disjoint_request(&whose, number % 64), key);
-                let served = serve_offers(&tactful, &request, None).await.expect("an answer");
+                let served = serve_offers(&app, &request, None).await.expect("an answer");
                 match step % 3 {
-                    0 => release_all(&tactful, &whose, &served).await,
+                    0 => release_all(&app, &whose, &served).await,
                     1 => {
-                        let again = serve_offers(&tactful, &request, None).await.expect("a replay");
+                        let again = serve_offers(&app, &request, None).await.expect("a replay");
                         assert!(again.is_replayed);
                         assert_eq!(again.decision, served.decision);
                         live.extend(offers_of(&whose, &served));
@@ -101,7 +101,7 @@ async fn a_mix_with_releases_and_replays_over_a_thousand_customers_never_exceeds
     assert!(granted.len() > 900, "most customers were served");
     for (whose, offers) in granted {
         assert!(offers.len() <= OFFERS_MAX, "{whose} was shown {} offers", offers.len());
-        assert_within_caps(&tactful, &whose).await;
+        assert_within_caps(&app, &whose).await;
     }
 }
 
@@ -110,15 +110,15 @@ fn offers_of(whose: &str, served: &ServedOffers) -> Vec<(String, DecisionId, Off
     offers.map(|offer| (whose.to_owned(), served.decision.id, offer.id.clone())).collect()
 }
 
-async fn release_all(tactful: &App, whose: &str, served: &ServedOffers) {
-    let released = release_offers(tactful, &shop::customer(whose), served.decision.id, &[]).await.expect("released");
+async fn release_all(app: &App, whose: &str, served: &ServedOffers) {
+    let released = release_offers(app, &shop::customer(whose), served.decision.id, &[]).await.expect("released");
     for (_, result) in released.offers {
         assert!(matches!(result, ReleaseResult::Released | ReleaseResult::StillServed));
     }
 }
 
-async fn assert_within_caps(tactful: &App, whose: &str) {
-    let customer = get_customer(tactful, &shop::customer(whose)).await.expect("reads").expect("is stored");
+async fn assert_within_caps(app: &App, whose: &str) {
+    let customer = get_customer(app, &shop::customer(whose)).await.expect("reads").expect("is stored");
     let grants = &customer.ledger.grants;
     assert!(grants.len() <= OFFERS_MAX, "{whose} holds {} grants", grants.len());
     let up_sells = grants.iter().filter(|grant| grant.kind == OfferKind::UpSell).count();
@@ -129,29 +129,29 @@ async fn assert_within_caps(tactful: &App, whose: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn events_that_meet_are_all_counted() {
     let directory = tempfile::tempdir().expect("a directory");
-    let tactful = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
     let writers = (0..32usize).map(|writer| {
-        let tactful = Arc::clone(&tactful);
+        let app = Arc::clone(&app);
         tokio::spawn(async move {
             for number in 0..20 {
-                let event = shop::purchase(&format!("e{writer}-{number}"), "busy", "c1", &tactful, 1);
-                record_events(&tactful, &[event.clone(), event]).await.expect("recorded");
+                let event = shop::purchase(&format!("e{writer}-{number}"), "busy", "c1", &app, 1);
+                record_events(&app, &[event.clone(), event]).await.expect("recorded");
             }
         })
     });
     for writer in writers.collect::<Vec<_>>() {
         writer.await.expect("no panic");
     }
-    let customer = get_customer(&tactful, &shop::customer("busy")).await.expect("reads").expect("is stored");
+    let customer = get_customer(&app, &shop::customer("busy")).await.expect("reads").expect("is stored");
     assert_eq!(customer.holdings.latest[&shop::product("c1")].bought, 32 * 20);
-    assert_eq!(tactful.store().counts().await.expect("counts").events, 32 * 20);
+    assert_eq!(app.store().counts().await.expect("counts").events, 32 * 20);
 }
 
 /// The rules of the contact policy hold as caps do: they are checked in the commit that spends them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_calls_for_one_customer_break_no_rule() {
     let directory = tempfile::tempdir().expect("a directory");
-    let tactful = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
     let complement = |number: usize| shop::product(&format!("c{number}"));
     let mut policy = Policy { version: "rules".to_owned(), ..Policy::default() };
     policy.contact.caps = [BandCaps { offers: 20, up_sell: 5 }; 5];
@@ -169,17 +169,17 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
     }];
     policy.contact.channel_caps = vec![("email".to_owned(), 2)];
     let text = write(&policy);
-    create_policy(&tactful, policy.clone(), text).await.expect("stored");
-    activate_policy(&tactful, "rules").await.expect("activates");
+    create_policy(&app, policy.clone(), text).await.expect("stored");
+    activate_policy(&app, "rules").await.expect("activates");
 
     for round in 0..10 {
         let whose = format!("customer{round}");
         let calls = (0..64).map(|number| {
-            let (tactful, whose) = (Arc::clone(&tactful), whose.clone());
+            let (app, whose) = (Arc::clone(&app), whose.clone());
             tokio::spawn(async move {
                 let channel = (number % 2 == 0).then(|| Channel::new("email").expect("a valid id"));
                 let request = OfferRequest { channel, ..shop::disjoint_request(&whose, number) };
-                (number % 2 == 0, serve_offers(&tactful, &request, None).await.expect("an answer").decision)
+                (number % 2 == 0, serve_offers(&app, &request, None).await.expect("an answer").decision)
             })
         });
         let mut granted: BTreeSet<ProductId> = BTreeSet::new();
@@ -201,7 +201,7 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
             assert!(!(granted.contains(a) && granted.contains(b)), "{a} and {b}: {granted:?}");
         }
         // All within a moment: whichever came first, the other was too soon unless it came before.
-        let ledger = &get_customer(&tactful, &shop::customer(&whose)).await.expect("reads").expect("known").ledger;
+        let ledger = &get_customer(&app, &shop::customer(&whose)).await.expect("reads").expect("known").ledger;
         for rule in &contact.never_after {
             let granted_at = |product: &ProductId| ledger.grants.iter().position(|grant| grant.product == *product);
             if let (Some(first), Some(then)) = (granted_at(&rule.first), granted_at(&rule.then)) {

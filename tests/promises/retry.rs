@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tactful::domain::offer::OfferKind;
 use tactful::domain::time::DAY;
-use tactful::use_cases::keep_customers::get_customer;
+use tactful::use_cases::batch_entry::EntryOutcome;
+use tactful::use_cases::customers::get_customer;
 use tactful::use_cases::record_events::record_events;
-use tactful::use_cases::recorded::Recorded;
 use tactful::use_cases::release_offers::release_offers;
 use tactful::use_cases::serve_offers::{RetryKey, ServeError, serve_offers};
 
@@ -19,9 +19,9 @@ async fn five_tries_are_one_decision_also_across_a_restart() {
     let request = shop::with_key(shop::request("ann", OfferKind::CrossSell), 7);
     let mut answers = Vec::new();
     for _ in 0..5 {
-        let tactful = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
+        let app = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
         clock.advance(DAY / 10);
-        answers.push(serve_offers(&tactful, &request, None).await.expect("an answer"));
+        answers.push(serve_offers(&app, &request, None).await.expect("an answer"));
     }
     assert!(!answers[0].is_replayed && !answers[0].decision.slate.is_empty());
     for answer in &answers[1..] {
@@ -34,12 +34,12 @@ async fn five_tries_are_one_decision_also_across_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tries_that_meet_are_one_decision() {
     let directory = tempfile::tempdir().expect("a directory");
-    let tactful = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
     for round in 0..50u128 {
         let tries = (0..5).map(|_| {
-            let tactful = Arc::clone(&tactful);
+            let app = Arc::clone(&app);
             let request = shop::with_key(shop::request(&format!("c{round}"), OfferKind::CrossSell), round);
-            tokio::spawn(async move { serve_offers(&tactful, &request, None).await.expect("an answer") })
+            tokio::spawn(async move { serve_offers(&app, &request, None).await.expect("an answer") })
         });
         let mut decisions = Vec::new();
         for tried in tries.collect::<Vec<_>>() {
@@ -51,13 +51,13 @@ async fn tries_that_meet_are_one_decision() {
 
 #[tokio::test]
 async fn an_empty_answer_is_replayed_too() {
-    let tactful = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
-    serve_offers(&tactful, &shop::request("ann", OfferKind::CrossSell), None).await.expect("spends the cap");
+    let app = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
+    serve_offers(&app, &shop::request("ann", OfferKind::CrossSell), None).await.expect("spends the cap");
     let everything = shop::disjoint_request("ann", 20);
     let request = shop::with_key(everything, 1);
-    let first = serve_offers(&tactful, &request, None).await.expect("an answer");
+    let first = serve_offers(&app, &request, None).await.expect("an answer");
     assert!(first.decision.slate.is_empty());
-    let again = serve_offers(&tactful, &request, None).await.expect("an answer");
+    let again = serve_offers(&app, &request, None).await.expect("an answer");
     assert!(again.is_replayed);
     assert_eq!(again.decision, first.decision);
 }
@@ -65,62 +65,62 @@ async fn an_empty_answer_is_replayed_too() {
 #[tokio::test]
 async fn a_key_is_refused_for_another_request_and_free_after_a_day() {
     let clock = shop::HandClock::new();
-    let tactful = shop::open_shop(shop::memory(), Arc::clone(&clock)).await;
+    let app = shop::open_shop(shop::memory(), Arc::clone(&clock)).await;
     let request = shop::with_key(shop::request("ann", OfferKind::CrossSell), 1);
-    let first = serve_offers(&tactful, &request, None).await.expect("an answer");
+    let first = serve_offers(&app, &request, None).await.expect("an answer");
     let mut other = request.clone();
     other.retry_key = request.retry_key.map(|key| RetryKey { digest: key.digest + 1, ..key });
-    let refused = serve_offers(&tactful, &other, None).await;
+    let refused = serve_offers(&app, &other, None).await;
     assert!(matches!(refused, Err(ServeError::RequestIdReused)), "{refused:?}");
 
     let mut up_sell = other.clone();
     up_sell.kind = OfferKind::UpSell;
-    serve_offers(&tactful, &up_sell, None).await.expect("each method has its own keys");
+    serve_offers(&app, &up_sell, None).await.expect("each method has its own keys");
 
     clock.advance(DAY);
-    let next_day = serve_offers(&tactful, &other, None).await.expect("the key is free again");
+    let next_day = serve_offers(&app, &other, None).await.expect("the key is free again");
     assert!(!next_day.is_replayed);
     assert_ne!(next_day.decision.id, first.decision.id);
 }
 
 #[tokio::test]
 async fn too_many_keys_are_refused_and_grant_nothing() {
-    let tactful = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
     for number in 0..128 {
         let request = shop::with_key(shop::request("ann", OfferKind::CrossSell), number);
-        serve_offers(&tactful, &request, None).await.expect("an answer");
+        serve_offers(&app, &request, None).await.expect("an answer");
     }
-    let before = tactful.store().digest().await.expect("a digest");
+    let before = app.store().digest().await.expect("a digest");
     let one_more = shop::with_key(shop::request("ann", OfferKind::CrossSell), 128);
-    let refused = serve_offers(&tactful, &one_more, None).await;
-    let tomorrow = tactful.now() + DAY;
+    let refused = serve_offers(&app, &one_more, None).await;
+    let tomorrow = app.now() + DAY;
     assert!(matches!(refused, Err(ServeError::TooManyRequestIds { retry_at }) if retry_at == tomorrow), "{refused:?}");
-    assert_eq!(tactful.store().digest().await.expect("a digest"), before);
+    assert_eq!(app.store().digest().await.expect("a digest"), before);
 }
 
 #[tokio::test]
 async fn a_released_decision_is_replayed_without_offers() {
-    let tactful = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
     let request = shop::with_key(shop::request("ann", OfferKind::CrossSell), 1);
-    let first = serve_offers(&tactful, &request, None).await.expect("an answer");
-    release_offers(&tactful, &request.customer, first.decision.id, &[]).await.expect("released");
-    let again = serve_offers(&tactful, &request, None).await.expect("an answer");
+    let first = serve_offers(&app, &request, None).await.expect("an answer");
+    release_offers(&app, &request.customer, first.decision.id, &[]).await.expect("released");
+    let again = serve_offers(&app, &request, None).await.expect("an answer");
     assert!(again.is_replayed && again.decision.slate.is_empty());
     assert_eq!(again.decision.message, "No offers: this decision was released.");
 }
 
 #[tokio::test]
 async fn the_same_events_twice_in_another_order_count_once() {
-    let tactful = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
     let mut events: Vec<_> =
-        (0..100).map(|number| shop::purchase(&format!("e{number}"), "ann", "c1", &tactful, number)).collect();
-    let first = record_events(&tactful, &events).await.expect("recorded");
-    assert!(first.iter().all(|recorded| *recorded == Recorded::New));
-    let before = tactful.store().digest().await.expect("a digest");
+        (0..100).map(|number| shop::purchase(&format!("e{number}"), "ann", "c1", &app, number)).collect();
+    let first = record_events(&app, &events).await.expect("recorded");
+    assert!(first.iter().all(|recorded| *recorded == EntryOutcome::New));
+    let before = app.store().digest().await.expect("a digest");
     events.reverse();
-    let again = record_events(&tactful, &events).await.expect("recorded");
-    assert!(again.iter().all(|recorded| *recorded == Recorded::Duplicate));
-    assert_eq!(tactful.store().digest().await.expect("a digest"), before);
-    let customer = get_customer(&tactful, &shop::customer("ann")).await.expect("reads").expect("is stored");
+    let again = record_events(&app, &events).await.expect("recorded");
+    assert!(again.iter().all(|recorded| *recorded == EntryOutcome::Duplicate));
+    assert_eq!(app.store().digest().await.expect("a digest"), before);
+    let customer = get_customer(&app, &shop::customer("ann")).await.expect("reads").expect("is stored");
     assert_eq!(customer.holdings.latest[&shop::product("c1")].bought, 100);
 }

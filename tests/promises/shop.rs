@@ -16,7 +16,7 @@ use tactful::store::contract::Store;
 use tactful::store::memory::MemoryStore;
 use tactful::store::sled::store::SledStore;
 use tactful::use_cases::app::{App, Clock};
-use tactful::use_cases::keep_catalog::{publish_catalog, upsert_products};
+use tactful::use_cases::catalog::{publish_catalog, upsert_products};
 use tactful::use_cases::serve_offers::{OfferRequest, RetryKey, ServingMode};
 
 pub const COMPLEMENTS: usize = 200;
@@ -52,7 +52,7 @@ pub fn memory() -> Arc<dyn Store> {
 /// Opens the shop and fills its catalogue: complements `c0..`, and ladders of two whose lower rung is `l0..`.
 pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<HandClock>) -> Arc<App> {
     let limits = TrainingSettings::new(1, 1 << 30);
-    let tactful = App::open(store, clock, Policy::default(), limits).await.expect("opens");
+    let app = App::open(store, clock, Policy::default(), limits).await.expect("opens");
     let rung = |number: usize, tier: u32| {
         let ladder = LadderId::new(format!("ladder{number}")).expect("a valid id");
         let slots = f64::from(tier) * 2.0;
@@ -69,9 +69,9 @@ pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<HandClock>) -> Arc<App>
     });
     let ladders = (0..LADDERS).flat_map(|number| [rung(number, 1), rung(number, 2)]);
     let products: Vec<Product> = complements.chain(ladders).collect();
-    upsert_products(&tactful, &products).await.expect("upserts");
-    publish_catalog(&tactful).await.expect("publishes");
-    Arc::new(tactful)
+    upsert_products(&app, &products).await.expect("upserts");
+    publish_catalog(&app).await.expect("publishes");
+    Arc::new(app)
 }
 
 pub fn product(name: &str) -> ProductId {
@@ -82,11 +82,11 @@ pub fn customer(name: &str) -> CustomerId {
     CustomerId::new(name).expect("a valid id")
 }
 
-pub fn purchase(id: &str, whose: &str, what: &str, tactful: &App, days_ago: u32) -> Event {
+pub fn purchase(id: &str, whose: &str, what: &str, app: &App, days_ago: u32) -> Event {
     Event {
         id: EventId::new(id).expect("a valid id"),
         customer: Some(customer(whose)),
-        at: tactful.now() - DAY * days_ago,
+        at: app.now() - DAY * days_ago,
         kind: EventKind::Purchase(OrderLine { product: product(what), order: None, quantity: 1, unit_price: None }),
     }
 }

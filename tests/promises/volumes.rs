@@ -9,10 +9,10 @@ use tactful::domain::ids::{DecisionId, OfferId};
 use tactful::domain::offer::OfferKind;
 use tactful::store::contract::{Appended, CommitOutcome, Store};
 use tactful::use_cases::app::App;
-use tactful::use_cases::keep_offers::upsert_offers;
+use tactful::use_cases::explicit_offers::upsert_offers;
 use tactful::use_cases::release_offers::release_offers;
 use tactful::use_cases::serve_offers::{OfferRequest, ServingMode, serve_offers};
-use tactful::use_cases::volumes::settle_what_was_left;
+use tactful::use_cases::volumes::recover_expired_reservations;
 
 use super::shop;
 
@@ -32,10 +32,10 @@ fn sale(number: usize) -> ExplicitOffer {
 }
 
 async fn open_sale(store: Arc<dyn Store>, clock: Arc<shop::HandClock>) -> Arc<App> {
-    let tactful = shop::open_shop(store, clock).await;
+    let app = shop::open_shop(store, clock).await;
     let sales: Vec<ExplicitOffer> = (0..OFFERS).map(sale).collect();
-    upsert_offers(&tactful, &sales).await.expect("kept");
-    tactful
+    upsert_offers(&app, &sales).await.expect("kept");
+    app
 }
 
 /// Asks for one of the products on sale.
@@ -47,8 +47,8 @@ fn asking(whose: &str, number: usize) -> OfferRequest {
     OfferRequest { excluded, offers_max: 1, ..shop::request(whose, OfferKind::CrossSell) }
 }
 
-async fn volume(tactful: &App, number: usize) -> Volume {
-    tactful.store().load_volume(&sale(number).id).await.expect("reads")
+async fn volume(app: &App, number: usize) -> Volume {
+    app.store().load_volume(&sale(number).id).await.expect("reads")
 }
 
 /// Broken by: the volume looked at and not taken before the commit.
@@ -65,24 +65,24 @@ async fn sixty_four_callers_never_exceed_a_volume_on_disk() {
 
 /// Each asks about customers of its own, gives every fourth answer back and retries some.
 async fn sixty_four_callers(store: Arc<dyn Store>) {
-    let tactful = open_sale(store, shop::HandClock::new()).await;
+    let app = open_sale(store, shop::HandClock::new()).await;
     let callers = (0..64_usize).map(|caller| {
-        let tactful = Arc::clone(&tactful);
+        let app = Arc::clone(&app);
         tokio::spawn(async move {
             let mut kept = Vec::new();
             for step in 0..12_usize {
                 let whose = format!("customer-{caller}-{step}");
                 let key = ((caller as u128) << 64) + step as u128;
                 let request = shop::with_key(asking(&whose, caller + step), key);
-                let served = serve_offers(&tactful, &request, None).await.expect("an answer");
+                let served = serve_offers(&app, &request, None).await.expect("an answer");
                 let [offer] = served.decision.slate.as_slice() else { panic!("one product: {served:?}") };
                 if step % 5 == 0 {
-                    let again = serve_offers(&tactful, &request, None).await.expect("a replay");
+                    let again = serve_offers(&app, &request, None).await.expect("a replay");
                     assert_eq!(again.decision, served.decision);
                 }
                 if step % 4 == 0 {
                     let customer = shop::customer(&whose);
-                    release_offers(&tactful, &customer, served.decision.id, &[]).await.expect("released");
+                    release_offers(&app, &customer, served.decision.id, &[]).await.expect("released");
                 } else {
                     kept.push(offer.id.clone());
                 }
@@ -98,7 +98,7 @@ async fn sixty_four_callers(store: Arc<dyn Store>) {
     }
     for number in 0..OFFERS {
         let kept = granted.get(&sale(number).id).copied().unwrap_or(0);
-        let volume = volume(&tactful, number).await;
+        let volume = volume(&app, number).await;
         assert_eq!((volume.settled, volume.pending.len()), (kept, 0), "what is gone is what was granted and kept");
         assert!(kept <= CAP, "{kept} of sale{number}");
         // Released ones may have come back after everybody had asked.
@@ -110,21 +110,21 @@ async fn sixty_four_callers(store: Arc<dyn Store>) {
 /// Broken by: a preview that does not look at the volume; a preview that takes some.
 #[tokio::test]
 async fn a_preview_takes_nothing_and_sees_what_is_gone() {
-    let tactful = open_sale(shop::memory(), shop::HandClock::new()).await;
+    let app = open_sale(shop::memory(), shop::HandClock::new()).await;
     let preview = |whose: &str| OfferRequest { mode: ServingMode::Preview, ..asking(whose, 0) };
-    let before = tactful.store().digest().await.expect("reads");
-    let first = serve_offers(&tactful, &preview("ann"), None).await.expect("an answer");
+    let before = app.store().digest().await.expect("reads");
+    let first = serve_offers(&app, &preview("ann"), None).await.expect("an answer");
     assert_eq!(first.decision.slate[0].id, sale(0).id);
-    assert_eq!(tactful.store().digest().await.expect("reads"), before);
+    assert_eq!(app.store().digest().await.expect("reads"), before);
     for number in 0..CAP {
-        serve_offers(&tactful, &asking(&format!("c{number}"), 0), None).await.expect("an answer");
+        serve_offers(&app, &asking(&format!("c{number}"), 0), None).await.expect("an answer");
     }
-    let served = serve_offers(&tactful, &preview("ann"), None).await.expect("an answer");
+    let served = serve_offers(&app, &preview("ann"), None).await.expect("an answer");
     assert!(served.decision.slate[0].id.is_implicit());
     // An open offer took its part already.
-    let repeated = serve_offers(&tactful, &asking("c3", 0), None).await.expect("an answer");
+    let repeated = serve_offers(&app, &asking("c3", 0), None).await.expect("an answer");
     assert_eq!((&repeated.decision.slate[0].id, repeated.decision.slate[0].is_repeat), (&sale(0).id, true));
-    assert_eq!(volume(&tactful, 0).await.settled, CAP);
+    assert_eq!(volume(&app, 0).await.settled, CAP);
 }
 
 /// A decision that was stopped after it took a token can not be committed once the token was given back. Broken by: the
@@ -132,47 +132,47 @@ async fn a_preview_takes_nothing_and_sees_what_is_gone() {
 #[tokio::test]
 async fn a_token_given_back_fences_the_decision_that_took_it() {
     let clock = shop::HandClock::new();
-    let tactful = open_sale(shop::memory(), Arc::clone(&clock)).await;
-    serve_offers(&tactful, &asking("ann", 1), None).await.expect("an answer");
+    let app = open_sale(shop::memory(), Arc::clone(&clock)).await;
+    serve_offers(&app, &asking("ann", 1), None).await.expect("an answer");
     let ann = shop::customer("ann");
-    let read = tactful.store().load_customer(&ann).await.expect("reads").expect("stored");
+    let read = app.store().load_customer(&ann).await.expect("reads").expect("stored");
     let stopped = VolumeToken {
         offer: sale(0).id,
         decision: DecisionId::from_bits(99),
         customer: ann.clone(),
-        lease_ends_at: tactful.now() + LEASE,
+        lease_ends_at: app.now() + LEASE,
     };
-    assert!(tactful.store().take_volume(&stopped, CAP).await.expect("takes"));
-    assert_eq!(settle_what_was_left(&tactful).await.expect("settles"), 0, "its lease has not ended");
+    assert!(app.store().take_volume(&stopped, CAP).await.expect("takes"));
+    assert_eq!(recover_expired_reservations(&app).await.expect("settles"), 0, "its lease has not ended");
     clock.advance(LEASE);
-    assert_eq!(settle_what_was_left(&tactful).await.expect("settles"), 1);
-    assert_eq!(volume(&tactful, 0).await, Volume::default());
-    let late = tactful.store().commit_customer(read.version, &read.value, &Appended::default()).await;
+    assert_eq!(recover_expired_reservations(&app).await.expect("settles"), 1);
+    assert_eq!(volume(&app, 0).await, Volume::default());
+    let late = app.store().commit_customer(read.version, &read.value, &Appended::default()).await;
     assert_eq!(late.expect("the store works"), CommitOutcome::Conflict);
     // It gives up what it took, which somebody has given up for it: the grants of others stay counted.
-    serve_offers(&tactful, &asking("bob", 0), None).await.expect("an answer");
-    tactful.store().abandon_volume(&stopped.offer, stopped.decision).await.expect("the store works");
-    assert_eq!(volume(&tactful, 0).await.settled, 1);
+    serve_offers(&app, &asking("bob", 0), None).await.expect("an answer");
+    app.store().abandon_volume(&stopped.offer, stopped.decision).await.expect("the store works");
+    assert_eq!(volume(&app, 0).await.settled, 1);
 }
 
 /// Broken by: only grants of capped offers counted, and releases of any given back.
 #[tokio::test]
 async fn a_cap_that_is_set_later_counts_what_was_granted_before() {
-    let tactful = open_sale(shop::memory(), shop::HandClock::new()).await;
+    let app = open_sale(shop::memory(), shop::HandClock::new()).await;
     let set_cap = async |volume_cap| {
-        upsert_offers(&tactful, &[ExplicitOffer { volume_cap, ..sale(0) }]).await.expect("kept");
+        upsert_offers(&app, &[ExplicitOffer { volume_cap, ..sale(0) }]).await.expect("kept");
     };
     set_cap(None).await;
-    let early = serve_offers(&tactful, &asking("ann", 0), None).await.expect("an answer");
+    let early = serve_offers(&app, &asking("ann", 0), None).await.expect("an answer");
     set_cap(Some(2)).await;
     let offered = async |whose: &str| {
-        let served = serve_offers(&tactful, &asking(whose, 0), None).await.expect("an answer");
+        let served = serve_offers(&app, &asking(whose, 0), None).await.expect("an answer");
         served.decision.slate[0].id.clone()
     };
     assert_eq!(offered("bob").await, sale(0).id);
     assert!(offered("cy").await.is_implicit(), "two are granted");
-    release_offers(&tactful, &shop::customer("ann"), early.decision.id, &[]).await.expect("released");
-    assert_eq!(volume(&tactful, 0).await.settled, 1);
+    release_offers(&app, &shop::customer("ann"), early.decision.id, &[]).await.expect("released");
+    assert_eq!(volume(&app, 0).await.settled, 1);
     assert_eq!(offered("dan").await, sale(0).id);
     assert!(offered("eve").await.is_implicit(), "two are granted");
 }

@@ -6,8 +6,8 @@ use super::nouns::{band_to_wire, duration_to_wire, time_to_wire};
 use super::violations::Violations;
 use crate::domain::relationship::Band;
 use crate::grpc::generated::tactful::v1 as wire;
-use crate::measurement::backfire::{Comparison, Group, Measure};
-use crate::use_cases::get_backfire_report::{Backfire, FOLLOW_UP_DEFAULT, FOLLOW_UP_MAX, FOLLOW_UP_MIN};
+use crate::measurement::backfire::{BackfireMeasure, GroupComparison, MeasureComparison};
+use crate::use_cases::get_backfire_report::{ExperimentReport, FOLLOW_UP_DEFAULT, FOLLOW_UP_MAX, FOLLOW_UP_MIN};
 
 /// Reads how long to follow.
 ///
@@ -24,8 +24,8 @@ pub fn follow_up_from_wire(request: wire::GetBackfireReportRequest) -> Result<Du
 }
 
 /// A report.
-pub fn backfire_to_wire(backfire: Backfire) -> wire::GetBackfireReportResponse {
-    let Backfire { experiment, follow_up, waiting, as_of, report } = backfire;
+pub fn backfire_to_wire(backfire: ExperimentReport) -> wire::GetBackfireReportResponse {
+    let ExperimentReport { experiment, follow_up, waiting, as_of, report } = backfire;
     let message = message(&report.all, follow_up);
     let bands = report.bands.into_iter().map(|(band, group)| group_to_wire(Some(band), &group));
     wire::GetBackfireReportResponse {
@@ -39,8 +39,8 @@ pub fn backfire_to_wire(backfire: Backfire) -> wire::GetBackfireReportResponse {
     }
 }
 
-fn group_to_wire(band: Option<Band>, group: &Group) -> wire::BackfireGroup {
-    let comparison = |comparison: &Comparison| wire::BackfireComparison {
+fn group_to_wire(band: Option<Band>, group: &GroupComparison) -> wire::BackfireGroup {
+    let comparison = |comparison: &MeasureComparison| wire::BackfireComparison {
         measure: comparison.measure.as_str().to_owned(),
         control: comparison.control,
         rest: comparison.rest,
@@ -58,9 +58,9 @@ fn group_to_wire(band: Option<Band>, group: &Group) -> wire::BackfireGroup {
 }
 
 /// What the figures say of churn, in a sentence.
-fn message(all: &Group, follow_up: Duration) -> String {
+fn message(all: &GroupComparison, follow_up: Duration) -> String {
     let days = follow_up.as_secs() / 86_400;
-    let Some(churn) = all.comparisons.iter().find(|comparison| comparison.measure == Measure::Churn) else {
+    let Some(churn) = all.comparisons.iter().find(|comparison| comparison.measure == BackfireMeasure::Churn) else {
         return String::new();
     };
     let [low, high] = churn.difference.interval;

@@ -6,7 +6,7 @@ use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, CHANNEL_OPT_O
 use crate::domain::ids::{Channel, CustomerId, ProductId};
 use crate::domain::ledger::Grant;
 use crate::grpc::generated::tactful::v1 as wire;
-use crate::use_cases::keep_customers::ProfileUpdate;
+use crate::use_cases::customers::ProfileUpdate;
 
 /// Reads a profile.
 ///

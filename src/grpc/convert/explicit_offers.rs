@@ -6,7 +6,7 @@ use crate::domain::explicit_offer::{CONDITION_BYTES_MAX, ExplicitOffer, LEVER_MA
 use crate::domain::ids::{Channel, OfferId, Placement, ProductId};
 use crate::domain::offer::OfferKind;
 use crate::grpc::generated::tactful::v1 as wire;
-use crate::use_cases::keep_offers::KeptOffer;
+use crate::use_cases::explicit_offers::OfferWithVolume;
 
 /// Reads an explicit offer.
 ///
@@ -78,8 +78,8 @@ pub fn explicit_offer_from_wire(path: &str, message: wire::ExplicitOffer) -> Res
 }
 
 /// An explicit offer towards the wire.
-pub fn explicit_offer_to_wire(kept: KeptOffer) -> wire::ExplicitOffer {
-    let KeptOffer { offer, volume } = kept;
+pub fn explicit_offer_to_wire(kept: OfferWithVolume) -> wire::ExplicitOffer {
+    let OfferWithVolume { offer, volume } = kept;
     let ExplicitOffer {
         id,
         product,

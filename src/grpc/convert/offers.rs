@@ -12,7 +12,7 @@ use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, Pr
 use crate::domain::ledger::ReleaseResult;
 use crate::domain::offer::{Factors, FeatureGain, Offer, OfferKind, PropensityBasis, Reason};
 use crate::grpc::generated::tactful::v1 as wire;
-use crate::use_cases::release_offers::Release;
+use crate::use_cases::release_offers::ReleasedOffers;
 use crate::use_cases::serve_offers::{OfferRequest, RetryKey, ServedOffers, ServingMode};
 
 const PRODUCTS_MAX: usize = 100;
@@ -252,8 +252,8 @@ pub fn release_from_wire(message: wire::ReleaseOffersRequest) -> Result<ReleaseA
 }
 
 /// The answer to a release.
-pub fn release_to_wire(release: Release) -> wire::ReleaseOffersResponse {
-    let Release { offers, caps, lease } = release;
+pub fn release_to_wire(release: ReleasedOffers) -> wire::ReleaseOffersResponse {
+    let ReleasedOffers { offers, caps, lease } = release;
     let released = |(offer, result): (OfferId, ReleaseResult)| {
         let result = match result {
             ReleaseResult::Released => wire::ReleaseResult::Released,

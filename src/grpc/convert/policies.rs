@@ -13,7 +13,7 @@ use crate::policy_document::read::{read, read_values};
 use crate::policy_document::settings::settings;
 use crate::policy_document::value::{FamilyValue, SequenceValue, Value};
 use crate::policy_document::write::write;
-use crate::use_cases::keep_policies::PolicyVersion;
+use crate::use_cases::policies::PolicyVersion;
 
 /// Reads a policy and its document.
 ///

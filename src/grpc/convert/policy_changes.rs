@@ -8,9 +8,9 @@ use crate::domain::ids::CustomerId;
 use crate::domain::relationship::Band;
 use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
-use crate::measurement::interval::Difference;
+use crate::measurement::interval::EstimatedDifference;
 use crate::measurement::policy_change::{BandChange, PolicyChange};
-use crate::use_cases::simulate_policy::{Candidate, SimulatedPolicy};
+use crate::use_cases::simulate_policy::{CandidatePolicy, PolicySimulation};
 
 /// Reads what to replay, and since when.
 ///
@@ -18,20 +18,20 @@ use crate::use_cases::simulate_policy::{Candidate, SimulatedPolicy};
 /// Everything wrong with the request.
 pub fn simulation_from_wire(
     request: wire::SimulatePolicyRequest,
-) -> Result<(Candidate, Option<Timestamp>), Violations> {
+) -> Result<(CandidatePolicy, Option<Timestamp>), Violations> {
     use wire::create_policy_request::Source as Created;
     use wire::simulate_policy_request::Source;
     let mut violations = Violations::default();
     let since = request.since.and_then(|at| violations.time("since", at));
     let mut written = |source: Created| match policy_from_wire(Some(source)) {
-        Ok((policy, _)) => Some(Candidate::Written(Box::new(policy))),
+        Ok((policy, _)) => Some(CandidatePolicy::Inline(Box::new(policy))),
         Err(more) => {
             violations.extend(more);
             None
         }
     };
     let candidate = match request.source {
-        Some(Source::Version(version)) => Some(Candidate::Stored(version)),
+        Some(Source::Version(version)) => Some(CandidatePolicy::Stored(version)),
         Some(Source::Toml(text)) => written(Created::Toml(text)),
         Some(Source::Policy(policy)) => written(Created::Policy(policy)),
         None => {
@@ -43,9 +43,9 @@ pub fn simulation_from_wire(
 }
 
 /// What would change.
-pub fn simulated_to_wire(simulated: SimulatedPolicy) -> wire::SimulatePolicyResponse {
-    let SimulatedPolicy { in_force, candidate, change, fidelity, left_out } = simulated;
-    let PolicyChange { all, bands, losing, gaining, losing_named, gaining_named } = change;
+pub fn simulated_to_wire(simulated: PolicySimulation) -> wire::SimulatePolicyResponse {
+    let PolicySimulation { in_force, candidate, change, fidelity, left_out } = simulated;
+    let PolicyChange { all, bands, losing, gaining, losing_examples, gaining_examples } = change;
     let named = |customers: Vec<CustomerId>| customers.iter().map(ToString::to_string).collect();
     wire::SimulatePolicyResponse {
         version_in_force: in_force,
@@ -54,8 +54,8 @@ pub fn simulated_to_wire(simulated: SimulatedPolicy) -> wire::SimulatePolicyResp
         bands: bands.into_iter().map(|(band, change)| change_to_wire(Some(band), change)).collect(),
         losing_customers: losing,
         gaining_customers: gaining,
-        losing_customer_ids: named(losing_named),
-        gaining_customer_ids: named(gaining_named),
+        losing_customer_ids: named(losing_examples),
+        gaining_customer_ids: named(gaining_examples),
         fidelity,
         left_out_decisions: left_out,
     }
@@ -82,7 +82,7 @@ fn change_to_wire(band: Option<Band>, change: BandChange) -> wire::PolicyChange 
     }
 }
 
-fn difference_to_wire(difference: Difference) -> wire::MeanChange {
-    let Difference { value, interval: [low, high], detectable: _ } = difference;
+fn difference_to_wire(difference: EstimatedDifference) -> wire::MeanChange {
+    let EstimatedDifference { value, interval: [low, high], detectable: _ } = difference;
     wire::MeanChange { value, low, high }
 }

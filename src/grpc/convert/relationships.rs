@@ -12,7 +12,7 @@ use crate::domain::relationship_detail::{ComponentDetail, Lever, RawInput, Relat
 use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::get_relationship_health::{Hypothesis, RelationshipView};
-use crate::use_cases::keep_holds::HoldRequest;
+use crate::use_cases::holds::HoldRequest;
 
 /// Holds that follow from events and consents have names that begin so.
 const DERIVED_PREFIX: &str = "derived/";

@@ -4,18 +4,18 @@ use super::change_customer::ChangeRejection;
 
 /// What became of one entry of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recorded {
+pub enum EntryOutcome {
     /// It was new and is durable.
     New,
     /// It was known already and changed nothing.
     Duplicate,
     /// It changed nothing.
-    Rejected(Rejection),
+    Rejected(EntryRejection),
 }
 
 /// Why an entry of a batch changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rejection {
+pub enum EntryRejection {
     /// It is dated further in the future than clocks differ.
     InFuture,
     /// The decision is not known for this customer.
@@ -30,7 +30,7 @@ pub enum Rejection {
     TooOld,
 }
 
-impl From<ChangeRejection> for Rejection {
+impl From<ChangeRejection> for EntryRejection {
     fn from(rejection: ChangeRejection) -> Self {
         Self::Change(rejection)
     }

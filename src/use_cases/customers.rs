@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::app::App;
+use super::batch_entry::EntryOutcome;
 use super::change_customer::{ChangeError, CustomerChange, change_customer};
-use super::recorded::Recorded;
 use crate::domain::customer::{Consents, Customer};
 use crate::domain::ids::CustomerId;
 use crate::store::contract::{Appended, StoreError, Versioned};
@@ -21,7 +21,7 @@ pub struct ProfileUpdate {
 }
 
 /// Sets profiles, durable when it returns. One result an update, in order.
-pub async fn upsert_customers(app: &App, updates: &[ProfileUpdate]) -> Result<Vec<Recorded>, StoreError> {
+pub async fn upsert_customers(app: &App, updates: &[ProfileUpdate]) -> Result<Vec<EntryOutcome>, StoreError> {
     let mut results = Vec::with_capacity(updates.len());
     for update in updates {
         results.push(upsert_customer(app, update).await?);
@@ -30,7 +30,7 @@ pub async fn upsert_customers(app: &App, updates: &[ProfileUpdate]) -> Result<Ve
     Ok(results)
 }
 
-async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<Recorded, StoreError> {
+async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<EntryOutcome, StoreError> {
     let ProfileUpdate { customer: id, attributes, consents } = update;
     let changed = change_customer(app, id, |loaded: Versioned<Customer>| async move {
         let Versioned { version, value: before } = loaded;
@@ -42,18 +42,18 @@ async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<Recorded, 
             customer.consents = consents.clone();
         }
         if version > 0 && customer == before {
-            return Ok(CustomerChange::Unchanged { customer, result: Recorded::Duplicate });
+            return Ok(CustomerChange::Unchanged { customer, result: EntryOutcome::Duplicate });
         }
-        Ok(CustomerChange::Commit { customer, appended: Appended::default(), result: Recorded::New })
+        Ok(CustomerChange::Commit { customer, appended: Appended::default(), result: EntryOutcome::New })
     });
     match changed.await {
         Ok((customer, recorded)) => {
-            if recorded == Recorded::New && customer.consents.objects_to_profiling {
+            if recorded == EntryOutcome::New && customer.consents.objects_to_profiling {
                 app.store.delete_cached_ranking(id).await?;
             }
             Ok(recorded)
         }
-        Err(ChangeError::Rejected(rejection)) => Ok(Recorded::Rejected(rejection.into())),
+        Err(ChangeError::Rejected(rejection)) => Ok(EntryOutcome::Rejected(rejection.into())),
         Err(ChangeError::Store(error)) => Err(error),
     }
 }

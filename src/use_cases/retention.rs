@@ -17,7 +17,7 @@ pub struct Retention {
 }
 
 /// Removes events and decisions that are older than they are kept for.
-pub async fn forget_old(app: &App) -> Result<Forgotten, StoreError> {
+pub async fn expire_history(app: &App) -> Result<Forgotten, StoreError> {
     let Retention { events, decisions } = app.retention;
     let now = app.now();
     let before = |kept: Option<Duration>| kept.map(|kept| now - kept);
@@ -31,7 +31,7 @@ pub async fn forget_old(app: &App) -> Result<Forgotten, StoreError> {
 
 /// True for an event that would be forgotten at once: counted again whenever it is sent again. The start and the renewal of a
 /// subscription change nothing the second time, and tell how long a customer has been one.
-pub(super) fn is_too_old(app: &App, event: &Event, now: Timestamp) -> bool {
+pub(super) fn is_past_retention(app: &App, event: &Event, now: Timestamp) -> bool {
     let may_be_old = matches!(event.kind, EventKind::SubscriptionStart { .. } | EventKind::SubscriptionRenewal { .. });
     !may_be_old && app.retention.events.is_some_and(|kept| event.at < now - kept)
 }

@@ -8,30 +8,42 @@ use crate::domain::explicit_offer::{EXPLICIT_OFFERS_MAX, ExplicitOffer, Volume};
 use crate::domain::ids::OfferId;
 use crate::store::contract::StoreError;
 
-/// What is wrong with an offer beside the catalogue and the policy in force: the field, and what is wrong with it.
-pub fn faults(app: &App, offer: &ExplicitOffer) -> Vec<(&'static str, String)> {
+/// Fault of an explicit offer against the catalogue or the policy in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplicitOfferFault {
+    /// Field of the offer.
+    pub field: &'static str,
+    /// Predicate that completes the sentence which begins with the field, such as "is not in the catalogue".
+    pub problem: String,
+}
+
+/// Checks an offer against the catalogue and the policy in force, and returns every fault.
+pub fn check_offer(app: &App, offer: &ExplicitOffer) -> Vec<ExplicitOfferFault> {
     let mut faults = Vec::new();
+    let mut add = |field, problem| faults.push(ExplicitOfferFault { field, problem });
     let catalog = app.catalog();
     match catalog.get(&offer.product) {
-        None => faults.push(("product_id", "is not in the catalogue".to_owned())),
+        None => add("product_id", "is not in the catalogue".to_owned()),
         Some(product) => {
             let currencies = offer.price.zip(product.price).map(|(ours, its)| (ours.currency(), its.currency()));
             if let Some((ours, its)) = currencies.filter(|(ours, its)| ours != its) {
-                faults.push(("price", format!("is in {ours}, the product's price in {its}")));
+                add("price", format!("is in {ours}, the product's price in {its}"));
             }
         }
     }
     if let Some(condition) = &offer.condition {
-        // A policy that declares what is sensitive is refused, so none of these is.
+        // The declared kinds include no sensitive attribute: a policy that declares one is rejected.
         let kinds = &app.policy_in_force().condition_attributes;
-        faults.extend(Condition::check(condition, kinds).err().map(|problem| ("condition", problem)));
+        if let Err(problem) = Condition::check(condition, kinds) {
+            add("condition", problem);
+        }
     }
     faults
 }
 
 /// Why offers were not kept.
 #[derive(Debug, thiserror::Error)]
-pub enum KeepOffersError {
+pub enum UpsertOffersError {
     /// There would be too many.
     #[error("there would be {would_be} explicit offers, at most {EXPLICIT_OFFERS_MAX} are kept")]
     TooMany {
@@ -44,12 +56,12 @@ pub enum KeepOffersError {
 }
 
 /// Adds or replaces offers and publishes, durable when it returns. True for each that changed anything.
-pub async fn upsert_offers(app: &App, offers: &[ExplicitOffer]) -> Result<Vec<bool>, KeepOffersError> {
+pub async fn upsert_offers(app: &App, offers: &[ExplicitOffer]) -> Result<Vec<bool>, UpsertOffersError> {
     let _publishing = app.publishing.lock().await;
     let known = app.store.load_offers().await?;
     let would_be = known.iter().chain(offers).map(|offer| &offer.id).collect::<BTreeSet<_>>().len();
     if would_be > EXPLICIT_OFFERS_MAX {
-        return Err(KeepOffersError::TooMany { would_be });
+        return Err(UpsertOffersError::TooMany { would_be });
     }
     let changes = app.store.put_offers(offers).await?;
     app.store.durable().await?;
@@ -68,7 +80,7 @@ pub async fn delete_offer(app: &App, offer: &OfferId) -> Result<bool, StoreError
 
 /// An offer and what is gone of its volume.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptOffer {
+pub struct OfferWithVolume {
     /// The offer.
     pub offer: ExplicitOffer,
     /// What is gone.
@@ -76,11 +88,11 @@ pub struct KeptOffer {
 }
 
 /// One offer.
-pub async fn get_offer(app: &App, id: &OfferId) -> Result<Option<KeptOffer>, StoreError> {
+pub async fn get_offer(app: &App, id: &OfferId) -> Result<Option<OfferWithVolume>, StoreError> {
     let offer = app.snapshot().offers.all().find(|offer| offer.id == *id).cloned();
     let Some(offer) = offer else { return Ok(None) };
     let volume = app.store.load_volume(id).await?;
-    Ok(Some(KeptOffer { offer, volume }))
+    Ok(Some(OfferWithVolume { offer, volume }))
 }
 
 /// A page of the offers in order of id, those after `after`, and whether more follow.
@@ -88,7 +100,7 @@ pub async fn list_offers(
     app: &App,
     after: Option<&OfferId>,
     page_len: usize,
-) -> Result<(Vec<KeptOffer>, bool), StoreError> {
+) -> Result<(Vec<OfferWithVolume>, bool), StoreError> {
     let snapshot = app.snapshot();
     let mut offers: Vec<&ExplicitOffer> =
         snapshot.offers.all().filter(|it| after.is_none_or(|id| it.id > *id)).collect();
@@ -96,7 +108,7 @@ pub async fn list_offers(
     let is_more = offers.len() > page_len;
     let mut page = Vec::new();
     for offer in offers.into_iter().take(page_len) {
-        page.push(KeptOffer { offer: offer.clone(), volume: app.store.load_volume(&offer.id).await? });
+        page.push(OfferWithVolume { offer: offer.clone(), volume: app.store.load_volume(&offer.id).await? });
     }
     Ok((page, is_more))
 }

@@ -32,7 +32,7 @@ pub struct PolicyVersion {
 
 /// What an activation did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Activated {
+pub struct PolicyActivation {
     /// The policy in force now.
     pub version: String,
     /// The one before.
@@ -108,7 +108,7 @@ pub async fn list_policies(app: &App) -> Result<Vec<PolicyVersion>, PolicyError>
     };
     let mut versions = Vec::new();
     for StoredPolicy { version, text, created_at } in app.store.load_policies().await? {
-        let policy = read_stored(&version, &text)?;
+        let policy = read_stored_policy(&version, &text)?;
         let active_since = active_since(&version);
         versions.push(PolicyVersion { policy, text, created_at: Some(created_at), active_since });
     }
@@ -122,12 +122,12 @@ pub async fn list_policies(app: &App) -> Result<Vec<PolicyVersion>, PolicyError>
 }
 
 /// Puts a version into force, and answers when no call rests on the one before any more.
-pub async fn activate_policy(app: &App, version: &str) -> Result<Activated, PolicyError> {
+pub async fn activate_policy(app: &App, version: &str) -> Result<PolicyActivation, PolicyError> {
     let publishing = app.publishing.lock().await;
     let next = get_policy(app, version).await?.policy;
     let previous = app.policy_in_force();
     if *previous == next {
-        return Ok(Activated { version: next.version.clone(), previous: next.version, is_drained: true });
+        return Ok(PolicyActivation { version: next.version.clone(), previous: next.version, is_drained: true });
     }
     app.store.append_activation(&Activation { policy: next.version.clone(), at: app.now() }).await?;
     app.store.durable().await?;
@@ -138,11 +138,11 @@ pub async fn activate_policy(app: &App, version: &str) -> Result<Activated, Poli
     drop(publishing);
     let is_drained = drained(&before).await;
     tracing::info!(version, previous = previous_version, is_drained, "policy activated");
-    Ok(Activated { version, previous: previous_version, is_drained })
+    Ok(PolicyActivation { version, previous: previous_version, is_drained })
 }
 
 /// Puts the version into force that was in force before this one.
-pub async fn roll_back_policy(app: &App) -> Result<Activated, PolicyError> {
+pub async fn roll_back_policy(app: &App) -> Result<PolicyActivation, PolicyError> {
     let active = app.policy_in_force().version.clone();
     let activations = app.store.load_activations().await?;
     if activations.is_empty() {
@@ -163,7 +163,7 @@ async fn drained(policy: &Weak<Policy>) -> bool {
 }
 
 /// Reads a stored document.
-pub(super) fn read_stored(version: &str, text: &str) -> Result<Policy, StoreError> {
+pub(super) fn read_stored_policy(version: &str, text: &str) -> Result<Policy, StoreError> {
     read(text).map_err(|faults| StoreError::Damaged { what: "policy", detail: format!("{version}: {faults}") })
 }
 
@@ -176,9 +176,9 @@ mod tests {
     use crate::store::memory::MemoryStore;
     use crate::use_cases::app::Clock;
 
-    struct Standing;
+    struct FixedClock;
 
-    impl Clock for Standing {
+    impl Clock for FixedClock {
         fn now(&self) -> Timestamp {
             Timestamp::from_unix_ms(1_700_000_000_000).expect("in range")
         }
@@ -187,7 +187,7 @@ mod tests {
     async fn with_calm() -> App {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let limits = TrainingSettings::new(1, 1 << 20);
-        let app = App::open(store, Arc::new(Standing), Policy::default(), limits).await.expect("opens");
+        let app = App::open(store, Arc::new(FixedClock), Policy::default(), limits).await.expect("opens");
         let calm = Policy { version: "calm".to_owned(), ..Policy::default() };
         let text = write(&calm);
         create_policy(&app, calm, text).await.expect("stored");
