@@ -24,8 +24,9 @@ use crate::telemetry::call::{self, Stage};
 use crate::telemetry::customer_names::LoggedCustomer;
 use crate::use_cases::app::App;
 use crate::use_cases::explain_decision::{explain_decision, explain_request};
+use crate::use_cases::offer_request::{OfferRequest, ServingMode};
 use crate::use_cases::release_offers::release_offers;
-use crate::use_cases::serve_offers::{OfferRequest, ServedOffers, ServingMode, serve_offers};
+use crate::use_cases::serve_offers::{ServedOffers, serve_offers};
 
 /// The most customers of one batch.
 const BATCH_MAX: usize = 100;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::use_cases::app::App;
+use crate::use_cases::expire_history::expire_history;
 use crate::use_cases::learn_acceptances::learn_acceptances;
-use crate::use_cases::retention::expire_history;
 use crate::use_cases::train_model::{TrainError, current_model, train_model};
 use crate::use_cases::volumes::recover_expired_reservations;
 

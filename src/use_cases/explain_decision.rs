@@ -2,9 +2,10 @@
 //! of a ranking.
 
 use super::app::App;
+use super::decide_offers::{DecisionInput, decide_offers};
 use super::load_customer::load_or_unknown;
+use super::offer_request::OfferRequest;
 use super::propose::propose;
-use super::serve_offers::{DecisionInput, OfferRequest, decide_for_request};
 use crate::decision::decide::CONSIDERED_MAX;
 use crate::decision::rejection_wording::{RejectionWording, customer_sentence, rejection_in_words};
 use crate::domain::decision::{Decision, WithheldReason};
@@ -64,7 +65,7 @@ pub async fn explain_request(
     product: Option<&ProductId>,
 ) -> Result<Explanation, ExplainError> {
     let customer = load_or_unknown(app.store.as_ref(), &request.customer).await?;
-    let exhausted_offers = app.exhausted_offers();
+    let exhausted_offers = app.exhausted_offers.load();
     let input = DecisionInput {
         request,
         offers_max: request.offers_max,
@@ -73,7 +74,7 @@ pub async fn explain_request(
     };
     let (snapshot, now) = (app.snapshot(), app.now());
     let proposed = propose(app, &snapshot, request, &customer, now).await?;
-    let (mut decision, _) = decide_for_request(&snapshot, &input, &customer.value, &proposed, now);
+    let (mut decision, _) = decide_offers(&snapshot, &input, &customer.value, &proposed, now);
     if let Some(product) = product {
         decision.slate.retain(|offer| offer.product == *product);
         decision.would_be_slate.retain(|offer| offer.product == *product);

@@ -1,67 +1,26 @@
-//! Counts what came of offers: each as its outcome is reported, and all of them anew at a start and with each training.
+//! Counts acceptances of offers: one by one as outcomes are reported, and all anew at a start and after each training.
 //!
-//! Between two counts of all, an offer counts once an outcome that ends the wait is reported. Those of which nothing was
-//! heard count with the next count of all, once the wait is over. Nothing of it is stored: a count is a statistic of what is.
+//! Between two recounts an offer counts once an outcome that resolves it is reported. Offers without any outcome count as
+//! declined in the first recount after their answer period. Nothing is stored: the counts are a statistic of stored history.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
+use super::acceptance_counts::ResolvedOffer;
 use super::app::App;
 use crate::domain::decision::Decision;
 use crate::domain::event::{Event, EventKind, Outcome, OutcomeKind};
-use crate::domain::ids::{CustomerId, DecisionId, OfferId, ProductId};
+use crate::domain::ids::{CustomerId, DecisionId, OfferId};
 use crate::domain::time::Timestamp;
 use crate::model::acceptances::{ANSWERED_WITHIN, Acceptances, LOOKS_BACK, is_acceptance};
-use crate::store::contract::StoreError;
+use crate::store::contract::{Store, StoreError};
 
-/// Customers, events and decisions of one page.
+/// Number of customers, events or decisions in one page.
 const PAGE_LEN: usize = 1024;
 
-/// What came of offers, as it stands.
-#[derive(Default)]
-pub(super) struct AcceptanceCounts {
-    acceptances: RwLock<Acceptances>,
-    /// Held while all are counted.
-    counting: tokio::sync::Mutex<()>,
-    /// What is noted while all are counted: the count may have passed it already.
-    meanwhile: Mutex<Vec<ResolvedOffer>>,
-}
+/// Response to each offer of which an outcome is in history.
+type OfferResponses = HashMap<(DecisionId, OfferId), OfferResponse>;
 
-/// An offer of which all is heard.
-struct ResolvedOffer {
-    decision: DecisionId,
-    offer: OfferId,
-    product: ProductId,
-    propensity: f64,
-    is_accepted: bool,
-}
-
-impl AcceptanceCounts {
-    /// As it stands now.
-    pub(super) fn read(&self) -> RwLockReadGuard<'_, Acceptances> {
-        self.acceptances.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, noted: ResolvedOffer) {
-        let mut meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut acceptances = self.acceptances.write().unwrap_or_else(PoisonError::into_inner);
-        acceptances.count(&noted.product, noted.propensity, noted.is_accepted);
-        if self.counting.try_lock().is_err() {
-            meanwhile.push(noted);
-        }
-    }
-
-    /// Replaces the counts, and adds what was noted since `counting` began and the count did not meet.
-    fn replace(&self, mut counted: Acceptances, is_met: impl Fn(&ResolvedOffer) -> bool) {
-        let mut meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
-        for noted in meanwhile.drain(..).filter(|noted| !is_met(noted)) {
-            counted.count(&noted.product, noted.propensity, noted.is_accepted);
-        }
-        *self.acceptances.write().unwrap_or_else(PoisonError::into_inner) = counted;
-    }
-}
-
-/// What was heard of an offer.
+/// Customer's response to an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OfferResponse {
     NotShown,
@@ -69,54 +28,69 @@ enum OfferResponse {
     Declined,
 }
 
+impl OfferResponse {
+    /// Returns `None` for outcomes that do not resolve an offer.
+    fn of(kind: OutcomeKind) -> Option<Self> {
+        if kind == OutcomeKind::NotShown {
+            return Some(Self::NotShown);
+        }
+        is_acceptance(kind).map(|is_accepted| if is_accepted { Self::Accepted } else { Self::Declined })
+    }
+}
+
 /// Counts all offers anew. Reads every customer, the history and all decisions once; changes nothing that is stored.
 pub async fn learn_acceptances(app: &App) -> Result<(), StoreError> {
-    let _counting = app.acceptance_counts.counting.lock().await;
+    let _recounting = app.acceptance_counts.recounting.lock().await;
     let (store, now) = (app.store.as_ref(), app.now());
-    let mut objecting: HashSet<CustomerId> = HashSet::new();
+    let objecting = read_objecting_customers(store).await?;
+    let responses = read_responses(store).await?;
+    let mut acceptances = Acceptances::default();
     store
-        .visit_customers(PAGE_LEN, &mut |customers| {
-            let those = customers.into_iter().filter(|customer| customer.consents.objects_to_profiling);
-            objecting.extend(those.map(|customer| customer.id));
+        .visit_decisions(PAGE_LEN, &mut |decisions| {
+            let profiled = decisions.iter().filter(|decision| !objecting.contains(&decision.customer));
+            profiled.for_each(|decision| count_decision(&mut acceptances, decision, &responses, now));
         })
         .await?;
-    let mut heard: HashMap<(DecisionId, OfferId), OfferResponse> = HashMap::new();
+    let was_seen = |resolved: &ResolvedOffer| responses.contains_key(&(resolved.decision, resolved.offer.clone()));
+    app.acceptance_counts.replace(acceptances, was_seen);
+    Ok(())
+}
+
+async fn read_objecting_customers(store: &dyn Store) -> Result<HashSet<CustomerId>, StoreError> {
+    let mut objecting = HashSet::new();
+    store
+        .visit_customers(PAGE_LEN, &mut |customers| {
+            let of_page = customers.into_iter().filter(|customer| customer.consents.objects_to_profiling);
+            objecting.extend(of_page.map(|customer| customer.id));
+        })
+        .await?;
+    Ok(objecting)
+}
+
+async fn read_responses(store: &dyn Store) -> Result<OfferResponses, StoreError> {
+    let mut responses = OfferResponses::new();
     store
         .visit_history(PAGE_LEN, &mut |events| {
             for event in events {
                 let EventKind::Outcome(outcome) = event.kind else { continue };
-                let Some(now_heard) = what_is_heard(outcome.kind) else { continue };
-                let known = heard.entry((outcome.decision, outcome.offer)).or_insert(now_heard);
-                // Whatever else is said of it: what was accepted was accepted.
-                if now_heard == OfferResponse::Accepted {
+                let Some(response) = OfferResponse::of(outcome.kind) else { continue };
+                let known = responses.entry((outcome.decision, outcome.offer)).or_insert(response);
+                // An acceptance outweighs whatever else is reported of the offer.
+                if response == OfferResponse::Accepted {
                     *known = OfferResponse::Accepted;
                 }
             }
         })
         .await?;
-    let mut acceptances = Acceptances::default();
-    store
-        .visit_decisions(PAGE_LEN, &mut |decisions| {
-            let known = decisions.iter().filter(|decision| !objecting.contains(&decision.customer));
-            known.for_each(|decision| count(&mut acceptances, decision, &heard, now));
-        })
-        .await?;
-    let is_met = |noted: &ResolvedOffer| heard.contains_key(&(noted.decision, noted.offer.clone()));
-    app.acceptance_counts.replace(acceptances, is_met);
-    Ok(())
+    Ok(responses)
 }
 
-fn count(
-    acceptances: &mut Acceptances,
-    decision: &Decision,
-    heard: &HashMap<(DecisionId, OfferId), OfferResponse>,
-    now: Timestamp,
-) {
+fn count_decision(acceptances: &mut Acceptances, decision: &Decision, responses: &OfferResponses, now: Timestamp) {
     if decision.at + LOOKS_BACK < now {
         return;
     }
     for offer in &decision.slate {
-        let is_accepted = match heard.get(&(decision.id, offer.id.clone())) {
+        let is_accepted = match responses.get(&(decision.id, offer.id.clone())) {
             Some(OfferResponse::Accepted) => Some(true),
             Some(OfferResponse::Declined) => Some(false),
             Some(OfferResponse::NotShown) => None,
@@ -128,21 +102,15 @@ fn count(
     }
 }
 
-fn what_is_heard(kind: OutcomeKind) -> Option<OfferResponse> {
-    if kind == OutcomeKind::NotShown {
-        return Some(OfferResponse::NotShown);
-    }
-    is_acceptance(kind).map(|is_accepted| if is_accepted { OfferResponse::Accepted } else { OfferResponse::Declined })
-}
-
-/// Counts the offer of an outcome that was recorded for the first time, of a customer who does not object to profiling.
-pub(super) async fn note_outcome(app: &App, event: &Event) -> Result<(), StoreError> {
+/// Counts the offer of an outcome that was recorded for the first time. The caller leaves out customers who object to
+/// profiling.
+pub(super) async fn count_outcome(app: &App, event: &Event) -> Result<(), StoreError> {
     let (Some(customer), EventKind::Outcome(outcome)) = (&event.customer, &event.kind) else { return Ok(()) };
     let Outcome { decision, offer, kind, .. } = outcome;
     let Some(is_accepted) = is_acceptance(*kind) else { return Ok(()) };
     let Some(made) = app.store.load_decision(customer, *decision).await? else { return Ok(()) };
     let Some(made) = made.slate.iter().find(|made| made.id == *offer) else { return Ok(()) };
-    app.acceptance_counts.note(ResolvedOffer {
+    app.acceptance_counts.add(ResolvedOffer {
         decision: *decision,
         offer: offer.clone(),
         product: made.product.clone(),

@@ -3,13 +3,17 @@
 //! Use cases know the store through its contract alone and never see a wire type. They add no rule of their own: rules
 //! are in `decision`, what is learned is in `model`.
 
+mod acceptance_counts;
 pub mod app;
 pub mod back_up;
 pub mod batch_entry;
 pub mod catalog;
 pub mod change_customer;
 pub mod customers;
+mod decide_offers;
 pub mod erase_customer;
+mod exhausted_offers;
+pub mod expire_history;
 pub mod explain_decision;
 pub mod explicit_offers;
 pub mod get_backfire_report;
@@ -17,6 +21,7 @@ pub mod get_relationship_health;
 pub mod holds;
 pub mod learn_acceptances;
 mod load_customer;
+pub mod offer_request;
 pub mod policies;
 mod propose;
 pub mod record_events;
@@ -25,6 +30,8 @@ pub mod release_offers;
 pub mod retention;
 pub mod serve_offers;
 pub mod simulate_policy;
+mod snapshot;
+mod stored_policy;
 pub mod train_model;
 pub mod trained_model;
 pub mod volumes;

@@ -4,10 +4,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::app::App;
+use super::stored_policy::read_stored_policy;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::policy_document::fault::Faults;
-use crate::policy_document::read::read;
 use crate::store::contract::{Activation, StoreError, StoredPolicy};
 
 /// The most versions; each is at most 64 KiB.
@@ -134,7 +134,7 @@ pub async fn activate_policy(app: &App, version: &str) -> Result<PolicyActivatio
     let (version, previous_version) = (next.version.clone(), previous.version.clone());
     let before = Arc::downgrade(&previous);
     drop(previous);
-    app.serve_policy(Arc::new(next));
+    app.publish_policy(Arc::new(next));
     drop(publishing);
     let is_drained = drained(&before).await;
     tracing::info!(version, previous = previous_version, is_drained, "policy activated");
@@ -160,11 +160,6 @@ async fn drained(policy: &Weak<Policy>) -> bool {
         }
     };
     tokio::time::timeout(DRAIN_MAX, waiting).await.is_ok()
-}
-
-/// Reads a stored document.
-pub(super) fn read_stored_policy(version: &str, text: &str) -> Result<Policy, StoreError> {
-    read(text).map_err(|faults| StoreError::Damaged { what: "policy", detail: format!("{version}: {faults}") })
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use super::app::{App, Snapshot};
-use super::learn_acceptances::AcceptanceCounts;
-use super::serve_offers::OfferRequest;
+use super::acceptance_counts::AcceptanceCounts;
+use super::app::App;
+use super::offer_request::OfferRequest;
+use super::snapshot::Snapshot;
 use crate::domain::cached_ranking::{CACHED_RANKING_LEN_MAX, CacheKey};
 use crate::domain::candidate::{Candidate, Evidence, Proposal, Support};
 use crate::domain::customer::Customer;

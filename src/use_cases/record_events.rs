@@ -6,8 +6,7 @@ use std::time::Duration;
 use super::app::App;
 use super::batch_entry::{EntryOutcome, EntryRejection};
 use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
-use super::learn_acceptances::note_outcome;
-use super::retention::is_past_retention;
+use super::learn_acceptances::count_outcome;
 use super::volumes::{explicit_grants, release_volumes};
 use crate::decision::apply_event::apply_event;
 use crate::domain::customer::Customer;
@@ -31,7 +30,7 @@ pub async fn record_events(app: &App, events: &[Event]) -> Result<Vec<EntryOutco
     for (place, event) in events.iter().enumerate() {
         if event.at > latest {
             results[place] = EntryOutcome::Rejected(EntryRejection::InFuture);
-        } else if is_past_retention(app, event, now) {
+        } else if app.retention.has_expired(event, now) {
             results[place] = EntryOutcome::Rejected(EntryRejection::TooOld);
         } else if event.customer.is_none() && !teaches_without_customer(&event.kind) {
             results[place] = EntryOutcome::Rejected(EntryRejection::CustomerMissing);
@@ -95,7 +94,7 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
     release_volumes(app, granted, &customer.ledger).await?;
     if !customer.consents.objects_to_profiling {
         for event in events.iter().zip(&is_new).filter_map(|(event, is_new)| is_new.then_some(event)) {
-            note_outcome(app, event).await?;
+            count_outcome(app, event).await?;
         }
     }
     Ok(is_new.into_iter().map(new_or_duplicate).collect())

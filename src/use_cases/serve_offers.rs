@@ -1,71 +1,27 @@
 //! Answers CrossSell and UpSell.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::app::{App, Snapshot};
+use super::app::App;
 use super::change_customer::{ATTEMPTS_MAX, ChangeError, ChangeRejection, CommitAttempt, commit};
+use super::decide_offers::{DecisionInput, decide_offers};
 use super::load_customer::load_or_unknown;
-use super::propose::{AdjustedProposal, propose};
+use super::offer_request::{OfferRequest, RetryKey, ServingMode};
+use super::propose::propose;
+use super::snapshot::Snapshot;
 use super::volumes::{ReservationOutcome, find_exhausted_offer, reserve_volumes};
-use crate::decision::decide::decide;
 use crate::decision::grants;
-use crate::decision::offer_query::{DecisionContext, OfferQuery};
 use crate::decision::wording::released_message;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
-use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, ProductId, RequestId};
-use crate::domain::ledger::{Ledger, RequestKey};
-use crate::domain::money::Currency;
+use crate::domain::ids::{DecisionId, OfferId};
+use crate::domain::ledger::RequestKey;
 use crate::domain::offer::OfferKind;
 use crate::domain::rejected_candidate::REJECTED_CANDIDATES_KEPT_MAX;
 use crate::domain::time::Timestamp;
 use crate::store::contract::{Appended, StoreError, Versioned};
 use crate::telemetry::call::Stage;
-
-/// A question: what to offer this customer?
-#[derive(Debug, Clone)]
-pub struct OfferRequest {
-    /// Whom.
-    pub customer: CustomerId,
-    /// Cross-sell or up-sell.
-    pub kind: OfferKind,
-    /// Whether the answer counts.
-    pub mode: ServingMode,
-    /// The caller's key for retries; ignored in preview mode.
-    pub retry_key: Option<RetryKey>,
-    /// Cross-sell: the basket or page. Up-sell: the owned products to upgrade. Empty: all that the customer has.
-    pub products: Vec<ProductId>,
-    /// Never offer these.
-    pub excluded: BTreeSet<ProductId>,
-    /// The longest slate, 1 to 20.
-    pub offers_max: usize,
-    /// The channel.
-    pub channel: Option<Channel>,
-    /// The placement.
-    pub placement: Option<Placement>,
-    /// Only products priced in this currency.
-    pub currency: Option<Currency>,
-}
-
-/// Whether an answer counts against the caps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServingMode {
-    /// It does, and is durable before it is given.
-    Reserve,
-    /// It does not, and changes nothing.
-    Preview,
-}
-
-/// The caller's key for retries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryKey {
-    /// The key.
-    pub id: RequestId,
-    /// A digest of everything else in the request.
-    pub digest: u64,
-}
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -109,7 +65,7 @@ pub async fn serve_offers(
     deadline: Option<Instant>,
 ) -> Result<ServedOffers, ServeError> {
     let mut offers_max = request.offers_max;
-    let mut exhausted_offers = app.exhausted_offers();
+    let mut exhausted_offers = app.exhausted_offers.load();
     for _ in 0..ATTEMPTS_MAX {
         let input = DecisionInput {
             request,
@@ -166,8 +122,7 @@ async fn attempt(
     // Held until the attempt has ended: an activation of another policy waits for it.
     let snapshot = app.snapshot();
     let proposed = Stage::Rank.of(propose(app, &snapshot, request, &loaded, now)).await?;
-    let (decision, mut ledger) =
-        Stage::Decide.time(|| decide_for_request(&snapshot, input, &loaded.value, &proposed, now));
+    let (decision, mut ledger) = Stage::Decide.time(|| decide_offers(&snapshot, input, &loaded.value, &proposed, now));
     drop(proposed);
     if request.mode == ServingMode::Preview {
         return Ok(match find_exhausted_offer(app, &snapshot, &decision).await? {
@@ -215,41 +170,6 @@ async fn commit_decision(
         CommitAttempt::Full => ServingAttempt::RecordFull { offers: decision.slate.len() },
         CommitAttempt::Committed | CommitAttempt::Conflict | CommitAttempt::Erased => ServingAttempt::Conflict,
     })
-}
-
-/// A request, and how much of an answer it gets.
-pub(super) struct DecisionInput<'a> {
-    pub(super) request: &'a OfferRequest,
-    /// The longest slate.
-    pub(super) offers_max: usize,
-    /// How many candidates that are not in it are told.
-    pub(super) rejected_max: usize,
-    /// Explicit offers whose volume is known to be gone.
-    pub(super) exhausted_offers: &'a BTreeSet<OfferId>,
-}
-
-/// One attempt: one snapshot of policy, catalogue and model from the first step to the last.
-pub(super) fn decide_for_request(
-    snapshot: &Snapshot,
-    input: &DecisionInput<'_>,
-    customer: &Customer,
-    proposed: &AdjustedProposal<'_>,
-    now: Timestamp,
-) -> (Decision, Ledger) {
-    let DecisionInput { request, offers_max, rejected_max, exhausted_offers } = *input;
-    let query = OfferQuery {
-        kind: request.kind,
-        products: &request.products,
-        excluded: &request.excluded,
-        offers_max,
-        channel: request.channel.as_ref(),
-        placement: request.placement.as_ref(),
-        currency: request.currency,
-        rejected_max,
-    };
-    let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
-    let context = DecisionContext { spent: exhausted_offers, ..snapshot.decision_context(now, decision) };
-    decide(&query, customer, proposed, &context)
 }
 
 /// Returns the decision that was made for a retry key within the last 24 hours.

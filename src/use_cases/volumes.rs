@@ -5,12 +5,11 @@
 //! [`recover_expired_reservations`] asks, once its lease has ended, whether the decision was committed. Before it asks it commits
 //! the customer unchanged, so that a decision which read the customer before can not be committed any more.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::app::{App, Snapshot};
+use super::app::App;
 use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
+use super::snapshot::Snapshot;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::explicit_offer::VolumeToken;
@@ -55,7 +54,7 @@ pub(super) async fn reserve_volumes(
         };
         if !app.store.take_volume(&wanted, cap.unwrap_or(u64::MAX)).await? {
             reservation.abandon(app).await?;
-            app.mark_exhausted(offer);
+            app.exhausted_offers.add(offer);
             return Ok(ReservationOutcome::Exhausted(offer.clone()));
         }
         reservation.0.push(wanted);
@@ -90,7 +89,7 @@ impl Reservation {
     pub async fn abandon(self, app: &App) -> Result<(), StoreError> {
         for VolumeToken { offer, decision, .. } in &self.0 {
             app.store.abandon_volume(offer, *decision).await?;
-            app.unmark_exhausted(offer);
+            app.exhausted_offers.remove(offer);
         }
         Ok(())
     }
@@ -110,7 +109,7 @@ pub(super) async fn release_volumes(app: &App, before: Vec<Grant>, after: &Ledge
         // The first decision that served a grant is the one that made it.
         if let Some(first) = grant.servings.first().filter(|_| is_released) {
             app.store.release_volume(&grant.offer, first.decision).await?;
-            app.unmark_exhausted(&grant.offer);
+            app.exhausted_offers.remove(&grant.offer);
         }
     }
     Ok(())
@@ -138,7 +137,7 @@ pub async fn recover_expired_reservations(app: &App) -> Result<usize, StoreError
         tracing::info!(tokens = left.len(), "settled the volume of decisions that were stopped half-way");
     }
     // What was thought to be gone is looked at again; a refusal that met a release may have been noted too late.
-    app.clear_exhausted_offers();
+    app.exhausted_offers.clear();
     Ok(left.len())
 }
 
@@ -152,30 +151,5 @@ async fn fence(app: &App, token: &VolumeToken) -> Result<bool, StoreError> {
         Ok(_) | Err(ChangeError::Rejected(ChangeRejection::CustomerErased)) => Ok(true),
         Err(ChangeError::Rejected(ChangeRejection::Contended | ChangeRejection::CustomerFull)) => Ok(false),
         Err(ChangeError::Store(error)) => Err(error),
-    }
-}
-
-impl App {
-    /// Offers whose volume was found gone. Asking for them again costs a second decision; forgetting them costs nothing else.
-    pub(super) fn exhausted_offers(&self) -> Arc<BTreeSet<OfferId>> {
-        self.exhausted_offers.load_full()
-    }
-
-    fn mark_exhausted(&self, offer: &OfferId) {
-        self.exhausted_offers.rcu(|known| {
-            let mut offers = BTreeSet::clone(known);
-            offers.insert(offer.clone());
-            offers
-        });
-    }
-
-    fn unmark_exhausted(&self, offer: &OfferId) {
-        if self.exhausted_offers.load().contains(offer) {
-            self.exhausted_offers.rcu(|known| known.iter().filter(|it| *it != offer).cloned().collect::<BTreeSet<_>>());
-        }
-    }
-
-    pub(super) fn clear_exhausted_offers(&self) {
-        self.exhausted_offers.store(Arc::default());
     }
 }

@@ -8,7 +8,7 @@ use tactful::grpc::generated::tactful::v1::{
     EventKind, ExportCustomerRequest, GetRelationshipHealthRequest, HoldReason, OfferOutcome, OutcomeKind,
     RecordEventsRequest, RecordOutcomesRequest,
 };
-use tactful::use_cases::retention::expire_history;
+use tactful::use_cases::expire_history::expire_history;
 use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};

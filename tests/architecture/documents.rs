@@ -30,9 +30,8 @@ fn missing(document: &Source, exists: &dyn Fn(&Path) -> bool) -> Vec<String> {
     let mut missing = Vec::new();
     for (number, line) in document.text.lines().enumerate() {
         let links = link_targets(line).map(|target| (target, vec![folder.join(target)]));
-        let quoted = quoted_paths(line).map(|path| {
-            (path, vec![folder.join(path), PathBuf::from(path), Path::new("src").join(path)])
-        });
+        let quoted = quoted_paths(line)
+            .map(|path| (path, vec![folder.join(path), PathBuf::from(path), Path::new("src").join(path)]));
         for (path, places) in links.chain(quoted) {
             if !places.iter().any(|place| exists(place)) {
                 missing.push(format!("{}:{}: {path}", document.path, number + 1));
@@ -64,7 +63,8 @@ fn quoted_paths(line: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn missing_files_are_named_with_their_line() {
-    let text = "See [a](a.md#x), [b](b.md), [c](https://example.org/c.md), [d](#d).\n`store/x.rs` and `store/y.rs`, `z.rs`.";
+    let text =
+        "See [a](a.md#x), [b](b.md), [c](https://example.org/c.md), [d](#d).\n`store/x.rs` and `store/y.rs`, `z.rs`.";
     let document = Source { path: "docs/page.md".to_owned(), text: text.to_owned() };
     let exists = |path: &Path| path == Path::new("docs/a.md") || path == Path::new("src/store/x.rs");
     assert_eq!(missing(&document, &exists), ["docs/page.md:1: b.md", "docs/page.md:2: store/y.rs"]);

@@ -13,8 +13,9 @@ use tactful::domain::offer::OfferKind;
 use tactful::use_cases::batch_entry::EntryOutcome;
 use tactful::use_cases::customers::get_customer;
 use tactful::use_cases::explicit_offers::upsert_offers;
+use tactful::use_cases::offer_request::OfferRequest;
 use tactful::use_cases::record_events::record_events;
-use tactful::use_cases::serve_offers::{OfferRequest, serve_offers};
+use tactful::use_cases::serve_offers::serve_offers;
 use tactful::use_cases::volumes::recover_expired_reservations;
 
 const STEPS: [&str; 5] =

@@ -26,8 +26,9 @@ use tactful::use_cases::app::{App, Clock};
 use tactful::use_cases::catalog::{publish_catalog, upsert_products};
 use tactful::use_cases::get_relationship_health::get_relationship_health;
 use tactful::use_cases::holds::{HoldRequest, create_hold};
+use tactful::use_cases::offer_request::{OfferRequest, ServingMode};
 use tactful::use_cases::record_events::record_events;
-use tactful::use_cases::serve_offers::{OfferRequest, ServedOffers, ServingMode, serve_offers};
+use tactful::use_cases::serve_offers::{ServedOffers, serve_offers};
 use tactful::use_cases::train_model::train_model;
 
 /// What a regression over 1,500 products plans for.

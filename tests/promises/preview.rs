@@ -4,8 +4,9 @@ use tactful::domain::decision::Decision;
 use tactful::domain::ids::DecisionId;
 use tactful::domain::offer::OfferKind;
 use tactful::use_cases::get_relationship_health::get_relationship_health;
+use tactful::use_cases::offer_request::{OfferRequest, ServingMode};
 use tactful::use_cases::record_events::record_events;
-use tactful::use_cases::serve_offers::{OfferRequest, ServingMode, serve_offers};
+use tactful::use_cases::serve_offers::serve_offers;
 
 use super::shop;
 

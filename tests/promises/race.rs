@@ -12,10 +12,11 @@ use tactful::policy_document::write::write;
 use tactful::store::contract::Store;
 use tactful::use_cases::app::App;
 use tactful::use_cases::customers::get_customer;
+use tactful::use_cases::offer_request::OfferRequest;
 use tactful::use_cases::policies::{activate_policy, create_policy};
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::release_offers::release_offers;
-use tactful::use_cases::serve_offers::{OfferRequest, ServedOffers, serve_offers};
+use tactful::use_cases::serve_offers::{ServedOffers, serve_offers};
 
 use super::shop;
 

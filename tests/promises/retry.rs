@@ -6,9 +6,10 @@ use tactful::domain::offer::OfferKind;
 use tactful::domain::time::DAY;
 use tactful::use_cases::batch_entry::EntryOutcome;
 use tactful::use_cases::customers::get_customer;
+use tactful::use_cases::offer_request::RetryKey;
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::release_offers::release_offers;
-use tactful::use_cases::serve_offers::{RetryKey, ServeError, serve_offers};
+use tactful::use_cases::serve_offers::{ServeError, serve_offers};
 
 use super::shop;
 

@@ -17,7 +17,7 @@ use tactful::store::memory::MemoryStore;
 use tactful::store::sled::store::SledStore;
 use tactful::use_cases::app::{App, Clock};
 use tactful::use_cases::catalog::{publish_catalog, upsert_products};
-use tactful::use_cases::serve_offers::{OfferRequest, RetryKey, ServingMode};
+use tactful::use_cases::offer_request::{OfferRequest, RetryKey, ServingMode};
 
 pub const COMPLEMENTS: usize = 200;
 pub const LADDERS: usize = 20;

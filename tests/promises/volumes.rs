@@ -10,8 +10,9 @@ use tactful::domain::offer::OfferKind;
 use tactful::store::contract::{Appended, CommitOutcome, Store};
 use tactful::use_cases::app::App;
 use tactful::use_cases::explicit_offers::upsert_offers;
+use tactful::use_cases::offer_request::{OfferRequest, ServingMode};
 use tactful::use_cases::release_offers::release_offers;
-use tactful::use_cases::serve_offers::{OfferRequest, ServingMode, serve_offers};
+use tactful::use_cases::serve_offers::serve_offers;
 use tactful::use_cases::volumes::recover_expired_reservations;
 
 use super::shop;

@@ -9,7 +9,7 @@ use crate::domain::offer::{Offer, OfferKind};
 use crate::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::explain_decision::{ExplainedRejection, Explanation};
-use crate::use_cases::serve_offers::OfferRequest;
+use crate::use_cases::offer_request::OfferRequest;
 
 /// What is to be explained.
 #[derive(Debug)]

@@ -12,8 +12,9 @@ use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, Pr
 use crate::domain::ledger::ReleaseResult;
 use crate::domain::offer::{Factors, FeatureGain, Offer, OfferKind, PropensityBasis, Reason};
 use crate::grpc::generated::tactful::v1 as wire;
+use crate::use_cases::offer_request::{OfferRequest, RetryKey, ServingMode};
 use crate::use_cases::release_offers::ReleasedOffers;
-use crate::use_cases::serve_offers::{OfferRequest, RetryKey, ServedOffers, ServingMode};
+use crate::use_cases::serve_offers::ServedOffers;
 
 const PRODUCTS_MAX: usize = 100;
 const EXCLUDED_MAX: usize = 1000;

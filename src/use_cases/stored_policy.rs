@@ -1,0 +1,24 @@
+//! Policies as the store keeps them: a document for each version, and the activations in order.
+
+use crate::domain::policy::Policy;
+use crate::policy_document::read::read;
+use crate::store::contract::{Activation, Store, StoreError};
+
+/// Parses a stored document.
+pub(super) fn read_stored_policy(version: &str, text: &str) -> Result<Policy, StoreError> {
+    read(text).map_err(|faults| StoreError::Damaged { what: "policy", detail: format!("{version}: {faults}") })
+}
+
+/// Loads the policy that was activated last; `None` when none ever was.
+pub(super) async fn load_active_policy(store: &dyn Store) -> Result<Option<Policy>, StoreError> {
+    let Some(Activation { policy: version, at: _ }) = store.load_activations().await?.pop() else { return Ok(None) };
+    let stored = store.load_policies().await?.into_iter().find(|stored| stored.version == version);
+    match stored {
+        Some(stored) => read_stored_policy(&version, &stored.text).map(Some),
+        None if version == Policy::default().version => Ok(Some(Policy::default())),
+        None => {
+            let detail = format!("active version {version} is missing");
+            Err(StoreError::Damaged { what: "policy", detail })
+        }
+    }
+}
