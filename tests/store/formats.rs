@@ -19,7 +19,7 @@ use tactful::domain::ids::ProductId;
 use tactful::store::backup::reader::BackupReader;
 use tactful::store::backup::record::{BackupRecord, RecordKind};
 use tactful::store::backup::writer::BackupWriter;
-use tactful::store::codec::cached_ranking::{decode_prepared, encode_prepared};
+use tactful::store::codec::cached_ranking::{decode_cached_ranking, encode_cached_ranking};
 use tactful::store::codec::customer::{CustomerBody, CustomerValue, decode_customer, encode_customer};
 use tactful::store::codec::decision::{decode_decision, encode_decision};
 use tactful::store::codec::event::{decode_event, encode_event};
@@ -168,9 +168,9 @@ fn decision_v3_still_reads() {
 
 #[test]
 fn prepared_v1_reads_and_writes_the_same() {
-    let now = encode_prepared(&prepared(12)).expect("writes");
+    let now = encode_cached_ranking(&prepared(12)).expect("writes");
     let bytes = golden("prepared-v1.bin", &now);
-    assert_eq!(decode_prepared(&bytes).expect("stored candidates"), prepared(12));
+    assert_eq!(decode_cached_ranking(&bytes).expect("stored candidates"), prepared(12));
     assert_eq!(now, bytes);
 }
 

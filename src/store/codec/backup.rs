@@ -1,48 +1,48 @@
-//! The blocks of a backup. Each is a value like all others, with format and checksum, behind its length.
+//! The blocks of a backup. Each is framed like every other stored value and prefixed with its length.
 //!
 //! ```text
-//! tactful backup\n                       what the file is
-//! length (4 bytes, little endian), head  when it was made, and by which version
+//! tactful backup\n                       magic
+//! length (4 bytes, little endian), head  creation time and version of tactful
 //! length, records                        some 64 KiB of them
 //! ...
-//! length, end                            how many records, their digest, the SHA-256 of all bytes before this block
+//! length, end                            number of records, their digest, SHA-256 of all bytes before this block
 //! ```
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::frame;
-use super::scalar::moment;
+use super::frame::{self, CodecError};
+use super::scalar::timestamp;
 use crate::domain::time::Timestamp;
 use crate::store::backup::record::{BackupRecord, RecordKind};
 use crate::store::contract::StoreError;
 
-/// What a backup begins with.
+/// First bytes of a backup.
 pub const MAGIC: &[u8] = b"tactful backup\n";
-/// The bytes of the length before each block.
+/// Size of the length prefix of each block, in bytes.
 pub const LENGTH_BYTES: usize = 4;
 
 const VERSION: u8 = 1;
-const WHAT: &str = "backup";
+const RECORD: &str = "backup";
 
-/// A part of a backup.
+/// One block of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
-    /// The first.
+    /// The first block.
     Head {
-        /// When the backup began.
+        /// When the backup was started.
         created_at: Timestamp,
         /// The version of tactful that made it.
         made_by: String,
     },
-    /// Any number of these.
+    /// Any number of blocks of records.
     Records(Vec<BackupRecord>),
-    /// The last.
+    /// The last block.
     End {
-        /// Records in all.
+        /// Total number of records.
         records: u64,
-        /// The digest of the store that the records make.
+        /// Digest of the store that consists of the records.
         digest: u64,
-        /// The hash of everything before this block.
+        /// SHA-256 of everything before this block.
         sha256: [u8; 32],
     },
 }
@@ -65,19 +65,19 @@ enum StoredBlock<'bytes> {
 #[derive(Serialize, Deserialize)]
 struct StoredRecord<'bytes> {
     kind: RecordKind,
-    #[serde(serialize_with = "whole")]
+    #[serde(serialize_with = "serialize_bytes")]
     key: &'bytes [u8],
-    #[serde(serialize_with = "whole")]
+    #[serde(serialize_with = "serialize_bytes")]
     value: &'bytes [u8],
 }
 
-/// As one piece; by default serde goes byte by byte. The bytes written are the same.
+/// Serializes a slice in one piece, where serde goes byte by byte by default; the output is the same.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
-fn whole<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_bytes<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(bytes)
 }
 
-/// Writes a block, its length before it.
+/// Encodes a block with its length prefix.
 pub fn encode_block(block: &Block) -> Result<Vec<u8>, StoreError> {
     let stored = match block {
         Block::Head { created_at, made_by } => {
@@ -90,17 +90,17 @@ pub fn encode_block(block: &Block) -> Result<Vec<u8>, StoreError> {
             StoredBlock::End { records: *records, digest: *digest, sha256: *sha256 }
         }
     };
-    let content = frame::encode(VERSION, &stored).map_err(|unfit| unfit.of(WHAT))?;
-    let too_long = |_| frame::Unfit("a block has over 4 GiB".to_owned()).of(WHAT);
-    let length = u32::try_from(content.len()).map_err(too_long)?;
+    let content = frame::encode(VERSION, &stored).map_err(|error| error.into_store_error(RECORD))?;
+    let too_large = |_| CodecError("a block is larger than 4 GiB".to_owned()).into_store_error(RECORD);
+    let length = u32::try_from(content.len()).map_err(too_large)?;
     Ok([&length.to_le_bytes()[..], &content].concat())
 }
 
-/// Reads a block, without the length before it.
+/// Decodes a block, given without its length prefix.
 pub fn decode_block(content: &[u8]) -> Result<Block, StoreError> {
     let read = || {
-        Ok(match frame::whole::<StoredBlock<'_>>(frame::open(VERSION, content)?)? {
-            StoredBlock::Head { created_at, made_by } => Block::Head { created_at: moment(created_at)?, made_by },
+        Ok(match frame::decode_all::<StoredBlock<'_>>(frame::check(VERSION, content)?)? {
+            StoredBlock::Head { created_at, made_by } => Block::Head { created_at: timestamp(created_at)?, made_by },
             StoredBlock::Records(records) => Block::Records(
                 records
                     .into_iter()
@@ -114,5 +114,5 @@ pub fn decode_block(content: &[u8]) -> Result<Block, StoreError> {
             StoredBlock::End { records, digest, sha256 } => Block::End { records, digest, sha256 },
         })
     };
-    read().map_err(|unfit: frame::Unfit| unfit.of(WHAT))
+    read().map_err(|error: CodecError| error.into_store_error(RECORD))
 }

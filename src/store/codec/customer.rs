@@ -1,4 +1,4 @@
-//! The customer's value: a header at fixed places, the customer, and the outbox.
+//! The value of a customer: a header at fixed offsets, the customer, and the outbox.
 //!
 //! ```text
 //! byte 0      format
@@ -13,7 +13,7 @@
 //! customer spent and brought back, and formats 1 and 2 nothing of experiments; such a customer is read with nothing of
 //! it, and written as the latest format when it changes.
 
-use super::frame::{self, Unfit};
+use super::frame::{self, CodecError};
 use super::outbox::{Outbox, OutboxEntry};
 use super::profile::{StoredCustomer, StoredCustomerV1, StoredCustomerV2};
 use crate::domain::customer::Customer;
@@ -24,11 +24,11 @@ const VERSION: u8 = 3;
 const VERSION_2: u8 = 2;
 /// Before what was spent and brought back.
 const VERSION_1: u8 = 1;
-const WHAT: &str = "customer";
-/// Commit version and length of the customer.
+const RECORD: &str = "customer";
+/// Length of commit version and customer length, in bytes.
 const HEADER_BYTES: usize = 8 + 4;
 
-/// The customer without header and outbox, encoded.
+/// An encoded customer without header and outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomerBody {
     format: u8,
@@ -39,77 +39,77 @@ impl CustomerBody {
     /// Encodes a customer.
     pub fn of(customer: &Customer) -> Result<Self, StoreError> {
         let body = postcard::to_extend(&StoredCustomer::from(customer), Vec::new());
-        Ok(Self { format: VERSION, bytes: body.map_err(|error| Unfit::from(error).of(WHAT))? })
+        Ok(Self { format: VERSION, bytes: body.map_err(|error| CodecError::from(error).into_store_error(RECORD))? })
     }
 }
 
-/// Puts a customer's value together.
+/// Encodes the value of a customer.
 pub fn encode_customer(version: u64, body: &CustomerBody, outbox: &Outbox) -> Result<Vec<u8>, StoreError> {
-    join(body.format, version, &body.bytes, outbox).map_err(|unfit| unfit.of(WHAT))
+    join(body.format, version, &body.bytes, outbox).map_err(|error| error.into_store_error(RECORD))
 }
 
-/// Reads a customer and its version; the outbox is checked and left aside.
+/// Decodes a customer and its commit version; the outbox is checked and dropped.
 pub fn decode_customer(bytes: &[u8]) -> Result<Versioned<Customer>, StoreError> {
     CustomerValue::parse(bytes)?.customer()
 }
 
-/// A customer's value taken apart, the customer itself not yet decoded.
+/// The parsed value of a customer; the customer itself is not yet decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomerValue<'bytes> {
     /// The commit version.
     pub version: u64,
-    /// What waits to be copied.
+    /// Events and decisions not yet copied out of the value.
     pub outbox: Outbox,
     format: u8,
     body: &'bytes [u8],
 }
 
 impl<'bytes> CustomerValue<'bytes> {
-    /// Takes a value apart.
+    /// Parses a value.
     pub fn parse(bytes: &'bytes [u8]) -> Result<Self, StoreError> {
-        Self::split(bytes).map_err(|unfit| unfit.of(WHAT))
+        Self::split(bytes).map_err(|error| error.into_store_error(RECORD))
     }
 
     /// Decodes the customer.
     pub fn customer(&self) -> Result<Versioned<Customer>, StoreError> {
         let customer = match self.format {
-            VERSION_1 => frame::whole::<StoredCustomerV1>(self.body).and_then(StoredCustomerV1::customer),
-            VERSION_2 => frame::whole::<StoredCustomerV2>(self.body).and_then(StoredCustomerV2::customer),
-            _ => frame::whole::<StoredCustomer>(self.body).and_then(StoredCustomer::customer),
+            VERSION_1 => frame::decode_all::<StoredCustomerV1>(self.body).and_then(StoredCustomerV1::customer),
+            VERSION_2 => frame::decode_all::<StoredCustomerV2>(self.body).and_then(StoredCustomerV2::customer),
+            _ => frame::decode_all::<StoredCustomer>(self.body).and_then(StoredCustomer::customer),
         };
-        let customer = customer.map_err(|unfit| unfit.of(WHAT))?;
+        let customer = customer.map_err(|error| error.into_store_error(RECORD))?;
         Ok(Versioned { version: self.version, value: customer })
     }
 
-    /// The same version of the same customer with another outbox.
+    /// Encodes the same version of the same customer with another outbox.
     pub fn with_outbox(&self, outbox: &Outbox) -> Result<Vec<u8>, StoreError> {
-        join(self.format, self.version, self.body, outbox).map_err(|unfit| unfit.of(WHAT))
+        join(self.format, self.version, self.body, outbox).map_err(|error| error.into_store_error(RECORD))
     }
 
-    /// The encoded customer alone.
+    /// Returns the encoded customer alone.
     pub fn body(&self) -> CustomerBody {
         CustomerBody { format: self.format, bytes: self.body.to_vec() }
     }
 
-    fn split(bytes: &'bytes [u8]) -> Result<Self, Unfit> {
-        let (format, content) = frame::open_one_of(&[VERSION_1, VERSION_2, VERSION], bytes)?;
-        let too_short = || Unfit("the value is shorter than its header".to_owned());
+    fn split(bytes: &'bytes [u8]) -> Result<Self, CodecError> {
+        let (format, content) = frame::check_one_of(&[VERSION_1, VERSION_2, VERSION], bytes)?;
+        let too_short = || CodecError("shorter than its header".to_owned());
         let (version, rest) = content.split_first_chunk::<8>().ok_or_else(too_short)?;
         let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(too_short)?;
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| too_short())?;
         let (body, outbox) = rest.split_at_checked(length).ok_or_else(too_short)?;
-        let entries = frame::whole::<Vec<OutboxEntry>>(outbox)?;
+        let entries = frame::decode_all::<Vec<OutboxEntry>>(outbox)?;
         Ok(Self { version: u64::from_le_bytes(*version), outbox: Outbox(entries), format, body })
     }
 }
 
-fn join(format: u8, version: u64, body: &[u8], outbox: &Outbox) -> Result<Vec<u8>, Unfit> {
+fn join(format: u8, version: u64, body: &[u8], outbox: &Outbox) -> Result<Vec<u8>, CodecError> {
     let Outbox(entries) = outbox;
-    let length = u32::try_from(body.len()).map_err(|_| Unfit("the customer has over 4 GiB".to_owned()))?;
+    let length = u32::try_from(body.len()).map_err(|_| CodecError("larger than 4 GiB".to_owned()))?;
     let mut bytes = Vec::with_capacity(1 + HEADER_BYTES + body.len() + 64);
     bytes.push(format);
     bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(body);
-    Ok(frame::seal(postcard::to_extend(entries, bytes)?))
+    Ok(frame::append_checksum(postcard::to_extend(entries, bytes)?))
 }

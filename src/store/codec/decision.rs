@@ -1,14 +1,16 @@
-//! A decision as it lies in the decision log and in the outbox.
+//! Decisions, in the decision log and in the outbox.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{self, Unfit};
+use super::frame::{self, CodecError};
 use super::offer::StoredOffer;
 use super::profile::StoredHoldReason;
 use super::rejected_candidate::StoredRejectedCandidate;
-use super::scalar::{Bits128, Finite, StoredOfferKind, moment, optional_channel, optional_moment, stored_enum};
+use super::scalar::{
+    FiniteF64, FixedU128, StoredOfferKind, optional_channel, optional_timestamp, stored_enum, timestamp,
+};
 use crate::domain::decision::{Cap, CapKind, Decision, WithheldReason};
 use crate::domain::ids::{CustomerId, DecisionId, OfferId, Placement};
 use crate::domain::relationship::{Band, Component, ComponentKind, RelationshipHealth};
@@ -24,26 +26,28 @@ const VERSION_3: u8 = 3;
 const VERSION_2: u8 = 2;
 /// Before departures.
 const VERSION_1: u8 = 1;
-const WHAT: &str = "decision";
+const RECORD: &str = "decision";
 
-/// Writes a decision.
+/// Encodes a decision.
 pub fn encode_decision(decision: &Decision) -> Result<Vec<u8>, StoreError> {
-    StoredDecision::of(decision).and_then(|stored| frame::encode(VERSION, &stored)).map_err(|unfit| unfit.of(WHAT))
+    StoredDecision::of(decision)
+        .and_then(|stored| frame::encode(VERSION, &stored))
+        .map_err(|error| error.into_store_error(RECORD))
 }
 
-/// Reads a decision.
+/// Decodes a decision.
 pub fn decode_decision(bytes: &[u8]) -> Result<Decision, StoreError> {
-    read(bytes).map_err(|unfit| unfit.of(WHAT))
+    read(bytes).map_err(|error| error.into_store_error(RECORD))
 }
 
-fn read(bytes: &[u8]) -> Result<Decision, Unfit> {
-    let (version, body) = frame::open_one_of(&[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION], bytes)?;
+fn read(bytes: &[u8]) -> Result<Decision, CodecError> {
+    let (version, body) = frame::check_one_of(&[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION], bytes)?;
     match version {
-        VERSION_1 => frame::whole::<StoredDecisionV1>(body)?.decision(),
-        VERSION_2 => frame::whole::<StoredDecisionV2>(body)?.decision(),
-        VERSION_3 => frame::whole::<StoredDecisionV3>(body)?.decision(),
-        VERSION_4 => frame::whole::<StoredDecisionV4>(body)?.decision(),
-        _ => frame::whole::<StoredDecision>(body)?.decision(),
+        VERSION_1 => frame::decode_all::<StoredDecisionV1>(body)?.decision(),
+        VERSION_2 => frame::decode_all::<StoredDecisionV2>(body)?.decision(),
+        VERSION_3 => frame::decode_all::<StoredDecisionV3>(body)?.decision(),
+        VERSION_4 => frame::decode_all::<StoredDecisionV4>(body)?.decision(),
+        _ => frame::decode_all::<StoredDecision>(body)?.decision(),
     }
 }
 
@@ -52,7 +56,7 @@ fn read(bytes: &[u8]) -> Result<Decision, Unfit> {
 pub(super) struct StoredDecision {
     fourth: StoredDecisionV4,
     /// Of the slate, then of the would-be slate, then of the departures that have factors.
-    acceptance_lifts: Vec<Finite>,
+    acceptance_lifts: Vec<FiniteF64>,
 }
 
 /// A decision as format 4 has it: format 3, and what came later.
@@ -81,21 +85,21 @@ struct StoredDecisionV2 {
 }
 
 impl StoredDecision {
-    pub fn of(decision: &Decision) -> Result<Self, Unfit> {
+    pub fn of(decision: &Decision) -> Result<Self, CodecError> {
         let Decision { slate, would_be_slate, rejected_candidates, .. } = decision;
         let offered = slate.iter().chain(would_be_slate).map(|offer| &offer.factors);
         let factors = offered.chain(rejected_candidates.iter().filter_map(|rejected| rejected.factors.as_ref()));
-        let acceptance_lifts = factors.map(|factors| Finite(factors.acceptance_lift)).collect();
+        let acceptance_lifts = factors.map(|factors| FiniteF64(factors.acceptance_lift)).collect();
         Ok(Self { fourth: StoredDecisionV4::of(decision)?, acceptance_lifts })
     }
 
-    fn decision(self) -> Result<Decision, Unfit> {
+    fn decision(self) -> Result<Decision, CodecError> {
         let Self { fourth, acceptance_lifts } = self;
         let mut decision = fourth.decision()?;
         let Decision { slate, would_be_slate, rejected_candidates, .. } = &mut decision;
         let offered = slate.iter_mut().chain(would_be_slate).map(|offer| &mut offer.factors);
         let factors = offered.chain(rejected_candidates.iter_mut().filter_map(|rejected| rejected.factors.as_mut()));
-        for (factors, Finite(lift)) in factors.zip(acceptance_lifts) {
+        for (factors, FiniteF64(lift)) in factors.zip(acceptance_lifts) {
             factors.acceptance_lift = lift;
         }
         Ok(decision)
@@ -103,17 +107,17 @@ impl StoredDecision {
 }
 
 impl StoredDecisionV4 {
-    fn of(decision: &Decision) -> Result<Self, Unfit> {
+    fn of(decision: &Decision) -> Result<Self, CodecError> {
         Ok(Self { third: StoredDecisionV3::of(decision)?, ranked_at: decision.ranked_at.unix_ms() })
     }
 
-    fn decision(self) -> Result<Decision, Unfit> {
-        Ok(Decision { ranked_at: moment(self.ranked_at)?, ..self.third.decision()? })
+    fn decision(self) -> Result<Decision, CodecError> {
+        Ok(Decision { ranked_at: timestamp(self.ranked_at)?, ..self.third.decision()? })
     }
 }
 
 impl StoredDecisionV3 {
-    fn of(decision: &Decision) -> Result<Self, Unfit> {
+    fn of(decision: &Decision) -> Result<Self, CodecError> {
         let rejected_candidates = decision.rejected_candidates.iter().map(StoredRejectedCandidate::from).collect();
         let second = StoredDecisionV2 { first: StoredDecisionV1::of(decision)?, rejected_candidates };
         let Decision { slate, would_be_slate, rejected_candidates, .. } = decision;
@@ -126,13 +130,13 @@ impl StoredDecisionV3 {
         })
     }
 
-    fn decision(self) -> Result<Decision, Unfit> {
+    fn decision(self) -> Result<Decision, CodecError> {
         let Self { second, would_be_slate, valid_until, departure_offers } = self;
         let mut decision = second.decision()?;
         decision.would_be_slate = would_be_slate.into_iter().map(StoredOffer::offer).collect::<Result<_, _>>()?;
         let offers = decision.slate.iter_mut().chain(&mut decision.would_be_slate);
         for (offer, valid_until) in offers.zip(valid_until) {
-            offer.valid_until = optional_moment(valid_until)?;
+            offer.valid_until = optional_timestamp(valid_until)?;
         }
         for (rejected, offer) in decision.rejected_candidates.iter_mut().zip(departure_offers) {
             rejected.offer = offer.map(OfferId::new).transpose()?;
@@ -142,7 +146,7 @@ impl StoredDecisionV3 {
 }
 
 impl StoredDecisionV2 {
-    fn decision(self) -> Result<Decision, Unfit> {
+    fn decision(self) -> Result<Decision, CodecError> {
         let Self { first, rejected_candidates } = self;
         let rejected_candidates =
             rejected_candidates.into_iter().map(StoredRejectedCandidate::rejected).collect::<Result<_, _>>()?;
@@ -152,7 +156,7 @@ impl StoredDecisionV2 {
 
 #[derive(Serialize, Deserialize)]
 struct StoredDecisionV1 {
-    id: Bits128,
+    id: FixedU128,
     customer: String,
     kind: StoredOfferKind,
     at: i64,
@@ -160,7 +164,7 @@ struct StoredDecisionV1 {
     placement: Option<String>,
     slate: Vec<StoredOffer>,
     message: String,
-    relationship_health: StoredHealth,
+    relationship_health: StoredRelationshipHealth,
     caps: Vec<StoredCap>,
     binding_cap: Option<u32>,
     withheld: Vec<(StoredWithheldReason, u32)>,
@@ -169,20 +173,20 @@ struct StoredDecisionV1 {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredHealth {
-    score: Finite,
+struct StoredRelationshipHealth {
+    score: FiniteF64,
     band: StoredBand,
-    coverage: Finite,
+    coverage: FiniteF64,
     components: Vec<StoredComponent>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredComponent {
     kind: StoredComponentKind,
-    value: Finite,
-    weight: Finite,
-    input: Finite,
-    half_life_days: Option<Finite>,
+    value: FiniteF64,
+    weight: FiniteF64,
+    input: FiniteF64,
+    half_life_days: Option<FiniteF64>,
     is_known: bool,
 }
 
@@ -210,19 +214,19 @@ enum StoredCapKind {
 }
 
 stored_enum! {
-    /// A class of relationship health.
+    /// Stored [`Band`].
     StoredBand of Band { Strained, Guarded, Steady, Strong, NewCustomer }
 }
 
 stored_enum! {
-    /// A component of relationship health.
+    /// Stored [`ComponentKind`].
     StoredComponentKind of ComponentKind {
         ServiceFriction, Payment, OfferPressure, Sentiment, ValueDelivered, EngagementTrend, RetentionOutlook,
     }
 }
 
 stored_enum! {
-    /// Why a candidate is not in the slate.
+    /// Stored [`WithheldReason`].
     StoredWithheldReason of WithheldReason {
         Owned, RequirementMissing, ExcludedByHolding, Unavailable, OutsideDates, OtherCurrency, SameLadder, NotBetter,
         InContext, ExcludedByCaller, NotInCatalog, OfferedRecently, Declined, NotWorthAttention, TooSimilar,
@@ -233,7 +237,7 @@ stored_enum! {
 }
 
 impl StoredDecisionV1 {
-    fn of(decision: &Decision) -> Result<Self, Unfit> {
+    fn of(decision: &Decision) -> Result<Self, CodecError> {
         let Decision {
             id,
             customer,
@@ -256,7 +260,7 @@ impl StoredDecisionV1 {
         } = decision;
         let binding_cap = binding_cap.map(u32::try_from).transpose();
         Ok(Self {
-            id: Bits128::of(id.bits()),
+            id: FixedU128::of(id.bits()),
             customer: customer.to_string(),
             kind: (*kind).into(),
             at: at.unix_ms(),
@@ -266,14 +270,14 @@ impl StoredDecisionV1 {
             message: message.clone(),
             relationship_health: relationship_health.into(),
             caps: caps.iter().map(StoredCap::of).collect::<Result<_, _>>()?,
-            binding_cap: binding_cap.map_err(|_| Unfit("the binding cap is no place in a list".to_owned()))?,
+            binding_cap: binding_cap.map_err(|_| CodecError("the index of the binding cap is too large".to_owned()))?,
             withheld: withheld.iter().map(|(&reason, &count)| (reason.into(), count)).collect(),
             policy_version: policy_version.clone(),
             model_version: *model_version,
         })
     }
 
-    fn decision(self) -> Result<Decision, Unfit> {
+    fn decision(self) -> Result<Decision, CodecError> {
         let Self {
             id,
             customer,
@@ -296,39 +300,40 @@ impl StoredDecisionV1 {
             id: DecisionId::from_bits(id.bits()),
             customer: CustomerId::new(customer)?,
             kind: kind.into(),
-            at: moment(at)?,
+            at: timestamp(at)?,
             channel: optional_channel(channel)?,
             placement: placement.map(Placement::new).transpose()?,
             slate: slate.into_iter().map(StoredOffer::offer).collect::<Result<_, _>>()?,
             message,
             relationship_health: relationship_health.into(),
             caps: caps.into_iter().map(StoredCap::cap).collect::<Result<_, _>>()?,
-            binding_cap: binding_cap.ok_or_else(|| Unfit("the binding cap is not in the list".to_owned()))?,
+            binding_cap: binding_cap
+                .ok_or_else(|| CodecError("the index of the binding cap is out of range".to_owned()))?,
             withheld: withheld.into_iter().map(|(reason, count)| (reason.into(), count)).collect(),
             rejected_candidates: Vec::new(),
             would_be_slate: Vec::new(),
             policy_version,
             model_version,
-            ranked_at: moment(at)?,
+            ranked_at: timestamp(at)?,
         })
     }
 }
 
-impl From<&RelationshipHealth> for StoredHealth {
+impl From<&RelationshipHealth> for StoredRelationshipHealth {
     fn from(health: &RelationshipHealth) -> Self {
         let RelationshipHealth { score, band, coverage, components } = health;
         Self {
-            score: Finite(*score),
+            score: FiniteF64(*score),
             band: (*band).into(),
-            coverage: Finite(*coverage),
+            coverage: FiniteF64(*coverage),
             components: components.iter().map(StoredComponent::from).collect(),
         }
     }
 }
 
-impl From<StoredHealth> for RelationshipHealth {
-    fn from(stored: StoredHealth) -> Self {
-        let StoredHealth { score, band, coverage, components } = stored;
+impl From<StoredRelationshipHealth> for RelationshipHealth {
+    fn from(stored: StoredRelationshipHealth) -> Self {
+        let StoredRelationshipHealth { score, band, coverage, components } = stored;
         Self {
             score: score.0,
             band: band.into(),
@@ -343,10 +348,10 @@ impl From<&Component> for StoredComponent {
         let Component { kind, value, weight, input, half_life_days, is_known } = component;
         Self {
             kind: (*kind).into(),
-            value: Finite(*value),
-            weight: Finite(*weight),
-            input: Finite(*input),
-            half_life_days: half_life_days.map(Finite),
+            value: FiniteF64(*value),
+            weight: FiniteF64(*weight),
+            input: FiniteF64(*input),
+            half_life_days: half_life_days.map(FiniteF64),
             is_known: *is_known,
         }
     }
@@ -360,14 +365,14 @@ impl From<StoredComponent> for Component {
             value: value.0,
             weight: weight.0,
             input: input.0,
-            half_life_days: half_life_days.map(|Finite(days)| days),
+            half_life_days: half_life_days.map(|FiniteF64(days)| days),
             is_known,
         }
     }
 }
 
 impl StoredCap {
-    fn of(cap: &Cap) -> Result<Self, Unfit> {
+    fn of(cap: &Cap) -> Result<Self, CodecError> {
         let Cap { kind, limit, used, remaining, window, next_eligible_at } = cap;
         let window_ms = u64::try_from(window.as_millis()).ok().filter(|&ms| Duration::from_millis(ms) == *window);
         Ok(Self {
@@ -375,12 +380,13 @@ impl StoredCap {
             limit: *limit,
             used: *used,
             remaining: *remaining,
-            window_ms: window_ms.ok_or_else(|| Unfit("a window is not in whole milliseconds".to_owned()))?,
+            window_ms: window_ms
+                .ok_or_else(|| CodecError("a window is not a whole number of milliseconds".to_owned()))?,
             next_eligible_at: next_eligible_at.map(Timestamp::unix_ms),
         })
     }
 
-    fn cap(self) -> Result<Cap, Unfit> {
+    fn cap(self) -> Result<Cap, CodecError> {
         let Self { kind, limit, used, remaining, window_ms, next_eligible_at } = self;
         Ok(Cap {
             kind: kind.into(),
@@ -388,7 +394,7 @@ impl StoredCap {
             used,
             remaining,
             window: Duration::from_millis(window_ms),
-            next_eligible_at: optional_moment(next_eligible_at)?,
+            next_eligible_at: optional_timestamp(next_eligible_at)?,
         })
     }
 }

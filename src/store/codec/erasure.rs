@@ -1,13 +1,13 @@
-//! What stays of an erased customer beside the keyed hash.
+//! The tombstone of an erased customer, stored under the keyed hash of the id.
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{self, Unfit};
-use super::scalar::moment;
+use super::frame::{self, CodecError};
+use super::scalar::timestamp;
 use crate::store::contract::{Erasure, StoreError};
 
 const VERSION: u8 = 1;
-const WHAT: &str = "erasure";
+const RECORD: &str = "erasure";
 
 #[derive(Serialize, Deserialize)]
 struct StoredErasure {
@@ -16,18 +16,18 @@ struct StoredErasure {
     is_complete: bool,
 }
 
-/// Writes an erasure, and whether everything of the customer is gone.
+/// Encodes an erasure and whether all of the customer's records are removed.
 pub fn encode_erasure(erasure: &Erasure, is_complete: bool) -> Result<Vec<u8>, StoreError> {
     let Erasure { at, was_opted_out } = *erasure;
     let stored = StoredErasure { at: at.unix_ms(), was_opted_out, is_complete };
-    frame::encode(VERSION, &stored).map_err(|unfit| unfit.of(WHAT))
+    frame::encode(VERSION, &stored).map_err(|error| error.into_store_error(RECORD))
 }
 
-/// Reads an erasure, and whether everything of the customer is gone.
+/// Decodes an erasure and whether all of the customer's records are removed.
 pub fn decode_erasure(bytes: &[u8]) -> Result<(Erasure, bool), StoreError> {
     let read = || {
         let StoredErasure { at, was_opted_out, is_complete } = frame::decode(VERSION, bytes)?;
-        Ok((Erasure { at: moment(at)?, was_opted_out }, is_complete))
+        Ok((Erasure { at: timestamp(at)?, was_opted_out }, is_complete))
     };
-    read().map_err(|unfit: Unfit| unfit.of(WHAT))
+    read().map_err(|error: CodecError| error.into_store_error(RECORD))
 }

@@ -1,24 +1,26 @@
-//! An event as it lies in history and in the outbox.
+//! Events, in history and in the outbox.
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{self, Unfit};
-use super::scalar::{Bits128, Finite, StoredMoney, moment, optional_money, optional_product, stored_enum};
+use super::frame::{self, CodecError};
+use super::scalar::{FiniteF64, FixedU128, StoredMoney, optional_money, optional_product, stored_enum, timestamp};
 use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId, OrderId, ProductId};
 use crate::store::contract::StoreError;
 
 const VERSION: u8 = 1;
-const WHAT: &str = "event";
+const RECORD: &str = "event";
 
-/// Writes an event.
+/// Encodes an event.
 pub fn encode_event(event: &Event) -> Result<Vec<u8>, StoreError> {
-    frame::encode(VERSION, &StoredEvent::from(event)).map_err(|unfit| unfit.of(WHAT))
+    frame::encode(VERSION, &StoredEvent::from(event)).map_err(|error| error.into_store_error(RECORD))
 }
 
-/// Reads an event.
+/// Decodes an event.
 pub fn decode_event(bytes: &[u8]) -> Result<Event, StoreError> {
-    frame::decode::<StoredEvent>(VERSION, bytes).and_then(StoredEvent::event).map_err(|unfit| unfit.of(WHAT))
+    frame::decode::<StoredEvent>(VERSION, bytes)
+        .and_then(StoredEvent::event)
+        .map_err(|error| error.into_store_error(RECORD))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -31,27 +33,27 @@ pub(super) struct StoredEvent {
 
 #[derive(Serialize, Deserialize)]
 enum StoredEventKind {
-    Purchase(StoredLine),
-    Return(StoredLine),
+    Purchase(StoredOrderLine),
+    Return(StoredOrderLine),
     Cancellation { product: Option<String> },
     Downgrade { from: String, to: Option<String> },
     SubscriptionStart { product: String },
     SubscriptionEnd { product: String },
     SubscriptionRenewal { product: String },
-    Usage { product: String, amount: Finite, allowance: Option<Finite> },
+    Usage { product: String, amount: FiniteF64, allowance: Option<FiniteF64> },
     SupportTicket(StoredCaseReport),
     Complaint(StoredCaseReport),
     CaseResolved { case: String },
     PaymentLate,
     PaymentFailed,
     PaymentDisputed,
-    Survey { score: Finite, score_max: Finite },
+    Survey { score: FiniteF64, score_max: FiniteF64 },
     Visit { product: Option<String> },
     Outcome(StoredOutcome),
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredLine {
+struct StoredOrderLine {
     product: String,
     order: Option<String>,
     quantity: u32,
@@ -66,7 +68,7 @@ struct StoredCaseReport {
 
 #[derive(Serialize, Deserialize)]
 struct StoredOutcome {
-    decision: Bits128,
+    decision: FixedU128,
     offer: String,
     product: String,
     kind: StoredOutcomeKind,
@@ -74,7 +76,7 @@ struct StoredOutcome {
 }
 
 stored_enum! {
-    /// What came of an offer.
+    /// Stored [`OutcomeKind`].
     StoredOutcomeKind of OutcomeKind {
         Shown, NotShown, Clicked, Accepted, Rejected, Dismissed, Complained, OptedOut,
     }
@@ -93,12 +95,12 @@ impl From<&Event> for StoredEvent {
 }
 
 impl StoredEvent {
-    fn event(self) -> Result<Event, Unfit> {
+    fn event(self) -> Result<Event, CodecError> {
         let Self { id, customer, at, kind } = self;
         Ok(Event {
             id: EventId::new(id)?,
             customer: customer.map(CustomerId::new).transpose()?,
-            at: moment(at)?,
+            at: timestamp(at)?,
             kind: kind.kind()?,
         })
     }
@@ -118,9 +120,11 @@ impl From<&EventKind> for StoredEventKind {
             EventKind::SubscriptionStart { product } => Self::SubscriptionStart { product: product.to_string() },
             EventKind::SubscriptionEnd { product } => Self::SubscriptionEnd { product: product.to_string() },
             EventKind::SubscriptionRenewal { product } => Self::SubscriptionRenewal { product: product.to_string() },
-            EventKind::Usage { product, amount, allowance } => {
-                Self::Usage { product: product.to_string(), amount: Finite(*amount), allowance: allowance.map(Finite) }
-            }
+            EventKind::Usage { product, amount, allowance } => Self::Usage {
+                product: product.to_string(),
+                amount: FiniteF64(*amount),
+                allowance: allowance.map(FiniteF64),
+            },
             EventKind::SupportTicket(report) => Self::SupportTicket(report.into()),
             EventKind::Complaint(report) => Self::Complaint(report.into()),
             EventKind::CaseResolved { case } => Self::CaseResolved { case: case.to_string() },
@@ -128,7 +132,7 @@ impl From<&EventKind> for StoredEventKind {
             EventKind::PaymentFailed => Self::PaymentFailed,
             EventKind::PaymentDisputed => Self::PaymentDisputed,
             EventKind::Survey(answer) => {
-                Self::Survey { score: Finite(answer.score()), score_max: Finite(answer.score_max()) }
+                Self::Survey { score: FiniteF64(answer.score()), score_max: FiniteF64(answer.score_max()) }
             }
             EventKind::Visit { product } => Self::Visit { product: product.as_ref().map(ToString::to_string) },
             EventKind::Outcome(outcome) => Self::Outcome(outcome.into()),
@@ -137,7 +141,7 @@ impl From<&EventKind> for StoredEventKind {
 }
 
 impl StoredEventKind {
-    fn kind(self) -> Result<EventKind, Unfit> {
+    fn kind(self) -> Result<EventKind, CodecError> {
         Ok(match self {
             Self::Purchase(line) => EventKind::Purchase(line.line()?),
             Self::Return(line) => EventKind::Return(line.line()?),
@@ -153,7 +157,7 @@ impl StoredEventKind {
             Self::Usage { product, amount, allowance } => EventKind::Usage {
                 product: ProductId::new(product)?,
                 amount: amount.0,
-                allowance: allowance.map(|Finite(number)| number),
+                allowance: allowance.map(|FiniteF64(number)| number),
             },
             Self::SupportTicket(report) => EventKind::SupportTicket(report.report()?),
             Self::Complaint(report) => EventKind::Complaint(report.report()?),
@@ -163,7 +167,7 @@ impl StoredEventKind {
             Self::PaymentDisputed => EventKind::PaymentDisputed,
             Self::Survey { score, score_max } => {
                 let answer = SurveyAnswer::new(score.0, score_max.0);
-                EventKind::Survey(answer.ok_or_else(|| Unfit("a survey answer is off its scale".to_owned()))?)
+                EventKind::Survey(answer.ok_or_else(|| CodecError("a survey score is outside its scale".to_owned()))?)
             }
             Self::Visit { product } => EventKind::Visit { product: optional_product(product)? },
             Self::Outcome(outcome) => EventKind::Outcome(outcome.outcome()?),
@@ -171,7 +175,7 @@ impl StoredEventKind {
     }
 }
 
-impl From<&OrderLine> for StoredLine {
+impl From<&OrderLine> for StoredOrderLine {
     fn from(line: &OrderLine) -> Self {
         let OrderLine { product, order, quantity, unit_price } = line;
         Self {
@@ -183,8 +187,8 @@ impl From<&OrderLine> for StoredLine {
     }
 }
 
-impl StoredLine {
-    fn line(self) -> Result<OrderLine, Unfit> {
+impl StoredOrderLine {
+    fn line(self) -> Result<OrderLine, CodecError> {
         let Self { product, order, quantity, unit_price } = self;
         Ok(OrderLine {
             product: ProductId::new(product)?,
@@ -203,22 +207,22 @@ impl From<&CaseReport> for StoredCaseReport {
 }
 
 impl StoredCaseReport {
-    fn report(self) -> Result<CaseReport, Unfit> {
+    fn report(self) -> Result<CaseReport, CodecError> {
         let Self { case, severity } = self;
         Ok(CaseReport { case: case.map(CaseId::new).transpose()?, severity: severity_of(severity)? })
     }
 }
 
-/// A severity, 1 to 4.
-pub(super) fn severity_of(level: u8) -> Result<Severity, Unfit> {
-    Severity::new(level).ok_or_else(|| Unfit("a severity is outside 1 to 4".to_owned()))
+/// Converts a severity level, 1 to 4.
+pub(super) fn severity_of(level: u8) -> Result<Severity, CodecError> {
+    Severity::new(level).ok_or_else(|| CodecError("a severity is outside 1 to 4".to_owned()))
 }
 
 impl From<&Outcome> for StoredOutcome {
     fn from(outcome: &Outcome) -> Self {
         let Outcome { decision, offer, product, kind, case } = outcome;
         Self {
-            decision: Bits128::of(decision.bits()),
+            decision: FixedU128::of(decision.bits()),
             offer: offer.to_string(),
             product: product.to_string(),
             kind: (*kind).into(),
@@ -228,7 +232,7 @@ impl From<&Outcome> for StoredOutcome {
 }
 
 impl StoredOutcome {
-    fn outcome(self) -> Result<Outcome, Unfit> {
+    fn outcome(self) -> Result<Outcome, CodecError> {
         let Self { decision, offer, product, kind, case } = self;
         Ok(Outcome {
             decision: DecisionId::from_bits(decision.bits()),

@@ -1,9 +1,11 @@
-//! Explicit offers, and how much of their volume is gone.
+//! Explicit offers, and how much of their volume caps is used.
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{self, Unfit};
-use super::scalar::{Bits128, Finite, StoredMoney, StoredOfferKind, moment, optional_moment, optional_money};
+use super::frame::{self, CodecError};
+use super::scalar::{
+    FiniteF64, FixedU128, StoredMoney, StoredOfferKind, optional_money, optional_timestamp, timestamp,
+};
 use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, ProductId};
 use crate::domain::time::Timestamp;
@@ -21,7 +23,7 @@ struct StoredExplicitOffer {
     valid_until: Option<i64>,
     channels: Vec<String>,
     placements: Vec<String>,
-    lever: Finite,
+    lever: FiniteF64,
     volume_cap: Option<u64>,
     condition: Option<String>,
 }
@@ -29,17 +31,17 @@ struct StoredExplicitOffer {
 #[derive(Serialize, Deserialize)]
 struct StoredVolume {
     settled: u64,
-    pending: Vec<StoredToken>,
+    pending: Vec<StoredVolumeToken>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredToken {
-    decision: Bits128,
+struct StoredVolumeToken {
+    decision: FixedU128,
     customer: String,
     lease_ends_at: i64,
 }
 
-/// Writes an explicit offer.
+/// Encodes an explicit offer.
 pub fn encode_explicit_offer(offer: &ExplicitOffer) -> Result<Vec<u8>, StoreError> {
     let ExplicitOffer {
         id,
@@ -63,21 +65,21 @@ pub fn encode_explicit_offer(offer: &ExplicitOffer) -> Result<Vec<u8>, StoreErro
         valid_until: valid_until.map(Timestamp::unix_ms),
         channels: channels.iter().map(ToString::to_string).collect(),
         placements: placements.iter().map(ToString::to_string).collect(),
-        lever: Finite(*lever),
+        lever: FiniteF64(*lever),
         volume_cap: *volume_cap,
         condition: condition.clone(),
     };
-    frame::encode(VERSION, &stored).map_err(|unfit| unfit.of("offer"))
+    frame::encode(VERSION, &stored).map_err(|error| error.into_store_error("offer"))
 }
 
-/// Reads an explicit offer.
+/// Decodes an explicit offer.
 pub fn decode_explicit_offer(bytes: &[u8]) -> Result<ExplicitOffer, StoreError> {
     let stored = frame::decode::<StoredExplicitOffer>(VERSION, bytes);
-    stored.and_then(StoredExplicitOffer::offer).map_err(|unfit| unfit.of("offer"))
+    stored.and_then(StoredExplicitOffer::offer).map_err(|error| error.into_store_error("offer"))
 }
 
 impl StoredExplicitOffer {
-    fn offer(self) -> Result<ExplicitOffer, Unfit> {
+    fn offer(self) -> Result<ExplicitOffer, CodecError> {
         let Self {
             id,
             product,
@@ -96,8 +98,8 @@ impl StoredExplicitOffer {
             product: ProductId::new(product)?,
             kind: kind.map(Into::into),
             price: optional_money(price.as_ref())?,
-            valid_from: optional_moment(valid_from)?,
-            valid_until: optional_moment(valid_until)?,
+            valid_from: optional_timestamp(valid_from)?,
+            valid_until: optional_timestamp(valid_until)?,
             channels: channels.into_iter().map(Channel::new).collect::<Result<_, _>>()?,
             placements: placements.into_iter().map(Placement::new).collect::<Result<_, _>>()?,
             lever: lever.0,
@@ -107,32 +109,32 @@ impl StoredExplicitOffer {
     }
 }
 
-/// Writes how much of an offer's volume is gone.
+/// Encodes how much of an offer's volume is used.
 pub fn encode_volume(volume: &Volume) -> Result<Vec<u8>, StoreError> {
     let Volume { settled, pending } = volume;
-    let token = |token: &VolumeToken| StoredToken {
-        decision: Bits128::of(token.decision.bits()),
+    let token = |token: &VolumeToken| StoredVolumeToken {
+        decision: FixedU128::of(token.decision.bits()),
         customer: token.customer.to_string(),
         lease_ends_at: token.lease_ends_at.unix_ms(),
     };
     let stored = StoredVolume { settled: *settled, pending: pending.iter().map(token).collect() };
-    frame::encode(VERSION, &stored).map_err(|unfit| unfit.of("volume"))
+    frame::encode(VERSION, &stored).map_err(|error| error.into_store_error("volume"))
 }
 
-/// Reads how much of the volume of `offer` is gone.
+/// Decodes how much of the volume of `offer` is used.
 pub fn decode_volume(offer: &OfferId, bytes: &[u8]) -> Result<Volume, StoreError> {
     let read = || {
         let StoredVolume { settled, pending } = frame::decode(VERSION, bytes)?;
-        let token = |StoredToken { decision, customer, lease_ends_at }| {
+        let token = |StoredVolumeToken { decision, customer, lease_ends_at }| {
             Ok(VolumeToken {
                 offer: offer.clone(),
                 decision: DecisionId::from_bits(decision.bits()),
                 customer: CustomerId::new(customer)?,
-                lease_ends_at: moment(lease_ends_at)?,
+                lease_ends_at: timestamp(lease_ends_at)?,
             })
         };
-        let pending = pending.into_iter().map(token).collect::<Result<_, Unfit>>()?;
+        let pending = pending.into_iter().map(token).collect::<Result<_, CodecError>>()?;
         Ok(Volume { settled, pending })
     };
-    read().map_err(|unfit: Unfit| unfit.of("volume"))
+    read().map_err(|error: CodecError| error.into_store_error("volume"))
 }

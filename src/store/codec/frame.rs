@@ -1,4 +1,4 @@
-//! What all stored values share: the version byte in front, the checksum behind, and the way faults are told.
+//! Framing shared by all stored values: a version byte in front, a CRC-32 behind, and the error of both directions.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,81 +7,82 @@ use crate::domain::ids::InvalidId;
 use crate::domain::money::InvalidMoney;
 use crate::store::contract::StoreError;
 
-/// The bytes of the checksum at the end of each value.
+/// Length of the checksum at the end of each value, in bytes.
 pub(super) const CHECKSUM_BYTES: usize = 4;
 
-/// Why bytes are not a value, or a value cannot be written.
-#[derive(Debug)]
-pub(super) struct Unfit(pub String);
+/// Error returned when bytes do not decode to a value, or a value cannot be encoded.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct CodecError(pub String);
 
-impl Unfit {
-    /// The fault as callers of the store see it.
-    pub fn of(self, what: &'static str) -> StoreError {
-        StoreError::Damaged { what, detail: self.0 }
+impl CodecError {
+    /// Converts the error for callers of the store; `record` is the kind of value, such as `event`.
+    pub fn into_store_error(self, record: &'static str) -> StoreError {
+        StoreError::Damaged { what: record, detail: self.0 }
     }
 }
 
-impl From<InvalidId> for Unfit {
+impl From<InvalidId> for CodecError {
     fn from(invalid: InvalidId) -> Self {
         Self(format!("an identifier {invalid}"))
     }
 }
 
-impl From<InvalidMoney> for Unfit {
+impl From<InvalidMoney> for CodecError {
     fn from(invalid: InvalidMoney) -> Self {
         Self(format!("an amount of money {invalid}"))
     }
 }
 
-impl From<postcard::Error> for Unfit {
+impl From<postcard::Error> for CodecError {
     fn from(error: postcard::Error) -> Self {
         Self(error.to_string())
     }
 }
 
-/// Writes a shape as version byte, postcard, checksum.
-pub(super) fn encode<Shape: Serialize>(version: u8, shape: &Shape) -> Result<Vec<u8>, Unfit> {
+/// Encodes a shape as version byte, postcard, checksum.
+pub(super) fn encode<Shape: Serialize>(version: u8, shape: &Shape) -> Result<Vec<u8>, CodecError> {
     let bytes = postcard::to_extend(shape, vec![version])?;
-    Ok(seal(bytes))
+    Ok(append_checksum(bytes))
 }
 
-/// Reads a shape written by [`encode`] with the same version.
-pub(super) fn decode<Shape: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<Shape, Unfit> {
-    whole(open(version, bytes)?)
+/// Decodes a shape that [`encode`] wrote with the same version.
+pub(super) fn decode<Shape: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<Shape, CodecError> {
+    decode_all(check(version, bytes)?)
 }
 
-/// Appends the checksum.
-pub(super) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
+/// Appends the checksum of all bytes so far.
+pub(super) fn append_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
     let checksum = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
     bytes
 }
 
-/// Checks the checksum, then the version, and returns what is between them.
-pub(super) fn open(version: u8, bytes: &[u8]) -> Result<&[u8], Unfit> {
-    Ok(open_one_of(&[version], bytes)?.1)
+/// Checks the checksum, then the version, and returns the payload between them.
+pub(super) fn check(version: u8, bytes: &[u8]) -> Result<&[u8], CodecError> {
+    Ok(check_one_of(&[version], bytes)?.1)
 }
 
-/// The same for a value of one of several versions, in rising order; returns which.
-pub(super) fn open_one_of<'bytes>(versions: &[u8], bytes: &'bytes [u8]) -> Result<(u8, &'bytes [u8]), Unfit> {
+/// Does the same for a value of one of several versions, in rising order, and returns the version found.
+pub(super) fn check_one_of<'bytes>(versions: &[u8], bytes: &'bytes [u8]) -> Result<(u8, &'bytes [u8]), CodecError> {
     let Some((content, checksum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else {
-        return Err(Unfit(format!("{} bytes are too few", bytes.len())));
+        return Err(CodecError(format!("{} bytes are too few", bytes.len())));
     };
     if crc32fast::hash(content) != u32::from_le_bytes(*checksum) {
-        return Err(Unfit("the checksum does not match".to_owned()));
+        return Err(CodecError("checksum mismatch".to_owned()));
     }
     match content.split_first() {
-        Some((&found, body)) if versions.contains(&found) => Ok((found, body)),
+        Some((&found, payload)) if versions.contains(&found) => Ok((found, payload)),
         Some((found, _)) => {
             let known: Vec<String> = versions.iter().map(u8::to_string).collect();
-            Err(Unfit(format!("format {found} is unknown, this version reads {}", known.join(" and "))))
+            Err(CodecError(format!("unknown format version {found}, expected {}", known.join(" or "))))
         }
-        None => Err(Unfit("the value is empty".to_owned())),
+        None => Err(CodecError("the value is empty".to_owned())),
     }
 }
 
-/// Reads a shape that must use up all of the bytes.
-pub(super) fn whole<'bytes, Shape: serde::Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Result<Shape, Unfit> {
+/// Decodes a shape that must use up all of the bytes.
+pub(super) fn decode_all<'bytes, Shape: serde::Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Result<Shape, CodecError> {
     let (shape, rest) = postcard::take_from_bytes(bytes)?;
-    if rest.is_empty() { Ok(shape) } else { Err(Unfit(format!("{} bytes are left over", rest.len()))) }
+    if rest.is_empty() { Ok(shape) } else { Err(CodecError(format!("{} bytes are left over", rest.len()))) }
 }

@@ -28,7 +28,7 @@ pub fn event_as_json(event: &Event) -> Result<Value, StoreError> {
 
 /// A decision.
 pub fn decision_as_json(decision: &Decision) -> Result<Value, StoreError> {
-    as_json("decision", &StoredDecision::of(decision).map_err(|unfit| unfit.of("decision"))?)
+    as_json("decision", &StoredDecision::of(decision).map_err(|error| error.into_store_error("decision"))?)
 }
 
 /// Prepared candidates.

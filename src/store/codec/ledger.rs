@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::decision::StoredBand;
-use super::frame::Unfit;
+use super::frame::CodecError;
 use super::scalar::{
-    Bits64, Bits128, StoredOfferKind, after, moment, moment_after, optional_channel, optional_moment, stored_enum,
+    FixedU64, FixedU128, StoredOfferKind, ms_since, optional_channel, optional_timestamp, stored_enum, timestamp,
+    timestamp_after,
 };
 use crate::domain::experiment::{Arm, Assignment, ExperimentId};
 use crate::domain::ids::{DecisionId, OfferId, ProductId, RequestId};
@@ -19,7 +20,7 @@ pub(super) struct StoredLedger {
     clock: Option<i64>,
     grants: Vec<StoredGrant>,
     request_keys: Vec<StoredRequestKey>,
-    level: Option<StoredLevel>,
+    level: Option<StoredAllowanceLevel>,
     back_off: Option<StoredBackOff>,
     resting_products: Vec<StoredRestingProduct>,
 }
@@ -33,20 +34,20 @@ pub(super) struct StoredExperiment {
 
 #[derive(Serialize, Deserialize)]
 struct StoredAssignment {
-    experiment: Bits64,
+    experiment: FixedU64,
     arm: StoredArm,
     at: i64,
     band: StoredBand,
 }
 
 stored_enum! {
-    /// A group of an experiment.
+    /// Stored [`Arm`].
     StoredArm of Arm { Control, Rest }
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredGrant {
-    /// `None` for the implicit offer of the product, which most are: the product's id is there already.
+    /// `None` for the implicit offer of the product, which most are: its id follows from the product's.
     offer: Option<String>,
     product: String,
     kind: StoredOfferKind,
@@ -57,31 +58,31 @@ struct StoredGrant {
     open_until: i64,
     servings: Vec<StoredServing>,
     is_irrevocable: bool,
-    answer: Option<StoredAnswer>,
+    answer: Option<StoredCustomerResponse>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredServing {
-    decision: Bits128,
+    decision: FixedU128,
     is_released: bool,
 }
 
 stored_enum! {
-    /// The customer's answer to an offer.
-    StoredAnswer of CustomerResponse { Accepted, Rejected, Dismissed }
+    /// Stored [`CustomerResponse`].
+    StoredCustomerResponse of CustomerResponse { Accepted, Rejected, Dismissed }
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredRequestKey {
     kind: StoredOfferKind,
-    request: Bits128,
-    digest: Bits64,
-    decision: Bits128,
+    request: FixedU128,
+    digest: FixedU64,
+    decision: FixedU128,
     at: i64,
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredLevel {
+struct StoredAllowanceLevel {
     offers: u32,
     since: i64,
 }
@@ -89,7 +90,7 @@ struct StoredLevel {
 #[derive(Serialize, Deserialize)]
 struct StoredBackOff {
     rejections: u32,
-    decision: Bits128,
+    decision: FixedU128,
     rejected_at: i64,
 }
 
@@ -116,10 +117,11 @@ impl From<&Ledger> for StoredLedger {
             clock: clock.map(Timestamp::unix_ms),
             grants: grants.iter().map(StoredGrant::from).collect(),
             request_keys: request_keys.iter().map(StoredRequestKey::from).collect(),
-            level: level.map(|AllowanceLevel { offers, since }| StoredLevel { offers, since: since.unix_ms() }),
+            level: level
+                .map(|AllowanceLevel { offers, since }| StoredAllowanceLevel { offers, since: since.unix_ms() }),
             back_off: back_off.map(|BackOff { rejections, decision, rejected_at }| StoredBackOff {
                 rejections,
-                decision: Bits128::of(decision.bits()),
+                decision: FixedU128::of(decision.bits()),
                 rejected_at: rejected_at.unix_ms(),
             }),
             resting_products: resting_products
@@ -134,13 +136,13 @@ impl From<&Ledger> for StoredLedger {
 }
 
 impl StoredLedger {
-    pub fn ledger(self) -> Result<Ledger, Unfit> {
+    pub fn ledger(self) -> Result<Ledger, CodecError> {
         let Self { clock, grants, request_keys, level, back_off, resting_products } = self;
         Ok(Ledger {
-            clock: optional_moment(clock)?,
+            clock: optional_timestamp(clock)?,
             grants: grants.into_iter().map(StoredGrant::grant).collect::<Result<_, _>>()?,
             request_keys: request_keys.into_iter().map(StoredRequestKey::request_key).collect::<Result<_, _>>()?,
-            level: level.map(StoredLevel::level).transpose()?,
+            level: level.map(StoredAllowanceLevel::level).transpose()?,
             back_off: back_off.map(StoredBackOff::back_off).transpose()?,
             resting_products: resting_products
                 .into_iter()
@@ -155,7 +157,7 @@ impl StoredLedger {
 impl From<&Ledger> for StoredExperiment {
     fn from(ledger: &Ledger) -> Self {
         let assignment = ledger.assignment.map(|Assignment { experiment, arm, at, band }| StoredAssignment {
-            experiment: Bits64::of(experiment.bits()),
+            experiment: FixedU64::of(experiment.bits()),
             arm: arm.into(),
             at: at.unix_ms(),
             band: band.into(),
@@ -165,7 +167,7 @@ impl From<&Ledger> for StoredExperiment {
 }
 
 impl StoredExperiment {
-    pub fn complete(self, ledger: &mut Ledger) -> Result<(), Unfit> {
+    pub fn complete(self, ledger: &mut Ledger) -> Result<(), CodecError> {
         let Self { would_be_grants, assignment } = self;
         ledger.would_be_grants = would_be_grants.into_iter().map(StoredGrant::grant).collect::<Result<_, _>>()?;
         ledger.assignment = assignment.map(StoredAssignment::assignment).transpose()?;
@@ -174,10 +176,10 @@ impl StoredExperiment {
 }
 
 impl StoredAssignment {
-    fn assignment(self) -> Result<Assignment, Unfit> {
+    fn assignment(self) -> Result<Assignment, CodecError> {
         let Self { experiment, arm, at, band } = self;
         let experiment = ExperimentId::from_bits(experiment.bits());
-        Ok(Assignment { experiment, arm: arm.into(), at: moment(at)?, band: band.into() })
+        Ok(Assignment { experiment, arm: arm.into(), at: timestamp(at)?, band: band.into() })
     }
 }
 
@@ -202,17 +204,17 @@ impl From<&Grant> for StoredGrant {
             kind: (*kind).into(),
             channel: channel.as_ref().map(ToString::to_string),
             granted_at: granted_at.unix_ms(),
-            lease_ends_at: after(*granted_at, *lease_ends_at),
-            open_until: after(*granted_at, *open_until),
+            lease_ends_at: ms_since(*granted_at, *lease_ends_at),
+            open_until: ms_since(*granted_at, *open_until),
             servings: servings.iter().map(StoredServing::from).collect(),
             is_irrevocable: *is_irrevocable,
-            answer: answer.map(StoredAnswer::from),
+            answer: answer.map(StoredCustomerResponse::from),
         }
     }
 }
 
 impl StoredGrant {
-    fn grant(self) -> Result<Grant, Unfit> {
+    fn grant(self) -> Result<Grant, CodecError> {
         let Self {
             offer,
             product,
@@ -226,15 +228,15 @@ impl StoredGrant {
             answer,
         } = self;
         let product = ProductId::new(product)?;
-        let granted_at = moment(granted_at)?;
+        let granted_at = timestamp(granted_at)?;
         Ok(Grant {
             offer: offer.map_or_else(|| Ok(OfferId::implicit(&product)), OfferId::new)?,
             product,
             kind: kind.into(),
             channel: optional_channel(channel)?,
             granted_at,
-            lease_ends_at: moment_after(granted_at, lease_ends_at)?,
-            open_until: moment_after(granted_at, open_until)?,
+            lease_ends_at: timestamp_after(granted_at, lease_ends_at)?,
+            open_until: timestamp_after(granted_at, open_until)?,
             servings: servings.into_iter().map(StoredServing::serving).collect(),
             is_irrevocable,
             answer: answer.map(CustomerResponse::from),
@@ -245,7 +247,7 @@ impl StoredGrant {
 impl From<&Serving> for StoredServing {
     fn from(serving: &Serving) -> Self {
         let Serving { decision, is_released } = serving;
-        Self { decision: Bits128::of(decision.bits()), is_released: *is_released }
+        Self { decision: FixedU128::of(decision.bits()), is_released: *is_released }
     }
 }
 
@@ -261,44 +263,48 @@ impl From<&RequestKey> for StoredRequestKey {
         let RequestKey { kind, request, digest, decision, at } = key;
         Self {
             kind: (*kind).into(),
-            request: Bits128::of(request.bits()),
-            digest: Bits64::of(*digest),
-            decision: Bits128::of(decision.bits()),
+            request: FixedU128::of(request.bits()),
+            digest: FixedU64::of(*digest),
+            decision: FixedU128::of(decision.bits()),
             at: at.unix_ms(),
         }
     }
 }
 
 impl StoredRequestKey {
-    fn request_key(self) -> Result<RequestKey, Unfit> {
+    fn request_key(self) -> Result<RequestKey, CodecError> {
         let Self { kind, request, digest, decision, at } = self;
         Ok(RequestKey {
             kind: kind.into(),
             request: RequestId::from_bits(request.bits()),
             digest: digest.bits(),
             decision: DecisionId::from_bits(decision.bits()),
-            at: moment(at)?,
+            at: timestamp(at)?,
         })
     }
 }
 
-impl StoredLevel {
-    fn level(self) -> Result<AllowanceLevel, Unfit> {
+impl StoredAllowanceLevel {
+    fn level(self) -> Result<AllowanceLevel, CodecError> {
         let Self { offers, since } = self;
-        Ok(AllowanceLevel { offers, since: moment(since)? })
+        Ok(AllowanceLevel { offers, since: timestamp(since)? })
     }
 }
 
 impl StoredBackOff {
-    fn back_off(self) -> Result<BackOff, Unfit> {
+    fn back_off(self) -> Result<BackOff, CodecError> {
         let Self { rejections, decision, rejected_at } = self;
-        Ok(BackOff { rejections, decision: DecisionId::from_bits(decision.bits()), rejected_at: moment(rejected_at)? })
+        Ok(BackOff {
+            rejections,
+            decision: DecisionId::from_bits(decision.bits()),
+            rejected_at: timestamp(rejected_at)?,
+        })
     }
 }
 
 impl StoredRestingProduct {
-    fn resting_product(self) -> Result<RestingProduct, Unfit> {
+    fn resting_product(self) -> Result<RestingProduct, CodecError> {
         let Self { product, until } = self;
-        Ok(RestingProduct { product: ProductId::new(product)?, until: moment(until)? })
+        Ok(RestingProduct { product: ProductId::new(product)?, until: timestamp(until)? })
     }
 }

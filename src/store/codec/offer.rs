@@ -1,11 +1,11 @@
-//! An offer inside a stored decision.
+//! Offers inside a stored decision.
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::Unfit;
+use super::frame::CodecError;
 use super::scalar::{
-    Finite, StoredFeatureValue, StoredMoney, StoredOfferKind, optional_money, optional_product, product_list,
-    product_texts, stored_enum,
+    FiniteF64, StoredFeatureValue, StoredMoney, StoredOfferKind, optional_money, optional_product, product_list,
+    product_strings, stored_enum,
 };
 use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::offer::{Factors, FeatureGain, Offer, PropensityBasis, Reason};
@@ -25,28 +25,28 @@ pub(super) struct StoredOffer {
     reasons: Vec<StoredReason>,
     goes_with: Vec<String>,
     replaces: Option<String>,
-    gains: Vec<StoredGain>,
+    gains: Vec<StoredFeatureGain>,
     is_repeat: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredFactors {
-    propensity: Finite,
+    propensity: FiniteF64,
     propensity_basis: StoredPropensityBasis,
-    value: Finite,
-    seller_value: Finite,
+    value: FiniteF64,
+    seller_value: FiniteF64,
     margin_is_assumed: bool,
-    customer_gain: Finite,
-    need: Finite,
-    keep_probability: Finite,
-    seller_share: Finite,
-    context: Finite,
-    lever: Finite,
-    attention_price: Finite,
+    customer_gain: FiniteF64,
+    need: FiniteF64,
+    keep_probability: FiniteF64,
+    seller_share: FiniteF64,
+    context: FiniteF64,
+    lever: FiniteF64,
+    attention_price: FiniteF64,
 }
 
 stored_enum! {
-    /// What a propensity was learned from.
+    /// Stored [`PropensityBasis`].
     StoredPropensityBasis of PropensityBasis { Purchases, Outcomes, Catalog }
 }
 
@@ -58,7 +58,7 @@ struct StoredReason {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredGain {
+struct StoredFeatureGain {
     feature: String,
     from: Option<StoredFeatureValue>,
     to: StoredFeatureValue,
@@ -94,16 +94,16 @@ impl From<&Offer> for StoredOffer {
             price_step: price_step.map(StoredMoney::from),
             factors: factors.into(),
             reasons: reasons.iter().map(StoredReason::from).collect(),
-            goes_with: product_texts(goes_with),
+            goes_with: product_strings(goes_with),
             replaces: replaces.as_ref().map(ToString::to_string),
-            gains: gains.iter().map(StoredGain::from).collect(),
+            gains: gains.iter().map(StoredFeatureGain::from).collect(),
             is_repeat: *is_repeat,
         }
     }
 }
 
 impl StoredOffer {
-    pub fn offer(self) -> Result<Offer, Unfit> {
+    pub fn offer(self) -> Result<Offer, CodecError> {
         let Self {
             id,
             kind,
@@ -158,18 +158,18 @@ impl From<&Factors> for StoredFactors {
             attention_price,
         } = factors;
         Self {
-            propensity: Finite(*propensity),
+            propensity: FiniteF64(*propensity),
             propensity_basis: (*propensity_basis).into(),
-            value: Finite(*value),
-            seller_value: Finite(*seller_value),
+            value: FiniteF64(*value),
+            seller_value: FiniteF64(*seller_value),
             margin_is_assumed: *margin_is_assumed,
-            customer_gain: Finite(*customer_gain),
-            need: Finite(*need),
-            keep_probability: Finite(*keep_probability),
-            seller_share: Finite(*seller_share),
-            context: Finite(*context),
-            lever: Finite(*lever),
-            attention_price: Finite(*attention_price),
+            customer_gain: FiniteF64(*customer_gain),
+            need: FiniteF64(*need),
+            keep_probability: FiniteF64(*keep_probability),
+            seller_share: FiniteF64(*seller_share),
+            context: FiniteF64(*context),
+            lever: FiniteF64(*lever),
+            attention_price: FiniteF64(*attention_price),
         }
     }
 }
@@ -222,16 +222,16 @@ impl From<StoredReason> for Reason {
     }
 }
 
-impl From<&FeatureGain> for StoredGain {
+impl From<&FeatureGain> for StoredFeatureGain {
     fn from(gain: &FeatureGain) -> Self {
         let FeatureGain { feature, from, to } = gain;
         Self { feature: feature.clone(), from: from.as_ref().map(StoredFeatureValue::from), to: to.into() }
     }
 }
 
-impl From<StoredGain> for FeatureGain {
-    fn from(stored: StoredGain) -> Self {
-        let StoredGain { feature, from, to } = stored;
+impl From<StoredFeatureGain> for FeatureGain {
+    fn from(stored: StoredFeatureGain) -> Self {
+        let StoredFeatureGain { feature, from, to } = stored;
         Self { feature, from: from.map(FeatureValue::from), to: to.into() }
     }
 }

@@ -1,6 +1,7 @@
-//! The outbox: what a customer's commits appended and what still has to be copied out of the customer's value.
+//! The outbox: events and decisions that a customer's commits appended and that are not yet copied out of the value of
+//! the customer.
 //!
-//! Entries keep the bytes that will lie in history or in the decision log, so copying is a copy.
+//! An entry holds the encoded bytes as history or the decision log will store them, so copying does not decode.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,31 +11,33 @@ use crate::domain::ids::CustomerId;
 use crate::store::contract::{Appended, StoreError};
 use crate::store::ownership::{require_decision_of, require_event_of};
 
-/// The entries of one customer, oldest first.
+/// The outbox entries of one customer, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outbox(pub Vec<OutboxEntry>);
 
-/// One event or decision waiting to be copied.
+/// One event or decision that is not yet copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxEntry {
-    /// The version of the customer with which it came.
+    /// The commit version of the customer that appended it.
     pub since: u64,
-    /// What it is.
+    /// The encoded event or decision.
     pub item: OutboxItem,
 }
 
-/// What waits, as the bytes of its own stored format.
+/// An encoded event or decision in its own stored format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OutboxItem {
-    /// An event, as written by [`encode_event`].
+    /// An event encoded by [`encode_event`].
     Event(Vec<u8>),
-    /// A decision, as written by [`encode_decision`].
+    /// A decision encoded by [`encode_decision`].
     Decision(Vec<u8>),
 }
 
 impl Outbox {
-    /// The outbox entries of one commit. Refuses events and decisions of another customer: they would be copied to
-    /// where nobody looks for them.
+    /// Builds the outbox entries of one commit.
+    ///
+    /// # Errors
+    /// When an event or the decision belongs to another customer, under whose key no reader would look for it.
     pub fn of(since: u64, customer: &CustomerId, appended: &Appended) -> Result<Self, StoreError> {
         let Appended { events, decision } = appended;
         let mut entries = Vec::with_capacity(events.len() + usize::from(decision.is_some()));

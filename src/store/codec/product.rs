@@ -1,26 +1,30 @@
-//! A product as it lies in the catalogue.
+//! Products of the catalogue.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{self, Unfit};
-use super::scalar::{StoredFeatureValue, StoredMoney, optional_moment, optional_money, product_set, product_texts};
+use super::frame::{self, CodecError};
+use super::scalar::{
+    StoredFeatureValue, StoredMoney, optional_money, optional_timestamp, product_set, product_strings,
+};
 use crate::domain::ids::{LadderId, ProductId};
 use crate::domain::product::{LadderPosition, Product};
 use crate::store::contract::StoreError;
 
 const VERSION: u8 = 1;
-const WHAT: &str = "product";
+const RECORD: &str = "product";
 
-/// Writes a product.
+/// Encodes a product.
 pub fn encode_product(product: &Product) -> Result<Vec<u8>, StoreError> {
-    frame::encode(VERSION, &StoredProduct::from(product)).map_err(|unfit| unfit.of(WHAT))
+    frame::encode(VERSION, &StoredProduct::from(product)).map_err(|error| error.into_store_error(RECORD))
 }
 
-/// Reads a product.
+/// Decodes a product.
 pub fn decode_product(bytes: &[u8]) -> Result<Product, StoreError> {
-    frame::decode::<StoredProduct>(VERSION, bytes).and_then(StoredProduct::product).map_err(|unfit| unfit.of(WHAT))
+    frame::decode::<StoredProduct>(VERSION, bytes)
+        .and_then(StoredProduct::product)
+        .map_err(|error| error.into_store_error(RECORD))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -30,7 +34,7 @@ struct StoredProduct {
     category: Vec<String>,
     price: Option<StoredMoney>,
     margin: Option<StoredMoney>,
-    rung: Option<StoredRung>,
+    rung: Option<StoredLadderPosition>,
     features: BTreeMap<String, StoredFeatureValue>,
     requires: Vec<String>,
     excludes: Vec<String>,
@@ -43,7 +47,7 @@ struct StoredProduct {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredRung {
+struct StoredLadderPosition {
     ladder: String,
     tier: u32,
 }
@@ -73,11 +77,11 @@ impl From<&Product> for StoredProduct {
             category: category.clone(),
             price: price.map(StoredMoney::from),
             margin: margin.map(StoredMoney::from),
-            rung: rung.as_ref().map(StoredRung::from),
+            rung: rung.as_ref().map(StoredLadderPosition::from),
             features: features.iter().map(|(name, value)| (name.clone(), value.into())).collect(),
-            requires: product_texts(requires),
-            excludes: product_texts(excludes),
-            compatible_with: product_texts(compatible_with),
+            requires: product_strings(requires),
+            excludes: product_strings(excludes),
+            compatible_with: product_strings(compatible_with),
             repeatable: *repeatable,
             available: *available,
             available_from: available_from.map(crate::domain::time::Timestamp::unix_ms),
@@ -88,7 +92,7 @@ impl From<&Product> for StoredProduct {
 }
 
 impl StoredProduct {
-    fn product(self) -> Result<Product, Unfit> {
+    fn product(self) -> Result<Product, CodecError> {
         let Self {
             id,
             title,
@@ -112,29 +116,29 @@ impl StoredProduct {
             category,
             price: optional_money(price.as_ref())?,
             margin: optional_money(margin.as_ref())?,
-            rung: rung.map(StoredRung::rung).transpose()?,
+            rung: rung.map(StoredLadderPosition::rung).transpose()?,
             features: features.into_iter().map(|(name, value)| (name, value.into())).collect(),
             requires: product_set(requires)?,
             excludes: product_set(excludes)?,
             compatible_with: product_set(compatible_with)?,
             repeatable,
             available,
-            available_from: optional_moment(available_from)?,
-            available_until: optional_moment(available_until)?,
+            available_from: optional_timestamp(available_from)?,
+            available_until: optional_timestamp(available_until)?,
             attributes,
         })
     }
 }
 
-impl From<&LadderPosition> for StoredRung {
+impl From<&LadderPosition> for StoredLadderPosition {
     fn from(rung: &LadderPosition) -> Self {
         let LadderPosition { ladder, tier } = rung;
         Self { ladder: ladder.to_string(), tier: *tier }
     }
 }
 
-impl StoredRung {
-    fn rung(self) -> Result<LadderPosition, Unfit> {
+impl StoredLadderPosition {
+    fn rung(self) -> Result<LadderPosition, CodecError> {
         let Self { ladder, tier } = self;
         Ok(LadderPosition { ladder: LadderId::new(ladder)?, tier })
     }

@@ -1,14 +1,13 @@
-//! The customer proper: profile, consents, holds and holdings. The versioned value around it is in
-//! [`customer`](super::customer).
+//! A customer's profile, consents, holds and holdings. [`customer`](super::customer) has the value around it.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::Unfit;
+use super::frame::CodecError;
 use super::ledger::{StoredExperiment, StoredLedger};
 use super::relationship::{StoredPurchases, StoredRelationship};
-use super::scalar::{Finite, after, moment, moment_after, optional_moment, stored_enum};
+use super::scalar::{FiniteF64, ms_since, optional_timestamp, stored_enum, timestamp, timestamp_after};
 use crate::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
 use crate::domain::ids::{Channel, CustomerId, HoldId, ProductId};
 use crate::domain::time::Timestamp;
@@ -34,7 +33,7 @@ pub(super) struct StoredCustomerV1 {
     consents: StoredConsents,
     holds: Vec<StoredHold>,
     holdings: Vec<(String, StoredHolding)>,
-    /// The first fingerprint as it is, each further one as its distance from the one before: mostly two bytes.
+    /// Delta-encoded in ascending order: the first fingerprint, then the distances, mostly two bytes each.
     forgotten: Vec<u32>,
     relationship: StoredRelationship,
     ledger: StoredLedger,
@@ -57,7 +56,7 @@ struct StoredHold {
 }
 
 stored_enum! {
-    /// Why a customer is offered nothing.
+    /// Stored [`HoldReason`].
     StoredHoldReason of HoldReason {
         OptOut, OpenComplaint, AgentHold, CancellationNotice, Collections, Bereavement, Vulnerability,
         ProfilingObjection,
@@ -67,14 +66,14 @@ stored_enum! {
 #[derive(Serialize, Deserialize)]
 struct StoredHolding {
     first_at: i64,
-    /// Milliseconds after `first_at`, as are all moments below: a thing bought once has a zero here.
+    /// Milliseconds after `first_at`, as are all times below: 0 for a product bought once.
     last_at: i64,
     bought: u64,
     returned: u64,
     subscribed_at: Option<i64>,
     ended_at: Option<i64>,
     returned_at: Option<i64>,
-    usage: Option<(i64, Finite)>,
+    usage: Option<(i64, FiniteF64)>,
 }
 
 impl From<&Customer> for StoredCustomer {
@@ -103,7 +102,7 @@ impl From<&Customer> for StoredCustomer {
 }
 
 impl StoredCustomer {
-    pub fn customer(self) -> Result<Customer, Unfit> {
+    pub fn customer(self) -> Result<Customer, CodecError> {
         let Self { second, experiment } = self;
         let mut customer = second.customer()?;
         experiment.complete(&mut customer.ledger)?;
@@ -112,7 +111,7 @@ impl StoredCustomer {
 }
 
 impl StoredCustomerV2 {
-    pub fn customer(self) -> Result<Customer, Unfit> {
+    pub fn customer(self) -> Result<Customer, CodecError> {
         let Self { first, purchases } = self;
         let mut customer = first.customer()?;
         purchases.complete(&mut customer.relationship)?;
@@ -121,7 +120,7 @@ impl StoredCustomerV2 {
 }
 
 impl StoredCustomerV1 {
-    pub fn customer(self) -> Result<Customer, Unfit> {
+    pub fn customer(self) -> Result<Customer, CodecError> {
         let Self { id, attributes, consents, holds, holdings, forgotten, relationship, ledger } = self;
         let mut latest = BTreeMap::new();
         for (product, holding) in holdings {
@@ -140,7 +139,7 @@ impl StoredCustomerV1 {
             holds: holds.into_iter().map(StoredHold::hold).collect::<Result<_, _>>()?,
             holdings: Holdings {
                 latest,
-                forgotten: forgotten.ok_or_else(|| Unfit("a fingerprint is too large".to_owned()))?,
+                forgotten: forgotten.ok_or_else(|| CodecError("a fingerprint is too large".to_owned()))?,
             },
             relationship: relationship.state()?,
             ledger: ledger.ledger()?,
@@ -160,7 +159,7 @@ impl From<&Consents> for StoredConsents {
 }
 
 impl StoredConsents {
-    fn consents(self) -> Result<Consents, Unfit> {
+    fn consents(self) -> Result<Consents, CodecError> {
         let Self { is_opted_out, channel_opt_outs, objects_to_profiling } = self;
         Ok(Consents {
             is_opted_out,
@@ -184,14 +183,14 @@ impl From<&Hold> for StoredHold {
 }
 
 impl StoredHold {
-    fn hold(self) -> Result<Hold, Unfit> {
+    fn hold(self) -> Result<Hold, CodecError> {
         let Self { id, reason, note, created_at, expires_at } = self;
         Ok(Hold {
             id: HoldId::new(id)?,
             reason: reason.into(),
             note,
-            created_at: moment(created_at)?,
-            expires_at: optional_moment(expires_at)?,
+            created_at: timestamp(created_at)?,
+            expires_at: optional_timestamp(expires_at)?,
         })
     }
 }
@@ -199,7 +198,7 @@ impl StoredHold {
 impl From<&Holding> for StoredHolding {
     fn from(holding: &Holding) -> Self {
         let Holding { first_at, last_at, bought, returned, subscribed_at, ended_at, returned_at, usage } = holding;
-        let since_first = |at: Timestamp| after(*first_at, at);
+        let since_first = |at: Timestamp| ms_since(*first_at, at);
         Self {
             first_at: first_at.unix_ms(),
             last_at: since_first(*last_at),
@@ -208,23 +207,23 @@ impl From<&Holding> for StoredHolding {
             subscribed_at: subscribed_at.map(since_first),
             ended_at: ended_at.map(since_first),
             returned_at: returned_at.map(since_first),
-            usage: usage.map(|(at, share)| (since_first(at), Finite(share))),
+            usage: usage.map(|(at, share)| (since_first(at), FiniteF64(share))),
         }
     }
 }
 
 impl StoredHolding {
-    fn holding(self) -> Result<Holding, Unfit> {
+    fn holding(self) -> Result<Holding, CodecError> {
         let Self { first_at, last_at, bought, returned, subscribed_at, ended_at, returned_at, usage } = self;
-        let first_at = moment(first_at)?;
-        let at = |ms: Option<i64>| ms.map(|ms| moment_after(first_at, ms)).transpose();
+        let first_at = timestamp(first_at)?;
+        let at = |ms: Option<i64>| ms.map(|ms| timestamp_after(first_at, ms)).transpose();
         let usage = match usage {
-            Some((ms, Finite(share))) => Some((moment_after(first_at, ms)?, share)),
+            Some((ms, FiniteF64(share))) => Some((timestamp_after(first_at, ms)?, share)),
             None => None,
         };
         Ok(Holding {
             first_at,
-            last_at: moment_after(first_at, last_at)?,
+            last_at: timestamp_after(first_at, last_at)?,
             bought,
             returned,
             subscribed_at: at(subscribed_at)?,

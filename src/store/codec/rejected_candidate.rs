@@ -1,11 +1,11 @@
-//! A candidate that left, inside a stored decision.
+//! Rejected candidates inside a stored decision.
 
 use serde::{Deserialize, Serialize};
 
 use super::decision::StoredWithheldReason;
-use super::frame::Unfit;
+use super::frame::CodecError;
 use super::offer::StoredFactors;
-use super::scalar::{Finite, optional_moment, optional_product, stored_enum};
+use super::scalar::{FiniteF64, optional_product, optional_timestamp, stored_enum};
 use crate::domain::ids::ProductId;
 use crate::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
 use crate::domain::time::Timestamp;
@@ -13,18 +13,18 @@ use crate::domain::time::Timestamp;
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredRejectedCandidate {
     product: String,
-    propensity: Finite,
+    propensity: FiniteF64,
     stage: StoredDecisionStep,
     reason: StoredWithheldReason,
     other: Option<String>,
-    seen: Option<Finite>,
-    threshold: Option<Finite>,
+    seen: Option<FiniteF64>,
+    threshold: Option<FiniteF64>,
     until: Option<i64>,
     factors: Option<StoredFactors>,
 }
 
 stored_enum! {
-    /// A step of a decision.
+    /// Stored [`DecisionStep`].
     StoredDecisionStep of DecisionStep { Proposal, Eligibility, Arbitration, Diversity, ContactPolicy, Cut }
 }
 
@@ -35,12 +35,12 @@ impl From<&RejectedCandidate> for StoredRejectedCandidate {
         let Ineligibility { reason, other, seen, threshold, until } = ineligibility;
         Self {
             product: product.to_string(),
-            propensity: Finite(*propensity),
+            propensity: FiniteF64(*propensity),
             stage: (*stage).into(),
             reason: (*reason).into(),
             other: other.as_ref().map(ToString::to_string),
-            seen: seen.map(Finite),
-            threshold: threshold.map(Finite),
+            seen: seen.map(FiniteF64),
+            threshold: threshold.map(FiniteF64),
             until: until.map(Timestamp::unix_ms),
             factors: factors.as_ref().map(StoredFactors::from),
         }
@@ -48,15 +48,15 @@ impl From<&RejectedCandidate> for StoredRejectedCandidate {
 }
 
 impl StoredRejectedCandidate {
-    pub fn rejected(self) -> Result<RejectedCandidate, Unfit> {
+    pub fn rejected(self) -> Result<RejectedCandidate, CodecError> {
         let Self { product, propensity, stage, reason, other, seen, threshold, until, factors } = self;
-        let number = |number: Option<Finite>| number.map(|Finite(number)| number);
+        let number = |number: Option<FiniteF64>| number.map(|FiniteF64(number)| number);
         let ineligibility = Ineligibility {
             reason: reason.into(),
             other: optional_product(other)?,
             seen: number(seen),
             threshold: number(threshold),
-            until: optional_moment(until)?,
+            until: optional_timestamp(until)?,
         };
         Ok(RejectedCandidate {
             product: ProductId::new(product)?,

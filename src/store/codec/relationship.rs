@@ -1,10 +1,10 @@
-//! The state of a relationship inside a stored customer.
+//! The relationship state inside a stored customer.
 
 use serde::{Deserialize, Serialize};
 
 use super::event::severity_of;
-use super::frame::Unfit;
-use super::scalar::{Finite, moment, optional_moment};
+use super::frame::CodecError;
+use super::scalar::{FiniteF64, optional_timestamp, timestamp};
 use crate::domain::decayed_sum::{DecayedSum, HALF_LIVES_DAYS};
 use crate::domain::ids::{CaseId, ProductId};
 use crate::domain::relationship::{AcceptedOffer, Case, LastTimes, RelationshipState};
@@ -13,14 +13,14 @@ use crate::domain::time::{Day, Timestamp};
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredRelationship {
     cases: Vec<StoredCase>,
-    folded_friction: StoredSum,
-    payment_trouble: StoredSum,
-    offer_pressure: StoredSum,
-    sentiment: StoredSum,
+    folded_friction: StoredDecayedSum,
+    payment_trouble: StoredDecayedSum,
+    offer_pressure: StoredDecayedSum,
+    sentiment: StoredDecayedSum,
     accepted_offers: Vec<StoredAcceptedOffer>,
-    folded_value: StoredSum,
-    engagement: StoredSum,
-    /// The first day as its number, each further one as the days since the one before: mostly one byte.
+    folded_value: StoredDecayedSum,
+    engagement: StoredDecayedSum,
+    /// Delta-encoded in ascending order: the first day's number, then the distances in days, mostly one byte each.
     purchase_days: Vec<i32>,
     last: StoredLastTimes,
 }
@@ -28,8 +28,8 @@ pub(super) struct StoredRelationship {
 /// What a customer spent and brought back: since format 2.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredPurchases {
-    spent: StoredSum,
-    returned: StoredSum,
+    spent: StoredDecayedSum,
+    returned: StoredDecayedSum,
 }
 
 impl From<&RelationshipState> for StoredPurchases {
@@ -40,7 +40,7 @@ impl From<&RelationshipState> for StoredPurchases {
 
 impl StoredPurchases {
     /// Adds what format 1 did not know.
-    pub fn complete(self, state: &mut RelationshipState) -> Result<(), Unfit> {
+    pub fn complete(self, state: &mut RelationshipState) -> Result<(), CodecError> {
         let Self { spent, returned } = self;
         state.spent = spent.sum()?;
         state.returned = returned.sum()?;
@@ -64,11 +64,11 @@ struct StoredAcceptedOffer {
     regretted_at: Option<i64>,
 }
 
-/// A sum under each half-life; the list is empty while all are zero, which most are.
+/// Stored [`DecayedSum`], one number for each half-life; the list is empty while all are zero, which most are.
 #[derive(Serialize, Deserialize)]
-struct StoredSum {
+struct StoredDecayedSum {
     as_of: Option<i64>,
-    sums: Vec<Finite>,
+    sums: Vec<FiniteF64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,7 +121,7 @@ impl From<&RelationshipState> for StoredRelationship {
 }
 
 impl StoredRelationship {
-    pub fn state(self) -> Result<RelationshipState, Unfit> {
+    pub fn state(self) -> Result<RelationshipState, CodecError> {
         let Self {
             cases,
             folded_friction,
@@ -173,14 +173,14 @@ impl From<&Case> for StoredCase {
 }
 
 impl StoredCase {
-    fn case(self) -> Result<Case, Unfit> {
+    fn case(self) -> Result<Case, CodecError> {
         let Self { id, is_complaint, severity, reported_at, resolved_at } = self;
         Ok(Case {
             id: CaseId::new(id)?,
             is_complaint,
             severity: severity.map(severity_of).transpose()?,
-            reported_at: optional_moment(reported_at)?,
-            resolved_at: optional_moment(resolved_at)?,
+            reported_at: optional_timestamp(reported_at)?,
+            resolved_at: optional_timestamp(resolved_at)?,
         })
     }
 }
@@ -193,39 +193,39 @@ impl From<&AcceptedOffer> for StoredAcceptedOffer {
 }
 
 impl StoredAcceptedOffer {
-    fn accepted_offer(self) -> Result<AcceptedOffer, Unfit> {
+    fn accepted_offer(self) -> Result<AcceptedOffer, CodecError> {
         let Self { product, at, regretted_at } = self;
         Ok(AcceptedOffer {
             product: ProductId::new(product)?,
-            at: moment(at)?,
-            regretted_at: optional_moment(regretted_at)?,
+            at: timestamp(at)?,
+            regretted_at: optional_timestamp(regretted_at)?,
         })
     }
 }
 
-impl From<&DecayedSum> for StoredSum {
+impl From<&DecayedSum> for StoredDecayedSum {
     fn from(sum: &DecayedSum) -> Self {
         let DecayedSum { as_of, sums } = sum;
-        // By bits: a negative zero is not left out, so that what was stored is what is read.
-        let is_blank = sums.iter().all(|sum| sum.to_bits() == 0);
-        let kept = if is_blank { &[][..] } else { &sums[..] };
-        Self { as_of: as_of.map(Timestamp::unix_ms), sums: kept.iter().map(|&sum| Finite(sum)).collect() }
+        // By bits, so that a negative zero survives the round trip.
+        let is_zero = sums.iter().all(|sum| sum.to_bits() == 0);
+        let sums = if is_zero { &[][..] } else { &sums[..] };
+        Self { as_of: as_of.map(Timestamp::unix_ms), sums: sums.iter().map(|&sum| FiniteF64(sum)).collect() }
     }
 }
 
-impl StoredSum {
-    fn sum(self) -> Result<DecayedSum, Unfit> {
+impl StoredDecayedSum {
+    fn sum(self) -> Result<DecayedSum, CodecError> {
         let Self { as_of, sums } = self;
         let mut numbers = [0.0; HALF_LIVES_DAYS.len()];
         if !sums.is_empty() {
             if sums.len() != numbers.len() {
-                return Err(Unfit(format!("a decayed sum has {} half-lives", sums.len())));
+                return Err(CodecError(format!("a decayed sum has {} half-lives", sums.len())));
             }
-            for (number, Finite(sum)) in numbers.iter_mut().zip(sums) {
+            for (number, FiniteF64(sum)) in numbers.iter_mut().zip(sums) {
                 *number = sum;
             }
         }
-        Ok(DecayedSum { as_of: optional_moment(as_of)?, sums: numbers })
+        Ok(DecayedSum { as_of: optional_timestamp(as_of)?, sums: numbers })
     }
 }
 
@@ -244,15 +244,15 @@ impl From<&LastTimes> for StoredLastTimes {
 }
 
 impl StoredLastTimes {
-    fn times(self) -> Result<LastTimes, Unfit> {
+    fn times(self) -> Result<LastTimes, CodecError> {
         let Self { purchase, return_, ticket, payment_trouble, cancellation, commitment } = self;
         Ok(LastTimes {
-            purchase: optional_moment(purchase)?,
-            return_: optional_moment(return_)?,
-            ticket: optional_moment(ticket)?,
-            payment_trouble: optional_moment(payment_trouble)?,
-            cancellation: optional_moment(cancellation)?,
-            commitment: optional_moment(commitment)?,
+            purchase: optional_timestamp(purchase)?,
+            return_: optional_timestamp(return_)?,
+            ticket: optional_timestamp(ticket)?,
+            payment_trouble: optional_timestamp(payment_trouble)?,
+            cancellation: optional_timestamp(cancellation)?,
+            commitment: optional_timestamp(commitment)?,
         })
     }
 }

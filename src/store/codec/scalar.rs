@@ -1,4 +1,4 @@
-//! Small values inside the stored shapes: moments, numbers, money, and the enums that several shapes share.
+//! Scalars inside the stored shapes: timestamps, numbers, money, ids, and the enums that several shapes share.
 
 use std::collections::BTreeSet;
 
@@ -6,15 +6,15 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::frame::Unfit;
+use super::frame::CodecError;
 use crate::domain::ids::{Channel, ProductId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::offer::OfferKind;
 use crate::domain::product::FeatureValue;
 use crate::domain::time::Timestamp;
 
-/// A stored twin of a domain enum without fields. Both matches are exhaustive, so a new variant is a compile error
-/// here. Variants may be appended, never moved: postcard stores their position.
+/// Declares the stored counterpart of a domain enum without fields. Both matches are exhaustive, so a new variant is a
+/// compile error here. Variants may be appended, never moved: postcard stores their position.
 macro_rules! stored_enum {
     ($(#[$doc:meta])* $stored:ident of $domain:path { $($variant:ident),+ $(,)? }) => {
         $(#[$doc])*
@@ -37,15 +37,15 @@ macro_rules! stored_enum {
 pub(super) use stored_enum;
 
 stored_enum! {
-    /// Cross-sell or up-sell.
+    /// Stored [`OfferKind`].
     StoredOfferKind of OfferKind { CrossSell, UpSell }
 }
 
-/// A number that is neither infinite nor NaN, in either direction: writing what cannot be read back is refused too.
+/// A finite number, checked in both directions: an infinity or NaN that could not be read back is not written either.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) struct Finite(pub f64);
+pub(super) struct FiniteF64(pub f64);
 
-impl Serialize for Finite {
+impl Serialize for FiniteF64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !self.0.is_finite() {
             return Err(S::Error::custom("a number is not finite"));
@@ -54,18 +54,18 @@ impl Serialize for Finite {
     }
 }
 
-impl<'de> Deserialize<'de> for Finite {
+impl<'de> Deserialize<'de> for FiniteF64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = f64::deserialize(deserializer)?;
         if number.is_finite() { Ok(Self(number)) } else { Err(D::Error::custom("a number is not finite")) }
     }
 }
 
-/// A 128-bit id. Random bits take up to 19 bytes as a varint, so they are stored as they are.
+/// A 128-bit id of fixed length: random bits would take up to 19 bytes as a varint.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(super) struct Bits128([u8; 16]);
+pub(super) struct FixedU128([u8; 16]);
 
-impl Serialize for Bits128 {
+impl Serialize for FixedU128 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             return serializer.collect_str(&format_args!("{:032x}", self.bits()));
@@ -74,7 +74,7 @@ impl Serialize for Bits128 {
     }
 }
 
-impl Bits128 {
+impl FixedU128 {
     pub fn of(bits: u128) -> Self {
         Self(bits.to_le_bytes())
     }
@@ -84,11 +84,11 @@ impl Bits128 {
     }
 }
 
-/// A 64-bit digest, stored as it is for the same reason.
+/// A 64-bit digest of fixed length, for the same reason.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(super) struct Bits64([u8; 8]);
+pub(super) struct FixedU64([u8; 8]);
 
-impl Serialize for Bits64 {
+impl Serialize for FixedU64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             return serializer.collect_str(&format_args!("{:016x}", self.bits()));
@@ -97,7 +97,7 @@ impl Serialize for Bits64 {
     }
 }
 
-impl Bits64 {
+impl FixedU64 {
     pub fn of(bits: u64) -> Self {
         Self(bits.to_le_bytes())
     }
@@ -107,27 +107,27 @@ impl Bits64 {
     }
 }
 
-/// A moment in milliseconds after 1970.
-pub(super) fn moment(unix_ms: i64) -> Result<Timestamp, Unfit> {
-    Timestamp::from_unix_ms(unix_ms).ok_or_else(|| Unfit("a time is outside the years 1900 to 2200".to_owned()))
+/// Converts milliseconds since the Unix epoch.
+pub(super) fn timestamp(unix_ms: i64) -> Result<Timestamp, CodecError> {
+    Timestamp::from_unix_ms(unix_ms).ok_or_else(|| CodecError("a time is outside the years 1900 to 2200".to_owned()))
 }
 
-/// An optional moment in milliseconds after 1970.
-pub(super) fn optional_moment(unix_ms: Option<i64>) -> Result<Option<Timestamp>, Unfit> {
-    unix_ms.map(moment).transpose()
+/// Converts optional milliseconds since the Unix epoch.
+pub(super) fn optional_timestamp(unix_ms: Option<i64>) -> Result<Option<Timestamp>, CodecError> {
+    unix_ms.map(timestamp).transpose()
 }
 
-/// A moment as the milliseconds after another one: short when they are close.
-pub(super) fn after(origin: Timestamp, at: Timestamp) -> i64 {
+/// Milliseconds from `origin` to `at`: a short varint when they are close.
+pub(super) fn ms_since(origin: Timestamp, at: Timestamp) -> i64 {
     at.unix_ms() - origin.unix_ms()
 }
 
-/// The moment this many milliseconds after another one.
-pub(super) fn moment_after(origin: Timestamp, ms: i64) -> Result<Timestamp, Unfit> {
-    moment(origin.unix_ms().saturating_add(ms))
+/// The inverse of [`ms_since`].
+pub(super) fn timestamp_after(origin: Timestamp, ms: i64) -> Result<Timestamp, CodecError> {
+    timestamp(origin.unix_ms().saturating_add(ms))
 }
 
-/// An amount: billionths of a unit, and the three letters of the currency.
+/// Stored [`Money`]: billionths of a unit, and the three letters of the currency.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredMoney {
     currency: [u8; 3],
@@ -144,21 +144,21 @@ impl From<Money> for StoredMoney {
 }
 
 impl StoredMoney {
-    pub fn money(&self) -> Result<Money, Unfit> {
+    pub fn money(&self) -> Result<Money, CodecError> {
         let letters = std::str::from_utf8(&self.currency).unwrap_or_default();
         Ok(Money::from_total_nanos(Currency::new(letters)?, self.total_nanos)?)
     }
 }
 
-/// The amount, if there is one.
-pub(super) fn optional_money(money: Option<&StoredMoney>) -> Result<Option<Money>, Unfit> {
+/// Converts an optional amount.
+pub(super) fn optional_money(money: Option<&StoredMoney>) -> Result<Option<Money>, CodecError> {
     money.map(StoredMoney::money).transpose()
 }
 
-/// The value of a product's feature.
+/// Stored [`FeatureValue`].
 #[derive(Serialize, Deserialize)]
 pub(super) enum StoredFeatureValue {
-    Number(Finite),
+    Number(FiniteF64),
     Flag(bool),
     Text(String),
 }
@@ -166,7 +166,7 @@ pub(super) enum StoredFeatureValue {
 impl From<&FeatureValue> for StoredFeatureValue {
     fn from(value: &FeatureValue) -> Self {
         match value {
-            FeatureValue::Number(number) => Self::Number(Finite(*number)),
+            FeatureValue::Number(number) => Self::Number(FiniteF64(*number)),
             FeatureValue::Flag(flag) => Self::Flag(*flag),
             FeatureValue::Text(text) => Self::Text(text.clone()),
         }
@@ -176,38 +176,38 @@ impl From<&FeatureValue> for StoredFeatureValue {
 impl From<StoredFeatureValue> for FeatureValue {
     fn from(stored: StoredFeatureValue) -> Self {
         match stored {
-            StoredFeatureValue::Number(Finite(number)) => Self::Number(number),
+            StoredFeatureValue::Number(FiniteF64(number)) => Self::Number(number),
             StoredFeatureValue::Flag(flag) => Self::Flag(flag),
             StoredFeatureValue::Text(text) => Self::Text(text),
         }
     }
 }
 
-/// The texts of product ids, in their order.
-pub(super) fn product_texts<'ids>(ids: impl IntoIterator<Item = &'ids ProductId>) -> Vec<String> {
+/// Converts product ids to strings, in their order.
+pub(super) fn product_strings<'ids>(ids: impl IntoIterator<Item = &'ids ProductId>) -> Vec<String> {
     ids.into_iter().map(|id| id.as_str().to_owned()).collect()
 }
 
-/// Product ids, in the order of their texts.
-pub(super) fn product_list(texts: Vec<String>) -> Result<Vec<ProductId>, Unfit> {
-    let mut products = Vec::with_capacity(texts.len());
-    for text in texts {
-        products.push(ProductId::new(text)?);
+/// Converts strings to product ids, in their order.
+pub(super) fn product_list(ids: Vec<String>) -> Result<Vec<ProductId>, CodecError> {
+    let mut products = Vec::with_capacity(ids.len());
+    for id in ids {
+        products.push(ProductId::new(id)?);
     }
     Ok(products)
 }
 
-/// A set of product ids.
-pub(super) fn product_set(texts: Vec<String>) -> Result<BTreeSet<ProductId>, Unfit> {
-    Ok(product_list(texts)?.into_iter().collect())
+/// Converts strings to a set of product ids.
+pub(super) fn product_set(ids: Vec<String>) -> Result<BTreeSet<ProductId>, CodecError> {
+    Ok(product_list(ids)?.into_iter().collect())
 }
 
-/// A product id, if there is one.
-pub(super) fn optional_product(text: Option<String>) -> Result<Option<ProductId>, Unfit> {
+/// Converts an optional product id.
+pub(super) fn optional_product(text: Option<String>) -> Result<Option<ProductId>, CodecError> {
     Ok(text.map(ProductId::new).transpose()?)
 }
 
-/// A channel, if there is one.
-pub(super) fn optional_channel(text: Option<String>) -> Result<Option<Channel>, Unfit> {
+/// Converts an optional channel.
+pub(super) fn optional_channel(text: Option<String>) -> Result<Option<Channel>, CodecError> {
     Ok(text.map(Channel::new).transpose()?)
 }

@@ -3,7 +3,7 @@
 use super::inner::Inner;
 use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::ids::CustomerId;
-use crate::store::codec::cached_ranking::{decode_prepared, encode_prepared};
+use crate::store::codec::cached_ranking::{decode_cached_ranking, encode_cached_ranking};
 use crate::store::contract::StoreError;
 use crate::store::keys::customer_key;
 
@@ -11,7 +11,7 @@ impl Inner {
     /// Keeps candidates of a stored customer; in turn with erasures, so that nothing comes back after one.
     pub async fn put_cached_ranking(&self, customer: &CustomerId, prepared: &CachedRanking) -> Result<(), StoreError> {
         let key = customer_key(customer);
-        let bytes = encode_prepared(prepared)?;
+        let bytes = encode_cached_ranking(prepared)?;
         let _turn = self.turns.commit(&key).await;
         if self.healthy(self.trees.customers.contains_key(&key))? {
             self.healthy(self.trees.prepared.insert(key, bytes))?;
@@ -23,7 +23,7 @@ impl Inner {
     pub fn load_cached_ranking(&self, customer_key: &[u8]) -> Result<Option<CachedRanking>, StoreError> {
         let bytes = self.healthy(self.trees.prepared.get(customer_key))?;
         Ok(bytes.and_then(|bytes| {
-            let read = decode_prepared(&bytes);
+            let read = decode_cached_ranking(&bytes);
             read.inspect_err(|error| tracing::warn!(%error, "prepared candidates are made again")).ok()
         }))
     }
