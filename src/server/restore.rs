@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::store::backup::reader::{BackupFault, BackupReader, BackupSummary};
+use crate::store::backup::reader::{BackupError, BackupReader, BackupSummary};
 use crate::store::backup::record::{BackupRecord, RecordKind};
 use crate::store::contract::{StoreCounts, StoreError};
 use crate::store::sled::restore::Restoring;
@@ -31,7 +31,7 @@ pub enum RestoreError {
         /// The file.
         path: String,
         /// What is wrong with it.
-        fault: BackupFault,
+        fault: BackupError,
     },
     /// The backup with more erasures is of another store: its hashes mean nothing in this one.
     #[error("{path}: is a backup of another store, whose erasures mean nothing in this one")]

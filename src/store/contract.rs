@@ -170,7 +170,10 @@ pub enum StoreError {
         path: String,
     },
     /// The data was written by another version of tactful that this one cannot read.
-    #[error("data directory {path} has format {found}, this version reads format {supported}")]
+    #[error(
+        "data directory {path} has format {found}, but this version of tactful reads format {supported} only: run the \
+         version that wrote it, or import the data into an empty directory"
+    )]
     OtherFormat {
         /// The directory.
         path: String,

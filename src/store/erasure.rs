@@ -1,14 +1,14 @@
-//! What stays of a customer who was erased: a keyed hash of the id, which blocks a re-import.
+//! Keyed hash of an erased customer's id, which blocks a re-import.
 //!
-//! The hash is HMAC-SHA-256 (RFC 2104) under a random key of the store's own. Whoever holds the store's files and guesses an
-//! id can test the guess; without the key nobody can, and hashes of two stores cannot be compared.
+//! The hash is HMAC-SHA-256 (RFC 2104) under a random key of the store's own. With the store's files, which contain the key, a
+//! guess of an id can be tested; with the hash alone it cannot, and hashes of two stores cannot be compared.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::domain::ids::CustomerId;
 
-/// The bytes of a key and of a hash.
+/// Length of a key and of a hash, in bytes.
 pub(super) const HASH_BYTES: usize = 32;
 
 /// The key under which a store hashes the customers it erased.
@@ -16,7 +16,7 @@ pub(super) const HASH_BYTES: usize = 32;
 pub(super) struct ErasureKey([u8; HASH_BYTES]);
 
 impl ErasureKey {
-    /// A new random key: 244 random bits, as two random UUIDs have.
+    /// Generates a key of 244 random bits, those of two random UUIDs.
     pub fn random() -> Self {
         let halves = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
         let mut key = [0; HASH_BYTES];
@@ -26,19 +26,19 @@ impl ErasureKey {
         Self(key)
     }
 
-    /// A key as it is stored; `None` when it has another length.
+    /// Converts a stored key; `None` when it has another length.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
-    /// As it is stored.
+    /// Returns the key as it is stored.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// What stays of the id.
+    /// Hashes the id of a customer.
     pub fn hash(&self, customer: &CustomerId) -> [u8; HASH_BYTES] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key of any length will do");
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
         mac.update(customer.as_str().as_bytes());
         mac.finalize().into_bytes().into()
     }

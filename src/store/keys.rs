@@ -1,9 +1,9 @@
-//! Keys of stored values, the same in every backend that keeps them under keys, and in backups. They begin with what they are
-//! partitioned by.
+//! Keys of stored values, the same in every backend with keys and in backups. A key starts with the partition key, the
+//! customer where there is one.
 
 use crate::domain::ids::{CustomerId, DecisionId, EventId};
 
-/// The customer's id behind its length, so that no customer's keys begin with those of another.
+/// Returns the length-prefixed id of a customer: no customer's key is a prefix of another's.
 pub(super) fn customer_key(customer: &CustomerId) -> Vec<u8> {
     let id = customer.as_str().as_bytes();
     let length = u8::try_from(id.len()).expect("an id has at most 128 bytes");
@@ -13,29 +13,29 @@ pub(super) fn customer_key(customer: &CustomerId) -> Vec<u8> {
     key
 }
 
-/// The customer that a key of history or of the decision log belongs to.
+/// Returns the customer to whom a key of history or of the decision log belongs.
 pub(super) fn customer_of_key(key: &[u8]) -> Option<CustomerId> {
     let (&length, rest) = key.split_first()?;
     let id = rest.get(..usize::from(length))?;
     CustomerId::new(std::str::from_utf8(id).ok()?).ok()
 }
 
-/// The key of an event of a customer.
+/// Returns the key of an event of a customer.
 pub(super) fn event_key(customer_key: &[u8], event: &EventId) -> Vec<u8> {
     [customer_key, event.as_str().as_bytes()].concat()
 }
 
-/// The key of a decision about a customer.
+/// Returns the key of a decision about a customer.
 pub(super) fn decision_key(customer_key: &[u8], decision: DecisionId) -> Vec<u8> {
     [customer_key, &decision.bits().to_be_bytes()].concat()
 }
 
-/// The key of a chunk of a model.
+/// Returns the key of a chunk of a model.
 pub(super) fn chunk_key(generation: u64, index: u32) -> Vec<u8> {
     [&generation.to_be_bytes()[..], &index.to_be_bytes()].concat()
 }
 
-/// The generation that a chunk belongs to.
+/// Returns the generation to which a chunk belongs.
 pub(super) fn chunk_generation(key: &[u8]) -> Option<u64> {
     key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
 }

@@ -21,7 +21,7 @@ use super::contract::{
     APPENDED_MAX, Activation, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, Erased, Erasure, Forgotten, HeldPage,
     HeldPlace, Store, StoreCounts, StoreError, StoredModel, StoredPolicy, Versioned,
 };
-use super::digest::{Kind, StoreDigest};
+use super::digest::{DigestKind, StoreDigest};
 use super::erasure::ErasureKey;
 use super::ownership::require_event_of;
 use crate::domain::cached_ranking::CachedRanking;
@@ -439,22 +439,22 @@ impl Store for MemoryStore {
         let mut digest = StoreDigest::default();
         for stored in contents.customers.values() {
             let body = CustomerBody::of(&stored.value)?;
-            digest.enter(Kind::Customer, &encode_customer(0, &body, &Outbox::default())?);
+            digest.add(DigestKind::Customer, &encode_customer(0, &body, &Outbox::default())?);
         }
         for event in contents.events.values() {
-            digest.enter(Kind::Event, &encode_event(event)?);
+            digest.add(DigestKind::Event, &encode_event(event)?);
         }
         for decision in contents.decisions.values() {
-            digest.enter(Kind::Decision, &encode_decision(decision)?);
+            digest.add(DigestKind::Decision, &encode_decision(decision)?);
         }
         for product in contents.products.values() {
-            digest.enter(Kind::Product, &encode_product(product)?);
+            digest.add(DigestKind::Product, &encode_product(product)?);
         }
         for offer in contents.offers.values() {
-            digest.enter(Kind::ExplicitOffer, &encode_explicit_offer(offer)?);
+            digest.add(DigestKind::ExplicitOffer, &encode_explicit_offer(offer)?);
         }
         for (offer, volume) in contents.volumes.iter().filter(|(_, volume)| **volume != Volume::default()) {
-            digest.enter(Kind::Volume, &[offer.as_str().as_bytes(), &encode_volume(volume)?].concat());
+            digest.add(DigestKind::Volume, &[offer.as_str().as_bytes(), &encode_volume(volume)?].concat());
         }
         Ok(digest.value())
     }

@@ -57,7 +57,7 @@ pub fn back_up(app: &Arc<App>) -> Result<BackupChunks, BackupInProgress> {
 }
 
 async fn send(app: &App, sender: &mut Sender) -> Result<(), StoreError> {
-    let (mut writer, head) = BackupWriter::begin(app.now())?;
+    let (mut writer, head) = BackupWriter::start(app.now())?;
     sender.send_bytes(&head).await;
     let (pages, mut received) = mpsc::channel(WAITING_MAX);
     let passing_on = async {
@@ -74,7 +74,7 @@ async fn send(app: &App, sender: &mut Sender) -> Result<(), StoreError> {
     tokio::try_join!(app.store.back_up(pages), passing_on)?;
     // What was told is durable, here as in every other answer.
     app.store.durable().await?;
-    sender.send_bytes(&writer.end()?).await;
+    sender.send_bytes(&writer.finish()?).await;
     Ok(())
 }
 

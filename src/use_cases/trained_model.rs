@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::outlook::Outlook;
 use crate::domain::time::Timestamp;
+use crate::model::artifact::ArtifactError;
 use crate::model::offer_model::OfferModel;
 use crate::model::outlook_artifact;
 use crate::store::contract::{Store, StoreError, StoredModel};
@@ -62,106 +63,139 @@ pub(super) fn encode(model: &OfferModel, outlook: &Outlook, view: ModelView) -> 
     let artifact = model.encode();
     let view = ModelView { artifact_bytes: artifact.len() as u64, ..view };
     let outlook = outlook_artifact::encode(outlook);
-    let bytes = StoredArtifact { report: StoredReport::of(&view), model: artifact, outlook }.encode();
+    let bytes = StoredTrainedModelV1 { report: (&view).into(), model: artifact, outlook }.encode();
     (view, bytes)
 }
 
 /// Reads the current model of the store. One that this version cannot read is passed over: training makes another.
 pub(super) async fn read_stored_model(store: &dyn Store) -> Result<Option<TrainedModel>, StoreError> {
     let Some(StoredModel { version, bytes }) = store.load_model().await? else { return Ok(None) };
-    let read = StoredArtifact::decode(&bytes).and_then(|stored| {
-        let model = OfferModel::decode(&stored.model).map_err(|error| error.to_string())?;
-        let outlook = outlook_artifact::decode(&stored.outlook).map_err(|error| error.to_string())?;
-        let artifact_bytes = stored.model.len() as u64;
-        let trained_at = model.trained_at.ok_or("the model was never trained")?;
-        let view = ModelView { version, trained_at, artifact_bytes, ..stored.report.view(trained_at) };
-        Ok(TrainedModel { model: Arc::new(model), outlook: Arc::new(outlook), view })
-    });
-    match read {
+    match decode(version, &bytes) {
         Ok(trained) => Ok(Some(trained)),
-        Err(reason) => {
-            tracing::warn!(version, reason, "the stored model cannot be read; train again");
+        Err(error) => {
+            tracing::warn!(version, %error, "the stored model cannot be read; train again");
             Ok(None)
         }
     }
 }
 
-/// What is stored: the report for people, the artifact of the model with its own format and checksum, and the learned
-/// outlook with a format of its own. The store keeps a checksum of the whole.
+fn decode(version: u64, bytes: &[u8]) -> Result<TrainedModel, TrainedModelError> {
+    let StoredTrainedModelV1 { report, model: artifact, outlook } = StoredTrainedModelV1::decode(bytes)?;
+    let model = OfferModel::decode(&artifact)?;
+    let outlook = outlook_artifact::decode(&outlook)?;
+    let trained_at = model.trained_at.ok_or(TrainedModelError::Untrained)?;
+    let view = report.view(version, trained_at, artifact.len() as u64);
+    Ok(TrainedModel { model: Arc::new(model), outlook: Arc::new(outlook), view })
+}
+
+/// The stored value of a trained model: the report, and the artifacts of model and outlook, each with a format of its own.
+/// The store adds a checksum of the whole.
+///
+/// `store::codec` says what a change of the shapes has to do.
 #[derive(Serialize, Deserialize)]
-struct StoredArtifact {
-    report: StoredReport,
+struct StoredTrainedModelV1 {
+    report: StoredTrainingReport,
     model: Vec<u8>,
     outlook: Vec<u8>,
 }
 
-/// Before there was a learned outlook.
 #[derive(Serialize, Deserialize)]
-struct StoredArtifactV1 {
-    report: StoredReport,
-    model: Vec<u8>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredReport {
+struct StoredTrainingReport {
     customers: u64,
     baskets: u64,
     products: u64,
     purchases: u64,
-    metrics: Vec<(String, String, f64, u64)>,
+    metrics: Vec<StoredMetric>,
     notes: Vec<String>,
 }
 
-/// The format of [`StoredArtifact`]; its first byte.
-const STORED_FORMAT: u8 = 2;
-const STORED_FORMAT_1: u8 = 1;
+#[derive(Serialize, Deserialize)]
+struct StoredMetric {
+    name: String,
+    method: String,
+    value: f64,
+    queries: u64,
+}
 
-impl StoredArtifact {
+/// Format version of [`StoredTrainedModelV1`], the first byte.
+const FORMAT: u8 = 1;
+
+/// Error returned when bytes do not decode to a stored trained model.
+#[derive(Debug, thiserror::Error)]
+enum TrainedModelError {
+    #[error("unknown format version {found}, expected {FORMAT}")]
+    OtherFormat { found: u8 },
+    #[error("empty value")]
+    Empty,
+    #[error("the report is damaged: {0}")]
+    Report(#[from] postcard::Error),
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    #[error("the model was never trained")]
+    Untrained,
+}
+
+impl StoredTrainedModelV1 {
     fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![STORED_FORMAT]).expect("a Vec takes any number of bytes")
+        postcard::to_extend(self, vec![FORMAT]).expect("a Vec takes any number of bytes")
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, String> {
+    fn decode(bytes: &[u8]) -> Result<Self, TrainedModelError> {
         match bytes.split_first() {
-            Some((&STORED_FORMAT, encoded)) => postcard::from_bytes(encoded).map_err(|error| error.to_string()),
-            Some((&STORED_FORMAT_1, encoded)) => {
-                let read = postcard::from_bytes(encoded).map_err(|error| error.to_string());
-                let StoredArtifactV1 { report, model } = read?;
-                Ok(Self { report, model, outlook: outlook_artifact::encode(&Outlook::default()) })
-            }
-            Some((other, _)) => Err(format!("stored format {other}")),
-            None => Err("no bytes".to_owned()),
+            Some((&FORMAT, encoded)) => Ok(postcard::from_bytes(encoded)?),
+            Some((&found, _)) => Err(TrainedModelError::OtherFormat { found }),
+            None => Err(TrainedModelError::Empty),
         }
     }
 }
 
-impl StoredReport {
-    fn of(view: &ModelView) -> Self {
-        let metric = |metric: &ModelMetric| (metric.name.clone(), metric.method.clone(), metric.value, metric.queries);
+impl From<&ModelView> for StoredTrainingReport {
+    fn from(view: &ModelView) -> Self {
+        let ModelView {
+            // The store keeps the version, the artifact the time of training and its own size; the duration is not stored.
+            version: _,
+            trained_at: _,
+            duration: _,
+            artifact_bytes: _,
+            customers,
+            baskets,
+            products,
+            purchases,
+            metrics,
+            notes,
+        } = view;
         Self {
-            customers: view.customers,
-            baskets: view.baskets,
-            products: view.products,
-            purchases: view.purchases,
-            metrics: view.metrics.iter().map(metric).collect(),
-            notes: view.notes.clone(),
+            customers: *customers,
+            baskets: *baskets,
+            products: *products,
+            purchases: *purchases,
+            metrics: metrics.iter().map(StoredMetric::from).collect(),
+            notes: notes.clone(),
         }
     }
+}
 
-    fn view(self, trained_at: Timestamp) -> ModelView {
+impl From<&ModelMetric> for StoredMetric {
+    fn from(metric: &ModelMetric) -> Self {
+        let ModelMetric { name, method, value, queries } = metric;
+        Self { name: name.clone(), method: method.clone(), value: *value, queries: *queries }
+    }
+}
+
+impl StoredTrainingReport {
+    fn view(self, version: u64, trained_at: Timestamp, artifact_bytes: u64) -> ModelView {
         let Self { customers, baskets, products, purchases, metrics, notes } = self;
-        let metrics =
-            metrics.into_iter().map(|(name, method, value, queries)| ModelMetric { name, method, value, queries });
+        let metric = |StoredMetric { name, method, value, queries }| ModelMetric { name, method, value, queries };
         ModelView {
-            version: 0,
+            version,
             trained_at,
             duration: None,
             customers,
             baskets,
             products,
             purchases,
-            artifact_bytes: 0,
-            metrics: metrics.collect(),
+            artifact_bytes,
+            metrics: metrics.into_iter().map(metric).collect(),
             notes,
         }
     }
@@ -191,40 +225,28 @@ mod tests {
         }
     }
 
-    /// Written before there was a learned outlook.
+    /// Decodes and encodes the golden file. The model and the outlook inside have formats and golden files of their own. To
+    /// make it anew, delete it and run this test with `TACTFUL_WRITE_GOLDEN_FILES=1`.
     #[test]
-    fn trained_model_v1_still_reads() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stored_formats/trained-model-v1.bin");
-        let golden = std::fs::read(path).expect("the golden file is there");
-        let read = StoredArtifact::decode(&golden).expect("what version 1 wrote still reads");
-        assert_eq!(read.report.view(view().trained_at), view());
-        assert_eq!(OfferModel::decode(&read.model), Ok(OfferModel::untrained()));
-        assert_eq!(outlook_artifact::decode(&read.outlook), Ok(Outlook::default()));
-    }
-
-    /// What an earlier version wrote is read, and this version still writes the same. The model and the outlook inside
-    /// have formats and golden files of their own.
-    #[test]
-    fn trained_model_v2_reads_and_writes_the_same() {
+    fn trained_model_v1_round_trips() {
         let (_, now) = encode(&OfferModel::untrained(), &Outlook::default(), view());
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stored_formats/trained-model-v2.bin");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stored_formats/trained-model-v1.bin");
         if std::env::var_os("TACTFUL_WRITE_GOLDEN_FILES").is_some() && !std::path::Path::new(path).exists() {
             std::fs::write(path, &now).expect("the file can be written");
         }
         let golden = std::fs::read(path).expect("the golden file is there");
-        let read = StoredArtifact::decode(&golden).expect("what version 2 wrote still reads");
-        // The model inside is of its own first format.
+        let read = StoredTrainedModelV1::decode(&golden).expect("what was stored can be read");
         assert_eq!(read.encode(), golden);
         assert_eq!(OfferModel::decode(&read.model), Ok(OfferModel::untrained()));
         assert_eq!(outlook_artifact::decode(&read.outlook), Ok(Outlook::default()));
-        assert_eq!(read.report.view(view().trained_at), view());
+        assert_eq!(read.report.view(0, view().trained_at, 0), view());
     }
 
     #[test]
     fn other_bytes_are_an_error() {
         let (_, bytes) = encode(&OfferModel::untrained(), &Outlook::default(), view());
         for broken in [&[][..], &[9], &bytes[..1], &bytes[..bytes.len() / 2]] {
-            assert!(StoredArtifact::decode(broken).is_err());
+            assert!(StoredTrainedModelV1::decode(broken).is_err());
         }
     }
 }

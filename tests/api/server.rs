@@ -94,7 +94,7 @@ async fn a_directory_of_another_format_is_refused_with_both_formats() {
     .await;
     let (error, told) = refused(on_disk(directory.path())).await;
     assert!(matches!(error, StartError::Store(StoreError::OtherFormat { .. })), "{told}");
-    assert!(told.contains("has format 9, this version reads format 1"), "{told}");
+    assert!(told.contains("has format 9, but this version of tactful reads format 2 only"), "{told}");
 }
 
 #[tokio::test]

@@ -29,14 +29,14 @@ async fn backup(file: &Path) {
     store.commit_customer(0, &full_customer("ada"), &appended).await.expect("the store works");
     store.append_anonymous(&[anonymous_visit("a1")]).await.expect("the store works");
     let (sender, mut receiver) = mpsc::channel(4);
-    let (mut writer, mut bytes) = BackupWriter::begin(at(10)).expect("writes");
+    let (mut writer, mut bytes) = BackupWriter::start(at(10)).expect("writes");
     let (sent, ()) = tokio::join!(store.back_up(sender), async {
         while let Some(page) = receiver.recv().await {
             bytes.extend(writer.page(page).expect("writes"));
         }
     });
     sent.expect("the store works");
-    bytes.extend(writer.end().expect("writes"));
+    bytes.extend(writer.finish().expect("writes"));
     std::fs::write(file, bytes).expect("a file");
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::support::stored_records::*;
 use tactful::domain::explicit_offer::Volume;
 use tactful::server::restore::{RestoreError, check_backup, restore_backup};
-use tactful::store::backup::reader::{BackupFault, BackupReader, BackupSummary};
+use tactful::store::backup::reader::{BackupError, BackupReader, BackupSummary};
 use tactful::store::backup::record::{BackupRecord, RecordKind};
 use tactful::store::backup::writer::BackupWriter;
 use tactful::store::contract::{
@@ -85,15 +85,15 @@ async fn pages_of(store: &dyn Store) -> Vec<Vec<BackupRecord>> {
 
 /// The bytes of a backup.
 fn bytes_of(pages: Vec<Vec<BackupRecord>>) -> Vec<u8> {
-    let (mut writer, mut bytes) = BackupWriter::begin(at(10)).expect("writes");
+    let (mut writer, mut bytes) = BackupWriter::start(at(10)).expect("writes");
     for page in pages {
         bytes.extend(writer.page(page).expect("writes"));
     }
-    bytes.extend(writer.end().expect("writes"));
+    bytes.extend(writer.finish().expect("writes"));
     bytes
 }
 
-fn read(bytes: &[u8]) -> Result<BackupSummary, BackupFault> {
+fn read(bytes: &[u8]) -> Result<BackupSummary, BackupError> {
     let mut reader = BackupReader::new();
     for piece in bytes.chunks(1000) {
         reader.push(piece);
@@ -296,7 +296,30 @@ async fn a_backup_with_a_flipped_bit_or_a_missing_end_is_refused() {
     }
     read(&[&whole[..], b"x"].concat()).expect_err("something follows");
     read(&[&whole[..], &whole[..]].concat()).expect_err("something follows");
-    assert!(matches!(read(b"PK"), Err(BackupFault::NotABackup)));
+    assert!(matches!(read(b"PK"), Err(BackupError::NotABackup)));
+}
+
+/// Broken by: reading the blocks of any format; a preamble that is not compared.
+#[tokio::test]
+async fn a_backup_of_another_format_is_refused_with_its_number() {
+    let store = MemoryStore::new();
+    commit(&store, "ada", 0, entries("ada", 0)).await;
+    let backup = bytes_of(pages_of(&store).await);
+    let blocks = backup.strip_prefix(b"tactful backup 2\n").expect("the preamble");
+    // Format 1 did not write its number.
+    for (preamble, format) in [("tactful backup\n", 1), ("tactful backup 3\n", 3)] {
+        let refused = read(&[preamble.as_bytes(), blocks].concat()).expect_err("another format");
+        assert!(matches!(refused, BackupError::OtherFormat { found } if found == format), "{refused}");
+        let sentence = format!(
+            "the backup has format {format}, but this version of tactful reads format 2 only: restore it with the version \
+             that wrote it"
+        );
+        assert_eq!(refused.to_string(), sentence);
+    }
+    for preamble in ["tactful backup two\n", "tactful backup 22222222222222222222222222222", "tactful backups\n"] {
+        let refused = read(&[preamble.as_bytes(), blocks].concat()).expect_err("not a backup");
+        assert!(matches!(refused, BackupError::NotABackup), "{refused}");
+    }
 }
 
 /// Blocks that are whole by themselves. Broken by: no count and no hash of the whole.
@@ -305,12 +328,12 @@ async fn a_backup_with_a_block_too_few_or_twice_is_refused() {
     let store = MemoryStore::new();
     fill(&store).await;
     let pages = pages_of(&store).await;
-    let (mut writer, head) = BackupWriter::begin(at(10)).expect("writes");
+    let (mut writer, head) = BackupWriter::start(at(10)).expect("writes");
     let mut blocks = vec![head];
     for record in pages.into_iter().flatten() {
         blocks.push(writer.page(vec![record]).expect("writes"));
     }
-    blocks.push(writer.end().expect("writes"));
+    blocks.push(writer.finish().expect("writes"));
     read(&blocks.concat()).expect("is whole");
     for number in 0..blocks.len() {
         let mut fewer = blocks.clone();
@@ -400,7 +423,7 @@ async fn a_backup_of_a_damaged_store_fails() {
         let store = open(directory.path()).await;
         let (sender, mut receiver) = mpsc::channel(64);
         let sent = store.back_up(sender).await;
-        let (mut writer, _) = BackupWriter::begin(at(10)).expect("writes");
+        let (mut writer, _) = BackupWriter::start(at(10)).expect("writes");
         let mut written = sent;
         while let Some(page) = receiver.recv().await {
             written = written.and(writer.page(page).map(drop));

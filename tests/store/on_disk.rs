@@ -245,9 +245,9 @@ async fn a_directory_in_use_is_locked() {
 async fn another_format_is_refused() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     drop(open(directory.path()).await);
-    change_stored(directory.path(), "meta", |value| *value = b"2".to_vec());
+    change_stored(directory.path(), "meta", |value| *value = b"3".to_vec());
     let error = refusal(directory.path()).await;
-    assert!(matches!(&error, StoreError::OtherFormat { found, supported: 1, .. } if found == "2"), "{error}");
+    assert!(matches!(&error, StoreError::OtherFormat { found, supported: 2, .. } if found == "3"), "{error}");
 }
 
 /// Broken by: leaving the look at the directory to sled, which writes into any.

@@ -1,7 +1,7 @@
-//! A store as a stream of bytes: what a backup is made of, how it is written, and how it is read and checked.
+//! Backups: a whole store as a stream of bytes, written and verified block by block.
 //!
-//! A backup is whole or it is refused. It says nothing about how a backend keeps its records, so a backup of one backend can
-//! be restored into another. It is not compressed and not encrypted: whoever keeps it does both better.
+//! A backup is complete or it is refused. It does not depend on how a backend lays out its records, so a backup of one backend
+//! can be restored into another. It is neither compressed nor encrypted: the tool that stores it does both better.
 
 pub mod reader;
 pub mod record;

@@ -1,4 +1,4 @@
-//! Reads a backup as its bytes come in, and refuses what is not whole.
+//! Decodes a backup as its bytes arrive, and refuses an incomplete or damaged one.
 
 use std::collections::BTreeMap;
 
@@ -6,176 +6,204 @@ use sha2::{Digest as _, Sha256};
 
 use super::record::{BackupRecord, RecordKind};
 use crate::domain::time::Timestamp;
-use crate::store::codec::backup::{Block, LENGTH_BYTES, MAGIC, decode_block};
+use crate::store::codec::STORE_FORMAT;
+use crate::store::codec::backup::{Block, LENGTH_BYTES, MAGIC, PREAMBLE_BYTES_MAX, decode_block};
 use crate::store::digest::StoreDigest;
 
-/// The longest block that is believed. Ours have little more than the largest record, or 64 KiB.
+/// Maximum length of a block. Blocks have little more than 64 KiB, or than the largest record.
 const BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Why bytes are not a backup that can be restored.
+/// Error returned when bytes are not a backup that can be restored.
 #[derive(Debug, thiserror::Error)]
-pub enum BackupFault {
-    /// It begins with something else.
+pub enum BackupError {
+    /// The first bytes are not those of a backup.
     #[error("this is not a backup of tactful")]
     NotABackup,
-    /// Something in it is not as it was written.
+    /// Another version of tactful wrote the backup in another store format.
+    #[error(
+        "the backup has format {found}, but this version of tactful reads format {STORE_FORMAT} only: restore it with the \
+         version that wrote it"
+    )]
+    OtherFormat {
+        /// The format found.
+        found: u32,
+    },
+    /// A block is not as it was written.
     #[error("the backup is damaged at byte {at}: {detail}")]
     Damaged {
-        /// Where the damaged block begins.
+        /// Offset of the damaged block.
         at: u64,
-        /// What is wrong.
+        /// The fault found.
         detail: String,
     },
-    /// Its end is missing.
-    #[error("the backup ends at byte {at} without its last block: it was cut off")]
-    CutOff {
-        /// How much there is.
+    /// The end is missing.
+    #[error("the backup is truncated: it ends at byte {at} without its last block")]
+    Truncated {
+        /// Length of the bytes that there are.
         at: u64,
     },
 }
 
-/// What a backup holds.
+/// Summary of a backup that was read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupSummary {
-    /// When it was begun.
+    /// When the backup was started.
     pub created_at: Timestamp,
-    /// The version of tactful that made it.
+    /// The version of tactful that made the backup.
     pub made_by: String,
-    /// The digest of the store that its records make.
+    /// Digest of the store that consists of the records.
     pub digest: u64,
-    /// Its bytes.
+    /// Length of the backup, in bytes.
     pub bytes: u64,
-    /// Records by kind.
+    /// Number of records by kind.
     pub records: BTreeMap<RecordKind, u64>,
 }
 
 impl BackupSummary {
-    /// Records of a kind.
+    /// Returns the number of records of a kind.
     pub fn count(&self, kind: RecordKind) -> u64 {
         self.records.get(&kind).copied().unwrap_or(0)
     }
 }
 
-/// A backup being read: push bytes, then take pages until there is none, and so on to the end.
+/// Decoder of a backup: push bytes, take pages until there is none, and repeat to the end.
 #[derive(Default)]
 pub struct BackupReader {
-    waiting: Vec<u8>,
-    /// How many bytes of `waiting` are read.
-    taken: usize,
-    /// Where the first byte not yet read lies in the backup.
-    at: u64,
+    buffer: Vec<u8>,
+    /// Number of bytes of `buffer` that are consumed.
+    consumed: usize,
+    /// Offset in the backup of the first byte that is not consumed.
+    offset: u64,
     hash: Sha256,
     digest: StoreDigest,
     records: BTreeMap<RecordKind, u64>,
-    has_magic: bool,
+    has_preamble: bool,
     head: Option<(Timestamp, String)>,
     has_end: bool,
 }
 
 impl BackupReader {
-    /// Nothing read yet.
+    /// Creates a reader that has consumed nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds the next bytes.
+    /// Appends the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.waiting.drain(..self.taken);
-        self.taken = 0;
-        self.waiting.extend_from_slice(bytes);
+        self.buffer.drain(..self.consumed);
+        self.consumed = 0;
+        self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next records that are whole; `None` when more bytes are needed, or none are left.
+    /// Returns the next complete page of records; `None` when more bytes are needed, or none are left.
     ///
     /// # Errors
-    /// When something is not as it was written. Nothing more is to be read then.
-    pub fn next_page(&mut self) -> Result<Option<Vec<BackupRecord>>, BackupFault> {
+    /// When the bytes are not as they were written. Do not read on then.
+    pub fn next_page(&mut self) -> Result<Option<Vec<BackupRecord>>, BackupError> {
         loop {
             let Some((block, bytes)) = self.next_block()? else { return Ok(None) };
-            let at = self.at;
-            let damaged = |detail: &str| BackupFault::Damaged { at, detail: detail.to_owned() };
+            let at = self.offset;
+            let damaged = |detail: &str| BackupError::Damaged { at, detail: detail.to_owned() };
             match block {
-                _ if self.has_end => return Err(damaged("something follows its last block")),
+                _ if self.has_end => return Err(damaged("bytes follow the last block")),
                 Block::Head { created_at, made_by } if self.head.is_none() => self.head = Some((created_at, made_by)),
                 Block::Records(records) if self.head.is_some() => {
                     for record in &records {
-                        let entered = record.check().and_then(|()| self.digest.enter_record(record));
-                        entered.map_err(|error| damaged(&error.to_string()))?;
+                        let added = record.check().and_then(|()| self.digest.add_record(record));
+                        added.map_err(|error| damaged(&error.to_string()))?;
                         *self.records.entry(record.kind).or_default() += 1;
                     }
-                    self.pass(bytes);
+                    self.consume(bytes);
                     return Ok(Some(records));
                 }
                 Block::End { records, digest, sha256 } if self.head.is_some() => {
-                    let is_whole = records == self.records.values().sum::<u64>()
+                    let is_complete = records == self.records.values().sum::<u64>()
                         && digest == self.digest.value()
                         && sha256[..] == self.hash.clone().finalize()[..];
-                    if !is_whole {
-                        return Err(damaged("what came before is not all that was written"));
+                    if !is_complete {
+                        return Err(damaged("the records before the last block do not match it"));
                     }
                     self.has_end = true;
                 }
                 Block::Head { .. } | Block::Records(_) | Block::End { .. } => {
-                    return Err(damaged("a block is out of place"));
+                    return Err(damaged("a block is out of order"));
                 }
             }
-            self.pass(bytes);
+            self.consume(bytes);
         }
     }
 
-    /// What was read, once all was.
+    /// Returns the summary once all bytes were read.
     ///
     /// # Errors
-    /// When the end is missing, or something follows it.
-    pub fn finish(mut self) -> Result<BackupSummary, BackupFault> {
+    /// When the end is missing, or bytes follow it.
+    pub fn finish(mut self) -> Result<BackupSummary, BackupError> {
         if let Some(_page) = self.next_page()? {
-            return Err(BackupFault::Damaged { at: self.at, detail: "records were left unread".to_owned() });
+            return Err(BackupError::Damaged { at: self.offset, detail: "records were not read".to_owned() });
         }
-        let rest = self.waiting.len() - self.taken;
+        let rest = self.buffer.len() - self.consumed;
         match self.head {
             Some((created_at, made_by)) if self.has_end && rest == 0 => Ok(BackupSummary {
                 created_at,
                 made_by,
                 digest: self.digest.value(),
-                bytes: self.at,
+                bytes: self.offset,
                 records: self.records,
             }),
             _ if self.has_end => {
-                Err(BackupFault::Damaged { at: self.at, detail: "something follows its last block".to_owned() })
+                Err(BackupError::Damaged { at: self.offset, detail: "bytes follow the last block".to_owned() })
             }
-            None if !self.has_magic => Err(BackupFault::NotABackup),
-            _ => Err(BackupFault::CutOff { at: self.at + rest as u64 }),
+            None if !self.has_preamble => Err(BackupError::NotABackup),
+            _ => Err(BackupError::Truncated { at: self.offset + rest as u64 }),
         }
     }
 
-    /// The next block and the bytes that it takes with its length, not yet passed.
-    fn next_block(&mut self) -> Result<Option<(Block, usize)>, BackupFault> {
-        if !self.has_magic {
-            let known = self.waiting.len().min(MAGIC.len());
-            if self.waiting[..known] != MAGIC[..known] {
-                return Err(BackupFault::NotABackup);
-            }
-            if known < MAGIC.len() {
-                return Ok(None);
-            }
-            self.has_magic = true;
-            self.pass(MAGIC.len());
+    /// Decodes the next block without consuming it, and returns it with its length including the length prefix.
+    fn next_block(&mut self) -> Result<Option<(Block, usize)>, BackupError> {
+        if !self.has_preamble && !self.read_preamble()? {
+            return Ok(None);
         }
-        let rest = &self.waiting[self.taken..];
+        let rest = &self.buffer[self.consumed..];
         let Some((length, rest)) = rest.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = u32::from_le_bytes(*length) as usize;
-        let damaged = |detail: String| BackupFault::Damaged { at: self.at, detail };
+        let damaged = |detail: String| BackupError::Damaged { at: self.offset, detail };
         if length > BLOCK_BYTES_MAX {
-            return Err(damaged(format!("a block claims {length} bytes")));
+            return Err(damaged(format!("a block of {length} bytes is too large")));
         }
         let Some(content) = rest.get(..length) else { return Ok(None) };
         let block = decode_block(content).map_err(|error| damaged(error.to_string()))?;
         Ok(Some((block, LENGTH_BYTES + length)))
     }
 
-    fn pass(&mut self, bytes: usize) {
-        self.hash.update(&self.waiting[self.taken..self.taken + bytes]);
-        self.taken += bytes;
-        self.at += bytes as u64;
+    /// Consumes the preamble; returns false when more bytes are needed.
+    fn read_preamble(&mut self) -> Result<bool, BackupError> {
+        let known = self.buffer.len().min(MAGIC.len());
+        if self.buffer[..known] != MAGIC.as_bytes()[..known] {
+            return Err(BackupError::NotABackup);
+        }
+        let Some(line_feed) = self.buffer.iter().take(PREAMBLE_BYTES_MAX).position(|&byte| byte == b'\n') else {
+            return if self.buffer.len() < PREAMBLE_BYTES_MAX { Ok(false) } else { Err(BackupError::NotABackup) };
+        };
+        match &self.buffer[MAGIC.len()..line_feed] {
+            // Format 1 did not write its number.
+            [] => return Err(BackupError::OtherFormat { found: 1 }),
+            [b' ', number @ ..] => {
+                let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+                let found = number.ok_or(BackupError::NotABackup)?;
+                if found != STORE_FORMAT {
+                    return Err(BackupError::OtherFormat { found });
+                }
+            }
+            [..] => return Err(BackupError::NotABackup),
+        }
+        self.has_preamble = true;
+        self.consume(line_feed + 1);
+        Ok(true)
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.hash.update(&self.buffer[self.consumed..self.consumed + bytes]);
+        self.consumed += bytes;
+        self.offset += bytes as u64;
     }
 }

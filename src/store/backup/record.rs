@@ -1,4 +1,4 @@
-//! The records of a backup: every stored value under a key, both as the store on disk has them.
+//! Records of a backup: keys and values as the store on disk has them.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +17,12 @@ use crate::store::contract::StoreError;
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
 use crate::store::keys::{customer_key, decision_key, event_key};
 
-/// What a record is. Candidates prepared for customers are none: they are made again.
+/// Kind of a record. Cached rankings are not backed up: they are computed again.
 ///
-/// Written by position: add to the end.
+/// Encoded by position: append new kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RecordKind {
-    /// A customer, nothing waiting in its outbox.
+    /// A customer with an empty outbox.
     Customer,
     /// An event of a customer.
     Event,
@@ -34,24 +34,24 @@ pub enum RecordKind {
     Product,
     /// An explicit offer.
     ExplicitOffer,
-    /// What is gone of an explicit offer's volume. Its key is the offer's id.
+    /// How much of an explicit offer's volume is used. The key is the offer's id.
     Volume,
     /// A policy.
     Policy,
-    /// A policy came into force. Its key is the number of the activation, as 8 bytes, highest first.
+    /// An activation of a policy. The key is its sequence number, 8 bytes big endian.
     Activation,
-    /// A part of the current model.
+    /// A chunk of the current model.
     ModelChunk,
-    /// The pointer to the current model; comes after all of its parts.
+    /// The pointer to the current model, after all of its chunks.
     ModelPointer,
-    /// The key under which erased customers are hashed.
+    /// The key of the hashes of erased customers.
     ErasureKey,
-    /// What stays of an erased customer. Its key is the keyed hash.
+    /// The tombstone of an erased customer. The key is the keyed hash.
     Erasure,
 }
 
 impl RecordKind {
-    /// All kinds.
+    /// Every kind, in the order of the variants.
     pub const ALL: [Self; 13] = [
         Self::Customer,
         Self::Event,
@@ -69,39 +69,39 @@ impl RecordKind {
     ];
 }
 
-/// One stored value.
+/// One stored value and its key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupRecord {
-    /// What it is.
+    /// The kind of the value.
     pub kind: RecordKind,
-    /// Under which key it lies among its kind.
+    /// The key among the records of its kind.
     pub key: Vec<u8>,
     /// The value in its stored format.
     pub value: Vec<u8>,
 }
 
 impl std::fmt::Debug for BackupRecord {
-    /// Without the contents: they are customers' data, and one of them is a secret.
+    /// Formats kind and size only: contents are personal data, and one record is a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?} of {} bytes", self.kind, self.value.len())
     }
 }
 
 impl BackupRecord {
-    /// What it counts as on the way: its bytes.
+    /// Length of key and value, in bytes.
     pub fn len(&self) -> usize {
         self.key.len() + self.value.len()
     }
 
-    /// True for a record of no bytes.
+    /// Whether key and value are empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Reads the value as its kind, and looks whether it lies under its own key.
+    /// Decodes the value as its kind and compares the key with the one that follows from it.
     ///
     /// # Errors
-    /// When it does not.
+    /// When the value cannot be decoded, or belongs under another key.
     pub fn check(&self) -> Result<(), StoreError> {
         let value = &self.value;
         let own_key = match self.kind {
@@ -127,42 +127,44 @@ impl BackupRecord {
         };
         match own_key {
             Some(own_key) if own_key == self.key => Ok(()),
-            _ => Err(StoreError::Damaged { what: "record", detail: "lies under the key of another".to_owned() }),
+            _ => {
+                Err(StoreError::Damaged { what: "record", detail: "stored under the key of another record".to_owned() })
+            }
         }
     }
 
-    /// The key, when it has this many bytes.
+    /// Returns the key when it has this length.
     fn with_key_of(&self, bytes: usize) -> Option<Vec<u8>> {
         Some(self.key.clone()).filter(|key| key.len() == bytes)
     }
 
-    /// The event, when it is one.
+    /// Decodes the event of a record of an event; `None` for other kinds.
     ///
     /// # Errors
-    /// When it does not read.
+    /// When the value cannot be decoded.
     pub fn event(&self) -> Result<Option<Event>, StoreError> {
         let is_event = matches!(self.kind, RecordKind::Event | RecordKind::AnonymousEvent);
         is_event.then(|| decode_event(&self.value)).transpose()
     }
 
-    /// The decision, when it is one.
+    /// Decodes the decision of a record of a decision; `None` for other kinds.
     ///
     /// # Errors
-    /// When it does not read.
+    /// When the value cannot be decoded.
     pub fn decision(&self) -> Result<Option<Decision>, StoreError> {
         (self.kind == RecordKind::Decision).then(|| decode_decision(&self.value)).transpose()
     }
 
-    /// The offer whose volume it is.
+    /// Returns the offer of a record of a volume.
     pub(in crate::store) fn offer(&self) -> Result<OfferId, StoreError> {
         let damaged = |detail| StoreError::Damaged { what: "volume", detail };
         let id = String::from_utf8(self.key.clone()).map_err(|error| damaged(error.to_string()))?;
         OfferId::new(id).map_err(|error| damaged(error.to_string()))
     }
 
-    /// The key that it is.
+    /// Returns the key of a record of the erasure key.
     pub(in crate::store) fn erasure_key(&self) -> Result<ErasureKey, StoreError> {
-        let damaged = || StoreError::Damaged { what: "erasure key", detail: "is of another length".to_owned() };
+        let damaged = || StoreError::Damaged { what: "erasure key", detail: "wrong length".to_owned() };
         ErasureKey::from_bytes(&self.value).ok_or_else(damaged)
     }
 }

@@ -1,7 +1,8 @@
-//! The blocks of a backup. Each is framed like every other stored value and prefixed with its length.
+//! The parts of a backup: a preamble with the store format, then blocks. Each block is framed like every other stored value
+//! and prefixed with its length.
 //!
 //! ```text
-//! tactful backup\n                       magic
+//! tactful backup 2\n                     preamble with the store format
 //! length (4 bytes, little endian), head  creation time and version of tactful
 //! length, records                        some 64 KiB of them
 //! ...
@@ -10,14 +11,17 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::STORE_FORMAT;
 use super::frame::{self, CodecError};
 use super::scalar::timestamp;
 use crate::domain::time::Timestamp;
 use crate::store::backup::record::{BackupRecord, RecordKind};
 use crate::store::contract::StoreError;
 
-/// First bytes of a backup.
-pub const MAGIC: &[u8] = b"tactful backup\n";
+/// First bytes of a backup. The format number and a line feed follow; format 1 had the line feed alone.
+pub const MAGIC: &str = "tactful backup";
+/// Maximum length of the preamble, in bytes.
+pub const PREAMBLE_BYTES_MAX: usize = 32;
 /// Size of the length prefix of each block, in bytes.
 pub const LENGTH_BYTES: usize = 4;
 
@@ -48,7 +52,7 @@ pub enum Block {
 }
 
 #[derive(Serialize, Deserialize)]
-enum StoredBlock<'bytes> {
+enum StoredBlockV1<'bytes> {
     Head {
         created_at: i64,
         made_by: String,
@@ -77,17 +81,22 @@ fn serialize_bytes<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok,
     serializer.serialize_bytes(bytes)
 }
 
+/// Encodes the preamble.
+pub fn encode_preamble() -> Vec<u8> {
+    format!("{MAGIC} {STORE_FORMAT}\n").into_bytes()
+}
+
 /// Encodes a block with its length prefix.
 pub fn encode_block(block: &Block) -> Result<Vec<u8>, StoreError> {
     let stored = match block {
         Block::Head { created_at, made_by } => {
-            StoredBlock::Head { created_at: created_at.unix_ms(), made_by: made_by.clone() }
+            StoredBlockV1::Head { created_at: created_at.unix_ms(), made_by: made_by.clone() }
         }
-        Block::Records(records) => StoredBlock::Records(
+        Block::Records(records) => StoredBlockV1::Records(
             records.iter().map(|BackupRecord { kind, key, value }| StoredRecord { kind: *kind, key, value }).collect(),
         ),
         Block::End { records, digest, sha256 } => {
-            StoredBlock::End { records: *records, digest: *digest, sha256: *sha256 }
+            StoredBlockV1::End { records: *records, digest: *digest, sha256: *sha256 }
         }
     };
     let content = frame::encode(VERSION, &stored).map_err(|error| error.into_store_error(RECORD))?;
@@ -99,9 +108,9 @@ pub fn encode_block(block: &Block) -> Result<Vec<u8>, StoreError> {
 /// Decodes a block, given without its length prefix.
 pub fn decode_block(content: &[u8]) -> Result<Block, StoreError> {
     let read = || {
-        Ok(match frame::decode_all::<StoredBlock<'_>>(frame::check(VERSION, content)?)? {
-            StoredBlock::Head { created_at, made_by } => Block::Head { created_at: timestamp(created_at)?, made_by },
-            StoredBlock::Records(records) => Block::Records(
+        Ok(match frame::decode_all::<StoredBlockV1<'_>>(frame::check(VERSION, content)?)? {
+            StoredBlockV1::Head { created_at, made_by } => Block::Head { created_at: timestamp(created_at)?, made_by },
+            StoredBlockV1::Records(records) => Block::Records(
                 records
                     .into_iter()
                     .map(|StoredRecord { kind, key, value }| BackupRecord {
@@ -111,7 +120,7 @@ pub fn decode_block(content: &[u8]) -> Result<Block, StoreError> {
                     })
                     .collect(),
             ),
-            StoredBlock::End { records, digest, sha256 } => Block::End { records, digest, sha256 },
+            StoredBlockV1::End { records, digest, sha256 } => Block::End { records, digest, sha256 },
         })
     };
     read().map_err(|error: CodecError| error.into_store_error(RECORD))

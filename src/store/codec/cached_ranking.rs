@@ -12,45 +12,57 @@ const RECORD: &str = "cached ranking";
 
 /// Stored [`CachedRanking`].
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredCachedRanking {
+pub(super) struct StoredCachedRankingV1 {
     model_version: u64,
     catalog: u64,
     customer: u64,
     ranked_at: i64,
-    /// Catalogue indices with their propensities.
-    ranked: Vec<(u32, f32)>,
+    ranked: Vec<StoredRankedProduct>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRankedProduct {
+    /// Index in the catalogue.
+    index: u32,
+    propensity: f32,
 }
 
 /// Encodes a cached ranking.
 pub fn encode_cached_ranking(ranking: &CachedRanking) -> Result<Vec<u8>, StoreError> {
-    frame::encode(VERSION, &StoredCachedRanking::from(ranking)).map_err(|error| error.into_store_error(RECORD))
+    frame::encode(VERSION, &StoredCachedRankingV1::from(ranking)).map_err(|error| error.into_store_error(RECORD))
 }
 
 /// Decodes a cached ranking.
 pub fn decode_cached_ranking(bytes: &[u8]) -> Result<CachedRanking, StoreError> {
-    let read = || frame::decode::<StoredCachedRanking>(VERSION, bytes)?.ranking();
+    let read = || frame::decode::<StoredCachedRankingV1>(VERSION, bytes)?.ranking();
     read().map_err(|error| error.into_store_error(RECORD))
 }
 
-impl From<&CachedRanking> for StoredCachedRanking {
+impl From<&CachedRanking> for StoredCachedRankingV1 {
     fn from(ranking: &CachedRanking) -> Self {
         let CachedRanking { ranked_from, ranked_at, ranked } = ranking;
         let CacheKey { model_version, catalog, customer } = *ranked_from;
-        let ranked = ranked.iter().map(|&RankedProduct { place, propensity }| (place, propensity)).collect();
+        let ranked = ranked
+            .iter()
+            .map(|&RankedProduct { place, propensity }| StoredRankedProduct { index: place, propensity })
+            .collect();
         Self { model_version, catalog, customer, ranked_at: ranked_at.unix_ms(), ranked }
     }
 }
 
-impl StoredCachedRanking {
+impl StoredCachedRankingV1 {
     fn ranking(self) -> Result<CachedRanking, CodecError> {
         let Self { model_version, catalog, customer, ranked_at, ranked } = self;
-        if ranked.iter().any(|(_, propensity)| !(*propensity > 0.0 && *propensity <= 1.0)) {
+        if ranked.iter().any(|product| !(product.propensity > 0.0 && product.propensity <= 1.0)) {
             return Err(CodecError("a propensity is outside (0, 1]".to_owned()));
         }
         Ok(CachedRanking {
             ranked_from: CacheKey { model_version, catalog, customer },
             ranked_at: timestamp(ranked_at)?,
-            ranked: ranked.into_iter().map(|(place, propensity)| RankedProduct { place, propensity }).collect(),
+            ranked: ranked
+                .into_iter()
+                .map(|StoredRankedProduct { index, propensity }| RankedProduct { place: index, propensity })
+                .collect(),
         })
     }
 }

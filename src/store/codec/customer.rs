@@ -1,7 +1,7 @@
 //! The value of a customer: a header at fixed offsets, the customer, and the outbox.
 //!
 //! ```text
-//! byte 0      format
+//! byte 0      format version
 //! bytes 1-8   commit version, little endian
 //! bytes 9-12  length of the customer, little endian
 //! ...         the customer
@@ -9,43 +9,34 @@
 //! last 4      CRC-32 of all before
 //! ```
 //!
-//! A commit checks the version and moves outbox entries without decoding the customer. Format 1 did not know what a
-//! customer spent and brought back, and formats 1 and 2 nothing of experiments; such a customer is read with nothing of
-//! it, and written as the latest format when it changes.
+//! A commit checks the version and moves outbox entries without decoding the customer.
 
 use super::frame::{self, CodecError};
 use super::outbox::{Outbox, OutboxEntry};
-use super::profile::{StoredCustomer, StoredCustomerV1, StoredCustomerV2};
+use super::profile::StoredCustomerV1;
 use crate::domain::customer::Customer;
 use crate::store::contract::{StoreError, Versioned};
 
-const VERSION: u8 = 3;
-/// Before experiments.
-const VERSION_2: u8 = 2;
-/// Before what was spent and brought back.
-const VERSION_1: u8 = 1;
+const VERSION: u8 = 1;
 const RECORD: &str = "customer";
 /// Length of commit version and customer length, in bytes.
 const HEADER_BYTES: usize = 8 + 4;
 
 /// An encoded customer without header and outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CustomerBody {
-    format: u8,
-    bytes: Vec<u8>,
-}
+pub struct CustomerBody(Vec<u8>);
 
 impl CustomerBody {
     /// Encodes a customer.
     pub fn of(customer: &Customer) -> Result<Self, StoreError> {
-        let body = postcard::to_extend(&StoredCustomer::from(customer), Vec::new());
-        Ok(Self { format: VERSION, bytes: body.map_err(|error| CodecError::from(error).into_store_error(RECORD))? })
+        let body = postcard::to_extend(&StoredCustomerV1::from(customer), Vec::new());
+        Ok(Self(body.map_err(|error| CodecError::from(error).into_store_error(RECORD))?))
     }
 }
 
 /// Encodes the value of a customer.
 pub fn encode_customer(version: u64, body: &CustomerBody, outbox: &Outbox) -> Result<Vec<u8>, StoreError> {
-    join(body.format, version, &body.bytes, outbox).map_err(|error| error.into_store_error(RECORD))
+    join(version, &body.0, outbox).map_err(|error| error.into_store_error(RECORD))
 }
 
 /// Decodes a customer and its commit version; the outbox is checked and dropped.
@@ -60,7 +51,6 @@ pub struct CustomerValue<'bytes> {
     pub version: u64,
     /// Events and decisions not yet copied out of the value.
     pub outbox: Outbox,
-    format: u8,
     body: &'bytes [u8],
 }
 
@@ -72,42 +62,38 @@ impl<'bytes> CustomerValue<'bytes> {
 
     /// Decodes the customer.
     pub fn customer(&self) -> Result<Versioned<Customer>, StoreError> {
-        let customer = match self.format {
-            VERSION_1 => frame::decode_all::<StoredCustomerV1>(self.body).and_then(StoredCustomerV1::customer),
-            VERSION_2 => frame::decode_all::<StoredCustomerV2>(self.body).and_then(StoredCustomerV2::customer),
-            _ => frame::decode_all::<StoredCustomer>(self.body).and_then(StoredCustomer::customer),
-        };
+        let customer = frame::decode_all::<StoredCustomerV1>(self.body).and_then(StoredCustomerV1::customer);
         let customer = customer.map_err(|error| error.into_store_error(RECORD))?;
         Ok(Versioned { version: self.version, value: customer })
     }
 
     /// Encodes the same version of the same customer with another outbox.
     pub fn with_outbox(&self, outbox: &Outbox) -> Result<Vec<u8>, StoreError> {
-        join(self.format, self.version, self.body, outbox).map_err(|error| error.into_store_error(RECORD))
+        join(self.version, self.body, outbox).map_err(|error| error.into_store_error(RECORD))
     }
 
     /// Returns the encoded customer alone.
     pub fn body(&self) -> CustomerBody {
-        CustomerBody { format: self.format, bytes: self.body.to_vec() }
+        CustomerBody(self.body.to_vec())
     }
 
     fn split(bytes: &'bytes [u8]) -> Result<Self, CodecError> {
-        let (format, content) = frame::check_one_of(&[VERSION_1, VERSION_2, VERSION], bytes)?;
+        let content = frame::check(VERSION, bytes)?;
         let too_short = || CodecError("shorter than its header".to_owned());
         let (version, rest) = content.split_first_chunk::<8>().ok_or_else(too_short)?;
         let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(too_short)?;
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| too_short())?;
         let (body, outbox) = rest.split_at_checked(length).ok_or_else(too_short)?;
         let entries = frame::decode_all::<Vec<OutboxEntry>>(outbox)?;
-        Ok(Self { version: u64::from_le_bytes(*version), outbox: Outbox(entries), format, body })
+        Ok(Self { version: u64::from_le_bytes(*version), outbox: Outbox(entries), body })
     }
 }
 
-fn join(format: u8, version: u64, body: &[u8], outbox: &Outbox) -> Result<Vec<u8>, CodecError> {
+fn join(version: u64, body: &[u8], outbox: &Outbox) -> Result<Vec<u8>, CodecError> {
     let Outbox(entries) = outbox;
     let length = u32::try_from(body.len()).map_err(|_| CodecError("larger than 4 GiB".to_owned()))?;
     let mut bytes = Vec::with_capacity(1 + HEADER_BYTES + body.len() + 64);
-    bytes.push(format);
+    bytes.push(VERSION);
     bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(body);

@@ -10,7 +10,7 @@ const VERSION: u8 = 1;
 const RECORD: &str = "erasure";
 
 #[derive(Serialize, Deserialize)]
-struct StoredErasure {
+struct StoredErasureV1 {
     at: i64,
     was_opted_out: bool,
     is_complete: bool,
@@ -19,14 +19,14 @@ struct StoredErasure {
 /// Encodes an erasure and whether all of the customer's records are removed.
 pub fn encode_erasure(erasure: &Erasure, is_complete: bool) -> Result<Vec<u8>, StoreError> {
     let Erasure { at, was_opted_out } = *erasure;
-    let stored = StoredErasure { at: at.unix_ms(), was_opted_out, is_complete };
+    let stored = StoredErasureV1 { at: at.unix_ms(), was_opted_out, is_complete };
     frame::encode(VERSION, &stored).map_err(|error| error.into_store_error(RECORD))
 }
 
 /// Decodes an erasure and whether all of the customer's records are removed.
 pub fn decode_erasure(bytes: &[u8]) -> Result<(Erasure, bool), StoreError> {
     let read = || {
-        let StoredErasure { at, was_opted_out, is_complete } = frame::decode(VERSION, bytes)?;
+        let StoredErasureV1 { at, was_opted_out, is_complete } = frame::decode(VERSION, bytes)?;
         Ok((Erasure { at: timestamp(at)?, was_opted_out }, is_complete))
     };
     read().map_err(|error: CodecError| error.into_store_error(RECORD))

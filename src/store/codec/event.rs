@@ -13,18 +13,18 @@ const RECORD: &str = "event";
 
 /// Encodes an event.
 pub fn encode_event(event: &Event) -> Result<Vec<u8>, StoreError> {
-    frame::encode(VERSION, &StoredEvent::from(event)).map_err(|error| error.into_store_error(RECORD))
+    frame::encode(VERSION, &StoredEventV1::from(event)).map_err(|error| error.into_store_error(RECORD))
 }
 
 /// Decodes an event.
 pub fn decode_event(bytes: &[u8]) -> Result<Event, StoreError> {
-    frame::decode::<StoredEvent>(VERSION, bytes)
-        .and_then(StoredEvent::event)
+    frame::decode::<StoredEventV1>(VERSION, bytes)
+        .and_then(StoredEventV1::event)
         .map_err(|error| error.into_store_error(RECORD))
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredEvent {
+pub(super) struct StoredEventV1 {
     id: String,
     customer: Option<String>,
     at: i64,
@@ -82,7 +82,7 @@ stored_enum! {
     }
 }
 
-impl From<&Event> for StoredEvent {
+impl From<&Event> for StoredEventV1 {
     fn from(event: &Event) -> Self {
         let Event { id, customer, at, kind } = event;
         Self {
@@ -94,7 +94,7 @@ impl From<&Event> for StoredEvent {
     }
 }
 
-impl StoredEvent {
+impl StoredEventV1 {
     fn event(self) -> Result<Event, CodecError> {
         let Self { id, customer, at, kind } = self;
         Ok(Event {

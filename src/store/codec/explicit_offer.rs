@@ -14,7 +14,7 @@ use crate::store::contract::StoreError;
 const VERSION: u8 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct StoredExplicitOffer {
+struct StoredExplicitOfferV1 {
     id: String,
     product: String,
     kind: Option<StoredOfferKind>,
@@ -29,7 +29,7 @@ struct StoredExplicitOffer {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredVolume {
+struct StoredVolumeV1 {
     settled: u64,
     pending: Vec<StoredVolumeToken>,
 }
@@ -56,7 +56,7 @@ pub fn encode_explicit_offer(offer: &ExplicitOffer) -> Result<Vec<u8>, StoreErro
         volume_cap,
         condition,
     } = offer;
-    let stored = StoredExplicitOffer {
+    let stored = StoredExplicitOfferV1 {
         id: id.to_string(),
         product: product.to_string(),
         kind: kind.map(StoredOfferKind::from),
@@ -74,11 +74,11 @@ pub fn encode_explicit_offer(offer: &ExplicitOffer) -> Result<Vec<u8>, StoreErro
 
 /// Decodes an explicit offer.
 pub fn decode_explicit_offer(bytes: &[u8]) -> Result<ExplicitOffer, StoreError> {
-    let stored = frame::decode::<StoredExplicitOffer>(VERSION, bytes);
-    stored.and_then(StoredExplicitOffer::offer).map_err(|error| error.into_store_error("offer"))
+    let stored = frame::decode::<StoredExplicitOfferV1>(VERSION, bytes);
+    stored.and_then(StoredExplicitOfferV1::offer).map_err(|error| error.into_store_error("offer"))
 }
 
-impl StoredExplicitOffer {
+impl StoredExplicitOfferV1 {
     fn offer(self) -> Result<ExplicitOffer, CodecError> {
         let Self {
             id,
@@ -117,14 +117,14 @@ pub fn encode_volume(volume: &Volume) -> Result<Vec<u8>, StoreError> {
         customer: token.customer.to_string(),
         lease_ends_at: token.lease_ends_at.unix_ms(),
     };
-    let stored = StoredVolume { settled: *settled, pending: pending.iter().map(token).collect() };
+    let stored = StoredVolumeV1 { settled: *settled, pending: pending.iter().map(token).collect() };
     frame::encode(VERSION, &stored).map_err(|error| error.into_store_error("volume"))
 }
 
 /// Decodes how much of the volume of `offer` is used.
 pub fn decode_volume(offer: &OfferId, bytes: &[u8]) -> Result<Volume, StoreError> {
     let read = || {
-        let StoredVolume { settled, pending } = frame::decode(VERSION, bytes)?;
+        let StoredVolumeV1 { settled, pending } = frame::decode(VERSION, bytes)?;
         let token = |StoredVolumeToken { decision, customer, lease_ends_at }| {
             Ok(VolumeToken {
                 offer: offer.clone(),

@@ -60,11 +60,6 @@ pub(super) fn append_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// Checks the checksum, then the version, and returns the payload between them.
 pub(super) fn check(version: u8, bytes: &[u8]) -> Result<&[u8], CodecError> {
-    Ok(check_one_of(&[version], bytes)?.1)
-}
-
-/// Does the same for a value of one of several versions, in rising order, and returns the version found.
-pub(super) fn check_one_of<'bytes>(versions: &[u8], bytes: &'bytes [u8]) -> Result<(u8, &'bytes [u8]), CodecError> {
     let Some((content, checksum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else {
         return Err(CodecError(format!("{} bytes are too few", bytes.len())));
     };
@@ -72,11 +67,8 @@ pub(super) fn check_one_of<'bytes>(versions: &[u8], bytes: &'bytes [u8]) -> Resu
         return Err(CodecError("checksum mismatch".to_owned()));
     }
     match content.split_first() {
-        Some((&found, payload)) if versions.contains(&found) => Ok((found, payload)),
-        Some((found, _)) => {
-            let known: Vec<String> = versions.iter().map(u8::to_string).collect();
-            Err(CodecError(format!("unknown format version {found}, expected {}", known.join(" or "))))
-        }
+        Some((&found, payload)) if found == version => Ok(payload),
+        Some((found, _)) => Err(CodecError(format!("unknown format version {found}, expected {version}"))),
         None => Err(CodecError("the value is empty".to_owned())),
     }
 }

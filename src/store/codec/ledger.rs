@@ -23,11 +23,6 @@ pub(super) struct StoredLedger {
     level: Option<StoredAllowanceLevel>,
     back_off: Option<StoredBackOff>,
     resting_products: Vec<StoredRestingProduct>,
-}
-
-/// What format 3 added to the ledger.
-#[derive(Serialize, Deserialize)]
-pub(super) struct StoredExperiment {
     would_be_grants: Vec<StoredGrant>,
     assignment: Option<StoredAssignment>,
 }
@@ -102,17 +97,8 @@ struct StoredRestingProduct {
 
 impl From<&Ledger> for StoredLedger {
     fn from(ledger: &Ledger) -> Self {
-        let Ledger {
-            clock,
-            grants,
-            request_keys,
-            level,
-            back_off,
-            resting_products,
-            // In `StoredExperiment`.
-            would_be_grants: _,
-            assignment: _,
-        } = ledger;
+        let Ledger { clock, grants, request_keys, level, back_off, resting_products, would_be_grants, assignment } =
+            ledger;
         Self {
             clock: clock.map(Timestamp::unix_ms),
             grants: grants.iter().map(StoredGrant::from).collect(),
@@ -131,13 +117,20 @@ impl From<&Ledger> for StoredLedger {
                     until: until.unix_ms(),
                 })
                 .collect(),
+            would_be_grants: would_be_grants.iter().map(StoredGrant::from).collect(),
+            assignment: assignment.map(|Assignment { experiment, arm, at, band }| StoredAssignment {
+                experiment: FixedU64::of(experiment.bits()),
+                arm: arm.into(),
+                at: at.unix_ms(),
+                band: band.into(),
+            }),
         }
     }
 }
 
 impl StoredLedger {
     pub fn ledger(self) -> Result<Ledger, CodecError> {
-        let Self { clock, grants, request_keys, level, back_off, resting_products } = self;
+        let Self { clock, grants, request_keys, level, back_off, resting_products, would_be_grants, assignment } = self;
         Ok(Ledger {
             clock: optional_timestamp(clock)?,
             grants: grants.into_iter().map(StoredGrant::grant).collect::<Result<_, _>>()?,
@@ -148,30 +141,9 @@ impl StoredLedger {
                 .into_iter()
                 .map(StoredRestingProduct::resting_product)
                 .collect::<Result<_, _>>()?,
-            would_be_grants: Vec::new(),
-            assignment: None,
+            would_be_grants: would_be_grants.into_iter().map(StoredGrant::grant).collect::<Result<_, _>>()?,
+            assignment: assignment.map(StoredAssignment::assignment).transpose()?,
         })
-    }
-}
-
-impl From<&Ledger> for StoredExperiment {
-    fn from(ledger: &Ledger) -> Self {
-        let assignment = ledger.assignment.map(|Assignment { experiment, arm, at, band }| StoredAssignment {
-            experiment: FixedU64::of(experiment.bits()),
-            arm: arm.into(),
-            at: at.unix_ms(),
-            band: band.into(),
-        });
-        Self { would_be_grants: ledger.would_be_grants.iter().map(StoredGrant::from).collect(), assignment }
-    }
-}
-
-impl StoredExperiment {
-    pub fn complete(self, ledger: &mut Ledger) -> Result<(), CodecError> {
-        let Self { would_be_grants, assignment } = self;
-        ledger.would_be_grants = would_be_grants.into_iter().map(StoredGrant::grant).collect::<Result<_, _>>()?;
-        ledger.assignment = assignment.map(StoredAssignment::assignment).transpose()?;
-        Ok(())
     }
 }
 

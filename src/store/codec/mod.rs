@@ -1,15 +1,23 @@
-//! Stored values: the bytes that backends keep, and the way there and back.
+//! Stored formats: encoding and decoding of the values that backends and backups store.
 //!
-//! Stored shapes are types of their own, so the domain can be renamed without touching what is on disk. Each value
-//! begins with a format version and ends with a CRC-32 of everything before it: a flipped bit is an error, never an
-//! answer. Decoding refuses what the domain's constructors refuse, and never panics, whatever the bytes.
+//! Stored shapes are types of their own (`StoredEventV1`), so that domain types can be renamed without touching what is on
+//! disk. Each value starts with a format version and ends with a CRC-32 of everything before it: a flipped bit is an error,
+//! never an answer. Decoding rejects what the domain's constructors reject, and never panics, whatever the bytes.
 //!
-//! Limits on the length of lists are *not* checked here: they belong to the rules that fill the lists, and lowering one
-//! must not make older values unreadable. The one limit that matters to a store is the size of the whole value.
+//! Limits on the length of lists are deliberately *not* checked here: they belong to the rules that fill the lists, and
+//! lowering one must not make older values unreadable. The one limit that matters to a store is the size of the whole value.
 //!
-//! Before changing a shape: postcard writes fields in order and enums by position. A field or variant that moves is
-//! another format. Add a new format version with a shape of its own, keep reading the old one, and add a golden file
-//! in `tests/stored_formats/`.
+//! # Changing a shape
+//!
+//! postcard encodes fields in order and enum variants by position, so moving either changes the format. What a change has to
+//! do depends on whether the format was *shipped*, which means that a tagged release wrote it:
+//!
+//! - **Not shipped**, as everything today: the change replaces the V1 shape and its golden files in `tests/stored_formats/`,
+//!   and raises [`STORE_FORMAT`]. Data directories and backups of another number are refused as a whole.
+//! - **Shipped**: the change adds a shape (`StoredEventV2`) with the next version byte and a golden file of its own. The
+//!   shapes before it, their golden files and [`STORE_FORMAT`] stay. Decoding reads the shape that the version byte names and
+//!   converts it version by version, `impl From<StoredEventV1> for StoredEventV2` and so on, each step in one place, next to
+//!   the shape that it produces. Encoding writes the latest version only.
 
 pub mod backup;
 pub mod cached_ranking;
@@ -30,3 +38,8 @@ mod profile;
 mod rejected_candidate;
 mod relationship;
 mod scalar;
+
+/// Format number of a data directory and of a backup, raised by every change of a format that was not shipped.
+///
+/// 1 had several nested versions of customers, decisions and models.
+pub const STORE_FORMAT: u32 = 2;

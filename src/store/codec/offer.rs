@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::CodecError;
 use super::scalar::{
-    FiniteF64, StoredFeatureValue, StoredMoney, StoredOfferKind, optional_money, optional_product, product_list,
-    product_strings, stored_enum,
+    FiniteF64, StoredFeatureValue, StoredMoney, StoredOfferKind, optional_money, optional_product, optional_timestamp,
+    product_list, product_strings, stored_enum,
 };
 use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::offer::{Factors, FeatureGain, Offer, PropensityBasis, Reason};
 use crate::domain::product::FeatureValue;
+use crate::domain::time::Timestamp;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredOffer {
@@ -20,6 +21,7 @@ pub(super) struct StoredOffer {
     title: String,
     rank: u32,
     price: Option<StoredMoney>,
+    valid_until: Option<i64>,
     price_step: Option<StoredMoney>,
     factors: StoredFactors,
     reasons: Vec<StoredReason>,
@@ -33,6 +35,7 @@ pub(super) struct StoredOffer {
 pub(super) struct StoredFactors {
     propensity: FiniteF64,
     propensity_basis: StoredPropensityBasis,
+    acceptance_lift: FiniteF64,
     value: FiniteF64,
     seller_value: FiniteF64,
     margin_is_assumed: bool,
@@ -53,8 +56,14 @@ stored_enum! {
 #[derive(Serialize, Deserialize)]
 struct StoredReason {
     code: String,
-    parameters: Vec<(String, String)>,
+    parameters: Vec<StoredReasonParameter>,
     text: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredReasonParameter {
+    name: String,
+    value: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -73,8 +82,7 @@ impl From<&Offer> for StoredOffer {
             title,
             rank,
             price,
-            // In the later format of a decision.
-            valid_until: _,
+            valid_until,
             price_step,
             factors,
             reasons,
@@ -91,6 +99,7 @@ impl From<&Offer> for StoredOffer {
             title: title.clone(),
             rank: *rank,
             price: price.map(StoredMoney::from),
+            valid_until: valid_until.map(Timestamp::unix_ms),
             price_step: price_step.map(StoredMoney::from),
             factors: factors.into(),
             reasons: reasons.iter().map(StoredReason::from).collect(),
@@ -111,6 +120,7 @@ impl StoredOffer {
             title,
             rank,
             price,
+            valid_until,
             price_step,
             factors,
             reasons,
@@ -127,7 +137,7 @@ impl StoredOffer {
             title,
             rank,
             price: optional_money(price.as_ref())?,
-            valid_until: None,
+            valid_until: optional_timestamp(valid_until)?,
             price_step: optional_money(price_step.as_ref())?,
             factors: factors.into(),
             reasons: reasons.into_iter().map(Reason::from).collect(),
@@ -144,8 +154,7 @@ impl From<&Factors> for StoredFactors {
         let Factors {
             propensity,
             propensity_basis,
-            // In the later format of a decision.
-            acceptance_lift: _,
+            acceptance_lift,
             value,
             seller_value,
             margin_is_assumed,
@@ -160,6 +169,7 @@ impl From<&Factors> for StoredFactors {
         Self {
             propensity: FiniteF64(*propensity),
             propensity_basis: (*propensity_basis).into(),
+            acceptance_lift: FiniteF64(*acceptance_lift),
             value: FiniteF64(*value),
             seller_value: FiniteF64(*seller_value),
             margin_is_assumed: *margin_is_assumed,
@@ -179,6 +189,7 @@ impl From<StoredFactors> for Factors {
         let StoredFactors {
             propensity,
             propensity_basis,
+            acceptance_lift,
             value,
             seller_value,
             margin_is_assumed,
@@ -193,7 +204,7 @@ impl From<StoredFactors> for Factors {
         Self {
             propensity: propensity.0,
             propensity_basis: propensity_basis.into(),
-            acceptance_lift: 1.0,
+            acceptance_lift: acceptance_lift.0,
             value: value.0,
             seller_value: seller_value.0,
             margin_is_assumed,
@@ -211,13 +222,16 @@ impl From<StoredFactors> for Factors {
 impl From<&Reason> for StoredReason {
     fn from(reason: &Reason) -> Self {
         let Reason { code, parameters, text } = reason;
-        Self { code: code.clone(), parameters: parameters.clone(), text: text.clone() }
+        let parameters =
+            parameters.iter().cloned().map(|(name, value)| StoredReasonParameter { name, value }).collect();
+        Self { code: code.clone(), parameters, text: text.clone() }
     }
 }
 
 impl From<StoredReason> for Reason {
     fn from(stored: StoredReason) -> Self {
         let StoredReason { code, parameters, text } = stored;
+        let parameters = parameters.into_iter().map(|StoredReasonParameter { name, value }| (name, value)).collect();
         Self { code, parameters, text }
     }
 }

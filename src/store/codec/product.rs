@@ -17,18 +17,18 @@ const RECORD: &str = "product";
 
 /// Encodes a product.
 pub fn encode_product(product: &Product) -> Result<Vec<u8>, StoreError> {
-    frame::encode(VERSION, &StoredProduct::from(product)).map_err(|error| error.into_store_error(RECORD))
+    frame::encode(VERSION, &StoredProductV1::from(product)).map_err(|error| error.into_store_error(RECORD))
 }
 
 /// Decodes a product.
 pub fn decode_product(bytes: &[u8]) -> Result<Product, StoreError> {
-    frame::decode::<StoredProduct>(VERSION, bytes)
-        .and_then(StoredProduct::product)
+    frame::decode::<StoredProductV1>(VERSION, bytes)
+        .and_then(StoredProductV1::product)
         .map_err(|error| error.into_store_error(RECORD))
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredProduct {
+struct StoredProductV1 {
     id: String,
     title: String,
     category: Vec<String>,
@@ -52,7 +52,7 @@ struct StoredLadderPosition {
     tier: u32,
 }
 
-impl From<&Product> for StoredProduct {
+impl From<&Product> for StoredProductV1 {
     fn from(product: &Product) -> Self {
         let Product {
             id,
@@ -91,7 +91,7 @@ impl From<&Product> for StoredProduct {
     }
 }
 
-impl StoredProduct {
+impl StoredProductV1 {
     fn product(self) -> Result<Product, CodecError> {
         let Self {
             id,

@@ -5,26 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::frame::CodecError;
-use super::ledger::{StoredExperiment, StoredLedger};
-use super::relationship::{StoredPurchases, StoredRelationship};
+use super::ledger::StoredLedger;
+use super::relationship::StoredRelationship;
 use super::scalar::{FiniteF64, ms_since, optional_timestamp, stored_enum, timestamp, timestamp_after};
 use crate::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
 use crate::domain::ids::{Channel, CustomerId, HoldId, ProductId};
 use crate::domain::time::Timestamp;
-
-/// A customer as format 3 has it: format 2, and what came later.
-#[derive(Serialize, Deserialize)]
-pub(super) struct StoredCustomer {
-    second: StoredCustomerV2,
-    experiment: StoredExperiment,
-}
-
-/// A customer as format 2 has it: format 1, and what came later.
-#[derive(Serialize, Deserialize)]
-pub(super) struct StoredCustomerV2 {
-    first: StoredCustomerV1,
-    purchases: StoredPurchases,
-}
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredCustomerV1 {
@@ -32,7 +18,7 @@ pub(super) struct StoredCustomerV1 {
     attributes: BTreeMap<String, String>,
     consents: StoredConsents,
     holds: Vec<StoredHold>,
-    holdings: Vec<(String, StoredHolding)>,
+    holdings: Vec<StoredHolding>,
     /// Delta-encoded in ascending order: the first fingerprint, then the distances, mostly two bytes each.
     forgotten: Vec<u32>,
     relationship: StoredRelationship,
@@ -65,6 +51,7 @@ stored_enum! {
 
 #[derive(Serialize, Deserialize)]
 struct StoredHolding {
+    product: String,
     first_at: i64,
     /// Milliseconds after `first_at`, as are all times below: 0 for a product bought once.
     last_at: i64,
@@ -73,10 +60,16 @@ struct StoredHolding {
     subscribed_at: Option<i64>,
     ended_at: Option<i64>,
     returned_at: Option<i64>,
-    usage: Option<(i64, FiniteF64)>,
+    usage: Option<StoredUsage>,
 }
 
-impl From<&Customer> for StoredCustomer {
+#[derive(Serialize, Deserialize)]
+struct StoredUsage {
+    at: i64,
+    share: FiniteF64,
+}
+
+impl From<&Customer> for StoredCustomerV1 {
     fn from(customer: &Customer) -> Self {
         let Customer { id, attributes, consents, holds, holdings, relationship, ledger } = customer;
         let Holdings { latest, forgotten } = holdings;
@@ -86,36 +79,16 @@ impl From<&Customer> for StoredCustomer {
             before = fingerprint;
             step
         });
-        let first = StoredCustomerV1 {
+        Self {
             id: id.to_string(),
             attributes: attributes.clone(),
             consents: consents.into(),
             holds: holds.iter().map(StoredHold::from).collect(),
-            holdings: latest.iter().map(|(product, holding)| (product.to_string(), holding.into())).collect(),
+            holdings: latest.iter().map(|(product, holding)| StoredHolding::new(product, holding)).collect(),
             forgotten: steps.collect(),
             relationship: relationship.into(),
             ledger: ledger.into(),
-        };
-        let second = StoredCustomerV2 { first, purchases: relationship.into() };
-        Self { second, experiment: ledger.into() }
-    }
-}
-
-impl StoredCustomer {
-    pub fn customer(self) -> Result<Customer, CodecError> {
-        let Self { second, experiment } = self;
-        let mut customer = second.customer()?;
-        experiment.complete(&mut customer.ledger)?;
-        Ok(customer)
-    }
-}
-
-impl StoredCustomerV2 {
-    pub fn customer(self) -> Result<Customer, CodecError> {
-        let Self { first, purchases } = self;
-        let mut customer = first.customer()?;
-        purchases.complete(&mut customer.relationship)?;
-        Ok(customer)
+        }
     }
 }
 
@@ -123,8 +96,9 @@ impl StoredCustomerV1 {
     pub fn customer(self) -> Result<Customer, CodecError> {
         let Self { id, attributes, consents, holds, holdings, forgotten, relationship, ledger } = self;
         let mut latest = BTreeMap::new();
-        for (product, holding) in holdings {
-            latest.insert(ProductId::new(product)?, holding.holding()?);
+        for stored in holdings {
+            let (product, holding) = stored.holding()?;
+            latest.insert(product, holding);
         }
         let mut fingerprint = 0_u32;
         let fingerprints = forgotten.into_iter().map(|step| {
@@ -195,11 +169,12 @@ impl StoredHold {
     }
 }
 
-impl From<&Holding> for StoredHolding {
-    fn from(holding: &Holding) -> Self {
+impl StoredHolding {
+    fn new(product: &ProductId, holding: &Holding) -> Self {
         let Holding { first_at, last_at, bought, returned, subscribed_at, ended_at, returned_at, usage } = holding;
         let since_first = |at: Timestamp| ms_since(*first_at, at);
         Self {
+            product: product.to_string(),
             first_at: first_at.unix_ms(),
             last_at: since_first(*last_at),
             bought: *bought,
@@ -207,21 +182,19 @@ impl From<&Holding> for StoredHolding {
             subscribed_at: subscribed_at.map(since_first),
             ended_at: ended_at.map(since_first),
             returned_at: returned_at.map(since_first),
-            usage: usage.map(|(at, share)| (since_first(at), FiniteF64(share))),
+            usage: usage.map(|(at, share)| StoredUsage { at: since_first(at), share: FiniteF64(share) }),
         }
     }
-}
 
-impl StoredHolding {
-    fn holding(self) -> Result<Holding, CodecError> {
-        let Self { first_at, last_at, bought, returned, subscribed_at, ended_at, returned_at, usage } = self;
+    fn holding(self) -> Result<(ProductId, Holding), CodecError> {
+        let Self { product, first_at, last_at, bought, returned, subscribed_at, ended_at, returned_at, usage } = self;
         let first_at = timestamp(first_at)?;
         let at = |ms: Option<i64>| ms.map(|ms| timestamp_after(first_at, ms)).transpose();
         let usage = match usage {
-            Some((ms, FiniteF64(share))) => Some((timestamp_after(first_at, ms)?, share)),
+            Some(StoredUsage { at, share }) => Some((timestamp_after(first_at, at)?, share.0)),
             None => None,
         };
-        Ok(Holding {
+        let holding = Holding {
             first_at,
             last_at: timestamp_after(first_at, last_at)?,
             bought,
@@ -230,6 +203,7 @@ impl StoredHolding {
             ended_at: at(ended_at)?,
             returned_at: at(returned_at)?,
             usage,
-        })
+        };
+        Ok((ProductId::new(product)?, holding))
     }
 }

@@ -6,13 +6,14 @@ use super::decision::StoredWithheldReason;
 use super::frame::CodecError;
 use super::offer::StoredFactors;
 use super::scalar::{FiniteF64, optional_product, optional_timestamp, stored_enum};
-use crate::domain::ids::ProductId;
+use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
 use crate::domain::time::Timestamp;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredRejectedCandidate {
     product: String,
+    offer: Option<String>,
     propensity: FiniteF64,
     stage: StoredDecisionStep,
     reason: StoredWithheldReason,
@@ -30,11 +31,11 @@ stored_enum! {
 
 impl From<&RejectedCandidate> for StoredRejectedCandidate {
     fn from(rejected: &RejectedCandidate) -> Self {
-        // The offer is in the later format.
-        let RejectedCandidate { product, offer: _, propensity, stage, ineligibility, factors } = rejected;
+        let RejectedCandidate { product, offer, propensity, stage, ineligibility, factors } = rejected;
         let Ineligibility { reason, other, seen, threshold, until } = ineligibility;
         Self {
             product: product.to_string(),
+            offer: offer.as_ref().map(ToString::to_string),
             propensity: FiniteF64(*propensity),
             stage: (*stage).into(),
             reason: (*reason).into(),
@@ -48,8 +49,8 @@ impl From<&RejectedCandidate> for StoredRejectedCandidate {
 }
 
 impl StoredRejectedCandidate {
-    pub fn rejected(self) -> Result<RejectedCandidate, CodecError> {
-        let Self { product, propensity, stage, reason, other, seen, threshold, until, factors } = self;
+    pub fn rejected_candidate(self) -> Result<RejectedCandidate, CodecError> {
+        let Self { product, offer, propensity, stage, reason, other, seen, threshold, until, factors } = self;
         let number = |number: Option<FiniteF64>| number.map(|FiniteF64(number)| number);
         let ineligibility = Ineligibility {
             reason: reason.into(),
@@ -60,7 +61,7 @@ impl StoredRejectedCandidate {
         };
         Ok(RejectedCandidate {
             product: ProductId::new(product)?,
-            offer: None,
+            offer: offer.map(OfferId::new).transpose()?,
             propensity: propensity.0,
             stage: stage.into(),
             ineligibility,

@@ -22,30 +22,9 @@ pub(super) struct StoredRelationship {
     engagement: StoredDecayedSum,
     /// Delta-encoded in ascending order: the first day's number, then the distances in days, mostly one byte each.
     purchase_days: Vec<i32>,
-    last: StoredLastTimes,
-}
-
-/// What a customer spent and brought back: since format 2.
-#[derive(Serialize, Deserialize)]
-pub(super) struct StoredPurchases {
     spent: StoredDecayedSum,
     returned: StoredDecayedSum,
-}
-
-impl From<&RelationshipState> for StoredPurchases {
-    fn from(state: &RelationshipState) -> Self {
-        Self { spent: (&state.spent).into(), returned: (&state.returned).into() }
-    }
-}
-
-impl StoredPurchases {
-    /// Adds what format 1 did not know.
-    pub fn complete(self, state: &mut RelationshipState) -> Result<(), CodecError> {
-        let Self { spent, returned } = self;
-        state.spent = spent.sum()?;
-        state.returned = returned.sum()?;
-        Ok(())
-    }
+    last: StoredLastTimes,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,9 +72,8 @@ impl From<&RelationshipState> for StoredRelationship {
             folded_value,
             engagement,
             purchase_days,
-            // In `StoredPurchases`.
-            spent: _,
-            returned: _,
+            spent,
+            returned,
             last,
         } = state;
         let mut before = 0;
@@ -115,6 +93,8 @@ impl From<&RelationshipState> for StoredRelationship {
             folded_value: folded_value.into(),
             engagement: engagement.into(),
             purchase_days: steps.collect(),
+            spent: spent.into(),
+            returned: returned.into(),
             last: last.into(),
         }
     }
@@ -132,6 +112,8 @@ impl StoredRelationship {
             folded_value,
             engagement,
             purchase_days,
+            spent,
+            returned,
             last,
         } = self;
         let mut number = 0_i32;
@@ -152,8 +134,8 @@ impl StoredRelationship {
             folded_value: folded_value.sum()?,
             engagement: engagement.sum()?,
             purchase_days: days.collect(),
-            spent: DecayedSum::default(),
-            returned: DecayedSum::default(),
+            spent: spent.sum()?,
+            returned: returned.sum()?,
             last: last.times()?,
         })
     }

@@ -14,10 +14,8 @@ use super::compact;
 use super::erase::finish_erasures;
 use super::high_water;
 use super::trees::{COMPACTION_KEY, FORMAT_KEY, Trees};
+use crate::store::codec::STORE_FORMAT;
 use crate::store::contract::StoreError;
-
-/// The format that this version writes and reads.
-const FORMAT: u32 = 1;
 
 /// The file whose lock is held while the store is opened.
 pub(super) const LOCK: &str = "lock";
@@ -57,7 +55,7 @@ fn open_files(directory: &Path) -> Result<(Db, Trees), StoreError> {
     let format =
         if is_blank { None } else { db.open_tree("meta").and_then(|meta| meta.get(FORMAT_KEY)).map_err(broken)? };
     match format {
-        Some(found) if *found == *FORMAT.to_string().as_bytes() => {
+        Some(found) if *found == *STORE_FORMAT.to_string().as_bytes() => {
             let trees = Trees::open(&db).map_err(broken)?;
             high_water::require_reached(&trees.meta, directory)?;
             Ok((db, trees))
@@ -65,12 +63,12 @@ fn open_files(directory: &Path) -> Result<(Db, Trees), StoreError> {
         Some(found) => Err(StoreError::OtherFormat {
             path: directory.display().to_string(),
             found: String::from_utf8_lossy(&found).into_owned(),
-            supported: FORMAT,
+            supported: STORE_FORMAT,
         }),
         None if is_blank => {
             let trees = Trees::open(&db).map_err(broken)?;
             high_water::require_reached(&trees.meta, directory)?;
-            trees.meta.insert(FORMAT_KEY, FORMAT.to_string().as_bytes()).map_err(broken)?;
+            trees.meta.insert(FORMAT_KEY, STORE_FORMAT.to_string().as_bytes()).map_err(broken)?;
             Disk::open(db.clone(), directory)
                 .map_err(|error| at(&error))?
                 .sync()

@@ -17,7 +17,7 @@ use crate::store::codec::event::decode_event;
 use crate::store::codec::outbox::{Outbox, OutboxItem};
 use crate::store::codec::product::decode_product;
 use crate::store::contract::StoreError;
-use crate::store::digest::{Kind, StoreDigest};
+use crate::store::digest::{DigestKind, StoreDigest};
 
 /// Records read at once where the caller does not say.
 const PAGE_LEN: usize = 256;
@@ -110,13 +110,13 @@ impl Inner {
     pub async fn digest(self: &Arc<Self>) -> Result<u64, StoreError> {
         let mut digest = StoreDigest::default();
         let trees = [
-            (Kind::Customer, &self.trees.customers),
-            (Kind::Event, &self.trees.history),
-            (Kind::Event, &self.trees.anonymous),
-            (Kind::Decision, &self.trees.decisions),
-            (Kind::Product, &self.trees.products),
-            (Kind::ExplicitOffer, &self.trees.offers),
-            (Kind::Volume, &self.trees.volumes),
+            (DigestKind::Customer, &self.trees.customers),
+            (DigestKind::Event, &self.trees.history),
+            (DigestKind::Event, &self.trees.anonymous),
+            (DigestKind::Decision, &self.trees.decisions),
+            (DigestKind::Product, &self.trees.products),
+            (DigestKind::ExplicitOffer, &self.trees.offers),
+            (DigestKind::Volume, &self.trees.volumes),
         ];
         for (kind, tree) in trees {
             let mut last = None;
@@ -137,13 +137,15 @@ impl Inner {
         Ok(digest.value())
     }
 
-    fn digest_page(&self, kind: Kind, page: &Page) -> Result<StoreDigest, StoreError> {
+    fn digest_page(&self, kind: DigestKind, page: &Page) -> Result<StoreDigest, StoreError> {
         let mut digest = StoreDigest::default();
         for (key, bytes) in &page.records {
             match kind {
-                Kind::Customer => self.digest_customer(&mut digest, key, bytes)?,
-                Kind::Volume => digest.enter(kind, &[key, &bytes[..]].concat()),
-                Kind::Event | Kind::Decision | Kind::Product | Kind::ExplicitOffer => digest.enter(kind, bytes),
+                DigestKind::Customer => self.digest_customer(&mut digest, key, bytes)?,
+                DigestKind::Volume => digest.add(kind, &[key, &bytes[..]].concat()),
+                DigestKind::Event | DigestKind::Decision | DigestKind::Product | DigestKind::ExplicitOffer => {
+                    digest.add(kind, bytes)
+                }
             }
         }
         Ok(digest)
@@ -152,15 +154,15 @@ impl Inner {
     /// A customer counts without version and outbox; what waits in the outbox counts as if it were copied.
     fn digest_customer(&self, digest: &mut StoreDigest, key: &[u8], bytes: &[u8]) -> Result<(), StoreError> {
         let value = CustomerValue::parse(bytes)?;
-        digest.enter(Kind::Customer, &encode_customer(0, &value.body(), &Outbox::default())?);
+        digest.add(DigestKind::Customer, &encode_customer(0, &value.body(), &Outbox::default())?);
         for entry in &value.outbox.0 {
             let (kind, bytes) = match &entry.item {
-                OutboxItem::Event(bytes) => (Kind::Event, bytes),
-                OutboxItem::Decision(bytes) => (Kind::Decision, bytes),
+                OutboxItem::Event(bytes) => (DigestKind::Event, bytes),
+                OutboxItem::Decision(bytes) => (DigestKind::Decision, bytes),
             };
             let (tree, copy_key) = self.copy_of(key, entry)?;
             if !self.healthy(tree.contains_key(copy_key))? {
-                digest.enter(kind, bytes);
+                digest.add(kind, bytes);
             }
         }
         Ok(())
