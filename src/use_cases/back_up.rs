@@ -9,46 +9,46 @@ use super::app::App;
 use crate::store::backup::writer::BackupWriter;
 use crate::store::contract::StoreError;
 
-/// Pages and pieces that may wait for a slower reader.
-const WAITING_MAX: usize = 2;
-/// The most bytes in one piece.
-const PIECE_BYTES_MAX: usize = 64 * 1024;
-/// How long a reader may take for a piece. One who has stopped would else keep others from making a backup.
-const PIECE_WITHIN: Duration = Duration::from_secs(60);
+/// Maximum number of pages, and of chunks, that are buffered for a slower reader.
+const BUFFERED_MAX: usize = 2;
+/// Maximum size of a chunk.
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// Maximum time for which a reader may leave a chunk unread. A stalled reader would otherwise block every other backup.
+const CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Another backup is being made.
+/// Error returned by [`back_up`] while another backup is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a backup is being made")]
+#[error("another backup is in progress")]
 pub struct BackupInProgress;
 
-/// The pieces of a backup, in order; an error is the last thing in it.
+/// Chunks of a backup, in order; an error is the last item.
 pub type BackupChunks = mpsc::Receiver<Result<Vec<u8>, StoreError>>;
 
-/// Begins a backup. It goes on as its pieces are taken, and is given up when they are not.
+/// Starts a backup. It proceeds as its chunks are received, and is abandoned when the reader stops receiving.
 ///
 /// # Errors
-/// While another backup is being made.
+/// While another backup is in progress.
 pub fn back_up(app: &Arc<App>) -> Result<BackupChunks, BackupInProgress> {
-    let turn = Arc::clone(&app.backing_up).try_lock_owned().map_err(|_| BackupInProgress)?;
-    let (pieces, receiver) = mpsc::channel(WAITING_MAX);
+    let permit = Arc::clone(&app.backing_up).try_lock_owned().map_err(|_| BackupInProgress)?;
+    let (chunks, receiver) = mpsc::channel(BUFFERED_MAX);
     let app = Arc::clone(app);
     tokio::spawn(async move {
-        let _turn = turn;
+        let _permit = permit;
         let started = Instant::now();
-        let mut sender = Sender { pieces, bytes: 0, is_given_up: false };
+        let mut sender = ChunkSender { chunks, bytes: 0, is_abandoned: false };
         let ended = send(&app, &mut sender).await;
         let seconds = started.elapsed().as_secs_f64();
         match ended {
-            Ok(()) if sender.is_given_up => {
-                tracing::warn!(bytes = sender.bytes, seconds, "a backup was given up: its reader has gone or stopped");
+            Ok(()) if sender.is_abandoned => {
+                tracing::warn!(bytes = sender.bytes, seconds, "backup abandoned: its reader disconnected or stalled");
             }
             Ok(()) => {
-                tracing::info!(bytes = sender.bytes, seconds, "made a backup");
+                tracing::info!(bytes = sender.bytes, seconds, "backup completed");
                 #[allow(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
                 metrics::gauge!("tactful_backup_timestamp_seconds").set(app.now().unix_ms() as f64 / 1e3);
             }
             Err(error) => {
-                tracing::error!(%error, "a backup failed");
+                tracing::error!(%error, "backup failed");
                 sender.send(Err(error)).await;
             }
         }
@@ -56,46 +56,47 @@ pub fn back_up(app: &Arc<App>) -> Result<BackupChunks, BackupInProgress> {
     Ok(receiver)
 }
 
-async fn send(app: &App, sender: &mut Sender) -> Result<(), StoreError> {
+async fn send(app: &App, sender: &mut ChunkSender) -> Result<(), StoreError> {
     let (mut writer, head) = BackupWriter::start(app.now())?;
     sender.send_bytes(&head).await;
-    let (pages, mut received) = mpsc::channel(WAITING_MAX);
-    let passing_on = async {
-        while let Some(page) = received.recv().await {
+    let (pages, mut page_receiver) = mpsc::channel(BUFFERED_MAX);
+    let forward = async {
+        while let Some(page) = page_receiver.recv().await {
             sender.send_bytes(&writer.page(page)?).await;
-            if sender.is_given_up {
+            if sender.is_abandoned {
                 break;
             }
         }
-        // With it goes what tells the store that somebody receives.
-        drop(received);
+        // Dropping the receiver makes the store stop sending.
+        drop(page_receiver);
         Ok(())
     };
-    tokio::try_join!(app.store.back_up(pages), passing_on)?;
-    // What was told is durable, here as in every other answer.
+    tokio::try_join!(app.store.back_up(pages), forward)?;
+    // A backup holds only what is durable, as every other response.
     app.store.durable().await?;
     sender.send_bytes(&writer.finish()?).await;
     Ok(())
 }
 
-/// Sends pieces until nobody takes them any more.
-struct Sender {
-    pieces: mpsc::Sender<Result<Vec<u8>, StoreError>>,
+/// Sends chunks until the reader stops receiving.
+struct ChunkSender {
+    chunks: mpsc::Sender<Result<Vec<u8>, StoreError>>,
     bytes: usize,
-    is_given_up: bool,
+    is_abandoned: bool,
 }
 
-impl Sender {
+impl ChunkSender {
     async fn send_bytes(&mut self, bytes: &[u8]) {
-        for piece in bytes.chunks(PIECE_BYTES_MAX) {
-            self.send(Ok(piece.to_vec())).await;
-            self.bytes += piece.len();
+        for chunk in bytes.chunks(CHUNK_BYTES_MAX) {
+            self.send(Ok(chunk.to_vec())).await;
+            self.bytes += chunk.len();
         }
     }
 
-    async fn send(&mut self, piece: Result<Vec<u8>, StoreError>) {
-        if !self.is_given_up {
-            self.is_given_up = !matches!(tokio::time::timeout(PIECE_WITHIN, self.pieces.send(piece)).await, Ok(Ok(())));
+    async fn send(&mut self, chunk: Result<Vec<u8>, StoreError>) {
+        if !self.is_abandoned {
+            self.is_abandoned =
+                !matches!(tokio::time::timeout(CHUNK_TIMEOUT, self.chunks.send(chunk)).await, Ok(Ok(())));
         }
     }
 }

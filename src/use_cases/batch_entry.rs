@@ -1,24 +1,24 @@
-//! What becomes of one entry of a batch.
+//! Outcome of one entry of a batch.
 
 use super::change_customer::ChangeRejection;
 
-/// What became of one entry of a batch.
+/// Outcome of one entry of a batch. Entries are independent: a rejected one does not affect the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryOutcome {
-    /// It was new and is durable.
+    /// The entry was new and is durable.
     New,
-    /// It was known already and changed nothing.
+    /// The entry was recorded before and changed nothing.
     Duplicate,
-    /// It changed nothing.
+    /// The entry was rejected and changed nothing.
     Rejected(EntryRejection),
 }
 
-/// Why an entry of a batch changed nothing.
+/// Reason for which an entry of a batch was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryRejection {
-    /// It is dated further in the future than clocks differ.
+    /// The event is dated further in the future than clocks may differ.
     InFuture,
-    /// The decision is not known for this customer.
+    /// The customer has no such decision.
     DecisionNotFound,
     /// The decision did not serve the offer.
     OfferNotServed,
@@ -26,7 +26,7 @@ pub enum EntryRejection {
     CustomerMissing,
     /// The customer could not be changed.
     Change(ChangeRejection),
-    /// It is dated before what is kept.
+    /// The event is past its retention period.
     TooOld,
 }
 

@@ -1,4 +1,4 @@
-//! Keeps profiles and consents.
+//! Profiles and consents of customers.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use crate::domain::customer::{Consents, Customer};
 use crate::domain::ids::CustomerId;
 use crate::store::contract::{Appended, StoreError, Versioned};
 
-/// A profile to be set.
+/// Update of a customer's profile and consents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileUpdate {
-    /// Whose.
+    /// Customer to update; created when not stored.
     pub customer: CustomerId,
-    /// Replaces all attributes when not empty.
+    /// New attributes, replacing all of the present ones; empty leaves them.
     pub attributes: BTreeMap<String, String>,
-    /// Replaces the consents; `None`: they stay.
+    /// New consents; `None` leaves the present ones.
     pub consents: Option<Consents>,
 }
 
-/// Sets profiles, durable when it returns. One result an update, in order.
+/// Updates profiles, and returns when they are durable. Returns one outcome per update, in order.
 pub async fn upsert_customers(app: &App, updates: &[ProfileUpdate]) -> Result<Vec<EntryOutcome>, StoreError> {
     let mut results = Vec::with_capacity(updates.len());
     for update in updates {
@@ -58,7 +58,7 @@ async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<EntryOutco
     }
 }
 
-/// What is kept of a customer.
+/// Returns a customer as stored; `None` when nothing is stored under the id.
 pub async fn get_customer(app: &App, customer: &CustomerId) -> Result<Option<Customer>, StoreError> {
     Ok(app.store.load_customer(customer).await?.map(|loaded| loaded.value))
 }

@@ -1,5 +1,5 @@
-//! Explains a past decision from what it recorded, or what would be decided now. Changes nothing but what is kept
-//! of a ranking.
+//! Explains a past decision from its record, or the decision that would be made now. Changes nothing but the cached
+//! ranking.
 
 use super::app::App;
 use super::decide_offers::{DecisionInput, decide_offers};
@@ -14,51 +14,52 @@ use crate::domain::offer::Offer;
 use crate::domain::rejected_candidate::{DecisionStep, RejectedCandidate};
 use crate::store::contract::StoreError;
 
-/// The most candidates told of one question.
+/// Maximum number of rejected candidates in one explanation.
 pub const CANDIDATES_MAX: usize = 200;
 
-/// A decision with every candidate that is known of it.
+/// Decision with every candidate that its record names.
 #[derive(Debug, Clone)]
 pub struct Explanation {
-    /// The decision; its slate are the candidates that stayed.
+    /// The decision; its slate holds the candidates that were accepted.
     pub decision: Decision,
-    /// True when the decision was made and recorded; false when it was only tried.
+    /// Whether the decision is on record; false when it was computed for the explanation.
     pub is_recorded: bool,
-    /// The candidates that left, closest to the slate first, at most [`CANDIDATES_MAX`].
+    /// Rejected candidates, closest to the slate first, at most [`CANDIDATES_MAX`].
     pub rejected_candidates: Vec<ExplainedRejection>,
-    /// One sentence that may be said to the customer.
+    /// Sentence that may be read to the customer.
     pub customer_sentence: String,
 }
 
-/// A candidate that left, in words.
+/// Rejected candidate, in words.
 #[derive(Debug, Clone)]
 pub struct ExplainedRejection {
-    /// What was recorded.
+    /// The record of the rejection.
     pub rejected: RejectedCandidate,
-    /// The product's title, or its id when the catalogue does not have it.
+    /// Title of the product, or its id when the catalogue does not have it.
     pub title: String,
-    /// Why, and what would have let it through.
+    /// Reason of the rejection, and what would have avoided it.
     pub in_words: RejectionWording,
 }
 
-/// Why there is no explanation.
+/// Error returned when a decision is explained.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
     /// The customer has no such decision.
     #[error("decision not found for this customer")]
     DecisionNotFound,
-    /// The store cannot answer.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Explains a recorded decision: never computed again, so it tells as many candidates as were recorded.
+/// Explains a recorded decision. It is not computed again, so only recorded candidates are explained.
 pub async fn explain_decision(app: &App, customer: &CustomerId, id: DecisionId) -> Result<Explanation, ExplainError> {
     let decision = app.store.load_decision(customer, id).await?.ok_or(ExplainError::DecisionNotFound)?;
     Ok(explanation(app, decision, true))
 }
 
-/// Explains what would be decided now; with a product only that one, whether anything speaks for it or not.
+/// Explains the decision that would be made now. With a product, only that one is explained, even when it is not a
+/// candidate.
 pub async fn explain_request(
     app: &App,
     request: &OfferRequest,
@@ -73,8 +74,8 @@ pub async fn explain_request(
         exhausted_offers: &exhausted_offers,
     };
     let (snapshot, now) = (app.snapshot(), app.now());
-    let proposed = propose(app, &snapshot, request, &customer, now).await?;
-    let (mut decision, _) = decide_offers(&snapshot, &input, &customer.value, &proposed, now);
+    let proposal = propose(app, &snapshot, request, &customer, now).await?;
+    let (mut decision, _) = decide_offers(&snapshot, &input, &customer.value, &proposal, now);
     if let Some(product) = product {
         decision.slate.retain(|offer| offer.product == *product);
         decision.would_be_slate.retain(|offer| offer.product == *product);
@@ -101,17 +102,17 @@ fn explanation(app: &App, mut decision: Decision, is_recorded: bool) -> Explanat
     let mut rejected_candidates: Vec<RejectedCandidate> =
         would_be.chain(std::mem::take(&mut decision.rejected_candidates)).collect();
     rejected_candidates.truncate(CANDIDATES_MAX);
-    let explained = |rejected: RejectedCandidate| ExplainedRejection {
+    let explain = |rejected: RejectedCandidate| ExplainedRejection {
         title: catalog.get(&rejected.product).map_or_else(|| rejected.product.to_string(), |it| it.title.clone()),
         in_words: rejection_in_words(&rejected, &catalog, decision.at),
         rejected,
     };
     let customer_sentence = customer_sentence(&decision, &catalog);
-    let rejected_candidates = rejected_candidates.into_iter().map(explained).collect();
+    let rejected_candidates = rejected_candidates.into_iter().map(explain).collect();
     Explanation { decision, is_recorded, rejected_candidates, customer_sentence }
 }
 
-/// An offer of a would-be slate, as a candidate that left.
+/// Returns an offer of a would-be slate as a candidate rejected for the control group.
 fn withheld_from_control(offer: Offer) -> RejectedCandidate {
     RejectedCandidate {
         offer: Some(offer.id).filter(|id| !id.is_implicit()),

@@ -1,4 +1,4 @@
-//! Keeps the explicit offers: checks them against catalogue and policy, writes them, and publishes them in one piece.
+//! Explicit offers: checked against catalogue and policy, stored, and published together.
 
 use std::collections::BTreeSet;
 
@@ -41,21 +41,22 @@ pub fn check_offer(app: &App, offer: &ExplicitOffer) -> Vec<ExplicitOfferFault> 
     faults
 }
 
-/// Why offers were not kept.
+/// Error returned by [`upsert_offers`]; no offer was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum UpsertOffersError {
-    /// There would be too many.
-    #[error("there would be {would_be} explicit offers, at most {EXPLICIT_OFFERS_MAX} are kept")]
+    /// The maximum number of explicit offers would be exceeded.
+    #[error("there would be {would_be} explicit offers, at most {EXPLICIT_OFFERS_MAX} are allowed")]
     TooMany {
-        /// How many there would be.
+        /// Number of explicit offers that there would be.
         would_be: usize,
     },
-    /// The store cannot answer.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Adds or replaces offers and publishes, durable when it returns. True for each that changed anything.
+/// Stores offers, each replacing the one with its id, and publishes them; durable when it returns. Returns whether each
+/// offer changed anything.
 pub async fn upsert_offers(app: &App, offers: &[ExplicitOffer]) -> Result<Vec<bool>, UpsertOffersError> {
     let _publishing = app.publishing.lock().await;
     let known = app.store.load_offers().await?;
@@ -69,7 +70,7 @@ pub async fn upsert_offers(app: &App, offers: &[ExplicitOffer]) -> Result<Vec<bo
     Ok(changes)
 }
 
-/// Removes an offer and publishes; false when there was none.
+/// Deletes an offer and publishes the rest. Returns whether it existed.
 pub async fn delete_offer(app: &App, offer: &OfferId) -> Result<bool, StoreError> {
     let _publishing = app.publishing.lock().await;
     let was_there = app.store.delete_offer(offer).await?;
@@ -78,16 +79,16 @@ pub async fn delete_offer(app: &App, offer: &OfferId) -> Result<bool, StoreError
     Ok(was_there)
 }
 
-/// An offer and what is gone of its volume.
+/// Explicit offer with the used part of its volume.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OfferWithVolume {
-    /// The offer.
+    /// Offer as stored.
     pub offer: ExplicitOffer,
-    /// What is gone.
+    /// Used and reserved units of its volume.
     pub volume: Volume,
 }
 
-/// One offer.
+/// Returns an offer; `None` when it does not exist.
 pub async fn get_offer(app: &App, id: &OfferId) -> Result<Option<OfferWithVolume>, StoreError> {
     let offer = app.snapshot().offers.all().find(|offer| offer.id == *id).cloned();
     let Some(offer) = offer else { return Ok(None) };
@@ -95,7 +96,7 @@ pub async fn get_offer(app: &App, id: &OfferId) -> Result<Option<OfferWithVolume
     Ok(Some(OfferWithVolume { offer, volume }))
 }
 
-/// A page of the offers in order of id, those after `after`, and whether more follow.
+/// Returns a page of the offers with ids above `after`, ordered by id, and whether more follow.
 pub async fn list_offers(
     app: &App,
     after: Option<&OfferId>,

@@ -1,4 +1,4 @@
-//! Compares the control group with the rest. Reads every customer and the whole history once; changes nothing.
+//! Compares the control group with the other customers. Reads every customer and the whole history once; changes nothing.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,51 +11,50 @@ use crate::domain::time::{DAY, Timestamp};
 use crate::measurement::backfire::{BackfireReport, FollowedCustomer, TooFewCustomers, report};
 use crate::store::contract::StoreError;
 
-/// How long customers are followed unless asked otherwise: the three months of the field experiment that
-/// `docs/simulation.md` names.
+/// Default follow-up: the three months of the field experiment that `docs/simulation.md` cites.
 pub const FOLLOW_UP_DEFAULT: Duration = Duration::from_secs(90 * 86_400);
-/// The shortest follow-up.
+/// Minimum follow-up.
 pub const FOLLOW_UP_MIN: Duration = DAY;
-/// The longest.
+/// Maximum follow-up, three years.
 pub const FOLLOW_UP_MAX: Duration = Duration::from_secs(1096 * 86_400);
-/// Customers and events of one page.
+/// Number of customers or events in one page.
 const PAGE_LEN: usize = 1024;
 
-/// A report with what it is about.
+/// Backfire report of one experiment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExperimentReport {
-    /// The experiment: that of the policy in force, else the latest.
+    /// Experiment of the policy in force, otherwise the latest one.
     pub experiment: ExperimentId,
-    /// How long each customer was followed.
+    /// Time for which each customer was followed.
     pub follow_up: Duration,
-    /// Customers whose follow-up has not ended yet; they are left out.
+    /// Number of customers left out because their follow-up has not ended yet.
     pub waiting: usize,
-    /// As of when.
+    /// Time of the report.
     pub as_of: Timestamp,
-    /// The figures.
+    /// Comparison of the two arms.
     pub report: BackfireReport,
 }
 
-/// Why there is no report.
+/// Error returned by [`get_backfire_report`].
 #[derive(Debug, thiserror::Error)]
 pub enum BackfireReportError {
     /// No customer was ever assigned.
     #[error("no experiment has assigned a customer; set control_group.share in the policy")]
     NoExperiment,
-    /// Too few customers.
+    /// Too few customers were followed to the end.
     #[error("{counts}; {waiting} more are waiting for their follow-up to end")]
     TooFewCustomers {
-        /// How few.
+        /// Number of customers in each arm.
         counts: TooFewCustomers,
-        /// Customers whose follow-up has not ended yet.
+        /// Number of customers whose follow-up has not ended yet.
         waiting: usize,
     },
-    /// The store cannot answer.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Compares, each customer followed for `follow_up` from the assignment on.
+/// Compares the arms, with each customer followed for `follow_up` from the assignment on.
 pub async fn get_backfire_report(app: &App, follow_up: Duration) -> Result<ExperimentReport, BackfireReportError> {
     let as_of = app.now();
     let store = app.store.as_ref();

@@ -1,4 +1,4 @@
-//! Tells how a relationship stands, and how it would stand if something more happened. Reads only.
+//! Assesses a relationship as it is, and as it would be after further events. Reads only.
 
 use super::app::App;
 use super::load_customer::load_or_unknown;
@@ -16,33 +16,33 @@ use crate::domain::relationship_detail::RelationshipDetail;
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
 
-/// How a relationship stands.
+/// Assessment of a relationship.
 #[derive(Debug, Clone)]
 pub struct RelationshipView {
-    /// The score, its band and all components.
+    /// Score, band and components.
     pub health: RelationshipHealth,
-    /// What stands behind them.
+    /// Facts behind the components.
     pub detail: RelationshipDetail,
     /// Every cap that applies now.
     pub caps: Vec<Cap>,
     /// Every hold in force.
     pub holds: Vec<HoldInForce>,
-    /// One plain sentence.
+    /// Summary for people, in one sentence.
     pub message: String,
-    /// The policy in force.
+    /// Version of the policy that was used.
     pub policy_version: String,
-    /// As of when.
+    /// Time of the assessment.
     pub as_of: Timestamp,
 }
 
-/// What would happen.
+/// Hypothetical events and outcomes to assess a relationship with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hypothesis {
-    /// In any order. Their ids mean nothing: all of them happen.
+    /// Events in any order. Their ids are ignored: none is a duplicate.
     pub events: Vec<Event>,
-    /// What would come of further offers, dated now.
+    /// Outcomes of further offers, dated now.
     pub outcomes: Vec<OutcomeKind>,
-    /// As of when to assess; `None` means now.
+    /// Time of the hypothetical assessment; `None` means now.
     pub as_of: Option<Timestamp>,
 }
 
@@ -53,7 +53,7 @@ pub async fn get_relationship_health(app: &App, customer: &CustomerId) -> Result
     Ok(view(app, &customer, now))
 }
 
-/// Assesses a customer now, and as it would be.
+/// Assesses a customer now, and as it would be under the hypothesis.
 pub async fn simulate_relationship_health(
     app: &App,
     customer: &CustomerId,

@@ -1,4 +1,4 @@
-//! Creates, lists and deletes holds.
+//! Holds: reasons for which a customer receives no offers until they end.
 
 use super::app::App;
 use super::change_customer::{ChangeError, CustomerChange, change_customer};
@@ -9,26 +9,26 @@ use crate::domain::ids::{CustomerId, HoldId};
 use crate::domain::time::Timestamp;
 use crate::store::contract::{Appended, StoreError, Versioned};
 
-/// A hold to be.
+/// Hold to create.
 #[derive(Debug, Clone)]
 pub struct HoldRequest {
-    /// Names the hold; `None`: the server makes a name.
+    /// Id of the hold; `None` lets the server generate one.
     pub id: Option<HoldId>,
-    /// Why.
+    /// Reason of the hold.
     pub reason: HoldReason,
-    /// For people.
+    /// Note for the people who manage the customer.
     pub note: String,
-    /// Until when; `None`: until it is deleted.
+    /// Time at which the hold ends; `None` keeps it until it is deleted.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Why a hold was not kept.
+/// Error returned when a hold is created or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
-    /// The customer has as many holds as can be kept.
-    #[error("the customer has as many holds as can be kept")]
+    /// The customer has the maximum number of holds.
+    #[error("the customer has the maximum number of holds")]
     TooManyHolds,
-    /// There is no hold of this name.
+    /// The customer has no hold with this id.
     #[error("hold not found")]
     NotFound,
     /// The customer could not be changed.
@@ -61,13 +61,13 @@ pub async fn create_hold(app: &App, customer: &CustomerId, request: HoldRequest)
     Ok(hold)
 }
 
-/// Every hold in force.
+/// Returns every hold in force, created or derived from events.
 pub async fn list_holds(app: &App, customer: &CustomerId) -> Result<Vec<HoldInForce>, HoldError> {
     let customer = load_or_unknown(app.store.as_ref(), customer).await?.value;
     Ok(holds_in_force(&customer, &app.policy_in_force().contact, app.now()))
 }
 
-/// Ends a hold that was created.
+/// Deletes a hold that was created.
 pub async fn delete_hold(app: &App, customer: &CustomerId, hold: &HoldId) -> Result<(), HoldError> {
     change_holds(app, customer, |holds, _| {
         let before = holds.len();

@@ -1,7 +1,8 @@
-//! What the system does: load, decide, save; one file per verb. The only asynchronous business code.
+//! Use cases of the system: load, decide, save. One file per verb, and nouns for plain create, read, update and delete.
+//! The only asynchronous business code.
 //!
-//! Use cases know the store through its contract alone and never see a wire type. They add no rule of their own: rules
-//! are in `decision`, what is learned is in `model`.
+//! Use cases know the store through its contract alone and never see a wire type. They add no rules of their own: rules
+//! are in `decision`, learned models in `model`.
 
 mod acceptance_counts;
 pub mod app;

@@ -1,4 +1,4 @@
-//! Keeps versions of the policy, and puts one into force.
+//! Versions of the policy: stored once, never changed, and activated one at a time.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,61 +10,61 @@ use crate::domain::time::Timestamp;
 use crate::policy_document::fault::Faults;
 use crate::store::contract::{Activation, StoreError, StoredPolicy};
 
-/// The most versions; each is at most 64 KiB.
+/// Maximum number of versions; each is at most 64 KiB.
 const VERSIONS_MAX: usize = 1000;
-/// How long an activation waits for calls that began under the policy before.
+/// Maximum time for which an activation waits for calls that started under the previous policy.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
-/// How often it looks.
-const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(2);
+/// Interval at which it checks for them.
+const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// A version of the policy.
+/// Version of the policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyVersion {
-    /// What it says.
+    /// Parsed document.
     pub policy: Policy,
-    /// Its document.
+    /// Document as it was sent.
     pub text: String,
-    /// When it was stored; `None` for the default, which is always there.
+    /// Time at which it was stored; `None` for the built-in default.
     pub created_at: Option<Timestamp>,
-    /// Since when it is in force; `None` while it is not.
+    /// Time from which it is in force; `None` while it is not.
     pub active_since: Option<Timestamp>,
 }
 
-/// What an activation did.
+/// Result of an activation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyActivation {
-    /// The policy in force now.
+    /// Version in force now.
     pub version: String,
-    /// The one before.
+    /// Version in force before.
     pub previous: String,
-    /// False when calls under the one before still ran after 10 seconds.
+    /// Whether all calls under the previous version had ended within 10 seconds.
     pub is_drained: bool,
 }
 
-/// Why a policy could not be kept or put into force.
+/// Error returned when a policy is stored, read or activated.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// It does not hold together.
+    /// The document has faults.
     #[error(transparent)]
     Faults(#[from] Faults),
-    /// Another policy has this name; versions never change.
+    /// Another policy has this version; versions never change.
     #[error("another policy has this version")]
     AlreadyExists,
-    /// There is no such version.
+    /// No policy has this version.
     #[error("policy not found")]
     NotFound,
-    /// There are too many versions.
+    /// The maximum number of versions is stored.
     #[error("too many policies")]
     TooMany,
-    /// No policy was in force before.
+    /// No policy was in force before the active one.
     #[error("no policy was in force before")]
     NothingBefore,
-    /// The store cannot answer.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Stores a version; the same again changes nothing.
+/// Stores a version. Storing the same policy again changes nothing.
 pub async fn create_policy(app: &App, policy: Policy, text: String) -> Result<PolicyVersion, PolicyError> {
     let known = list_policies(app).await?;
     if let Some(known) = known.iter().find(|known| known.policy.version == policy.version) {
@@ -78,27 +78,27 @@ pub async fn create_policy(app: &App, policy: Policy, text: String) -> Result<Po
     let is_new = app.store.put_policy(&stored).await?;
     app.store.durable().await?;
     if !is_new {
-        // Somebody else was quicker by this name.
-        let theirs = get_policy(app, &policy.version).await?;
-        return if theirs.policy == policy { Ok(theirs) } else { Err(PolicyError::AlreadyExists) };
+        // A concurrent call stored this version first.
+        let stored = get_policy(app, &policy.version).await?;
+        return if stored.policy == policy { Ok(stored) } else { Err(PolicyError::AlreadyExists) };
     }
     tracing::info!(version = policy.version, "policy created");
     Ok(PolicyVersion { policy, text, created_at: Some(created_at), active_since: None })
 }
 
-/// Reads a version.
+/// Returns a version of the policy.
 pub async fn get_policy(app: &App, version: &str) -> Result<PolicyVersion, PolicyError> {
     let mut known = list_policies(app).await?.into_iter();
     known.find(|known| known.policy.version == version).ok_or(PolicyError::NotFound)
 }
 
-/// The policy in force.
+/// Returns the policy in force.
 pub async fn active_policy(app: &App) -> Result<PolicyVersion, PolicyError> {
     let mut known = list_policies(app).await?.into_iter();
     known.find(|known| known.active_since.is_some()).ok_or(PolicyError::NotFound)
 }
 
-/// All versions, newest first; the default is the oldest.
+/// Returns all versions, newest first; the built-in default is the oldest.
 pub async fn list_policies(app: &App) -> Result<Vec<PolicyVersion>, PolicyError> {
     let activations = app.store.load_activations().await?;
     let active = app.policy_in_force();
@@ -121,7 +121,7 @@ pub async fn list_policies(app: &App) -> Result<Vec<PolicyVersion>, PolicyError>
     Ok(versions)
 }
 
-/// Puts a version into force, and answers when no call rests on the one before any more.
+/// Activates a version, and returns when no call uses the previous one any more.
 pub async fn activate_policy(app: &App, version: &str) -> Result<PolicyActivation, PolicyError> {
     let publishing = app.publishing.lock().await;
     let next = get_policy(app, version).await?.policy;
@@ -136,12 +136,12 @@ pub async fn activate_policy(app: &App, version: &str) -> Result<PolicyActivatio
     drop(previous);
     app.publish_policy(Arc::new(next));
     drop(publishing);
-    let is_drained = drained(&before).await;
+    let is_drained = wait_until_drained(&before).await;
     tracing::info!(version, previous = previous_version, is_drained, "policy activated");
     Ok(PolicyActivation { version, previous: previous_version, is_drained })
 }
 
-/// Puts the version into force that was in force before this one.
+/// Activates the version that was in force before the active one.
 pub async fn roll_back_policy(app: &App) -> Result<PolicyActivation, PolicyError> {
     let active = app.policy_in_force().version.clone();
     let activations = app.store.load_activations().await?;
@@ -152,11 +152,11 @@ pub async fn roll_back_policy(app: &App) -> Result<PolicyActivation, PolicyError
     activate_policy(app, &before.unwrap_or_else(|| Policy::default().version)).await
 }
 
-/// Waits until nothing holds the policy any more.
-async fn drained(policy: &Weak<Policy>) -> bool {
+/// Waits until no call uses the policy any more. Returns false when the wait times out.
+async fn wait_until_drained(policy: &Weak<Policy>) -> bool {
     let waiting = async {
         while policy.strong_count() > 0 {
-            tokio::time::sleep(DRAIN_LOOK_EVERY).await;
+            tokio::time::sleep(DRAIN_POLL_INTERVAL).await;
         }
     };
     tokio::time::timeout(DRAIN_MAX, waiting).await.is_ok()
@@ -191,22 +191,25 @@ mod tests {
 
     /// Broken by: not waiting.
     #[tokio::test(start_paused = true)]
-    async fn an_activation_waits_for_calls_that_began_before() {
+    async fn an_activation_waits_for_calls_that_started_before_it() {
         let app = with_calm().await;
-        let of_a_call = app.snapshot();
+        let held_by_call = app.snapshot();
         let activating = activate_policy(&app, "calm");
         tokio::pin!(activating);
         let waited = tokio::time::timeout(Duration::from_secs(1), &mut activating).await;
         assert!(waited.is_err(), "the call has not ended yet");
-        assert_eq!((of_a_call.policy.version.as_str(), app.policy_in_force().version.as_str()), ("default-1", "calm"));
-        drop(of_a_call);
+        assert_eq!(
+            (held_by_call.policy.version.as_str(), app.policy_in_force().version.as_str()),
+            ("default-1", "calm")
+        );
+        drop(held_by_call);
         assert!(activating.await.expect("activates").is_drained);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_never_ends_is_told() {
+    async fn an_activation_reports_a_call_that_outlives_the_wait() {
         let app = with_calm().await;
-        let _of_a_call = app.snapshot();
+        let _held_by_call = app.snapshot();
         assert!(!activate_policy(&app, "calm").await.expect("activates").is_drained);
     }
 }

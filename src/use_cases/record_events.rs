@@ -1,4 +1,4 @@
-//! Records what happened.
+//! Records events of customers, and purchases and returns without a customer.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -15,47 +15,47 @@ use crate::domain::ids::{CustomerId, EventId};
 use crate::store::contract::{APPENDED_MAX, Appended, StoreError, Versioned};
 use crate::telemetry::call::Stage;
 
-/// How far an event may be dated in the future: clocks differ.
+/// Maximum time by which an event may be dated in the future, since clocks differ.
 pub const FUTURE_MAX: Duration = Duration::from_secs(300);
 
-/// Records the events, each once, and answers when they are durable. One result an event, in order.
+/// Records each event once, and returns when they are durable. Returns one outcome per event, in order.
 ///
-/// The events of one customer are applied in the order given. On an error some of them may have been recorded; sending
+/// The events of one customer are applied in the given order. After an error some of them may have been recorded; sending
 /// them again is safe.
 pub async fn record_events(app: &App, events: &[Event]) -> Result<Vec<EntryOutcome>, StoreError> {
     let now = app.now();
     let latest = now + FUTURE_MAX;
-    let mut results = vec![EntryOutcome::New; events.len()];
+    let mut outcomes = vec![EntryOutcome::New; events.len()];
     let mut by_customer: BTreeMap<Option<&CustomerId>, Vec<usize>> = BTreeMap::new();
-    for (place, event) in events.iter().enumerate() {
+    for (index, event) in events.iter().enumerate() {
         if event.at > latest {
-            results[place] = EntryOutcome::Rejected(EntryRejection::InFuture);
+            outcomes[index] = EntryOutcome::Rejected(EntryRejection::InFuture);
         } else if app.retention.has_expired(event, now) {
-            results[place] = EntryOutcome::Rejected(EntryRejection::TooOld);
-        } else if event.customer.is_none() && !teaches_without_customer(&event.kind) {
-            results[place] = EntryOutcome::Rejected(EntryRejection::CustomerMissing);
+            outcomes[index] = EntryOutcome::Rejected(EntryRejection::TooOld);
+        } else if event.customer.is_none() && !is_useful_without_customer(&event.kind) {
+            outcomes[index] = EntryOutcome::Rejected(EntryRejection::CustomerMissing);
         } else {
-            by_customer.entry(event.customer.as_ref()).or_default().push(place);
+            by_customer.entry(event.customer.as_ref()).or_default().push(index);
         }
     }
-    for (customer, places) in by_customer {
-        for places in places.chunks(APPENDED_MAX) {
-            let chunk: Vec<&Event> = places.iter().map(|&place| &events[place]).collect();
+    for (customer, indices) in by_customer {
+        for indices in indices.chunks(APPENDED_MAX) {
+            let chunk: Vec<&Event> = indices.iter().map(|&index| &events[index]).collect();
             let recorded = match customer {
                 Some(customer) => record_for_customer(app, customer, &chunk).await?,
                 None => record_anonymous(app, &chunk).await?,
             };
-            for (&place, recorded) in places.iter().zip(recorded) {
-                results[place] = recorded;
+            for (&index, outcome) in indices.iter().zip(recorded) {
+                outcomes[index] = outcome;
             }
         }
     }
     Stage::Durable.of(app.store.durable()).await?;
-    Ok(results)
+    Ok(outcomes)
 }
 
-/// Purchases and returns teach the model whoever made them; anything else is about somebody.
-fn teaches_without_customer(kind: &EventKind) -> bool {
+/// Whether the model learns from an event without a customer: from purchases and returns, whose baskets it uses.
+fn is_useful_without_customer(kind: &EventKind) -> bool {
     matches!(kind, EventKind::Purchase(_) | EventKind::Return(_))
 }
 
@@ -100,7 +100,7 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
     Ok(is_new.into_iter().map(new_or_duplicate).collect())
 }
 
-/// What does not fit into one commit.
+/// Records events that do not fit into one commit, in two halves.
 async fn record_in_halves(app: &App, id: &CustomerId, events: &[&Event]) -> Result<Vec<EntryOutcome>, StoreError> {
     let (first, second) = events.split_at(events.len() / 2);
     let mut recorded = record_for_customer(app, id, first).await?;
@@ -114,7 +114,7 @@ async fn record_anonymous(app: &App, events: &[&Event]) -> Result<Vec<EntryOutco
     Ok(is_new.into_iter().map(new_or_duplicate).collect())
 }
 
-/// True for each id that history does not know and that did not come earlier in the same batch.
+/// Returns whether each id is neither in history nor earlier in the same batch.
 fn first_of_its_id(ids: &[EventId], known: &[bool]) -> Vec<bool> {
     let mut seen = HashSet::new();
     ids.iter().zip(known).map(|(id, &is_known)| !is_known && seen.insert(id)).collect()

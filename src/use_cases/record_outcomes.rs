@@ -1,4 +1,4 @@
-//! Records what came of offers.
+//! Records outcomes of offers, as events of the customer.
 
 use super::app::App;
 use super::batch_entry::{EntryOutcome, EntryRejection};
@@ -8,26 +8,26 @@ use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId};
 use crate::domain::time::Timestamp;
 use crate::store::contract::StoreError;
 
-/// What came of one offer of one decision, as the caller reports it.
+/// Outcome of one offer of one decision, as the caller reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutcomeReport {
-    /// Whom.
+    /// Customer to whom the offer was made.
     pub customer: CustomerId,
-    /// The decision.
+    /// Decision that served the offer.
     pub decision: DecisionId,
-    /// The offer.
+    /// Offer of the decision's slate.
     pub offer: OfferId,
-    /// What came of it.
+    /// The outcome itself.
     pub kind: OutcomeKind,
-    /// When; `None` means now.
+    /// Time of the outcome; `None` means now.
     pub at: Option<Timestamp>,
-    /// For a complaint: its case.
+    /// Case of a complaint.
     pub case: Option<CaseId>,
 }
 
-/// Records the reports, each once, and answers when they are durable. One result a report, in order.
+/// Records each report once, and returns when they are durable. Returns one result per report, in order.
 ///
-/// The same decision, offer and kind count once: they make the id of the event that an outcome is recorded as.
+/// A report is a duplicate when decision, offer and kind are the same: these three form the id of its event.
 pub async fn record_outcomes(app: &App, reports: &[OutcomeReport]) -> Result<Vec<EntryOutcome>, StoreError> {
     let mut results: Vec<Option<EntryOutcome>> = Vec::with_capacity(reports.len());
     let mut events = Vec::new();
@@ -41,7 +41,7 @@ pub async fn record_outcomes(app: &App, reports: &[OutcomeReport]) -> Result<Vec
         }
     }
     let mut recorded = record_events(app, &events).await?.into_iter();
-    let mut next_recorded = || recorded.next().expect("record_events answers once an event");
+    let mut next_recorded = || recorded.next().expect("record_events returns one outcome per event");
     Ok(results.into_iter().map(|result| result.unwrap_or_else(&mut next_recorded)).collect())
 }
 
@@ -53,7 +53,7 @@ async fn outcome_event(app: &App, report: &OutcomeReport) -> Result<Result<Event
         return Ok(Err(EntryRejection::OfferNotServed));
     };
     let id = format!("outcome/{}/{}/{}", report.decision, offer.rank, report.kind.as_str());
-    // Whether an offer was given back within its lease is for the server's clock to say, not for the caller's.
+    // The server's clock, not the caller's, decides whether an offer was released within its lease.
     let at = report.at.filter(|_| report.kind != OutcomeKind::NotShown).unwrap_or_else(|| app.now());
     let outcome = Outcome {
         decision: report.decision,

@@ -1,4 +1,4 @@
-//! Gives offers back that were not shown.
+//! Releases offers that were not shown, so that they no longer count against the caps.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use crate::domain::ledger::{Grant, ReleaseResult};
 use crate::domain::time::Timestamp;
 use crate::store::contract::{Appended, StoreError, Versioned};
 
-/// What became of the offers given back.
+/// Result of a release.
 #[derive(Debug, Clone)]
 pub struct ReleasedOffers {
-    /// One entry for each offer asked for, or for each of the decision.
+    /// Result for each offer named in the call, or for each offer of the decision when none was.
     pub offers: Vec<(OfferId, ReleaseResult)>,
     /// The caps after the release.
     pub caps: Vec<Cap>,
-    /// How long grants of the decision's channel can be given back.
+    /// Time within which grants of the decision's channel can be released.
     pub lease: Duration,
 }
 
-/// Why nothing was given back.
+/// Error returned by [`release_offers`]; nothing was released.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
     /// The customer has no such decision.
@@ -34,7 +34,7 @@ pub enum ReleaseError {
     /// The decision did not serve these offers.
     #[error("offers not served by this decision")]
     OffersNotServed {
-        /// The offers.
+        /// Offers of the call that the decision did not serve.
         offers: Vec<OfferId>,
     },
     /// The customer could not be changed.
@@ -48,7 +48,7 @@ impl From<StoreError> for ReleaseError {
     }
 }
 
-/// Gives back some offers of a decision; all of them when none is named.
+/// Releases the named offers of a decision, or all of them when none is named.
 pub async fn release_offers(
     app: &App,
     customer: &CustomerId,
@@ -63,15 +63,15 @@ pub async fn release_offers(
     if !not_served.is_empty() {
         return Err(ReleaseError::OffersNotServed { offers: not_served });
     }
-    let wanted: Vec<OfferId> =
+    let requested: Vec<OfferId> =
         served.into_iter().filter(|offer| offers.is_empty() || offers.contains(offer)).cloned().collect();
 
-    let wanted = &wanted;
+    let requested = &requested;
     let changed = change_customer(app, customer, |loaded: Versioned<Customer>| async move {
         let mut customer = loaded.value;
         let before = customer.ledger.clone();
         let now = before.time(app.now());
-        let offers: Vec<(OfferId, ReleaseResult)> = wanted
+        let offers: Vec<(OfferId, ReleaseResult)> = requested
             .iter()
             .map(|offer| (offer.clone(), grants::release(&mut customer.ledger, decision, offer, now)))
             .collect();
@@ -85,7 +85,7 @@ pub async fn release_offers(
     });
     let (customer, ReleasedGrants { offers, before, now }) = match changed.await {
         Ok(changed) => changed,
-        // With the customer, the decision has gone.
+        // The erasure has removed the decision with the customer.
         Err(ChangeError::Rejected(ChangeRejection::CustomerErased)) => return Err(ReleaseError::DecisionNotFound),
         Err(error) => return Err(error.into()),
     };
@@ -98,7 +98,7 @@ pub async fn release_offers(
     Ok(ReleasedOffers { offers, caps: assessment.allowance.caps, lease })
 }
 
-/// Grants of a customer before a release, and the result for each offer.
+/// Result of one attempt to release, with the grants from which volumes are to be released.
 struct ReleasedGrants {
     offers: Vec<(OfferId, ReleaseResult)>,
     /// Grants of explicit offers before the release.

@@ -1,4 +1,4 @@
-//! Answers CrossSell and UpSell.
+//! Serves `CrossSell` and `UpSell`: decides on offers and, in reserve mode, commits the decision before it is returned.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,29 +23,29 @@ use crate::domain::time::Timestamp;
 use crate::store::contract::{Appended, StoreError, Versioned};
 use crate::telemetry::call::Stage;
 
-/// An answer.
+/// Served decision.
 #[derive(Debug, Clone)]
 pub struct ServedOffers {
-    /// The decision; in preview mode it was not recorded and its id means nothing.
+    /// The decision; in preview mode it is not recorded and its id cannot be referred to.
     pub decision: Decision,
-    /// True when this is the answer to an earlier call with the same key.
+    /// Whether the decision was made for an earlier call with the same retry key.
     pub is_replayed: bool,
 }
 
-/// Why there is no answer.
+/// Error returned by [`serve_offers`].
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The key was used for another request.
+    /// The retry key was used for another request.
     #[error("request_id was used for another request")]
     RequestIdReused,
-    /// The customer has too many recent request keys; one is free again at this time.
+    /// The customer's list of recent request ids is full.
     #[error("too many request ids for this customer within 24 hours")]
     TooManyRequestIds {
-        /// When the oldest key expires.
+        /// Time at which the oldest request id expires.
         retry_at: Timestamp,
     },
     /// The caller's deadline passed before anything was written.
-    #[error("the deadline passed")]
+    #[error("the deadline has passed")]
     DeadlineExceeded,
     /// The customer could not be changed.
     #[error(transparent)]
@@ -73,7 +73,7 @@ pub async fn serve_offers(
             rejected_max: REJECTED_CANDIDATES_KEPT_MAX,
             exhausted_offers: &exhausted_offers,
         };
-        match attempt(app, &input, deadline).await? {
+        match serve_once(app, &input, deadline).await? {
             ServingAttempt::Served(served) => return Ok(served),
             ServingAttempt::Conflict => {}
             ServingAttempt::VolumeExhausted(offer) => {
@@ -101,7 +101,7 @@ enum ServingAttempt {
 }
 
 /// Loads the customer, decides and, in reserve mode, commits; once each.
-async fn attempt(
+async fn serve_once(
     app: &App,
     input: &DecisionInput<'_>,
     deadline: Option<Instant>,
@@ -119,11 +119,11 @@ async fn attempt(
         }
     }
 
-    // Held until the attempt has ended: an activation of another policy waits for it.
+    // Held until the attempt ends: the activation of another policy waits for it.
     let snapshot = app.snapshot();
-    let proposed = Stage::Rank.of(propose(app, &snapshot, request, &loaded, now)).await?;
-    let (decision, mut ledger) = Stage::Decide.time(|| decide_offers(&snapshot, input, &loaded.value, &proposed, now));
-    drop(proposed);
+    let proposal = Stage::Rank.of(propose(app, &snapshot, request, &loaded, now)).await?;
+    let (decision, mut ledger) = Stage::Decide.time(|| decide_offers(&snapshot, input, &loaded.value, &proposal, now));
+    drop(proposal);
     if request.mode == ServingMode::Preview {
         return Ok(match find_exhausted_offer(app, &snapshot, &decision).await? {
             Some(offer) => ServingAttempt::VolumeExhausted(offer),
@@ -192,7 +192,7 @@ fn decision_of_key(
     }
 }
 
-/// The recorded answer, less the offers that were given back since. Never computed again.
+/// Returns the recorded decision without the offers that were released since. It is never computed again.
 async fn replay(app: &App, customer: &Customer, id: DecisionId) -> Result<ServedOffers, ServeError> {
     let Some(mut decision) = Stage::Load.of(app.store.load_decision(&customer.id, id)).await? else {
         let detail = format!("request key names decision {id}, which is missing");
@@ -204,7 +204,7 @@ async fn replay(app: &App, customer: &Customer, id: DecisionId) -> Result<Served
     if offers > 0 && decision.slate.is_empty() {
         decision.message = released_message();
     }
-    // The first try may have been committed but not yet durable.
+    // The call that made the decision may have committed it but not yet made it durable.
     Stage::Durable.of(app.store.durable()).await?;
     Ok(ServedOffers { decision, is_replayed: true })
 }

@@ -1,4 +1,4 @@
-//! A model that was trained, what is told of it, and how the store keeps both.
+//! Trained models with their training reports, and their stored form.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::model::offer_model::OfferModel;
 use crate::model::outlook_artifact;
 use crate::store::contract::{Store, StoreError, StoredModel};
 
-/// A model that was trained, and what is told of it.
+/// Trained model with its training report.
 #[derive(Clone)]
 pub(super) struct TrainedModel {
     pub(super) model: Arc<OfferModel>,
@@ -20,45 +20,45 @@ pub(super) struct TrainedModel {
     pub(super) view: ModelView,
 }
 
-/// The model served now.
+/// Report of the training that made a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelView {
-    /// 1 for the first.
+    /// Version of the model; 1 for the first.
     pub version: u64,
-    /// The history up to here was learned.
+    /// Time of the training, up to which history was learned from.
     pub trained_at: Timestamp,
-    /// How long it took; `None` when it was trained before the last start.
+    /// Duration of the training; `None` when it took place before the last start.
     pub duration: Option<Duration>,
-    /// Customers learned from.
+    /// Number of customers learned from.
     pub customers: u64,
-    /// Baskets learned from.
+    /// Number of baskets learned from.
     pub baskets: u64,
-    /// Products that somebody bought.
+    /// Number of products with a purchase.
     pub products: u64,
-    /// Purchases learned from.
+    /// Number of purchases learned from.
     pub purchases: u64,
-    /// The size of the stored model, in bytes.
+    /// Size of the encoded model, in bytes.
     pub artifact_bytes: u64,
-    /// Quality beside baselines.
+    /// Quality of the model and of the baselines.
     pub metrics: Vec<ModelMetric>,
-    /// What the training chose and noticed.
+    /// Remarks of the training for people, such as the hyperparameters chosen.
     pub notes: Vec<String>,
 }
 
-/// One figure of quality.
+/// One quality metric of one method.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelMetric {
-    /// Such as `recall@10`.
+    /// Name of the metric, such as `recall@10`.
     pub name: String,
     /// `tactful`, or the name of a baseline.
     pub method: String,
-    /// The figure.
+    /// Value of the metric.
     pub value: f64,
-    /// How many queries it is the mean of.
+    /// Number of queries that the value is the mean of.
     pub queries: u64,
 }
 
-/// A model and what is told of it as the store keeps them; the size of the artifact is told as well.
+/// Encodes a model and its report for the store. Returns the report with the size of the artifact.
 pub(super) fn encode(model: &OfferModel, outlook: &Outlook, view: ModelView) -> (ModelView, Vec<u8>) {
     let artifact = model.encode();
     let view = ModelView { artifact_bytes: artifact.len() as u64, ..view };
@@ -67,13 +67,13 @@ pub(super) fn encode(model: &OfferModel, outlook: &Outlook, view: ModelView) -> 
     (view, bytes)
 }
 
-/// Reads the current model of the store. One that this version cannot read is passed over: training makes another.
+/// Loads the current model. One that this version cannot read is ignored: the next training replaces it.
 pub(super) async fn read_stored_model(store: &dyn Store) -> Result<Option<TrainedModel>, StoreError> {
     let Some(StoredModel { version, bytes }) = store.load_model().await? else { return Ok(None) };
     match decode(version, &bytes) {
         Ok(trained) => Ok(Some(trained)),
         Err(error) => {
-            tracing::warn!(version, %error, "the stored model cannot be read; train again");
+            tracing::warn!(version, %error, "stored model cannot be read; train again");
             Ok(None)
         }
     }
