@@ -11,7 +11,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::convert::violations::{Violation, Violations};
 use super::generated::{google, tactful::v1 as wire};
 use crate::domain::time::Timestamp;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 use crate::use_cases::back_up::BackupInProgress;
 use crate::use_cases::batch_entry::{EntryOutcome, EntryRejection};
 use crate::use_cases::change_customer::{ChangeError, ChangeRejection};

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::store::backup::reader::{BackupError, BackupReader, BackupSummary};
 use crate::store::backup::record::{BackupRecord, RecordKind};
-use crate::store::contract::{StoreCounts, StoreError};
+use crate::store::contract::counts::StoreCounts;
+use crate::store::contract::error::StoreError;
 use crate::store::sled::restore::Restoring;
 
 /// Bytes read at once.

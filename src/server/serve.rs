@@ -31,8 +31,9 @@ use crate::grpc::generated::FILE_DESCRIPTOR_SET;
 use crate::grpc::observe::ObserveLayer;
 use crate::grpc::services::Services;
 use crate::model::train::TrainingSettings;
-use crate::store::contract::{Store, StoreError};
-use crate::store::memory::MemoryStore;
+use crate::store::contract::error::StoreError;
+use crate::store::contract::store::Store;
+use crate::store::memory::store::MemoryStore;
 use crate::store::sled::store::SledStore;
 use crate::use_cases::app::{App, Clock};
 use crate::use_cases::policies::{PolicyError, activate_policy, create_policy};
@@ -71,8 +72,8 @@ pub enum RunError {
     #[error("the transport failed")]
     Transport(#[from] tonic::transport::Error),
     /// The store failed, and with it every promise; restart once its cause is mended.
-    #[error("the store failed: {0}")]
-    StoreFailed(String),
+    #[error(transparent)]
+    StoreFailed(StoreError),
     /// The store did not flush at the stop.
     #[error("the store did not close")]
     Close(#[from] StoreError),
@@ -91,7 +92,6 @@ pub struct Server {
     health_alone: Option<(SocketAddr, JoinSet<()>)>,
     security: Arc<CurrentSecurity>,
     app: Arc<App>,
-    disk: Option<Arc<SledStore>>,
     /// The server's own clock, when time is not passed in by a test.
     watched_clock: Option<Arc<ServerClock>>,
 }
@@ -115,7 +115,7 @@ impl Server {
                 Some(served.map_err(|source| StartError::Listen { address, source })?)
             }
         };
-        let (store, disk) = open_store(&settings.store).await?;
+        let store = open_store(&settings.store).await?;
         let (clock, watched_clock) = if let Some(clock) = clock {
             (clock, None)
         } else {
@@ -130,7 +130,7 @@ impl Server {
             activate_policy(&app, &policy.version).await?;
         }
         let router = router(&settings, &app, security.access())?;
-        Ok(Self { settings, listener, local_addr, router, health, health_alone, security, app, disk, watched_clock })
+        Ok(Self { settings, listener, local_addr, router, health, health_alone, security, app, watched_clock })
     }
 
     /// Where the server is bound.
@@ -153,8 +153,7 @@ impl Server {
     /// # Errors
     /// When the store or the transport fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { settings, listener, local_addr, router, health, health_alone, security, app, disk, watched_clock } =
-            self;
+        let Self { settings, listener, local_addr, router, health, health_alone, security, app, watched_clock } = self;
         // Answers until it is dropped at the end.
         let _health_alone = health_alone;
         let router = router.add_service(health::service(&health));
@@ -180,7 +179,7 @@ impl Server {
 
         let failure = tokio::select! {
             () = stop => None,
-            failure = store_failure(disk.as_deref()) => Some(failure),
+            failure = app.store().failed() => Some(failure),
         };
         let stage = Stage::begin("not ready");
         background.abort_all();
@@ -205,22 +204,21 @@ impl Server {
             return Err(RunError::StoreFailed(failure));
         }
         let stage = Stage::begin("flush");
-        if let Some(disk) = disk {
-            disk.close().await?;
-        }
+        app.store().close().await?;
         stage.end();
         Ok(())
     }
 }
 
-async fn open_store(setting: &StoreSetting) -> Result<(Arc<dyn Store>, Option<Arc<SledStore>>), StoreError> {
+/// Opens the backend that the settings name; nothing else in the server knows which one it is.
+async fn open_store(setting: &StoreSetting) -> Result<Arc<dyn Store>, StoreError> {
     match setting {
-        StoreSetting::Memory => Ok((Arc::new(MemoryStore::new()), None)),
+        StoreSetting::Memory => Ok(Arc::new(MemoryStore::new())),
         StoreSetting::Sled(directory) => {
             let started = Instant::now();
-            let disk = Arc::new(SledStore::open(Path::new(directory)).await?);
+            let store = SledStore::open(Path::new(directory)).await?;
             tracing::info!(directory = %directory.display(), seconds = started.elapsed().as_secs_f64(), "store opened");
-            Ok((Arc::clone(&disk) as Arc<dyn Store>, Some(disk)))
+            Ok(Arc::new(store))
         }
     }
 }
@@ -302,16 +300,6 @@ async fn watch_files(security: Arc<CurrentSecurity>) {
         if tokio::task::spawn_blocking(move || security.look_again()).await.is_err() {
             return;
         }
-    }
-}
-
-/// Resolves when the store on disk has failed; never for one in memory.
-async fn store_failure(disk: Option<&SledStore>) -> String {
-    let Some(disk) = disk else { return std::future::pending().await };
-    let mut failure = disk.failure();
-    match failure.wait_for(Option::is_some).await {
-        Ok(reason) => reason.clone().unwrap_or_default(),
-        Err(_) => "its committer ended".to_owned(),
     }
 }
 

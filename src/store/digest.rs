@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::backup::record::{BackupRecord, RecordKind};
 use super::codec::customer::{CustomerValue, encode_customer};
 use super::codec::outbox::Outbox;
-use super::contract::StoreError;
+use super::contract::error::StoreError;
 
 /// Kind of a record in the digest; it is hashed with the bytes, so that equal bytes of two kinds differ.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 //! A mix-up is a fault of the caller. It is refused before anything is written, because the record would be filed where
 //! nobody looks for it and would count for somebody else.
 
-use super::contract::StoreError;
+use super::contract::error::StoreError;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::ids::CustomerId;

@@ -16,7 +16,8 @@ use crate::domain::catalog::Catalog;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::model::train::TrainingSettings;
-use crate::store::contract::{Store, StoreError};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::store::Store;
 
 /// Source of the current time. The server's clock can be started at another time, and tests set theirs by hand.
 pub trait Clock: Send + Sync + 'static {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::app::App;
 use crate::store::backup::writer::BackupWriter;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// Maximum number of pages, and of chunks, that are buffered for a slower reader.
 const BUFFERED_MAX: usize = 2;

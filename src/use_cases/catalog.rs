@@ -3,7 +3,7 @@
 use super::app::App;
 use crate::domain::ids::ProductId;
 use crate::domain::product::Product;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// Stores products, each replacing the one with its id; durable when it returns. Returns whether each product changed
 /// anything. They are not served before [`publish_catalog`].

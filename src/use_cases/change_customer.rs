@@ -8,7 +8,10 @@ use super::app::App;
 use super::load_customer::load_or_unknown;
 use crate::domain::customer::Customer;
 use crate::domain::ids::CustomerId;
-use crate::store::contract::{Appended, CommitOutcome, Store, StoreError, Versioned};
+use crate::store::contract::change::{Appended, CommitOutcome};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::store::Store;
+use crate::store::contract::versioned::Versioned;
 use crate::telemetry::call::Stage;
 
 /// Maximum number of attempts. In each round one call succeeds, so this many calls may meet on one customer before one of

@@ -7,7 +7,9 @@ use super::batch_entry::EntryOutcome;
 use super::change_customer::{ChangeError, CustomerChange, change_customer};
 use crate::domain::customer::{Consents, Customer};
 use crate::domain::ids::CustomerId;
-use crate::store::contract::{Appended, StoreError, Versioned};
+use crate::store::contract::change::Appended;
+use crate::store::contract::error::StoreError;
+use crate::store::contract::versioned::Versioned;
 
 /// Update of a customer's profile and consents.
 #[derive(Debug, Clone, PartialEq, Eq)]

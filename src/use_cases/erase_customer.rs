@@ -2,7 +2,9 @@
 
 use super::app::App;
 use crate::domain::ids::CustomerId;
-use crate::store::contract::{Erased, Erasure, HeldPage, HeldPlace, StoreError};
+use crate::store::contract::customer_export::{HeldPage, HeldPlace};
+use crate::store::contract::erasure::{ErasedRecords, Erasure};
+use crate::store::contract::error::StoreError;
 
 /// Records of one page of what is held.
 const HELD_PAGE_LEN: usize = 64;
@@ -11,7 +13,7 @@ const HELD_PAGE_LEN: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErasedCustomer {
     /// What was removed now; nothing when the customer was erased before.
-    pub erased: Erased,
+    pub erased: ErasedRecords,
     /// What stays beside the keyed hash.
     pub erasure: Erasure,
 }

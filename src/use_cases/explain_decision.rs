@@ -12,7 +12,7 @@ use crate::domain::decision::{Decision, WithheldReason};
 use crate::domain::ids::{CustomerId, DecisionId, ProductId};
 use crate::domain::offer::Offer;
 use crate::domain::rejected_candidate::{DecisionStep, RejectedCandidate};
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// Maximum number of rejected candidates in one explanation.
 pub const CANDIDATES_MAX: usize = 200;

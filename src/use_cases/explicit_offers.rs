@@ -6,7 +6,7 @@ use super::app::App;
 use crate::decision::condition::Condition;
 use crate::domain::explicit_offer::{EXPLICIT_OFFERS_MAX, ExplicitOffer, Volume};
 use crate::domain::ids::OfferId;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// Fault of an explicit offer against the catalogue or the policy in force.
 #[derive(Debug, Clone, PartialEq, Eq)]

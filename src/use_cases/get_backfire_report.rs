@@ -9,7 +9,7 @@ use crate::domain::experiment::ExperimentId;
 use crate::domain::ids::CustomerId;
 use crate::domain::time::{DAY, Timestamp};
 use crate::measurement::backfire::{BackfireReport, FollowedCustomer, TooFewCustomers, report};
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// Default follow-up: the three months of the field experiment that `docs/simulation.md` cites.
 pub const FOLLOW_UP_DEFAULT: Duration = Duration::from_secs(90 * 86_400);
@@ -76,7 +76,7 @@ pub async fn get_backfire_report(app: &App, follow_up: Duration) -> Result<Exper
     let waiting = met - assigned.len();
 
     store
-        .visit_history(PAGE_LEN, &mut |events| {
+        .visit_events(PAGE_LEN, &mut |events| {
             for event in events {
                 let followed = event.customer.as_ref().and_then(|customer| assigned.get_mut(customer));
                 if let Some(followed) = followed {

@@ -14,7 +14,7 @@ use crate::domain::offer::OfferKind;
 use crate::domain::relationship::RelationshipHealth;
 use crate::domain::relationship_detail::RelationshipDetail;
 use crate::domain::time::Timestamp;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// Assessment of a relationship.
 #[derive(Debug, Clone)]

@@ -7,7 +7,9 @@ use crate::decision::holds::holds_in_force;
 use crate::domain::customer::{Customer, HOLDS_MAX, Hold, HoldInForce, HoldReason};
 use crate::domain::ids::{CustomerId, HoldId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::{Appended, StoreError, Versioned};
+use crate::store::contract::change::Appended;
+use crate::store::contract::error::StoreError;
+use crate::store::contract::versioned::Versioned;
 
 /// Hold to create.
 #[derive(Debug, Clone)]

@@ -12,7 +12,8 @@ use crate::domain::event::{Event, EventKind, Outcome, OutcomeKind};
 use crate::domain::ids::{CustomerId, DecisionId, OfferId};
 use crate::domain::time::Timestamp;
 use crate::model::acceptances::{ANSWERED_WITHIN, Acceptances, LOOKS_BACK, is_acceptance};
-use crate::store::contract::{Store, StoreError};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::store::Store;
 
 /// Number of customers, events or decisions in one page.
 const PAGE_LEN: usize = 1024;
@@ -70,7 +71,7 @@ async fn read_objecting_customers(store: &dyn Store) -> Result<HashSet<CustomerI
 async fn read_responses(store: &dyn Store) -> Result<OfferResponses, StoreError> {
     let mut responses = OfferResponses::new();
     store
-        .visit_history(PAGE_LEN, &mut |events| {
+        .visit_events(PAGE_LEN, &mut |events| {
             for event in events {
                 let EventKind::Outcome(outcome) = event.kind else { continue };
                 let Some(response) = OfferResponse::of(outcome.kind) else { continue };

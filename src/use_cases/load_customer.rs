@@ -2,7 +2,9 @@
 
 use crate::domain::customer::Customer;
 use crate::domain::ids::CustomerId;
-use crate::store::contract::{Store, StoreError, Versioned};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::store::Store;
+use crate::store::contract::versioned::Versioned;
 
 /// Loads a customer. An id that is not stored yields an unknown customer at version 0, opted out of offers if it was
 /// erased.

@@ -8,7 +8,8 @@ use super::stored_policy::read_stored_policy;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::policy_document::fault::Faults;
-use crate::store::contract::{Activation, StoreError, StoredPolicy};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::stored_policy::{Activation, StoredPolicy};
 
 /// Maximum number of versions; each is at most 64 KiB.
 const VERSIONS_MAX: usize = 1000;
@@ -167,8 +168,8 @@ mod tests {
     use super::*;
     use crate::model::train::TrainingSettings;
     use crate::policy_document::write::write;
-    use crate::store::contract::Store;
-    use crate::store::memory::MemoryStore;
+    use crate::store::contract::store::Store;
+    use crate::store::memory::store::MemoryStore;
     use crate::use_cases::app::Clock;
 
     struct FixedClock;

@@ -20,7 +20,8 @@ use crate::domain::time::{DAY, Timestamp};
 use crate::model::acceptances::{Acceptances, Counts, LOOKS_BACK_DAYS};
 use crate::model::bound_model::{Complements, CrossSellQuery, KnownCustomer, UpSellQuery, Upgrades};
 use crate::model::held_product::{HeldProduct, held_products};
-use crate::store::contract::{StoreError, Versioned};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::versioned::Versioned;
 
 /// How long prepared candidates hold: what fades, fades by days.
 const PREPARED_LIFE: Duration = DAY;

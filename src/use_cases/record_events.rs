@@ -12,7 +12,9 @@ use crate::decision::apply_event::apply_event;
 use crate::domain::customer::Customer;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{CustomerId, EventId};
-use crate::store::contract::{APPENDED_MAX, Appended, StoreError, Versioned};
+use crate::store::contract::change::{APPENDED_MAX, Appended};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::versioned::Versioned;
 use crate::telemetry::call::Stage;
 
 /// Maximum time by which an event may be dated in the future, since clocks differ.
@@ -64,7 +66,7 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
     let ids = &ids;
     let changed = change_customer(app, id, |loaded: Versioned<Customer>| async move {
         // Queried after the customer was read, so that an event recorded meanwhile makes the commit fail.
-        let known = Stage::Load.of(app.store.recorded(Some(id), ids)).await?;
+        let known = Stage::Load.of(app.store.are_recorded(Some(id), ids)).await?;
         let is_new = first_of_its_id(ids, &known);
         let new: Vec<Event> =
             events.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(event, _)| (*event).clone()).collect();

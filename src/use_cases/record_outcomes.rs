@@ -6,7 +6,7 @@ use super::record_events::record_events;
 use crate::domain::event::{Event, EventKind, Outcome, OutcomeKind};
 use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// Outcome of one offer of one decision, as the caller reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,9 @@ use crate::domain::decision::Cap;
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId};
 use crate::domain::ledger::{Grant, ReleaseResult};
 use crate::domain::time::Timestamp;
-use crate::store::contract::{Appended, StoreError, Versioned};
+use crate::store::contract::change::Appended;
+use crate::store::contract::error::StoreError;
+use crate::store::contract::versioned::Versioned;
 
 /// Result of a release.
 #[derive(Debug, Clone)]

@@ -20,7 +20,9 @@ use crate::domain::ledger::RequestKey;
 use crate::domain::offer::OfferKind;
 use crate::domain::rejected_candidate::REJECTED_CANDIDATES_KEPT_MAX;
 use crate::domain::time::Timestamp;
-use crate::store::contract::{Appended, StoreError, Versioned};
+use crate::store::contract::change::Appended;
+use crate::store::contract::error::StoreError;
+use crate::store::contract::versioned::Versioned;
 use crate::telemetry::call::Stage;
 
 /// Served decision.

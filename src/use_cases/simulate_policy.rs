@@ -14,7 +14,8 @@ use crate::domain::ids::{CustomerId, ProductId};
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::measurement::policy_change::{PolicyChange, ReplayOutcome, ReplayPair};
-use crate::store::contract::{Store, StoreError};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::store::Store;
 
 /// The most decisions replayed at once: they are held in memory.
 pub const DECISIONS_MAX: usize = 200_000;

@@ -2,7 +2,9 @@
 
 use crate::domain::policy::Policy;
 use crate::policy_document::read::read;
-use crate::store::contract::{Activation, Store, StoreError};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::store::Store;
+use crate::store::contract::stored_policy::Activation;
 
 /// Parses a stored document.
 pub(super) fn read_stored_policy(version: &str, text: &str) -> Result<Policy, StoreError> {

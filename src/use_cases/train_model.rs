@@ -19,7 +19,9 @@ use crate::model::metric::Metric;
 use crate::model::outlook::{self, LearnedOutlook};
 use crate::model::outlook_history::{EngagementWeights, OutlookHistory};
 use crate::model::train::{TrainingReport, TrainingStage, train};
-use crate::store::contract::{Store, StoreError, StoredModel};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::store::Store;
+use crate::store::contract::stored_model::StoredModel;
 
 /// How many events are read at once.
 const HISTORY_PAGE_LEN: usize = 4096;
@@ -71,7 +73,7 @@ async fn learn_and_publish(app: &App) -> Result<ModelView, TrainError> {
             outlook_history.push(event);
         }
     };
-    app.store.visit_history(HISTORY_PAGE_LEN, &mut push).await?;
+    app.store.visit_events(HISTORY_PAGE_LEN, &mut push).await?;
     for (customer, attributes) in &known.profiles {
         history.know(customer, attributes.clone());
     }

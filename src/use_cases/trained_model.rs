@@ -10,7 +10,9 @@ use crate::domain::time::Timestamp;
 use crate::model::artifact::ArtifactError;
 use crate::model::offer_model::OfferModel;
 use crate::model::outlook_artifact;
-use crate::store::contract::{Store, StoreError, StoredModel};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::store::Store;
+use crate::store::contract::stored_model::StoredModel;
 
 /// Trained model with its training report.
 #[derive(Clone)]

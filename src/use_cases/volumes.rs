@@ -15,7 +15,9 @@ use crate::domain::decision::Decision;
 use crate::domain::explicit_offer::VolumeToken;
 use crate::domain::ids::OfferId;
 use crate::domain::ledger::{Grant, Ledger};
-use crate::store::contract::{Appended, StoreError, Versioned};
+use crate::store::contract::change::Appended;
+use crate::store::contract::error::StoreError;
+use crate::store::contract::versioned::Versioned;
 
 /// Lease of a reservation. A decision that takes longer from its reservation to its commit may lose it.
 const LEASE: Duration = Duration::from_secs(60);

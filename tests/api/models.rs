@@ -12,6 +12,7 @@ use tactful::grpc::generated::tactful::v1::{
     GetRelationshipHealthRequest, OfferModel, TrainModelRequest,
 };
 use tactful::model::train::TrainingSettings;
+use tactful::store::contract::store::Store;
 use tactful::store::sled::store::SledStore;
 use tactful::use_cases::app::App;
 use tactful::use_cases::record_events::record_events;

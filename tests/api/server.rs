@@ -9,7 +9,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 use tactful::grpc::services::SERVICE_NAMES;
 use tactful::server::serve::{Server, StartError};
-use tactful::store::contract::StoreError;
+use tactful::store::contract::error::StoreError;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;

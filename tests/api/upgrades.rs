@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use tactful::server::serve::{Server, StartError};
-use tactful::store::contract::StoreError;
+use tactful::store::contract::error::StoreError;
 
 use super::harness::{HandClock, Running, on_disk, until};
 use super::shop::{ago, purchase, record};

@@ -61,7 +61,7 @@ const MODULES: &[Module] = &[
             "measurement",
             "policy_document",
             "use_cases",
-            "store::contract::StoreError",
+            "store::contract::error",
             // Who may call what.
             "config::access",
             "telemetry",

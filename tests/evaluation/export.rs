@@ -8,8 +8,11 @@ use crate::support::stored_records::*;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Row;
 use tactful::store::backup::writer::BackupWriter;
-use tactful::store::contract::{Appended, Store};
-use tactful::store::memory::MemoryStore;
+use tactful::store::contract::change::Appended;
+use tactful::store::contract::customers::CustomerStore;
+use tactful::store::contract::maintenance::MaintenanceStore;
+use tactful::store::contract::store::Store;
+use tactful::store::memory::store::MemoryStore;
 use tokio::sync::mpsc;
 
 fn rows(file: &Path) -> Vec<Row> {

@@ -10,8 +10,12 @@ use crate::support::stored_records::*;
 use fail::FailScenario;
 use tactful::domain::customer::Customer;
 use tactful::domain::ids::{DecisionId, EventId};
-use tactful::store::contract::{Appended, CommitOutcome, Store, StoreError};
-use tactful::store::memory::MemoryStore;
+use tactful::store::contract::change::{Appended, CommitOutcome};
+use tactful::store::contract::customers::CustomerStore;
+use tactful::store::contract::error::StoreError;
+use tactful::store::contract::maintenance::MaintenanceStore;
+use tactful::store::contract::store::Store;
+use tactful::store::memory::store::MemoryStore;
 use tactful::store::sled::store::SledStore;
 
 const COMMIT_FAILPOINTS: [&str; 5] =
@@ -39,11 +43,11 @@ async fn agreed_commits(store: &SledStore) -> u64 {
         stored.map_or((0, 0), |stored| (stored.version, stored.value.attributes["commits"].parse().expect("a number")));
     assert_eq!(version, commits);
     let mut visited = Vec::new();
-    store.visit_history(5, &mut |page| visited.extend(page)).await.expect("the store works");
+    store.visit_events(5, &mut |page| visited.extend(page)).await.expect("the store works");
     for commit in 0..COMMITS {
         let expected = commit < commits;
         let ids: Vec<EventId> = appended(commit).events.into_iter().map(|event| event.id).collect();
-        let recorded = store.recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
+        let recorded = store.are_recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
         assert_eq!(recorded, [expected; 3], "events of commit {commit} of {commits}");
         let in_history = visited.iter().filter(|event| ids.contains(&event.id)).count();
         assert_eq!(in_history, if expected { 3 } else { 0 }, "events of commit {commit} of {commits} in history");
@@ -146,8 +150,6 @@ async fn a_failed_flush_fails_the_waiters_and_the_store() {
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = Arc::new(SledStore::open(directory.path().join("data")).await.expect("an empty directory opens"));
-    let mut failure = store.failure();
-    assert!(!store.is_failed());
     store.commit_customer(0, &ada(1), &appended(0)).await.expect("the store works");
     fail::cfg("store::after_flush", "return").expect("a valid action");
     let waits: Vec<_> = (0..8)
@@ -162,8 +164,7 @@ async fn a_failed_flush_fails_the_waiters_and_the_store() {
         assert!(matches!(wait.await.expect("no task panics"), Err(StoreError::Failed { .. })));
     }
     fail::remove("store::after_flush");
-    failure.changed().await.expect("the store still exists");
-    assert!(store.is_failed() && failure.borrow().is_some());
+    assert!(matches!(store.failed().await, StoreError::Failed { .. }));
     assert!(matches!(store.load_customer(&customer_id("ada")).await, Err(StoreError::Failed { .. })));
     assert!(matches!(store.commit_customer(1, &ada(2), &appended(1)).await, Err(StoreError::Failed { .. })));
     assert!(matches!(store.counts().await, Err(StoreError::Failed { .. })));
@@ -183,7 +184,7 @@ async fn a_stopped_commit_is_finished_by_the_next() {
         assert!(store.commit_customer(0, &ada(1), &appended(0)).await.is_err());
         fail::remove(failpoint);
         let ids: Vec<EventId> = appended(0).events.into_iter().map(|event| event.id).collect();
-        let recorded = store.recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
+        let recorded = store.are_recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
         assert_eq!(recorded, [true; 3], "applied, so it counts");
         let decision = store.load_decision(&customer_id("ada"), DecisionId::from_bits(0)).await;
         assert!(decision.expect("the store works").is_some());

@@ -21,7 +21,7 @@ use tactful::ingest::read::{self, Rows};
 use tactful::ingest::row::Row;
 use tactful::ingest::source::Source;
 use tactful::model::train::TrainingSettings;
-use tactful::store::memory::MemoryStore;
+use tactful::store::memory::store::MemoryStore;
 use tactful::use_cases::app::{App, Clock};
 use tactful::use_cases::catalog::{publish_catalog, upsert_products};
 use tactful::use_cases::get_relationship_health::get_relationship_health;

@@ -9,7 +9,7 @@ use tactful::domain::offer::OfferKind;
 use tactful::domain::policy::{BandCaps, Family, NeverAfter, Policy};
 use tactful::domain::time::DAY;
 use tactful::policy_document::write::write;
-use tactful::store::contract::Store;
+use tactful::store::contract::store::Store;
 use tactful::use_cases::app::App;
 use tactful::use_cases::customers::get_customer;
 use tactful::use_cases::offer_request::OfferRequest;

@@ -11,10 +11,16 @@ use tactful::server::restore::{RestoreError, check_backup, restore_backup};
 use tactful::store::backup::reader::{BackupError, BackupReader, BackupSummary};
 use tactful::store::backup::record::{BackupRecord, RecordKind};
 use tactful::store::backup::writer::BackupWriter;
-use tactful::store::contract::{
-    Activation, Appended, CommitOutcome, Erasure, Store, StoreError, StoredModel, StoredPolicy,
-};
-use tactful::store::memory::MemoryStore;
+use tactful::store::contract::catalog::CatalogStore;
+use tactful::store::contract::change::{Appended, CommitOutcome};
+use tactful::store::contract::customers::CustomerStore;
+use tactful::store::contract::erasure::Erasure;
+use tactful::store::contract::error::StoreError;
+use tactful::store::contract::maintenance::MaintenanceStore;
+use tactful::store::contract::store::Store;
+use tactful::store::contract::stored_model::StoredModel;
+use tactful::store::contract::stored_policy::{Activation, StoredPolicy};
+use tactful::store::memory::store::MemoryStore;
 use tactful::store::sled::store::SledStore;
 use tokio::sync::mpsc;
 

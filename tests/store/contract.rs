@@ -10,11 +10,15 @@ use tactful::domain::decision::Decision;
 use tactful::domain::event::Event;
 use tactful::domain::explicit_offer::Volume;
 use tactful::domain::ids::DecisionId;
-use tactful::store::contract::{
-    APPENDED_MAX, Activation, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, Erased, Erasure, Forgotten, HeldPlace,
-    Store, StoreCounts, StoreError, StoredModel, StoredPolicy,
-};
-use tactful::store::memory::MemoryStore;
+use tactful::store::contract::change::{APPENDED_MAX, Appended, CUSTOMER_BYTES_MAX, CommitOutcome};
+use tactful::store::contract::counts::{ExpiredRecords, StoreCounts};
+use tactful::store::contract::customer_export::HeldPlace;
+use tactful::store::contract::erasure::{ErasedRecords, Erasure};
+use tactful::store::contract::error::StoreError;
+use tactful::store::contract::store::Store;
+use tactful::store::contract::stored_model::StoredModel;
+use tactful::store::contract::stored_policy::{Activation, StoredPolicy};
+use tactful::store::memory::store::MemoryStore;
 use tactful::store::sled::store::SledStore;
 
 /// A backend under test, and what must outlive it.
@@ -106,7 +110,7 @@ async fn load(store: &dyn Store, customer: &Customer) -> (u64, Customer) {
 
 async fn history(store: &dyn Store) -> Vec<Event> {
     let mut events = Vec::new();
-    store.visit_history(7, &mut |page| events.extend(page)).await.expect("the store works");
+    store.visit_events(7, &mut |page| events.extend(page)).await.expect("the store works");
     events.sort_by(|a, b| (&a.customer, &a.id).cmp(&(&b.customer, &b.id)));
     events
 }
@@ -135,7 +139,7 @@ async fn a_conflict_changes_nothing(store: Arc<dyn Store>) {
     assert_eq!(commit(&*store, 0, &full_customer("ada"), appended).await, CommitOutcome::Conflict);
     let after = (store.digest().await.expect("the store works"), store.counts().await.expect("the store works"));
     assert_eq!(after, before);
-    assert_eq!(store.recorded(Some(&ada.id), &[event_id("e1")]).await.expect("the store works"), [false]);
+    assert_eq!(store.are_recorded(Some(&ada.id), &[event_id("e1")]).await.expect("the store works"), [false]);
 }
 
 async fn versions_grow_by_one(store: Arc<dyn Store>) {
@@ -189,7 +193,7 @@ async fn appended_records_are_visible_after_the_commit(store: Arc<dyn Store>) {
     commit(&*store, 0, &ada, appended.clone()).await;
     assert_eq!(load(&*store, &ada).await, (1, ada.clone()));
     let ids: Vec<_> = appended.events.iter().map(|event| event.id.clone()).collect();
-    assert!(store.recorded(Some(&ada.id), &ids).await.expect("the store works").into_iter().all(|known| known));
+    assert!(store.are_recorded(Some(&ada.id), &ids).await.expect("the store works").into_iter().all(|known| known));
     let found = store.load_decision(&ada.id, DecisionId::from_bits(7)).await.expect("the store works");
     assert_eq!(found, appended.decision);
     let mut expected = appended.events;
@@ -201,11 +205,11 @@ async fn recorded_answers_in_the_order_asked_and_per_customer(store: Arc<dyn Sto
     let appended = Appended { events: vec![visit("ada", "e1"), visit("ada", "e2")], decision: None };
     commit(&*store, 0, &customer("ada"), appended).await;
     let ids = ["e2", "e3", "e1", "e2"].map(event_id);
-    let ada = store.recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
+    let ada = store.are_recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
     assert_eq!(ada, [true, false, true, true]);
     // Ids that are the beginning of one another must not be mixed up.
     for other in [Some(customer_id("ad")), Some(customer_id("adae")), None] {
-        assert_eq!(store.recorded(other.as_ref(), &ids).await.expect("the store works"), [false; 4]);
+        assert_eq!(store.are_recorded(other.as_ref(), &ids).await.expect("the store works"), [false; 4]);
     }
 }
 
@@ -220,7 +224,7 @@ async fn recorded_knows_events_long_after_their_commit(store: Arc<dyn Store>) {
         committed(commit(&*store, expected, &customer("ada"), appended).await);
         store.durable().await.expect("the store works");
         let ids: Vec<_> = (0..=expected).map(|number| event_id(&format!("e{number}"))).collect();
-        let known = store.recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
+        let known = store.are_recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
         assert_eq!(known, vec![true; ids.len()]);
         for number in 0..=expected {
             let found = store.load_decision(&customer_id("ada"), DecisionId::from_bits(u128::from(number))).await;
@@ -401,7 +405,7 @@ async fn history_is_visited_whole_and_in_pages(store: Arc<dyn Store>) {
             longest = longest.max(page.len());
             events.extend(page);
         };
-        store.visit_history(page_len, &mut visit).await.expect("the store works");
+        store.visit_events(page_len, &mut visit).await.expect("the store works");
         events.sort_by(|a: &Event, b: &Event| (&a.customer, &a.id).cmp(&(&b.customer, &b.id)));
         assert_eq!(events, expected);
         assert!(longest <= page_len);
@@ -415,7 +419,7 @@ async fn anonymous_events_count_once(store: Arc<dyn Store>) {
     let events = ["a3", "a2"].map(anonymous_visit);
     assert_eq!(store.append_anonymous(&events).await.expect("the store works"), [true, false]);
     let ids = ["a1", "a4"].map(event_id);
-    assert_eq!(store.recorded(None, &ids).await.expect("the store works"), [true, false]);
+    assert_eq!(store.are_recorded(None, &ids).await.expect("the store works"), [true, false]);
     assert_eq!(store.counts().await.expect("the store works").events, 3);
 }
 
@@ -444,7 +448,7 @@ async fn an_outbox_that_fills_up_loses_nothing(store: Arc<dyn Store>) {
         let appended = Appended { events, decision: Some(full_decision("ada", u128::from(expected))) };
         assert_eq!(committed(commit(&*store, expected, &full_customer("ada"), appended).await), expected + 1);
     }
-    let known = store.recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
+    let known = store.are_recorded(Some(&customer_id("ada")), &ids).await.expect("the store works");
     assert_eq!(known, vec![true; 1200]);
     let counts = store.counts().await.expect("the store works");
     assert_eq!((counts.events, counts.decisions), (1200, 40));
@@ -557,7 +561,7 @@ async fn an_erased_customer_is_gone_and_blocked(store: Arc<dyn Store>) {
 
     assert_eq!(store.load_erasure(&ada).await.expect("the store works"), None);
     let erased = store.erase_customer(&ada, at(9)).await.expect("the store works");
-    assert_eq!(erased, Erased { was_stored: true, events: 3, decisions: 1 });
+    assert_eq!(erased, ErasedRecords { was_stored: true, events: 3, decisions: 1 });
     assert_eq!(store.load_customer(&ada).await.expect("the store works"), None);
     assert_eq!(store.load_decision(&ada, DecisionId::from_bits(7)).await.expect("the store works"), None);
     assert!(history(&*store).await.iter().all(|event| event.customer == Some(customer_id("adam"))));
@@ -569,7 +573,7 @@ async fn an_erased_customer_is_gone_and_blocked(store: Arc<dyn Store>) {
     assert_eq!(commit(&*store, 2, &opted_out, Appended::default()).await, CommitOutcome::Conflict);
 
     let again = store.erase_customer(&ada, at(10)).await.expect("the store works");
-    assert_eq!((again, store.load_erasure(&ada).await.expect("the store works")), (Erased::default(), kept));
+    assert_eq!((again, store.load_erasure(&ada).await.expect("the store works")), (ErasedRecords::default(), kept));
     store.erase_customer(&customer_id("nobody"), at(11)).await.expect("the store works");
     assert_eq!(commit(&*store, 0, &customer("nobody"), Appended::default()).await, CommitOutcome::Erased);
     let counts = store.counts().await.expect("the store works");
@@ -660,12 +664,12 @@ async fn what_is_too_old_is_forgotten(store: Arc<dyn Store>) {
     let events = vec![dated("old", 99), dated("edge", 100), dated("new", 101)];
     committed(commit(&*store, 0, &customer("ada"), Appended { events, decision: Some(decision("ada", 1)) }).await);
     store.append_anonymous(&[Event { customer: None, ..dated("nobody", 99) }]).await.expect("the store works");
-    let forgotten = store.forget_before(Some(at(100)), None).await.expect("the store works");
-    assert_eq!(forgotten, Forgotten { events: 2, decisions: 0 });
+    let forgotten = store.expire_records(Some(at(100)), None).await.expect("the store works");
+    assert_eq!(forgotten, ExpiredRecords { events: 2, decisions: 0 });
     let left: Vec<String> = history(&*store).await.iter().map(|event| event.id.to_string()).collect();
     assert_eq!(left, ["edge", "new"]);
-    let forgotten = store.forget_before(None, Some(at(2))).await.expect("the store works");
-    assert_eq!(forgotten, Forgotten { events: 0, decisions: 1 });
+    let forgotten = store.expire_records(None, Some(at(2))).await.expect("the store works");
+    assert_eq!(forgotten, ExpiredRecords { events: 0, decisions: 1 });
     let counts = store.counts().await.expect("the store works");
     assert_eq!((counts.customers, counts.events, counts.decisions), (1, 2, 0));
 }

@@ -6,7 +6,12 @@
 use std::path::Path;
 
 use crate::support::stored_records::*;
-use tactful::store::contract::{Appended, CommitOutcome, Store, StoreError};
+use tactful::store::contract::catalog::CatalogStore;
+use tactful::store::contract::change::{Appended, CommitOutcome};
+use tactful::store::contract::customers::CustomerStore;
+use tactful::store::contract::error::StoreError;
+use tactful::store::contract::maintenance::MaintenanceStore;
+use tactful::store::contract::store::Store;
 use tactful::store::sled::store::SledStore;
 
 const CUSTOMERS: u64 = 60;

@@ -36,7 +36,10 @@ use tactful::store::codec::model::{
 use tactful::store::codec::outbox::Outbox;
 use tactful::store::codec::policy::{decode_activation, decode_policy, encode_activation, encode_policy};
 use tactful::store::codec::product::{decode_product, encode_product};
-use tactful::store::contract::{Activation, Appended, Erasure, StoreError, StoredPolicy};
+use tactful::store::contract::change::Appended;
+use tactful::store::contract::erasure::Erasure;
+use tactful::store::contract::error::StoreError;
+use tactful::store::contract::stored_policy::{Activation, StoredPolicy};
 
 /// Returns the bytes of a golden file. `encoded` is what this version encodes, and becomes the file when it is missing and is
 /// to be made anew.

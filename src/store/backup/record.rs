@@ -13,7 +13,7 @@ use crate::store::codec::explicit_offer::{decode_explicit_offer, decode_volume};
 use crate::store::codec::model::{decode_model_chunk, decode_model_pointer};
 use crate::store::codec::policy::{decode_activation, decode_policy};
 use crate::store::codec::product::decode_product;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
 use crate::store::keys::{customer_key, decision_key, event_key};
 

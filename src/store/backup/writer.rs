@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::record::BackupRecord;
 use crate::domain::time::Timestamp;
 use crate::store::codec::backup::{Block, encode_block, encode_preamble};
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 use crate::store::digest::StoreDigest;
 
 /// Encoder of a backup. The bytes that its methods return make the backup, in the order of the calls.

@@ -16,7 +16,7 @@ use super::frame::{self, CodecError};
 use super::scalar::timestamp;
 use crate::domain::time::Timestamp;
 use crate::store::backup::record::{BackupRecord, RecordKind};
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// First bytes of a backup. The format number and a line feed follow; format 1 had the line feed alone.
 pub const MAGIC: &str = "tactful backup";

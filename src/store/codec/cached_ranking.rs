@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::frame::{self, CodecError};
 use super::scalar::timestamp;
 use crate::domain::cached_ranking::{CacheKey, CachedRanking, RankedProduct};
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 const VERSION: u8 = 1;
 const RECORD: &str = "cached ranking";

@@ -15,7 +15,8 @@ use super::frame::{self, CodecError};
 use super::outbox::{Outbox, OutboxEntry};
 use super::profile::StoredCustomerV1;
 use crate::domain::customer::Customer;
-use crate::store::contract::{StoreError, Versioned};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::versioned::Versioned;
 
 const VERSION: u8 = 1;
 const RECORD: &str = "customer";

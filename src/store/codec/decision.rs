@@ -15,7 +15,7 @@ use crate::domain::decision::{Cap, CapKind, Decision, WithheldReason};
 use crate::domain::ids::{CustomerId, DecisionId, Placement};
 use crate::domain::relationship::{Band, Component, ComponentKind, RelationshipHealth};
 use crate::domain::time::Timestamp;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 const VERSION: u8 = 1;
 const RECORD: &str = "decision";

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{self, CodecError};
 use super::scalar::timestamp;
-use crate::store::contract::{Erasure, StoreError};
+use crate::store::contract::erasure::Erasure;
+use crate::store::contract::error::StoreError;
 
 const VERSION: u8 = 1;
 const RECORD: &str = "erasure";

@@ -6,7 +6,7 @@ use super::frame::{self, CodecError};
 use super::scalar::{FiniteF64, FixedU128, StoredMoney, optional_money, optional_product, stored_enum, timestamp};
 use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId, OrderId, ProductId};
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 const VERSION: u8 = 1;
 const RECORD: &str = "event";

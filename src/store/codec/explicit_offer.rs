@@ -9,7 +9,7 @@ use super::scalar::{
 use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, ProductId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 const VERSION: u8 = 1;
 

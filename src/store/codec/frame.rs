@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::ids::InvalidId;
 use crate::domain::money::InvalidMoney;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// Length of the checksum at the end of each value, in bytes.
 pub(super) const CHECKSUM_BYTES: usize = 4;

@@ -14,7 +14,7 @@ use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// A customer.
 pub fn customer_as_json(customer: &Customer) -> Result<Value, StoreError> {

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::frame;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 const VERSION: u8 = 1;
 const RECORD: &str = "model";

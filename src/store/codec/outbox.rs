@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::decision::encode_decision;
 use super::event::encode_event;
 use crate::domain::ids::CustomerId;
-use crate::store::contract::{Appended, StoreError};
+use crate::store::contract::change::Appended;
+use crate::store::contract::error::StoreError;
 use crate::store::ownership::{require_decision_of, require_event_of};
 
 /// The outbox entries of one customer, oldest first.

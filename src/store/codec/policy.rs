@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{self, CodecError};
 use super::scalar::timestamp;
-use crate::store::contract::{Activation, StoreError, StoredPolicy};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::stored_policy::{Activation, StoredPolicy};
 
 const VERSION: u8 = 1;
 const RECORD: &str = "policy";

@@ -10,7 +10,7 @@ use super::scalar::{
 };
 use crate::domain::ids::{LadderId, ProductId};
 use crate::domain::product::{LadderPosition, Product};
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 const VERSION: u8 = 1;
 const RECORD: &str = "product";

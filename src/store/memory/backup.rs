@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use tokio::sync::mpsc;
 
-use super::Contents;
+use super::store::Contents;
 use crate::domain::explicit_offer::Volume;
 use crate::store::backup::record::{BackupRecord, RecordKind};
 use crate::store::codec::customer::{CustomerBody, decode_customer, encode_customer};
@@ -18,7 +18,8 @@ use crate::store::codec::model::{
 use crate::store::codec::outbox::Outbox;
 use crate::store::codec::policy::{decode_activation, decode_policy, encode_activation, encode_policy};
 use crate::store::codec::product::{decode_product, encode_product};
-use crate::store::contract::{StoreError, StoredModel};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::stored_model::StoredModel;
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
 use crate::store::keys::{chunk_key, customer_key, decision_key, event_key};
 

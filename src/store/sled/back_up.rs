@@ -24,7 +24,7 @@ use crate::store::codec::customer::CustomerValue;
 use crate::store::codec::erasure::{decode_erasure, encode_erasure};
 use crate::store::codec::explicit_offer::encode_volume;
 use crate::store::codec::outbox::{Outbox, OutboxItem};
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// Records, or customers with all of theirs, read at once.
 const PAGE_LEN: usize = 128;

@@ -4,7 +4,7 @@ use super::inner::Inner;
 use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::ids::CustomerId;
 use crate::store::codec::cached_ranking::{decode_cached_ranking, encode_cached_ranking};
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 use crate::store::keys::customer_key;
 
 impl Inner {
@@ -17,6 +17,11 @@ impl Inner {
             self.healthy(self.trees.prepared.insert(key, bytes))?;
         }
         Ok(())
+    }
+
+    /// Removes the ranking of a customer.
+    pub fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError> {
+        self.healthy(self.trees.prepared.remove(customer_key(customer))).map(drop)
     }
 
     /// Reads them. What does not read is as good as nothing: it will be made again.

@@ -13,7 +13,8 @@ use crate::store::codec::customer::{CustomerBody, CustomerValue, encode_customer
 use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::decode_event;
 use crate::store::codec::outbox::{Outbox, OutboxEntry, OutboxItem};
-use crate::store::contract::{APPENDED_MAX, Appended, CUSTOMER_BYTES_MAX, CommitOutcome, StoreError};
+use crate::store::contract::change::{APPENDED_MAX, Appended, CUSTOMER_BYTES_MAX, CommitOutcome};
+use crate::store::contract::error::StoreError;
 use crate::store::keys::{customer_key, decision_key, event_key};
 
 /// The most entries in an outbox. Twice what one commit may append, so that one commit need not wait for the one before.

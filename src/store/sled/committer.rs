@@ -17,7 +17,7 @@ use sled::Db;
 use tokio::sync::{oneshot, watch};
 
 use super::high_water::{self, HighWater};
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// Hands out tickets for the next flush.
 pub(super) struct Committer {
@@ -128,9 +128,12 @@ impl Committer {
         self.error()
     }
 
-    /// Tells when and why the store fails.
-    pub fn failure(&self) -> watch::Receiver<Option<String>> {
-        self.shared.failure.subscribe()
+    /// Resolves with the cause once the store has failed.
+    pub async fn failed(&self) -> StoreError {
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let mut failure = self.shared.failure.subscribe();
+        let _failure = failure.wait_for(Option::is_some).await;
+        self.error()
     }
 
     /// Flushes a last time and ends the thread. Blocks.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::store::contract::StoreCounts;
+use crate::store::contract::counts::StoreCounts;
 
 /// Counters that are set at the start and follow every change.
 #[derive(Default)]

@@ -19,7 +19,8 @@ use crate::domain::time::Timestamp;
 use crate::store::codec::customer::decode_customer;
 use crate::store::codec::erasure::{decode_erasure, encode_erasure};
 use crate::store::codec::explicit_offer::{decode_volume, encode_volume};
-use crate::store::contract::{Erased, Erasure, StoreError};
+use crate::store::contract::erasure::{ErasedRecords, Erasure};
+use crate::store::contract::error::StoreError;
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
 use crate::store::keys::{customer_key, customer_of_key};
 
@@ -70,14 +71,14 @@ impl Inner {
     }
 
     /// Erases a customer.
-    pub async fn erase(self: &Arc<Self>, customer: &CustomerId, at: Timestamp) -> Result<Erased, StoreError> {
+    pub async fn erase(self: &Arc<Self>, customer: &CustomerId, at: Timestamp) -> Result<ErasedRecords, StoreError> {
         let key = customer_key(customer);
         let _turn = self.turns.wait(&key).await;
         let customer = customer.clone();
         blocking(self, move |inner| inner.erase_in_turn(&customer, at)).await
     }
 
-    fn erase_in_turn(&self, customer: &CustomerId, at: Timestamp) -> Result<Erased, StoreError> {
+    fn erase_in_turn(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasedRecords, StoreError> {
         let _write = self.committer.begin_write();
         let (key, hash) = (customer_key(customer), self.erasing().key()?.hash(customer));
         let stored = self.healthy(self.trees.customers.get(&key))?;
@@ -134,7 +135,7 @@ impl<Fail: Fn(sled::Error) -> StoreError> Erasing<'_, Fail> {
         }
     }
 
-    fn remove_all(&self, customer: &CustomerId) -> Result<Erased, StoreError> {
+    fn remove_all(&self, customer: &CustomerId) -> Result<ErasedRecords, StoreError> {
         let key = customer_key(customer);
         let was_stored = self.healthy(self.trees.customers.remove(&key))?.is_some();
         self.healthy(self.trees.prepared.remove(&key))?;
@@ -144,7 +145,7 @@ impl<Fail: Fn(sled::Error) -> StoreError> Erasing<'_, Fail> {
             let (offer, bytes) = self.healthy(record)?;
             self.settle_tokens(&offer, bytes, customer)?;
         }
-        Ok(Erased { was_stored, events, decisions })
+        Ok(ErasedRecords { was_stored, events, decisions })
     }
 
     fn remove_prefix(&self, tree: &Tree, prefix: &[u8]) -> Result<u64, StoreError> {

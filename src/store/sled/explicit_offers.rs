@@ -7,7 +7,7 @@ use super::scan::blocking;
 use crate::domain::explicit_offer::{ExplicitOffer, Volume};
 use crate::domain::ids::OfferId;
 use crate::store::codec::explicit_offer::{decode_explicit_offer, decode_volume, encode_explicit_offer, encode_volume};
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 impl Inner {
     /// Writes offers; true for each that was not stored just so already.

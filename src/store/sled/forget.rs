@@ -9,19 +9,20 @@ use super::scan::blocking;
 use crate::domain::time::Timestamp;
 use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::decode_event;
-use crate::store::contract::{Forgotten, StoreError};
+use crate::store::contract::counts::ExpiredRecords;
+use crate::store::contract::error::StoreError;
 
 /// Records looked at between two chances for others.
 const PAGE_LEN: usize = 256;
 
 impl Inner {
     /// Removes events and decisions dated before these moments.
-    pub async fn forget_before(
+    pub async fn expire_records(
         self: &Arc<Self>,
         events: Option<Timestamp>,
         decisions: Option<Timestamp>,
-    ) -> Result<Forgotten, StoreError> {
-        let mut forgotten = Forgotten::default();
+    ) -> Result<ExpiredRecords, StoreError> {
+        let mut forgotten = ExpiredRecords::default();
         let event_at = |bytes: &[u8]| Ok(decode_event(bytes)?.at);
         if let Some(before) = events {
             for tree in [&self.trees.history, &self.trees.anonymous] {

@@ -14,7 +14,8 @@ use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::decode_event;
 use crate::store::codec::held::{customer_as_json, decision_as_json, event_as_json, prepared_as_json};
 use crate::store::codec::outbox::OutboxItem;
-use crate::store::contract::{HeldPage, HeldPlace, StoreError};
+use crate::store::contract::customer_export::{HeldPage, HeldPlace};
+use crate::store::contract::error::StoreError;
 use crate::store::keys::{customer_key, decision_key, event_key};
 
 impl Inner {

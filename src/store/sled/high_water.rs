@@ -14,7 +14,7 @@ use std::path::Path;
 
 use sled::Tree;
 
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// The file with the number of the last flush.
 pub(super) const FILE: &str = "durable";

@@ -6,7 +6,7 @@ use super::copies::Copies;
 use super::counters::Counters;
 use super::erase::Turns;
 use super::trees::Trees;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// The trees of an open store, the thread that makes them durable, and what is known of both.
 pub(super) struct Inner {

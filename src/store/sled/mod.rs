@@ -21,20 +21,26 @@
 
 mod back_up;
 mod cached_ranking;
+mod catalog;
 mod commit;
 mod committer;
 mod compact;
 mod copies;
 mod counters;
+mod customers;
 mod erase;
 mod explicit_offers;
 mod forget;
 mod held;
 mod high_water;
+mod history;
 mod inner;
+mod maintenance;
 mod model;
 mod open;
+mod policies_and_models;
 mod policy;
+mod products;
 pub mod restore;
 mod scan;
 pub mod store;

@@ -10,7 +10,8 @@ use crate::store::backup::record::{BackupRecord, RecordKind};
 use crate::store::codec::model::{
     CHUNK_BYTES, ModelPointer, decode_model_chunk, decode_model_pointer, encode_model_chunk, encode_model_pointer,
 };
-use crate::store::contract::{StoreError, StoredModel};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::stored_model::StoredModel;
 use crate::store::keys::{chunk_generation, chunk_key};
 
 impl Inner {

@@ -15,7 +15,7 @@ use super::erase::finish_erasures;
 use super::high_water;
 use super::trees::{COMPACTION_KEY, FORMAT_KEY, Trees};
 use crate::store::codec::STORE_FORMAT;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// The file whose lock is held while the store is opened.
 pub(super) const LOCK: &str = "lock";

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::inner::Inner;
 use super::scan::blocking;
 use crate::store::codec::policy::{decode_activation, decode_policy, encode_activation, encode_policy};
-use crate::store::contract::{Activation, StoreError, StoredPolicy};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::stored_policy::{Activation, StoredPolicy};
 
 impl Inner {
     /// Writes a policy unless one with its name is stored.

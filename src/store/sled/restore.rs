@@ -10,7 +10,10 @@ use super::compact;
 use super::open::{LOCK, create, failed, lock};
 use super::store::SledStore;
 use crate::store::backup::record::BackupRecord;
-use crate::store::contract::{Store, StoreCounts, StoreError};
+use crate::store::contract::counts::StoreCounts;
+use crate::store::contract::error::StoreError;
+use crate::store::contract::maintenance::MaintenanceStore;
+use crate::store::contract::store::Store;
 
 /// A restore under way. Dropped before its end it leaves nothing that would be opened.
 pub struct Restoring {

@@ -10,17 +10,15 @@ use super::inner::Inner;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
-use crate::domain::product::Product;
 use crate::store::codec::customer::{CustomerValue, decode_customer, encode_customer};
 use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::decode_event;
 use crate::store::codec::outbox::{Outbox, OutboxItem};
-use crate::store::codec::product::decode_product;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 use crate::store::digest::{DigestKind, StoreDigest};
 
 /// Records read at once where the caller does not say.
-const PAGE_LEN: usize = 256;
+pub(super) const PAGE_LEN: usize = 256;
 
 /// The records of a tree after `last`, in the order of their keys.
 pub(super) struct Page {
@@ -46,7 +44,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 impl Inner {
     /// Visits all events, those without a customer last.
-    pub async fn visit_history(
+    pub async fn visit_events(
         self: &Arc<Self>,
         page_len: usize,
         visit: &mut (dyn FnMut(Vec<Event>) + Send),
@@ -74,15 +72,8 @@ impl Inner {
         self.visit(&self.trees.customers, page_len, decode, visit).await
     }
 
-    /// Reads all products.
-    pub async fn load_products(self: &Arc<Self>) -> Result<Vec<Product>, StoreError> {
-        let mut products = Vec::new();
-        self.visit(&self.trees.products, PAGE_LEN, decode_product, &mut |page| products.extend(page)).await?;
-        Ok(products)
-    }
-
     /// Visits a whole tree, a page at a time.
-    async fn visit<T: Send + 'static>(
+    pub async fn visit<T: Send + 'static>(
         self: &Arc<Self>,
         tree: &Tree,
         page_len: usize,

@@ -8,7 +8,7 @@ use super::committer::Disk;
 use super::inner::Inner;
 use crate::store::codec::customer::CustomerValue;
 use crate::store::codec::outbox::Outbox;
-use crate::store::contract::StoreError;
+use crate::store::contract::error::StoreError;
 
 /// Customers read at once.
 const PAGE_LEN: usize = 256;

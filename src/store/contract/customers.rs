@@ -1,0 +1,87 @@
+//! Customers, and the events and decisions appended with them.
+
+use async_trait::async_trait;
+
+use super::change::{Appended, CommitOutcome};
+use super::customer_export::{HeldPage, HeldPlace};
+use super::erasure::{ErasedRecords, Erasure};
+use super::error::StoreError;
+use super::versioned::Versioned;
+use crate::domain::cached_ranking::CachedRanking;
+use crate::domain::customer::Customer;
+use crate::domain::decision::Decision;
+use crate::domain::event::Event;
+use crate::domain::ids::{CustomerId, DecisionId, EventId};
+use crate::domain::time::Timestamp;
+
+/// Customers, their history and the decision log.
+#[async_trait]
+pub trait CustomerStore: Send + Sync + 'static {
+    /// Reads a customer; `None` when nothing is stored under the id.
+    async fn load_customer(&self, id: &CustomerId) -> Result<Option<Versioned<Customer>>, StoreError>;
+
+    /// Writes a customer whose version is still `expected` (0: still not stored), and appends to history and to the
+    /// decision log in the same step.
+    ///
+    /// A commit that would make the customer too large is refused. Backends that need room of their own inside the
+    /// value (an outbox) first wait until what is in it is durable elsewhere and may be dropped.
+    async fn commit_customer(
+        &self,
+        expected: u64,
+        customer: &Customer,
+        appended: &Appended,
+    ) -> Result<CommitOutcome, StoreError>;
+
+    /// Returns for each id whether history contains that event, in the order of the ids. `None` looks among the events
+    /// without a customer.
+    async fn are_recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError>;
+
+    /// Adds events without a customer; those whose id is recorded already change nothing. Returns for each whether it was
+    /// new.
+    async fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError>;
+
+    /// Reads a decision of a customer.
+    async fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError>;
+
+    /// Erases a customer: profile, ledger, history, decisions, cached ranking. A keyed hash of the id remains, which blocks
+    /// the id for good, and whether the customer had opted out. Erasing again removes nothing; an erasure that was
+    /// interrupted is finished at the next start.
+    async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasedRecords, StoreError>;
+
+    /// Reads the erasure of a customer; `None` when the customer was not erased.
+    async fn load_erasure(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError>;
+
+    /// Stores the ranking of a customer in place of the one before; stores nothing for a customer who is not stored. A
+    /// ranking may be lost at any time, and is in no digest, count or backup.
+    async fn put_cached_ranking(&self, customer: &CustomerId, ranking: &CachedRanking) -> Result<(), StoreError>;
+
+    /// Removes the cached ranking of a customer.
+    async fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError>;
+
+    /// Reads the cached ranking of a customer; `None` also when it does not decode.
+    async fn load_cached_ranking(&self, customer: &CustomerId) -> Result<Option<CachedRanking>, StoreError>;
+
+    /// Reads a page of everything that is stored about a customer.
+    async fn load_held(&self, customer: &CustomerId, place: HeldPlace, page_len: usize)
+    -> Result<HeldPage, StoreError>;
+
+    /// Calls `visit` with every customer in an order of the store's own, in pages of at most `page_len`. Commits made
+    /// meanwhile may or may not be seen. Other tasks run between pages.
+    async fn visit_customers(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Customer>) + Send),
+    ) -> Result<(), StoreError>;
+
+    /// Calls `visit` with every event, as [`CustomerStore::visit_customers`] does with customers.
+    async fn visit_events(&self, page_len: usize, visit: &mut (dyn FnMut(Vec<Event>) + Send))
+    -> Result<(), StoreError>;
+
+    /// Calls `visit` with every decision, those of one customer together, as [`CustomerStore::visit_customers`] does with
+    /// customers.
+    async fn visit_decisions(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Decision>) + Send),
+    ) -> Result<(), StoreError>;
+}

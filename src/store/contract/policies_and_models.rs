@@ -1,0 +1,29 @@
+//! Policies, their activations, and models.
+
+use async_trait::async_trait;
+
+use super::error::StoreError;
+use super::stored_model::StoredModel;
+use super::stored_policy::{Activation, StoredPolicy};
+
+/// Versions of the policy and of the model.
+#[async_trait]
+pub trait PolicyAndModelStore: Send + Sync + 'static {
+    /// Writes a policy unless one with its name is stored; false when one is.
+    async fn put_policy(&self, policy: &StoredPolicy) -> Result<bool, StoreError>;
+
+    /// Reads all policies, ordered by name.
+    async fn load_policies(&self) -> Result<Vec<StoredPolicy>, StoreError>;
+
+    /// Appends an activation.
+    async fn append_activation(&self, activation: &Activation) -> Result<(), StoreError>;
+
+    /// Reads all activations in the order in which they were appended.
+    async fn load_activations(&self) -> Result<Vec<Activation>, StoreError>;
+
+    /// Writes a model and makes it the current one, in one step. Older models may be dropped.
+    async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError>;
+
+    /// Reads the current model.
+    async fn load_model(&self) -> Result<Option<StoredModel>, StoreError>;
+}

@@ -1,0 +1,24 @@
+//! The whole store.
+
+use async_trait::async_trait;
+
+use super::catalog::CatalogStore;
+use super::customers::CustomerStore;
+use super::error::StoreError;
+use super::maintenance::MaintenanceStore;
+use super::policies_and_models::PolicyAndModelStore;
+
+/// A store: all that a backend implements, with its lifecycle. The composition root opens a backend and passes it on as this.
+///
+/// Reads see every commit that returned before they started. All methods may be called from async tasks.
+#[async_trait]
+pub trait Store: CustomerStore + CatalogStore + PolicyAndModelStore + MaintenanceStore {
+    /// Returns when everything that this process wrote or read before the call is durable.
+    async fn durable(&self) -> Result<(), StoreError>;
+
+    /// Resolves with the cause once the store has failed for good; never for a store that cannot fail.
+    async fn failed(&self) -> StoreError;
+
+    /// Makes everything durable and releases what the backend holds. Later calls may fail.
+    async fn close(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,86 @@
+//! Operations on the whole store in memory.
+
+use super::backup;
+use super::store::MemoryStore;
+use crate::domain::explicit_offer::Volume;
+use crate::domain::time::Timestamp;
+use crate::store::backup::record::BackupRecord;
+use crate::store::codec::customer::{CustomerBody, encode_customer};
+use crate::store::codec::decision::encode_decision;
+use crate::store::codec::event::encode_event;
+use crate::store::codec::explicit_offer::{encode_explicit_offer, encode_volume};
+use crate::store::codec::outbox::Outbox;
+use crate::store::codec::product::encode_product;
+use crate::store::contract::counts::{ExpiredRecords, StoreCounts};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::maintenance::MaintenanceStore;
+use crate::store::digest::{DigestKind, StoreDigest};
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+#[async_trait]
+impl MaintenanceStore for MemoryStore {
+    async fn counts(&self) -> Result<StoreCounts, StoreError> {
+        let contents = self.contents();
+        Ok(StoreCounts {
+            customers: contents.customers.len() as u64,
+            products: contents.products.len() as u64,
+            events: contents.events.len() as u64,
+            decisions: contents.decisions.len() as u64,
+        })
+    }
+
+    async fn expire_records(
+        &self,
+        events: Option<Timestamp>,
+        decisions: Option<Timestamp>,
+    ) -> Result<ExpiredRecords, StoreError> {
+        let mut contents = self.contents();
+        let (all_events, all_decisions) = (contents.events.len(), contents.decisions.len());
+        contents.events.retain(|_, event| events.is_none_or(|before| event.at >= before));
+        contents.decisions.retain(|_, decision| decisions.is_none_or(|before| decision.at >= before));
+        Ok(ExpiredRecords {
+            events: (all_events - contents.events.len()) as u64,
+            decisions: (all_decisions - contents.decisions.len()) as u64,
+        })
+    }
+
+    async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
+        // One copy is one moment.
+        let contents = self.contents().clone();
+        backup::send(contents, self.erasure_key.0.get(), &pages).await
+    }
+
+    async fn restore(&self, records: Vec<BackupRecord>) -> Result<(), StoreError> {
+        let mut contents = self.contents();
+        for record in records {
+            backup::enter(&mut contents, &self.erasure_key.0, record)?;
+        }
+        Ok(())
+    }
+
+    async fn digest(&self) -> Result<u64, StoreError> {
+        let contents = self.contents();
+        let mut digest = StoreDigest::default();
+        for stored in contents.customers.values() {
+            let body = CustomerBody::of(&stored.value)?;
+            digest.add(DigestKind::Customer, &encode_customer(0, &body, &Outbox::default())?);
+        }
+        for event in contents.events.values() {
+            digest.add(DigestKind::Event, &encode_event(event)?);
+        }
+        for decision in contents.decisions.values() {
+            digest.add(DigestKind::Decision, &encode_decision(decision)?);
+        }
+        for product in contents.products.values() {
+            digest.add(DigestKind::Product, &encode_product(product)?);
+        }
+        for offer in contents.offers.values() {
+            digest.add(DigestKind::ExplicitOffer, &encode_explicit_offer(offer)?);
+        }
+        for (offer, volume) in contents.volumes.iter().filter(|(_, volume)| **volume != Volume::default()) {
+            digest.add(DigestKind::Volume, &[offer.as_str().as_bytes(), &encode_volume(volume)?].concat());
+        }
+        Ok(digest.value())
+    }
+}

@@ -1,0 +1,86 @@
+//! The in-memory store and its contents.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::domain::cached_ranking::CachedRanking;
+use crate::domain::customer::Customer;
+use crate::domain::decision::Decision;
+use crate::domain::event::Event;
+use crate::domain::explicit_offer::{ExplicitOffer, Volume};
+use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
+use crate::domain::product::Product;
+use crate::store::contract::erasure::Erasure;
+use crate::store::contract::error::StoreError;
+use crate::store::contract::store::Store;
+use crate::store::contract::stored_model::StoredModel;
+use crate::store::contract::stored_policy::{Activation, StoredPolicy};
+use crate::store::contract::versioned::Versioned;
+use crate::store::erasure::ErasureKey;
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    contents: Mutex<Contents>,
+    pub(super) erasure_key: LazyErasureKey,
+}
+
+/// Made when it is needed first.
+#[derive(Default)]
+pub(super) struct LazyErasureKey(pub OnceLock<ErasureKey>);
+
+impl std::fmt::Debug for LazyErasureKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ErasureKey(..)")
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Contents {
+    pub customers: BTreeMap<CustomerId, Versioned<Customer>>,
+    /// By customer, then id; `None` before all customers.
+    pub events: BTreeMap<(Option<CustomerId>, EventId), Event>,
+    pub decisions: BTreeMap<(CustomerId, DecisionId), Decision>,
+    pub prepared: BTreeMap<CustomerId, CachedRanking>,
+    pub products: BTreeMap<ProductId, Product>,
+    /// By keyed hash of the id.
+    pub erased: BTreeMap<[u8; 32], Erasure>,
+    pub offers: BTreeMap<OfferId, ExplicitOffer>,
+    pub volumes: BTreeMap<OfferId, Volume>,
+    pub model: Option<StoredModel>,
+    pub policies: BTreeMap<String, StoredPolicy>,
+    pub activations: Vec<Activation>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn hash(&self, customer: &CustomerId) -> [u8; 32] {
+        self.erasure_key.0.get_or_init(ErasureKey::random).hash(customer)
+    }
+
+    pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
+        // No method leaves a change half made, so a panic elsewhere under the lock did not either.
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn durable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn failed(&self) -> StoreError {
+        std::future::pending().await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

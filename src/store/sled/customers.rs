@@ -1,0 +1,104 @@
+//! Customers, history and the decision log as the contract sees them, on disk.
+
+use super::commit::Commit;
+use super::scan::blocking;
+use super::store::SledStore;
+use crate::domain::cached_ranking::CachedRanking;
+use crate::domain::customer::Customer;
+use crate::domain::decision::Decision;
+use crate::domain::event::Event;
+use crate::domain::ids::{CustomerId, DecisionId, EventId};
+use crate::domain::time::Timestamp;
+use crate::store::codec::customer::decode_customer;
+use crate::store::contract::change::{Appended, CommitOutcome};
+use crate::store::contract::customer_export::{HeldPage, HeldPlace};
+use crate::store::contract::customers::CustomerStore;
+use crate::store::contract::erasure::{ErasedRecords, Erasure};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::versioned::Versioned;
+use crate::store::keys::customer_key;
+use async_trait::async_trait;
+
+#[async_trait]
+impl CustomerStore for SledStore {
+    async fn load_customer(&self, id: &CustomerId) -> Result<Option<Versioned<Customer>>, StoreError> {
+        let inner = self.inner()?;
+        let bytes = inner.healthy(inner.trees.customers.get(customer_key(id)))?;
+        bytes.map(|bytes| decode_customer(&bytes)).transpose()
+    }
+
+    async fn commit_customer(
+        &self,
+        expected: u64,
+        customer: &Customer,
+        appended: &Appended,
+    ) -> Result<CommitOutcome, StoreError> {
+        self.inner()?.commit(&Commit::of(expected, customer, appended)?).await
+    }
+
+    async fn are_recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError> {
+        self.inner()?.are_recorded(customer, events)
+    }
+
+    async fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError> {
+        let events = events.to_vec();
+        blocking(self.inner()?, move |inner| inner.append_anonymous(&events)).await
+    }
+
+    async fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError> {
+        self.inner()?.load_decision(customer, decision)
+    }
+
+    async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasedRecords, StoreError> {
+        self.inner()?.erase(customer, at).await
+    }
+
+    async fn load_erasure(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError> {
+        self.inner()?.erasure_of(customer)
+    }
+
+    async fn put_cached_ranking(&self, customer: &CustomerId, prepared: &CachedRanking) -> Result<(), StoreError> {
+        self.inner()?.put_cached_ranking(customer, prepared).await
+    }
+
+    async fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError> {
+        self.inner()?.delete_cached_ranking(customer)
+    }
+
+    async fn load_cached_ranking(&self, customer: &CustomerId) -> Result<Option<CachedRanking>, StoreError> {
+        self.inner()?.load_cached_ranking(&customer_key(customer))
+    }
+
+    async fn load_held(
+        &self,
+        customer: &CustomerId,
+        place: HeldPlace,
+        page_len: usize,
+    ) -> Result<HeldPage, StoreError> {
+        self.inner()?.load_held(customer, place, page_len.max(1)).await
+    }
+
+    async fn visit_customers(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Customer>) + Send),
+    ) -> Result<(), StoreError> {
+        self.inner()?.visit_customers(page_len, visit).await
+    }
+
+    async fn visit_events(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Event>) + Send),
+    ) -> Result<(), StoreError> {
+        self.inner()?.visit_events(page_len, visit).await
+    }
+
+    async fn visit_decisions(
+        &self,
+        page_len: usize,
+        visit: &mut (dyn FnMut(Vec<Decision>) + Send),
+    ) -> Result<(), StoreError> {
+        self.inner()?.visit_decisions(page_len, visit).await
+    }
+}

@@ -1,0 +1,79 @@
+//! Events and decisions: in the outbox of their customer first, then in the trees they are copied to.
+
+use super::inner::Inner;
+use crate::domain::decision::Decision;
+use crate::domain::event::Event;
+use crate::domain::ids::{CustomerId, DecisionId, EventId};
+use crate::store::codec::customer::CustomerValue;
+use crate::store::codec::decision::decode_decision;
+use crate::store::codec::event::{decode_event, encode_event};
+use crate::store::codec::outbox::OutboxItem;
+use crate::store::contract::error::StoreError;
+use crate::store::keys::{customer_key, decision_key, event_key};
+use crate::store::ownership::require_event_of;
+use std::collections::HashSet;
+
+impl Inner {
+    /// Ids of the events in the outbox.
+    fn waiting_events(&self, customer_key: &[u8]) -> Result<HashSet<EventId>, StoreError> {
+        let mut waiting = HashSet::new();
+        let Some(bytes) = self.healthy(self.trees.customers.get(customer_key))? else { return Ok(waiting) };
+        for entry in CustomerValue::parse(&bytes)?.outbox.0 {
+            if let OutboxItem::Event(bytes) = entry.item {
+                waiting.insert(decode_event(&bytes)?.id);
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Returns for each event whether it is recorded, without a customer among the anonymous ones. The outbox is read
+    /// before history: an entry leaves it only after it was copied.
+    pub fn are_recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError> {
+        let Some(customer) = customer else {
+            let contains = |id: &EventId| self.healthy(self.trees.anonymous.contains_key(id.as_str()));
+            return events.iter().map(contains).collect();
+        };
+        let key = customer_key(customer);
+        let waiting = self.waiting_events(&key)?;
+        let mut known = Vec::with_capacity(events.len());
+        for id in events {
+            known.push(waiting.contains(id) || self.healthy(self.trees.history.contains_key(event_key(&key, id)))?);
+        }
+        Ok(known)
+    }
+
+    /// Reads a decision, from the outbox or from the decision log.
+    pub fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError> {
+        let key = customer_key(customer);
+        if let Some(bytes) = self.healthy(self.trees.customers.get(&key))? {
+            for entry in CustomerValue::parse(&bytes)?.outbox.0 {
+                if let OutboxItem::Decision(bytes) = entry.item {
+                    let waiting = decode_decision(&bytes)?;
+                    if waiting.id == decision {
+                        return Ok(Some(waiting));
+                    }
+                }
+            }
+        }
+        let bytes = self.healthy(self.trees.decisions.get(decision_key(&key, decision)))?;
+        bytes.map(|bytes| decode_decision(&bytes)).transpose()
+    }
+
+    /// Adds events without a customer.
+    pub fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError> {
+        let mut encoded = Vec::with_capacity(events.len());
+        for event in events {
+            require_event_of(None, event)?;
+            encoded.push((event.id.as_str(), encode_event(event)?));
+        }
+        let _write = self.committer.begin_write();
+        let mut were_new = Vec::with_capacity(events.len());
+        for (id, bytes) in encoded {
+            let swapped = self.trees.anonymous.compare_and_swap(id, None::<&[u8]>, Some(bytes));
+            let is_new = self.healthy(swapped)?.is_ok();
+            self.counters.events.add_if(is_new);
+            were_new.push(is_new);
+        }
+        Ok(were_new)
+    }
+}

@@ -1,0 +1,38 @@
+//! Operations on the whole store as the contract sees them, on disk.
+
+use super::scan::blocking;
+use super::store::SledStore;
+use crate::domain::time::Timestamp;
+use crate::store::backup::record::BackupRecord;
+use crate::store::contract::counts::{ExpiredRecords, StoreCounts};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::maintenance::MaintenanceStore;
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+#[async_trait]
+impl MaintenanceStore for SledStore {
+    async fn counts(&self) -> Result<StoreCounts, StoreError> {
+        Ok(self.inner()?.counters.read())
+    }
+
+    async fn expire_records(
+        &self,
+        events: Option<Timestamp>,
+        decisions: Option<Timestamp>,
+    ) -> Result<ExpiredRecords, StoreError> {
+        self.inner()?.expire_records(events, decisions).await
+    }
+
+    async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
+        self.inner()?.back_up(pages).await
+    }
+
+    async fn restore(&self, records: Vec<BackupRecord>) -> Result<(), StoreError> {
+        blocking(self.inner()?, move |inner| inner.enter_records(&records)).await
+    }
+
+    async fn digest(&self) -> Result<u64, StoreError> {
+        self.inner()?.digest().await
+    }
+}
