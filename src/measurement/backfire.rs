@@ -1,8 +1,8 @@
 //! The backfire report: did offers drive customers away?
 //!
-//! Customers are compared *by assignment*, never by who was served: whoever is asked about often, or has room under the
-//! caps, differs from the others to begin with, but a stable hash of the id knows none of that. All are followed equally
-//! long from the moment the experiment met them. Nothing is adjusted for and nobody is left out afterwards.
+//! Customers are compared *by assignment*, never by who was served: a customer with many requests, or with room under the
+//! caps, differs from the others to begin with, while the assignment is a stable hash of the id. All are followed equally
+//! long from their assignment on. There is no adjustment and no later exclusion.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,34 +13,34 @@ use crate::domain::experiment::{Arm, Assignment};
 use crate::domain::relationship::Band;
 use crate::domain::time::Timestamp;
 
-/// Fewer customers than this in either arm, and there is no report.
+/// Minimum number of customers in each arm for a report.
 pub const ARM_MIN: usize = 200;
-/// Fewer customers of a band than this in either arm, and the band has no figures.
+/// Minimum number of customers of a band in each arm for a comparison of the band.
 pub const BAND_ARM_MIN: usize = 50;
 
-/// What is measured of each customer over the follow-up.
+/// Measure of each customer over the follow-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BackfireMeasure {
-    /// Gave notice or ended a subscription, and began none since. A share.
+    /// Gave notice or ended a subscription, and started none since. A share.
     Churn,
-    /// Bought nothing, and neither began nor renewed a subscription. A share.
+    /// Bought nothing, and neither started nor renewed a subscription. A share.
     BoughtNothing,
-    /// Complained, of an offer or of anything else. A share.
+    /// Complained, about an offer or anything else. A share.
     Complained,
-    /// Brought something back. A share.
+    /// Returned a product. A share.
     Returned,
     /// Opted out of offers, by the time of the report. A share.
     OptedOut,
-    /// What was bought less what was brought back, in units of money, currencies added as they are. A mean.
+    /// Value of purchases minus returns, in units of money, added across currencies. A mean.
     Revenue,
 }
 
 impl BackfireMeasure {
-    /// All of them.
+    /// All measures.
     pub const ALL: [Self; 6] =
         [Self::Churn, Self::BoughtNothing, Self::Complained, Self::Returned, Self::OptedOut, Self::Revenue];
 
-    /// The measure's name in answers.
+    /// Returns the name of the measure in responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Churn => "churn",
@@ -52,20 +52,20 @@ impl BackfireMeasure {
         }
     }
 
-    /// True for shares of customers, false for means.
+    /// Whether the measure is a share of customers; the others are means.
     pub fn is_share(self) -> bool {
         self != Self::Revenue
     }
 }
 
-/// One customer followed from the assignment on.
+/// Customer followed from the assignment to the experiment on.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct FollowedCustomer {
-    /// The arm and the band to compare by.
+    /// Arm and band to compare by.
     pub assignment: Assignment,
     ended_at: Option<Timestamp>,
-    began_at: Option<Timestamp>,
+    started_at: Option<Timestamp>,
     has_bought: bool,
     has_complained: bool,
     has_returned: bool,
@@ -74,12 +74,12 @@ pub struct FollowedCustomer {
 }
 
 impl FollowedCustomer {
-    /// Nothing has happened yet.
+    /// Creates a customer without any events yet.
     pub fn new(assignment: Assignment, is_opted_out: bool) -> Self {
         Self {
             assignment,
             ended_at: None,
-            began_at: None,
+            started_at: None,
             has_bought: false,
             has_complained: false,
             has_returned: false,
@@ -88,7 +88,7 @@ impl FollowedCustomer {
         }
     }
 
-    /// Takes an event of the customer in; in any order, and only within `follow_up` of the assignment.
+    /// Adds an event of the customer. Events come in any order, and count only within `follow_up` of the assignment.
     pub fn observe(&mut self, event: &Event, follow_up: Duration) {
         let from = self.assignment.at;
         if event.at < from || event.at >= from + follow_up {
@@ -105,7 +105,7 @@ impl FollowedCustomer {
             }
             EventKind::SubscriptionStart { .. } | EventKind::SubscriptionRenewal { .. } => {
                 self.has_bought = true;
-                self.began_at = self.began_at.max(Some(event.at));
+                self.started_at = self.started_at.max(Some(event.at));
             }
             EventKind::SubscriptionEnd { .. } | EventKind::Cancellation { .. } => {
                 self.ended_at = self.ended_at.max(Some(event.at));
@@ -131,7 +131,7 @@ impl FollowedCustomer {
         let share = |hit: bool| if hit { 1.0 } else { 0.0 };
         match measure {
             BackfireMeasure::Churn => {
-                share(self.ended_at.is_some_and(|ended| self.began_at.is_none_or(|began| began < ended)))
+                share(self.ended_at.is_some_and(|ended| self.started_at.is_none_or(|started| started < ended)))
             }
             BackfireMeasure::BoughtNothing => share(!self.has_bought),
             BackfireMeasure::Complained => share(self.has_complained),
@@ -142,56 +142,59 @@ impl FollowedCustomer {
     }
 }
 
-/// Control against the rest.
+/// Backfire report: the control group compared with the treatment group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BackfireReport {
-    /// All customers.
+    /// Comparison of all customers.
     pub all: GroupComparison,
-    /// By band at assignment, every band that has customers.
+    /// Comparison by band at assignment, for every band with customers.
     pub bands: Vec<(Band, GroupComparison)>,
 }
 
-/// Customers compared.
+/// Comparison of one group of customers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupComparison {
-    /// Customers offered nothing.
+    /// Number of customers in the control group, who are offered nothing.
     pub control: usize,
-    /// The others.
-    pub rest: usize,
-    /// One for each measure; empty when there are too few customers.
+    /// Number of customers in the treatment group, all others.
+    pub treatment: usize,
+    /// One comparison for each measure; empty when there are too few customers.
     pub comparisons: Vec<MeasureComparison>,
 }
 
-/// One measure compared.
+/// Comparison of one measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeasureComparison {
-    /// Which.
+    /// Measure compared.
     pub measure: BackfireMeasure,
-    /// The mean of those offered nothing.
+    /// Mean of the control group.
     pub control: f64,
-    /// The mean of the others.
-    pub rest: f64,
-    /// The rest less control: what offers did.
+    /// Mean of the treatment group.
+    pub treatment: f64,
+    /// Treatment minus control: the effect of offers.
     pub difference: EstimatedDifference,
 }
 
-/// There are too few customers for a report.
+/// Error returned by [`compare_arms`] when an arm has fewer than [`ARM_MIN`] customers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{control} customers of the control group and {rest} others were followed long enough, {ARM_MIN} of each are needed"
+    "only {control} customers of the control group and {treatment} of the treatment group were followed long enough; at least \
+     {ARM_MIN} of each are needed"
 )]
 pub struct TooFewCustomers {
-    /// Customers of the control group.
+    /// Number of customers of the control group.
     pub control: usize,
-    /// The others.
-    pub rest: usize,
+    /// Number of customers of the treatment group.
+    pub treatment: usize,
 }
 
-/// Compares.
+/// Compares the arms, over all customers and by band.
 ///
 /// # Errors
 /// When either arm has fewer than [`ARM_MIN`] customers.
-pub fn report<'f>(followed: impl Iterator<Item = &'f FollowedCustomer>) -> Result<BackfireReport, TooFewCustomers> {
+pub fn compare_arms<'f>(
+    followed: impl Iterator<Item = &'f FollowedCustomer>,
+) -> Result<BackfireReport, TooFewCustomers> {
     let mut samples: BTreeMap<Option<Band>, ArmSamples> = BTreeMap::new();
     for customer in followed {
         for group in [None, Some(customer.assignment.band)] {
@@ -200,24 +203,24 @@ pub fn report<'f>(followed: impl Iterator<Item = &'f FollowedCustomer>) -> Resul
     }
     let all = samples.remove(&None).unwrap_or_default();
     if all.count(Arm::Control).min(all.count(Arm::Rest)) < ARM_MIN {
-        return Err(TooFewCustomers { control: all.count(Arm::Control), rest: all.count(Arm::Rest) });
+        return Err(TooFewCustomers { control: all.count(Arm::Control), treatment: all.count(Arm::Rest) });
     }
     let bands = samples.into_iter().filter_map(|(band, samples)| Some((band?, samples.group(BAND_ARM_MIN))));
     Ok(BackfireReport { all: all.group(ARM_MIN), bands: bands.collect() })
 }
 
-/// Each measure over both arms.
+/// Samples of each measure for both arms.
 #[derive(Default)]
 struct ArmSamples {
     control: [Sample; BackfireMeasure::ALL.len()],
-    rest: [Sample; BackfireMeasure::ALL.len()],
+    treatment: [Sample; BackfireMeasure::ALL.len()],
 }
 
 impl ArmSamples {
     fn add(&mut self, customer: &FollowedCustomer) {
         let samples = match customer.assignment.arm {
             Arm::Control => &mut self.control,
-            Arm::Rest => &mut self.rest,
+            Arm::Rest => &mut self.treatment,
         };
         for (sample, measure) in samples.iter_mut().zip(BackfireMeasure::ALL) {
             sample.add(customer.measured(measure));
@@ -227,27 +230,27 @@ impl ArmSamples {
     fn count(&self, arm: Arm) -> usize {
         match arm {
             Arm::Control => self.control[0].count,
-            Arm::Rest => self.rest[0].count,
+            Arm::Rest => self.treatment[0].count,
         }
     }
 
-    fn group(&self, least: usize) -> GroupComparison {
-        let (control, rest) = (self.count(Arm::Control), self.count(Arm::Rest));
-        let compare = |((control, rest), measure): ((&Sample, &Sample), BackfireMeasure)| MeasureComparison {
+    fn group(&self, arm_min: usize) -> GroupComparison {
+        let (control, treatment) = (self.count(Arm::Control), self.count(Arm::Rest));
+        let compare = |((control, treatment), measure): ((&Sample, &Sample), BackfireMeasure)| MeasureComparison {
             measure,
             control: control.mean(),
-            rest: rest.mean(),
+            treatment: treatment.mean(),
             difference: if measure.is_share() {
-                difference_of_shares(control, rest)
+                difference_of_shares(control, treatment)
             } else {
-                difference_of_means(control, rest)
+                difference_of_means(control, treatment)
             },
         };
-        let comparisons = if control.min(rest) < least {
+        let comparisons = if control.min(treatment) < arm_min {
             Vec::new()
         } else {
-            self.control.iter().zip(&self.rest).zip(BackfireMeasure::ALL).map(compare).collect()
+            self.control.iter().zip(&self.treatment).zip(BackfireMeasure::ALL).map(compare).collect()
         };
-        GroupComparison { control, rest, comparisons }
+        GroupComparison { control, treatment, comparisons }
     }
 }

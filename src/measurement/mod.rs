@@ -1,6 +1,6 @@
-//! What offers did to customers, as figures with intervals. Pure: facts come in, a report comes out.
+//! Effects of offers and policies on customers, as estimates with confidence intervals. Pure: facts in, a report out.
 //!
-//! Nothing is decided here, and no model is judged: that is `evaluation`'s, on files.
+//! Deliberately not here: decisions, and the quality of models, which `evaluation` measures on files.
 
 #![allow(clippy::cast_precision_loss, reason = "customers and offers are fewer than 2^52")]
 

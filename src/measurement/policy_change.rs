@@ -1,4 +1,4 @@
-//! What another policy would have done: two replays of the same decisions, compared customer by customer.
+//! Effect of a candidate policy: two replays of the same decisions, compared customer by customer.
 
 use std::collections::BTreeMap;
 
@@ -7,71 +7,71 @@ use crate::domain::decision::WithheldReason;
 use crate::domain::ids::CustomerId;
 use crate::domain::relationship::Band;
 
-/// The most customers named who lose, and who gain.
+/// Maximum number of example customers who lose all offers, and of those who gain some.
 pub const EXAMPLE_CUSTOMERS_MAX: usize = 20;
 
-/// What became of one decision under one policy.
+/// Result of one decision replayed under one policy.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReplayOutcome {
-    /// How many offers.
+    /// Number of offers.
     pub offers: usize,
-    /// Their expected value, in units of the median item's value.
+    /// Expected value of the offers, in units of the median item's value.
     pub expected_value: f64,
-    /// Why candidates were withheld.
+    /// Number of withheld candidates by reason.
     pub withheld: BTreeMap<WithheldReason, u32>,
 }
 
-/// One decision under both.
+/// One decision replayed under both policies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplayPair {
-    /// The band that the decision was recorded with.
+    /// Band that the decision was recorded with.
     pub band: Band,
-    /// Under the policy in force.
+    /// Result under the policy in force.
     pub in_force: ReplayOutcome,
-    /// Under the other.
+    /// Result under the candidate policy.
     pub candidate: ReplayOutcome,
 }
 
-/// What would change in a band, or for all.
+/// Change for the customers of a band, or for all.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BandChange {
-    /// Decisions.
+    /// Number of decisions.
     pub decisions: usize,
-    /// Customers.
+    /// Number of customers.
     pub customers: usize,
-    /// Offers under the policy in force, and under the other.
+    /// Number of offers under the policy in force, and under the candidate.
     pub offers: [u64; 2],
-    /// Expected value of them.
+    /// Expected value of these offers.
     pub expected_value: [f64; 2],
-    /// Why candidates were withheld, under both.
+    /// Number of withheld candidates by reason, under both.
     pub withheld: BTreeMap<WithheldReason, [u64; 2]>,
-    /// Offers per customer, the other policy less the one in force; `None` for fewer than two customers.
+    /// Change of offers per customer, candidate minus policy in force; `None` for fewer than two customers.
     pub offers_change: Option<EstimatedDifference>,
-    /// Expected value per customer, likewise.
+    /// Change of expected value per customer, likewise.
     pub value_change: Option<EstimatedDifference>,
     offers_by_customer: Sample,
     value_by_customer: Sample,
 }
 
-/// What would change.
+/// Change under the candidate policy.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PolicyChange {
-    /// For all.
+    /// Change for all customers.
     pub all: BandChange,
-    /// By the band that decisions were recorded with.
+    /// Change by the band that decisions were recorded with.
     pub bands: BTreeMap<Band, BandChange>,
-    /// Customers who got an offer and would get none.
+    /// Number of customers who got an offer and would get none.
     pub losing: u64,
-    /// Customers who got none and would get one.
+    /// Number of customers who got no offer and would get one.
     pub gaining: u64,
-    /// The first of those who would lose.
+    /// First customers who would lose all offers.
     pub losing_examples: Vec<CustomerId>,
-    /// The first of those who would gain.
+    /// First customers who would gain an offer.
     pub gaining_examples: Vec<CustomerId>,
 }
 
 impl PolicyChange {
-    /// Takes the decisions about one customer in.
+    /// Adds the decisions about one customer.
     pub fn add(&mut self, customer: &CustomerId, pairs: &[ReplayPair]) {
         self.all.add(pairs.iter());
         for band in Band::ALL {

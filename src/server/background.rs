@@ -1,4 +1,4 @@
-//! What the server does on its own: trains, watches its clock, tells the age of its model.
+//! Background tasks of the server: training, recovery of reservations, retention, and gauges.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use crate::use_cases::learn_acceptances::learn_acceptances;
 use crate::use_cases::train_model::{TrainError, current_model, train_model};
 use crate::use_cases::volumes::recover_expired_reservations;
 
-/// How often the gauges are set and the clock is looked at.
-pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Interval at which gauges are set, and clock and store are checked.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Counts what came of offers; each training does so again.
+/// Counts the acceptances of offers at the start; each training does so again.
 pub async fn count_acceptances(app: Arc<App>) {
     if let Err(error) = learn_acceptances(&app).await {
-        tracing::error!(%error, "what came of offers is not counted");
+        tracing::error!(%error, "counting acceptances failed");
     }
 }
 
-/// Trains once when there is history and no model, then every so often.
-pub async fn train_on_schedule(app: Arc<App>, every: Option<Duration>) {
+/// Trains once when there is history and no model, then at the given interval.
+pub async fn train_on_schedule(app: Arc<App>, interval: Option<Duration>) {
     if current_model(&app).is_none() && has_history(&app).await {
         train_and_log(&app).await;
     }
-    let Some(every) = every else { return };
+    let Some(interval) = interval else { return };
     loop {
-        tokio::time::sleep(every).await;
+        tokio::time::sleep(interval).await;
         if has_history(&app).await {
             train_and_log(&app).await;
         }
@@ -40,38 +40,38 @@ async fn has_history(app: &App) -> bool {
 async fn train_and_log(app: &Arc<App>) {
     match train_model(app).await {
         Ok(_) | Err(TrainError::AlreadyRunning) => {}
-        Err(TrainError::NotPossible { reason }) => tracing::warn!(reason, "no new model"),
-        Err(TrainError::Store(error)) => tracing::error!(%error, "no new model"),
+        Err(TrainError::NotPossible { reason }) => tracing::warn!(reason, "training not possible"),
+        Err(TrainError::Store(error)) => tracing::error!(%error, "training failed"),
     }
 }
 
-/// How often the volume of decisions that were stopped half-way is looked for.
-const SETTLE_EVERY: Duration = Duration::from_secs(60);
+/// Interval of the sweep for expired volume reservations.
+const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Settles the volume of decisions that were stopped half-way: at the start, which may follow a crash, and ever after.
-pub async fn settle_volumes(app: Arc<App>) {
+/// Recovers expired volume reservations: at the start, which may follow a crash, and periodically.
+pub async fn recover_reservations(app: Arc<App>) {
     loop {
         if let Err(error) = recover_expired_reservations(&app).await {
-            tracing::error!(%error, "volumes stay as they are");
+            tracing::error!(%error, "recovering expired volume reservations failed");
         }
-        tokio::time::sleep(SETTLE_EVERY).await;
+        tokio::time::sleep(RECOVERY_INTERVAL).await;
     }
 }
 
-/// How often what is too old is looked for.
-const FORGET_EVERY: Duration = Duration::from_secs(86_400);
+/// Interval of the retention sweep.
+const RETENTION_SWEEP_INTERVAL: Duration = Duration::from_secs(86_400);
 
-/// Forgets what is older than it is kept for, at the start and every day.
-pub async fn forget_on_schedule(app: Arc<App>) {
+/// Deletes expired history, at the start and every day.
+pub async fn sweep_expired_history(app: Arc<App>) {
     loop {
         if let Err(error) = expire_history(&app).await {
-            tracing::error!(%error, "what is too old is still kept");
+            tracing::error!(%error, "retention sweep failed");
         }
-        tokio::time::sleep(FORGET_EVERY).await;
+        tokio::time::sleep(RETENTION_SWEEP_INTERVAL).await;
     }
 }
 
-/// Sets the gauges that change without a call.
+/// Sets the gauges that are not updated by calls.
 pub async fn set_gauges(app: &App) {
     if let Some(model) = current_model(app) {
         metrics::gauge!("tactful_model_age_seconds").set(app.now().since(model.trained_at).as_secs_f64());

@@ -17,7 +17,7 @@ use tower::layer::util::{Identity, Stack};
 
 use super::accept::accept;
 use super::background::{
-    LOOK_EVERY, count_acceptances, forget_on_schedule, set_gauges, settle_volumes, train_on_schedule,
+    POLL_INTERVAL, count_acceptances, recover_reservations, set_gauges, sweep_expired_history, train_on_schedule,
 };
 use super::clock::{DIVERGENCE_MAX, ServerClock};
 use super::health;
@@ -170,8 +170,8 @@ impl Server {
         );
         let training = tokio::spawn(train_on_schedule(Arc::clone(&app), settings.train_every));
         let mut background = JoinSet::new();
-        background.spawn(forget_on_schedule(Arc::clone(&app)));
-        background.spawn(settle_volumes(Arc::clone(&app)));
+        background.spawn(sweep_expired_history(Arc::clone(&app)));
+        background.spawn(recover_reservations(Arc::clone(&app)));
         background.spawn(count_acceptances(Arc::clone(&app)));
         let looking = tokio::spawn(look_after(Arc::clone(&app), health.clone(), watched_clock));
         background.spawn(watch_files(security));
@@ -266,7 +266,7 @@ fn within_a_tenth(span: Duration) -> Duration {
 /// Sets gauges, and tells of each service whether it is ready.
 async fn look_after(app: Arc<App>, health: HealthReporter, clock: Option<Arc<ServerClock>>) {
     let mut readiness = Readiness::default();
-    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut looks = tokio::time::interval(POLL_INTERVAL);
     // A look that took long is not made up for: looks are to be a second apart.
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -274,7 +274,7 @@ async fn look_after(app: Arc<App>, health: HealthReporter, clock: Option<Arc<Ser
         set_gauges(&app).await;
         let divergence = clock.as_ref().map_or(Duration::ZERO, |clock| clock.divergence());
         // A store that failed ends the server by itself.
-        let is_stalled = tokio::time::timeout(LOOK_EVERY, app.store().durable()).await.is_err();
+        let is_stalled = tokio::time::timeout(POLL_INTERVAL, app.store().durable()).await.is_err();
         let changed = readiness.look(|condition| match condition {
             Condition::ClockUntrusted => divergence > DIVERGENCE_MAX,
             Condition::DiskStalled => is_stalled,
@@ -292,7 +292,7 @@ async fn look_after(app: Arc<App>, health: HealthReporter, clock: Option<Arc<Ser
 /// Takes certificates and access rules into use when they change. By looking, because a mounted secret changes by a link that
 /// is swapped, which few watchers see.
 async fn watch_files(security: Arc<CurrentSecurity>) {
-    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut looks = tokio::time::interval(POLL_INTERVAL);
     loop {
         looks.tick().await;
         let security = Arc::clone(&security);

@@ -1,4 +1,4 @@
-//! Compares the control group with the other customers. Reads every customer and the whole history once; changes nothing.
+//! Compares the control group with the treatment group. Reads every customer and the whole history once; changes nothing.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::decision::control_group::experiment;
 use crate::domain::experiment::ExperimentId;
 use crate::domain::ids::CustomerId;
 use crate::domain::time::{DAY, Timestamp};
-use crate::measurement::backfire::{BackfireReport, FollowedCustomer, TooFewCustomers, report};
+use crate::measurement::backfire::{BackfireReport, FollowedCustomer, TooFewCustomers, compare_arms};
 use crate::store::contract::error::StoreError;
 
 /// Default follow-up: the three months of the field experiment that `docs/simulation.md` cites.
@@ -86,6 +86,6 @@ pub async fn get_backfire_report(app: &App, follow_up: Duration) -> Result<Exper
         })
         .await?;
     let report =
-        report(assigned.values()).map_err(|counts| BackfireReportError::TooFewCustomers { counts, waiting })?;
+        compare_arms(assigned.values()).map_err(|counts| BackfireReportError::TooFewCustomers { counts, waiting })?;
     Ok(ExperimentReport { experiment, follow_up, waiting, as_of, report })
 }

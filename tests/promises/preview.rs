@@ -1,4 +1,4 @@
-//! Promise 6: a preview answers what a reserve call would, and changes nothing.
+//! Promise 6: a preview returns what a reserve call would, and changes nothing.
 
 use tactful::domain::decision::Decision;
 use tactful::domain::ids::DecisionId;
@@ -11,20 +11,20 @@ use tactful::use_cases::serve_offers::serve_offers;
 use super::shop;
 
 #[tokio::test]
-async fn a_preview_equals_the_answer_it_previews_and_changes_nothing() {
+async fn a_preview_equals_the_decision_it_previews_and_changes_nothing() {
     let app = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
     let purchases = [shop::purchase("e1", "ann", "l0", &app, 90), shop::purchase("e2", "ann", "l1", &app, 30)];
     record_events(&app, &purchases).await.expect("recorded");
     for kind in [OfferKind::CrossSell, OfferKind::UpSell] {
         let before = app.store().digest().await.expect("a digest");
         let preview = OfferRequest { mode: ServingMode::Preview, ..shop::request("ann", kind) };
-        let previewed = serve_offers(&app, &shop::with_key(preview, 1), None).await.expect("an answer");
-        get_relationship_health(&app, &shop::customer("ann")).await.expect("an answer");
+        let previewed = serve_offers(&app, &shop::with_key(preview, 1), None).await.expect("served");
+        get_relationship_health(&app, &shop::customer("ann")).await.expect("served");
         assert_eq!(app.store().digest().await.expect("a digest"), before, "nothing changed");
 
-        let reserved = serve_offers(&app, &shop::request("ann", kind), None).await.expect("an answer");
+        let reserved = serve_offers(&app, &shop::request("ann", kind), None).await.expect("served");
         assert!(!reserved.decision.slate.is_empty());
-        let nameless = |decision: Decision| Decision { id: DecisionId::from_bits(0), ..decision };
-        assert_eq!(nameless(previewed.decision), nameless(reserved.decision));
+        let without_id = |decision: Decision| Decision { id: DecisionId::from_bits(0), ..decision };
+        assert_eq!(without_id(previewed.decision), without_id(reserved.decision));
     }
 }

@@ -1,4 +1,4 @@
-//! Promise 1: no cap is exceeded by calls that meet.
+//! Promise 1: concurrent calls never exceed a cap.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tactful::use_cases::serve_offers::{ServedOffers, serve_offers};
 
 use super::shop;
 
-/// The caps of a new customer, who has no level to rise from: 3 offers, 1 of them up-sell.
+/// Caps of a new customer: 3 offers, 1 of them up-sell.
 const OFFERS_MAX: usize = 3;
 const UP_SELL_MAX: usize = 1;
 
@@ -35,17 +35,17 @@ async fn sixty_four_calls_for_one_customer_never_exceed_a_cap_on_disk() {
     sixty_four_calls_for_one_customer(shop::open_sled(directory.path()).await).await;
 }
 
-/// Disjoint contexts and both RPCs: together they ask for 160 different offers where 3 are allowed. Identical calls
-/// would get the same open offers and prove nothing.
+/// Calls with disjoint contexts and of both kinds: together they request 160 different offers where 3 are allowed.
+/// Identical calls would get the same open offers and prove nothing.
 async fn sixty_four_calls_for_one_customer(store: Arc<dyn Store>) {
     let app = shop::open_shop(store, shop::HandClock::new()).await;
     for round in 0..10 {
-        let whose = format!("customer{round}");
+        let customer_name = format!("customer{round}");
         let calls = (0..64).map(|number| {
-            let (app, whose) = (Arc::clone(&app), whose.clone());
+            let (app, customer_name) = (Arc::clone(&app), customer_name.clone());
             tokio::spawn(async move {
-                let request = shop::with_key(shop::disjoint_request(&whose, number), number as u128);
-                let served = serve_offers(&app, &request, None).await.expect("an answer");
+                let request = shop::with_key(shop::disjoint_request(&customer_name, number), number as u128);
+                let served = serve_offers(&app, &request, None).await.expect("served");
                 if number % 8 == 0 {
                     let again = serve_offers(&app, &request, None).await.expect("a replay");
                     assert_eq!(again.decision.id, served.decision.id);
@@ -59,9 +59,9 @@ async fn sixty_four_calls_for_one_customer(store: Arc<dyn Store>) {
                 granted.insert((offer.kind, offer.id));
             }
         }
-        assert_eq!(granted.len(), OFFERS_MAX, "the cap is spent, and not exceeded");
+        assert_eq!(granted.len(), OFFERS_MAX, "the cap is used up, and not exceeded");
         assert!(granted.iter().filter(|(kind, _)| *kind == OfferKind::UpSell).count() <= UP_SELL_MAX);
-        assert_within_caps(&app, &whose).await;
+        assert_within_caps(&app, &customer_name).await;
     }
 }
 
@@ -74,20 +74,20 @@ async fn a_mix_with_releases_and_replays_over_a_thousand_customers_never_exceeds
         tokio::spawn(async move {
             let mut live: Vec<(String, DecisionId, OfferId)> = Vec::new();
             for step in 0..100usize {
-                let whose = format!("customer{}", (worker * 7 + step * 13) % 1000);
+                let customer_name = format!("customer{}", (worker * 7 + step * 13) % 1000);
                 let number = worker + step;
                 let key = ((worker as u128) << 64) + step as u128;
-                let request = shop::with_key(shop::disjoint_request(&whose, number % 64), key);
-                let served = serve_offers(&app, &request, None).await.expect("an answer");
+                let request = shop::with_key(shop::disjoint_request(&customer_name, number % 64), key);
+                let served = serve_offers(&app, &request, None).await.expect("served");
                 match step % 3 {
-                    0 => release_all(&app, &whose, &served).await,
+                    0 => release_all(&app, &customer_name, &served).await,
                     1 => {
                         let again = serve_offers(&app, &request, None).await.expect("a replay");
                         assert!(again.is_replayed);
                         assert_eq!(again.decision, served.decision);
-                        live.extend(offers_of(&whose, &served));
+                        live.extend(offers_of(&customer_name, &served));
                     }
-                    _ => live.extend(offers_of(&whose, &served)),
+                    _ => live.extend(offers_of(&customer_name, &served)),
                 }
             }
             live
@@ -95,40 +95,41 @@ async fn a_mix_with_releases_and_replays_over_a_thousand_customers_never_exceeds
     });
     let mut granted: BTreeMap<String, BTreeMap<OfferId, usize>> = BTreeMap::new();
     for worker in workers.collect::<Vec<_>>() {
-        for (whose, _, offer) in worker.await.expect("no panic") {
-            *granted.entry(whose).or_default().entry(offer).or_default() += 1;
+        for (customer_name, _, offer) in worker.await.expect("no panic") {
+            *granted.entry(customer_name).or_default().entry(offer).or_default() += 1;
         }
     }
     assert!(granted.len() > 900, "most customers were served");
-    for (whose, offers) in granted {
-        assert!(offers.len() <= OFFERS_MAX, "{whose} was shown {} offers", offers.len());
-        assert_within_caps(&app, &whose).await;
+    for (customer_name, offers) in granted {
+        assert!(offers.len() <= OFFERS_MAX, "{customer_name} was shown {} offers", offers.len());
+        assert_within_caps(&app, &customer_name).await;
     }
 }
 
-fn offers_of(whose: &str, served: &ServedOffers) -> Vec<(String, DecisionId, OfferId)> {
+fn offers_of(customer_name: &str, served: &ServedOffers) -> Vec<(String, DecisionId, OfferId)> {
     let offers = served.decision.slate.iter();
-    offers.map(|offer| (whose.to_owned(), served.decision.id, offer.id.clone())).collect()
+    offers.map(|offer| (customer_name.to_owned(), served.decision.id, offer.id.clone())).collect()
 }
 
-async fn release_all(app: &App, whose: &str, served: &ServedOffers) {
-    let released = release_offers(app, &shop::customer(whose), served.decision.id, &[]).await.expect("released");
+async fn release_all(app: &App, customer_name: &str, served: &ServedOffers) {
+    let released =
+        release_offers(app, &shop::customer(customer_name), served.decision.id, &[]).await.expect("released");
     for (_, result) in released.offers {
         assert!(matches!(result, ReleaseResult::Released | ReleaseResult::StillServed));
     }
 }
 
-async fn assert_within_caps(app: &App, whose: &str) {
-    let customer = get_customer(app, &shop::customer(whose)).await.expect("reads").expect("is stored");
+async fn assert_within_caps(app: &App, customer_name: &str) {
+    let customer = get_customer(app, &shop::customer(customer_name)).await.expect("reads").expect("is stored");
     let grants = &customer.ledger.grants;
-    assert!(grants.len() <= OFFERS_MAX, "{whose} holds {} grants", grants.len());
+    assert!(grants.len() <= OFFERS_MAX, "{customer_name} holds {} grants", grants.len());
     let up_sells = grants.iter().filter(|grant| grant.kind == OfferKind::UpSell).count();
-    assert!(up_sells <= UP_SELL_MAX, "{whose} holds {up_sells} up-sell grants");
+    assert!(up_sells <= UP_SELL_MAX, "{customer_name} holds {up_sells} up-sell grants");
 }
 
-/// Events and decisions for one customer at once: nothing of either is lost.
+/// Concurrent batches for one customer: no event is lost or counted twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn events_that_meet_are_all_counted() {
+async fn concurrent_events_are_all_counted() {
     let directory = tempfile::tempdir().expect("a directory");
     let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
     let writers = (0..32usize).map(|writer| {
@@ -148,7 +149,7 @@ async fn events_that_meet_are_all_counted() {
     assert_eq!(app.store().counts().await.expect("counts").events, 32 * 20);
 }
 
-/// The rules of the contact policy hold as caps do: they are checked in the commit that spends them.
+/// The rules of the contact policy hold as caps do: they are checked against the version that the commit replaces.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_calls_for_one_customer_break_no_rule() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -156,7 +157,7 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
     let complement = |number: usize| shop::product(&format!("c{number}"));
     let mut policy = Policy { version: "rules".to_owned(), ..Policy::default() };
     policy.contact.caps = [BandCaps { offers: 20, up_sell: 5 }; 5];
-    // Each call asks for three: what one may be offered excludes what the next may be.
+    // Each call requests three products, customer_name rules exclude products of the next calls.
     policy.contact.never_together = (0..60).map(|number| (complement(number), complement(number + 3))).collect();
     policy.contact.never_after = (0..60)
         .map(|number| NeverAfter { first: complement(number), then: complement(number + 6), within: DAY })
@@ -174,13 +175,13 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
     activate_policy(&app, "rules").await.expect("activates");
 
     for round in 0..10 {
-        let whose = format!("customer{round}");
+        let customer_name = format!("customer{round}");
         let calls = (0..64).map(|number| {
-            let (app, whose) = (Arc::clone(&app), whose.clone());
+            let (app, customer_name) = (Arc::clone(&app), customer_name.clone());
             tokio::spawn(async move {
                 let channel = (number % 2 == 0).then(|| Channel::new("email").expect("a valid id"));
-                let request = OfferRequest { channel, ..shop::disjoint_request(&whose, number) };
-                (number % 2 == 0, serve_offers(&app, &request, None).await.expect("an answer").decision)
+                let request = OfferRequest { channel, ..shop::disjoint_request(&customer_name, number) };
+                (number % 2 == 0, serve_offers(&app, &request, None).await.expect("served").decision)
             })
         });
         let mut granted: BTreeSet<ProductId> = BTreeSet::new();
@@ -201,8 +202,8 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
         for (a, b) in &contact.never_together {
             assert!(!(granted.contains(a) && granted.contains(b)), "{a} and {b}: {granted:?}");
         }
-        // All within a moment: whichever came first, the other was too soon unless it came before.
-        let ledger = &get_customer(&app, &shop::customer(&whose)).await.expect("reads").expect("known").ledger;
+        // All grants are within seconds, so the second product of a rule may only have been granted before the first.
+        let ledger = &get_customer(&app, &shop::customer(&customer_name)).await.expect("reads").expect("known").ledger;
         for rule in &contact.never_after {
             let granted_at = |product: &ProductId| ledger.grants.iter().position(|grant| grant.product == *product);
             if let (Some(first), Some(then)) = (granted_at(&rule.first), granted_at(&rule.then)) {

@@ -1,4 +1,4 @@
-//! A small shop on a store of choice, with a clock that is moved by hand.
+//! Small shop on either store, with a clock that tests set by hand.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -49,7 +49,7 @@ pub fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
 }
 
-/// Opens the shop and fills its catalogue: complements `c0..`, and ladders of two whose lower rung is `l0..`.
+/// Opens the shop and fills its catalogue: complements `c0..`, and ladders of two products, `l0..` below `u0..`.
 pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<HandClock>) -> Arc<App> {
     let limits = TrainingSettings::new(1, 1 << 30);
     let app = App::open(store, clock, Policy::default(), limits).await.expect("opens");
@@ -82,18 +82,23 @@ pub fn customer(name: &str) -> CustomerId {
     CustomerId::new(name).expect("a valid id")
 }
 
-pub fn purchase(id: &str, whose: &str, what: &str, app: &App, days_ago: u32) -> Event {
+pub fn purchase(id: &str, customer_name: &str, product_name: &str, app: &App, days_ago: u32) -> Event {
     Event {
         id: EventId::new(id).expect("a valid id"),
-        customer: Some(customer(whose)),
+        customer: Some(customer(customer_name)),
         at: app.now() - DAY * days_ago,
-        kind: EventKind::Purchase(OrderLine { product: product(what), order: None, quantity: 1, unit_price: None }),
+        kind: EventKind::Purchase(OrderLine {
+            product: product(product_name),
+            order: None,
+            quantity: 1,
+            unit_price: None,
+        }),
     }
 }
 
-pub fn request(whose: &str, kind: OfferKind) -> OfferRequest {
+pub fn request(customer_name: &str, kind: OfferKind) -> OfferRequest {
     OfferRequest {
-        customer: customer(whose),
+        customer: customer(customer_name),
         kind,
         mode: ServingMode::Reserve,
         retry_key: None,
@@ -106,20 +111,20 @@ pub fn request(whose: &str, kind: OfferKind) -> OfferRequest {
     }
 }
 
-/// A request that can be met only by offers of its own: every other complement or ladder is excluded.
-pub fn disjoint_request(whose: &str, number: usize) -> OfferRequest {
+/// Returns a request with candidates of its own: every other complement or ladder is excluded.
+pub fn disjoint_request(customer_name: &str, number: usize) -> OfferRequest {
     if number % 4 == 3 {
         let owned = vec![product(&format!("l{}", number % LADDERS))];
-        return OfferRequest { products: owned, ..request(whose, OfferKind::UpSell) };
+        return OfferRequest { products: owned, ..request(customer_name, OfferKind::UpSell) };
     }
     let wanted = |other: usize| (number * 3..number * 3 + 3).contains(&other);
     let others = (0..COMPLEMENTS).filter(|&other| !wanted(other)).map(|other| product(&format!("c{other}")));
     let rungs = (0..LADDERS).flat_map(|other| [product(&format!("l{other}")), product(&format!("u{other}"))]);
-    OfferRequest { excluded: others.chain(rungs).collect(), ..request(whose, OfferKind::CrossSell) }
+    OfferRequest { excluded: others.chain(rungs).collect(), ..request(customer_name, OfferKind::CrossSell) }
 }
 
 pub fn with_key(request: OfferRequest, number: u128) -> OfferRequest {
-    // The digest stands for everything else in the request; here the number does.
+    // The digest covers everything else in the request, for which the number stands here.
     let digest = u64::try_from(number & u128::from(u64::MAX)).expect("masked");
     OfferRequest { retry_key: Some(RetryKey { id: RequestId::from_bits(number + 1), digest }), ..request }
 }

@@ -1,4 +1,4 @@
-//! Promise 1 for the caps that hold over all customers.
+//! Promise 1 for volume caps, which hold across customers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,24 +36,24 @@ fn sale(number: usize) -> ExplicitOffer {
 async fn open_sale(store: Arc<dyn Store>, clock: Arc<shop::HandClock>) -> Arc<App> {
     let app = shop::open_shop(store, clock).await;
     let sales: Vec<ExplicitOffer> = (0..OFFERS).map(sale).collect();
-    upsert_offers(&app, &sales).await.expect("kept");
+    upsert_offers(&app, &sales).await.expect("stored");
     app
 }
 
-/// Asks for one of the products on sale.
-fn asking(whose: &str, number: usize) -> OfferRequest {
+/// Returns a request customer_name only candidate is one of the products on sale.
+fn sale_request(customer_name: &str, number: usize) -> OfferRequest {
     let product = number % OFFERS;
     let others = (0..shop::COMPLEMENTS).filter(|&other| other != product);
     let rungs = (0..shop::LADDERS).flat_map(|it| [format!("l{it}"), format!("u{it}")]);
     let excluded = others.map(|other| format!("c{other}")).chain(rungs).map(|it| shop::product(&it)).collect();
-    OfferRequest { excluded, offers_max: 1, ..shop::request(whose, OfferKind::CrossSell) }
+    OfferRequest { excluded, offers_max: 1, ..shop::request(customer_name, OfferKind::CrossSell) }
 }
 
 async fn volume(app: &App, number: usize) -> Volume {
     app.store().load_volume(&sale(number).id).await.expect("reads")
 }
 
-/// Broken by: the volume looked at and not taken before the commit.
+/// Broken by: a volume that is read but not reserved before the commit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_callers_never_exceed_a_volume_in_memory() {
     sixty_four_callers(shop::memory()).await;
@@ -65,31 +65,31 @@ async fn sixty_four_callers_never_exceed_a_volume_on_disk() {
     sixty_four_callers(shop::open_sled(directory.path()).await).await;
 }
 
-/// Each asks about customers of its own, gives every fourth answer back and retries some.
+/// Each caller serves customers of its own, releases every fourth decision and retries some.
 async fn sixty_four_callers(store: Arc<dyn Store>) {
     let app = open_sale(store, shop::HandClock::new()).await;
     let callers = (0..64_usize).map(|caller| {
         let app = Arc::clone(&app);
         tokio::spawn(async move {
-            let mut kept = Vec::new();
+            let mut unreleased = Vec::new();
             for step in 0..12_usize {
-                let whose = format!("customer-{caller}-{step}");
+                let customer_name = format!("customer-{caller}-{step}");
                 let key = ((caller as u128) << 64) + step as u128;
-                let request = shop::with_key(asking(&whose, caller + step), key);
-                let served = serve_offers(&app, &request, None).await.expect("an answer");
+                let request = shop::with_key(sale_request(&customer_name, caller + step), key);
+                let served = serve_offers(&app, &request, None).await.expect("served");
                 let [offer] = served.decision.slate.as_slice() else { panic!("one product: {served:?}") };
                 if step % 5 == 0 {
                     let again = serve_offers(&app, &request, None).await.expect("a replay");
                     assert_eq!(again.decision, served.decision);
                 }
                 if step % 4 == 0 {
-                    let customer = shop::customer(&whose);
+                    let customer = shop::customer(&customer_name);
                     release_offers(&app, &customer, served.decision.id, &[]).await.expect("released");
                 } else {
-                    kept.push(offer.id.clone());
+                    unreleased.push(offer.id.clone());
                 }
             }
-            kept
+            unreleased
         })
     });
     let mut granted: BTreeMap<OfferId, u64> = BTreeMap::new();
@@ -99,76 +99,83 @@ async fn sixty_four_callers(store: Arc<dyn Store>) {
         }
     }
     for number in 0..OFFERS {
-        let kept = granted.get(&sale(number).id).copied().unwrap_or(0);
+        let unreleased = granted.get(&sale(number).id).copied().unwrap_or(0);
         let volume = volume(&app, number).await;
-        assert_eq!((volume.settled, volume.pending.len()), (kept, 0), "what is gone is what was granted and kept");
-        assert!(kept <= CAP, "{kept} of sale{number}");
-        // Released ones may have come back after everybody had asked.
-        assert!(kept > CAP / 2, "{kept} of sale{number}");
+        assert_eq!(
+            (volume.settled, volume.pending.len()),
+            (unreleased, 0),
+            "the used volume is what was granted and not released"
+        );
+        assert!(unreleased <= CAP, "{unreleased} of sale{number}");
+        // Units may have been released after the last request.
+        assert!(unreleased > CAP / 2, "{unreleased} of sale{number}");
     }
-    assert!(granted.keys().any(OfferId::is_implicit), "what is gone leaves the product at its own price");
+    assert!(
+        granted.keys().any(OfferId::is_implicit),
+        "the product at its own price takes the place of an exhausted offer"
+    );
 }
 
-/// Broken by: a preview that does not look at the volume; a preview that takes some.
+/// Broken by: a preview that ignores the volume; a preview that reserves some of it.
 #[tokio::test]
-async fn a_preview_takes_nothing_and_sees_what_is_gone() {
+async fn a_preview_reserves_no_volume_and_respects_an_exhausted_one() {
     let app = open_sale(shop::memory(), shop::HandClock::new()).await;
-    let preview = |whose: &str| OfferRequest { mode: ServingMode::Preview, ..asking(whose, 0) };
+    let preview = |customer_name: &str| OfferRequest { mode: ServingMode::Preview, ..sale_request(customer_name, 0) };
     let before = app.store().digest().await.expect("reads");
-    let first = serve_offers(&app, &preview("ann"), None).await.expect("an answer");
+    let first = serve_offers(&app, &preview("ann"), None).await.expect("served");
     assert_eq!(first.decision.slate[0].id, sale(0).id);
     assert_eq!(app.store().digest().await.expect("reads"), before);
     for number in 0..CAP {
-        serve_offers(&app, &asking(&format!("c{number}"), 0), None).await.expect("an answer");
+        serve_offers(&app, &sale_request(&format!("c{number}"), 0), None).await.expect("served");
     }
-    let served = serve_offers(&app, &preview("ann"), None).await.expect("an answer");
+    let served = serve_offers(&app, &preview("ann"), None).await.expect("served");
     assert!(served.decision.slate[0].id.is_implicit());
-    // An open offer took its part already.
-    let repeated = serve_offers(&app, &asking("c3", 0), None).await.expect("an answer");
+    // An open offer holds its unit already.
+    let repeated = serve_offers(&app, &sale_request("c3", 0), None).await.expect("served");
     assert_eq!((&repeated.decision.slate[0].id, repeated.decision.slate[0].is_repeat), (&sale(0).id, true));
     assert_eq!(volume(&app, 0).await.settled, CAP);
 }
 
-/// A decision that was stopped after it took a token can not be committed once the token was given back. Broken by: the
-/// token given back without a fence, or before it.
+/// A decision that is interrupted after it reserved a unit cannot be committed once the unit was recovered. Broken by: a
+/// unit that is recovered without a fence, or before it.
 #[tokio::test]
-async fn a_token_given_back_fences_the_decision_that_took_it() {
+async fn a_recovered_reservation_fences_the_decision_that_made_it() {
     let clock = shop::HandClock::new();
     let app = open_sale(shop::memory(), Arc::clone(&clock)).await;
-    serve_offers(&app, &asking("ann", 1), None).await.expect("an answer");
+    serve_offers(&app, &sale_request("ann", 1), None).await.expect("served");
     let ann = shop::customer("ann");
     let read = app.store().load_customer(&ann).await.expect("reads").expect("stored");
-    let stopped = VolumeToken {
+    let interrupted = VolumeToken {
         offer: sale(0).id,
         decision: DecisionId::from_bits(99),
         customer: ann.clone(),
         lease_ends_at: app.now() + LEASE,
     };
-    assert!(app.store().take_volume(&stopped, CAP).await.expect("takes"));
+    assert!(app.store().take_volume(&interrupted, CAP).await.expect("takes"));
     assert_eq!(recover_expired_reservations(&app).await.expect("settles"), 0, "its lease has not ended");
     clock.advance(LEASE);
     assert_eq!(recover_expired_reservations(&app).await.expect("settles"), 1);
     assert_eq!(volume(&app, 0).await, Volume::default());
     let late = app.store().commit_customer(read.version, &read.value, &Appended::default()).await;
     assert_eq!(late.expect("the store works"), CommitOutcome::Conflict);
-    // It gives up what it took, which somebody has given up for it: the grants of others stay counted.
-    serve_offers(&app, &asking("bob", 0), None).await.expect("an answer");
-    app.store().abandon_volume(&stopped.offer, stopped.decision).await.expect("the store works");
+    // The interrupted decision abandons its unit, which the sweep has abandoned before: other grants stay counted.
+    serve_offers(&app, &sale_request("bob", 0), None).await.expect("served");
+    app.store().abandon_volume(&interrupted.offer, interrupted.decision).await.expect("the store works");
     assert_eq!(volume(&app, 0).await.settled, 1);
 }
 
-/// Broken by: only grants of capped offers counted, and releases of any given back.
+/// Broken by: a volume that counts grants of capped offers only, but subtracts every release.
 #[tokio::test]
 async fn a_cap_that_is_set_later_counts_what_was_granted_before() {
     let app = open_sale(shop::memory(), shop::HandClock::new()).await;
     let set_cap = async |volume_cap| {
-        upsert_offers(&app, &[ExplicitOffer { volume_cap, ..sale(0) }]).await.expect("kept");
+        upsert_offers(&app, &[ExplicitOffer { volume_cap, ..sale(0) }]).await.expect("stored");
     };
     set_cap(None).await;
-    let early = serve_offers(&app, &asking("ann", 0), None).await.expect("an answer");
+    let early = serve_offers(&app, &sale_request("ann", 0), None).await.expect("served");
     set_cap(Some(2)).await;
-    let offered = async |whose: &str| {
-        let served = serve_offers(&app, &asking(whose, 0), None).await.expect("an answer");
+    let offered = async |customer_name: &str| {
+        let served = serve_offers(&app, &sale_request(customer_name, 0), None).await.expect("served");
         served.decision.slate[0].id.clone()
     };
     assert_eq!(offered("bob").await, sale(0).id);

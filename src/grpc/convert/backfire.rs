@@ -43,7 +43,7 @@ fn group_to_wire(band: Option<Band>, group: &GroupComparison) -> wire::BackfireG
     let comparison = |comparison: &MeasureComparison| wire::BackfireComparison {
         measure: comparison.measure.as_str().to_owned(),
         control: comparison.control,
-        rest: comparison.rest,
+        rest: comparison.treatment,
         difference: comparison.difference.value,
         low: comparison.difference.interval[0],
         high: comparison.difference.interval[1],
@@ -52,7 +52,7 @@ fn group_to_wire(band: Option<Band>, group: &GroupComparison) -> wire::BackfireG
     wire::BackfireGroup {
         band: band.map_or(wire::RelationshipBand::Unspecified, band_to_wire).into(),
         control_customers: count(group.control),
-        rest_customers: count(group.rest),
+        rest_customers: count(group.treatment),
         comparisons: group.comparisons.iter().map(comparison).collect(),
     }
 }
@@ -75,7 +75,7 @@ fn message(all: &GroupComparison, follow_up: Duration) -> String {
         "Within {days} days {:.1} % of the control group left and {:.1} % of the rest: {:+.1} points (95 % interval {:+.1} \
          to {:+.1}); {verdict}.",
         churn.control * 100.0,
-        churn.rest * 100.0,
+        churn.treatment * 100.0,
         churn.difference.value * 100.0,
         low * 100.0,
         high * 100.0
