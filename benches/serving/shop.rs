@@ -85,14 +85,14 @@ fn described(number: u64) -> Product {
     let price = Money::new(currency, (pence / 100) as i64, (pence % 100) as i32 * 10_000_000);
     // One category in five has a ladder of three.
     let (category, place) = (number / CATEGORY_LEN, number % CATEGORY_LEN);
-    let rung = (category.is_multiple_of(5) && place < 3).then(|| LadderPosition {
+    let ladder_position = (category.is_multiple_of(5) && place < 3).then(|| LadderPosition {
         ladder: LadderId::new(format!("ladder-{category}")).expect("a valid id"),
         tier: place as u32 + 1,
     });
     Product {
         category: vec![format!("category {category}")],
         price: price.ok(),
-        rung,
+        ladder_position,
         repeatable: place % 4 == 3,
         ..Product::new(id, format!("Product {number} of category {category}"))
     }

@@ -106,14 +106,14 @@ impl ShopSize {
 fn described(number: u64) -> Product {
     let (category, place) = (number / CATEGORY_LEN, number % CATEGORY_LEN);
     // One category in five has a ladder of three.
-    let rung = (category.is_multiple_of(5) && place < 3).then(|| LadderPosition {
+    let ladder_position = (category.is_multiple_of(5) && place < 3).then(|| LadderPosition {
         ladder: LadderId::new(format!("ladder-{category}")).expect("a valid id"),
         tier: place as u32 + 1,
     });
     Product {
         category: vec![format!("category {category}")],
         price: Some(price(number)),
-        rung,
+        ladder_position,
         ..Product::new(product_id(number), format!("Product {number} of category {category}"))
     }
 }

@@ -1,8 +1,8 @@
-//! What an event does to a customer.
+//! Effect of an event on the state of a customer.
 //!
 //! Every change commutes: maxima, minima, decayed sums, and lists that keep their latest entries by a rule of their own.
-//! So the same events give the same customer in any order, to rounding. Recognising duplicates is not done here: the
-//! store knows which ids it has.
+//! So the same events give the same customer in any order, up to rounding. Deduplication is not done here: the store knows
+//! which event ids it has.
 
 use crate::decision::relationship::case_weight;
 use crate::decision::{contact_policy, grants};
@@ -15,32 +15,32 @@ use crate::domain::policy::Policy;
 use crate::domain::relationship::{ACCEPTED_OFFERS_MAX, AcceptedOffer, CASES_MAX, Case};
 use crate::domain::time::Timestamp;
 
-/// Applies one event of this customer. The slow rise is brought up to date before and after, so that a fall on the way
-/// is not forgotten.
+/// Applies one event to its customer. The allowance level is updated before and after, so that a fall caused by the event
+/// is not missed.
 pub fn apply_event(customer: &mut Customer, event: &Event, policy: &Policy, outlook: &Outlook) {
     let at = customer.ledger.time(event.at);
     contact_policy::update_level(customer, policy, outlook, at);
-    Application { customer, at: event.at, event, policy }.apply();
+    EventApplication { customer, at: event.at, event, policy }.apply();
     customer.ledger.clock = Some(at);
     contact_policy::update_level(customer, policy, outlook, at);
 }
 
-struct Application<'a> {
+struct EventApplication<'a> {
     customer: &'a mut Customer,
     at: Timestamp,
     event: &'a Event,
     policy: &'a Policy,
 }
 
-impl Application<'_> {
+impl EventApplication<'_> {
     fn apply(&mut self) {
         let [_, commitment_engagement, usage_engagement, visit_engagement] =
             self.policy.relationship.engagement_weights;
         let [cancellation_weight, downgrade_weight, end_weight] = self.policy.relationship.parting_weights;
         let [late_weight, failed_weight, disputed_weight] = self.policy.relationship.payment_weights;
         match &self.event.kind {
-            EventKind::Purchase(line) => self.purchase(line),
-            EventKind::Return(line) => self.bring_back(line),
+            EventKind::Purchase(line) => self.record_purchase(line),
+            EventKind::Return(line) => self.record_return(line),
             EventKind::Cancellation { product } => {
                 match product {
                     Some(product) => self.end_holding(product),
@@ -50,10 +50,10 @@ impl Application<'_> {
             }
             EventKind::Downgrade { from, to } => {
                 self.end_holding(from);
-                // That the lesser product is a subscription is for its own event to say: a downgrade must not look
-                // like a new commitment to relationship health.
+                // Not recorded as a subscription: that takes an event of its own, and a downgrade must not look like a new
+                // commitment to relationship health.
                 if let Some(to) = to {
-                    self.take_over(to);
+                    self.add_downgraded(to);
                 }
                 self.customer.relationship.folded_friction.add(self.at, downgrade_weight);
             }
@@ -73,7 +73,7 @@ impl Application<'_> {
             EventKind::Usage { product, amount, allowance } => {
                 self.customer.relationship.engagement.add(self.at, usage_engagement);
                 if let Some(allowance) = allowance {
-                    self.use_allowance(product, amount / allowance);
+                    self.record_usage(product, amount / allowance);
                 }
             }
             EventKind::SupportTicket(report) => {
@@ -86,30 +86,30 @@ impl Application<'_> {
                 latest(&mut self.case(case.clone()).resolved_at, at);
                 self.fold_old_cases();
             }
-            EventKind::PaymentLate => self.payment_trouble(late_weight),
-            EventKind::PaymentFailed => self.payment_trouble(failed_weight),
-            EventKind::PaymentDisputed => self.payment_trouble(disputed_weight),
+            EventKind::PaymentLate => self.record_payment_trouble(late_weight),
+            EventKind::PaymentFailed => self.record_payment_trouble(failed_weight),
+            EventKind::PaymentDisputed => self.record_payment_trouble(disputed_weight),
             EventKind::Survey(answer) => self.customer.relationship.sentiment.add(self.at, answer.satisfaction()),
             EventKind::Visit { product: _ } => {
                 self.customer.relationship.engagement.add(self.at, visit_engagement);
             }
-            EventKind::Outcome(outcome) => self.outcome(outcome),
+            EventKind::Outcome(outcome) => self.record_outcome(outcome),
         }
     }
 
-    fn purchase(&mut self, line: &OrderLine) {
+    fn record_purchase(&mut self, line: &OrderLine) {
         let at = self.at;
         let holding = self.holding(&line.product);
         holding.bought = holding.bought.saturating_add(u64::from(line.quantity));
         holding.last_at = holding.last_at.max(at);
         let relationship = &mut self.customer.relationship;
-        relationship.note_purchase(at, line.approximate_value());
+        relationship.record_purchase(at, line.approximate_value());
         latest(&mut relationship.last.purchase, at);
         self.accept_open_offer(&line.product);
         self.customer.holdings.trim(HOLDINGS_MAX);
     }
 
-    fn bring_back(&mut self, line: &OrderLine) {
+    fn record_return(&mut self, line: &OrderLine) {
         let at = self.at;
         let holding = self.holding(&line.product);
         holding.returned = holding.returned.saturating_add(u64::from(line.quantity));
@@ -118,7 +118,7 @@ impl Application<'_> {
         let relationship = &mut self.customer.relationship;
         latest(&mut relationship.last.return_, at);
         relationship.folded_value.add(at, -return_weight);
-        relationship.note_return(at);
+        relationship.record_return(at);
         self.regret(&line.product);
         self.customer.holdings.trim(HOLDINGS_MAX);
     }
@@ -132,7 +132,7 @@ impl Application<'_> {
         self.customer.holdings.trim(HOLDINGS_MAX);
     }
 
-    fn take_over(&mut self, product: &ProductId) {
+    fn add_downgraded(&mut self, product: &ProductId) {
         let at = self.at;
         let holding = self.holding(product);
         holding.bought = holding.bought.saturating_add(1);
@@ -147,11 +147,11 @@ impl Application<'_> {
         self.customer.holdings.trim(HOLDINGS_MAX);
     }
 
-    fn use_allowance(&mut self, product: &ProductId, share: f64) {
+    fn record_usage(&mut self, product: &ProductId, share: f64) {
         let at = self.at;
         let holding = self.holding(product);
-        // Of two reports of one moment the larger counts, so that order does not.
-        let is_later = holding.usage.is_none_or(|(before, kept)| before < at || (before == at && kept < share));
+        // Of two reports of one moment the larger counts, so that the order of arrival does not matter.
+        let is_later = holding.usage.is_none_or(|(before, stored)| before < at || (before == at && stored < share));
         if is_later {
             holding.usage = Some((at, share));
         }
@@ -165,14 +165,14 @@ impl Application<'_> {
         holding
     }
 
-    fn payment_trouble(&mut self, weight: f64) {
+    fn record_payment_trouble(&mut self, weight: f64) {
         let relationship = &mut self.customer.relationship;
         relationship.payment_trouble.add(self.at, weight);
         latest(&mut relationship.last.payment_trouble, self.at);
     }
 
     fn report_case(&mut self, report: &CaseReport, is_complaint: bool) {
-        let id = report.case.clone().unwrap_or_else(|| self.own_case());
+        let id = report.case.clone().unwrap_or_else(|| self.case_of_event());
         let at = self.at;
         let case = self.case(id);
         case.is_complaint |= is_complaint;
@@ -181,27 +181,27 @@ impl Application<'_> {
         self.fold_old_cases();
     }
 
-    /// A report that names no case is a case of its own.
-    fn own_case(&self) -> CaseId {
+    /// Case id of a report without one: each such report is a case of its own.
+    fn case_of_event(&self) -> CaseId {
         CaseId::new(self.event.id.as_str()).expect("an event id is as short and clean as a case id")
     }
 
     fn case(&mut self, id: CaseId) -> &mut Case {
         let cases = &mut self.customer.relationship.cases;
-        let place = cases.iter().position(|case| case.id == id).unwrap_or_else(|| {
+        let index = cases.iter().position(|case| case.id == id).unwrap_or_else(|| {
             cases.push(Case { id, is_complaint: false, severity: None, reported_at: None, resolved_at: None });
             cases.len() - 1
         });
-        &mut cases[place]
+        &mut cases[index]
     }
 
-    /// Keeps open complaints, then the latest cases, singly and the friction of the rest as a sum, so that a new report
-    /// never lowers friction by pushing an old one out.
+    /// Folds all but open complaints and the latest cases into the decayed sum of friction, so that a new report never
+    /// lowers friction by displacing an old case.
     fn fold_old_cases(&mut self) {
         let weights = &self.policy.relationship;
         let relationship = &mut self.customer.relationship;
-        let touched = |case: &Case| (case.is_complaint && case.is_open(), case.reported_at.max(case.resolved_at));
-        relationship.cases.sort_by(|a, b| (touched(b), &b.id).cmp(&(touched(a), &a.id)));
+        let rank = |case: &Case| (case.is_complaint && case.is_open(), case.reported_at.max(case.resolved_at));
+        relationship.cases.sort_by(|a, b| (rank(b), &b.id).cmp(&(rank(a), &a.id)));
         for case in relationship.cases.split_off(relationship.cases.len().min(CASES_MAX)) {
             if let Some(reported_at) = case.reported_at {
                 let weight = case_weight(&case, weights);
@@ -213,49 +213,53 @@ impl Application<'_> {
         }
     }
 
-    fn outcome(&mut self, outcome: &Outcome) {
+    fn record_outcome(&mut self, outcome: &Outcome) {
         let [shown, dismissed, rejected, complained] = self.policy.relationship.pressure_weights;
         let [.., click_engagement] = self.policy.relationship.engagement_weights;
         match outcome.kind {
-            OutcomeKind::Shown => self.press(shown),
+            OutcomeKind::Shown => self.add_pressure(shown),
             OutcomeKind::NotShown => {
                 grants::release(&mut self.customer.ledger, outcome.decision, &outcome.offer, self.at);
                 return;
             }
             OutcomeKind::Clicked => self.customer.relationship.engagement.add(self.at, click_engagement),
             OutcomeKind::Accepted => {
-                grants::answer(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Accepted);
+                grants::record_response(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Accepted);
                 self.accept(&outcome.product);
             }
             OutcomeKind::Rejected => {
-                self.press(rejected);
-                grants::answer(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Rejected);
+                self.add_pressure(rejected);
+                grants::record_response(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Rejected);
                 let contact = &self.policy.contact;
-                grants::back_off(&mut self.customer.ledger, outcome.decision, self.at);
-                grants::rest(&mut self.customer.ledger, &outcome.product, self.at + contact.rejected_product_rest);
+                grants::start_back_off(&mut self.customer.ledger, outcome.decision, self.at);
+                grants::start_cooldown(
+                    &mut self.customer.ledger,
+                    &outcome.product,
+                    self.at + contact.rejected_product_cooldown,
+                );
             }
             OutcomeKind::Dismissed => {
-                self.press(dismissed);
-                grants::answer(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Dismissed);
-                let rest = self.policy.contact.dismissed_product_rest;
-                grants::rest(&mut self.customer.ledger, &outcome.product, self.at + rest);
+                self.add_pressure(dismissed);
+                grants::record_response(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Dismissed);
+                let cooldown = self.policy.contact.dismissed_product_cooldown;
+                grants::start_cooldown(&mut self.customer.ledger, &outcome.product, self.at + cooldown);
             }
             OutcomeKind::Complained => {
-                self.press(complained);
+                self.add_pressure(complained);
                 self.report_case(&CaseReport { case: outcome.case.clone(), severity: Severity::DEFAULT }, true);
             }
             OutcomeKind::OptedOut => self.customer.consents.is_opted_out = true,
         }
-        grants::note_shown(&mut self.customer.ledger, &outcome.offer);
+        grants::mark_shown(&mut self.customer.ledger, &outcome.offer);
     }
 
-    fn press(&mut self, weight: f64) {
+    fn add_pressure(&mut self, weight: f64) {
         self.customer.relationship.offer_pressure.add(self.at, weight);
     }
 
-    /// Buying an offered product while the offer is open counts as accepting it, without being told.
+    /// Buying an offered product while the offer is open counts as accepting it, even if no outcome is reported.
     fn accept_open_offer(&mut self, product: &ProductId) {
-        if grants::answer_by_purchase(&mut self.customer.ledger, product, self.at) {
+        if grants::accept_by_purchase(&mut self.customer.ledger, product, self.at) {
             self.accept(product);
         }
     }
@@ -268,12 +272,12 @@ impl Application<'_> {
         let at = self.at;
         let regretted_at = ends.into_iter().flatten().filter(|&end| end >= at && end <= at + regret_window).min();
         let relationship = &mut self.customer.relationship;
-        // The same acceptance may be told twice, as an outcome and as a purchase.
-        let known = relationship
+        // The same acceptance may be reported twice, as an outcome and as a purchase.
+        let recorded = relationship
             .accepted_offers
             .iter_mut()
             .find(|offer| offer.product == *product && offer.at.since(at).max(at.since(offer.at)) <= regret_window);
-        match known {
+        match recorded {
             Some(offer) => offer.at = offer.at.min(at),
             None => relationship.accepted_offers.push(AcceptedOffer { product: product.clone(), at, regretted_at }),
         }
@@ -293,7 +297,7 @@ impl Application<'_> {
         }
     }
 
-    /// Giving up an accepted offer soon is regret.
+    /// Marks accepted offers of a product that is returned, cancelled or downgraded within the regret window.
     fn regret(&mut self, product: &ProductId) {
         let window = self.policy.relationship.regret_window;
         let at = self.at;
@@ -305,7 +309,7 @@ impl Application<'_> {
     }
 }
 
-/// Moves a remembered moment forwards, never back.
-fn latest(slot: &mut Option<Timestamp>, at: Timestamp) {
-    *slot = Some(slot.map_or(at, |before| before.max(at)));
+/// Moves a recorded time forwards, never back.
+fn latest(recorded: &mut Option<Timestamp>, at: Timestamp) {
+    *recorded = Some(recorded.map_or(at, |before| before.max(at)));
 }

@@ -1,7 +1,7 @@
-//! Ordering by expected value: `score = propensity x value x context x lever - attention price`.
+//! Scoring of candidates by expected value: `score = propensity x value x context x lever - attention price`.
 //!
-//! Values are in units of the catalogue's median item value (its median price times the default margin share), so that a
-//! shop of small things is not silenced. The blend of seller's value and customer's gain leans to the customer, and the
+//! Values are in units of the catalogue's median item value (its median price times the default margin share), so that the
+//! attention price suits shops with low prices too. The blend of seller's value and customer's gain leans to the customer, and the
 //! attention price rises, as relationship health falls.
 
 use crate::domain::candidate::Candidate;
@@ -11,12 +11,12 @@ use crate::domain::offer::Factors;
 use crate::domain::policy::ArbitrationPolicy;
 use crate::domain::product::Product;
 
-/// No candidate's value times context is more: each side of the blend is at most 2.
-pub const VALUE_MAX: f64 = 2.0;
+/// Upper bound of value times context: each side of the blend is at most 2.
+pub(crate) const VALUE_MAX: f64 = 2.0;
 
-/// Weighs a candidate under terms for a customer whose relationship health is `health_score` (0 to 1) and who ignored it
-/// so many times. `product` is what the terms make of it.
-pub fn weigh(
+/// Computes the factors of a candidate's score. `product` is the product under its terms, `health_score` the customer's
+/// relationship health (0 to 1), and `times_ignored` how often the customer did not respond to an offer of it.
+pub(crate) fn score_factors(
     candidate: &Candidate,
     product: &Product,
     lever: f64,
@@ -45,19 +45,20 @@ pub fn weigh(
     }
 }
 
-/// Falls with each time that an offer was made in vain: a factor on the score, exponential in the count, one of the forms
+/// Impression discount: a factor on the score that falls exponentially with the number of ignored offers, one of the forms
 /// compared by P. Li, L. Lakshmanan, M. Tiwari, S. Shah, "Modeling impression discounting in large-scale recommender
 /// systems", KDD 2014.
 fn impression_discount(times_ignored: usize, policy: &ArbitrationPolicy) -> f64 {
     policy.ignored_discount.powi(i32::try_from(times_ignored).unwrap_or(i32::MAX))
 }
 
-/// What a customer's attention costs; rises as relationship health falls.
-pub fn attention_price(health_score: f64, policy: &ArbitrationPolicy) -> f64 {
+/// Price of the customer's attention; rises as relationship health falls.
+pub(crate) fn attention_price(health_score: f64, policy: &ArbitrationPolicy) -> f64 {
     policy.attention_price * (1.0 + policy.attention_price_growth * (1.0 - health_score))
 }
 
-/// The margin over that of the median item, damped by `2x / (1 + x)`: 1 for the median item, below 2 however dear.
+/// The margin relative to that of the median item, damped by `2x / (1 + x)`: 1 for the median item, always below 2. Also
+/// returns whether the margin is assumed.
 fn seller_value(product: &Product, catalog: &Catalog, policy: &ArbitrationPolicy) -> (f64, bool) {
     let is_assumed = product.margin.is_none();
     let Some(price) = product.price else { return (1.0, true) };

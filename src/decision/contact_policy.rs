@@ -1,4 +1,4 @@
-//! How relationship health and rules become an allowance: what is left of each cap now.
+//! From relationship health and rules to an allowance: what is left of each cap.
 //!
 //! Caps combine with AND. A cap counts distinct offers granted within an exact sliding window: a grant at `t` counts
 //! until just before `t + window`. The cap set by relationship health falls at once and rises by one offer a week.
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::decision::grants::{back_off_end, counts};
 use crate::decision::relationship::assess;
-use crate::domain::customer::{Customer, HoldInForce};
-use crate::domain::decision::{Cap, CapKind, WithheldReason};
+use crate::domain::customer::{ActiveHold, Customer};
+use crate::domain::decision::{Cap, CapKind};
 use crate::domain::ids::Channel;
 use crate::domain::ledger::{AllowanceLevel, Grant, Ledger};
 use crate::domain::offer::OfferKind;
@@ -16,27 +16,28 @@ use crate::domain::outlook::Outlook;
 use crate::domain::policy::{BandCaps, ContactPolicy, Policy};
 use crate::domain::relationship::{Band, RelationshipHealth};
 use crate::domain::time::Timestamp;
+use crate::domain::withheld_reason::WithheldReason;
 
-/// What is left of each cap.
+/// State of every cap that applies to a customer, and the number of offers left.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Allowance {
-    /// Every cap that applies.
+    /// Every cap that applies, the customer's own first.
     pub caps: Vec<Cap>,
-    /// The most offers within the window.
+    /// Maximum number of offers within the window.
     pub offers_limit: u32,
-    /// Offers left.
+    /// Number of offers left.
     pub offers_left: u32,
-    /// The most up-sell offers within the window.
+    /// Maximum number of up-sell offers within the window.
     pub up_sell_limit: u32,
-    /// Up-sell offers left, never more than offers left.
+    /// Number of up-sell offers left, never more than `offers_left`.
     pub up_sell_left: u32,
-    /// Offers left on the channel asked for; `None` where it has no cap of its own. Not part of the numbers above: they are
-    /// the customer's, whatever the channel.
+    /// Number of offers left on the query's channel; `None` where it has no cap of its own. Not included in the numbers
+    /// above, which hold for all channels.
     pub channel_left: Option<u32>,
 }
 
 impl Allowance {
-    /// The most offers of a kind within the window.
+    /// Maximum number of offers of a kind within the window.
     pub fn limit(&self, kind: OfferKind) -> u32 {
         match kind {
             OfferKind::CrossSell => self.offers_limit,
@@ -44,37 +45,37 @@ impl Allowance {
         }
     }
 
-    /// Offers of a kind left on the channel asked for.
-    pub fn left(&self, kind: OfferKind) -> u32 {
+    /// Number of offers of a kind left on the query's channel.
+    pub(crate) fn left(&self, kind: OfferKind) -> u32 {
         let left = self.customer_left(kind);
         self.channel_left.map_or(left, |channel_left| channel_left.min(left))
     }
 
-    /// Offers of a kind left to the customer, whatever the channel.
-    pub fn customer_left(&self, kind: OfferKind) -> u32 {
+    /// Number of offers of a kind left, without regard to the channel.
+    pub(crate) fn customer_left(&self, kind: OfferKind) -> u32 {
         match kind {
             OfferKind::CrossSell => self.offers_left,
             OfferKind::UpSell => self.up_sell_left,
         }
     }
 
-    /// Nothing is left, because the customer is in the control group.
-    pub fn withhold_from_control(&mut self) {
-        self.caps.push(nothing(CapKind::ControlGroup, None));
+    /// Sets the allowance to zero, because the customer is in the control group.
+    pub(super) fn withhold_for_control_group(&mut self) {
+        self.caps.push(zero_cap(CapKind::ControlGroup, None));
         (self.offers_limit, self.offers_left, self.up_sell_limit, self.up_sell_left) = (0, 0, 0, 0);
     }
 
-    /// The place of the cap that binds calls of this kind: of those with nothing left, the one that lasts longest; holds
-    /// and pauses before counted caps. `None` while something is left.
-    pub fn binding(&self, kind: OfferKind) -> Option<usize> {
+    /// Index of the cap that binds queries of this kind: of those with nothing left, the one that lasts longest; holds and
+    /// pauses take precedence over counted caps. `None` while an offer is left.
+    pub(crate) fn binding(&self, kind: OfferKind) -> Option<usize> {
         let binds = |cap: &Cap| cap.remaining == 0 && (cap.kind != CapKind::UpSell || kind == OfferKind::UpSell);
-        let spent = self.caps.iter().enumerate().filter(|(_, cap)| binds(cap));
+        let exhausted = self.caps.iter().enumerate().filter(|(_, cap)| binds(cap));
         let lasting = |cap: &Cap| (is_pause(cap.kind), cap.next_eligible_at.unwrap_or(Timestamp::MAX));
-        spent.rev().max_by_key(|(_, cap)| lasting(cap)).map(|(place, _)| place)
+        exhausted.rev().max_by_key(|(_, cap)| lasting(cap)).map(|(index, _)| index)
     }
 }
 
-/// True for caps of nothing at all.
+/// Whether the cap withholds every offer, whatever was offered before.
 pub(super) fn is_pause(kind: CapKind) -> bool {
     match kind {
         CapKind::Hold(_) | CapKind::BackOff | CapKind::QuietPeriod | CapKind::ChannelOptOut | CapKind::ControlGroup => {
@@ -84,7 +85,7 @@ pub(super) fn is_pause(kind: CapKind) -> bool {
     }
 }
 
-/// Why a candidate is withheld that this cap keeps back.
+/// Reason for which this cap withholds candidates.
 pub(super) fn withheld_reason(kind: CapKind) -> WithheldReason {
     match kind {
         CapKind::Hold(_) => WithheldReason::OnHold,
@@ -98,8 +99,8 @@ pub(super) fn withheld_reason(kind: CapKind) -> WithheldReason {
     }
 }
 
-/// The caps that relationship health sets. A new customer never gets more than the score alone would allow.
-pub fn band_caps(health: &RelationshipHealth, policy: &Policy) -> BandCaps {
+/// Caps set by relationship health. A new customer never gets more than the score alone would allow.
+pub(crate) fn band_caps(health: &RelationshipHealth, policy: &Policy) -> BandCaps {
     let caps = policy.contact.caps_of(health.band);
     if health.band != Band::NewCustomer {
         return caps;
@@ -109,32 +110,32 @@ pub fn band_caps(health: &RelationshipHealth, policy: &Policy) -> BandCaps {
     BandCaps { offers: caps.offers.min(by_score.offers), up_sell: caps.up_sell.min(by_score.up_sell) }
 }
 
-/// What is left of each cap at `now` under this ledger of the customer.
-pub fn allowance(
+/// Computes the allowance at `now` under this ledger of the customer.
+pub(crate) fn allowance(
     customer: &Customer,
     ledger: &Ledger,
     health: &RelationshipHealth,
-    holds: &[HoldInForce],
+    holds: &[ActiveHold],
     channel: Option<&Channel>,
     policy: &Policy,
     now: Timestamp,
 ) -> Allowance {
     let contact = &policy.contact;
     let band_caps = band_caps(health, policy);
-    let risen = allowed(ledger.level, band_caps.offers, contact.rise_step, now);
-    let all_grants = Counted { ledger, kind: None, channel: None, policy: contact };
-    let up_sells = Counted { kind: Some(OfferKind::UpSell), ..all_grants };
+    let risen_cap = cap_after_rise(ledger.level, band_caps.offers, contact.rise_step, now);
+    let all_grants = GrantCounter { ledger, kind: None, channel: None, policy: contact };
+    let up_sells = GrantCounter { kind: Some(OfferKind::UpSell), ..all_grants };
 
     let mut caps = vec![all_grants.cap(CapKind::RelationshipHealth, now, |_| band_caps.offers)];
-    if risen < band_caps.offers {
+    if risen_cap < band_caps.offers {
         let level = ledger.level;
-        let rise = |at| allowed(level, band_caps.offers, contact.rise_step, at);
+        let rise = |at| cap_after_rise(level, band_caps.offers, contact.rise_step, at);
         caps.push(all_grants.cap(CapKind::SlowRise, now, rise));
     }
     caps.push(up_sells.cap(CapKind::UpSell, now, |_| band_caps.up_sell));
     let channel_cap = channel.and_then(|channel| Some((channel, contact.channel_cap(channel.as_str())?)));
     let channel_left = channel_cap.map(|(channel, limit)| {
-        let on_channel = Counted { channel: Some(channel), ..all_grants };
+        let on_channel = GrantCounter { channel: Some(channel), ..all_grants };
         let cap = on_channel.cap(CapKind::Channel, now, |_| limit);
         let left = cap.remaining;
         caps.push(cap);
@@ -144,39 +145,39 @@ pub fn allowance(
     let is_paused = !pauses.is_empty();
     caps.extend(pauses);
 
-    let offers_limit = if is_paused { 0 } else { risen };
+    let offers_limit = if is_paused { 0 } else { risen_cap };
     let up_sell_limit = if is_paused { 0 } else { band_caps.up_sell };
     let offers_left = offers_limit.saturating_sub(all_grants.used(now));
     let up_sell_left = up_sell_limit.saturating_sub(up_sells.used(now)).min(offers_left);
     Allowance { caps, offers_limit, offers_left, up_sell_limit, up_sell_left, channel_left }
 }
 
-/// Caps of nothing at all: holds, opt-outs of the channel, pauses.
+/// Caps that withhold every offer: holds, opt-outs of the channel, pauses.
 fn pauses(
     customer: &Customer,
     ledger: &Ledger,
-    holds: &[HoldInForce],
+    holds: &[ActiveHold],
     channel: Option<&Channel>,
     policy: &ContactPolicy,
     now: Timestamp,
 ) -> Vec<Cap> {
     let mut pauses: Vec<Cap> =
-        holds.iter().map(|held| nothing(CapKind::Hold(held.hold.reason), held.hold.expires_at)).collect();
+        holds.iter().map(|active| zero_cap(CapKind::Hold(active.hold.reason), active.hold.expires_at)).collect();
     if channel.is_some_and(|channel| customer.consents.channel_opt_outs.contains(channel)) {
-        pauses.push(nothing(CapKind::ChannelOptOut, None));
+        pauses.push(zero_cap(CapKind::ChannelOptOut, None));
     }
     let back_off_end = ledger.back_off.map(|back_off| back_off_end(back_off, policy));
     if let Some(until) = back_off_end.filter(|&until| now < until) {
-        pauses.push(nothing(CapKind::BackOff, Some(until)));
+        pauses.push(zero_cap(CapKind::BackOff, Some(until)));
     }
     if let Some(until) = quiet_until(customer, policy).filter(|&until| now < until) {
-        pauses.push(nothing(CapKind::QuietPeriod, Some(until)));
+        pauses.push(zero_cap(CapKind::QuietPeriod, Some(until)));
     }
     pauses
 }
 
-/// A cap of nothing at all.
-fn nothing(kind: CapKind, until: Option<Timestamp>) -> Cap {
+/// A cap that withholds every offer.
+fn zero_cap(kind: CapKind, until: Option<Timestamp>) -> Cap {
     Cap { kind, limit: 0, used: 0, remaining: 0, window: Duration::ZERO, next_eligible_at: until }
 }
 
@@ -191,16 +192,16 @@ fn quiet_until(customer: &Customer, policy: &ContactPolicy) -> Option<Timestamp>
     quiet.into_iter().filter_map(|(at, quiet)| Some(at? + quiet)).max()
 }
 
-/// The grants that one cap counts.
+/// Counts the grants of one cap.
 #[derive(Clone, Copy)]
-struct Counted<'a> {
+struct GrantCounter<'a> {
     ledger: &'a Ledger,
     kind: Option<OfferKind>,
     channel: Option<&'a Channel>,
     policy: &'a ContactPolicy,
 }
 
-impl<'a> Counted<'a> {
+impl<'a> GrantCounter<'a> {
     fn grants(self) -> impl Iterator<Item = &'a Grant> {
         let is_of_kind = move |grant: &&Grant| self.kind.is_none_or(|kind| grant.kind == kind);
         let is_on_channel =
@@ -213,8 +214,8 @@ impl<'a> Counted<'a> {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// The cap with the moment at which one more offer becomes possible: the first at which a grant leaves the window or
-    /// the limit rises such that something is left.
+    /// The state of the cap, with the first moment at which a grant leaves the window or the limit rises so that one more
+    /// offer becomes possible.
     fn cap(self, kind: CapKind, now: Timestamp, limit_at: impl Fn(Timestamp) -> u32) -> Cap {
         let window = self.policy.cap_window;
         let (limit, used) = (limit_at(now), self.used(now));
@@ -226,7 +227,7 @@ impl<'a> Counted<'a> {
     fn next_eligible_at(self, now: Timestamp, limit_at: impl Fn(Timestamp) -> u32) -> Option<Timestamp> {
         let leaving = self.grants().map(|grant| grant.granted_at + self.policy.cap_window);
         let rising = self.ledger.level.into_iter().flat_map(|level| {
-            (1..=RISE_STEPS_SEEN).map(move |step| level.since + self.policy.rise_step.saturating_mul(step))
+            (1..=RISE_STEPS_MAX).map(move |step| level.since + self.policy.rise_step.saturating_mul(step))
         });
         let mut moments: Vec<Timestamp> = leaving.chain(rising).filter(|&moment| moment > now).collect();
         moments.sort_unstable();
@@ -234,12 +235,12 @@ impl<'a> Counted<'a> {
     }
 }
 
-/// How many steps of the slow rise are looked ahead; more than any cap is high.
-const RISE_STEPS_SEEN: u32 = 64;
+/// Number of steps of the slow rise that are looked ahead; no cap is as high.
+const RISE_STEPS_MAX: u32 = 64;
 
-/// The cap after the slow rise: the smaller of what relationship health allows and the level plus the whole steps since.
-/// Without a level nothing has happened yet, and health alone decides.
-pub fn allowed(level: Option<AllowanceLevel>, cap: u32, rise_step: Duration, now: Timestamp) -> u32 {
+/// The cap under the slow rise: the smaller of the cap that relationship health sets and the level plus the whole steps
+/// since. Without a level nothing has happened yet, and relationship health alone decides.
+pub fn cap_after_rise(level: Option<AllowanceLevel>, cap: u32, rise_step: Duration, now: Timestamp) -> u32 {
     let Some(level) = level else { return cap };
     cap.min(level.offers.saturating_add(whole_steps(level, rise_step, now)))
 }
@@ -249,25 +250,30 @@ fn whole_steps(level: AllowanceLevel, rise_step: Duration, now: Timestamp) -> u3
     u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
-/// The level brought up to date: it falls at once, and keeps the part of a step that has not ended.
+/// Updates the level: it falls at once, rises by whole steps, and keeps the fraction of a step that has passed.
 pub fn updated_level(level: Option<AllowanceLevel>, cap: u32, rise_step: Duration, now: Timestamp) -> AllowanceLevel {
     let Some(level) = level else { return AllowanceLevel { offers: cap, since: now } };
     let steps = whole_steps(level, rise_step, now);
     let risen = level.offers.saturating_add(steps);
     if cap <= level.offers || cap <= risen {
-        // At the cap there is no head start: after the next fall the steps count from that fall.
+        // At the cap the fraction of a step is dropped: after the next fall, steps count from that fall.
         return AllowanceLevel { offers: cap, since: now };
     }
     AllowanceLevel { offers: risen, since: level.since + rise_step.saturating_mul(steps) }
 }
 
-/// Brings the customer's level up to date at `now`, which must not lie before the ledger's clock.
-pub fn update_level(customer: &mut Customer, policy: &Policy, outlook: &Outlook, now: Timestamp) {
+/// Updates the customer's level at `now`, which must not be before the ledger's clock.
+pub(super) fn update_level(customer: &mut Customer, policy: &Policy, outlook: &Outlook, now: Timestamp) {
     let health = assess(customer, policy, outlook, now);
     customer.ledger.level = Some(level_under(&health, &customer.ledger, policy, now));
 }
 
-/// The level of a ledger brought up to date under relationship health.
-pub fn level_under(health: &RelationshipHealth, ledger: &Ledger, policy: &Policy, now: Timestamp) -> AllowanceLevel {
+/// The updated level of a ledger under the cap that relationship health sets.
+pub(super) fn level_under(
+    health: &RelationshipHealth,
+    ledger: &Ledger,
+    policy: &Policy,
+    now: Timestamp,
+) -> AllowanceLevel {
     updated_level(ledger.level, band_caps(health, policy).offers, policy.contact.rise_step, now)
 }

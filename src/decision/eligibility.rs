@@ -1,10 +1,9 @@
-//! Hard rules: may this product be offered to this customer at all? Each refusal has its reason.
+//! Hard eligibility rules: whether a product may be offered to a customer at all, with the reason where it may not.
 
 use std::cell::OnceCell;
 
 use crate::domain::candidate::Candidate;
 use crate::domain::customer::Customer;
-use crate::domain::decision::WithheldReason;
 use crate::domain::explicit_offer::ExplicitOffer;
 use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::ledger::Grant;
@@ -12,14 +11,16 @@ use crate::domain::offer::OfferKind;
 use crate::domain::product::{LadderPosition, Product};
 use crate::domain::rejected_candidate::Ineligibility;
 use crate::domain::time::Timestamp;
+use crate::domain::withheld_reason::WithheldReason;
 
 use super::condition::ConditionContext;
+use super::decision_context::DecisionContext;
 use super::explicit_offer_index::TermsQuery;
 use super::grants;
-use super::offer_query::{DecisionContext, OfferQuery};
+use super::offer_query::OfferQuery;
 
-/// What is never offered together with a product.
-pub fn others_of<'p>(
+/// Products that the policy never offers together with this one.
+pub(super) fn never_together_with<'p>(
     pairs: &'p [(ProductId, ProductId)],
     product: &'p ProductId,
 ) -> impl Iterator<Item = &'p ProductId> {
@@ -30,45 +31,44 @@ pub fn others_of<'p>(
     })
 }
 
-/// What the hard rules look at beside the candidate.
-pub struct EligibilityContext<'a> {
-    question: &'a OfferQuery<'a>,
+/// Inputs of the hard rules beside the candidate.
+pub(super) struct EligibilityContext<'a> {
+    query: &'a OfferQuery<'a>,
     customer: &'a Customer,
-    grounds: &'a DecisionContext<'a>,
-    /// What the customer has that matters to other products: it stands on a ladder, or excludes something. Products of
-    /// the question count as had.
-    had: Vec<&'a Product>,
-    /// What conditions see of the customer, made for the first one that looks.
-    facts: OnceCell<ConditionContext>,
+    context: &'a DecisionContext<'a>,
+    /// Owned products that bear on others, because they are on a ladder or exclude something. Products of the query
+    /// count as owned.
+    owned: Vec<&'a Product>,
+    /// The customer's attributes as conditions see them, built for the first offer with a condition.
+    condition_context: OnceCell<ConditionContext>,
 }
 
 impl<'a> EligibilityContext<'a> {
-    /// The circumstances of one question.
-    pub fn new(question: &'a OfferQuery<'a>, customer: &'a Customer, grounds: &'a DecisionContext<'a>) -> Self {
+    pub fn new(query: &'a OfferQuery<'a>, customer: &'a Customer, context: &'a DecisionContext<'a>) -> Self {
         let owned = customer.holdings.owned().map(|(product, _)| product);
-        let had = owned.chain(question.products).filter_map(|product| grounds.catalog.get(product));
-        let had = had.filter(|product| product.rung.is_some() || !product.excludes.is_empty()).collect();
-        Self { question, customer, grounds, had, facts: OnceCell::new() }
+        let owned = owned.chain(query.products).filter_map(|product| context.catalog.get(product));
+        let owned = owned.filter(|product| product.ladder_position.is_some() || !product.excludes.is_empty()).collect();
+        Self { query, customer, context, owned, condition_context: OnceCell::new() }
     }
 
-    /// The product of a candidate that may be offered.
+    /// Returns the product of an eligible candidate.
     ///
     /// # Errors
-    /// The first rule that refuses it.
+    /// The first rule that rejects it.
     pub fn check(&self, candidate: &Candidate) -> Result<&'a Product, Ineligibility> {
-        let product = self.grounds.catalog.get(&candidate.product).ok_or(WithheldReason::NotInCatalog)?;
-        if self.question.excluded.contains(&product.id) {
+        let product = self.context.catalog.get(&candidate.product).ok_or(WithheldReason::NotInCatalog)?;
+        if self.query.excluded.contains(&product.id) {
             return Err(WithheldReason::ExcludedByCaller.into());
         }
-        if self.question.products.contains(&product.id) {
+        if self.query.products.contains(&product.id) {
             return Err(WithheldReason::InContext.into());
         }
         if !product.available {
             return Err(WithheldReason::Unavailable.into());
         }
         let (from, until) = (product.available_from, product.available_until);
-        Ineligibility::outside(WithheldReason::OutsideDates, from, until, self.grounds.now)?;
-        if self.question.currency.is_some_and(|wanted| product.price.is_none_or(|price| price.currency() != wanted)) {
+        Ineligibility::unless_within(WithheldReason::OutsideDates, from, until, self.context.now)?;
+        if self.query.currency.is_some_and(|wanted| product.price.is_none_or(|price| price.currency() != wanted)) {
             return Err(WithheldReason::OtherCurrency.into());
         }
         if !product.repeatable && self.customer.holdings.owns(&product.id) {
@@ -82,18 +82,18 @@ impl<'a> EligibilityContext<'a> {
         Ok(product)
     }
 
-    /// The grant under which this product can be served again for free.
+    /// The open grant under which this product can be served again without counting again.
     pub fn open_grant(&self, product: &ProductId) -> Option<&Grant> {
         self.customer.ledger.grants.iter().find(|grant| {
             grant.product == *product
-                && grant.kind == self.question.kind
-                && grant.channel.as_ref() == self.question.channel
-                && grants::is_open(grant, self.grounds.now)
+                && grant.kind == self.query.kind
+                && grant.channel.as_ref() == self.query.channel
+                && grants::is_open(grant, self.context.now)
         })
     }
 
-    /// The terms under which a product is offered, `open` being its open grant; `None` for the implicit offer. `refuse` is told of terms that do not
-    /// apply.
+    /// Returns the terms under which a product is offered; `None` for the implicit offer. `open` is the product's open
+    /// grant; `reject` is called for each explicit offer that does not apply.
     ///
     /// # Errors
     /// When the product is open under terms that do not apply any more.
@@ -101,64 +101,69 @@ impl<'a> EligibilityContext<'a> {
         &self,
         product: &ProductId,
         open: Option<&Grant>,
-        mut refuse: impl FnMut(&OfferId, Ineligibility),
+        mut reject: impl FnMut(&OfferId, Ineligibility),
     ) -> Result<Option<&'a ExplicitOffer>, Ineligibility> {
-        let booked = self.grounds.offers.of(product);
-        let DecisionContext { policy, spent, now, .. } = *self.grounds;
-        let asked = TermsQuery { question: self.question, spent, now };
+        let indexed = self.context.offers.of(product);
+        let DecisionContext { policy, exhausted_offers, now, .. } = *self.context;
+        let terms_query = TermsQuery { query: self.query, exhausted_offers, now };
         let privacy = &policy.privacy;
-        let made = || ConditionContext::of(self.customer, &policy.condition_attributes, &privacy.sensitive_attributes);
-        let facts = || self.facts.get_or_init(made);
+        let attributes =
+            || ConditionContext::of(self.customer, &policy.condition_attributes, &privacy.sensitive_attributes);
+        let condition_context = || self.condition_context.get_or_init(attributes);
         if let Some(Grant { offer, .. }) = open {
             if offer.is_implicit() {
                 return Ok(None);
             }
-            let open = booked.iter().find(|booked| booked.offer.id == *offer && booked.is_for(self.question));
+            let open = indexed.iter().find(|indexed| indexed.offer.id == *offer && indexed.is_for(self.query));
             let open = open.ok_or(WithheldReason::OfferOutsideDates)?;
-            return open.check(&asked, facts, true).map(|()| Some(&open.offer));
+            return open.check(&terms_query, condition_context, true).map(|()| Some(&open.offer));
         }
-        for booked in booked.iter().filter(|booked| booked.is_for(self.question)) {
-            match booked.check(&asked, facts, false) {
-                Ok(()) => return Ok(Some(&booked.offer)),
-                Err(ineligibility) => refuse(&booked.offer.id, ineligibility),
+        for indexed in indexed.iter().filter(|indexed| indexed.is_for(self.query)) {
+            match indexed.check(&terms_query, condition_context, false) {
+                Ok(()) => return Ok(Some(&indexed.offer)),
+                Err(ineligibility) => reject(&indexed.offer.id, ineligibility),
             }
         }
         Ok(None)
     }
 
+    /// Whether the customer owns the product or has it in the basket.
     fn has(&self, product: &ProductId) -> bool {
-        self.question.products.contains(product) || self.customer.holdings.owns(product)
+        self.query.products.contains(product) || self.customer.holdings.owns(product)
     }
 
     fn check_relations(&self, product: &Product, replaced: Option<&ProductId>) -> Result<(), Ineligibility> {
         if let Some(missing) = product.requires.iter().find(|required| !self.has(required)) {
-            return Err(Ineligibility::by(WithheldReason::RequirementMissing, missing));
+            return Err(Ineligibility::because_of(WithheldReason::RequirementMissing, missing));
         }
         let excluded = product.excludes.iter().find(|other| Some(*other) != replaced && self.has(other));
-        let excluding = self
-            .had
-            .iter()
-            .find(|had| Some(&had.id) != replaced && had.id != product.id && had.excludes.contains(&product.id));
-        match excluded.or(excluding.map(|had| &had.id)) {
-            Some(other) => Err(Ineligibility::by(WithheldReason::ExcludedByHolding, other)),
+        let excludes_product = |owned: &Product| {
+            Some(&owned.id) != replaced && owned.id != product.id && owned.excludes.contains(&product.id)
+        };
+        let excluding = self.owned.iter().find(|owned| excludes_product(owned));
+        match excluded.or(excluding.map(|owned| &owned.id)) {
+            Some(other) => Err(Ineligibility::because_of(WithheldReason::ExcludedByHolding, other)),
             None => Ok(()),
         }
     }
 
-    /// Cross-sell never offers from a ladder the customer is on; up-sell never offers a rung no higher than one held.
+    /// Cross-sell never offers from a ladder the customer is on; up-sell never offers a tier no higher than an owned one.
     fn check_ladder(&self, product: &Product, replaced: Option<&ProductId>) -> Result<(), Ineligibility> {
-        let Some(LadderPosition { ladder, tier }) = &product.rung else { return Ok(()) };
-        let held = self.had.iter().filter(|had| had.id != product.id);
-        let mut held = held.filter_map(|had| Some((&had.id, had.rung.as_ref().filter(|rung| rung.ladder == *ladder)?)));
-        match (self.question.kind, replaced) {
-            (OfferKind::CrossSell, _) => match held.next() {
-                Some((on_ladder, _)) => Err(Ineligibility::by(WithheldReason::SameLadder, on_ladder)),
+        let Some(LadderPosition { ladder, tier }) = &product.ladder_position else { return Ok(()) };
+        let others = self.owned.iter().filter(|owned| owned.id != product.id);
+        let mut owned_on_ladder = others.filter_map(|owned| {
+            let position = owned.ladder_position.as_ref().filter(|position| position.ladder == *ladder)?;
+            Some((&owned.id, position.tier))
+        });
+        match (self.query.kind, replaced) {
+            (OfferKind::CrossSell, _) => match owned_on_ladder.next() {
+                Some((owned, _)) => Err(Ineligibility::because_of(WithheldReason::SameLadder, owned)),
                 None => Ok(()),
             },
-            (OfferKind::UpSell, Some(_)) => match held.find(|(_, rung)| rung.tier >= *tier) {
-                Some((as_good, rung)) => Err(Ineligibility {
-                    other: Some(as_good.clone()),
-                    ..Ineligibility::seen(WithheldReason::NotBetter, f64::from(*tier), f64::from(rung.tier) + 1.0)
+            (OfferKind::UpSell, Some(_)) => match owned_on_ladder.find(|(_, owned_tier)| owned_tier >= tier) {
+                Some((as_good, owned_tier)) => Err(Ineligibility {
+                    other_product: Some(as_good.clone()),
+                    ..Ineligibility::observed(WithheldReason::NotBetter, f64::from(*tier), f64::from(owned_tier) + 1.0)
                 }),
                 None => Ok(()),
             },
@@ -166,28 +171,31 @@ impl<'a> EligibilityContext<'a> {
         }
     }
 
-    /// The rules of the policy, as far as they look at what the customer has and was offered. What they say about one
-    /// slate is for [`choose`](super::slate::choose) to see.
+    /// Checks the rules of the policy against what the customer owns and was offered before. What they demand of a single
+    /// slate is checked by [`select_slate`](super::slate::select_slate).
     fn check_rules(&self, product: &Product) -> Result<(), Ineligibility> {
-        let contact = &self.grounds.policy.contact;
+        let contact = &self.context.policy.contact;
         let missing = contact.only_after.iter().find(|rule| rule.product == product.id && !self.has(&rule.after));
         if let Some(rule) = missing {
-            return Err(Ineligibility::by(WithheldReason::OnlyAfter, &rule.after));
+            return Err(Ineligibility::because_of(WithheldReason::OnlyAfter, &rule.after));
         }
-        let now = self.grounds.now;
+        let now = self.context.now;
         for rule in contact.never_after.iter().filter(|rule| rule.then == product.id) {
             let granted = self.customer.ledger.grants.iter().filter(|grant| grant.product == rule.first);
             let until = granted.map(|grant| grant.granted_at + rule.within).max().filter(|&until| now < until);
             if until.is_some() {
-                return Err(Ineligibility { until, ..Ineligibility::by(WithheldReason::NeverAfter, &rule.first) });
+                return Err(Ineligibility {
+                    until,
+                    ..Ineligibility::because_of(WithheldReason::NeverAfter, &rule.first)
+                });
             }
         }
-        for other in others_of(&contact.never_together, &product.id) {
+        for other in never_together_with(&contact.never_together, &product.id) {
             let granted = self.customer.ledger.grants.iter().filter(|grant| grant.product == *other);
             if let Some(open) = granted.filter(|grant| grants::is_open(grant, now)).max_by_key(|grant| grant.open_until)
             {
                 let until = Some(open.open_until);
-                return Err(Ineligibility { until, ..Ineligibility::by(WithheldReason::NeverTogether, other) });
+                return Err(Ineligibility { until, ..Ineligibility::because_of(WithheldReason::NeverTogether, other) });
             }
         }
         Ok(())
@@ -195,16 +203,16 @@ impl<'a> EligibilityContext<'a> {
 
     fn check_ledger(&self, product: &Product) -> Result<(), Ineligibility> {
         let ledger = &self.customer.ledger;
-        let resting = ledger.resting_products.iter().find(|resting| resting.product == product.id);
-        if let Some(resting) = resting.filter(|resting| self.grounds.now < resting.until) {
-            return Err(Ineligibility::until(WithheldReason::Declined, Some(resting.until)));
+        let cooldown = ledger.product_cooldowns.iter().find(|cooldown| cooldown.product == product.id);
+        if let Some(cooldown) = cooldown.filter(|cooldown| self.context.now < cooldown.until) {
+            return Err(Ineligibility::until(WithheldReason::Declined, Some(cooldown.until)));
         }
-        let contact = &self.grounds.policy.contact;
+        let contact = &self.context.policy.contact;
         let counting = ledger.grants.iter().filter(|grant| grant.product == product.id);
-        let counting = counting.filter(|grant| grants::counts(grant, contact, self.grounds.now));
+        let counting = counting.filter(|grant| grants::counts(grant, contact, self.context.now));
         let mut ends: Vec<Timestamp> = counting.map(|grant| grant.granted_at + contact.cap_window).collect();
         ends.sort_unstable_by(|a, b| b.cmp(a));
-        // Once this one has left the window, one fewer than allowed are in it.
+        // Once this grant has left the window, one fewer than allowed remain in it.
         let until = ends.get(usize::try_from(contact.per_offer).unwrap_or(usize::MAX).saturating_sub(1));
         if until.is_some() && self.open_grant(&product.id).is_none() {
             return Err(Ineligibility::until(WithheldReason::OfferedRecently, until.copied()));

@@ -1,31 +1,31 @@
-//! Under which terms a product is offered: the explicit offers as decisions look them up.
+//! Explicit offers, indexed by product for decisions.
 //!
-//! Of the explicit offers that apply the one with the highest lever is made, then the cheapest; where none applies, the
-//! implicit offer. An offer that is still open is served again under its own terms or not at all.
+//! Of the explicit offers that apply, the one with the highest lever wins, then the cheapest; where none applies, the
+//! product's implicit offer is made. An offer that is still open is served again under its own terms or not at all.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-use super::condition::{Condition, ConditionContext};
+use super::condition::{Condition, ConditionContext, ConditionError};
 use super::offer_query::OfferQuery;
-use crate::domain::decision::WithheldReason;
 use crate::domain::explicit_offer::ExplicitOffer;
 use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::money::Money;
 use crate::domain::product::Product;
 use crate::domain::rejected_candidate::Ineligibility;
 use crate::domain::time::Timestamp;
+use crate::domain::withheld_reason::WithheldReason;
 
-/// An explicit offer with its condition read.
+/// An explicit offer with its parsed condition.
 #[derive(Debug)]
-pub struct IndexedOffer {
-    /// The terms.
+pub(crate) struct IndexedOffer {
+    /// Terms of the offer.
     pub offer: ExplicitOffer,
-    /// `Err` where a stored condition does not parse any more: it holds for nobody.
-    condition: Option<Result<Condition, String>>,
+    /// `Err` where a stored condition no longer parses: it then holds for no customer.
+    condition: Option<Result<Condition, ConditionError>>,
 }
 
-/// All explicit offers.
+/// All explicit offers, by product.
 #[derive(Debug)]
 pub struct ExplicitOfferIndex {
     by_product: HashMap<ProductId, Vec<IndexedOffer>>,
@@ -39,7 +39,7 @@ impl Default for ExplicitOfferIndex {
 }
 
 impl ExplicitOfferIndex {
-    /// Reads the conditions and sorts the offers of each product, the preferred one first.
+    /// Parses the conditions and sorts the offers of each product, preferred first.
     pub fn new(offers: Vec<ExplicitOffer>) -> Self {
         let lever_max = offers.iter().map(|offer| offer.lever).fold(1.0, f64::max);
         let mut by_product: HashMap<ProductId, Vec<IndexedOffer>> = HashMap::new();
@@ -47,7 +47,7 @@ impl ExplicitOfferIndex {
             let condition = offer.condition.as_deref().map(Condition::parse);
             by_product.entry(offer.product.clone()).or_default().push(IndexedOffer { offer, condition });
         }
-        let price = |booked: &IndexedOffer| booked.offer.price.map_or(f64::INFINITY, Money::approximate);
+        let price = |indexed: &IndexedOffer| indexed.offer.price.map_or(f64::INFINITY, Money::approximate);
         for offers in by_product.values_mut() {
             offers.sort_by(|a, b| {
                 let by_lever = b.offer.lever.total_cmp(&a.offer.lever);
@@ -58,71 +58,76 @@ impl ExplicitOfferIndex {
     }
 
     /// The highest lever of any offer, implicit ones included.
-    pub fn lever_max(&self) -> f64 {
+    pub(crate) fn lever_max(&self) -> f64 {
         self.lever_max
     }
 
-    /// The explicit offers of a product, the preferred one first.
-    pub fn of(&self, product: &ProductId) -> &[IndexedOffer] {
+    /// Explicit offers of a product, preferred first.
+    pub(crate) fn of(&self, product: &ProductId) -> &[IndexedOffer] {
         self.by_product.get(product).map_or(&[], Vec::as_slice)
     }
 
-    /// An explicit offer of a product.
-    pub fn get(&self, product: &ProductId, id: &OfferId) -> Option<&ExplicitOffer> {
-        self.of(product).iter().map(|booked| &booked.offer).find(|offer| offer.id == *id)
+    /// Looks up an explicit offer of a product.
+    pub(crate) fn get(&self, product: &ProductId, id: &OfferId) -> Option<&ExplicitOffer> {
+        self.of(product).iter().map(|indexed| &indexed.offer).find(|offer| offer.id == *id)
     }
 
-    /// All of them, in no order.
-    pub fn all(&self) -> impl Iterator<Item = &ExplicitOffer> {
-        self.by_product.values().flatten().map(|booked| &booked.offer)
+    /// All explicit offers, in no particular order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &ExplicitOffer> {
+        self.by_product.values().flatten().map(|indexed| &indexed.offer)
     }
 }
 
-/// What terms are looked at with.
+/// Circumstances under which terms are checked.
 pub(super) struct TermsQuery<'a> {
-    pub question: &'a OfferQuery<'a>,
-    /// Offers whose volume is known to be gone.
-    pub spent: &'a BTreeSet<OfferId>,
+    pub query: &'a OfferQuery<'a>,
+    /// Offers whose volume cap is known to be used up.
+    pub exhausted_offers: &'a BTreeSet<OfferId>,
     pub now: Timestamp,
 }
 
 impl IndexedOffer {
-    /// True when the offer could be one for this question at all.
-    pub(super) fn is_for(&self, question: &OfferQuery<'_>) -> bool {
-        self.offer.kind.is_none_or(|kind| kind == question.kind)
+    /// Whether the offer is of the kind that the query asks for.
+    pub(super) fn is_for(&self, query: &OfferQuery<'_>) -> bool {
+        self.offer.kind.is_none_or(|kind| kind == query.kind)
     }
 
-    /// The first rule that keeps these terms back. An open offer took its part of the volume when it was granted.
+    /// Checks whether the terms apply. An open offer used its share of the volume cap when it was granted.
+    ///
+    /// # Errors
+    /// The first rule that rules the terms out.
     pub(super) fn check<'f>(
         &self,
-        asked: &TermsQuery<'_>,
-        facts: impl Fn() -> &'f ConditionContext,
+        terms_query: &TermsQuery<'_>,
+        condition_context: impl Fn() -> &'f ConditionContext,
         is_open: bool,
     ) -> Result<(), Ineligibility> {
         let ExplicitOffer { valid_from, valid_until, channels, placements, volume_cap, .. } = &self.offer;
-        Ineligibility::outside(WithheldReason::OfferOutsideDates, *valid_from, *valid_until, asked.now)?;
-        let is_elsewhere = !channels.is_empty() && !asked.question.channel.is_some_and(|it| channels.contains(it));
-        let is_not_here = !placements.is_empty() && !asked.question.placement.is_some_and(|it| placements.contains(it));
-        if is_elsewhere || is_not_here {
+        Ineligibility::unless_within(WithheldReason::OfferOutsideDates, *valid_from, *valid_until, terms_query.now)?;
+        let is_other_channel =
+            !channels.is_empty() && !terms_query.query.channel.is_some_and(|channel| channels.contains(channel));
+        let is_other_placement = !placements.is_empty()
+            && !terms_query.query.placement.is_some_and(|placement| placements.contains(placement));
+        if is_other_channel || is_other_placement {
             return Err(WithheldReason::OfferElsewhere.into());
         }
         if let Some(condition) = &self.condition {
-            let holds = condition.as_ref().is_ok_and(|condition| condition.holds(facts()));
+            let holds = condition.as_ref().is_ok_and(|condition| condition.holds(condition_context()));
             if !holds {
                 return Err(WithheldReason::OfferConditionUnmet.into());
             }
         }
-        if let Some(cap) = volume_cap.filter(|_| !is_open && asked.spent.contains(&self.offer.id)) {
+        if let Some(cap) = volume_cap.filter(|_| !is_open && terms_query.exhausted_offers.contains(&self.offer.id)) {
             #[allow(clippy::cast_precision_loss, reason = "shown to people")]
             let cap = cap as f64;
-            return Err(Ineligibility::seen(WithheldReason::VolumeCapReached, cap, cap + 1.0));
+            return Err(Ineligibility::observed(WithheldReason::VolumeCapReached, cap, cap + 1.0));
         }
         Ok(())
     }
 }
 
-/// The product as it is under the terms: its price, and a margin that gives what the price gives.
-pub fn under_terms<'p>(product: &'p Product, offer: Option<&ExplicitOffer>) -> Cow<'p, Product> {
+/// The product under the terms: with their price, and a margin reduced by the same amount as the price.
+pub(crate) fn product_under_terms<'p>(product: &'p Product, offer: Option<&ExplicitOffer>) -> Cow<'p, Product> {
     let Some(price) = offer.and_then(|offer| offer.price) else { return Cow::Borrowed(product) };
     let discount = product.price.and_then(|catalog_price| catalog_price.minus(price));
     let margin = product.margin.zip(discount).and_then(|(margin, discount)| margin.minus(discount));

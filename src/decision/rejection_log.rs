@@ -1,102 +1,102 @@
-//! Candidates kept back, and those that were weighed.
+//! Scored candidates, and the log of those that were rejected.
 
 use std::collections::BTreeMap;
 
 use crate::domain::candidate::Candidate;
-use crate::domain::decision::WithheldReason;
 use crate::domain::explicit_offer::ExplicitOffer;
 use crate::domain::ids::OfferId;
 use crate::domain::offer::Factors;
 use crate::domain::product::Product;
 use crate::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
+use crate::domain::withheld_reason::WithheldReason;
 
 /// An eligible candidate with its score.
-pub struct ScoredCandidate<'a> {
-    /// What was proposed.
+pub(crate) struct ScoredCandidate<'a> {
+    /// The candidate as proposed.
     pub candidate: Candidate,
-    /// Its product, as the catalogue has it.
+    /// Its product as the catalogue has it.
     pub product: &'a Product,
-    /// The terms; `None` for the implicit offer.
+    /// The terms of the explicit offer; `None` for the implicit offer.
     pub terms: Option<&'a ExplicitOffer>,
     /// Every factor of the score.
     pub factors: Factors,
     /// The score, above 0.
     pub score: f64,
-    /// True when it is open from an earlier decision.
-    pub is_repeat: bool,
+    /// Whether an earlier decision granted the offer and it is still open.
+    pub is_already_granted: bool,
 }
 
-/// Candidates kept back: counted by reason, and the first few told one by one.
+/// Rejected candidates: all are counted by reason, the first few are kept one by one.
 #[derive(Default)]
-pub struct RejectionLog {
-    /// How many, by reason.
+pub(crate) struct RejectionLog {
+    /// Number of rejected candidates by reason.
     pub counts: BTreeMap<WithheldReason, u32>,
-    /// How many are told one by one.
+    /// Maximum number kept one by one.
     rejected_max: usize,
-    /// Those that were weighed, in the order of their scores.
-    weighed: Vec<RejectedCandidate>,
-    /// Those that were not, or were not worth it, in the order of their propensity.
-    refused: Vec<RejectedCandidate>,
+    /// Rejected after scoring, by falling score.
+    scored: Vec<RejectedCandidate>,
+    /// Rejected before scoring or for their score, by falling propensity.
+    unscored: Vec<RejectedCandidate>,
 }
 
 impl RejectionLog {
-    /// Nothing yet; at most so many will be told one by one.
-    pub fn telling(rejected_max: usize) -> Self {
+    /// An empty log that keeps at most `rejected_max` candidates one by one.
+    pub fn with_limit(rejected_max: usize) -> Self {
         Self { rejected_max, ..Self::default() }
     }
 
-    /// Counts one.
+    /// Counts a rejection.
     pub fn count(&mut self, reason: WithheldReason) {
         *self.counts.entry(reason).or_default() += 1;
     }
 
-    /// A candidate that was not weighed, or was not worth it.
-    pub fn refuse(
+    /// Logs a candidate that is not eligible or not worth the customer's attention.
+    pub fn reject(
         &mut self,
         candidate: &Candidate,
-        stage: DecisionStep,
+        step: DecisionStep,
         ineligibility: Ineligibility,
         factors: Option<Factors>,
     ) {
         self.count(ineligibility.reason);
-        if self.refused.len() < self.rejected_max {
+        if self.unscored.len() < self.rejected_max {
             let (product, propensity) = (candidate.product.clone(), candidate.propensity);
-            self.refused.push(RejectedCandidate { product, offer: None, propensity, stage, ineligibility, factors });
+            self.unscored.push(RejectedCandidate { product, offer: None, propensity, step, ineligibility, factors });
         }
     }
 
-    /// Terms that do not apply; the candidate itself goes on, so it is not counted.
-    pub fn refuse_terms(&mut self, candidate: &Candidate, offer: &OfferId, ineligibility: Ineligibility) {
-        if self.refused.len() < self.rejected_max {
-            self.refused.push(RejectedCandidate {
+    /// Logs terms that do not apply. Other terms may, so the candidate is not counted.
+    pub fn reject_terms(&mut self, candidate: &Candidate, offer: &OfferId, ineligibility: Ineligibility) {
+        if self.unscored.len() < self.rejected_max {
+            self.unscored.push(RejectedCandidate {
                 product: candidate.product.clone(),
                 offer: Some(offer.clone()),
                 propensity: candidate.propensity,
-                stage: DecisionStep::Eligibility,
+                step: DecisionStep::Eligibility,
                 ineligibility,
                 factors: None,
             });
         }
     }
 
-    /// A candidate that was weighed and is not in the slate.
-    pub fn leave(&mut self, weighed: &ScoredCandidate<'_>, stage: DecisionStep, ineligibility: Ineligibility) {
-        if self.weighed.len() < self.rejected_max {
-            let (product, propensity) = (weighed.product.id.clone(), weighed.candidate.propensity);
-            let (offer, factors) = (weighed.terms.map(|terms| terms.id.clone()), Some(weighed.factors));
-            self.weighed.push(RejectedCandidate { product, offer, propensity, stage, ineligibility, factors });
+    /// Logs a scored candidate that did not enter the slate. Counting is left to the caller.
+    pub fn reject_scored(&mut self, scored: &ScoredCandidate<'_>, step: DecisionStep, ineligibility: Ineligibility) {
+        if self.scored.len() < self.rejected_max {
+            let (product, propensity) = (scored.product.id.clone(), scored.candidate.propensity);
+            let (offer, factors) = (scored.terms.map(|terms| terms.id.clone()), Some(scored.factors));
+            self.scored.push(RejectedCandidate { product, offer, propensity, step, ineligibility, factors });
         }
     }
 
-    /// Those that are told, the closest to the slate first.
-    pub fn rejected_candidates(&mut self) -> Vec<RejectedCandidate> {
-        let mut rejected_candidates = std::mem::take(&mut self.weighed);
-        rejected_candidates.append(&mut self.refused);
+    /// Takes the candidates that came closest to the slate, closest first.
+    pub fn take_closest(&mut self) -> Vec<RejectedCandidate> {
+        let mut rejected_candidates = std::mem::take(&mut self.scored);
+        rejected_candidates.append(&mut self.unscored);
         rejected_candidates.truncate(self.rejected_max);
         rejected_candidates
     }
 
-    /// True when a cap, a hold or a pause kept one back.
+    /// Whether a cap, a hold or a pause rejected a candidate.
     pub fn was_capped(&self) -> bool {
         let by_cap = [
             WithheldReason::CapReached,

@@ -4,11 +4,12 @@
 use super::wording::{moment, title};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::HoldReason;
-use crate::domain::decision::{CapKind, Decision, WithheldReason};
+use crate::domain::decision::{CapKind, Decision};
 use crate::domain::ids::ProductId;
 use crate::domain::offer::{Factors, Offer, OfferKind};
 use crate::domain::rejected_candidate::{Ineligibility, RejectedCandidate};
 use crate::domain::time::Timestamp;
+use crate::domain::withheld_reason::WithheldReason;
 
 /// Why a candidate left, and what would have let it through; one clause each, without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +27,8 @@ pub fn rejection_in_words(rejected: &RejectedCandidate, catalog: &Catalog, now: 
 
 /// The clause that names the rule and what it looked at.
 fn why(rejected: &RejectedCandidate, catalog: &Catalog) -> String {
-    let Ineligibility { reason, other, seen, threshold: _, until: _ } = &rejected.ineligibility;
-    let other = other_title(other.as_ref(), catalog);
+    let Ineligibility { reason, other_product, observed: seen, threshold: _, until: _ } = &rejected.ineligibility;
+    let other = other_title(other_product.as_ref(), catalog);
     let with_limit = |why: &str| match seen {
         Some(limit) => format!("{why}: the limit is {limit:.0}"),
         None => why.to_owned(),
@@ -80,8 +81,8 @@ fn why(rejected: &RejectedCandidate, catalog: &Catalog) -> String {
 
 /// The clause that names the smallest change that would have let the candidate through this step.
 fn change(rejected: &RejectedCandidate, catalog: &Catalog, now: Timestamp) -> String {
-    let Ineligibility { reason, other, seen: _, threshold, until } = &rejected.ineligibility;
-    let other = other_title(other.as_ref(), catalog);
+    let Ineligibility { reason, other_product, observed: _, threshold, until } = &rejected.ineligibility;
+    let other = other_title(other_product.as_ref(), catalog);
     let later_or = |otherwise: &str| match until {
         Some(until) => format!("asked from {} on", moment(*until, now)),
         None => otherwise.to_owned(),

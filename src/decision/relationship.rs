@@ -1,32 +1,32 @@
-//! Relationship health: would another pitch hurt?
+//! Relationship health: a score for whether another offer would hurt the relationship.
 //!
 //! Seven components in 0 to 1 are combined by a weighted **geometric** mean with fixed weights, so that good spending
 //! cannot buy off an open complaint. An unknown component enters at its prior with its full weight; leaving it out
 //! would let a first small complaint raise a weak customer's score. Every signal moves its component in one direction
 //! only: a bad event dated now never raises the score, a good one never lowers it.
 //!
-//! Not here: holds and caps (`holds`, `contact_policy`), and how events change the state (`apply_event`).
+//! Not here: holds and caps (`active_holds`, `contact_policy`), and how events change the state (`apply_event`).
 
 use std::time::Duration;
 
 use crate::domain::customer::Customer;
 use crate::domain::decayed_sum::HalfLife;
-use crate::domain::outlook::{Outlook, staying_signals};
+use crate::domain::outlook::{Outlook, staying_features};
 use crate::domain::policy::{BandLimits, ComponentPolicy, Policy, RelationshipPolicy};
 use crate::domain::relationship::{Band, Case, Component, ComponentKind, RelationshipHealth, RelationshipState};
 use crate::domain::time::{DAY, Timestamp};
 
-/// Assesses a customer at `now`.
+/// Computes the relationship health of a customer at `now`.
 pub fn assess(customer: &Customer, policy: &Policy, outlook: &Outlook, now: Timestamp) -> RelationshipHealth {
     let complaint_open_max = policy.contact.complaint_hold_unresolved;
     let sensitive = &policy.privacy.sensitive_attributes;
     let policy = &policy.relationship;
-    let subject = Subject { customer, policy, outlook, sensitive, complaint_open_max, now };
+    let assessment = AssessmentInput { customer, policy, outlook, sensitive, complaint_open_max, now };
     let weight_total: f64 = policy.components.iter().map(|component| component.weight).sum();
     let components: Vec<Component> = ComponentKind::ALL
         .iter()
         .map(|&kind| {
-            let Reading { value, input, is_known } = subject.read(kind);
+            let ComponentEstimate { value, input, is_known } = assessment.estimate(kind);
             Component {
                 kind,
                 value: value.clamp(policy.component_floor, 1.0),
@@ -47,9 +47,9 @@ pub fn assess(customer: &Customer, policy: &Policy, outlook: &Outlook, now: Time
     }
 }
 
-/// The same components under another policy: its weights, its priors where nothing was known, its bands. What was known
-/// stays as it was made: its inputs are not kept with it.
-pub fn rescored(recorded: &RelationshipHealth, policy: &RelationshipPolicy) -> RelationshipHealth {
+/// Recomputes a recorded score under another policy: its weights, its bands, and its priors for unknown components. Known
+/// component values stay as recorded, because their inputs are not recorded.
+pub(super) fn rescored(recorded: &RelationshipHealth, policy: &RelationshipPolicy) -> RelationshipHealth {
     let weight_total: f64 = policy.components.iter().map(|component| component.weight).sum();
     let components: Vec<Component> = recorded
         .components
@@ -72,8 +72,9 @@ pub fn rescored(recorded: &RelationshipHealth, policy: &RelationshipPolicy) -> R
 
 /// The weighted geometric mean: exp of the sum of weight x ln value.
 ///
-/// Silence is not an offence: the retention outlook alone may take a customer down to the edge of guarded, never below
-/// it. So when the score with the outlook at its prior reaches that edge, the score does not fall below it.
+/// Inactivity alone must not make a relationship strained: the retention outlook alone may lower the score to the lower
+/// limit of guarded, never below it. So when the score with the outlook at its prior reaches that limit, the score does not
+/// fall below it.
 fn combine(components: &[Component], policy: &RelationshipPolicy) -> f64 {
     let mean_with = |outlook_at_least: f64| {
         let logarithm: f64 = components
@@ -94,11 +95,11 @@ fn combine(components: &[Component], policy: &RelationshipPolicy) -> f64 {
         logarithm.exp().min(1.0)
     };
     let score = mean_with(0.0);
-    let score_if_not_silent = mean_with(policy.component(ComponentKind::RetentionOutlook).prior);
-    score.max(score_if_not_silent.min(policy.band_limits.guarded))
+    let score_at_prior = mean_with(policy.component(ComponentKind::RetentionOutlook).prior);
+    score.max(score_at_prior.min(policy.band_limits.guarded))
 }
 
-/// The band of a score. A thin history is no reason to be bolder: it replaces the two upper bands only.
+/// The band of a score. Being new replaces the two upper bands only: a short history is no reason for more offers.
 fn band(score: f64, is_new: bool, limits: BandLimits) -> Band {
     if score < limits.guarded {
         Band::Strained
@@ -113,45 +114,45 @@ fn band(score: f64, is_new: bool, limits: BandLimits) -> Band {
     }
 }
 
-/// How much good evidence there is: bad events never count, so that a first complaint cannot end the caution.
+/// Amount of positive evidence: bad events never count, so that a first complaint cannot lift the caps of a new customer.
 fn evidence(customer: &Customer, policy: &RelationshipPolicy, now: Timestamp) -> usize {
     let running = || customer.holdings.latest.values().filter(|holding| holding.is_subscribed());
     let is_established = running().any(|holding| now.since(holding.first_at) >= policy.established_after);
     customer.relationship.purchase_days.len() + running().count() + usize::from(is_established)
 }
 
-/// One component before it is weighted.
-struct Reading {
+/// Value of one component before it is weighted.
+struct ComponentEstimate {
     value: f64,
     input: f64,
     is_known: bool,
 }
 
-/// A customer under assessment.
-struct Subject<'a> {
+/// A customer with everything that relationship health depends on.
+struct AssessmentInput<'a> {
     customer: &'a Customer,
     policy: &'a RelationshipPolicy,
     outlook: &'a Outlook,
-    /// Attributes that do not enter.
+    /// Attributes that must not enter.
     sensitive: &'a [String],
     complaint_open_max: Duration,
     now: Timestamp,
 }
 
-impl Subject<'_> {
-    fn read(&self, kind: ComponentKind) -> Reading {
+impl AssessmentInput<'_> {
+    fn estimate(&self, kind: ComponentKind) -> ComponentEstimate {
         let half_life = self.policy.component(kind).half_life;
         let state = &self.customer.relationship;
         match kind {
             ComponentKind::ServiceFriction => {
                 let is_known = !state.cases.is_empty() || !state.folded_friction.is_empty();
-                fading(self.friction(half_life), is_known)
+                decaying(self.friction(half_life), is_known)
             }
             ComponentKind::Payment => {
-                fading(state.payment_trouble.at(self.now, half_life), !state.payment_trouble.is_empty())
+                decaying(state.payment_trouble.at(self.now, half_life), !state.payment_trouble.is_empty())
             }
             ComponentKind::OfferPressure => {
-                fading(state.offer_pressure.at(self.now, half_life), !state.offer_pressure.is_empty())
+                decaying(state.offer_pressure.at(self.now, half_life), !state.offer_pressure.is_empty())
             }
             ComponentKind::Sentiment => {
                 let sum = state.sentiment.at(self.now, half_life) * self.policy.sentiment_scale;
@@ -166,7 +167,7 @@ impl Subject<'_> {
         }
     }
 
-    /// The decayed weights of all cases; an open one adds its full weight until it is too old to be waited for.
+    /// The decayed weights of all cases. An open case adds its undecayed weight until it is too old to be considered open.
     fn friction(&self, half_life: HalfLife) -> f64 {
         let state = &self.customer.relationship;
         let cases: f64 = state
@@ -174,15 +175,15 @@ impl Subject<'_> {
             .iter()
             .filter_map(|case| Some((case, case.reported_at?)))
             .map(|(case, reported_at)| {
-                let is_waiting = case.is_open() && self.now.since(reported_at) < self.complaint_open_max;
-                let open_share = if is_waiting { self.policy.open_case_share } else { 0.0 };
+                let is_open = case.is_open() && self.now.since(reported_at) < self.complaint_open_max;
+                let open_share = if is_open { self.policy.open_case_share } else { 0.0 };
                 case_weight(case, self.policy) * (half_life.decay(self.now.days_since(reported_at)) + open_share)
             })
             .sum();
         cases + state.folded_friction.at(self.now, half_life)
     }
 
-    /// Offers accepted raise it, regretted ones lower it by more, each fading from its own day.
+    /// Accepted offers raise it, regretted ones lower it by more; each decays from its own day.
     fn value_delivered(&self, half_life: HalfLife) -> f64 {
         let state = &self.customer.relationship;
         let offers: f64 = state
@@ -197,18 +198,18 @@ impl Subject<'_> {
         offers + state.folded_value.at(self.now, half_life)
     }
 
-    /// The recent rate of engagement over the long-term rate, both pulled to each other by pseudo-engagements:
-    /// `(r + b) / (l + b)`. A ratio of 1 is the prior. An engagement dated now never lowers it, because it adds to the
-    /// recent rate at least as many times more as the ratio can reach: the quotient of the half-lives.
-    fn engagement_trend(&self, long: HalfLife) -> Reading {
+    /// The recent rate of engagement over the long-term rate, smoothed by pseudo-engagements: `(r + b) / (l + b)`. A ratio of
+    /// 1 gives the prior. An engagement dated now never lowers the ratio: it raises the recent rate by more than the
+    /// long-term rate, by the quotient of the half-lives, which is also the largest value the ratio can reach.
+    fn engagement_trend(&self, long: HalfLife) -> ComponentEstimate {
         let recent = self.policy.engagement_recent_half_life;
         let prior_rate = self.policy.engagement_prior_mass / long.days();
         let ratio =
             (self.engagement(recent) / recent.days() + prior_rate) / (self.engagement(long) / long.days() + prior_rate);
         let state = &self.customer.relationship;
         let is_known = !state.purchase_days.is_empty() || !state.engagement.is_empty();
-        let Reading { value, .. } = self.around_prior(ComponentKind::EngagementTrend, ratio.ln(), is_known);
-        Reading { value, input: ratio, is_known }
+        let ComponentEstimate { value, .. } = self.around_prior(ComponentKind::EngagementTrend, ratio.ln(), is_known);
+        ComponentEstimate { value, input: ratio, is_known }
     }
 
     fn engagement(&self, half_life: HalfLife) -> f64 {
@@ -218,21 +219,21 @@ impl Subject<'_> {
             + state.engagement.at(self.now, half_life)
     }
 
-    /// The probability that the customer buys again within the window, or stays: the better of the two.
+    /// The higher of two probabilities: that the customer buys again within the window, and that the customer stays.
     ///
-    /// Learned ([`Outlook`]) where a model was trained on enough customers. Else *buys*: purchase days as a Poisson
-    /// process whose rate is the decayed count over the mean age of its weight, `P = 1 - exp(-rate x window)`;
-    /// pseudo-purchases that give the prior at the first purchase fade with the time since then. *Stays*: the yearly risk
-    /// of leaving falls with tenure, `a + (b - a) exp(-tenure / t)`.
+    /// Both are learned ([`Outlook`]) where a model was trained on enough customers. Otherwise *buys* treats purchase days as
+    /// a Poisson process whose rate is the decayed count over the mean age of its weight, `P = 1 - exp(-rate x window)`;
+    /// pseudo-purchases that give the prior at the first purchase decay with the time since then. *Stays* assumes a yearly
+    /// risk of leaving that falls with tenure, `a + (b - a) exp(-tenure / t)`.
     ///
-    /// Of somebody who never bought and never subscribed nothing is known. The prior is then no better than what a first
+    /// For a customer who never bought and never subscribed it is unknown. The value is then no higher than what a first
     /// purchase or a first day of subscription would give, so that neither makes a relationship look worse.
-    fn retention_outlook(&self, half_life: HalfLife) -> Reading {
+    fn retention_outlook(&self, half_life: HalfLife) -> ComponentEstimate {
         let prior = self.policy.component(ComponentKind::RetentionOutlook).prior;
         let estimates = [self.probability_of_purchase(half_life, prior), self.probability_of_staying()];
         let known = estimates.into_iter().flatten().max_by(f64::total_cmp);
-        let value = known.unwrap_or_else(|| self.when_nothing_is_known(prior));
-        Reading { value, input: value, is_known: known.is_some() }
+        let value = known.unwrap_or_else(|| self.unknown_outlook(prior));
+        ComponentEstimate { value, input: value, is_known: known.is_some() }
     }
 
     fn probability_of_purchase(&self, half_life: HalfLife, prior: f64) -> Option<f64> {
@@ -250,7 +251,7 @@ impl Subject<'_> {
         Some(-(-purchases / mean_age_days * window_days).exp_m1())
     }
 
-    /// 0 when every subscription has ended; `None` when there never was one.
+    /// 0 when every subscription has ended; `None` for a customer who never had one.
     fn probability_of_staying(&self) -> Option<f64> {
         let holdings = &self.customer.holdings;
         let mut subscribed = holdings.latest.values().filter(|holding| holding.subscribed_at.is_some()).peekable();
@@ -260,46 +261,47 @@ impl Subject<'_> {
             .map(|holding| self.now.since(holding.first_at))
             .collect();
         let Some(&tenure) = running.iter().max() else { return Some(0.0) };
-        Some(self.stays(running.len(), tenure))
+        Some(self.stay_probability(running.len(), tenure))
     }
 
-    fn stays(&self, running: usize, tenure: Duration) -> f64 {
+    fn stay_probability(&self, running: usize, tenure: Duration) -> f64 {
         if let Some(learned) = &self.outlook.staying {
-            let signals = staying_signals(&self.customer.relationship, running, tenure, self.now);
-            // What became sensitive after the training enters no longer.
+            let features = staying_features(&self.customer.relationship, running, tenure, self.now);
+            // Attributes declared sensitive after the training no longer enter.
             let attributes = self.customer.attributes.iter().filter(|(name, _)| !self.sensitive.contains(name));
-            return learned.probability(&signals, attributes, self.policy.outlook_window);
+            return learned.probability(&features, attributes, self.policy.outlook_window);
         }
-        let [risk_at_start, risk_in_the_end] = self.policy.leaving_risk;
-        let faded = (-tenure.as_secs_f64() / self.policy.leaving_risk_tenure.as_secs_f64()).exp();
-        1.0 - (risk_in_the_end + (risk_at_start - risk_in_the_end) * faded)
+        let [first_risk, final_risk] = self.policy.leaving_risk;
+        let decay = (-tenure.as_secs_f64() / self.policy.leaving_risk_tenure.as_secs_f64()).exp();
+        1.0 - (final_risk + (first_risk - final_risk) * decay)
     }
 
-    fn when_nothing_is_known(&self, prior: f64) -> f64 {
+    fn unknown_outlook(&self, prior: f64) -> f64 {
         let state = &self.customer.relationship;
         let mut first_purchase = RelationshipState { returned: state.returned.clone(), ..RelationshipState::default() };
-        first_purchase.note_purchase(self.now, 0.0);
+        first_purchase.record_purchase(self.now, 0.0);
         let window = self.policy.outlook_window;
-        let bought = self.outlook.buying.as_ref().and_then(|it| it.probability(&first_purchase, self.now, window));
-        prior.min(bought.unwrap_or(prior)).min(self.stays(1, Duration::ZERO))
+        let after_purchase =
+            self.outlook.buying.as_ref().and_then(|buying| buying.probability(&first_purchase, self.now, window));
+        prior.min(after_purchase.unwrap_or(prior)).min(self.stay_probability(1, Duration::ZERO))
     }
 
-    /// Maps a signed sum to 0 to 1 such that 0 gives the prior: downwards `prior x exp(sum)`, upwards
-    /// `1 - (1 - prior) x exp(-sum)`.
-    fn around_prior(&self, kind: ComponentKind, sum: f64, is_known: bool) -> Reading {
+    /// Maps a signed sum to the range 0 to 1, with 0 giving the prior: `prior x exp(sum)` below 0 and
+    /// `1 - (1 - prior) x exp(-sum)` above.
+    fn around_prior(&self, kind: ComponentKind, sum: f64, is_known: bool) -> ComponentEstimate {
         let prior = self.policy.component(kind).prior;
         let value = if sum < 0.0 { prior * sum.exp() } else { 1.0 - (1.0 - prior) * (-sum).exp() };
-        Reading { value, input: sum, is_known }
+        ComponentEstimate { value, input: sum, is_known }
     }
 }
 
 /// A component that is 1 without events and falls with their sum: `exp(-sum)`.
-fn fading(sum: f64, is_known: bool) -> Reading {
-    Reading { value: (-sum).exp(), input: sum, is_known }
+fn decaying(sum: f64, is_known: bool) -> ComponentEstimate {
+    ComponentEstimate { value: (-sum).exp(), input: sum, is_known }
 }
 
-/// The friction of one case at the moment of its latest report.
-pub fn case_weight(case: &Case, policy: &RelationshipPolicy) -> f64 {
+/// Friction of one case at the moment of its latest report.
+pub(super) fn case_weight(case: &Case, policy: &RelationshipPolicy) -> f64 {
     let Some(severity) = case.severity else { return 0.0 };
     let weights = if case.is_complaint { &policy.complaint_weights } else { &policy.ticket_weights };
     weights[usize::from(severity.level()) - 1]

@@ -1,13 +1,13 @@
-//! What stands behind relationship health, for people: the raw inputs of each component, where it is heading, and what
-//! would move the score most.
+//! Details behind relationship health: the raw inputs of each component, its trend, and the events that would move the
+//! score most.
 //!
-//! Everything here is told by running the same assessment on a customer to whom something more has happened; nothing has
-//! a formula of its own. Not asked on the way to an offer.
+//! Trend and what-if effects come from the same assessment, run at a later time or after hypothetical events; nothing here
+//! has a formula of its own. Not part of serving offers.
 
+use crate::decision::active_holds::active_holds;
 use crate::decision::apply_event::apply_event;
 use crate::decision::contact_policy::band_caps;
 use crate::decision::grants;
-use crate::decision::holds::holds_in_force;
 use crate::decision::relationship::assess;
 use crate::domain::customer::Customer;
 use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
@@ -16,12 +16,12 @@ use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
 use crate::domain::relationship::{ComponentKind, RelationshipHealth};
 use crate::domain::relationship_detail::{
-    ComponentDetail, LEVERS_MAX, Lever, RawInput, RelationshipDetail, TREND_DAYS,
+    ComponentDetail, RawInput, RelationshipDetail, TREND_DAYS, WHAT_IF_EFFECTS_MAX, WhatIfEffect,
 };
 use crate::domain::time::{DAY, Timestamp};
 
-/// Tells what stands behind the relationship health of a customer at `now`.
-pub fn detail(
+/// Computes the details behind the relationship health of a customer at `now`.
+pub(crate) fn detail(
     customer: &Customer,
     health: &RelationshipHealth,
     policy: &Policy,
@@ -38,7 +38,7 @@ pub fn detail(
                 trend: later.value - now_component.value,
             })
             .collect(),
-        levers: levers(customer, health.score, policy, outlook, now),
+        what_if_effects: what_if_effects(customer, health.score, policy, outlook, now),
     }
 }
 
@@ -63,8 +63,8 @@ fn raw_inputs(kind: ComponentKind, customer: &Customer, policy: &Policy, now: Ti
         }
         ComponentKind::Payment => since("days_since_trouble", state.last.payment_trouble).into_iter().collect(),
         ComponentKind::OfferPressure => {
-            let counting = customer.ledger.grants.iter();
-            let counting = counting.filter(|grant| grants::counts(grant, &policy.contact, now)).count();
+            let grants = customer.ledger.grants.iter();
+            let counting = grants.filter(|grant| grants::counts(grant, &policy.contact, now)).count();
             vec![count("offers_in_window", counting)]
         }
         ComponentKind::Sentiment => {
@@ -103,26 +103,33 @@ fn raw_inputs(kind: ComponentKind, customer: &Customer, policy: &Policy, now: Ti
     }
 }
 
-/// Tries what could happen and keeps what moves the score most.
-fn levers(customer: &Customer, score: f64, policy: &Policy, outlook: &Outlook, now: Timestamp) -> Vec<Lever> {
-    let tried = hypotheses(customer, now).into_iter().map(|(what, events)| {
+/// Applies each hypothetical event and keeps those that move the score most.
+fn what_if_effects(
+    customer: &Customer,
+    score: f64,
+    policy: &Policy,
+    outlook: &Outlook,
+    now: Timestamp,
+) -> Vec<WhatIfEffect> {
+    let effects = hypotheses(customer, now).into_iter().map(|(event, events)| {
         let mut changed = customer.clone();
         for event in &events {
             apply_event(&mut changed, event, policy, outlook);
         }
         let health = assess(&changed, policy, outlook, now);
-        let is_held = !holds_in_force(&changed, &policy.contact, now).is_empty();
-        let offers_cap = if is_held { 0 } else { band_caps(&health, policy).offers };
-        Lever { what, score: health.score, band: health.band, offers_cap }
+        let is_on_hold = !active_holds(&changed, &policy.contact, now).is_empty();
+        let offers_cap = if is_on_hold { 0 } else { band_caps(&health, policy).offers };
+        WhatIfEffect { event, score: health.score, band: health.band, offers_cap }
     });
-    let mut tried: Vec<Lever> = tried.filter(|lever| (lever.score - score).abs() > 1e-9).collect();
-    tried.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.what.cmp(&b.what)));
-    let raising: Vec<Lever> = tried.iter().filter(|lever| lever.score > score).take(LEVERS_MAX).cloned().collect();
-    let lowering = tried.into_iter().rev().filter(|lever| lever.score < score).take(LEVERS_MAX);
+    let mut effects: Vec<WhatIfEffect> = effects.filter(|effect| (effect.score - score).abs() > 1e-9).collect();
+    effects.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.event.cmp(&b.event)));
+    let raising: Vec<WhatIfEffect> =
+        effects.iter().filter(|effect| effect.score > score).take(WHAT_IF_EFFECTS_MAX).cloned().collect();
+    let lowering = effects.into_iter().rev().filter(|effect| effect.score < score).take(WHAT_IF_EFFECTS_MAX);
     raising.into_iter().chain(lowering).collect()
 }
 
-/// What could happen now, each in plain words with its events.
+/// Hypothetical events, each with its description as a clause.
 fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(String, Vec<Event>)> {
     let event = |number: usize, kind: EventKind| Event {
         id: EventId::new(format!("hypothetical/{number}")).expect("a short text"),
@@ -130,7 +137,7 @@ fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(String, Vec<Event>)> 
         at: now,
         kind,
     };
-    let line = || OrderLine { product: something(), order: None, quantity: 1, unit_price: None };
+    let line = || OrderLine { product: hypothetical_product(), order: None, quantity: 1, unit_price: None };
     let report = |severity| CaseReport { case: None, severity: Severity::new(severity).expect("1 to 4") };
     let survey = |score| SurveyAnswer::new(score, 10.0).expect("within the scale");
     let single = [
@@ -149,7 +156,7 @@ fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(String, Vec<Event>)> 
     let mut hypotheses: Vec<(String, Vec<Event>)> = single
         .into_iter()
         .zip(0..)
-        .map(|((what, kind), number)| (what.to_owned(), vec![event(number, kind)]))
+        .map(|((description, kind), number)| (description.to_owned(), vec![event(number, kind)]))
         .collect();
     let open = customer.relationship.cases.iter().filter(|case| case.is_open());
     let settled: Vec<Event> = open
@@ -163,12 +170,18 @@ fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(String, Vec<Event>)> 
     hypotheses
 }
 
-/// An outcome of an offer that was never made.
-pub fn outcome(kind: OutcomeKind) -> EventKind {
-    let offer = OfferId::implicit(&something());
-    EventKind::Outcome(Outcome { decision: DecisionId::from_bits(0), offer, product: something(), kind, case: None })
+/// A hypothetical outcome, of an offer that was never made.
+pub(crate) fn outcome(kind: OutcomeKind) -> EventKind {
+    let offer = OfferId::implicit(&hypothetical_product());
+    EventKind::Outcome(Outcome {
+        decision: DecisionId::from_bits(0),
+        offer,
+        product: hypothetical_product(),
+        kind,
+        case: None,
+    })
 }
 
-fn something() -> ProductId {
+fn hypothetical_product() -> ProductId {
     ProductId::new("hypothetical").expect("a short text")
 }

@@ -1,21 +1,22 @@
-//! Decides again what was decided before, under another policy.
+//! Replay of recorded decisions under another policy.
 //!
 //! The recorded candidates go through the real decision, with the caps and rules of the other policy and the grants that it
-//! would have made so far. Taken as they were recorded are: the values of the components of relationship health (their inputs
-//! are not kept), holds and pauses, and what the model proposed. Holdings are those of today; explicit offers and volumes do
-//! not enter. So a replay is compared with a replay under the policy that was in force, not with the record.
+//! would have made so far. Taken from the record as they are: the component values of relationship health (their inputs
+//! are not recorded), holds and pauses, and the model's proposals. Holdings are today's; explicit offers and volume caps do
+//! not enter. A replay is therefore compared with a replay under the active policy, not with the record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::contact_policy::{is_pause, withheld_reason};
-use super::decide::decide_as;
+use super::decide::decide_with_health;
+use super::decision_context::DecisionContext;
 use super::explicit_offer_index::ExplicitOfferIndex;
-use super::offer_query::{DecisionContext, OfferQuery};
+use super::offer_query::OfferQuery;
 use super::relationship::rescored;
 use crate::domain::candidate::{Candidate, Upgrade};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::{Consents, Customer};
-use crate::domain::decision::{CapKind, Decision, WithheldReason};
+use crate::domain::decision::{CapKind, Decision};
 use crate::domain::ids::ProductId;
 use crate::domain::ledger::Ledger;
 use crate::domain::offer::{Factors, Offer, OfferKind};
@@ -23,34 +24,40 @@ use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
 use crate::domain::rejected_candidate::RejectedCandidate;
 use crate::domain::relationship::RelationshipState;
+use crate::domain::withheld_reason::WithheldReason;
 
-/// Slates are at least allowed to be as long as callers get when they do not say.
+/// Minimum slate length of a replay: the default of the API.
 const OFFERS_MIN: usize = 3;
 
-/// What came of one decision.
+/// Result of replaying one decision.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct ReplayedDecision {
-    /// What was offered.
+pub(crate) struct ReplayedDecision {
+    /// Products offered.
     pub products: Vec<ProductId>,
-    /// The expected value of it: propensity x value x context x lever, summed, in units of the median item's value.
+    /// Expected value of the slate: the sum of propensity x value x context x lever, in units of the median item's value.
     pub expected_value: f64,
-    /// Why candidates were withheld.
+    /// Withheld candidates by reason.
     pub withheld: BTreeMap<WithheldReason, u32>,
 }
 
-/// Decides the decisions about one customer again, in the order in which they were made.
-pub fn replay(decisions: &[Decision], today: &Customer, catalog: &Catalog, policy: &Policy) -> Vec<ReplayedDecision> {
-    let (excluded, spent) = (BTreeSet::new(), BTreeSet::new());
+/// Replays the decisions of one customer, in the order in which they were made.
+pub(crate) fn replay(
+    decisions: &[Decision],
+    today: &Customer,
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Vec<ReplayedDecision> {
+    let (excluded, exhausted_offers) = (BTreeSet::new(), BTreeSet::new());
     let (offers, outlook) = (ExplicitOfferIndex::default(), Outlook { buying: None, staying: None });
     let mut ledger = Ledger::default();
-    let one = |decision: &Decision| {
+    let replay_one = |decision: &Decision| {
         let health = rescored(&decision.relationship_health, &policy.relationship);
         let candidates = candidates(decision);
         if let Some(reason) = paused(decision) {
             let withheld = BTreeMap::from([(reason, u32::try_from(candidates.len()).unwrap_or(u32::MAX))]);
             return ReplayedDecision { withheld, ..ReplayedDecision::default() };
         }
-        let question = OfferQuery {
+        let query = OfferQuery {
             kind: decision.kind,
             products: &[],
             excluded: &excluded,
@@ -60,31 +67,31 @@ pub fn replay(decisions: &[Decision], today: &Customer, catalog: &Catalog, polic
             currency: None,
             rejected_max: 0,
         };
-        let grounds = DecisionContext {
+        let context = DecisionContext {
             policy,
             outlook: &outlook,
             catalog,
             offers: &offers,
-            spent: &spent,
+            exhausted_offers: &exhausted_offers,
             model_version: decision.model_version,
             now: ledger.time(decision.at),
             decision: decision.id,
         };
-        let customer = as_it_was(today, &candidates, ledger.clone());
-        let (again, after) = decide_as(&question, &customer, &candidates, &grounds, health);
-        ledger = after;
+        let customer = customer_then(today, &candidates, ledger.clone());
+        let (replayed, ledger_after) = decide_with_health(&query, &customer, &candidates, &context, health);
+        ledger = ledger_after;
         let value = |offer: &Offer| offer.factors.score() + offer.factors.attention_price;
         ReplayedDecision {
-            expected_value: again.slate.iter().map(value).sum(),
-            products: again.slate.into_iter().map(|offer| offer.product).collect(),
-            withheld: again.withheld,
+            expected_value: replayed.slate.iter().map(value).sum(),
+            products: replayed.slate.into_iter().map(|offer| offer.product).collect(),
+            withheld: replayed.withheld,
         }
     };
-    decisions.iter().map(one).collect()
+    decisions.iter().map(replay_one).collect()
 }
 
-/// Today's customer without what would keep the candidates back for reasons that did not hold then.
-fn as_it_was(today: &Customer, candidates: &[Candidate], ledger: Ledger) -> Customer {
+/// Today's customer without the state that would reject candidates for reasons that did not apply at the time.
+fn customer_then(today: &Customer, candidates: &[Candidate], ledger: Ledger) -> Customer {
     let mut customer = Customer {
         consents: Consents::default(),
         holds: Vec::new(),
@@ -95,17 +102,17 @@ fn as_it_was(today: &Customer, candidates: &[Candidate], ledger: Ledger) -> Cust
     for candidate in candidates {
         customer.holdings.latest.remove(&candidate.product);
     }
-    customer.holdings.forgotten.clear();
+    customer.holdings.fingerprints.clear();
     customer
 }
 
-/// The hold or pause that was on. Customers of the control group are offered what they would be offered.
+/// The hold or pause that applied. Customers of the control group are replayed with their would-be slates.
 fn paused(decision: &Decision) -> Option<WithheldReason> {
     let mut kinds = decision.caps.iter().map(|cap| cap.kind);
     kinds.find(|&kind| is_pause(kind) && kind != CapKind::ControlGroup).map(withheld_reason)
 }
 
-/// As long as was asked for, where the record tells; else as long as callers get when they do not say.
+/// The requested slate length where the record shows it, else the default of the API.
 fn offers_max(decision: &Decision) -> usize {
     let offered = decision.slate.len().max(decision.would_be_slate.len());
     let is_full =
@@ -113,7 +120,7 @@ fn offers_max(decision: &Decision) -> usize {
     if is_full && offered > 0 { offered } else { offered.max(OFFERS_MIN) }
 }
 
-/// What was weighed then and is on record, the likeliest first.
+/// Scored candidates on record, likeliest first.
 fn candidates(decision: &Decision) -> Vec<Candidate> {
     let candidate = |product: &ProductId, factors: &Factors, upgrade| Candidate {
         product: product.clone(),
@@ -129,11 +136,11 @@ fn candidates(decision: &Decision) -> Vec<Candidate> {
         let upgrade = replaces.map(|replaces| Upgrade { replaces, gains: offer.gains.clone() });
         candidate(&offer.product, &offer.factors, upgrade)
     });
-    let left = decision
+    let rejected = decision
         .rejected_candidates
         .iter()
         .filter_map(|RejectedCandidate { product, factors, .. }| Some(candidate(product, factors.as_ref()?, None)));
-    let mut all: Vec<Candidate> = offered.chain(left).collect();
+    let mut all: Vec<Candidate> = offered.chain(rejected).collect();
     all.sort_by(|a, b| b.propensity.total_cmp(&a.propensity).then_with(|| a.product.cmp(&b.product)));
     let mut seen = BTreeSet::new();
     all.retain(|candidate| seen.insert(candidate.product.clone()));

@@ -54,7 +54,7 @@ fn evidence_reason(evidence: &Evidence, candidate: &Candidate, catalog: &Catalog
             &[("buyers", buyers.to_string()), ("days", days.to_string())],
             format!("bought by {buyers} in the last {days} days"),
         ),
-        Evidence::LikeABestSeller { like, buyers, days } => reason(
+        Evidence::NewInCategory { like, buyers, days } => reason(
             "NEW_IN_CATEGORY",
             &[("with_product_id", like.to_string()), ("buyers", buyers.to_string()), ("days", days.to_string())],
             format!("new; of the same kind as {}, bought by {buyers} in the last {days} days", title(like, catalog)),

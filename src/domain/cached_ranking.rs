@@ -1,40 +1,39 @@
-//! Candidates of a customer that were ranked beforehand: what they were ranked from is noted beside them, and they hold as
-//! long as that has not changed.
+//! Cached ranking of a customer's candidates, valid as long as its cache key does not change.
 //!
-//! They can be lost at any time; ranking again makes the same.
+//! It can be lost at any time: ranking again gives the same result.
 
 use super::time::Timestamp;
 
-/// The most candidates kept of a customer. A decision seldom looks at more, and ranks again when it does.
+/// Maximum length of a cached ranking. A decision seldom considers more candidates, and ranks again when it does.
 pub const CACHED_RANKING_LEN_MAX: usize = 100;
 
-/// Candidates for a customer who has no basket in hand.
+/// Ranked candidates for a customer, for queries without context products.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CachedRanking {
-    /// What they were ranked from.
-    pub ranked_from: CacheKey,
-    /// When.
+    /// Digest of everything that the ranking depends on.
+    pub cache_key: CacheKey,
+    /// Time of the ranking.
     pub ranked_at: Timestamp,
-    /// The likeliest first, at most [`CACHED_RANKING_LEN_MAX`].
+    /// Likeliest first, at most [`CACHED_RANKING_LEN_MAX`].
     pub ranked: Vec<RankedProduct>,
 }
 
-/// What a ranking looks at.
+/// Everything that a ranking depends on, as version and digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheKey {
-    /// The version of the model.
+    /// Version of the model.
     pub model_version: u64,
-    /// A digest of the catalogue's products and of what it says goes together; prices and texts are not in it.
+    /// Digest of the catalogue's products and their relations, without prices and texts.
     pub catalog: u64,
-    /// A digest of what the customer has and of the profile.
+    /// Digest of the customer's holdings and profile.
     pub customer: u64,
 }
 
-/// A product with its propensity.
+/// A ranked product.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RankedProduct {
-    /// The place of the product in the catalogue.
+    /// Index of the product in the catalogue.
     pub place: u32,
-    /// Above 0, at most 1.
+    /// Probability that the customer takes it, above 0 and at most 1.
     pub propensity: f32,
 }

@@ -1,25 +1,25 @@
-//! What could be offered: the model proposes candidates, the rules decide, and what speaks for a candidate is asked only
-//! of those that are offered.
+//! Candidates: the products that could be offered. The model proposes them, the rules decide, and the evidence for a
+//! candidate is collected only for those that are offered.
 
 use super::ids::ProductId;
 use super::offer::{FeatureGain, PropensityBasis};
 use super::time::Timestamp;
 
-/// A model that was asked about one customer.
+/// A model's proposal for one customer.
 pub trait Proposal {
-    /// The candidates, drawn one by one, with falling propensity.
+    /// Returns the candidates lazily, by falling propensity.
     fn candidates(&self) -> impl Iterator<Item = Candidate>;
 
-    /// What speaks for one of them.
+    /// Returns the evidence for one of the candidates.
     fn support(&self, candidate: &Candidate) -> Support;
 
-    /// When the candidates were ranked; `None` when they are ranked now.
+    /// Time at which the candidates were ranked; `None` when they are ranked by this call.
     fn ranked_at(&self) -> Option<Timestamp> {
         None
     }
 }
 
-/// A list as it is, with nothing to say for any of them.
+/// A fixed list, without evidence.
 impl Proposal for Vec<Candidate> {
     fn candidates(&self) -> impl Iterator<Item = Candidate> {
         self.iter().cloned()
@@ -30,36 +30,35 @@ impl Proposal for Vec<Candidate> {
     }
 }
 
-/// A product that could be offered, with what it is weighed by.
+/// A product that could be offered, with the inputs of its score.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// The product.
     pub product: ProductId,
-    /// The probability that the customer takes it, above 0 and at most 1.
+    /// Probability that the customer takes it, above 0 and at most 1.
     pub propensity: f64,
-    /// What the probability was learned from.
+    /// Data that the propensity was learned from.
     pub propensity_basis: PropensityBasis,
-    /// The factor within the probability that comes from how offers of the product were received, above 0; 1 while nothing is
-    /// known of that.
+    /// Factor within the propensity for how well offers of the product were received, above 0; 1 while unknown.
     pub acceptance_lift: f64,
-    /// How much the customer needs it, 0 to 2; 1 when nothing is known.
+    /// The customer's need for it, 0 to 2; 1 when unknown.
     pub need: f64,
-    /// The probability that the customer keeps it, 0 to 1: one less the regret rate.
+    /// Probability that the customer keeps it, 0 to 1: one minus the regret rate.
     pub keep_probability: f64,
-    /// Up-sell: what it replaces and what gets better.
+    /// Up-sell: the product it replaces, and the improvements.
     pub upgrade: Option<Upgrade>,
 }
 
-/// What speaks for a candidate.
+/// Evidence for a candidate.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Support {
-    /// Cross-sell: what of the customer's things or basket it goes with, strongest first, at most [`GOES_WITH_MAX`].
+    /// Cross-sell: products of the customer or the basket that it goes with, strongest first, at most [`GOES_WITH_MAX`].
     pub goes_with: Vec<ProductId>,
-    /// What speaks for it, strongest first.
+    /// Evidence, strongest first.
     pub evidence: Vec<Evidence>,
 }
 
-/// The most products a candidate goes with.
+/// Maximum number of products that a candidate is said to go with.
 pub const GOES_WITH_MAX: usize = 3;
 
 /// The step from an owned product to a better one.
@@ -67,77 +66,77 @@ pub const GOES_WITH_MAX: usize = 3;
 pub struct Upgrade {
     /// The product the customer owns.
     pub replaces: ProductId,
-    /// What gets better, at most [`GAINS_MAX`].
+    /// Features that improve, at most [`GAINS_MAX`].
     pub gains: Vec<FeatureGain>,
 }
 
-/// The most gains listed with an upgrade.
+/// Maximum number of gains of an upgrade.
 pub const GAINS_MAX: usize = 8;
 
-/// What speaks for a candidate, with the counts that a test can recompute from the history.
+/// One piece of evidence for a candidate, with counts that can be recomputed from the history.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Evidence {
     /// Customers or baskets with `with` that also have the candidate.
     BoughtTogether {
         /// The product of the customer or basket.
         with: ProductId,
-        /// How many have both.
+        /// Number with both.
         together: u32,
-        /// How many have `with`.
+        /// Number with `with`.
         with_total: u32,
-        /// What was counted.
+        /// Unit of the counts.
         counted: CountBasis,
     },
-    /// How many bought it lately.
+    /// Number of recent buyers.
     Popular {
-        /// Distinct buyers (baskets, for buyers without a name).
+        /// Distinct buyers; baskets, for purchases without a customer.
         buyers: u32,
         /// Within this many days before the model was trained.
         days: u32,
     },
-    /// Nobody bought it yet, but lately many bought another product of its category.
-    LikeABestSeller {
-        /// The product of the category that most bought.
+    /// The product is new: no customer has bought it yet, but another product of its category sells well.
+    NewInCategory {
+        /// Best seller of the category.
         like: ProductId,
-        /// Distinct buyers of that product, at least one.
+        /// Distinct buyers of the best seller, at least one.
         buyers: u32,
         /// Within this many days before the model was trained.
         days: u32,
     },
-    /// The catalogue says that it goes with a product of the customer: it requires it or is compatible with it.
+    /// The catalogue says that it requires or is compatible with a product of the customer.
     Compatible {
         /// The product of the customer.
         with: ProductId,
     },
     /// A higher tier on the same ladder.
     HigherTier {
-        /// The tier owned.
+        /// Tier owned.
         from: u32,
-        /// The tier of the candidate.
+        /// Tier of the candidate.
         to: u32,
     },
     /// Customers who had the owned product and then bought the candidate.
     MovedUp {
-        /// How many did.
+        /// Number of such customers.
         customers: u32,
     },
-    /// Offers of it were accepted more often than of others as likely.
+    /// Offers of it were accepted more often than those of other products of equal propensity.
     Accepted {
-        /// How many were.
+        /// Accepted offers.
         accepted: u32,
-        /// Of how many of which all is heard, or nothing was for a week.
+        /// Offers with an outcome, or without one for a week.
         offered: u32,
         /// Within this many days.
         days: u32,
     },
-    /// The customer uses much of what the owned product allows.
+    /// The customer uses most of the allowance of the owned product.
     UsageNearAllowance {
-        /// The share used, 1 is all of it.
+        /// Share used; 1 is all of it.
         share: f64,
     },
 }
 
-/// What the counts of [`Evidence::BoughtTogether`] count.
+/// Unit of the counts of [`Evidence::BoughtTogether`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CountBasis {
     /// Customers over their whole history.

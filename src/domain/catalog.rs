@@ -1,4 +1,4 @@
-//! The catalogue as one immutable snapshot with the look-ups that rules and models need.
+//! The catalogue as an immutable snapshot, with the look-ups that rules and models need.
 
 use std::collections::HashMap;
 
@@ -6,19 +6,19 @@ use super::ids::{LadderId, ProductId};
 use super::money::Currency;
 use super::product::Product;
 
-/// All products at one moment. Cheap to share behind an `Arc`; a change of the catalogue makes a new one.
+/// All products at one moment. Shared behind an `Arc`; a change of the catalogue creates a new snapshot.
 #[derive(Debug, Default)]
 pub struct Catalog {
     products: Vec<Product>,
     by_id: HashMap<ProductId, usize>,
     by_ladder: HashMap<LadderId, Vec<usize>>,
     by_category: HashMap<Vec<String>, Vec<usize>>,
-    /// By currency: an amount in a foreign currency cannot be compared with the median of another.
+    /// By currency: amounts in different currencies cannot be compared.
     median_price: HashMap<Currency, f64>,
 }
 
 impl Catalog {
-    /// Indexes the products, ordered by id; of several with one id the last wins.
+    /// Indexes the products by id; of several with the same id the last one wins.
     pub fn new(products: Vec<Product>) -> Self {
         let mut latest: std::collections::BTreeMap<ProductId, Product> = std::collections::BTreeMap::new();
         for product in products {
@@ -28,8 +28,8 @@ impl Catalog {
         let mut prices: HashMap<Currency, Vec<f64>> = HashMap::new();
         for (index, product) in catalog.products.iter().enumerate() {
             catalog.by_id.insert(product.id.clone(), index);
-            if let Some(rung) = &product.rung {
-                catalog.by_ladder.entry(rung.ladder.clone()).or_default().push(index);
+            if let Some(position) = &product.ladder_position {
+                catalog.by_ladder.entry(position.ladder.clone()).or_default().push(index);
             }
             if !product.category.is_empty() {
                 catalog.by_category.entry(product.category.clone()).or_default().push(index);
@@ -42,13 +42,13 @@ impl Catalog {
         catalog
     }
 
-    /// The product with this id.
+    /// Looks up a product.
     pub fn get(&self, id: &ProductId) -> Option<&Product> {
         self.by_id.get(id).map(|&index| &self.products[index])
     }
 
-    /// The place of a product in [`Catalog::products`].
-    pub fn place_of(&self, id: &ProductId) -> Option<usize> {
+    /// Index of a product in [`Catalog::products`].
+    pub fn index_of(&self, id: &ProductId) -> Option<usize> {
         self.by_id.get(id).copied()
     }
 
@@ -67,7 +67,7 @@ impl Catalog {
         self.by_category.get(category).into_iter().flatten().map(|&index| &self.products[index])
     }
 
-    /// The median price of the products in this currency, above zero; `None` when none of them has a price.
+    /// Median price of the products priced in this currency, above zero; `None` when there is none.
     pub fn median_price(&self, currency: Currency) -> Option<f64> {
         self.median_price.get(&currency).copied().filter(|&median| median > 0.0)
     }

@@ -1,4 +1,4 @@
-//! A customer: the unit of consistency. All that a decision changes about a customer is in this one value.
+//! The customer record, the unit of consistency: everything that a decision changes is in this one value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,42 +7,42 @@ use super::ledger::Ledger;
 use super::relationship::RelationshipState;
 use super::time::Timestamp;
 
-/// The most attributes of one customer.
+/// Maximum number of attributes of one customer.
 pub const ATTRIBUTES_MAX: usize = 48;
-/// The longest attribute name or value, in bytes.
+/// Maximum length of an attribute name or value, in bytes.
 pub const ATTRIBUTE_BYTES_MAX: usize = 128;
-/// The most holds of one customer.
+/// Maximum number of created holds of one customer.
 pub const HOLDS_MAX: usize = 16;
-/// The longest note on a hold, in bytes.
+/// Maximum length of the note on a hold, in bytes.
 pub const HOLD_NOTE_BYTES_MAX: usize = 256;
-/// The most channels a customer can opt out of one by one.
+/// Maximum number of single channels that a customer can opt out of.
 pub const CHANNEL_OPT_OUTS_MAX: usize = 16;
-/// The most holdings kept in full, the latest ones.
+/// Maximum number of holdings stored in full: the latest ones.
 pub const HOLDINGS_MAX: usize = 160;
-/// The most fingerprints of holdings no longer kept in full.
-pub const FORGOTTEN_HOLDINGS_MAX: usize = 2048;
+/// Maximum number of fingerprints of older holdings.
+pub const HOLDING_FINGERPRINTS_MAX: usize = 2048;
 
-/// Everything that is kept about a customer outside the history.
+/// Everything that is stored about a customer apart from events and decisions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Customer {
-    /// Who it is.
+    /// Id of the customer.
     pub id: CustomerId,
-    /// The profile: segment, contract, region and whatever else the owner knows, at most [`ATTRIBUTES_MAX`].
+    /// The profile, such as segment, contract and region; at most [`ATTRIBUTES_MAX`] attributes.
     pub attributes: BTreeMap<String, String>,
-    /// What the customer agreed to.
+    /// Opt-outs and objections.
     pub consents: Consents,
-    /// Reasons to offer nothing, each with its end, at most [`HOLDS_MAX`].
+    /// Holds that agents created, at most [`HOLDS_MAX`].
     pub holds: Vec<Hold>,
-    /// What the customer has.
+    /// Products that the customer has or had.
     pub holdings: Holdings,
-    /// What relationship health is made from.
+    /// State that relationship health is computed from.
     pub relationship: RelationshipState,
-    /// What was offered, and what may be offered now.
+    /// Granted offers and the state of the caps.
     pub ledger: Ledger,
 }
 
 impl Customer {
-    /// A customer of whom nothing is known.
+    /// Creates a customer without any history.
     pub fn unknown(id: CustomerId) -> Self {
         Self {
             id,
@@ -56,62 +56,62 @@ impl Customer {
     }
 }
 
-/// What a customer agreed to. The default: may be offered things, on every channel.
+/// A customer's opt-outs and objections. By default offers are allowed on every channel.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Consents {
-    /// True: no offers at all.
+    /// Whether the customer wants no offers at all.
     pub is_opted_out: bool,
-    /// No offers on these channels.
+    /// Channels on which the customer wants no offers.
     pub channel_opt_outs: BTreeSet<Channel>,
-    /// True: the customer objects to profiling; no ranking and no training, so no offers.
+    /// Whether the customer objects to profiling: no ranking and no training, so no offers.
     pub objects_to_profiling: bool,
 }
 
-/// A reason to offer nothing for a while.
+/// A suspension of all offers to a customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// Names the hold.
+    /// Id of the hold.
     pub id: HoldId,
-    /// Why.
+    /// Reason for the hold.
     pub reason: HoldReason,
-    /// For people; never shown to the customer.
+    /// Note for agents; never shown to the customer.
     pub note: String,
-    /// Since when.
+    /// Start of the hold.
     pub created_at: Timestamp,
-    /// Until when; `None` until it is deleted.
+    /// End of the hold; `None` for a hold that lasts until it is deleted.
     pub expires_at: Option<Timestamp>,
 }
 
 impl Hold {
-    /// True from creation until just before the expiry.
+    /// Whether the hold is in force: until just before it expires.
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|expires_at| now < expires_at)
     }
 }
 
-/// A hold that applies at the moment asked for.
+/// A hold in force at a given moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HoldInForce {
+pub struct ActiveHold {
     /// The hold.
     pub hold: Hold,
-    /// True when it follows from an event or a consent and cannot be deleted.
+    /// Whether it is derived from an event or a consent, so that it cannot be deleted.
     pub is_derived: bool,
 }
 
-/// Why a customer is offered nothing.
+/// Reason for a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HoldReason {
     /// The customer wants no offers.
     OptOut,
-    /// A complaint is open, or was settled a short while ago.
+    /// A complaint is open, or was resolved recently.
     OpenComplaint,
-    /// A person of the company asked for quiet.
+    /// An agent asked for no offers.
     AgentHold,
-    /// The customer gave notice.
+    /// The customer gave notice of cancellation.
     CancellationNotice,
     /// Debt is being collected.
     Collections,
-    /// A death in the family.
+    /// There was a death in the family.
     Bereavement,
     /// The customer needs particular care.
     Vulnerability,
@@ -120,7 +120,7 @@ pub enum HoldReason {
 }
 
 impl HoldReason {
-    /// The reason's name in answers and logs.
+    /// Name in responses and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OptOut => "opt_out",
@@ -135,39 +135,39 @@ impl HoldReason {
     }
 }
 
-/// What a customer has or had, bounded: the latest in full, the rest as fingerprints.
+/// Products that a customer has or had, bounded: the latest in full, older ones as fingerprints.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Holdings {
-    /// At most [`HOLDINGS_MAX`], the ones touched last.
+    /// The most recently changed holdings, at most [`HOLDINGS_MAX`].
     pub latest: BTreeMap<ProductId, Holding>,
-    /// 24-bit fingerprints of older holdings, at most [`FORGOTTEN_HOLDINGS_MAX`]. A collision makes a product look
-    /// owned that is not: one in 8,000 at worst, and it only withholds.
-    pub forgotten: BTreeSet<u32>,
+    /// 24-bit fingerprints of older owned products, at most [`HOLDING_FINGERPRINTS_MAX`]. A collision makes a product look
+    /// owned that is not: one in 8,000 at worst, and the product is then not offered.
+    pub fingerprints: BTreeSet<u32>,
 }
 
-/// What is known of one product in a customer's hands. Every field can be updated in any order of events.
+/// A product that a customer has or had. Every field can be updated in any order of events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Holding {
-    /// The earliest purchase or start.
+    /// Earliest purchase or start of a subscription.
     pub first_at: Timestamp,
-    /// The latest purchase, start or renewal.
+    /// Latest purchase, start or renewal.
     pub last_at: Timestamp,
-    /// Items bought.
+    /// Number of items bought.
     pub bought: u64,
-    /// Items brought back.
+    /// Number of items returned.
     pub returned: u64,
-    /// The latest start or renewal of a subscription.
+    /// Latest start or renewal of a subscription.
     pub subscribed_at: Option<Timestamp>,
-    /// The latest end, cancellation or move to a lesser product.
+    /// Latest end, cancellation or downgrade.
     pub ended_at: Option<Timestamp>,
-    /// The latest return.
+    /// Latest return.
     pub returned_at: Option<Timestamp>,
-    /// The latest use of an allowance: when, and the share used (1 is all of it).
+    /// Latest use of an allowance: the time, and the share used (1 is all of it).
     pub usage: Option<(Timestamp, f64)>,
 }
 
 impl Holding {
-    /// A product touched at this moment and nothing else known.
+    /// Creates a holding with nothing but its first time.
     pub fn touched_at(at: Timestamp) -> Self {
         Self {
             first_at: at,
@@ -181,52 +181,52 @@ impl Holding {
         }
     }
 
-    /// True while the customer has it: not ended since it last began, and not all brought back.
+    /// Whether the customer has it: not ended since it last started, and not all items returned.
     pub fn is_owned(&self) -> bool {
         let has_ended = self.ended_at.is_some_and(|ended_at| ended_at >= self.last_at);
         !has_ended && (self.subscribed_at.is_some() || self.bought > self.returned)
     }
 
-    /// True while a subscription runs.
+    /// Whether a subscription is running.
     pub fn is_subscribed(&self) -> bool {
-        self.subscribed_at.is_some_and(|began_at| self.ended_at.is_none_or(|ended_at| ended_at < began_at))
+        self.subscribed_at.is_some_and(|started_at| self.ended_at.is_none_or(|ended_at| ended_at < started_at))
     }
 }
 
 impl Holdings {
-    /// True when the customer has the product, or had it so long ago that only its fingerprint is left.
+    /// Whether the customer has the product; also true for an older holding of which only the fingerprint is left.
     pub fn owns(&self, product: &ProductId) -> bool {
         match self.latest.get(product) {
             Some(holding) => holding.is_owned(),
-            None => self.forgotten.contains(&fingerprint(product)),
+            None => self.fingerprints.contains(&fingerprint(product)),
         }
     }
 
-    /// The products held now that are kept in full.
+    /// Owned products among the holdings stored in full.
     pub fn owned(&self) -> impl Iterator<Item = (&ProductId, &Holding)> {
         self.latest.iter().filter(|(_, holding)| holding.is_owned())
     }
 
-    /// The holding of a product touched at `at`, made when there is none. Call [`Holdings::trim`] afterwards.
+    /// Returns the holding of a product, created at `at` if there is none. Call [`Holdings::trim`] afterwards.
     pub fn touch(&mut self, product: &ProductId, at: Timestamp) -> &mut Holding {
         self.latest.entry(product.clone()).or_insert_with(|| Holding::touched_at(at))
     }
 
-    /// Turns the oldest holdings into fingerprints until at most `keep` are kept in full.
-    pub fn trim(&mut self, keep: usize) {
-        while self.latest.len() > keep {
+    /// Turns the oldest holdings into fingerprints until at most `len_max` are stored in full.
+    pub fn trim(&mut self, len_max: usize) {
+        while self.latest.len() > len_max {
             let oldest = self.latest.iter().min_by_key(|(product, holding)| (holding.last_at, *product));
             let Some((product, holding)) = oldest else { return };
             let (product, was_owned) = (product.clone(), holding.is_owned());
             self.latest.remove(&product);
-            if was_owned && self.forgotten.len() < FORGOTTEN_HOLDINGS_MAX {
-                self.forgotten.insert(fingerprint(&product));
+            if was_owned && self.fingerprints.len() < HOLDING_FINGERPRINTS_MAX {
+                self.fingerprints.insert(fingerprint(&product));
             }
         }
     }
 }
 
-/// The lower 24 bits of the FNV-1a hash of a product id, which [`Holdings::forgotten`] keeps.
+/// The lower 24 bits of the FNV-1a hash of a product id, which [`Holdings::fingerprints`] stores.
 pub fn fingerprint(product: &ProductId) -> u32 {
     let hash = product
         .as_str()

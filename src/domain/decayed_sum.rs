@@ -1,12 +1,12 @@
-//! Sums that forget: each entry loses half its weight every half-life.
+//! Exponentially decayed sums: each entry loses half its weight every half-life.
 //!
-//! An entry dated before the latest one enters with the weight it would have by now, so the sum does not depend on the
-//! order of arrival (to rounding). All half-lives of a small fixed bank are kept side by side, so that a policy can
-//! choose another one without reading the history again.
+//! An entry dated before the latest one enters with the weight that it would have by now, so the sum does not depend on the
+//! order of arrival (up to rounding). The sums for a small fixed set of half-lives are stored side by side, so that a policy
+//! can choose another half-life without reading the history again.
 
 use super::time::Timestamp;
 
-/// The half-lives kept, in days.
+/// Supported half-lives, in days.
 pub const HALF_LIVES_DAYS: [f64; 8] = [7.0, 14.0, 21.0, 30.0, 60.0, 90.0, 180.0, 365.0];
 
 /// One of [`HALF_LIVES_DAYS`].
@@ -14,39 +14,39 @@ pub const HALF_LIVES_DAYS: [f64; 8] = [7.0, 14.0, 21.0, 30.0, 60.0, 90.0, 180.0,
 pub struct HalfLife(usize);
 
 impl HalfLife {
-    /// The half-life of this many days; `None` when the bank does not keep it.
+    /// The half-life of this many days; `None` when it is not supported.
     pub fn of_days(days: f64) -> Option<Self> {
-        HALF_LIVES_DAYS.iter().position(|&kept| kept.total_cmp(&days).is_eq()).map(Self)
+        HALF_LIVES_DAYS.iter().position(|&supported| supported.total_cmp(&days).is_eq()).map(Self)
     }
 
-    /// The length in days.
+    /// Length in days.
     pub fn days(self) -> f64 {
         HALF_LIVES_DAYS[self.0]
     }
 
-    /// What is left of one after this many days: `2^(-days / half-life)`, in 0 to 1 for days of zero and more.
+    /// Remaining share after this many days: `2^(-days / half-life)`, in 0 to 1 for days of zero and more.
     pub fn decay(self, days: f64) -> f64 {
         (-days / self.days()).exp2()
     }
 }
 
-/// A sum of weighted entries under every half-life of the bank.
+/// A sum of weighted entries under every supported half-life.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DecayedSum {
-    /// The moment at which `sums` hold; `None` before the first entry.
+    /// Time as of which `sums` are decayed; `None` before the first entry.
     pub as_of: Option<Timestamp>,
     /// One sum for each of [`HALF_LIVES_DAYS`].
     pub sums: [f64; HALF_LIVES_DAYS.len()],
 }
 
 impl DecayedSum {
-    /// Adds an entry that happened at `at`.
+    /// Adds an entry dated `at`.
     pub fn add(&mut self, at: Timestamp, weight: f64) {
         let as_of = self.as_of.map_or(at, |as_of| as_of.max(at));
         for index in 0..self.sums.len() {
             let half_life = HalfLife(index);
-            let kept = self.as_of.map_or(0.0, |before| half_life.decay(as_of.days_since(before)));
-            self.sums[index] = self.sums[index] * kept + weight * half_life.decay(as_of.days_since(at));
+            let remaining = self.as_of.map_or(0.0, |before| half_life.decay(as_of.days_since(before)));
+            self.sums[index] = self.sums[index] * remaining + weight * half_life.decay(as_of.days_since(at));
         }
         self.as_of = Some(as_of);
     }
@@ -59,7 +59,7 @@ impl DecayedSum {
         }
     }
 
-    /// True before the first entry.
+    /// Whether there is no entry yet.
     pub fn is_empty(&self) -> bool {
         self.as_of.is_none()
     }
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn an_entry_halves_every_half_life_and_order_does_not_matter() {
-        let half_life = HalfLife::of_days(30.0).expect("in the bank");
+        let half_life = HalfLife::of_days(30.0).expect("a supported half-life");
         let start = Timestamp::from_unix_ms(0).expect("in range");
         let later = start + DAY * 30;
         let mut forwards = DecayedSum::default();

@@ -1,4 +1,4 @@
-//! The record of one answer with everything that led to it.
+//! The record of one decision, with everything that led to it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,89 +9,90 @@ use super::offer::{Offer, OfferKind};
 use super::rejected_candidate::RejectedCandidate;
 use super::relationship::RelationshipHealth;
 use super::time::Timestamp;
+use super::withheld_reason::WithheldReason;
 
-/// One answer. A replay returns it as it is; it is never computed again.
+/// One decision. A retry returns the record; it is never computed again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
-    /// Names the decision.
+    /// Id of the decision.
     pub id: DecisionId,
-    /// Who was asked about.
+    /// The customer.
     pub customer: CustomerId,
     /// Cross-sell or up-sell.
     pub kind: OfferKind,
-    /// When it was made.
+    /// Time of the decision.
     pub at: Timestamp,
-    /// The channel asked for.
+    /// Channel of the query.
     pub channel: Option<Channel>,
-    /// The placement asked for.
+    /// Placement of the query.
     pub placement: Option<Placement>,
-    /// The offers, best first; empty is an answer.
+    /// The offers, best first; may be empty.
     pub slate: Vec<Offer>,
-    /// What would have been the slate, had the customer not been in the control group.
+    /// The slate that a customer of the control group would have got.
     pub would_be_slate: Vec<Offer>,
-    /// One sentence for people.
+    /// One sentence for agents.
     pub message: String,
     /// Relationship health at the time.
     pub relationship_health: RelationshipHealth,
     /// Every cap that applies, the customer's own first.
     pub caps: Vec<Cap>,
-    /// The place in `caps` of the one that bound; `None` when no cap kept an offer back.
+    /// Index in `caps` of the binding cap; `None` when no cap withheld an offer.
     pub binding_cap: Option<usize>,
-    /// Why candidates were withheld, with counts.
+    /// Number of withheld candidates by reason.
     pub withheld: BTreeMap<WithheldReason, u32>,
-    /// The candidates that came closest to the slate, closest first; at most as many as asked for.
+    /// The rejected candidates that came closest to the slate, closest first.
     pub rejected_candidates: Vec<RejectedCandidate>,
-    /// The policy in force.
+    /// Version of the active policy.
     pub policy_version: String,
-    /// The model that proposed; 0 while there is none.
+    /// Version of the model that proposed the candidates; 0 without a model.
     pub model_version: u64,
-    /// When the candidates were ranked: before `at` when they had been prepared.
+    /// Time at which the candidates were ranked: before `at` for a cached ranking.
     pub ranked_at: Timestamp,
 }
 
-/// The state of one cap, after this decision.
+/// State of one cap, after this decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cap {
-    /// Which cap.
+    /// Kind of cap.
     pub kind: CapKind,
-    /// The most offers within the window.
+    /// Maximum number of offers within the window.
     pub limit: u32,
-    /// Offers that count now, this decision's included.
+    /// Number of offers that count now, including those of this decision.
     pub used: u32,
-    /// What is left.
+    /// Number of offers left.
     pub remaining: u32,
-    /// The window; zero where none applies.
+    /// The sliding window; zero where none applies.
     pub window: Duration,
-    /// When one more offer becomes possible under this cap alone; `None` when it is possible now, or no time can be
-    /// named.
+    /// Time at which one more offer becomes possible under this cap alone; `None` when one is possible now, or when the time
+    /// is unknown.
     pub next_eligible_at: Option<Timestamp>,
 }
 
-/// The caps. They combine with AND.
+/// Kind of cap. Caps combine with AND.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CapKind {
     /// Offers of any kind, set by relationship health.
     RelationshipHealth,
     /// Up-sell offers, set by relationship health.
     UpSell,
-    /// The cap rises by one a week at most after it fell.
+    /// After a fall the cap rises slowly: by default one offer a week.
     SlowRise,
-    /// A hold: nothing.
+    /// A hold: no offers.
     Hold(HoldReason),
-    /// A pause after a rejection: nothing.
+    /// A pause after a rejection: no offers.
     BackOff,
-    /// A pause after a purchase, return, ticket or payment trouble: nothing.
+    /// A pause after a purchase, return, ticket or payment problem: no offers.
     QuietPeriod,
-    /// The customer opted out of the channel: nothing.
+    /// The customer opted out of the channel: no offers.
     ChannelOptOut,
-    /// Offers on the channel asked for.
+    /// Offers on the channel of the query.
     Channel,
-    /// The customer is in the control group: nothing.
+    /// The customer is in the control group: no offers.
     ControlGroup,
 }
 
 impl CapKind {
-    /// The cap's name in answers and logs.
+    /// Name in responses and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RelationshipHealth => "relationship_health",
@@ -103,118 +104,6 @@ impl CapKind {
             Self::ChannelOptOut => "channel_opt_out",
             Self::Channel => "channel",
             Self::ControlGroup => "control_group",
-        }
-    }
-}
-
-/// Why a candidate is not in the slate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum WithheldReason {
-    /// The customer has it and one is enough.
-    Owned,
-    /// Something it requires is missing.
-    RequirementMissing,
-    /// It does not go with something the customer has.
-    ExcludedByHolding,
-    /// It is not to be had now.
-    Unavailable,
-    /// Before its first or after its last day of sale.
-    OutsideDates,
-    /// Priced in another currency than the caller asked for.
-    OtherCurrency,
-    /// On a ladder the customer is on already: a matter for up-sell.
-    SameLadder,
-    /// No better than what the customer has.
-    NotBetter,
-    /// In the basket or on the page already.
-    InContext,
-    /// The caller asked to leave it out.
-    ExcludedByCaller,
-    /// Not in the catalogue.
-    NotInCatalog,
-    /// Offered within the window and no longer open.
-    OfferedRecently,
-    /// The customer declined it a while ago.
-    Declined,
-    /// Its score is zero or less.
-    NotWorthAttention,
-    /// Too much like a better offer of the slate.
-    TooSimilar,
-    /// The customer's cap is spent.
-    CapReached,
-    /// The customer's cap for up-sell is spent.
-    UpSellCapReached,
-    /// A hold is on.
-    OnHold,
-    /// A rejection is too recent.
-    BackOff,
-    /// A quiet period is on.
-    QuietPeriod,
-    /// The customer opted out of the channel.
-    OptedOut,
-    /// The slate was as long as asked for. Told of single candidates, not counted as withheld.
-    SlateFull,
-    /// The model does not propose it. Told of single candidates, not counted as withheld.
-    NotProposed,
-    /// Never offered together with something that is open or in the slate.
-    NeverTogether,
-    /// Something was offered too short a time ago that it must not follow.
-    NeverAfter,
-    /// The customer lacks what it is only offered after.
-    OnlyAfter,
-    /// The cap of its family is spent.
-    FamilyCapReached,
-    /// The cap of the channel is spent.
-    ChannelCapReached,
-    /// The customer is in the control group.
-    ControlGroup,
-    /// The terms of an explicit offer are not valid now.
-    OfferOutsideDates,
-    /// The terms are for another channel or placement.
-    OfferElsewhere,
-    /// The terms are for other customers.
-    OfferConditionUnmet,
-    /// The volume of an explicit offer over all customers is gone.
-    VolumeCapReached,
-}
-
-impl WithheldReason {
-    /// The reason's name in answers, metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Owned => "owned",
-            Self::RequirementMissing => "requirement_missing",
-            Self::ExcludedByHolding => "excluded_by_holding",
-            Self::Unavailable => "unavailable",
-            Self::OutsideDates => "outside_dates",
-            Self::OtherCurrency => "other_currency",
-            Self::SameLadder => "same_ladder",
-            Self::NotBetter => "not_better",
-            Self::InContext => "in_context",
-            Self::ExcludedByCaller => "excluded_by_caller",
-            Self::NotInCatalog => "not_in_catalog",
-            Self::OfferedRecently => "offered_recently",
-            Self::Declined => "declined",
-            Self::NotWorthAttention => "not_worth_attention",
-            Self::TooSimilar => "too_similar",
-            Self::CapReached => "cap_reached",
-            Self::UpSellCapReached => "up_sell_cap_reached",
-            Self::OnHold => "on_hold",
-            Self::BackOff => "back_off",
-            Self::QuietPeriod => "quiet_period",
-            Self::OptedOut => "opted_out",
-            Self::SlateFull => "slate_full",
-            Self::NotProposed => "not_proposed",
-            Self::NeverTogether => "never_together",
-            Self::NeverAfter => "never_after",
-            Self::OnlyAfter => "only_after",
-            Self::FamilyCapReached => "family_cap_reached",
-            Self::ChannelCapReached => "channel_cap_reached",
-            Self::ControlGroup => "control_group",
-            Self::OfferOutsideDates => "offer_outside_dates",
-            Self::OfferElsewhere => "offer_elsewhere",
-            Self::OfferConditionUnmet => "offer_condition_unmet",
-            Self::VolumeCapReached => "volume_cap_reached",
         }
     }
 }

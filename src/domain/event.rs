@@ -1,45 +1,45 @@
-//! What happened: the facts that callers report, each counted once.
+//! Events: facts that callers report, each counted once.
 
 use super::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId, OrderId, ProductId};
 use super::money::Money;
 use super::time::Timestamp;
 
-/// The largest quantity of one line.
+/// Maximum quantity of an order line.
 pub const QUANTITY_MAX: u32 = 1_000_000_000;
 
-/// One thing that happened.
+/// One reported event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Counts once per customer; events without a customer share one scope of their own.
+    /// Id of the event, unique per customer; events without a customer share one scope.
     pub id: EventId,
-    /// Whom it happened to. An event without a customer teaches the model and changes no customer.
+    /// The customer. An event without one is used for training and changes no customer.
     pub customer: Option<CustomerId>,
-    /// When it happened, as the caller says.
+    /// Time of the event, as reported.
     pub at: Timestamp,
-    /// What happened.
+    /// Kind of event, with its details.
     pub kind: EventKind,
 }
 
-/// The kinds of event. Each is declared good, bad or neutral for the relationship by [`EventKind::polarity`].
+/// Kind of event. Each is good, bad or neutral for the relationship: [`EventKind::polarity`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
-    /// Bought; the purchases with one order id are a basket.
+    /// A purchase; the purchases with one order id are a basket.
     Purchase(OrderLine),
-    /// Brought back, wholly or in part.
+    /// A return, in full or in part.
     Return(OrderLine),
-    /// The customer cancelled a product or, without a product, gave notice on the relation.
+    /// The customer cancelled a product or, without a product, gave notice on the whole relationship.
     Cancellation {
-        /// The product; `None` for the whole relation.
+        /// The product; `None` for the whole relationship.
         product: Option<ProductId>,
     },
-    /// Moved from a product to a lesser one.
+    /// The customer moved to a lesser product.
     Downgrade {
         /// The product given up.
         from: ProductId,
         /// The lesser product.
         to: Option<ProductId>,
     },
-    /// A subscription began.
+    /// A subscription started.
     SubscriptionStart {
         /// The product.
         product: ProductId,
@@ -54,42 +54,42 @@ pub enum EventKind {
         /// The product.
         product: ProductId,
     },
-    /// Used some of an allowance.
+    /// The customer used a product.
     Usage {
         /// The product used.
         product: ProductId,
-        /// How much, finite, 0 and more.
+        /// Amount used, finite, 0 and more.
         amount: f64,
-        /// How much was allowed, finite, above 0; `None` when unlimited or unknown.
+        /// Amount allowed, finite, above 0; `None` when unlimited or unknown.
         allowance: Option<f64>,
     },
-    /// Asked for help.
+    /// The customer asked for help.
     SupportTicket(CaseReport),
-    /// Complained.
+    /// The customer complained.
     Complaint(CaseReport),
-    /// A ticket or complaint was settled.
+    /// A ticket or complaint was resolved.
     CaseResolved {
         /// The case.
         case: CaseId,
     },
-    /// Paid late.
+    /// A payment was late.
     PaymentLate,
     /// A payment failed.
     PaymentFailed,
     /// A payment was disputed.
     PaymentDisputed,
-    /// Answered a survey.
+    /// The customer answered a survey.
     Survey(SurveyAnswer),
-    /// Came by: a visit to a shop, a site or an app.
+    /// The customer visited a shop, a site or an app.
     Visit {
         /// The product looked at.
         product: Option<ProductId>,
     },
-    /// Something came of an offer.
+    /// An offer had an outcome.
     Outcome(Outcome),
 }
 
-/// Some items of one product.
+/// Items of one product in an order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrderLine {
     /// The product.
@@ -98,13 +98,13 @@ pub struct OrderLine {
     pub order: Option<OrderId>,
     /// Whole items, 1 to [`QUANTITY_MAX`].
     pub quantity: u32,
-    /// What one was sold for.
+    /// Price of one item.
     pub unit_price: Option<Money>,
 }
 
 impl OrderLine {
-    /// What the line was sold for, in units of its currency, for estimates and never for bookkeeping; 0 when no price is
-    /// known, or a negative one.
+    /// Value of the line in units of its currency, for estimates and never for bookkeeping; 0 when the price is unknown or
+    /// negative.
     pub fn approximate_value(&self) -> f64 {
         self.unit_price.map_or(0.0, |price| (price.approximate() * f64::from(self.quantity)).max(0.0))
     }
@@ -113,26 +113,26 @@ impl OrderLine {
 /// A report that opens a case or adds to one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseReport {
-    /// The case; a report without one is a case of its own, named by its event.
+    /// The case; a report without one is a case of its own, with the id of its event.
     pub case: Option<CaseId>,
-    /// How bad it is.
+    /// Severity reported.
     pub severity: Severity,
 }
 
-/// How bad a ticket or complaint is: 1 (a question) to 4 (cannot go on).
+/// Severity of a ticket or complaint: 1 (a question) to 4 (cannot continue).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Severity(u8);
 
 impl Severity {
-    /// The severity of a report that names none.
+    /// Severity of a report that does not state one.
     pub const DEFAULT: Self = Self(2);
 
-    /// `None` outside 1 to 4.
+    /// Creates a severity; `None` outside 1 to 4.
     pub fn new(level: u8) -> Option<Self> {
         (1..=4).contains(&level).then_some(Self(level))
     }
 
-    /// 1 to 4.
+    /// The level, 1 to 4.
     pub fn level(self) -> u8 {
         self.0
     }
@@ -146,13 +146,13 @@ pub struct SurveyAnswer {
 }
 
 impl SurveyAnswer {
-    /// `None` unless both are finite, `score_max` is above zero and at most 1,000, and `score` is within 0 to it.
+    /// Creates an answer; `None` unless both are finite, `score_max` is above zero and at most 1,000, and `score` is within 0 to it.
     pub fn new(score: f64, score_max: f64) -> Option<Self> {
         let fits = score_max > 0.0 && score_max <= 1000.0 && (0.0..=score_max).contains(&score);
         fits.then_some(Self { score, score_max })
     }
 
-    /// The answer as given.
+    /// The score given.
     pub fn score(self) -> f64 {
         self.score
     }
@@ -162,13 +162,13 @@ impl SurveyAnswer {
         self.score_max
     }
 
-    /// Satisfaction in -1 to 1; 0 is the middle of the scale.
+    /// Satisfaction, -1 to 1; 0 is the middle of the scale.
     pub fn satisfaction(self) -> f64 {
         2.0 * self.score / self.score_max - 1.0
     }
 }
 
-/// What came of one offer of one decision.
+/// Outcome of one offer of one decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The decision that served the offer.
@@ -177,35 +177,35 @@ pub struct Outcome {
     pub offer: OfferId,
     /// The product offered.
     pub product: ProductId,
-    /// What came of it.
+    /// Kind of outcome.
     pub kind: OutcomeKind,
-    /// For a complaint: its case, so that the same complaint reported as an event counts once.
+    /// For a complaint: its case, so that the same complaint reported as an event counts only once.
     pub case: Option<CaseId>,
 }
 
-/// What can come of an offer.
+/// Kind of outcome of an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OutcomeKind {
     /// The customer saw it: an impression.
     Shown,
-    /// The caller did not show it; within the lease this gives the cap back.
+    /// The caller did not show it; within the lease this releases it.
     NotShown,
-    /// The customer looked closer.
+    /// The customer clicked on it or asked for more.
     Clicked,
-    /// The customer took it.
+    /// The customer accepted it.
     Accepted,
-    /// The customer said no.
+    /// The customer rejected it.
     Rejected,
-    /// The customer waved it away.
+    /// The customer dismissed it.
     Dismissed,
-    /// The customer complained of it.
+    /// The customer complained about it.
     Complained,
     /// The customer wants no more offers.
     OptedOut,
 }
 
 impl OutcomeKind {
-    /// Every kind, in the order of the wire.
+    /// All kinds, in the order of the API.
     pub const ALL: [Self; 8] = [
         Self::Shown,
         Self::NotShown,
@@ -217,7 +217,7 @@ impl OutcomeKind {
         Self::OptedOut,
     ];
 
-    /// The kind as it appears in ids and logs.
+    /// Name in ids and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Shown => "shown",
@@ -232,19 +232,19 @@ impl OutcomeKind {
     }
 }
 
-/// What an event says about the relationship.
+/// Effect of an event on relationship health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Polarity {
     /// Dated now, it never lowers relationship health.
     Good,
     /// Dated now, it never raises relationship health.
     Bad,
-    /// It may move nothing but bookkeeping.
+    /// It does not change relationship health.
     Neutral,
 }
 
 impl EventKind {
-    /// Whether the event speaks for or against the relationship.
+    /// The effect of the event on relationship health.
     pub fn polarity(&self) -> Polarity {
         match self {
             Self::Purchase(_)
@@ -277,7 +277,7 @@ impl EventKind {
         }
     }
 
-    /// The kind as it appears in files and logs.
+    /// Name in files and logs.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Purchase(_) => "purchase",

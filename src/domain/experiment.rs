@@ -1,53 +1,54 @@
-//! The experiment that tells whether offers help or hurt: some customers, chosen by a stable hash, are offered nothing.
+//! The holdout experiment that measures whether offers help or hurt: the customers of a control group, chosen by a stable
+//! hash, are offered nothing.
 
 use super::relationship::Band;
 use super::time::Timestamp;
 
-/// Names an experiment: the salt and the share of the control group. Another salt or share begins another experiment, so
-/// that nobody who was offered things before counts as never having been.
+/// Id of an experiment, derived from the salt and the share of the control group. Another salt or share starts another
+/// experiment, so that customers who got offers before do not count as untreated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExperimentId(u64);
 
 impl ExperimentId {
-    /// From its bits.
+    /// Creates an id from its bits.
     pub fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
-    /// Its bits.
+    /// The bits of the id.
     pub fn bits(self) -> u64 {
         self.0
     }
 }
 
-/// The two groups of an experiment.
+/// Group of an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Arm {
     /// Offered nothing; what would have been offered is recorded.
     Control,
-    /// Everybody else.
-    Rest,
+    /// Offered as usual.
+    Treatment,
 }
 
 impl Arm {
-    /// The arm's name in answers and logs.
+    /// Name in responses and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Control => "control",
-            Self::Rest => "rest",
+            Self::Treatment => "treatment",
         }
     }
 }
 
-/// How a customer stood when the experiment first met them: at the first recorded decision, in either arm.
+/// A customer's assignment to an arm, made at the first recorded decision within the experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Assignment {
     /// The experiment.
     pub experiment: ExperimentId,
     /// The customer's arm.
     pub arm: Arm,
-    /// When.
+    /// Time of the assignment.
     pub at: Timestamp,
-    /// The band at that moment.
+    /// The customer's band at that time.
     pub band: Band,
 }

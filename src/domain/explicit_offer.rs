@@ -1,4 +1,4 @@
-//! Explicit offers: a product under terms of its own, beside the implicit offer at its catalogue price.
+//! Explicit offers: a product under special terms, beside its implicit offer at the catalogue price.
 
 use std::collections::BTreeMap;
 
@@ -7,46 +7,46 @@ use super::money::Money;
 use super::offer::OfferKind;
 use super::time::Timestamp;
 
-/// The most explicit offers: they are served from memory.
+/// Maximum number of explicit offers, which are all held in memory.
 pub const EXPLICIT_OFFERS_MAX: usize = 5_000;
-/// The most channels, and the most placements, that one offer names.
-pub const NAMES_MAX: usize = 16;
-/// The highest business priority.
+/// Maximum number of channels, and of placements, of one offer.
+pub const OFFER_SCOPES_MAX: usize = 16;
+/// Maximum lever (business priority).
 pub const LEVER_MAX: f64 = 10.0;
-/// The highest volume cap.
+/// Maximum volume cap.
 pub const VOLUME_MAX: u64 = 1_000_000_000;
-/// The longest condition, in bytes.
+/// Maximum length of a condition, in bytes.
 pub const CONDITION_BYTES_MAX: usize = 512;
 
-/// A product under terms.
+/// A product under special terms.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExplicitOffer {
-    /// Names the offer; no product's implicit offer has this name.
+    /// Id of the offer; never that of an implicit offer.
     pub id: OfferId,
-    /// What is offered.
+    /// The product.
     pub product: ProductId,
-    /// Only for this question; `None` for both.
+    /// Only for cross-sell or only for up-sell; `None` for both.
     pub kind: Option<OfferKind>,
-    /// What it costs under these terms, in the currency of the product's price; `None` for the product's price.
+    /// Price under these terms, in the currency of the product's price; `None` for the catalogue price.
     pub price: Option<Money>,
-    /// From this moment on.
+    /// Start of validity.
     pub valid_from: Option<Timestamp>,
-    /// Until just before this moment.
+    /// End of validity, exclusive.
     pub valid_until: Option<Timestamp>,
-    /// Only on these channels; empty for all, and for questions that name none.
+    /// Only on these channels; empty for every channel and for queries without one.
     pub channels: Vec<Channel>,
-    /// Only at these placements; empty for all, and for questions that name none.
+    /// Only at these placements; empty for every placement and for queries without one.
     pub placements: Vec<Placement>,
-    /// The business priority, above 0 and at most [`LEVER_MAX`]; 1 is neutral.
+    /// Business priority, above 0 and at most [`LEVER_MAX`]; 1 is neutral.
     pub lever: f64,
-    /// The most grants over all customers for as long as the offer lives; `None` for no end.
+    /// Maximum number of grants over all customers while the offer exists; `None` for no maximum.
     pub volume_cap: Option<u64>,
-    /// Only for customers whose attributes fulfil it, in the Common Expression Language; `None` for all customers.
+    /// Condition on the customer's attributes, in the Common Expression Language; `None` for all customers.
     pub condition: Option<String>,
 }
 
 impl ExplicitOffer {
-    /// An offer of a product at its price, for everybody and without end.
+    /// Creates an offer at the catalogue price, for all customers and without end.
     pub fn new(id: OfferId, product: ProductId) -> Self {
         Self {
             id,
@@ -64,7 +64,7 @@ impl ExplicitOffer {
     }
 }
 
-/// What kind of value an attribute of customers holds, so that conditions can be checked before anybody is asked about.
+/// Kind of value of a customer attribute, so that conditions can be checked before they are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AttributeKind {
     /// Any text.
@@ -76,10 +76,10 @@ pub enum AttributeKind {
 }
 
 impl AttributeKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Text, Self::Number, Self::Flag];
 
-    /// The kind's name in policies.
+    /// Name in policies.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -89,38 +89,40 @@ impl AttributeKind {
     }
 }
 
-/// The attributes that conditions may ask for.
+/// Attributes that conditions may refer to.
 pub type AttributeKinds = BTreeMap<String, AttributeKind>;
 
-/// One of an offer's volume, taken for a decision that is about to be committed.
+/// Reservation of one unit of an offer's volume, for a decision that is about to be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeToken {
     /// The offer.
     pub offer: OfferId,
-    /// The decision that took it.
+    /// The decision that reserved it.
     pub decision: DecisionId,
-    /// About whom.
+    /// The customer of the decision.
     pub customer: CustomerId,
-    /// After this moment somebody else may ask whether the decision was committed at all.
+    /// End of the lease. Afterwards any process may check whether the decision was committed, and settle or abandon the
+    /// reservation.
     pub lease_ends_at: Timestamp,
 }
 
-/// How much of an offer's volume is gone.
+/// Used volume of an offer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Volume {
-    /// Grants of committed decisions.
+    /// Units used by committed decisions.
     pub settled: u64,
-    /// Taken by decisions that may still be committed.
+    /// Units reserved for decisions that may still be committed.
     pub pending: Vec<VolumeToken>,
 }
 
 impl Volume {
-    /// What counts against the cap.
+    /// Units that count against the volume cap.
     pub fn used(&self) -> u64 {
         self.settled.saturating_add(u64::try_from(self.pending.len()).unwrap_or(u64::MAX))
     }
 
-    /// Takes one, unless none is left; taking again for one decision is taking once.
+    /// Reserves one unit unless none is left, and returns whether one is reserved. Reserving again for one decision has no
+    /// effect.
     pub fn take(&mut self, token: &VolumeToken, cap: u64) -> bool {
         if self.pending.iter().any(|pending| pending.decision == token.decision) {
             return true;
@@ -132,19 +134,20 @@ impl Volume {
         is_left
     }
 
-    /// The decision was committed.
+    /// Turns the reservation of a committed decision into a used unit.
     pub fn settle(&mut self, decision: DecisionId) {
         if self.remove_pending(decision) {
             self.settled += 1;
         }
     }
 
-    /// The decision was not committed and never will be. What is settled stays: somebody else may have given it up before.
+    /// Drops the reservation of a decision that was not and never will be committed. Settled units stay: the reservation may
+    /// have been dropped before.
     pub fn abandon(&mut self, decision: DecisionId) {
         self.remove_pending(decision);
     }
 
-    /// The grant that the decision made was given back unseen, whether it was settled yet or not.
+    /// Returns the unit of a grant that was released without having been shown, whether it was settled yet or not.
     pub fn release(&mut self, decision: DecisionId) {
         if !self.remove_pending(decision) {
             self.settled = self.settled.saturating_sub(1);

@@ -1,22 +1,22 @@
-//! Identifiers: short opaque texts that callers choose, and 128-bit numbers that the server makes.
+//! Identifiers: short opaque texts that callers choose, and 128-bit numbers that the server generates.
 
 use std::fmt;
 
-/// The longest text identifier accepted, in bytes. Identifiers become store keys and are repeated in every record, so
-/// they stay short.
+/// Maximum length of a text identifier, in bytes. Identifiers become store keys and are repeated in every record, so they
+/// are kept short.
 pub const ID_BYTES_MAX: usize = 128;
 
-/// Why a text is not an identifier.
+/// Error returned for a text that is not a valid identifier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvalidId {
     /// The text is empty.
     Empty,
     /// The text has more than [`ID_BYTES_MAX`] bytes.
     TooLong {
-        /// How many it has.
+        /// Length of the text.
         bytes: usize,
     },
-    /// The text holds a control character or begins or ends with white space.
+    /// The text contains a control character, or starts or ends with white space.
     BadCharacter,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for InvalidId {
             Self::Empty => write!(f, "must not be empty"),
             Self::TooLong { bytes } => write!(f, "has {bytes} bytes, at most {ID_BYTES_MAX} are allowed"),
             Self::BadCharacter => {
-                write!(f, "must not contain control characters, nor begin or end with white space")
+                write!(f, "must not contain control characters, and must not start or end with white space")
             }
         }
     }
@@ -34,7 +34,7 @@ impl fmt::Display for InvalidId {
 
 impl std::error::Error for InvalidId {}
 
-fn check(text: &str) -> Result<(), InvalidId> {
+fn validate(text: &str) -> Result<(), InvalidId> {
     if text.is_empty() {
         return Err(InvalidId::Empty);
     }
@@ -54,13 +54,13 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes a text of 1 to [`ID_BYTES_MAX`] bytes without control characters or outer white space.
+            /// Creates an identifier from a text of 1 to [`ID_BYTES_MAX`] bytes without control characters or outer white space.
             ///
             /// # Errors
-            /// [`InvalidId`] says what is wrong with the text.
+            /// [`InvalidId`] for any other text.
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
                 let text = text.into();
-                check(&text)?;
+                validate(&text)?;
                 Ok(Self(text))
             }
 
@@ -79,49 +79,49 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// Names one customer. Everything known about a customer is partitioned by it.
+    /// Id of a customer. All data about customers is partitioned by it.
     CustomerId;
-    /// Names one product of the catalogue.
+    /// Id of a product of the catalogue.
     ProductId;
-    /// Names one thing that happened to a customer; the same id counts once per customer.
+    /// Id of an event; the same id counts once per customer.
     EventId;
-    /// Names one order; the events with the same order id are one basket.
+    /// Id of an order; the purchases with the same order id are one basket.
     OrderId;
-    /// Names one support case: the tickets, complaints and resolutions that belong together.
+    /// Id of a support case: the tickets, complaints and resolutions that belong together.
     CaseId;
-    /// Names a hold on a customer.
+    /// Id of a hold on a customer.
     HoldId;
-    /// Names a line of better and better versions of a product.
+    /// Id of a ladder: a series of better and better versions of a product.
     LadderId;
-    /// Names the way an offer reaches the customer, such as `web`, `email` or `call-centre`.
+    /// Channel through which an offer reaches the customer, such as `web`, `email` or `call-centre`.
     Channel;
-    /// Names the place within a channel, such as `basket-page`.
+    /// Placement within a channel, such as `basket-page`.
     Placement;
 }
 
-/// Names an offer: a product under terms. Each product has an implicit offer at its own price.
+/// Id of an offer: a product under terms. Each product has an implicit offer at its catalogue price.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfferId(String);
 
 impl OfferId {
-    /// The offer of a product at its own catalogue price.
+    /// Id of the implicit offer of a product.
     pub fn implicit(product: &ProductId) -> Self {
         Self(format!("{IMPLICIT_OFFER_PREFIX}{product}"))
     }
 
-    /// True for the name of a product's implicit offer.
+    /// Whether this is the id of an implicit offer.
     pub fn is_implicit(&self) -> bool {
         self.0.starts_with(IMPLICIT_OFFER_PREFIX)
     }
 
-    /// Takes the text of an offer id as a caller gives it back.
+    /// Creates an offer id from a text as callers send it.
     ///
     /// # Errors
-    /// [`InvalidId`] says what is wrong with the text.
+    /// [`InvalidId`] for any other text.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
         let text = text.into();
         // The prefix does not count, so that the implicit offer of the longest product id is itself a valid id.
-        check(text.strip_prefix(IMPLICIT_OFFER_PREFIX).unwrap_or(&text))?;
+        validate(text.strip_prefix(IMPLICIT_OFFER_PREFIX).unwrap_or(&text))?;
         Ok(Self(text))
     }
 
@@ -146,7 +146,7 @@ macro_rules! number_id {
         pub struct $name(u128);
 
         impl $name {
-            /// Takes the 128 bits of the id.
+            /// Creates an id from its 128 bits.
             pub fn from_bits(bits: u128) -> Self {
                 Self(bits)
             }
@@ -168,9 +168,9 @@ macro_rules! number_id {
 }
 
 number_id! {
-    /// Names one answered RESERVE call: the slate and everything that led to it.
+    /// Id of a decision: the slate of a RESERVE call and everything that led to it.
     DecisionId;
-    /// Names one attempt of a caller to get a decision (a UUID, AIP-155); the same id is the same decision.
+    /// Idempotency key of a request (a UUID, AIP-155): the same id gets the same decision.
     RequestId;
 }
 

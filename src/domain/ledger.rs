@@ -1,49 +1,49 @@
-//! What was offered to a customer, and the state that caps what may be offered now.
+//! The contact ledger of a customer: granted offers, and the state of caps and pauses.
 
 use super::experiment::Assignment;
 use super::ids::{Channel, DecisionId, OfferId, ProductId, RequestId};
 use super::offer::OfferKind;
 use super::time::Timestamp;
 
-/// The most grants kept. Caps are validated to stay below it, so it is never the reason for a refusal.
+/// Maximum number of grants. Policies are validated to set caps below it, so it never limits a decision.
 pub const GRANTS_MAX: usize = 64;
-/// The most decisions listed with a grant while its lease lives; beyond it the grant can no longer be released.
-pub const SERVINGS_MAX: usize = 16;
-/// The most request keys kept; beyond it a new request with a key is refused.
+/// Maximum number of decisions listed with a grant during its lease; beyond it the grant can no longer be released.
+pub const GRANT_SERVINGS_MAX: usize = 16;
+/// Maximum number of request keys; beyond it a new request with a key is rejected.
 pub const REQUEST_KEYS_MAX: usize = 128;
-/// The most products resting after a refusal.
-pub const RESTING_PRODUCTS_MAX: usize = 64;
+/// Maximum number of products withheld after the customer declined them.
+pub const PRODUCT_COOLDOWNS_MAX: usize = 64;
 
-/// A customer's grants, request keys, and brakes.
+/// A customer's grants, request keys and pauses.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Ledger {
-    /// The latest moment at which anything was entered; time never runs backwards here.
+    /// Time of the latest entry; the ledger's time never runs backwards.
     pub clock: Option<Timestamp>,
     /// Offers that count against caps, at most [`GRANTS_MAX`].
     pub grants: Vec<Grant>,
     /// Recent requests, at most [`REQUEST_KEYS_MAX`].
     pub request_keys: Vec<RequestKey>,
-    /// Where the slow rise stands; `None` before the first event or grant.
+    /// State of the slow rise; `None` before the first event or grant.
     pub level: Option<AllowanceLevel>,
     /// The pause after a rejection.
     pub back_off: Option<BackOff>,
-    /// Products not to be offered again for a while, at most [`RESTING_PRODUCTS_MAX`].
-    pub resting_products: Vec<RestingProduct>,
-    /// What a customer of the control group would have been offered, at most [`GRANTS_MAX`]; counts against no cap but those
+    /// Products withheld for a while, at most [`PRODUCT_COOLDOWNS_MAX`].
+    pub product_cooldowns: Vec<ProductCooldown>,
+    /// Grants that a customer of the control group would have got, at most [`GRANTS_MAX`]; they count only against the caps
     /// of would-be slates.
     pub would_be_grants: Vec<Grant>,
-    /// The customer's place in the latest experiment.
+    /// The customer's assignment in the latest experiment.
     pub assignment: Option<Assignment>,
 }
 
 impl Ledger {
-    /// The moment at which something is entered that happens at `at`: the ledger's clock counts when it is ahead.
+    /// Time under which something that happens at `at` is entered: the ledger's clock when it is ahead.
     pub fn time(&self, at: Timestamp) -> Timestamp {
         self.clock.map_or(at, |clock| clock.max(at))
     }
 }
 
-/// An offer that was granted: it counts against the caps from the moment it is committed.
+/// A granted offer: it counts against the caps from the moment it is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// The offer.
@@ -54,93 +54,93 @@ pub struct Grant {
     pub kind: OfferKind,
     /// The channel it was granted for.
     pub channel: Option<Channel>,
-    /// When it was granted. Serving it again never moves this.
+    /// Time of the grant. Serving it again does not change it.
     pub granted_at: Timestamp,
-    /// Until when it can be given back.
+    /// End of the lease, within which it can be released.
     pub lease_ends_at: Timestamp,
-    /// Until when it is served again for free.
+    /// End of the time in which it is served again without counting again.
     pub open_until: Timestamp,
-    /// The decisions that served it while the lease lived.
-    pub servings: Vec<Serving>,
-    /// True once it can no longer be given back: it was shown, or served by too many decisions to list.
+    /// Decisions that served it during the lease.
+    pub servings: Vec<GrantServing>,
+    /// Whether it can no longer be released: it was shown, or served by too many decisions to list.
     pub is_irrevocable: bool,
-    /// What the customer answered.
-    pub answer: Option<CustomerResponse>,
+    /// The customer's response.
+    pub response: Option<CustomerResponse>,
 }
 
-/// One decision that served a grant.
+/// One serving of a grant, by one decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Serving {
+pub struct GrantServing {
     /// The decision.
     pub decision: DecisionId,
-    /// True once the caller gave it back.
+    /// Whether the caller released it.
     pub is_released: bool,
 }
 
-/// The customer's answer to an offer.
+/// A customer's response to an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CustomerResponse {
-    /// Took it.
+    /// The customer accepted it.
     Accepted,
-    /// Said no.
+    /// The customer rejected it.
     Rejected,
-    /// Waved it away.
+    /// The customer dismissed it.
     Dismissed,
 }
 
-/// A request that was decided, so that a retry gets the same decision.
+/// Idempotency key of a request that was decided, so that a retry gets the same decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestKey {
-    /// The method: each has its own keys.
+    /// Cross-sell or up-sell: each has its own keys.
     pub kind: OfferKind,
     /// The caller's key.
     pub request: RequestId,
-    /// A digest of the request, to refuse a key used for another one.
+    /// Digest of the request, to reject the reuse of the key for another one.
     pub digest: u64,
-    /// The decision it led to.
+    /// The decision made for it.
     pub decision: DecisionId,
-    /// When.
+    /// Time of the decision.
     pub at: Timestamp,
 }
 
-/// The slow rise: the allowance may exceed `offers` only by the whole steps of time since `since`.
+/// State of the slow rise: the cap may exceed `offers` only by one for each whole step of time since `since`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AllowanceLevel {
-    /// The cap reached, in offers.
+    /// Cap reached, in offers.
     pub offers: u32,
-    /// Since when.
+    /// Time from which the steps are counted.
     pub since: Timestamp,
 }
 
-/// A pause after a rejection.
+/// Back-off after rejections: a pause of all offers that doubles with each rejection in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackOff {
-    /// Rejections in a row, each of another decision.
+    /// Number of rejections in a row, each of another decision.
     pub rejections: u32,
     /// The latest rejected decision.
     pub decision: DecisionId,
-    /// When the latest rejection happened.
+    /// Time of the latest rejection.
     pub rejected_at: Timestamp,
 }
 
-/// A product that rests after the customer declined it.
+/// A product withheld for a while after the customer rejected or dismissed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RestingProduct {
+pub struct ProductCooldown {
     /// The product.
     pub product: ProductId,
-    /// Until when it is not offered.
+    /// End of the cooldown.
     pub until: Timestamp,
 }
 
-/// What became of an offer given back.
+/// Result of releasing an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseResult {
-    /// The cap is back.
+    /// It no longer counts.
     Released,
-    /// Another decision served it too and has not given it back.
+    /// Another decision served it too and has not released it.
     StillServed,
     /// The lease had ended.
     LeaseEnded,
-    /// It was shown or answered, or too many decisions served it to tell.
+    /// It was shown or responded to, or served by too many decisions to list.
     Shown,
 }

@@ -1,7 +1,7 @@
-//! The nouns: plain types with no I/O, no clock and no crate but the standard library.
+//! The domain types: plain values with no I/O, no clock and no crate but the standard library.
 //!
-//! A type here is valid once it is built. Anything that several wings of floor 2 must name lives in this room, so that
-//! `decision`, `store` and `model` never import one another.
+//! A value is valid once it is built. Types that several modules of layer 2 need live here, so that `decision`, `store` and
+//! `model` never import one another.
 
 pub mod cached_ranking;
 pub mod candidate;
@@ -23,3 +23,4 @@ pub mod rejected_candidate;
 pub mod relationship;
 pub mod relationship_detail;
 pub mod time;
+pub mod withheld_reason;

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// The largest amount accepted, in whole units, either side of zero. Far above any price, far below any overflow.
+/// Maximum absolute amount, in whole units. Far above any price, far below any overflow.
 pub const UNITS_MAX: i64 = 1_000_000_000_000;
 
 const NANOS_PER_UNIT: i128 = 1_000_000_000;
 
-/// Why something is not an amount of money.
+/// Error returned for an invalid amount of money.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvalidMoney {
     /// The currency is not three capital letters (ISO 4217).
@@ -38,7 +38,7 @@ impl std::error::Error for InvalidMoney {}
 pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// Takes a code such as `GBP`.
+    /// Creates a currency from a code such as `GBP`.
     ///
     /// # Errors
     /// [`InvalidMoney::Currency`] when it is not three capital letters.
@@ -49,7 +49,7 @@ impl Currency {
         }
     }
 
-    /// The three letters.
+    /// The code as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("three ASCII letters by construction")
     }
@@ -102,10 +102,10 @@ impl Money {
         Ok(Self { currency, total_nanos })
     }
 
-    /// Reads a decimal number such as `12.5`, `-0.99` or `1200`.
+    /// Parses a decimal number such as `12.5`, `-0.99` or `1200`.
     ///
     /// # Errors
-    /// [`InvalidMoney`] when the text is no such number or too large.
+    /// [`InvalidMoney`] when the text is not such a number, or the amount is too large.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, InvalidMoney> {
         let (negative, digits) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -145,18 +145,18 @@ impl Money {
         self.total_nanos
     }
 
-    /// True for amounts below zero.
+    /// Whether the amount is below zero.
     pub fn is_negative(self) -> bool {
         self.total_nanos < 0
     }
 
-    /// The amount as a float, for scoring only; never to be turned back into money.
+    /// The amount as a float, for scoring only; never converted back into money.
     #[allow(clippy::cast_precision_loss, reason = "a score needs no more than 53 bits")]
     pub fn approximate(self) -> f64 {
         self.total_nanos as f64 / 1e9
     }
 
-    /// This amount less another of the same currency; `None` when the currencies differ or the result is too large.
+    /// This amount minus another of the same currency; `None` when the currencies differ or the result is too large.
     pub fn minus(self, other: Self) -> Option<Self> {
         if self.currency != other.currency {
             return None;

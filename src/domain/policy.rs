@@ -1,7 +1,6 @@
 //! The policy: every weight, half-life, cap, rule and threshold of a decision, as one versioned value.
 //!
-//! Only the default exists so far; what is not a number here is not a setting. Validation of written policies belongs
-//! to the room that reads them.
+//! Documents are read, checked and written by `policy_document`.
 
 use std::time::Duration;
 
@@ -12,36 +11,35 @@ use super::product::Product;
 use super::relationship::{Band, ComponentKind};
 use super::time::DAY;
 
-/// A whole policy.
+/// A policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// Names this policy in every answer.
+    /// Version, reported in every response.
     pub version: String,
-    /// How relationship health is made.
+    /// Settings of relationship health.
     pub relationship: RelationshipPolicy,
-    /// How relationship health and rules become an allowance.
+    /// Caps, pauses and rules of contact.
     pub contact: ContactPolicy,
-    /// How offers are ordered, and what an offer must be worth.
+    /// Settings of scoring and ordering.
     pub arbitration: ArbitrationPolicy,
-    /// Who is offered nothing, so that the effect of offers can be measured.
+    /// Control group of the holdout experiment, which is offered nothing.
     pub control_group: ControlGroup,
-    /// The attributes of customers that conditions of offers may ask for.
+    /// Customer attributes that conditions of offers may refer to.
     pub condition_attributes: AttributeKinds,
-    /// What may not be used.
+    /// Attributes that must not be used.
     pub privacy: PrivacyPolicy,
 }
 
-/// The control group.
+/// Control group of the holdout experiment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ControlGroup {
-    /// The share of all customers, 0 to 0.5; 0 for no experiment.
+    /// Share of all customers, 0 to 0.5; 0 for no experiment.
     pub share: f64,
-    /// Decides who is in it. It does not depend on the policy's version: another version with the same salt has the same
-    /// control group.
+    /// Salt of the assignment. Another version of the policy with the same salt and share has the same control group.
     pub salt: String,
 }
 
-/// What of a profile may not be used.
+/// Attributes that must not be used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PrivacyPolicy {
     /// Names of attributes that enter neither a model nor a condition.
@@ -53,7 +51,7 @@ pub struct PrivacyPolicy {
 pub struct RelationshipPolicy {
     /// Weight and prior of each component, in the order of [`ComponentKind::ALL`].
     pub components: [ComponentPolicy; ComponentKind::ALL.len()],
-    /// No component falls below this, so that the geometric mean keeps telling bad from worse.
+    /// Minimum value of a component, so that the geometric mean still distinguishes bad from worse.
     pub component_floor: f64,
     /// Friction of a ticket of severity 1 to 4.
     pub ticket_weights: [f64; 4],
@@ -61,182 +59,182 @@ pub struct RelationshipPolicy {
     pub complaint_weights: [f64; 4],
     /// An open case adds this share of its weight, undecayed.
     pub open_case_share: f64,
-    /// Trouble of a late, failed and disputed payment.
+    /// Weight of a late, failed and disputed payment.
     pub payment_weights: [f64; 3],
-    /// Pressure of an offer shown, dismissed, rejected and complained of.
+    /// Pressure of an offer shown, dismissed, rejected and complained about.
     pub pressure_weights: [f64; 4],
     /// Friction of a cancellation, a downgrade and the end of a subscription.
     pub parting_weights: [f64; 3],
-    /// How strongly satisfaction moves sentiment.
+    /// Factor from satisfaction to sentiment.
     pub sentiment_scale: f64,
-    /// What an accepted offer adds to value delivered.
+    /// Weight of an accepted offer in value delivered.
     pub accepted_weight: f64,
-    /// What a regretted offer takes from it.
+    /// Weight of a regretted offer, which lowers value delivered.
     pub regretted_weight: f64,
-    /// What the return of something that was never offered takes from it.
+    /// Weight of a return, which lowers value delivered.
     pub return_weight: f64,
-    /// Returning, cancelling or downgrading an accepted offer within this time is regret.
+    /// Time within which returning, cancelling or downgrading an accepted offer counts as regret.
     pub regret_window: Duration,
-    /// The recent half-life of the engagement trend; the component's own is the long one.
+    /// Recent half-life of the engagement trend; the component's own half-life is the long one.
     pub engagement_recent_half_life: HalfLife,
-    /// Engagement of a purchase day, a start or renewal, a use, and a visit or click.
+    /// Engagement of a purchase day, of a start or renewal, of a use, and of a visit or click.
     pub engagement_weights: [f64; 4],
-    /// Pseudo-engagements that pull a thin trend to its prior.
+    /// Number of pseudo-engagements that pull a trend with little data to its prior.
     pub engagement_prior_mass: f64,
-    /// The window that the retention outlook looks ahead.
+    /// Window of the retention outlook.
     pub outlook_window: Duration,
-    /// The yearly risk that a subscriber leaves: at the start, and after many years.
+    /// Yearly risk that a subscriber leaves, where no outlook was learned: at the start, and after many years.
     pub leaving_risk: [f64; 2],
-    /// How long a subscription runs before the risk has fallen by a factor of e.
+    /// Tenure after which the difference between the two risks has fallen by a factor of e.
     pub leaving_risk_tenure: Duration,
-    /// Evidence below which a customer is a new customer: purchase days, running subscriptions, and one more for a
-    /// subscription that has run for `established_after`.
+    /// Amount of evidence below which a customer is a new customer: purchase days, running subscriptions, and one more for
+    /// a subscription that has run for `established_after`.
     pub new_customer_evidence: usize,
-    /// A subscription that has run this long is evidence of its own.
+    /// Time after which a running subscription counts as further evidence.
     pub established_after: Duration,
-    /// The lower limits of guarded, steady and strong.
+    /// Lower limits of the bands guarded, steady and strong.
     pub band_limits: BandLimits,
 }
 
 /// Weight, prior and half-life of one component.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ComponentPolicy {
-    /// Share in the geometric mean, 0 to 1; all shares sum to 1.
+    /// Weight in the geometric mean, 0 to 1; all weights sum to 1.
     pub weight: f64,
-    /// The value when nothing is known.
+    /// Value while the component is unknown.
     pub prior: f64,
-    /// How fast the past fades.
+    /// Half-life of past events.
     pub half_life: HalfLife,
 }
 
-/// Where one band ends and the next begins.
+/// Limits between the bands of relationship health.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BandLimits {
-    /// Below: strained.
+    /// Lower limit of guarded; below it a relationship is strained.
     pub guarded: f64,
-    /// Below: guarded.
+    /// Lower limit of steady; below it a relationship is guarded.
     pub steady: f64,
-    /// Below: steady; from here on: strong.
+    /// Lower limit of strong; below it a relationship is steady.
     pub strong: f64,
 }
 
-/// Caps, windows, pauses and leases.
+/// Caps, windows, pauses, leases and rules of contact.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContactPolicy {
-    /// The window of all caps on offers.
+    /// Sliding window of all caps on offers.
     pub cap_window: Duration,
     /// Caps of each band, in the order of [`Band::ALL`].
     pub caps: [BandCaps; Band::ALL.len()],
-    /// The cap rises by one offer per this time.
+    /// Time in which the cap rises by one offer after a fall.
     pub rise_step: Duration,
-    /// Within it an unanswered offer is served again for free.
+    /// Time in which an offer without a response is served again without counting again.
     pub visit_window: Duration,
-    /// Within it a grant can be given back.
+    /// Time in which a grant can be released.
     pub lease: Duration,
-    /// Leases of channels that take longer, by channel name.
+    /// Leases of channels that need longer ones, by channel name.
     pub channel_leases: Vec<(String, Duration)>,
-    /// The pause after the first rejection; it doubles with each further one in a row.
+    /// Pause after the first rejection; doubles with each further one in a row.
     pub back_off: Duration,
-    /// The longest pause after a rejection.
+    /// Maximum pause after a rejection.
     pub back_off_max: Duration,
-    /// A rejected product rests this long.
-    pub rejected_product_rest: Duration,
-    /// A dismissed product rests this long.
-    pub dismissed_product_rest: Duration,
-    /// A complaint holds offers back until this long after it was settled.
+    /// Time for which a rejected product is not offered.
+    pub rejected_product_cooldown: Duration,
+    /// Time for which a dismissed product is not offered.
+    pub dismissed_product_cooldown: Duration,
+    /// Time for which a complaint holds offers after it was resolved.
     pub complaint_hold_after_resolution: Duration,
-    /// A complaint that is never settled holds offers back this long.
+    /// Time for which an unresolved complaint holds offers.
     pub complaint_hold_unresolved: Duration,
-    /// A notice of cancellation holds offers back this long, or until the customer commits again.
+    /// Time for which a notice of cancellation holds offers, unless the customer subscribes or renews sooner.
     pub cancellation_hold: Duration,
-    /// Quiet after a purchase.
+    /// Quiet period after a purchase.
     pub quiet_after_purchase: Duration,
-    /// Quiet after a return.
+    /// Quiet period after a return.
     pub quiet_after_return: Duration,
-    /// Quiet after a support ticket.
+    /// Quiet period after a support ticket.
     pub quiet_after_ticket: Duration,
-    /// Quiet after a late, failed or disputed payment.
+    /// Quiet period after a late, failed or disputed payment.
     pub quiet_after_payment_trouble: Duration,
-    /// The most offers of one category in one slate.
+    /// Maximum number of offers of one category in a slate.
     pub category_offers_max: usize,
-    /// How often one product is offered to a customer within the window of all caps.
+    /// Maximum number of offers of one product to a customer within the cap window.
     pub per_offer: u32,
-    /// Caps of channels, by channel name: offers granted there within the window of all caps.
+    /// Caps of channels, by channel name: maximum number of offers granted there within the cap window.
     pub channel_caps: Vec<(String, u32)>,
-    /// Products that share a cap, by name.
-    pub families: Vec<Family>,
-    /// Pairs that are never offered together: not in one slate, nor while the other is open.
+    /// Product families, each with a cap of its own.
+    pub families: Vec<ProductFamily>,
+    /// Pairs of products that are never offered together: neither in one slate, nor while the other is open.
     pub never_together: Vec<(ProductId, ProductId)>,
-    /// What is never offered for a while after something else was.
+    /// Products that are not offered for a while after another one was.
     pub never_after: Vec<NeverAfter>,
-    /// What is offered only to customers who have something else.
+    /// Products that are offered only to customers who have another one.
     pub only_after: Vec<OnlyAfter>,
 }
 
-/// Products that share a cap.
+/// A group of products that share a cap.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Family {
-    /// Its name, in answers.
+pub struct ProductFamily {
+    /// Name of the family.
     pub name: String,
-    /// Everything whose category path begins so; empty for none.
+    /// Includes every product whose category path starts so; empty for none.
     pub category: Vec<String>,
-    /// These products as well.
+    /// Further products of the family.
     pub products: Vec<ProductId>,
-    /// The most of the family in one slate.
+    /// Maximum number of offers of the family in a slate.
     pub per_slate: usize,
-    /// The most of the family granted within the window of all caps.
+    /// Maximum number of offers of the family granted within the cap window.
     pub per_window: u32,
 }
 
-impl Family {
-    /// True when the product is of the family.
-    pub fn holds(&self, product: &Product) -> bool {
+impl ProductFamily {
+    /// Whether the product belongs to the family.
+    pub fn contains(&self, product: &Product) -> bool {
         let is_in_category = !self.category.is_empty() && product.category.starts_with(&self.category);
         is_in_category || self.products.contains(&product.id)
     }
 }
 
-/// `then` is never offered within a time after `first` was, nor in one slate with it.
+/// Rule that `then` is not offered within a time after `first`, nor in one slate with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NeverAfter {
-    /// What was offered.
+    /// The product offered first.
     pub first: ProductId,
-    /// What is then not offered.
+    /// The product that is then not offered.
     pub then: ProductId,
-    /// For how long.
+    /// Length of the time.
     pub within: Duration,
 }
 
-/// `product` is offered only to customers who have `after`.
+/// Rule that `product` is offered only to customers who have `after`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnlyAfter {
-    /// What is offered.
+    /// The product offered.
     pub product: ProductId,
-    /// What the customer must have, or have in the basket.
+    /// The product that the customer must have, or have in the basket.
     pub after: ProductId,
 }
 
-/// The caps of one band, within the window of all caps.
+/// Caps of one band, within the cap window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BandCaps {
-    /// Offers of any kind.
+    /// Maximum number of offers of any kind.
     pub offers: u32,
-    /// Of them up-sell.
+    /// Maximum number of up-sell offers among them.
     pub up_sell: u32,
 }
 
-/// How offers are ordered, and what an offer must be worth.
+/// Settings of scoring and ordering: the value of an offer, and the price of attention that it must exceed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArbitrationPolicy {
-    /// The margin of a product that names none, as a share of its price.
+    /// Margin of a product without one, as a share of its price.
     pub default_margin_share: f64,
-    /// The seller's share in the value at relationship health 1; it shrinks in proportion to the score.
+    /// Seller's share in the value at relationship health 1; shrinks in proportion to the score.
     pub seller_share: f64,
-    /// The attention price at relationship health 1, in units of the median item's value.
+    /// Attention price at relationship health 1, in units of the median item's value.
     pub attention_price: f64,
-    /// How much the attention price grows as relationship health falls from 1 to 0: by this factor.
+    /// Relative increase of the attention price as relationship health falls from 1 to 0.
     pub attention_price_growth: f64,
-    /// What is left of an offer's worth each time that it was made and got no answer, 0 to 1.
+    /// Factor on an offer's value for each earlier offer of the product that got no response, 0 to 1.
     pub ignored_discount: f64,
 }
 
@@ -260,13 +258,13 @@ impl ContactPolicy {
         self.channel_caps.iter().find(|(name, _)| name == channel).map(|(_, cap)| *cap)
     }
 
-    /// How long a grant is remembered: as long as a cap or a rule looks back.
+    /// Time for which a grant is remembered: as long as a cap or a rule looks back.
     pub fn grants_remembered(&self) -> Duration {
         let rules = self.never_after.iter().map(|rule| rule.within);
         rules.max().unwrap_or_default().max(self.cap_window)
     }
 
-    /// How long a grant on this channel can be given back.
+    /// Time for which a grant on this channel can be released.
     pub fn lease_of(&self, channel: Option<&str>) -> Duration {
         let special = channel.and_then(|name| self.channel_leases.iter().find(|(channel, _)| channel == name));
         special.map_or(self.lease, |(_, lease)| *lease)
@@ -274,7 +272,7 @@ impl ContactPolicy {
 }
 
 impl Default for Policy {
-    /// The policy that holds when nobody wrote another.
+    /// The policy that is active until another one is activated.
     fn default() -> Self {
         Self {
             version: "default-1".to_owned(),
@@ -293,7 +291,7 @@ impl Default for RelationshipPolicy {
         let component = |weight, prior, half_life_days| ComponentPolicy {
             weight,
             prior,
-            half_life: HalfLife::of_days(half_life_days).expect("the bank keeps every default half-life"),
+            half_life: HalfLife::of_days(half_life_days).expect("every default half-life is supported"),
         };
         Self {
             components: [
@@ -317,7 +315,7 @@ impl Default for RelationshipPolicy {
             regretted_weight: 1.5,
             return_weight: 0.05,
             regret_window: DAY * 60,
-            engagement_recent_half_life: HalfLife::of_days(60.0).expect("the bank keeps every default half-life"),
+            engagement_recent_half_life: HalfLife::of_days(60.0).expect("every default half-life is supported"),
             engagement_weights: [1.0, 1.0, 0.25, 0.5],
             engagement_prior_mass: 1.0,
             outlook_window: DAY * 91,
@@ -347,8 +345,8 @@ impl Default for ContactPolicy {
             channel_leases: vec![("email".to_owned(), DAY * 2)],
             back_off: DAY * 14,
             back_off_max: DAY * 180,
-            rejected_product_rest: DAY * 180,
-            dismissed_product_rest: DAY * 28,
+            rejected_product_cooldown: DAY * 180,
+            dismissed_product_cooldown: DAY * 28,
             complaint_hold_after_resolution: DAY * 14,
             complaint_hold_unresolved: DAY * 90,
             cancellation_hold: DAY * 30,

@@ -1,4 +1,4 @@
-//! What is sold.
+//! Products of the catalogue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,54 +6,54 @@ use super::ids::{LadderId, ProductId};
 use super::money::Money;
 use super::time::Timestamp;
 
-/// The longest title, in bytes.
+/// Maximum length of a title, in bytes.
 pub const TITLE_BYTES_MAX: usize = 512;
-/// The deepest category path.
+/// Maximum number of levels of a category path.
 pub const CATEGORY_LEVELS_MAX: usize = 8;
-/// The most features, and the most free attributes, of one product.
+/// Maximum number of features, and of free attributes, of one product.
 pub const FEATURES_MAX: usize = 64;
-/// The most products one product may require, exclude or be compatible with, each.
+/// Maximum number of products that a product requires, excludes or is compatible with, each.
 pub const RELATED_PRODUCTS_MAX: usize = 64;
-/// The longest name or text value of a feature, category level or attribute, in bytes.
+/// Maximum length of a feature, category level or attribute, in bytes.
 pub const TEXT_BYTES_MAX: usize = 256;
 
 /// A product of the catalogue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Product {
-    /// The product's name for machines.
+    /// Id of the product.
     pub id: ProductId,
-    /// The product's name for people.
+    /// Title for people.
     pub title: String,
-    /// From the widest class to the narrowest; empty when unknown.
+    /// Category path, from the widest class to the narrowest; empty when unknown.
     pub category: Vec<String>,
-    /// What one costs; `None` when unknown.
+    /// Price of one item; `None` when unknown.
     pub price: Option<Money>,
-    /// What the seller earns on one, in the currency of the price; may be negative.
+    /// Seller's margin on one item, in the currency of the price; may be negative.
     pub margin: Option<Money>,
-    /// The product's place in a line of better and better versions.
-    pub rung: Option<LadderPosition>,
-    /// Named properties that customers compare.
+    /// Position on a ladder, a series of better and better versions.
+    pub ladder_position: Option<LadderPosition>,
+    /// Properties that customers compare.
     pub features: BTreeMap<String, FeatureValue>,
-    /// The customer must own all of these.
+    /// Products that the customer must own, all of them.
     pub requires: BTreeSet<ProductId>,
-    /// The customer must own none of these.
+    /// Products that the customer must not own, any of them.
     pub excludes: BTreeSet<ProductId>,
-    /// Goes with these even when nobody bought them together yet: a cold-start hint.
+    /// Products that it goes with, even before any customer has bought both: a cold-start hint.
     pub compatible_with: BTreeSet<ProductId>,
-    /// True when a customer who owns one may want another.
+    /// Whether a customer who owns one may want another.
     pub repeatable: bool,
-    /// False while the product is not to be had, whatever its dates say.
+    /// Whether it can be sold at all, whatever its dates say.
     pub available: bool,
-    /// Sold from this moment on.
+    /// Start of sale.
     pub available_from: Option<Timestamp>,
-    /// Sold until just before this moment.
+    /// End of sale, exclusive.
     pub available_until: Option<Timestamp>,
-    /// Anything else the owner of the catalogue wants to keep with the product.
+    /// Further attributes, stored but not interpreted.
     pub attributes: BTreeMap<String, String>,
 }
 
 impl Product {
-    /// A product with an id and a title and nothing else known.
+    /// Creates a product with nothing but an id and a title.
     pub fn new(id: ProductId, title: impl Into<String>) -> Self {
         Self {
             id,
@@ -61,7 +61,7 @@ impl Product {
             category: Vec::new(),
             price: None,
             margin: None,
-            rung: None,
+            ladder_position: None,
             features: BTreeMap::new(),
             requires: BTreeSet::new(),
             excludes: BTreeSet::new(),
@@ -75,12 +75,12 @@ impl Product {
     }
 }
 
-/// A place on a ladder. A higher tier is a better version.
+/// Position on a ladder. A higher tier is a better version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LadderPosition {
     /// The ladder.
     pub ladder: LadderId,
-    /// The height on it.
+    /// Height on the ladder.
     pub tier: u32,
 }
 
@@ -91,7 +91,7 @@ pub enum FeatureValue {
     Number(f64),
     /// Present or absent; present is better.
     Flag(bool),
-    /// A text; different, never better.
+    /// A text; texts differ, but none is better.
     Text(String),
 }
 

@@ -1,50 +1,50 @@
-//! Candidates that are not in a slate: at which step each left, by which rule, and what was seen.
+//! Candidates that are not in the slate, with the step and the rule that rejected them.
 
-use super::decision::WithheldReason;
 use super::ids::{OfferId, ProductId};
 use super::offer::Factors;
 use super::time::Timestamp;
+use super::withheld_reason::WithheldReason;
 
-/// The most departures that a recorded decision keeps: it travels inside the customer's bounded value for a moment, and a
-/// departure takes some 130 bytes.
-pub const REJECTED_CANDIDATES_KEPT_MAX: usize = 8;
+/// Maximum number of rejected candidates in a recorded decision: it is briefly part of the customer's bounded record, and
+/// each takes some 130 bytes.
+pub const RECORDED_REJECTIONS_MAX: usize = 8;
 
-/// A candidate that left.
+/// A candidate that is not in the slate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RejectedCandidate {
     /// The product.
     pub product: ProductId,
-    /// The explicit offer whose terms keep it back, where others may still apply; `None` for the product as such.
+    /// The explicit offer whose terms do not apply, where others still may; `None` for the product as such.
     pub offer: Option<OfferId>,
-    /// The probability that the customer takes it, 0 to 1.
+    /// Probability that the customer takes it, 0 to 1.
     pub propensity: f64,
-    /// Which step it left at.
-    pub stage: DecisionStep,
-    /// The rule that let it go no further.
+    /// Step at which it was rejected.
+    pub step: DecisionStep,
+    /// Rule that rejected it.
     pub ineligibility: Ineligibility,
-    /// Every factor of its score, when it came as far as being weighed.
+    /// Every factor of its score; `None` when it was rejected before it was scored.
     pub factors: Option<Factors>,
 }
 
-/// The steps of a decision, in their order.
+/// Step of a decision, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DecisionStep {
     /// The model does not propose it.
     Proposal,
-    /// A hard rule refuses it.
+    /// A hard rule rejects it.
     Eligibility,
     /// It is not worth the customer's attention.
     Arbitration,
-    /// It is too much like a better offer of the slate.
+    /// It is too similar to a better offer of the slate.
     Diversity,
-    /// A cap, a hold or a pause keeps it back.
+    /// A cap, a hold or a pause withholds it.
     ContactPolicy,
-    /// The slate was as long as asked for.
+    /// The slate is full.
     Cut,
 }
 
 impl DecisionStep {
-    /// The step's name in answers.
+    /// Name in responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Proposal => "proposal",
@@ -57,43 +57,43 @@ impl DecisionStep {
     }
 }
 
-/// Why a rule refuses a candidate, with what it looked at.
+/// Reason for which a rule rejects a candidate, with the values it compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ineligibility {
-    /// The rule.
+    /// Rule that rejects.
     pub reason: WithheldReason,
-    /// The product on the other side of the rule: what is required, what excludes, what the slate has already.
-    pub other: Option<ProductId>,
-    /// What the rule saw: a score, a tier, a number of offers.
-    pub seen: Option<f64>,
-    /// What it would have had to see.
+    /// The other product of the rule: the required, the excluding or the selected one.
+    pub other_product: Option<ProductId>,
+    /// Value that the rule observed: a score, a tier, a number of offers.
+    pub observed: Option<f64>,
+    /// Value that would have passed the rule.
     pub threshold: Option<f64>,
-    /// When the rule stops refusing, where that is known.
+    /// Time at which the rule stops rejecting, where known.
     pub until: Option<Timestamp>,
 }
 
 impl From<WithheldReason> for Ineligibility {
     fn from(reason: WithheldReason) -> Self {
-        Self { reason, other: None, seen: None, threshold: None, until: None }
+        Self { reason, other_product: None, observed: None, threshold: None, until: None }
     }
 }
 
 impl Ineligibility {
-    /// Because of another product.
-    pub fn by(reason: WithheldReason, other: &ProductId) -> Self {
-        Self { other: Some(other.clone()), ..Self::from(reason) }
+    /// Rejects because of another product.
+    pub fn because_of(reason: WithheldReason, other_product: &ProductId) -> Self {
+        Self { other_product: Some(other_product.clone()), ..Self::from(reason) }
     }
 
-    /// Until a moment, where it is known.
+    /// Rejects until a moment, where it is known.
     pub fn until(reason: WithheldReason, until: Option<Timestamp>) -> Self {
         Self { until, ..Self::from(reason) }
     }
 
-    /// Before the first of two moments, or from the second on; nothing where it is within.
+    /// Checks that `now` is within the period from `from` until just before `until`.
     ///
     /// # Errors
-    /// The refusal, with its end when it is merely too early.
-    pub fn outside(
+    /// The rejection, with its end when it is merely too early.
+    pub fn unless_within(
         reason: WithheldReason,
         from: Option<Timestamp>,
         until: Option<Timestamp>,
@@ -108,8 +108,8 @@ impl Ineligibility {
         }
     }
 
-    /// Because of a number.
-    pub fn seen(reason: WithheldReason, seen: f64, threshold: f64) -> Self {
-        Self { seen: Some(seen), threshold: Some(threshold), ..Self::from(reason) }
+    /// Rejects because of a number.
+    pub fn observed(reason: WithheldReason, observed: f64, threshold: f64) -> Self {
+        Self { observed: Some(observed), threshold: Some(threshold), ..Self::from(reason) }
     }
 }

@@ -1,7 +1,7 @@
-//! What is remembered of a relationship, and what is made of it: relationship health.
+//! Relationship health, and the state that it is computed from.
 //!
-//! The state here is a bounded summary of the history; `decision::relationship` holds the formulas. Lists keep the most
-//! recent entries by a rule that depends on the entries alone, never on the order in which they arrived.
+//! The state is a bounded summary of the history; `decision::relationship` has the formulas. Lists keep the most recent
+//! entries by a rule that depends on the entries alone, never on their order of arrival.
 
 use std::collections::BTreeSet;
 
@@ -10,45 +10,45 @@ use super::event::Severity;
 use super::ids::{CaseId, ProductId};
 use super::time::{Day, Timestamp};
 
-/// The most cases kept singly; older ones are folded into a decayed sum.
+/// Maximum number of cases stored one by one; older ones are folded into a decayed sum.
 pub const CASES_MAX: usize = 32;
-/// The most accepted offers kept singly; older ones are folded into a decayed sum.
+/// Maximum number of accepted offers stored one by one; older ones are folded into a decayed sum.
 pub const ACCEPTED_OFFERS_MAX: usize = 32;
-/// The most days of purchase kept, the latest ones.
+/// Maximum number of purchase days: the latest ones.
 pub const PURCHASE_DAYS_MAX: usize = 128;
 
-/// Everything remembered of a relationship that relationship health is made from.
+/// State that relationship health is computed from.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RelationshipState {
     /// Tickets and complaints, at most [`CASES_MAX`].
     pub cases: Vec<Case>,
-    /// The friction of cases no longer kept singly.
+    /// Friction of cases that are no longer stored one by one.
     pub folded_friction: DecayedSum,
     /// Late, failed and disputed payments, weighted.
     pub payment_trouble: DecayedSum,
-    /// Offers shown, dismissed, rejected and complained of, weighted.
+    /// Offers shown, dismissed, rejected and complained about, weighted.
     pub offer_pressure: DecayedSum,
-    /// Survey satisfaction, -1 to 1 an answer.
+    /// Survey satisfaction, -1 to 1 for each answer.
     pub sentiment: DecayedSum,
-    /// Offers the customer took, at most [`ACCEPTED_OFFERS_MAX`].
+    /// Offers that the customer accepted, at most [`ACCEPTED_OFFERS_MAX`].
     pub accepted_offers: Vec<AcceptedOffer>,
-    /// The value of accepted offers no longer kept singly, and returns of things that were never offered.
+    /// Value of accepted offers that are no longer stored one by one, less returns.
     pub folded_value: DecayedSum,
     /// Visits, usage, starts and renewals, weighted. Purchases are in `purchase_days`.
     pub engagement: DecayedSum,
-    /// The latest days on which the customer bought, at most [`PURCHASE_DAYS_MAX`].
+    /// Latest days with a purchase, at most [`PURCHASE_DAYS_MAX`].
     pub purchase_days: BTreeSet<Day>,
     /// Money spent, in units of the currency of each purchase.
     pub spent: DecayedSum,
-    /// Lines brought back.
+    /// Number of returned order lines.
     pub returned: DecayedSum,
-    /// When things last happened.
-    pub last: LastTimes,
+    /// Times of the latest events.
+    pub last: LastEventTimes,
 }
 
 impl RelationshipState {
-    /// Notes a purchase: the day, and what was spent where that is known.
-    pub fn note_purchase(&mut self, at: Timestamp, spent: f64) {
+    /// Records the day of a purchase, and the money spent where it is known.
+    pub fn record_purchase(&mut self, at: Timestamp, spent: f64) {
         self.purchase_days.insert(at.day());
         while self.purchase_days.len() > PURCHASE_DAYS_MAX {
             self.purchase_days.pop_first();
@@ -58,46 +58,46 @@ impl RelationshipState {
         }
     }
 
-    /// Notes that something was brought back.
-    pub fn note_return(&mut self, at: Timestamp) {
+    /// Records a return.
+    pub fn record_return(&mut self, at: Timestamp) {
         self.returned.add(at, 1.0);
     }
 }
 
-/// The latest moment of each kind of event that a quiet period or a hold may follow.
+/// Time of the latest event of each kind that starts a quiet period or a hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LastTimes {
-    /// A purchase.
+pub struct LastEventTimes {
+    /// Latest purchase.
     pub purchase: Option<Timestamp>,
-    /// A return.
+    /// Latest return.
     pub return_: Option<Timestamp>,
-    /// A support ticket.
+    /// Latest support ticket.
     pub ticket: Option<Timestamp>,
-    /// A late, failed or disputed payment.
+    /// Latest late, failed or disputed payment.
     pub payment_trouble: Option<Timestamp>,
-    /// A cancellation.
+    /// Latest cancellation of the whole relationship.
     pub cancellation: Option<Timestamp>,
-    /// A subscription began or was renewed.
+    /// Latest start or renewal of a subscription.
     pub commitment: Option<Timestamp>,
 }
 
-/// A ticket or complaint.
+/// A support case: a ticket or complaint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    /// The case.
+    /// Id of the case.
     pub id: CaseId,
-    /// True once any report of the case was a complaint.
+    /// Whether any report of the case was a complaint.
     pub is_complaint: bool,
-    /// The worst severity reported; `None` while only the resolution is known.
+    /// Highest severity reported; `None` while only the resolution is known.
     pub severity: Option<Severity>,
-    /// The latest report.
+    /// Time of the latest report.
     pub reported_at: Option<Timestamp>,
-    /// The latest resolution.
+    /// Time of the latest resolution.
     pub resolved_at: Option<Timestamp>,
 }
 
 impl Case {
-    /// True while the latest report is not followed by a resolution.
+    /// Whether no resolution has followed the latest report.
     pub fn is_open(&self) -> bool {
         match (self.reported_at, self.resolved_at) {
             (Some(reported), Some(resolved)) => resolved < reported,
@@ -107,38 +107,38 @@ impl Case {
     }
 }
 
-/// An offer that the customer took.
+/// An offer that the customer accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedOffer {
     /// The product.
     pub product: ProductId,
-    /// When it was taken.
+    /// Time of the acceptance.
     pub at: Timestamp,
-    /// When it was returned, cancelled or downgraded, soon enough to count as regret.
+    /// Time of its return, cancellation or downgrade, if soon enough to count as regret.
     pub regretted_at: Option<Timestamp>,
 }
 
-/// The components of relationship health.
+/// Component of relationship health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ComponentKind {
     /// Tickets and complaints.
     ServiceFriction,
     /// Late, failed and disputed payments.
     Payment,
-    /// How much the customer was pitched lately.
+    /// Offers shown to the customer recently.
     OfferPressure,
-    /// What the customer says in surveys.
+    /// Satisfaction in surveys.
     Sentiment,
-    /// Whether offers taken were kept.
+    /// Accepted offers, less those regretted.
     ValueDelivered,
-    /// Whether the customer comes more or less often than usual.
+    /// Recent engagement compared with the usual one.
     EngagementTrend,
-    /// The probability that the customer buys again or stays.
+    /// Probability that the customer buys again or stays.
     RetentionOutlook,
 }
 
 impl ComponentKind {
-    /// All components, in the order in which they are shown.
+    /// All components, in the order of responses.
     pub const ALL: [Self; 7] = [
         Self::ServiceFriction,
         Self::Payment,
@@ -149,7 +149,7 @@ impl ComponentKind {
         Self::RetentionOutlook,
     ];
 
-    /// The component's name in answers and logs.
+    /// Name in responses and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ServiceFriction => "service_friction",
@@ -166,41 +166,41 @@ impl ComponentKind {
 /// One component of relationship health as it entered the score.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Component {
-    /// Which one.
+    /// Kind of component.
     pub kind: ComponentKind,
-    /// 0 (bad) to 1 (good).
+    /// Value, 0 (bad) to 1 (good).
     pub value: f64,
-    /// Its weight in the geometric mean; the weights of all components sum to 1.
+    /// Weight in the geometric mean; the weights of all components sum to 1.
     pub weight: f64,
-    /// The quantity the value was made from: a decayed sum, a rate or a probability, as the component says.
+    /// Quantity that the value was computed from: a decayed sum, a ratio or a probability, depending on the component.
     pub input: f64,
-    /// The half-life behind the input, in days; `None` where none applies.
+    /// Half-life of the input, in days; `None` where none applies.
     pub half_life_days: Option<f64>,
-    /// False when nothing was known and the value is the policy's prior.
+    /// Whether there was any data; without it the value is the policy's prior.
     pub is_known: bool,
 }
 
-/// Relationship health: would another pitch hurt?
+/// Relationship health: a score for whether another offer would hurt the relationship.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RelationshipHealth {
-    /// 0 (bad) to 1 (good).
+    /// Score, 0 (bad) to 1 (good).
     pub score: f64,
-    /// The band that the score and the evidence put the customer in.
+    /// Band that follows from the score and the amount of evidence.
     pub band: Band,
-    /// The share of the weights whose components are known, 0 to 1.
+    /// Total weight of the known components, 0 to 1.
     pub coverage: f64,
     /// All components, in the order of [`ComponentKind::ALL`].
     pub components: Vec<Component>,
 }
 
-/// A class of relationship health with its own caps.
+/// Band of relationship health, each with caps of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Band {
     /// Offers would hurt.
     Strained,
-    /// Few offers, none of them up-sell.
+    /// Few offers, no up-sell.
     Guarded,
-    /// The usual relationship.
+    /// A normal relationship.
     Steady,
     /// A good relationship.
     Strong,
@@ -212,7 +212,7 @@ impl Band {
     /// All bands.
     pub const ALL: [Self; 5] = [Self::Strained, Self::Guarded, Self::Steady, Self::Strong, Self::NewCustomer];
 
-    /// The band's name in answers and logs.
+    /// Name in responses and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Strained => "strained",

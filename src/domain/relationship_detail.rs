@@ -1,50 +1,50 @@
-//! What stands behind relationship health, for people; `decision::relationship_detail` tells it.
+//! Details behind relationship health, for people; computed by `decision::relationship_detail`.
 
 use super::relationship::{Band, ComponentKind};
 
-/// How far ahead the trend looks.
+/// Number of days that the trend looks ahead.
 pub const TREND_DAYS: u32 = 28;
-/// The most levers told of each direction.
-pub const LEVERS_MAX: usize = 3;
+/// Maximum number of what-if effects reported in each direction.
+pub const WHAT_IF_EFFECTS_MAX: usize = 3;
 
-/// What stands behind relationship health.
+/// Details behind relationship health.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RelationshipDetail {
-    /// In the order of [`ComponentKind::ALL`].
+    /// Details of every component, in the order of [`ComponentKind::ALL`].
     pub components: Vec<ComponentDetail>,
-    /// What would raise the score most, then what would lower it most; at most [`LEVERS_MAX`] each.
-    pub levers: Vec<Lever>,
+    /// The events that would raise the score most, then those that would lower it most; at most [`WHAT_IF_EFFECTS_MAX`] each.
+    pub what_if_effects: Vec<WhatIfEffect>,
 }
 
-/// What stands behind a component.
+/// Details behind a component.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComponentDetail {
-    /// Which one.
+    /// Kind of component.
     pub kind: ComponentKind,
-    /// Counts and times that the value was made from.
+    /// Counts and times that the value was computed from.
     pub raw_inputs: Vec<RawInput>,
-    /// How much the value changes within [`TREND_DAYS`] days if nothing happens: troubles fade, silence tells.
+    /// Change of the value within [`TREND_DAYS`] days if nothing happens.
     pub trend: f64,
 }
 
-/// A count or a time.
+/// A count or a time behind a component.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RawInput {
-    /// What was counted; a name with `days` is in days.
+    /// Name of the input; one that contains `days` is in days.
     pub name: &'static str,
-    /// How much.
+    /// The count, or the number of days.
     pub value: f64,
 }
 
-/// Something that could happen now, and what it would do.
+/// Effect that a hypothetical event would have on relationship health now.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Lever {
-    /// What, as a clause: `an open complaint is settled`.
-    pub what: String,
-    /// The score after it.
+pub struct WhatIfEffect {
+    /// The event as a clause: `the customer makes a purchase`.
+    pub event: String,
+    /// Score after the event.
     pub score: f64,
-    /// The band after it.
+    /// Band after the event.
     pub band: Band,
-    /// The cap on offers after it; 0 when it brings a hold about.
+    /// Cap on offers after the event; 0 when it leads to a hold.
     pub offers_cap: u32,
 }

@@ -1,4 +1,4 @@
-//! Moments and spans. The clock itself is not here: `now` is an argument of every rule.
+//! Timestamps and days. The clock itself is not here: `now` is an argument of every rule.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 /// One day. Days have 24 hours here; time zones do not matter to any rule.
 pub const DAY: Duration = Duration::from_secs(86_400);
 
-/// A moment in UTC, to the millisecond.
+/// A timestamp in UTC, to the millisecond.
 ///
-/// Range: the years 1900 to 2200, so that sums of moments and spans cannot overflow.
+/// Range: the years 1900 to 2200, so that sums of timestamps and durations cannot overflow.
 ///
 /// ```
 /// use tactful::domain::time::{DAY, Timestamp};
@@ -26,7 +26,7 @@ impl Timestamp {
     /// The first moment of the year 2200.
     pub const MAX: Self = Self(7_258_118_400_000);
 
-    /// The moment this many milliseconds after 1970-01-01T00:00:00Z; `None` outside the years 1900 to 2200.
+    /// Creates a timestamp from milliseconds after 1970-01-01T00:00:00Z; `None` outside the years 1900 to 2200.
     pub fn from_unix_ms(unix_ms: i64) -> Option<Self> {
         (Self::MIN.0..=Self::MAX.0).contains(&unix_ms).then_some(Self(unix_ms))
     }
@@ -36,12 +36,12 @@ impl Timestamp {
         self.0
     }
 
-    /// The time from `earlier` to here, zero when `earlier` is later.
+    /// Time from `earlier` to this moment, zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).max(0).unsigned_abs())
     }
 
-    /// The time from `earlier` to here in days, zero when `earlier` is later.
+    /// Time from `earlier` to this moment in days, zero when `earlier` is later.
     pub fn days_since(self, earlier: Self) -> f64 {
         self.since(earlier).as_secs_f64() / DAY.as_secs_f64()
     }
@@ -57,7 +57,7 @@ const MS_PER_DAY: i64 = 86_400_000;
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
 
-    /// Stops at [`Timestamp::MAX`].
+    /// Saturates at [`Timestamp::MAX`].
     fn add(self, span: Duration) -> Self {
         let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(ms).min(Self::MAX.0))
@@ -67,7 +67,7 @@ impl std::ops::Add<Duration> for Timestamp {
 impl std::ops::Sub<Duration> for Timestamp {
     type Output = Self;
 
-    /// Stops at [`Timestamp::MIN`].
+    /// Saturates at [`Timestamp::MIN`].
     fn sub(self, span: Duration) -> Self {
         let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(ms).max(Self::MIN.0))
@@ -75,7 +75,7 @@ impl std::ops::Sub<Duration> for Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// Writes RFC 3339 in UTC, with milliseconds only where there are some.
+    /// Writes RFC 3339 in UTC, with milliseconds only where they are not zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = self.day().civil();
         let ms = self.0.rem_euclid(MS_PER_DAY);
@@ -103,7 +103,7 @@ impl Day {
         self.0
     }
 
-    /// Midnight at which the day begins, kept within the range of [`Timestamp`].
+    /// Midnight at the start of the day, clamped to the range of [`Timestamp`].
     pub fn start(self) -> Timestamp {
         let ms = i64::from(self.0) * MS_PER_DAY;
         Timestamp(ms.clamp(Timestamp::MIN.0, Timestamp::MAX.0))
@@ -126,7 +126,7 @@ impl Day {
 }
 
 impl fmt::Display for Day {
-    /// Writes a day as a person in any country reads it: `14 March 2026`.
+    /// Writes a date that is unambiguous in every country: `14 March 2026`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MONTHS: [&str; 12] = [
             "January",
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn arithmetic_stops_at_the_ends() {
+    fn arithmetic_saturates_at_the_ends() {
         assert_eq!(Timestamp::MAX + Duration::MAX, Timestamp::MAX);
         assert_eq!(Timestamp::MIN - Duration::MAX, Timestamp::MIN);
     }

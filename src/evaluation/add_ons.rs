@@ -86,7 +86,7 @@ pub(super) fn rank_add_ons(
         let popular = popularity::ever(&sales);
         for (number, query) in queries.iter().enumerate().filter(|(_, query)| query.fold == fold) {
             lists(TACTFUL, number, by_tactful(&model, query, &subscribers));
-            let given: Vec<usize> = query.given.iter().filter_map(|id| catalog.place_of(id)).collect();
+            let given: Vec<usize> = query.given.iter().filter_map(|id| catalog.index_of(id)).collect();
             lists("random", number, by_scores(&catalog, query, &random::scores(query, sales.products())));
             lists("popularity", number, by_scores(&catalog, query, &popular));
             lists("item_cosine", number, by_scores(&catalog, query, &cosine.scores(&given)));
@@ -156,7 +156,7 @@ fn by_tactful(model: &BoundModel, query: &Query, subscribers: &BTreeMap<Customer
 }
 
 fn by_scores(catalog: &Catalog, query: &Query, scores: &[f32]) -> Vec<ProductId> {
-    let score = |product: &ProductId| catalog.place_of(product).map_or(f32::MIN, |place| scores[place]);
+    let score = |product: &ProductId| catalog.index_of(product).map_or(f32::MIN, |place| scores[place]);
     let mut ranked = query.candidates.clone();
     ranked.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
     ranked

@@ -19,7 +19,7 @@ use crate::decision::relationship::assess;
 use crate::domain::customer::Customer;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::CustomerId;
-use crate::domain::outlook::{Outlook, Recency, StayingOutlook, StayingSignal, staying_signals};
+use crate::domain::outlook::{Outlook, RecencyFrequency, StayingFeature, StayingOutlook, staying_features};
 use crate::domain::policy::Policy;
 use crate::domain::relationship::RelationshipState;
 use crate::domain::time::{DAY, Timestamp};
@@ -121,7 +121,7 @@ fn judge_returns(
         let told = asked.iter().map(|(customer, hit)| (tell(state(customer)).unwrap_or(usual), *hit));
         told.map(|(probability, hit)| Told { probability, hit }).collect()
     };
-    let recency = |state: &RelationshipState| Recency::of(state, cutoff);
+    let recency = |state: &RelationshipState| RecencyFrequency::of(state, cutoff);
     let methods = [
         ("tactful", told_by(&|state| buying.probability(state, cutoff, window))),
         ("base_rate", told_by(&|_| None)),
@@ -251,8 +251,8 @@ fn subscriber(profile: CustomerProfile, reading: &Reading<'_>) -> Result<Subscri
     })?;
     let tenure = DAY.mul_f64(months * MONTH_DAYS);
     // Of use nothing is known: as usual.
-    let signals = staying_signals(&RelationshipState::default(), 1, tenure, Timestamp::MIN);
-    debug_assert_eq!(signals.len(), StayingSignal::ALL.len());
+    let signals = staying_features(&RelationshipState::default(), 1, tenure, Timestamp::MIN);
+    debug_assert_eq!(signals.len(), StayingFeature::ALL.len());
     Ok(Subscriber { signals, attributes, stayed: outcome == reading.stayed })
 }
 

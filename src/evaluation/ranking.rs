@@ -196,7 +196,7 @@ impl<'a> Judge<'a> {
     fn allowed(&self, query: &Query, rankable: &[bool]) -> Allowed {
         let catalog = &self.shop.catalog;
         if !query.candidates.is_empty() {
-            return Allowed { places: query.candidates.iter().filter_map(|id| catalog.place_of(id)).collect() };
+            return Allowed { places: query.candidates.iter().filter_map(|id| catalog.index_of(id)).collect() };
         }
         let bought = query.customer.as_ref().and_then(|customer| self.shop.bought.get(customer));
         let given: HashSet<&ProductId> = query.given.iter().collect();
@@ -211,7 +211,7 @@ impl<'a> Judge<'a> {
         let customer = query.customer.as_ref().and_then(|customer| self.customers.get(customer));
         customer.map_or_else(KnownCustomer::default, |customer| KnownCustomer {
             holdings: held_products(&customer.holdings, self.shop.now),
-            forgotten: customer.holdings.forgotten.clone(),
+            forgotten: customer.holdings.fingerprints.clone(),
             profile: customer.attributes.clone(),
         })
     }
@@ -243,7 +243,7 @@ impl<'a> Judge<'a> {
             Question::NextPurchase | Question::AddOn { .. } => sales.by_customer(),
             Question::HiddenProduct => sales.by_basket(),
             Question::Upgrade => {
-                let anchor = |query: &Query| query.anchor.as_ref().and_then(|id| self.shop.catalog.place_of(id));
+                let anchor = |query: &Query| query.anchor.as_ref().and_then(|id| self.shop.catalog.index_of(id));
                 let catalog = &self.shop.catalog;
                 baselines.push((
                     "smallest_step",
@@ -257,7 +257,7 @@ impl<'a> Judge<'a> {
         let given = |query: &Query| -> Vec<usize> {
             let bought = query.customer.as_ref().and_then(|customer| self.shop.bought.get(customer));
             let places = |ids: &mut dyn Iterator<Item = &ProductId>| {
-                ids.filter_map(|id| self.shop.catalog.place_of(id)).collect()
+                ids.filter_map(|id| self.shop.catalog.index_of(id)).collect()
             };
             if query.given.is_empty() {
                 places(&mut bought.into_iter().flatten())

@@ -64,7 +64,7 @@ const OFFERS: &str = "message offers {
     optional binary replaces_product_id (STRING);
     optional fixed_len_byte_array(16) price (DECIMAL(38, 9));
     optional binary currency_code (STRING);
-    required boolean is_repeat;
+    required boolean is_already_granted;
     required double score;
     required double propensity;
     required binary propensity_basis (STRING);
@@ -187,7 +187,7 @@ impl Tables {
             Cell::text(offer.replaces.as_ref()),
             Cell::amount(offer.price),
             Cell::text(offer.price.map(crate::domain::money::Money::currency)),
-            Cell::Truth(offer.is_repeat),
+            Cell::Truth(offer.is_already_granted),
             Cell::Number(factors.score()),
             Cell::Number(factors.propensity),
             Cell::Text(factors.propensity_basis.as_str().to_owned()),

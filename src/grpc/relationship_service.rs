@@ -13,7 +13,7 @@ use super::generated::google::rpc;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::relationship_service_server::RelationshipService;
 use super::status;
-use crate::domain::customer::HoldInForce;
+use crate::domain::customer::ActiveHold;
 use crate::domain::ids::{CustomerId, HoldId};
 use crate::telemetry::call;
 use crate::use_cases::app::App;
@@ -101,7 +101,7 @@ impl RelationshipService for RelationshipRpc {
             hold_from_wire(request.into_inner(), self.app.now()).map_err(|violations| status::invalid(&violations))?;
         call::is_about(customer.as_str());
         let hold = create_hold(&self.app, &customer, hold).await.map_err(status::hold)?;
-        let hold = hold_to_wire(HoldInForce { hold, is_derived: false });
+        let hold = hold_to_wire(ActiveHold { hold, is_derived: false });
         Ok(Response::new(wire::CreateHoldResponse { hold: Some(hold) }))
     }
 

@@ -23,7 +23,7 @@ pub(super) fn product(fields: &mut Fields<'_>) -> Option<Product> {
     let category = fields.parsed(Column::Category, category).unwrap_or_default();
     let price = fields.price(Column::Price);
     let margin = fields.money(Column::Margin);
-    let rung = rung(fields);
+    let ladder_position = ladder_position(fields);
     let features = fields.named_values(Column::Features, FEATURES_MAX, TEXT_BYTES_MAX);
     let requires = fields.ids(Column::Requires, RELATED_PRODUCTS_MAX, ProductId::new);
     let excludes = fields.ids(Column::Excludes, RELATED_PRODUCTS_MAX, ProductId::new);
@@ -44,7 +44,7 @@ pub(super) fn product(fields: &mut Fields<'_>) -> Option<Product> {
         category,
         price,
         margin,
-        rung,
+        ladder_position,
         features,
         requires,
         excludes,
@@ -76,7 +76,7 @@ fn category(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// A ladder and a tier make sense only together.
-fn rung(fields: &mut Fields<'_>) -> Option<LadderPosition> {
+fn ladder_position(fields: &mut Fields<'_>) -> Option<LadderPosition> {
     match (fields.is_empty(Column::Ladder), fields.is_empty(Column::Tier)) {
         (true, false) => fields.refuse(Column::Ladder, "is missing, and `tier` is given"),
         (false, true) => fields.refuse(Column::Tier, "is missing, and `ladder` is given"),

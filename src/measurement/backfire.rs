@@ -202,8 +202,8 @@ pub fn compare_arms<'f>(
         }
     }
     let all = samples.remove(&None).unwrap_or_default();
-    if all.count(Arm::Control).min(all.count(Arm::Rest)) < ARM_MIN {
-        return Err(TooFewCustomers { control: all.count(Arm::Control), treatment: all.count(Arm::Rest) });
+    if all.count(Arm::Control).min(all.count(Arm::Treatment)) < ARM_MIN {
+        return Err(TooFewCustomers { control: all.count(Arm::Control), treatment: all.count(Arm::Treatment) });
     }
     let bands = samples.into_iter().filter_map(|(band, samples)| Some((band?, samples.group(BAND_ARM_MIN))));
     Ok(BackfireReport { all: all.group(ARM_MIN), bands: bands.collect() })
@@ -220,7 +220,7 @@ impl ArmSamples {
     fn add(&mut self, customer: &FollowedCustomer) {
         let samples = match customer.assignment.arm {
             Arm::Control => &mut self.control,
-            Arm::Rest => &mut self.treatment,
+            Arm::Treatment => &mut self.treatment,
         };
         for (sample, measure) in samples.iter_mut().zip(BackfireMeasure::ALL) {
             sample.add(customer.measured(measure));
@@ -230,12 +230,12 @@ impl ArmSamples {
     fn count(&self, arm: Arm) -> usize {
         match arm {
             Arm::Control => self.control[0].count,
-            Arm::Rest => self.treatment[0].count,
+            Arm::Treatment => self.treatment[0].count,
         }
     }
 
     fn group(&self, arm_min: usize) -> GroupComparison {
-        let (control, treatment) = (self.count(Arm::Control), self.count(Arm::Rest));
+        let (control, treatment) = (self.count(Arm::Control), self.count(Arm::Treatment));
         let compare = |((control, treatment), measure): ((&Sample, &Sample), BackfireMeasure)| MeasureComparison {
             measure,
             control: control.mean(),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::interval::{EstimatedDifference, Sample, mean_difference};
-use crate::domain::decision::WithheldReason;
 use crate::domain::ids::CustomerId;
 use crate::domain::relationship::Band;
+use crate::domain::withheld_reason::WithheldReason;
 
 /// Maximum number of example customers who lose all offers, and of those who gain some.
 pub const EXAMPLE_CUSTOMERS_MAX: usize = 20;

@@ -33,7 +33,7 @@ pub struct KnownCustomer {
     /// What the customer has.
     pub holdings: Vec<HeldProduct>,
     /// Fingerprints of what the customer has had for longer than anything in `holdings`
-    /// ([`Holdings::forgotten`](crate::domain::customer::Holdings)).
+    /// ([`Holdings::fingerprints`](crate::domain::customer::Holdings)).
     pub forgotten: BTreeSet<u32>,
     /// The customer's attributes that models may know.
     pub profile: BTreeMap<String, String>,
@@ -99,7 +99,7 @@ impl BoundModel {
         let mut learned = vec![None; catalog.products().len()];
         let mut places = vec![None; model.products().len()];
         for (number, product) in model.products().iter().enumerate() {
-            if let Some(place) = catalog.place_of(&product.id) {
+            if let Some(place) = catalog.index_of(&product.id) {
                 learned[place] = Some(number as u32);
                 places[number] = Some(place as u32);
             }
@@ -107,7 +107,7 @@ impl BoundModel {
         let mut hints: HashMap<usize, Vec<usize>> = HashMap::new();
         for (place, product) in catalog.products().iter().enumerate() {
             for other in product.compatible_with.iter().chain(&product.requires) {
-                if let Some(other) = catalog.place_of(other) {
+                if let Some(other) = catalog.index_of(other) {
                     hints.entry(other).or_default().push(place);
                 }
             }
@@ -141,7 +141,7 @@ impl BoundModel {
     /// The same from candidates that were prepared from this model and catalogue. Only when these do not suffice the rest
     /// is ranked, and follows them.
     pub fn cross_sell_prepared(&self, query: &CrossSellQuery, prepared: CachedRanking) -> Complements<'_> {
-        let CachedRanking { ranked_from: _, ranked_at, mut ranked } = prepared;
+        let CachedRanking { cache_key: _, ranked_at, mut ranked } = prepared;
         ranked.retain(|ranked| (ranked.place as usize) < self.catalog.products().len());
         Complements { model: self, about: About::new(self, query), ranked, ranked_at: Some(ranked_at) }
     }
@@ -211,7 +211,7 @@ impl BoundModel {
             let offered: Vec<&ProductId> = steps.iter().map(|(offered, _)| &offered.id).collect();
             let propensities = self.step_propensities(weigher.as_ref(), owned, &offered);
             for ((offered, step), learned) in steps.into_iter().zip(propensities) {
-                let Some(place) = self.catalog.place_of(&offered.id) else { continue };
+                let Some(place) = self.catalog.index_of(&offered.id) else { continue };
                 let propensity = learned.unwrap_or_else(|| self.step_rate(owned, offered, step.closeness));
                 let is_better = best.get(&place).is_none_or(|known| known.0.propensity < propensity);
                 if is_better {
@@ -226,10 +226,13 @@ impl BoundModel {
 
     /// What is a step up from a product, on its ladder or in its category.
     fn steps_up(&self, owned: &Product) -> Vec<(&Product, Step)> {
-        let on_ladder = owned.rung.iter().flat_map(|rung| self.catalog.on_ladder(&rung.ladder));
+        let on_ladder =
+            owned.ladder_position.iter().flat_map(|ladder_position| self.catalog.on_ladder(&ladder_position.ladder));
         let in_category = self.catalog.in_category(&owned.category).filter(|offered| {
             // What is on the ladder, too, was told already.
-            owned.rung.as_ref().is_none_or(|rung| offered.rung.as_ref().is_none_or(|other| other.ladder != rung.ladder))
+            owned.ladder_position.as_ref().is_none_or(|ladder_position| {
+                offered.ladder_position.as_ref().is_none_or(|other| other.ladder != ladder_position.ladder)
+            })
         });
         let others = on_ladder.chain(in_category).filter(|offered| offered.id != owned.id);
         others.filter_map(|offered| Some((offered, step(owned, offered, self.seen(owned, offered))?))).collect()
@@ -345,7 +348,7 @@ impl BoundModel {
     }
 
     fn learned_of(&self, product: &ProductId) -> Option<&LearnedProduct> {
-        self.learned(self.catalog.place_of(product)?)
+        self.learned(self.catalog.index_of(product)?)
     }
 
     fn learned(&self, place: usize) -> Option<&LearnedProduct> {
@@ -353,7 +356,7 @@ impl BoundModel {
     }
 
     fn learned_number(&self, product: &ProductId) -> Option<u32> {
-        self.learned[self.catalog.place_of(product)?]
+        self.learned[self.catalog.index_of(product)?]
     }
 
     fn weights(&self, about: &About) -> &Neighbours {
@@ -398,7 +401,7 @@ impl Proposal for Complements<'_> {
     }
 
     fn support(&self, candidate: &Candidate) -> Support {
-        let Some(place) = self.model.catalog.place_of(&candidate.product) else { return Support::default() };
+        let Some(place) = self.model.catalog.index_of(&candidate.product) else { return Support::default() };
         let pulls = self.pulls(place);
         let id_of = |place: usize| self.model.catalog.products()[place].id.clone();
         let mut evidence: Vec<Evidence> = pulls
@@ -420,7 +423,7 @@ impl Proposal for Complements<'_> {
             evidence.push(Evidence::Popular { buyers: recent_buyers, days: RECENT_DAYS });
         }
         let best_seller = self.model.newcomers.best_seller_beside(place);
-        evidence.extend(best_seller.map(|BestSeller { place, buyers }| Evidence::LikeABestSeller {
+        evidence.extend(best_seller.map(|BestSeller { place, buyers }| Evidence::NewInCategory {
             like: id_of(place),
             buyers,
             days: RECENT_DAYS,
@@ -431,9 +434,9 @@ impl Proposal for Complements<'_> {
 
 impl Complements<'_> {
     /// The likeliest, to be kept for the next questions about the same customer.
-    pub fn prepare(&self, ranked_from: CacheKey, now: Timestamp) -> CachedRanking {
+    pub fn prepare(&self, cache_key: CacheKey, now: Timestamp) -> CachedRanking {
         CachedRanking {
-            ranked_from,
+            cache_key,
             ranked_at: now,
             ranked: self.ranked.iter().copied().take(CACHED_RANKING_LEN_MAX).collect(),
         }
@@ -559,7 +562,7 @@ struct About {
 impl About {
     fn new(bound: &BoundModel, query: &CrossSellQuery) -> Self {
         let catalog = bound.catalog();
-        let context: Vec<usize> = query.context.iter().filter_map(|product| catalog.place_of(product)).collect();
+        let context: Vec<usize> = query.context.iter().filter_map(|product| catalog.index_of(product)).collect();
         let numbers = context.iter().filter_map(|&place| bound.learned[place]).collect();
         let holdings = &query.customer.holdings;
         let mut asked = bound.asked(&query.customer, numbers, query.now);
@@ -570,7 +573,7 @@ impl About {
         }
         let held = |held: &HeldProduct| {
             let age = seconds(query.now) - seconds(held.last_at);
-            Some((catalog.place_of(&held.product)?, fading(age, LONG_HALF_LIFE_DAYS)))
+            Some((catalog.index_of(&held.product)?, fading(age, LONG_HALF_LIFE_DAYS)))
         };
         let places = if asked.is_basket {
             context.iter().map(|&place| (place, 1.0)).collect()

@@ -6,7 +6,7 @@ use super::outlook_history::{OutlookHistory, PastCustomer};
 use super::rhythm;
 use super::signal_fit::{Scale, directed, intercept, is_thin};
 use crate::domain::outlook::{
-    BuyingOutlook, BuyingSignal, Recency, Rhythm, SignalWeight, buying_signals, rhythm_logit, step,
+    BuyingFeature, BuyingOutlook, FeatureWeight, MbgNbd, RecencyFrequency, buying_features, rhythm_logit, step,
 };
 use crate::domain::time::Timestamp;
 
@@ -25,8 +25,8 @@ pub fn learn_buying(
     asked_days: f64,
     notes: &mut Vec<String>,
 ) -> Option<BuyingOutlook> {
-    let recencies = |customers: &[PastCustomer<'_>], at: Timestamp| -> Vec<Recency> {
-        customers.iter().filter_map(|customer| Recency::of(&customer.state, at)).collect()
+    let recencies = |customers: &[PastCustomer<'_>], at: Timestamp| -> Vec<RecencyFrequency> {
+        customers.iter().filter_map(|customer| RecencyFrequency::of(&customer.state, at)).collect()
     };
     let customers_now = recencies(&history.as_of(now, now, CUSTOMERS_MAX), now);
     let rhythm = rhythm::fit(&customers_now)?;
@@ -40,8 +40,8 @@ pub fn learn_buying(
         let asked = |customer: &PastCustomer<'_>| {
             Some(Buyer {
                 window,
-                rhythm_logit: rhythm_logit(&rhythm_then, Recency::of(&customer.state, from)?, window_days),
-                signals: buying_signals(&customer.state, &rhythm_then, from)?,
+                rhythm_logit: rhythm_logit(&rhythm_then, RecencyFrequency::of(&customer.state, from)?, window_days),
+                signals: buying_features(&customer.state, &rhythm_then, from)?,
                 came_back: customer.came_back,
             })
         };
@@ -69,29 +69,34 @@ struct Buyer {
     window: usize,
     /// The logit of the rhythm over that window.
     rhythm_logit: f64,
-    signals: [f64; BuyingSignal::ALL.len()],
+    signals: [f64; BuyingFeature::ALL.len()],
     came_back: bool,
 }
 
 /// The customer whose step from the window learned to the window asked is closest to the mean step.
-fn typical(rhythm: &Rhythm, customers: &[Recency], learned_days: f64, asked_days: f64) -> Option<Recency> {
+fn typical(
+    rhythm: &MbgNbd,
+    customers: &[RecencyFrequency],
+    learned_days: f64,
+    asked_days: f64,
+) -> Option<RecencyFrequency> {
     let steps = || customers.iter().map(|&customer| (step(rhythm, customer, learned_days, asked_days), customer));
     let mean = steps().map(|(step, _)| step).sum::<f64>() / customers.len() as f64;
     steps().min_by(|a, b| (a.0 - mean).abs().total_cmp(&(b.0 - mean).abs())).map(|(_, customer)| customer)
 }
 
-fn rhythm_alone(rhythm: Rhythm, learned_days: f64, typical: Recency) -> BuyingOutlook {
-    let nothing = SignalWeight { mean: 0.0, deviation: 1.0, weight: 0.0 };
-    let weights = [nothing; BuyingSignal::ALL.len()];
+fn rhythm_alone(rhythm: MbgNbd, learned_days: f64, typical: RecencyFrequency) -> BuyingOutlook {
+    let nothing = FeatureWeight { mean: 0.0, deviation: 1.0, weight: 0.0 };
+    let weights = [nothing; BuyingFeature::ALL.len()];
     BuyingOutlook { rhythm, learned_days, intercept: 0.0, slope: 1.0, typical, weights }
 }
 
-fn fit_buyers(buyers: &[Buyer], rhythm: Rhythm, longest: f64, typical: Recency) -> Option<BuyingOutlook> {
+fn fit_buyers(buyers: &[Buyer], rhythm: MbgNbd, longest: f64, typical: RecencyFrequency) -> Option<BuyingOutlook> {
     let mut windows: Vec<usize> = buyers.iter().map(|buyer| buyer.window).collect();
     windows.sort_unstable();
     windows.dedup();
     let scales: Vec<Scale> =
-        (0..BuyingSignal::ALL.len()).map(|place| Scale::of(buyers.iter().map(|buyer| buyer.signals[place]))).collect();
+        (0..BuyingFeature::ALL.len()).map(|place| Scale::of(buyers.iter().map(|buyer| buyer.signals[place]))).collect();
     let observations: Vec<Observation> = buyers
         .iter()
         .map(|buyer| {
@@ -104,7 +109,7 @@ fn fit_buyers(buyers: &[Buyer], rhythm: Rhythm, longest: f64, typical: Recency) 
         .collect();
     let mut coefficients = vec![intercept(); windows.len()];
     coefficients.push(Coefficient { prior: 1.0, pull: SLOPE_PULL, least: 0.0, most: 1.0 });
-    coefficients.extend(BuyingSignal::ALL.map(|signal| directed(signal.direction())));
+    coefficients.extend(BuyingFeature::ALL.map(|signal| directed(signal.monotonicity())));
     let fitted = logistic::fit(&observations, &coefficients)?;
     let own = &fitted[windows.len() + 1..];
     let mut weights = scales.iter().zip(own).map(|(scale, &weight)| scale.weight(weight));
@@ -119,7 +124,7 @@ fn fit_buyers(buyers: &[Buyer], rhythm: Rhythm, longest: f64, typical: Recency) 
 }
 
 fn told_weights(fitted: &BuyingOutlook) -> String {
-    let told = BuyingSignal::ALL.iter().zip(fitted.weights).filter(|(_, weight)| weight.weight.abs() >= 0.005);
+    let told = BuyingFeature::ALL.iter().zip(fitted.weights).filter(|(_, weight)| weight.weight.abs() >= 0.005);
     let told: Vec<String> = told.map(|(signal, weight)| format!("{} {:+.2}", signal.as_str(), weight.weight)).collect();
     format!("weights: rhythm {:.2}, {}", fitted.slope, told.join(", "))
 }

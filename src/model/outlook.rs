@@ -20,7 +20,7 @@ use super::calibration::{ProbabilityQuality, Told};
 use super::outlook_history::{OutlookHistory, PastCustomer};
 use super::signal_fit::CUSTOMERS_MIN;
 use super::staying_outlook::learn_staying_from;
-use crate::domain::outlook::{Outlook, Recency};
+use crate::domain::outlook::{Outlook, RecencyFrequency};
 use crate::domain::time::{DAY, Timestamp};
 
 /// The longest window is at most this share of the history: what comes before it must tell customers apart.
@@ -66,10 +66,12 @@ pub fn judge(
     let (mut told, mut by_rhythm) = (Vec::new(), Vec::new());
     for customer in history.as_of(split, now, CUSTOMERS_MAX) {
         let Some(probability) = buying.probability(&customer.state, split, asked) else { continue };
-        let recency = Recency::of(&customer.state, split).expect("a probability was told");
+        let recency = RecencyFrequency::of(&customer.state, split).expect("a probability was told");
         told.push(Told { probability, hit: customer.came_back });
-        by_rhythm
-            .push(Told { probability: buying.rhythm.buys_within(recency, longest / 7.0), hit: customer.came_back });
+        by_rhythm.push(Told {
+            probability: buying.rhythm.purchase_probability(recency, longest / 7.0),
+            hit: customer.came_back,
+        });
     }
     let is_enough = told.len() >= CUSTOMERS_MIN;
     let quality = |told: &[Told]| ProbabilityQuality::of(told).filter(|_| is_enough);

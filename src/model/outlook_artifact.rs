@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact::ArtifactError;
 use crate::domain::outlook::{
-    AttributeWeight, BuyingOutlook, BuyingSignal, Direction, Outlook, Recency, Rhythm, SignalWeight, StayingOutlook,
-    StayingSignal,
+    AttributeWeight, BuyingFeature, BuyingOutlook, FeatureWeight, MbgNbd, Monotonicity, Outlook, RecencyFrequency,
+    StayingFeature, StayingOutlook,
 };
 
 /// Format version of the encoded outlook.
@@ -44,8 +44,8 @@ struct StoredRhythm {
 
 #[derive(Serialize, Deserialize)]
 struct StoredRecency {
-    repeats: f64,
-    last_week: f64,
+    repeat_purchases: f64,
+    recency_weeks: f64,
     age_weeks: f64,
 }
 
@@ -105,15 +105,15 @@ fn damaged(detail: impl Display) -> ArtifactError {
 impl From<&BuyingOutlook> for StoredBuyingOutlook {
     fn from(outlook: &BuyingOutlook) -> Self {
         let BuyingOutlook { rhythm, learned_days, intercept, slope, typical, weights } = outlook;
-        let Rhythm { r, alpha, a, b } = *rhythm;
-        let Recency { repeats, last_week, age_weeks } = *typical;
-        let named = BuyingSignal::ALL.iter().zip(weights);
+        let MbgNbd { r, alpha, a, b } = *rhythm;
+        let RecencyFrequency { repeat_purchases, recency_weeks, age_weeks } = *typical;
+        let named = BuyingFeature::ALL.iter().zip(weights);
         Self {
             rhythm: StoredRhythm { r, alpha, a, b },
             learned_days: *learned_days,
             intercept: *intercept,
             slope: *slope,
-            typical: StoredRecency { repeats, last_week, age_weeks },
+            typical: StoredRecency { repeat_purchases, recency_weeks, age_weeks },
             weights: named.map(|(signal, weight)| (signal.as_str().to_owned(), weight.into())).collect(),
         }
     }
@@ -123,19 +123,27 @@ impl StoredBuyingOutlook {
     fn outlook(self) -> Result<BuyingOutlook, ArtifactError> {
         let Self { rhythm, learned_days, intercept, slope, typical, weights } = self;
         let StoredRhythm { r, alpha, a, b } = rhythm;
-        let StoredRecency { repeats, last_week, age_weeks } = typical;
-        let is_recency = repeats >= 0.0 && last_week >= 0.0 && age_weeks >= last_week && age_weeks.is_finite();
+        let StoredRecency { repeat_purchases, recency_weeks, age_weeks } = typical;
+        let is_recency =
+            repeat_purchases >= 0.0 && recency_weeks >= 0.0 && age_weeks >= recency_weeks && age_weeks.is_finite();
         let positive = [r, alpha, a, b, learned_days].iter().all(|it| it.is_finite() && *it > 0.0);
-        if !positive || !is_recency || !repeats.is_finite() || !intercept.is_finite() || !(0.0..=1.0).contains(&slope) {
+        if !positive
+            || !is_recency
+            || !repeat_purchases.is_finite()
+            || !intercept.is_finite()
+            || !(0.0..=1.0).contains(&slope)
+        {
             return Err(damaged("a number of the buying outlook is out of range"));
         }
-        let mut read =
-            BuyingSignal::ALL.into_iter().map(|signal| directed_weight(&weights, signal.as_str(), signal.direction()));
-        let mut ordered = [NO_WEIGHT; BuyingSignal::ALL.len()];
+        let mut read = BuyingFeature::ALL
+            .into_iter()
+            .map(|signal| directed_weight(&weights, signal.as_str(), signal.monotonicity()));
+        let mut ordered = [NO_WEIGHT; BuyingFeature::ALL.len()];
         for (slot, weight) in ordered.iter_mut().zip(&mut read) {
             *slot = weight?;
         }
-        let (rhythm, typical) = (Rhythm { r, alpha, a, b }, Recency { repeats, last_week, age_weeks });
+        let (rhythm, typical) =
+            (MbgNbd { r, alpha, a, b }, RecencyFrequency { repeat_purchases, recency_weeks, age_weeks });
         Ok(BuyingOutlook { rhythm, learned_days, intercept, slope, typical, weights: ordered })
     }
 }
@@ -143,7 +151,7 @@ impl StoredBuyingOutlook {
 impl From<&StayingOutlook> for StoredStayingOutlook {
     fn from(outlook: &StayingOutlook) -> Self {
         let StayingOutlook { learned_days, intercept, weights, attributes } = outlook;
-        let named = StayingSignal::ALL.iter().zip(weights);
+        let named = StayingFeature::ALL.iter().zip(weights);
         Self {
             learned_days: *learned_days,
             intercept: *intercept,
@@ -159,9 +167,10 @@ impl StoredStayingOutlook {
         if !(learned_days.is_finite() && learned_days > 0.0 && intercept.is_finite()) {
             return Err(damaged("a number of the staying outlook is out of range"));
         }
-        let mut read =
-            StayingSignal::ALL.into_iter().map(|signal| directed_weight(&weights, signal.as_str(), signal.direction()));
-        let mut ordered = [NO_WEIGHT; StayingSignal::ALL.len()];
+        let mut read = StayingFeature::ALL
+            .into_iter()
+            .map(|signal| directed_weight(&weights, signal.as_str(), signal.monotonicity()));
+        let mut ordered = [NO_WEIGHT; StayingFeature::ALL.len()];
         for (slot, weight) in ordered.iter_mut().zip(&mut read) {
             *slot = weight?;
         }
@@ -171,37 +180,37 @@ impl StoredStayingOutlook {
     }
 }
 
-const NO_WEIGHT: SignalWeight = SignalWeight { mean: 0.0, deviation: 1.0, weight: 0.0 };
+const NO_WEIGHT: FeatureWeight = FeatureWeight { mean: 0.0, deviation: 1.0, weight: 0.0 };
 
-impl From<&SignalWeight> for StoredWeight {
-    fn from(weight: &SignalWeight) -> Self {
-        let SignalWeight { mean, deviation, weight } = *weight;
+impl From<&FeatureWeight> for StoredWeight {
+    fn from(weight: &FeatureWeight) -> Self {
+        let FeatureWeight { mean, deviation, weight } = *weight;
         Self { mean, deviation, weight }
     }
 }
 
 impl StoredWeight {
-    fn weight(&self) -> Result<SignalWeight, ArtifactError> {
+    fn weight(&self) -> Result<FeatureWeight, ArtifactError> {
         let Self { mean, deviation, weight } = *self;
         let is_learned = mean.is_finite() && deviation.is_finite() && deviation > 0.0 && weight.is_finite();
         if is_learned {
-            Ok(SignalWeight { mean, deviation, weight })
+            Ok(FeatureWeight { mean, deviation, weight })
         } else {
             Err(damaged("a weight or its scale is out of range"))
         }
     }
 }
 
-/// Converts the weight of one feature, which must have the sign of its direction; a feature unknown to the model has none.
+/// Converts the weight of one feature, which must have the sign that its monotonicity constraint allows; a feature unknown to the model has none.
 fn directed_weight(
     weights: &BTreeMap<String, StoredWeight>,
     name: &str,
-    direction: Direction,
-) -> Result<SignalWeight, ArtifactError> {
+    monotonicity: Monotonicity,
+) -> Result<FeatureWeight, ArtifactError> {
     let weight = weights.get(name).map_or(Ok(NO_WEIGHT), StoredWeight::weight)?;
-    let is_directed = match direction {
-        Direction::Good => weight.weight >= 0.0,
-        Direction::Bad => weight.weight <= 0.0,
+    let is_directed = match monotonicity {
+        Monotonicity::Increasing => weight.weight >= 0.0,
+        Monotonicity::Decreasing => weight.weight <= 0.0,
     };
     if is_directed { Ok(weight) } else { Err(damaged(format!("the weight of {name} has the wrong sign"))) }
 }
@@ -210,7 +219,7 @@ impl From<&AttributeWeight> for StoredAttributeWeight {
     fn from(weight: &AttributeWeight) -> Self {
         match weight {
             AttributeWeight::Number(weight) => Self::Numeric(weight.into()),
-            AttributeWeight::Words(words) => Self::Categorical(words.clone()),
+            AttributeWeight::Categories(words) => Self::Categorical(words.clone()),
         }
     }
 }
@@ -222,7 +231,7 @@ impl StoredAttributeWeight {
             Self::Categorical(weights) => {
                 let is_finite = weights.values().all(|weight| weight.is_finite());
                 if is_finite {
-                    Ok(AttributeWeight::Words(weights))
+                    Ok(AttributeWeight::Categories(weights))
                 } else {
                     Err(damaged("the weight of a category is not finite"))
                 }
@@ -236,21 +245,21 @@ mod tests {
     use super::*;
 
     fn outlook() -> Outlook {
-        let weight = |weight| SignalWeight { mean: 0.5, deviation: 2.0, weight };
+        let weight = |weight| FeatureWeight { mean: 0.5, deviation: 2.0, weight };
         let buying = BuyingOutlook {
-            rhythm: Rhythm { r: 0.5, alpha: 4.0, a: 0.7, b: 2.5 },
+            rhythm: MbgNbd { r: 0.5, alpha: 4.0, a: 0.7, b: 2.5 },
             learned_days: 91.0,
             intercept: -0.25,
             slope: 0.75,
-            typical: Recency { repeats: 3.0, last_week: 20.5, age_weeks: 30.0 },
-            weights: BuyingSignal::ALL.map(|signal| match signal.direction() {
-                Direction::Good => weight(0.125),
-                Direction::Bad => weight(-0.125),
+            typical: RecencyFrequency { repeat_purchases: 3.0, recency_weeks: 20.5, age_weeks: 30.0 },
+            weights: BuyingFeature::ALL.map(|signal| match signal.monotonicity() {
+                Monotonicity::Increasing => weight(0.125),
+                Monotonicity::Decreasing => weight(-0.125),
             }),
         };
         let words = BTreeMap::from([("two years".to_owned(), 0.5), ("none".to_owned(), -0.5)]);
         let attributes = BTreeMap::from([
-            ("contract".to_owned(), AttributeWeight::Words(words)),
+            ("contract".to_owned(), AttributeWeight::Categories(words)),
             ("age".to_owned(), AttributeWeight::Number(weight(-0.25))),
         ]);
         let staying = StayingOutlook { learned_days: 91.0, intercept: 1.5, weights: [weight(0.5); 3], attributes };

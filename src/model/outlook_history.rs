@@ -145,8 +145,8 @@ fn past_customer<'a>(
     }
     for deed in before {
         match deed.kind {
-            DeedKind::Bought { spent } => state.note_purchase(deed.at, spent),
-            DeedKind::BroughtBack => state.note_return(deed.at),
+            DeedKind::Bought { spent } => state.record_purchase(deed.at, spent),
+            DeedKind::BroughtBack => state.record_return(deed.at),
             DeedKind::Engaged { weight } => state.engagement.add(deed.at, weight),
             DeedKind::Subscribed { .. } | DeedKind::Ended { .. } => {}
         }

@@ -1,6 +1,6 @@
 //! Fits the rhythm of purchases in a population: MBG/NBD by maximum likelihood.
 //!
-//! Source: Batislam, Denizel and Filiztekin (2007), equation 5. With `x` repeats, the last at `t` and an age of `T`
+//! Source: Batislam, Denizel and Filiztekin (2007), equation 5. With `x` repeat_purchases, the last at `t` and an age of `T`
 //! (weeks), a customer's likelihood is
 //!
 //! ```text
@@ -13,7 +13,7 @@
 use argmin::core::{CostFunction, Error, Executor, State};
 use argmin::solver::neldermead::NelderMead;
 
-use crate::domain::outlook::{Recency, Rhythm};
+use crate::domain::outlook::{MbgNbd, RecencyFrequency};
 
 /// Fewer customers who came back at least once tell no rhythm: the rate at which customers leave would be a guess.
 pub const REPEATERS_MIN: usize = 20;
@@ -26,24 +26,24 @@ const LOG_PARAMETER_MAX: f64 = 7.0;
 const ITERATIONS_MAX: u64 = 600;
 
 /// The rhythm of these customers; `None` when they are too few.
-pub fn fit(customers: &[Recency]) -> Option<Rhythm> {
-    if customers.iter().filter(|customer| customer.repeats > 0.0).count() < REPEATERS_MIN {
+pub fn fit(customers: &[RecencyFrequency]) -> Option<MbgNbd> {
+    if customers.iter().filter(|customer| customer.repeat_purchases > 0.0).count() < REPEATERS_MIN {
         return None;
     }
     let stride = customers.len().div_ceil(CUSTOMERS_MAX);
-    let seen: Vec<Recency> = customers.iter().step_by(stride).copied().collect();
+    let seen: Vec<RecencyFrequency> = customers.iter().step_by(stride).copied().collect();
     // From two sides: customers who stay, and customers who leave at once.
     let starts = [[-0.5, 1.0, -1.0, 1.0], [0.0, 3.0, 0.0, 1.0]];
     let found = starts.iter().filter_map(|start| descend(&seen, start));
     found.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, logarithms)| rhythm(&logarithms))
 }
 
-fn rhythm(logarithms: &[f64]) -> Rhythm {
+fn rhythm(logarithms: &[f64]) -> MbgNbd {
     let of = |place: usize| logarithms[place].clamp(-LOG_PARAMETER_MAX, LOG_PARAMETER_MAX).exp();
-    Rhythm { r: of(0), alpha: of(1), a: of(2), b: of(3) }
+    MbgNbd { r: of(0), alpha: of(1), a: of(2), b: of(3) }
 }
 
-fn descend(customers: &[Recency], start: &[f64; 4]) -> Option<(f64, Vec<f64>)> {
+fn descend(customers: &[RecencyFrequency], start: &[f64; 4]) -> Option<(f64, Vec<f64>)> {
     let mut simplex = vec![start.to_vec()];
     simplex.extend((0..start.len()).map(|place| {
         let mut corner = start.to_vec();
@@ -59,7 +59,7 @@ fn descend(customers: &[Recency], start: &[f64; 4]) -> Option<(f64, Vec<f64>)> {
 }
 
 struct Likelihood<'a> {
-    customers: &'a [Recency],
+    customers: &'a [RecencyFrequency],
 }
 
 impl CostFunction for Likelihood<'_> {
@@ -69,8 +69,8 @@ impl CostFunction for Likelihood<'_> {
     /// The mean negative logarithm of the likelihood.
     fn cost(&self, logarithms: &Vec<f64>) -> Result<f64, Error> {
         let rhythm = rhythm(logarithms);
-        let Rhythm { r, alpha, a, b } = rhythm;
-        let repeats_max = self.customers.iter().map(|customer| customer.repeats as usize).max().unwrap_or(0);
+        let MbgNbd { r, alpha, a, b } = rhythm;
+        let repeats_max = self.customers.iter().map(|customer| customer.repeat_purchases as usize).max().unwrap_or(0);
         // ln G(r+x)/G(r), and ln B(a, b+x+1)/B(a, b).
         let (mut rising, mut staying) = (vec![0.0; repeats_max + 1], vec![0.0; repeats_max + 1]);
         let (mut purchases, mut stays) = (0.0, (b / (a + b)).ln());
@@ -81,11 +81,12 @@ impl CostFunction for Likelihood<'_> {
         }
         let mut sum = 0.0;
         for customer in self.customers {
-            let x = customer.repeats as usize;
-            let shape = r + customer.repeats;
+            let x = customer.repeat_purchases as usize;
+            let shape = r + customer.repeat_purchases;
             let there = staying[x] - shape * (alpha + customer.age_weeks).ln();
             // B(a+1, b+x) = B(a, b+x+1) a / (b+x).
-            let gone = staying[x] + (a / (b + customer.repeats)).ln() - shape * (alpha + customer.last_week).ln();
+            let gone =
+                staying[x] + (a / (b + customer.repeat_purchases)).ln() - shape * (alpha + customer.recency_weeks).ln();
             let larger = there.max(gone);
             sum += rising[x] + r * alpha.ln() + larger + (-(there - gone).abs()).exp().ln_1p();
         }
@@ -104,16 +105,16 @@ mod tests {
     fn a_fit_tells_who_is_gone_from_who_is_not() {
         let mut customers = Vec::new();
         for number in 0..400_u32 {
-            let repeats = f64::from(number % 5);
+            let repeat_purchases = f64::from(number % 5);
             let age_weeks = 40.0 + f64::from(number % 7);
-            customers.push(Recency { repeats, last_week: repeats * 4.0, age_weeks });
+            customers.push(RecencyFrequency { repeat_purchases, recency_weeks: repeat_purchases * 4.0, age_weeks });
         }
         let rhythm = fit(&customers).expect("enough customers");
-        let recent = Recency { repeats: 9.0, last_week: 39.0, age_weeks: 40.0 };
-        let silent = Recency { repeats: 9.0, last_week: 10.0, age_weeks: 40.0 };
-        assert!(rhythm.alive(recent) > 0.5, "{rhythm:?}");
-        assert!(rhythm.alive(silent) < 0.1, "{rhythm:?}");
-        assert!(rhythm.buys_within(recent, 13.0) > rhythm.buys_within(silent, 13.0));
+        let recent = RecencyFrequency { repeat_purchases: 9.0, recency_weeks: 39.0, age_weeks: 40.0 };
+        let silent = RecencyFrequency { repeat_purchases: 9.0, recency_weeks: 10.0, age_weeks: 40.0 };
+        assert!(rhythm.probability_active(recent) > 0.5, "{rhythm:?}");
+        assert!(rhythm.probability_active(silent) < 0.1, "{rhythm:?}");
+        assert!(rhythm.purchase_probability(recent, 13.0) > rhythm.purchase_probability(silent, 13.0));
         assert_eq!(fit(&customers[..REPEATERS_MIN]), None, "a fifth of them never came back");
     }
 }

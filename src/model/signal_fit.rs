@@ -1,7 +1,7 @@
 //! What the fits of the outlook have in common: signals on one scale, directions as bounds, and how strong pulls are.
 
 use super::logistic::Coefficient;
-use crate::domain::outlook::{Direction, SignalWeight};
+use crate::domain::outlook::{FeatureWeight, Monotonicity};
 
 /// The pull of every signal to 0, per standard deviation. Between 1 and 30 the area under the curve changes by less than
 /// .001 on the sets at hand.
@@ -23,10 +23,10 @@ pub fn intercept() -> Coefficient {
 }
 
 /// The coefficient of a signal: pulled to nothing, and never turned round.
-pub fn directed(direction: Direction) -> Coefficient {
+pub fn directed(direction: Monotonicity) -> Coefficient {
     let (least, most) = match direction {
-        Direction::Good => (0.0, f64::INFINITY),
-        Direction::Bad => (f64::NEG_INFINITY, 0.0),
+        Monotonicity::Increasing => (0.0, f64::INFINITY),
+        Monotonicity::Decreasing => (f64::NEG_INFINITY, 0.0),
     };
     Coefficient { prior: 0.0, pull: SIGNAL_PULL, least, most }
 }
@@ -60,7 +60,7 @@ impl Scale {
     }
 
     /// The weight of a signal on this scale.
-    pub fn weight(self, weight: f64) -> SignalWeight {
-        SignalWeight { mean: self.mean, deviation: self.deviation, weight }
+    pub fn weight(self, weight: f64) -> FeatureWeight {
+        FeatureWeight { mean: self.mean, deviation: self.deviation, weight }
     }
 }

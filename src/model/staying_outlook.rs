@@ -7,7 +7,7 @@ use super::outlook::{CUSTOMERS_MAX, Profiles, back};
 use super::outlook_history::OutlookHistory;
 use super::signal_fit::{Scale, directed, intercept, is_thin, undirected};
 use crate::domain::outlook::{
-    AttributeWeight, SignalWeight, StayingOutlook, StayingSignal, StayingSignals, attribute_number, staying_signals,
+    AttributeWeight, FeatureWeight, StayingFeature, StayingFeatures, StayingOutlook, attribute_number, staying_features,
 };
 use crate::domain::time::Timestamp;
 
@@ -24,8 +24,8 @@ const DISTINCT_NUMBERS_MIN: usize = 10;
 /// A subscriber at the beginning of a window, with what came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subscriber {
-    /// In the order of [`StayingSignal::ALL`].
-    pub signals: StayingSignals,
+    /// In the order of [`StayingFeature::ALL`].
+    pub signals: StayingFeatures,
     /// The profile.
     pub attributes: BTreeMap<String, String>,
     /// Whether the customer was still there at the end.
@@ -47,7 +47,7 @@ pub fn learn_staying_from(
         .filter_map(|customer| {
             let (running, tenure) = customer.subscribed?;
             Some(Subscriber {
-                signals: staying_signals(&customer.state, running, tenure, from),
+                signals: staying_features(&customer.state, running, tenure, from),
                 attributes: profiles(customer).cloned().unwrap_or_default(),
                 stayed: customer.stayed,
             })
@@ -88,7 +88,7 @@ pub fn learn_staying(subscribers: &[Subscriber], learned_days: f64) -> Option<St
     let fitted = logistic::fit(&observations, &coefficients)?;
     let mut weights = scales.iter().zip(&fitted[1..]).map(|(scale, &weight)| scale.weight(weight));
     let signals = std::array::from_fn(|_| weights.next().expect("the signals come first"));
-    let profile = columns[StayingSignal::ALL.len()..].iter().zip(weights).collect();
+    let profile = columns[StayingFeature::ALL.len()..].iter().zip(weights).collect();
     Some(StayingOutlook {
         learned_days,
         intercept: fitted[0],
@@ -120,7 +120,7 @@ impl Column {
 
     fn coefficient(&self) -> Coefficient {
         match self {
-            Self::Signal(place) => directed(StayingSignal::ALL[*place].direction()),
+            Self::Signal(place) => directed(StayingFeature::ALL[*place].monotonicity()),
             Self::Number(_) | Self::Word(..) => undirected(),
         }
     }
@@ -134,7 +134,7 @@ fn columns(subscribers: &[Subscriber]) -> Vec<Column> {
             *texts.entry(name).or_default().entry(text).or_default() += 1;
         }
     }
-    let mut columns: Vec<Column> = (0..StayingSignal::ALL.len()).map(Column::Signal).collect();
+    let mut columns: Vec<Column> = (0..StayingFeature::ALL.len()).map(Column::Signal).collect();
     let (mut words_left, mut numbers_left) = (ALL_WORDS_MAX, NUMBERS_MAX);
     for (name, words) in texts {
         let is_number = words.keys().all(|word| attribute_number(word).is_some());
@@ -157,9 +157,9 @@ fn columns(subscribers: &[Subscriber]) -> Vec<Column> {
 
 /// What each attribute adds. A word adds its own share and takes back what the mean customer has of all words, so that
 /// an unknown word or profile adds nothing.
-fn attribute_weights(profile: Vec<(&Column, SignalWeight)>) -> BTreeMap<String, AttributeWeight> {
+fn attribute_weights(profile: Vec<(&Column, FeatureWeight)>) -> BTreeMap<String, AttributeWeight> {
     let mut numbers = BTreeMap::new();
-    let mut words: BTreeMap<&str, Vec<(&str, SignalWeight)>> = BTreeMap::new();
+    let mut words: BTreeMap<&str, Vec<(&str, FeatureWeight)>> = BTreeMap::new();
     for (column, weight) in profile {
         match column {
             Column::Signal(_) => {}
@@ -169,9 +169,9 @@ fn attribute_weights(profile: Vec<(&Column, SignalWeight)>) -> BTreeMap<String, 
     }
     let told = words.into_iter().map(|(name, words)| {
         let usual: f64 = words.iter().map(|(_, weight)| weight.logit(0.0)).sum();
-        let share = |weight: &SignalWeight| usual + weight.weight / weight.deviation;
+        let share = |weight: &FeatureWeight| usual + weight.weight / weight.deviation;
         let shares = words.iter().map(|(word, weight)| ((*word).to_owned(), share(weight))).collect();
-        (name.to_owned(), AttributeWeight::Words(shares))
+        (name.to_owned(), AttributeWeight::Categories(shares))
     });
     numbers.extend(told);
     numbers

@@ -40,7 +40,7 @@ pub struct Step {
 
 /// The step from `owned` to `offered`; `None` when it is not one up.
 pub fn step(owned: &Product, offered: &Product, seen: Seen) -> Option<Step> {
-    let by_ladder = match (&owned.rung, &offered.rung) {
+    let by_ladder = match (&owned.ladder_position, &offered.ladder_position) {
         (Some(from), Some(to)) if from.ladder == to.ladder => {
             let tiers = to.tier.checked_sub(from.tier).filter(|&tiers| tiers > 0)?;
             Some((from.tier, to.tier, 1.0 / f64::from(tiers)))

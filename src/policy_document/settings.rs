@@ -73,8 +73,8 @@ pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
         channel_leases,
         back_off,
         back_off_max,
-        rejected_product_rest,
-        dismissed_product_rest,
+        rejected_product_cooldown,
+        dismissed_product_cooldown,
         complaint_hold_after_resolution,
         complaint_hold_unresolved,
         cancellation_hold,
@@ -144,15 +144,15 @@ pub fn settings(policy: &mut Policy) -> Vec<Setting<'_>> {
     add(section, "back_off_max", "the longest pause after a rejection", span(back_off_max));
     add(
         section,
-        "rejected_product_rest",
+        "rejected_product_cooldown",
         "a rejected product is not offered for this long",
-        span(rejected_product_rest),
+        span(rejected_product_cooldown),
     );
     add(
         section,
-        "dismissed_product_rest",
+        "dismissed_product_cooldown",
         "a dismissed product is not offered for this long",
-        span(dismissed_product_rest),
+        span(dismissed_product_cooldown),
     );
     add(
         section,

@@ -9,7 +9,7 @@ use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
 use crate::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
 use crate::domain::explicit_offer::{AttributeKind, AttributeKinds};
 use crate::domain::ids::{Channel, ProductId};
-use crate::domain::policy::{BandCaps, ComponentPolicy, Family, NeverAfter, OnlyAfter};
+use crate::domain::policy::{BandCaps, ComponentPolicy, NeverAfter, OnlyAfter, ProductFamily};
 
 /// The most offers that a cap may allow: what a customer's bounded value can remember of them.
 pub const OFFERS_MAX: u32 = 40;
@@ -50,7 +50,7 @@ pub enum Slot<'p> {
     /// Caps by the name of a channel.
     Counts(&'p mut Vec<(String, u32)>),
     /// Products that share a cap.
-    Families(&'p mut Vec<Family>),
+    Families(&'p mut Vec<ProductFamily>),
     /// Pairs of products.
     Pairs(&'p mut Vec<(ProductId, ProductId)>),
     /// What never follows what.
@@ -296,8 +296,8 @@ fn channel_caps(counts: BTreeMap<String, u64>) -> Result<Vec<(String, u32)>, Str
     read.collect()
 }
 
-fn family_value(family: &Family) -> (String, FamilyValue) {
-    let Family { name, category, products, per_slate, per_window } = family;
+fn family_value(family: &ProductFamily) -> (String, FamilyValue) {
+    let ProductFamily { name, category, products, per_slate, per_window } = family;
     let value = FamilyValue {
         category: category.clone(),
         products: products.iter().map(ToString::to_string).collect(),
@@ -307,7 +307,7 @@ fn family_value(family: &Family) -> (String, FamilyValue) {
     (name.clone(), value)
 }
 
-fn families(values: BTreeMap<String, FamilyValue>) -> Result<Vec<Family>, String> {
+fn families(values: BTreeMap<String, FamilyValue>) -> Result<Vec<ProductFamily>, String> {
     if values.len() > NAMED_MAX {
         return Err(format!("has {} families, at most {NAMED_MAX} are allowed", values.len()));
     }
@@ -317,7 +317,7 @@ fn families(values: BTreeMap<String, FamilyValue>) -> Result<Vec<Family>, String
         .collect()
 }
 
-fn family(name: &str, value: FamilyValue) -> Result<Family, String> {
+fn family(name: &str, value: FamilyValue) -> Result<ProductFamily, String> {
     let FamilyValue { category, products, per_slate, per_window } = value;
     if category.is_empty() && products.is_empty() {
         return Err("must have a category or products".to_owned());
@@ -332,7 +332,7 @@ fn family(name: &str, value: FamilyValue) -> Result<Family, String> {
     let per_slate = at_least_one("per_slate", per_slate)? as usize;
     let per_window = at_least_one("per_window", per_window)?;
     let products = products.into_iter().map(product).collect::<Result<_, _>>()?;
-    Ok(Family { name: name.to_owned(), category, products, per_slate, per_window })
+    Ok(ProductFamily { name: name.to_owned(), category, products, per_slate, per_window })
 }
 
 fn product(id: String) -> Result<ProductId, String> {

@@ -62,8 +62,8 @@ fn without_brakes(caps: BandCaps, cap_window: Duration) -> Policy {
     for pause in [
         &mut contact.back_off,
         &mut contact.back_off_max,
-        &mut contact.rejected_product_rest,
-        &mut contact.dismissed_product_rest,
+        &mut contact.rejected_product_cooldown,
+        &mut contact.dismissed_product_cooldown,
         &mut contact.complaint_hold_after_resolution,
         &mut contact.complaint_hold_unresolved,
         &mut contact.cancellation_hold,

@@ -9,8 +9,9 @@ use super::parameters::Parameters;
 use super::shop::{ADD_ONS, PLANS, Shop};
 use crate::decision::apply_event::apply_event;
 use crate::decision::decide::decide;
+use crate::decision::decision_context::DecisionContext;
 use crate::decision::explicit_offer_index::ExplicitOfferIndex;
-use crate::decision::offer_query::{DecisionContext, OfferQuery};
+use crate::decision::offer_query::OfferQuery;
 use crate::domain::candidate::{Candidate, Upgrade};
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
@@ -32,7 +33,7 @@ const GIVEN_BACK_AFTER: usize = 4;
 const OCCASIONS: usize = 3;
 
 static NOTHING_LEARNED: Outlook = Outlook { buying: None, staying: None };
-static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
+static NONE_EXHAUSTED: BTreeSet<OfferId> = BTreeSet::new();
 
 /// What an arm is like for everybody.
 pub struct World<'a> {
@@ -294,7 +295,7 @@ impl<'a> Life<'a> {
             outlook: &NOTHING_LEARNED,
             catalog: &self.world.shop.catalog,
             offers: self.world.offers,
-            spent: &NOTHING_SPENT,
+            exhausted_offers: &NONE_EXHAUSTED,
             model_version: 1,
             now: self.now(),
             decision: DecisionId::from_bits(self.decisions + 1),

@@ -33,7 +33,7 @@ impl Shop {
         let item = id("item".to_owned());
         let plan = |tier: usize| Product {
             category: vec!["Plans".to_owned()],
-            rung: Some(LadderPosition {
+            ladder_position: Some(LadderPosition {
                 ladder: LadderId::new("plans").expect("a short text"),
                 tier: u32::try_from(tier).expect("three plans"),
             }),

@@ -6,7 +6,8 @@ use super::offer_request::OfferRequest;
 use super::propose::AdjustedProposal;
 use super::snapshot::Snapshot;
 use crate::decision::decide::decide;
-use crate::decision::offer_query::{DecisionContext, OfferQuery};
+use crate::decision::decision_context::DecisionContext;
+use crate::decision::offer_query::OfferQuery;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::ids::{DecisionId, OfferId};
@@ -44,6 +45,6 @@ pub(super) fn decide_offers(
         rejected_max,
     };
     let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
-    let context = DecisionContext { spent: exhausted_offers, ..snapshot.decision_context(now, decision) };
+    let context = DecisionContext { exhausted_offers, ..snapshot.decision_context(now, decision) };
     decide(&query, customer, proposal, &context)
 }

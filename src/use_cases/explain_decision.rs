@@ -6,12 +6,13 @@ use super::decide_offers::{DecisionInput, decide_offers};
 use super::load_customer::load_or_unknown;
 use super::offer_request::OfferRequest;
 use super::propose::propose;
-use crate::decision::decide::CONSIDERED_MAX;
 use crate::decision::rejection_wording::{RejectionWording, customer_sentence, rejection_in_words};
-use crate::domain::decision::{Decision, WithheldReason};
+use crate::decision::scoring::CANDIDATES_CONSIDERED_MAX;
+use crate::domain::decision::Decision;
 use crate::domain::ids::{CustomerId, DecisionId, ProductId};
 use crate::domain::offer::Offer;
 use crate::domain::rejected_candidate::{DecisionStep, RejectedCandidate};
+use crate::domain::withheld_reason::WithheldReason;
 use crate::store::contract::error::StoreError;
 
 /// Maximum number of rejected candidates in one explanation.
@@ -70,7 +71,7 @@ pub async fn explain_request(
     let input = DecisionInput {
         request,
         offers_max: request.offers_max,
-        rejected_max: CONSIDERED_MAX,
+        rejected_max: CANDIDATES_CONSIDERED_MAX,
         exhausted_offers: &exhausted_offers,
     };
     let (snapshot, now) = (app.snapshot(), app.now());
@@ -87,7 +88,7 @@ pub async fn explain_request(
                 product,
                 offer: None,
                 propensity: 0.0,
-                stage: DecisionStep::Proposal,
+                step: DecisionStep::Proposal,
                 ineligibility,
                 factors: None,
             });
@@ -118,7 +119,7 @@ fn withheld_from_control(offer: Offer) -> RejectedCandidate {
         offer: Some(offer.id).filter(|id| !id.is_implicit()),
         product: offer.product,
         propensity: offer.factors.propensity,
-        stage: DecisionStep::ContactPolicy,
+        step: DecisionStep::ContactPolicy,
         ineligibility: WithheldReason::ControlGroup.into(),
         factors: Some(offer.factors),
     }

@@ -34,8 +34,8 @@ pub fn check_offer(app: &App, offer: &ExplicitOffer) -> Vec<ExplicitOfferFault> 
     if let Some(condition) = &offer.condition {
         // The declared kinds include no sensitive attribute: a policy that declares one is rejected.
         let kinds = &app.policy_in_force().condition_attributes;
-        if let Err(problem) = Condition::check(condition, kinds) {
-            add("condition", problem);
+        if let Err(error) = Condition::check(condition, kinds) {
+            add("condition", error.to_string());
         }
     }
     faults

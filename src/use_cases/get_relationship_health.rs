@@ -3,10 +3,10 @@
 use super::app::App;
 use super::load_customer::load_or_unknown;
 use crate::decision::apply_event::apply_event;
-use crate::decision::decide::CustomerAssessment;
+use crate::decision::customer_assessment::CustomerAssessment;
 use crate::decision::relationship_detail::{detail, outcome};
 use crate::decision::wording::relationship_message;
-use crate::domain::customer::{Customer, HoldInForce};
+use crate::domain::customer::{ActiveHold, Customer};
 use crate::domain::decision::Cap;
 use crate::domain::event::{Event, OutcomeKind};
 use crate::domain::ids::{CustomerId, DecisionId, EventId};
@@ -26,7 +26,7 @@ pub struct RelationshipView {
     /// Every cap that applies now.
     pub caps: Vec<Cap>,
     /// Every hold in force.
-    pub holds: Vec<HoldInForce>,
+    pub holds: Vec<ActiveHold>,
     /// Summary for people, in one sentence.
     pub message: String,
     /// Version of the policy that was used.

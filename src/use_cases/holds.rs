@@ -3,8 +3,8 @@
 use super::app::App;
 use super::change_customer::{ChangeError, CustomerChange, change_customer};
 use super::load_customer::load_or_unknown;
-use crate::decision::holds::holds_in_force;
-use crate::domain::customer::{Customer, HOLDS_MAX, Hold, HoldInForce, HoldReason};
+use crate::decision::active_holds::active_holds;
+use crate::domain::customer::{ActiveHold, Customer, HOLDS_MAX, Hold, HoldReason};
 use crate::domain::ids::{CustomerId, HoldId};
 use crate::domain::time::Timestamp;
 use crate::store::contract::change::Appended;
@@ -64,9 +64,9 @@ pub async fn create_hold(app: &App, customer: &CustomerId, request: HoldRequest)
 }
 
 /// Returns every hold in force, created or derived from events.
-pub async fn list_holds(app: &App, customer: &CustomerId) -> Result<Vec<HoldInForce>, HoldError> {
+pub async fn list_holds(app: &App, customer: &CustomerId) -> Result<Vec<ActiveHold>, HoldError> {
     let customer = load_or_unknown(app.store.as_ref(), customer).await?.value;
-    Ok(holds_in_force(&customer, &app.policy_in_force().contact, app.now()))
+    Ok(active_holds(&customer, &app.policy_in_force().contact, app.now()))
 }
 
 /// Deletes a hold that was created.

@@ -120,13 +120,13 @@ async fn rank<'a>(
     if *version == 0 || objects || !query.context.is_empty() {
         return Ok(ModelRanking::CrossSell(snapshot.model.cross_sell(&query)));
     }
-    let ranked_from = CacheKey {
+    let cache_key = CacheKey {
         model_version: snapshot.model_version(),
         catalog: snapshot.model.catalog_digest(),
         customer: digest_of(customer, &query.customer),
     };
     let prepared = app.store.load_cached_ranking(&customer.id).await?.filter(|prepared| {
-        prepared.ranked_from == ranked_from && now < prepared.ranked_at + PREPARED_LIFE && prepared.ranked_at <= now
+        prepared.cache_key == cache_key && now < prepared.ranked_at + PREPARED_LIFE && prepared.ranked_at <= now
     });
     let source = if prepared.is_some() { "prepared" } else { "ranked" };
     metrics::counter!("tactful_rankings_total", "source" => source).increment(1);
@@ -134,7 +134,7 @@ async fn rank<'a>(
         return Ok(ModelRanking::CrossSell(snapshot.model.cross_sell_prepared(&query, prepared)));
     }
     let complements = snapshot.model.cross_sell(&query);
-    app.store.put_cached_ranking(&customer.id, &complements.prepare(ranked_from, now)).await?;
+    app.store.put_cached_ranking(&customer.id, &complements.prepare(cache_key, now)).await?;
     Ok(ModelRanking::CrossSell(complements))
 }
 
@@ -144,7 +144,7 @@ fn known(snapshot: &Snapshot, customer: &Customer, now: Timestamp) -> KnownCusto
     let profile = customer.attributes.iter().filter(|(name, _)| !sensitive.contains(name));
     KnownCustomer {
         holdings: held_products(&customer.holdings, now),
-        forgotten: customer.holdings.forgotten.clone(),
+        forgotten: customer.holdings.fingerprints.clone(),
         profile: profile.map(|(name, text)| (name.clone(), text.clone())).collect(),
     }
 }

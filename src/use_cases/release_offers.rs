@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::app::App;
 use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
 use super::volumes::{explicit_grants, release_volumes};
-use crate::decision::decide::CustomerAssessment;
+use crate::decision::customer_assessment::CustomerAssessment;
 use crate::decision::grants;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Cap;

@@ -18,7 +18,7 @@ use crate::domain::decision::Decision;
 use crate::domain::ids::{DecisionId, OfferId};
 use crate::domain::ledger::RequestKey;
 use crate::domain::offer::OfferKind;
-use crate::domain::rejected_candidate::REJECTED_CANDIDATES_KEPT_MAX;
+use crate::domain::rejected_candidate::RECORDED_REJECTIONS_MAX;
 use crate::domain::time::Timestamp;
 use crate::store::contract::change::Appended;
 use crate::store::contract::error::StoreError;
@@ -72,7 +72,7 @@ pub async fn serve_offers(
         let input = DecisionInput {
             request,
             offers_max,
-            rejected_max: REJECTED_CANDIDATES_KEPT_MAX,
+            rejected_max: RECORDED_REJECTIONS_MAX,
             exhausted_offers: &exhausted_offers,
         };
         match serve_once(app, &input, deadline).await? {
@@ -134,7 +134,7 @@ async fn serve_once(
     }
     if let Some(RetryKey { id, digest }) = retry_key {
         let key = RequestKey { kind: request.kind, request: id, digest, decision: decision.id, at: decision.at };
-        grants::enter_request_key(&mut ledger, key);
+        ledger.request_keys.push(key);
     }
     if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
         return Err(ServeError::DeadlineExceeded);

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::trained_model::TrainedModel;
+use crate::decision::decision_context::DecisionContext;
 use crate::decision::explicit_offer_index::ExplicitOfferIndex;
-use crate::decision::offer_query::DecisionContext;
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::{DecisionId, OfferId};
 use crate::domain::outlook::Outlook;
@@ -72,7 +72,7 @@ impl Snapshot {
             outlook: self.outlook(),
             catalog: self.catalog(),
             offers: &self.offers,
-            spent: &NO_EXHAUSTED_OFFERS,
+            exhausted_offers: &NO_EXHAUSTED_OFFERS,
             model_version: self.model_version(),
             now,
             decision,

@@ -38,7 +38,7 @@ fn new_explicit_grants<'d>(
     decision: &'d Decision,
     snapshot: &'d Snapshot,
 ) -> impl Iterator<Item = (&'d OfferId, Option<u64>)> {
-    let new = decision.slate.iter().filter(|offer| !offer.is_repeat);
+    let new = decision.slate.iter().filter(|offer| !offer.is_already_granted);
     new.filter_map(|offer| Some((&offer.id, snapshot.offers.get(&offer.product, &offer.id)?.volume_cap)))
 }
 

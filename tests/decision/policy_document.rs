@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tactful::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
 use tactful::domain::ids::ProductId;
-use tactful::domain::policy::{BandCaps, Family, NeverAfter, OnlyAfter, Policy};
+use tactful::domain::policy::{BandCaps, NeverAfter, OnlyAfter, Policy, ProductFamily};
 use tactful::domain::relationship::ComponentKind;
 use tactful::domain::time::DAY;
 use tactful::policy_document::read::{read, read_values};
@@ -176,7 +176,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
                 within: DAY * u32::try_from(pause % 180 + 1).expect("small"),
             }];
             policy.contact.only_after = vec![OnlyAfter { product: id("d"), after: id("a") }];
-            policy.contact.families = vec![Family {
+            policy.contact.families = vec![ProductFamily {
                 name: "of all".to_owned(),
                 category: vec!["Kitchen".to_owned()],
                 products: vec![id("a")],

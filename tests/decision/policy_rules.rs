@@ -10,23 +10,25 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tactful::decision::control_group::{arm_of, experiment};
 use tactful::decision::decide::decide;
+use tactful::decision::decision_context::DecisionContext;
 use tactful::decision::explicit_offer_index::ExplicitOfferIndex;
-use tactful::decision::offer_query::{DecisionContext, OfferQuery};
+use tactful::decision::offer_query::OfferQuery;
 use tactful::decision::relationship::assess;
 use tactful::domain::candidate::Candidate;
 use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::{Customer, Holding};
-use tactful::domain::decision::{CapKind, Decision, WithheldReason};
+use tactful::domain::decision::{CapKind, Decision};
 use tactful::domain::experiment::Arm;
 use tactful::domain::ids::{Channel, CustomerId, DecisionId, OfferId, ProductId};
 use tactful::domain::offer::{OfferKind, PropensityBasis};
-use tactful::domain::outlook::{AttributeWeight, Outlook, SignalWeight, StayingOutlook, StayingSignal};
-use tactful::domain::policy::{BandCaps, ControlGroup, Family, NeverAfter, OnlyAfter, Policy};
+use tactful::domain::outlook::{AttributeWeight, FeatureWeight, Outlook, StayingFeature, StayingOutlook};
+use tactful::domain::policy::{BandCaps, ControlGroup, NeverAfter, OnlyAfter, Policy, ProductFamily};
 use tactful::domain::product::Product;
 use tactful::domain::time::{DAY, Timestamp};
+use tactful::domain::withheld_reason::WithheldReason;
 
 static NO_OFFERS: LazyLock<ExplicitOfferIndex> = LazyLock::new(ExplicitOfferIndex::default);
-static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
+static NONE_EXHAUSTED: BTreeSet<OfferId> = BTreeSet::new();
 const MS: Duration = Duration::from_millis(1);
 const PRODUCTS: usize = 8;
 
@@ -101,7 +103,7 @@ impl Scene {
             outlook: &Outlook { buying: None, staying: None },
             catalog: &self.catalog,
             offers: &NO_OFFERS,
-            spent: &NOTHING_SPENT,
+            exhausted_offers: &NONE_EXHAUSTED,
             model_version: 1,
             now: self.now,
             decision: DecisionId::from_bits(self.decisions),
@@ -145,7 +147,7 @@ fn a_channel_has_a_cap_of_its_own() {
 
 #[test]
 fn a_family_has_caps_in_a_slate_and_within_the_window() {
-    let toasters = Family {
+    let toasters = ProductFamily {
         name: "toasters".to_owned(),
         category: vec!["Kitchen".to_owned(), "Toasters".to_owned()],
         products: vec![id(7)],
@@ -227,13 +229,14 @@ fn any_policy() -> impl Strategy<Value = Policy> {
             policy.contact.never_together = together.into_iter().map(|(a, b)| (id(a), id(b))).collect();
             let rule = |((first, then), days)| NeverAfter { first: id(first), then: id(then), within: DAY * days };
             policy.contact.never_after = after.into_iter().map(rule).collect();
-            let family = |(number, (products, per_slate, per_window)): (usize, (Vec<usize>, usize, u32))| Family {
-                name: format!("family {number}"),
-                category: Vec::new(),
-                products: products.into_iter().map(id).collect(),
-                per_slate,
-                per_window,
-            };
+            let family =
+                |(number, (products, per_slate, per_window)): (usize, (Vec<usize>, usize, u32))| ProductFamily {
+                    name: format!("family {number}"),
+                    category: Vec::new(),
+                    products: products.into_iter().map(id).collect(),
+                    per_slate,
+                    per_window,
+                };
             policy.contact.families = families.into_iter().enumerate().map(family).collect();
             policy.contact.channel_caps = email.map(|cap| ("email".to_owned(), cap)).into_iter().collect();
             policy
@@ -266,7 +269,7 @@ proptest! {
             let on = [None, Some("email"), Some("web")][on];
             let answer = scene.ask(&numbers, on, 4);
             let slate: Vec<&ProductId> = answer.slate.iter().map(|offer| &offer.product).collect();
-            for offer in answer.slate.iter().filter(|offer| !offer.is_repeat) {
+            for offer in answer.slate.iter().filter(|offer| !offer.is_already_granted) {
                 let channel = on.map(str::to_owned);
                 seen.push(Seen { product: offer.product.clone(), at: now, channel, decision });
             }
@@ -328,7 +331,7 @@ fn the_control_group_gets_nothing_and_its_would_be_slates_obey_the_caps() {
                     let binding = &with_decision.caps[with_decision.binding_cap.expect("told")];
                     assert_eq!((binding.kind, binding.next_eligible_at), (CapKind::ControlGroup, None));
                 }
-                Arm::Rest => {
+                Arm::Treatment => {
                     in_rest += usize::from(asked == 0);
                     assert_eq!(with_decision, without_decision);
                 }
@@ -366,7 +369,7 @@ fn a_product_is_offered_as_often_as_the_policy_says() {
     assert_eq!(offered(&scene.ask(&[0], None, 1)), ["p0"]);
     scene.now = scene.now + DAY * 8;
     let again = scene.ask(&[0], None, 1);
-    assert_eq!((offered(&again), again.slate[0].is_repeat), (vec!["p0".to_owned()], false));
+    assert_eq!((offered(&again), again.slate[0].is_already_granted), (vec!["p0".to_owned()], false));
     scene.now = scene.now + DAY * 8;
     let third = scene.ask(&[0], None, 1);
     assert_eq!(why(&third, 0), Some((WithheldReason::OfferedRecently, Some(first + DAY * 28))));
@@ -381,9 +384,9 @@ fn a_product_is_offered_as_often_as_the_policy_says() {
 fn a_sensitive_attribute_does_not_enter_relationship_health() {
     let mut scene = Scene::new(|_| {});
     let words = [("old".to_owned(), -3.0)].into();
-    let attributes = [("age_band".to_owned(), AttributeWeight::Words(words))].into();
-    let nothing = SignalWeight { weight: 0.0, mean: 0.0, deviation: 1.0 };
-    let weights = [nothing; StayingSignal::ALL.len()];
+    let attributes = [("age_band".to_owned(), AttributeWeight::Categories(words))].into();
+    let nothing = FeatureWeight { weight: 0.0, mean: 0.0, deviation: 1.0 };
+    let weights = [nothing; StayingFeature::ALL.len()];
     let staying = StayingOutlook { learned_days: 91.0, intercept: 2.0, weights, attributes };
     let outlook = Outlook { buying: None, staying: Some(staying) };
     let mut line = Holding::touched_at(start());

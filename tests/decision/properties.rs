@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tactful::decision::apply_event::apply_event;
-use tactful::decision::contact_policy::{allowed, updated_level};
-use tactful::decision::decide::{CustomerAssessment, decide};
+use tactful::decision::contact_policy::{cap_after_rise, updated_level};
+use tactful::decision::customer_assessment::CustomerAssessment;
+use tactful::decision::decide::decide;
+use tactful::decision::decision_context::DecisionContext;
 use tactful::decision::explicit_offer_index::ExplicitOfferIndex;
 use tactful::decision::grants;
-use tactful::decision::offer_query::{DecisionContext, OfferQuery};
+use tactful::decision::offer_query::OfferQuery;
 use tactful::decision::relationship::assess;
 use tactful::domain::candidate::Candidate;
 use tactful::domain::catalog::Catalog;
@@ -25,7 +27,8 @@ use tactful::domain::event::{
 use tactful::domain::ids::{CaseId, CustomerId, DecisionId, EventId, HoldId, OfferId, ProductId};
 use tactful::domain::offer::{OfferKind, PropensityBasis};
 use tactful::domain::outlook::{
-    BuyingOutlook, BuyingSignal, Direction, Outlook, Recency, Rhythm, SignalWeight, StayingOutlook, StayingSignal,
+    BuyingFeature, BuyingOutlook, FeatureWeight, MbgNbd, Monotonicity, Outlook, RecencyFrequency, StayingFeature,
+    StayingOutlook,
 };
 use tactful::domain::policy::Policy;
 use tactful::domain::product::Product;
@@ -33,7 +36,7 @@ use tactful::domain::relationship::{Band, ComponentKind, RelationshipState};
 use tactful::domain::time::{DAY, Day, Timestamp};
 
 static NO_OFFERS: LazyLock<ExplicitOfferIndex> = LazyLock::new(ExplicitOfferIndex::default);
-static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
+static NONE_EXHAUSTED: BTreeSet<OfferId> = BTreeSet::new();
 const PRODUCTS: usize = 12;
 
 fn start() -> Timestamp {
@@ -130,29 +133,29 @@ fn live(history: &[Event], policy: &Policy, outlook: &Outlook) -> Customer {
 /// Whatever a training may learn: any weights of the declared directions, or nothing.
 fn any_outlook() -> impl Strategy<Value = Outlook> {
     let parameter = || 0.01..20.0_f64;
-    let weights = |directions: Vec<Direction>| {
+    let weights = |directions: Vec<Monotonicity>| {
         let weight = |direction| {
             (-3.0..3.0_f64, 0.05..3.0_f64, 0.0..1.5_f64).prop_map(move |(mean, deviation, size)| {
-                let weight = if direction == Direction::Good { size } else { -size };
-                SignalWeight { mean, deviation, weight }
+                let weight = if direction == Monotonicity::Increasing { size } else { -size };
+                FeatureWeight { mean, deviation, weight }
             })
         };
         directions.into_iter().map(weight).collect::<Vec<_>>()
     };
     let rhythm =
-        (parameter(), parameter(), parameter(), parameter()).prop_map(|(r, alpha, a, b)| Rhythm { r, alpha, a, b });
-    let of_buying = weights(BuyingSignal::ALL.map(BuyingSignal::direction).to_vec());
+        (parameter(), parameter(), parameter(), parameter()).prop_map(|(r, alpha, a, b)| MbgNbd { r, alpha, a, b });
+    let of_buying = weights(BuyingFeature::ALL.map(BuyingFeature::monotonicity).to_vec());
     let buying = (rhythm, 7.0..200.0_f64, -3.0..3.0_f64, 0.0..=1.0_f64, of_buying).prop_map(
         |(rhythm, learned_days, intercept, slope, weights)| BuyingOutlook {
             rhythm,
             learned_days,
             intercept,
             slope,
-            typical: Recency { repeats: 2.0, last_week: 10.0, age_weeks: 20.0 },
+            typical: RecencyFrequency { repeat_purchases: 2.0, recency_weeks: 10.0, age_weeks: 20.0 },
             weights: weights.try_into().expect("one for each signal"),
         },
     );
-    let of_staying = weights(StayingSignal::ALL.map(StayingSignal::direction).to_vec());
+    let of_staying = weights(StayingFeature::ALL.map(StayingFeature::monotonicity).to_vec());
     let staying = (7.0..200.0_f64, -3.0..3.0_f64, of_staying).prop_map(|(learned_days, intercept, weights)| {
         let weights = weights.try_into().expect("one for each signal");
         StayingOutlook { learned_days, intercept, weights, attributes: BTreeMap::new() }
@@ -206,7 +209,7 @@ proptest! {
                 Step::Happen(kind) => apply_event(&mut customer, &event(number, now, kind), &policy, &outlook),
                 Step::Decide { kind, first, offers_max } => {
                     let id = DecisionId::from_bits(number as u128 + 1);
-                    let grounds = DecisionContext { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now, decision: id };
+                    let grounds = DecisionContext { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, exhausted_offers: &NONE_EXHAUSTED, model_version: 1, now, decision: id };
                     let excluded = BTreeSet::new();
                     let question = OfferQuery {
                         kind, products: &[], excluded: &excluded, offers_max,
@@ -224,7 +227,7 @@ proptest! {
                         customer.ledger.grants.iter().any(|it| (&it.product, it.granted_at) == (&grant.product, grant.granted_at))
                     };
                     let new = ledger.grants.iter().filter(|grant| !is_known(grant)).count();
-                    prop_assert_eq!(new, decision.slate.iter().filter(|offer| !offer.is_repeat).count());
+                    prop_assert_eq!(new, decision.slate.iter().filter(|offer| !offer.is_already_granted).count());
                     if new > 0 {
                         prop_assert!(counted(None, &ledger.grants) <= before.allowance.offers_limit as usize);
                     }
@@ -303,7 +306,7 @@ proptest! {
         let (policy, catalog) = (Policy::default(), catalog());
         let decision = DecisionId::from_bits(1);
         let grounds =
-            DecisionContext { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now: after_all(), decision };
+            DecisionContext { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, exhausted_offers: &NONE_EXHAUSTED, model_version: 1, now: after_all(), decision };
         let customer = live(&history, &policy, &outlook);
         let happened = event(10_000, after_all(), kind);
         let mut changed = customer.clone();
@@ -346,14 +349,14 @@ proptest! {
         let mut last_allowed: Option<(u32, Timestamp)> = None;
         for (cap, days) in caps {
             now = now + DAY * days;
-            let may = allowed(level, cap, step, now);
+            let may = cap_after_rise(level, cap, step, now);
             prop_assert!(may <= cap);
             if let Some((before, at)) = last_allowed {
                 let weeks = u32::try_from(now.since(at).as_secs() / step.as_secs()).expect("few weeks");
                 prop_assert!(may <= before.saturating_add(weeks + 1), "{before} then {may} after {weeks} weeks");
             }
             level = Some(updated_level(level, cap, step, now));
-            prop_assert_eq!(allowed(level, cap, step, now), may);
+            prop_assert_eq!(cap_after_rise(level, cap, step, now), may);
             last_allowed = Some((may, now));
         }
     }
@@ -373,10 +376,10 @@ proptest! {
         prop_assert!((0.0..=1.0).contains(&before));
 
         let mut bought = state.clone();
-        bought.note_purchase(now, spent);
+        bought.record_purchase(now, spent);
         prop_assert!(probability(&bought, now).expect("bought") >= before - 1e-12);
         let mut returned = state.clone();
-        returned.note_return(now);
+        returned.record_return(now);
         prop_assert!(probability(&returned, now).expect("bought") <= before + 1e-12);
         // Silence: where nothing was bought a year before either, and no return fades, more of it never helps.
         let silent = |now: Timestamp| {
@@ -405,7 +408,7 @@ proptest! {
         for (number, gap) in gaps_ms.into_iter().enumerate() {
             now = now + Duration::from_millis(gap);
             let grounds = DecisionContext {
-                policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now,
+                policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, exhausted_offers: &NONE_EXHAUSTED, model_version: 1, now,
                 decision: DecisionId::from_bits(number as u128 + 1),
             };
             let excluded = BTreeSet::new();
@@ -447,7 +450,7 @@ proptest! {
         });
         let left_at = |now| {
             let decision = DecisionId::from_bits(1);
-            let grounds = DecisionContext { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, spent: &NOTHING_SPENT, model_version: 1, now, decision };
+            let grounds = DecisionContext { policy: &policy, outlook: &outlook, catalog: &catalog, offers: &NO_OFFERS, exhausted_offers: &NONE_EXHAUSTED, model_version: 1, now, decision };
             CustomerAssessment::of(&customer, None, &grounds).allowance.offers_left
         };
         prop_assert_eq!(left_at(end - std::time::Duration::from_millis(1)), 0);

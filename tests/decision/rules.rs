@@ -5,14 +5,16 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use tactful::decision::apply_event::apply_event;
-use tactful::decision::decide::{CustomerAssessment, decide};
+use tactful::decision::customer_assessment::CustomerAssessment;
+use tactful::decision::decide::decide;
+use tactful::decision::decision_context::DecisionContext;
 use tactful::decision::explicit_offer_index::ExplicitOfferIndex;
 use tactful::decision::grants;
-use tactful::decision::offer_query::{DecisionContext, OfferQuery};
+use tactful::decision::offer_query::OfferQuery;
 use tactful::domain::candidate::{Candidate, Upgrade};
 use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::{Customer, HoldReason, Holding};
-use tactful::domain::decision::{CapKind, Decision, WithheldReason};
+use tactful::domain::decision::{CapKind, Decision};
 use tactful::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity};
 use tactful::domain::ids::{CaseId, Channel, CustomerId, DecisionId, EventId, LadderId, OfferId, ProductId};
 use tactful::domain::ledger::ReleaseResult;
@@ -22,9 +24,10 @@ use tactful::domain::outlook::Outlook;
 use tactful::domain::policy::Policy;
 use tactful::domain::product::{LadderPosition, Product};
 use tactful::domain::time::{DAY, Timestamp};
+use tactful::domain::withheld_reason::WithheldReason;
 
 static NO_OFFERS: LazyLock<ExplicitOfferIndex> = LazyLock::new(ExplicitOfferIndex::default);
-static NOTHING_SPENT: BTreeSet<OfferId> = BTreeSet::new();
+static NONE_EXHAUSTED: BTreeSet<OfferId> = BTreeSet::new();
 /// No model was trained.
 const NOTHING_LEARNED: Outlook = Outlook { buying: None, staying: None };
 const MS: Duration = Duration::from_millis(1);
@@ -43,7 +46,7 @@ fn plain(name: &str) -> Product {
 
 fn on_ladder(name: &str, tier: u32) -> Product {
     let ladder = LadderId::new("ladder").expect("a valid id");
-    Product { rung: Some(LadderPosition { ladder, tier }), ..plain(name) }
+    Product { ladder_position: Some(LadderPosition { ladder, tier }), ..plain(name) }
 }
 
 fn candidate(name: &str) -> Candidate {
@@ -105,7 +108,7 @@ impl Scene {
             outlook: &NOTHING_LEARNED,
             catalog: &self.catalog,
             offers: &NO_OFFERS,
-            spent: &NOTHING_SPENT,
+            exhausted_offers: &NONE_EXHAUSTED,
             model_version: 1,
             now: self.now,
             decision: DecisionId::from_bits(self.decisions),
@@ -267,7 +270,7 @@ fn an_open_offer_is_served_again_free_in_the_same_channel_and_kind_only() {
     assert_eq!(scene.left(), 2);
     scene.now = now() + DAY * 7 - MS;
     let again = scene.cross_sell(&["a"]);
-    assert!(again.slate[0].is_repeat);
+    assert!(again.slate[0].is_already_granted);
     assert_eq!(scene.left(), 2, "a repeat costs nothing");
     scene.channel = Some(Channel::new("email").expect("a valid id"));
     let elsewhere = scene.cross_sell(&["a"]);
@@ -399,7 +402,7 @@ fn an_offer_made_in_vain_counts_less_until_it_is_forgotten() {
 }
 
 #[test]
-fn a_rejected_product_rests_beyond_the_pause() {
+fn a_rejected_product_cooldowns_beyond_the_pause() {
     let mut scene = Scene::plain();
     let decision = scene.cross_sell(&["a"]);
     scene.report(&decision, OutcomeKind::Rejected);

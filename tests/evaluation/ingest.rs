@@ -101,7 +101,10 @@ fn a_product_with_everything_is_read() {
     assert_eq!(product.category, ["Kitchen", "Toasters"]);
     assert_eq!(product.price.expect("a price").to_string(), "49.90 GBP");
     assert_eq!(product.margin.expect("a margin").to_string(), "-1.50 GBP");
-    assert_eq!(product.rung.map(|rung| (rung.ladder.to_string(), rung.tier)), Some(("toasters".to_owned(), 2)));
+    assert_eq!(
+        product.ladder_position.map(|ladder_position| (ladder_position.ladder.to_string(), ladder_position.tier)),
+        Some(("toasters".to_owned(), 2))
+    );
     assert_eq!(product.features["slots"], FeatureValue::Number(4.0));
     assert_eq!(product.features["bagel"], FeatureValue::Flag(true));
     assert_eq!(product.features["colour"], FeatureValue::Text("red".to_owned()));

@@ -18,7 +18,7 @@ use tactful::domain::candidate::{Candidate, Proposal};
 use tactful::domain::event::{Event, EventKind, QUANTITY_MAX};
 use tactful::domain::ids::{CustomerId, ProductId};
 use tactful::domain::money::UNITS_MAX;
-use tactful::domain::outlook::{Outlook, staying_signals};
+use tactful::domain::outlook::{Outlook, staying_features};
 use tactful::domain::time::{DAY, Timestamp};
 use tactful::model::bound_model::{BoundModel, CrossSellQuery, KnownCustomer, UpSellQuery};
 use tactful::model::held_product::HeldProduct;
@@ -189,7 +189,7 @@ fn check_outlook(name: &str, events: &[Event], first: &str, now: Timestamp) {
         (0..300).map(|it| (customer(it), Profile::from([("size".to_owned(), text(it))]))).collect();
     let Outlook { buying, staying } = learn_outlook(&history, &|past| profiles.get(past.id), now, DAY * 90).outlook;
     for customer in history.as_of(now, now, 10) {
-        let (state, signals) = (&customer.state, staying_signals(&customer.state, 1, DAY, now));
+        let (state, signals) = (&customer.state, staying_features(&customer.state, 1, DAY, now));
         let staying = staying.iter().map(|it| it.probability(&signals, &profiles[customer.id], DAY * 90));
         let told = buying.iter().filter_map(|it| it.probability(state, now, DAY * 90)).chain(staying);
         told.for_each(|probability| assert!((0.0..=1.0).contains(&probability), "{name}: {probability}"));

@@ -43,7 +43,7 @@ pub fn catalog() -> Catalog {
     let sold = |number: u32| Product {
         category: vec!["all".into()],
         price: Some(price(i64::from(number))),
-        rung: number.is_multiple_of(2).then(|| LadderPosition { ladder: ladder.clone(), tier: number }),
+        ladder_position: number.is_multiple_of(2).then(|| LadderPosition { ladder: ladder.clone(), tier: number }),
         ..Product::new(product(number as usize), format!("thing {number}"))
     };
     Catalog::new((0..u32::try_from(PRODUCTS).expect("few")).map(sold).collect())

@@ -185,7 +185,7 @@ fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> boo
         }
         Evidence::Popular { buyers, days } => *days == RECENT_DAYS && *buyers as usize == recent_buyers(candidate),
         // All products are of one category.
-        Evidence::LikeABestSeller { like, buyers, days } => {
+        Evidence::NewInCategory { like, buyers, days } => {
             let is_new = bought.iter().all(|line| product(line.1) != *candidate);
             let most = (0..PRODUCTS).map(|number| recent_buyers(&product(number))).max();
             let claimed = *buyers as usize;
@@ -352,7 +352,7 @@ fn an_upgrade_needs_evidence_of_being_better() {
     };
     let on_tier = |tier: u32, of: Product| {
         let ladder = LadderId::new("ladder").expect("a valid id");
-        Product { rung: Some(LadderPosition { ladder, tier }), ..of }
+        Product { ladder_position: Some(LadderPosition { ladder, tier }), ..of }
     };
     let with_first = |of: Product| Product { compatible_with: BTreeSet::from([product(0)]), ..of };
     // Customers who bought the first and later the second, and the other way round.
@@ -516,8 +516,8 @@ fn newcomers_join_what_a_forest_weighed() {
     let held = HeldProduct { product: product(2), first_at: now(), last_at: now(), usage_share: None };
     let customer = KnownCustomer { holdings: vec![held], ..KnownCustomer::default() };
     let query = CrossSellQuery { customer, context: Vec::new(), now: now() };
-    let ranked_from = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
-    let first = bound.cross_sell(&query).prepare(ranked_from, now()).ranked;
+    let cache_key = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
+    let first = bound.cross_sell(&query).prepare(cache_key, now()).ranked;
     let ids: Vec<&ProductId> = first.iter().map(|it| &catalog.products()[it.place as usize].id).collect();
     assert_eq!(ids, [1, 0, 7, 6, 4].map(product).iter().collect::<Vec<_>>(), "{first:?}");
 }
@@ -542,12 +542,11 @@ fn a_newcomer_is_told_to_be_like_what_sells_best_now() {
     let query = CrossSellQuery { customer: KnownCustomer::default(), context: Vec::new(), now: now() };
     let proposal = bound.cross_sell(&query);
     for candidate in proposal.candidates() {
-        let like = Evidence::LikeABestSeller { like: product(1), buyers: 10, days: RECENT_DAYS };
+        let like = Evidence::NewInCategory { like: product(1), buyers: 10, days: RECENT_DAYS };
         let is_new_kettle = (3..9).any(|number| candidate.product == product(number));
         let expected = if is_new_kettle { vec![like] } else { Vec::new() };
         let told = proposal.support(&candidate).evidence;
-        let told: Vec<Evidence> =
-            told.into_iter().filter(|it| matches!(it, Evidence::LikeABestSeller { .. })).collect();
+        let told: Vec<Evidence> = told.into_iter().filter(|it| matches!(it, Evidence::NewInCategory { .. })).collect();
         assert_eq!(told, expected, "{:?}", candidate.product);
     }
 }
@@ -559,10 +558,10 @@ fn what_was_prepared_comes_first_and_the_rest_after_it() {
     let (model, _) = learn(&events).expect("somebody bought something");
     let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
     let query = CrossSellQuery { customer: KnownCustomer::default(), context: Vec::new(), now: now() };
-    let ranked_from = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
+    let cache_key = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
     let complements = bound.cross_sell(&query);
     let fresh: Vec<Candidate> = complements.candidates().collect();
-    let mut prepared = complements.prepare(ranked_from, now() - DAY);
+    let mut prepared = complements.prepare(cache_key, now() - DAY);
     prepared.ranked.truncate(2);
     let again = bound.cross_sell_prepared(&query, prepared.clone());
     assert_eq!(again.ranked_at(), Some(now() - DAY));

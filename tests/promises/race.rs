@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tactful::domain::ids::{Channel, DecisionId, OfferId, ProductId};
 use tactful::domain::ledger::ReleaseResult;
 use tactful::domain::offer::OfferKind;
-use tactful::domain::policy::{BandCaps, Family, NeverAfter, Policy};
+use tactful::domain::policy::{BandCaps, NeverAfter, Policy, ProductFamily};
 use tactful::domain::time::DAY;
 use tactful::policy_document::write::write;
 use tactful::store::contract::store::Store;
@@ -162,7 +162,7 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
     policy.contact.never_after = (0..60)
         .map(|number| NeverAfter { first: complement(number), then: complement(number + 6), within: DAY })
         .collect();
-    policy.contact.families = vec![Family {
+    policy.contact.families = vec![ProductFamily {
         name: "the first hundred".to_owned(),
         category: Vec::new(),
         products: (0..100).map(complement).collect(),

@@ -53,11 +53,11 @@ pub fn memory() -> Arc<dyn Store> {
 pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<HandClock>) -> Arc<App> {
     let limits = TrainingSettings::new(1, 1 << 30);
     let app = App::open(store, clock, Policy::default(), limits).await.expect("opens");
-    let rung = |number: usize, tier: u32| {
+    let ladder_position = |number: usize, tier: u32| {
         let ladder = LadderId::new(format!("ladder{number}")).expect("a valid id");
         let slots = f64::from(tier) * 2.0;
         Product {
-            rung: Some(LadderPosition { ladder, tier }),
+            ladder_position: Some(LadderPosition { ladder, tier }),
             features: [("slots".to_owned(), FeatureValue::Number(slots))].into(),
             ..Product::new(product(&format!("{}{number}", if tier == 1 { 'l' } else { 'u' })), format!("Rung {tier}"))
         }
@@ -67,7 +67,7 @@ pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<HandClock>) -> Arc<App>
         compatible_with: BTreeSet::from([lowest.clone()]),
         ..Product::new(product(&format!("c{number}")), format!("Complement {number}"))
     });
-    let ladders = (0..LADDERS).flat_map(|number| [rung(number, 1), rung(number, 2)]);
+    let ladders = (0..LADDERS).flat_map(|number| [ladder_position(number, 1), ladder_position(number, 2)]);
     let products: Vec<Product> = complements.chain(ladders).collect();
     upsert_products(&app, &products).await.expect("upserts");
     publish_catalog(&app).await.expect("publishes");

@@ -132,7 +132,7 @@ async fn a_preview_reserves_no_volume_and_respects_an_exhausted_one() {
     assert!(served.decision.slate[0].id.is_implicit());
     // An open offer holds its unit already.
     let repeated = serve_offers(&app, &sale_request("c3", 0), None).await.expect("served");
-    assert_eq!((&repeated.decision.slate[0].id, repeated.decision.slate[0].is_repeat), (&sale(0).id, true));
+    assert_eq!((&repeated.decision.slate[0].id, repeated.decision.slate[0].is_already_granted), (&sale(0).id, true));
     assert_eq!(volume(&app, 0).await.settled, CAP);
 }
 

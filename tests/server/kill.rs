@@ -302,14 +302,15 @@ async fn fill_catalog(channel: Channel) {
         compatible_with: vec!["lower0".to_owned()],
         ..wire::Product::default()
     };
-    let rung = |name: &str, ladder: u64, tier: u32| wire::Product {
+    let ladder_position = |name: &str, ladder: u64, tier: u32| wire::Product {
         product_id: format!("{name}{ladder}"),
         title: format!("Rung {tier}"),
         ladder: format!("ladder{ladder}"),
         tier,
         ..wire::Product::default()
     };
-    let ladders = (0..LADDERS).flat_map(|ladder| [rung("lower", ladder, 1), rung("upper", ladder, 2)]);
+    let ladders =
+        (0..LADDERS).flat_map(|ladder| [ladder_position("lower", ladder, 1), ladder_position("upper", ladder, 2)]);
     let products = (0..COMPLEMENTS).map(complement).chain(ladders).collect();
     let request = wire::BatchUpsertProductsRequest { products };
     CatalogServiceClient::new(channel).batch_upsert_products(request).await.expect("upserts");

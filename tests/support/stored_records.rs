@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tactful::domain::cached_ranking::{CacheKey, CachedRanking, RankedProduct};
 use tactful::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
-use tactful::domain::decision::{Cap, CapKind, Decision, WithheldReason};
+use tactful::domain::decision::{Cap, CapKind, Decision};
 use tactful::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
 use tactful::domain::explicit_offer::{ExplicitOffer, VolumeToken};
@@ -14,16 +14,17 @@ use tactful::domain::ids::{
     RequestId,
 };
 use tactful::domain::ledger::{
-    AllowanceLevel, BackOff, CustomerResponse, Grant, Ledger, RequestKey, RestingProduct, Serving,
+    AllowanceLevel, BackOff, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, RequestKey,
 };
 use tactful::domain::money::{Currency, Money};
 use tactful::domain::offer::{Factors, FeatureGain, Offer, OfferKind, PropensityBasis, Reason};
 use tactful::domain::product::{FeatureValue, LadderPosition, Product};
 use tactful::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
 use tactful::domain::relationship::{
-    AcceptedOffer, Band, Case, Component, ComponentKind, LastTimes, RelationshipHealth, RelationshipState,
+    AcceptedOffer, Band, Case, Component, ComponentKind, LastEventTimes, RelationshipHealth, RelationshipState,
 };
 use tactful::domain::time::{DAY, Day, Timestamp};
+use tactful::domain::withheld_reason::WithheldReason;
 
 pub fn customer_id(text: &str) -> CustomerId {
     CustomerId::new(text).expect("a valid id")
@@ -83,7 +84,7 @@ pub fn artifact(len: usize) -> Vec<u8> {
 pub fn prepared(model_version: u64) -> CachedRanking {
     let ranked = |(place, propensity)| RankedProduct { place, propensity };
     CachedRanking {
-        ranked_from: CacheKey { model_version, catalog: 17, customer: u64::MAX },
+        cache_key: CacheKey { model_version, catalog: 17, customer: u64::MAX },
         ranked_at: at(7),
         ranked: [(300, 0.75), (0, 0.5), (70_000, f32::MIN_POSITIVE)].map(ranked).to_vec(),
     }
@@ -153,9 +154,9 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
     }
 }
 
-/// One of each stage, with everything and with nothing known.
+/// One rejection at each step, with every field set and with none.
 fn full_departures() -> Vec<RejectedCandidate> {
-    let stages = [
+    let steps = [
         DecisionStep::Proposal,
         DecisionStep::Eligibility,
         DecisionStep::Arbitration,
@@ -165,20 +166,20 @@ fn full_departures() -> Vec<RejectedCandidate> {
     ];
     let full = Ineligibility {
         reason: WithheldReason::SlateFull,
-        other: Some(product_id("voice-mail")),
-        seen: Some(0.25),
+        other_product: Some(product_id("voice-mail")),
+        observed: Some(0.25),
         threshold: Some(0.5),
         until: Some(at(90_000)),
     };
-    let rejected = |(number, stage): (u32, DecisionStep)| RejectedCandidate {
+    let rejected = |(number, step): (u32, DecisionStep)| RejectedCandidate {
         product: product_id(&format!("p{number}")),
         offer: (number == 1).then(|| OfferId::new("spring-sale").expect("a valid id")),
         propensity: 0.125,
-        stage,
+        step,
         ineligibility: if number == 0 { WithheldReason::NotProposed.into() } else { full.clone() },
         factors: (number > 2).then(|| full_offer(1).factors),
     };
-    (0..).zip(stages).map(rejected).collect()
+    (0..).zip(steps).map(rejected).collect()
 }
 
 const WITHHELD: [WithheldReason; 21] = [
@@ -250,7 +251,7 @@ fn full_offer(rank: u32) -> Offer {
             },
             FeatureGain { feature: "defrost".to_owned(), from: None, to: FeatureValue::Flag(true) },
         ],
-        is_repeat: true,
+        is_already_granted: true,
     }
 }
 
@@ -264,7 +265,7 @@ fn explicit_offer(rank: u32) -> Offer {
     offer.price_step = None;
     offer.replaces = None;
     offer.gains = Vec::new();
-    offer.is_repeat = false;
+    offer.is_already_granted = false;
     offer
 }
 
@@ -275,7 +276,7 @@ pub fn full_product(id: &str) -> Product {
         category: vec!["kitchen".to_owned(), "toasters".to_owned()],
         price: Some(money("39.99")),
         margin: Some(money("-1.50")),
-        rung: Some(LadderPosition { ladder: LadderId::new("toasters").expect("a valid id"), tier: 2 }),
+        ladder_position: Some(LadderPosition { ladder: LadderId::new("toasters").expect("a valid id"), tier: 2 }),
         features: BTreeMap::from([
             ("slots".to_owned(), FeatureValue::Number(4.0)),
             ("defrost".to_owned(), FeatureValue::Flag(true)),
@@ -318,7 +319,7 @@ pub fn full_customer(id: &str) -> Customer {
                 (product_id("toaster-2"), Holding { bought: 3, returned: 1, ..Holding::touched_at(at(0)) }),
                 (product_id("line"), full_holding()),
             ]),
-            forgotten: BTreeSet::from([0, 7, 0x00ff_ffff, u32::MAX]),
+            fingerprints: BTreeSet::from([0, 7, 0x00ff_ffff, u32::MAX]),
         },
         relationship: full_relationship(),
         ledger: full_ledger(),
@@ -374,7 +375,7 @@ fn full_relationship() -> RelationshipState {
             regretted_at: Some(at(4)),
         }],
         purchase_days: BTreeSet::from([i32::MIN, -1, 0, 19_675, 19_676, i32::MAX].map(Day::from_number)),
-        last: LastTimes {
+        last: LastEventTimes {
             purchase: Some(at(1)),
             return_: Some(at(2)),
             ticket: Some(at(3)),
@@ -396,7 +397,7 @@ fn full_relationship() -> RelationshipState {
 }
 
 fn full_ledger() -> Ledger {
-    let grant = |offer: Option<&str>, kind, answer| Grant {
+    let grant = |offer: Option<&str>, kind, response| Grant {
         offer: offer.map_or_else(
             || OfferId::implicit(&product_id("voice-mail")),
             |offer| OfferId::new(offer).expect("a valid id"),
@@ -408,11 +409,11 @@ fn full_ledger() -> Ledger {
         lease_ends_at: at(1000),
         open_until: at(100) + DAY * 7,
         servings: vec![
-            Serving { decision: DecisionId::from_bits(u128::MAX), is_released: true },
-            Serving { decision: DecisionId::from_bits(1), is_released: false },
+            GrantServing { decision: DecisionId::from_bits(u128::MAX), is_released: true },
+            GrantServing { decision: DecisionId::from_bits(1), is_released: false },
         ],
         is_irrevocable: offer.is_some(),
-        answer,
+        response,
     };
     Ledger {
         clock: Some(at(200)),
@@ -431,7 +432,7 @@ fn full_ledger() -> Ledger {
         }],
         level: Some(AllowanceLevel { offers: 4, since: at(50) }),
         back_off: Some(BackOff { rejections: 2, decision: DecisionId::from_bits(41), rejected_at: at(60) }),
-        resting_products: vec![RestingProduct { product: product_id("toaster-4"), until: at(9000) }],
+        product_cooldowns: vec![ProductCooldown { product: product_id("toaster-4"), until: at(9000) }],
         would_be_grants: vec![grant(None, OfferKind::CrossSell, None)],
         assignment: Some(Assignment {
             experiment: ExperimentId::from_bits(u64::MAX - 1),

@@ -21,7 +21,7 @@ impl Sales {
     /// What was sold up to `now`; what is not in the catalogue is left out.
     pub fn new(history: &TrainingHistory, catalog: &Catalog, now: Timestamp) -> Self {
         let history = history.until(now);
-        let places = history.products.iter().map(|id| catalog.place_of(id)).collect();
+        let places = history.products.iter().map(|id| catalog.index_of(id)).collect();
         Self { history, places, products: catalog.products().len(), end: now.unix_ms().div_euclid(1000) }
     }
 

@@ -38,7 +38,7 @@ pub fn customer_to_wire(customer: Customer) -> wire::GetCustomerResponse {
     wire::GetCustomerResponse {
         customer: Some(wire::CustomerProfile { customer_id: id.to_string(), attributes, consents: Some(consents) }),
         holdings: holdings.owned().map(|(product, holding)| holding_to_wire(product, holding)).collect(),
-        older_holdings: u32::try_from(holdings.forgotten.len()).unwrap_or(u32::MAX),
+        older_holdings: u32::try_from(holdings.fingerprints.len()).unwrap_or(u32::MAX),
         granted_offers: ledger.grants.into_iter().map(grant_to_wire).collect(),
     }
 }

@@ -119,16 +119,16 @@ fn offer_to_candidate(offer: Offer) -> wire::ExplainedCandidate {
 
 fn departure_to_wire(explained: ExplainedRejection) -> wire::ExplainedCandidate {
     let ExplainedRejection { rejected, title, in_words } = explained;
-    let RejectedCandidate { product, offer, propensity, stage, ineligibility, factors } = rejected;
-    let Ineligibility { reason, other, seen, threshold, until } = ineligibility;
+    let RejectedCandidate { product, offer, propensity, step, ineligibility, factors } = rejected;
+    let Ineligibility { reason, other_product, observed, threshold, until } = ineligibility;
     wire::ExplainedCandidate {
         product_id: product.to_string(),
         title,
-        stage: stage_to_wire(stage).into(),
+        stage: stage_to_wire(step).into(),
         rank: 0,
         rule: reason.as_str().to_owned(),
-        other_product_id: other.map(|other| other.to_string()).unwrap_or_default(),
-        seen,
+        other_product_id: other_product.map(|other| other.to_string()).unwrap_or_default(),
+        seen: observed,
         threshold,
         until: until.map(time_to_wire),
         text: in_words.why,

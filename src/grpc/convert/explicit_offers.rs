@@ -2,7 +2,7 @@
 
 use super::nouns::{money_to_wire, offer_kind_to_wire, time_to_wire};
 use super::violations::Violations;
-use crate::domain::explicit_offer::{CONDITION_BYTES_MAX, ExplicitOffer, LEVER_MAX, NAMES_MAX, VOLUME_MAX};
+use crate::domain::explicit_offer::{CONDITION_BYTES_MAX, ExplicitOffer, LEVER_MAX, OFFER_SCOPES_MAX, VOLUME_MAX};
 use crate::domain::ids::{Channel, OfferId, Placement, ProductId};
 use crate::domain::offer::OfferKind;
 use crate::grpc::generated::tactful::v1 as wire;
@@ -50,8 +50,8 @@ pub fn explicit_offer_from_wire(path: &str, message: wire::ExplicitOffer) -> Res
     if valid_from.zip(valid_until).is_some_and(|(from, until)| from >= until) {
         violations.add(field("valid_until"), "must be after valid_from");
     }
-    let channels = violations.ids(&field("channels"), channels, NAMES_MAX, Channel::new);
-    let placements = violations.ids(&field("placements"), placements, NAMES_MAX, Placement::new);
+    let channels = violations.ids(&field("channels"), channels, OFFER_SCOPES_MAX, Channel::new);
+    let placements = violations.ids(&field("placements"), placements, OFFER_SCOPES_MAX, Placement::new);
     let lever = lever.unwrap_or(1.0);
     // In this form NaN is refused, too.
     if !(lever > 0.0 && lever <= LEVER_MAX) {

@@ -7,10 +7,11 @@ use sha2::{Digest, Sha256};
 
 use super::nouns::{cap_to_wire, duration_to_wire, feature_to_wire, health_to_wire, money_to_wire, time_to_wire};
 use super::violations::Violations;
-use crate::domain::decision::{Decision, WithheldReason};
+use crate::domain::decision::Decision;
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, ProductId, RequestId};
 use crate::domain::ledger::ReleaseResult;
 use crate::domain::offer::{Factors, FeatureGain, Offer, OfferKind, PropensityBasis, Reason};
+use crate::domain::withheld_reason::WithheldReason;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::offer_request::{OfferRequest, RetryKey, ServingMode};
 use crate::use_cases::release_offers::ReleasedOffers;
@@ -351,7 +352,7 @@ fn cross_sell_offer(offer: Offer, detail: Detail) -> wire::CrossSellOffer {
         goes_with,
         replaces: _,
         gains: _,
-        is_repeat,
+        is_already_granted,
     } = offer;
     wire::CrossSellOffer {
         offer_id: id.to_string(),
@@ -363,7 +364,7 @@ fn cross_sell_offer(offer: Offer, detail: Detail) -> wire::CrossSellOffer {
         score_breakdown: breakdown(factors, detail),
         reasons: reasons_to_wire(reasons, detail),
         goes_with_product_ids: goes_with.iter().map(ToString::to_string).collect(),
-        repeated_offer: is_repeat,
+        repeated_offer: is_already_granted,
         valid_until: valid_until.map(time_to_wire),
     }
 }
@@ -383,7 +384,7 @@ fn up_sell_offer(offer: Offer, detail: Detail) -> wire::UpSellOffer {
         goes_with: _,
         replaces,
         gains,
-        is_repeat,
+        is_already_granted,
     } = offer;
     wire::UpSellOffer {
         offer_id: id.to_string(),
@@ -397,7 +398,7 @@ fn up_sell_offer(offer: Offer, detail: Detail) -> wire::UpSellOffer {
         reasons: reasons_to_wire(reasons, detail),
         replaces_product_id: replaces.map(|product| product.to_string()).unwrap_or_default(),
         gains: gains.into_iter().map(gain_to_wire).collect(),
-        repeated_offer: is_repeat,
+        repeated_offer: is_already_granted,
         valid_until: valid_until.map(time_to_wire),
     }
 }

@@ -3,10 +3,10 @@
 use super::nouns::band_to_wire;
 use super::policies::policy_from_wire;
 use super::violations::Violations;
-use crate::domain::decision::WithheldReason;
 use crate::domain::ids::CustomerId;
 use crate::domain::relationship::Band;
 use crate::domain::time::Timestamp;
+use crate::domain::withheld_reason::WithheldReason;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::measurement::interval::EstimatedDifference;
 use crate::measurement::policy_change::{BandChange, PolicyChange};

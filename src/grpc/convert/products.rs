@@ -76,7 +76,7 @@ pub fn product_from_wire(path: &str, message: wire::Product) -> Result<Product, 
         category,
         price,
         margin,
-        rung: ladder.map(|ladder| LadderPosition { ladder, tier }),
+        ladder_position: ladder.map(|ladder| LadderPosition { ladder, tier }),
         features,
         requires,
         excludes,
@@ -150,7 +150,7 @@ pub fn product_to_wire(product: Product) -> wire::Product {
         category,
         price,
         margin,
-        rung,
+        ladder_position,
         features,
         requires,
         excludes,
@@ -162,7 +162,8 @@ pub fn product_to_wire(product: Product) -> wire::Product {
         attributes,
     } = product;
     let texts = |ids: BTreeSet<ProductId>| ids.iter().map(ToString::to_string).collect();
-    let (ladder, tier) = rung.map_or((String::new(), 0), |LadderPosition { ladder, tier }| (ladder.to_string(), tier));
+    let (ladder, tier) =
+        ladder_position.map_or((String::new(), 0), |LadderPosition { ladder, tier }| (ladder.to_string(), tier));
     wire::Product {
         product_id: id.to_string(),
         title,

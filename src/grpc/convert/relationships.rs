@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::events::{event_from_wire, outcome_kind};
 use super::nouns::{band_to_wire, cap_to_wire, health_to_wire, hold_reason_to_wire, time_to_wire};
 use super::violations::Violations;
-use crate::domain::customer::{HOLD_NOTE_BYTES_MAX, Hold, HoldInForce, HoldReason};
+use crate::domain::customer::{ActiveHold, HOLD_NOTE_BYTES_MAX, Hold, HoldReason};
 use crate::domain::event::{Event, OutcomeKind};
 use crate::domain::ids::{CustomerId, HoldId};
-use crate::domain::relationship_detail::{ComponentDetail, Lever, RawInput, RelationshipDetail};
+use crate::domain::relationship_detail::{ComponentDetail, RawInput, RelationshipDetail, WhatIfEffect};
 use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::get_relationship_health::{Hypothesis, RelationshipView};
@@ -25,7 +25,7 @@ const AHEAD_MAX: Duration = Duration::from_secs(3653 * 86_400);
 /// How a relationship stands.
 pub fn relationship_to_wire(view: RelationshipView) -> wire::GetRelationshipHealthResponse {
     let RelationshipView { health, detail, caps, holds, message, policy_version, as_of } = view;
-    let RelationshipDetail { components, levers } = detail;
+    let RelationshipDetail { components, what_if_effects } = detail;
     let mut health = health_to_wire(health, true);
     for (component, detail) in health.components.iter_mut().zip(components) {
         let ComponentDetail { kind: _, raw_inputs, trend } = detail;
@@ -34,7 +34,7 @@ pub fn relationship_to_wire(view: RelationshipView) -> wire::GetRelationshipHeal
     }
     wire::GetRelationshipHealthResponse {
         relationship_health: Some(health),
-        levers: levers.into_iter().map(lever_to_wire).collect(),
+        levers: what_if_effects.into_iter().map(what_if_effect_to_wire).collect(),
         caps: caps.into_iter().map(cap_to_wire).collect(),
         holds: holds.into_iter().map(hold_to_wire).collect(),
         message,
@@ -48,9 +48,9 @@ fn raw_input_to_wire(input: RawInput) -> wire::RawInput {
     wire::RawInput { name: name.to_owned(), value }
 }
 
-fn lever_to_wire(lever: Lever) -> wire::RelationshipLever {
-    let Lever { what, score, band, offers_cap } = lever;
-    wire::RelationshipLever { what, score, band: band_to_wire(band).into(), offers_cap }
+fn what_if_effect_to_wire(effect: WhatIfEffect) -> wire::RelationshipLever {
+    let WhatIfEffect { event, score, band, offers_cap } = effect;
+    wire::RelationshipLever { what: event, score, band: band_to_wire(band).into(), offers_cap }
 }
 
 /// Reads what would happen to a customer.
@@ -102,8 +102,8 @@ pub fn hypothesis_from_wire(
 }
 
 /// A hold in force.
-pub fn hold_to_wire(held: HoldInForce) -> wire::Hold {
-    let HoldInForce { hold, is_derived } = held;
+pub fn hold_to_wire(held: ActiveHold) -> wire::Hold {
+    let ActiveHold { hold, is_derived } = held;
     let Hold { id, reason, note, created_at, expires_at } = hold;
     wire::Hold {
         hold_id: id.to_string(),

@@ -36,7 +36,9 @@ impl Shelves {
         let mut shelves = Self::default();
         for (product, id) in (0_u32..).zip(ids) {
             let known = catalog.get(id);
-            let ladder = known.and_then(|known| known.rung.as_ref()).map(|rung| format!("ladder {}", rung.ladder));
+            let ladder = known
+                .and_then(|known| known.ladder_position.as_ref())
+                .map(|ladder_position| format!("ladder {}", ladder_position.ladder));
             let category = known.filter(|known| !known.category.is_empty());
             let category = category.map(|known| format!("category {}", known.category.join("\n")));
             let mut of_this = Vec::new();

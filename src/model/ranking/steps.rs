@@ -141,7 +141,7 @@ impl<'a> Stepper<'a> {
 }
 
 fn tiers(from: &Product, to: &Product) -> f32 {
-    match (&from.rung, &to.rung) {
+    match (&from.ladder_position, &to.ladder_position) {
         (Some(from), Some(to)) if from.ladder == to.ladder => f64::from(to.tier) as f32 - f64::from(from.tier) as f32,
         (Some(_) | None, Some(_) | None) => 0.0,
     }

@@ -40,8 +40,8 @@ pub fn decode_cached_ranking(bytes: &[u8]) -> Result<CachedRanking, StoreError> 
 
 impl From<&CachedRanking> for StoredCachedRankingV1 {
     fn from(ranking: &CachedRanking) -> Self {
-        let CachedRanking { ranked_from, ranked_at, ranked } = ranking;
-        let CacheKey { model_version, catalog, customer } = *ranked_from;
+        let CachedRanking { cache_key, ranked_at, ranked } = ranking;
+        let CacheKey { model_version, catalog, customer } = *cache_key;
         let ranked = ranked
             .iter()
             .map(|&RankedProduct { place, propensity }| StoredRankedProduct { index: place, propensity })
@@ -57,7 +57,7 @@ impl StoredCachedRankingV1 {
             return Err(CodecError("a propensity is outside (0, 1]".to_owned()));
         }
         Ok(CachedRanking {
-            ranked_from: CacheKey { model_version, catalog, customer },
+            cache_key: CacheKey { model_version, catalog, customer },
             ranked_at: timestamp(ranked_at)?,
             ranked: ranked
                 .into_iter()

@@ -11,10 +11,11 @@ use super::rejected_candidate::StoredRejectedCandidate;
 use super::scalar::{
     FiniteF64, FixedU128, StoredOfferKind, optional_channel, optional_timestamp, stored_enum, timestamp,
 };
-use crate::domain::decision::{Cap, CapKind, Decision, WithheldReason};
+use crate::domain::decision::{Cap, CapKind, Decision};
 use crate::domain::ids::{CustomerId, DecisionId, Placement};
 use crate::domain::relationship::{Band, Component, ComponentKind, RelationshipHealth};
 use crate::domain::time::Timestamp;
+use crate::domain::withheld_reason::WithheldReason;
 use crate::store::contract::error::StoreError;
 
 const VERSION: u8 = 1;

@@ -11,7 +11,7 @@ use super::scalar::{
 use crate::domain::experiment::{Arm, Assignment, ExperimentId};
 use crate::domain::ids::{DecisionId, OfferId, ProductId, RequestId};
 use crate::domain::ledger::{
-    AllowanceLevel, BackOff, CustomerResponse, Grant, Ledger, RequestKey, RestingProduct, Serving,
+    AllowanceLevel, BackOff, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, RequestKey,
 };
 use crate::domain::time::Timestamp;
 
@@ -22,7 +22,7 @@ pub(super) struct StoredLedger {
     request_keys: Vec<StoredRequestKey>,
     level: Option<StoredAllowanceLevel>,
     back_off: Option<StoredBackOff>,
-    resting_products: Vec<StoredRestingProduct>,
+    product_cooldowns: Vec<StoredRestingProduct>,
     would_be_grants: Vec<StoredGrant>,
     assignment: Option<StoredAssignment>,
 }
@@ -37,7 +37,7 @@ struct StoredAssignment {
 
 stored_enum! {
     /// Stored [`Arm`].
-    StoredArm of Arm { Control, Rest }
+    StoredArm of Arm { Control, Treatment }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,7 +53,7 @@ struct StoredGrant {
     open_until: i64,
     servings: Vec<StoredServing>,
     is_irrevocable: bool,
-    answer: Option<StoredCustomerResponse>,
+    response: Option<StoredCustomerResponse>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,7 +97,7 @@ struct StoredRestingProduct {
 
 impl From<&Ledger> for StoredLedger {
     fn from(ledger: &Ledger) -> Self {
-        let Ledger { clock, grants, request_keys, level, back_off, resting_products, would_be_grants, assignment } =
+        let Ledger { clock, grants, request_keys, level, back_off, product_cooldowns, would_be_grants, assignment } =
             ledger;
         Self {
             clock: clock.map(Timestamp::unix_ms),
@@ -110,9 +110,9 @@ impl From<&Ledger> for StoredLedger {
                 decision: FixedU128::of(decision.bits()),
                 rejected_at: rejected_at.unix_ms(),
             }),
-            resting_products: resting_products
+            product_cooldowns: product_cooldowns
                 .iter()
-                .map(|RestingProduct { product, until }| StoredRestingProduct {
+                .map(|ProductCooldown { product, until }| StoredRestingProduct {
                     product: product.to_string(),
                     until: until.unix_ms(),
                 })
@@ -130,14 +130,15 @@ impl From<&Ledger> for StoredLedger {
 
 impl StoredLedger {
     pub fn ledger(self) -> Result<Ledger, CodecError> {
-        let Self { clock, grants, request_keys, level, back_off, resting_products, would_be_grants, assignment } = self;
+        let Self { clock, grants, request_keys, level, back_off, product_cooldowns, would_be_grants, assignment } =
+            self;
         Ok(Ledger {
             clock: optional_timestamp(clock)?,
             grants: grants.into_iter().map(StoredGrant::grant).collect::<Result<_, _>>()?,
             request_keys: request_keys.into_iter().map(StoredRequestKey::request_key).collect::<Result<_, _>>()?,
             level: level.map(StoredAllowanceLevel::level).transpose()?,
             back_off: back_off.map(StoredBackOff::back_off).transpose()?,
-            resting_products: resting_products
+            product_cooldowns: product_cooldowns
                 .into_iter()
                 .map(StoredRestingProduct::resting_product)
                 .collect::<Result<_, _>>()?,
@@ -167,7 +168,7 @@ impl From<&Grant> for StoredGrant {
             open_until,
             servings,
             is_irrevocable,
-            answer,
+            response,
         } = grant;
         let is_implicit = *offer == OfferId::implicit(product);
         Self {
@@ -180,7 +181,7 @@ impl From<&Grant> for StoredGrant {
             open_until: ms_since(*granted_at, *open_until),
             servings: servings.iter().map(StoredServing::from).collect(),
             is_irrevocable: *is_irrevocable,
-            answer: answer.map(StoredCustomerResponse::from),
+            response: response.map(StoredCustomerResponse::from),
         }
     }
 }
@@ -197,7 +198,7 @@ impl StoredGrant {
             open_until,
             servings,
             is_irrevocable,
-            answer,
+            response,
         } = self;
         let product = ProductId::new(product)?;
         let granted_at = timestamp(granted_at)?;
@@ -211,22 +212,22 @@ impl StoredGrant {
             open_until: timestamp_after(granted_at, open_until)?,
             servings: servings.into_iter().map(StoredServing::serving).collect(),
             is_irrevocable,
-            answer: answer.map(CustomerResponse::from),
+            response: response.map(CustomerResponse::from),
         })
     }
 }
 
-impl From<&Serving> for StoredServing {
-    fn from(serving: &Serving) -> Self {
-        let Serving { decision, is_released } = serving;
+impl From<&GrantServing> for StoredServing {
+    fn from(serving: &GrantServing) -> Self {
+        let GrantServing { decision, is_released } = serving;
         Self { decision: FixedU128::of(decision.bits()), is_released: *is_released }
     }
 }
 
 impl StoredServing {
-    fn serving(self) -> Serving {
+    fn serving(self) -> GrantServing {
         let Self { decision, is_released } = self;
-        Serving { decision: DecisionId::from_bits(decision.bits()), is_released }
+        GrantServing { decision: DecisionId::from_bits(decision.bits()), is_released }
     }
 }
 
@@ -275,8 +276,8 @@ impl StoredBackOff {
 }
 
 impl StoredRestingProduct {
-    fn resting_product(self) -> Result<RestingProduct, CodecError> {
+    fn resting_product(self) -> Result<ProductCooldown, CodecError> {
         let Self { product, until } = self;
-        Ok(RestingProduct { product: ProductId::new(product)?, until: timestamp(until)? })
+        Ok(ProductCooldown { product: ProductId::new(product)?, until: timestamp(until)? })
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct StoredOffer {
     goes_with: Vec<String>,
     replaces: Option<String>,
     gains: Vec<StoredFeatureGain>,
-    is_repeat: bool,
+    is_already_granted: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -89,7 +89,7 @@ impl From<&Offer> for StoredOffer {
             goes_with,
             replaces,
             gains,
-            is_repeat,
+            is_already_granted,
         } = offer;
         let is_implicit = *id == OfferId::implicit(product);
         Self {
@@ -106,7 +106,7 @@ impl From<&Offer> for StoredOffer {
             goes_with: product_strings(goes_with),
             replaces: replaces.as_ref().map(ToString::to_string),
             gains: gains.iter().map(StoredFeatureGain::from).collect(),
-            is_repeat: *is_repeat,
+            is_already_granted: *is_already_granted,
         }
     }
 }
@@ -127,7 +127,7 @@ impl StoredOffer {
             goes_with,
             replaces,
             gains,
-            is_repeat,
+            is_already_granted,
         } = self;
         let product = ProductId::new(product)?;
         Ok(Offer {
@@ -144,7 +144,7 @@ impl StoredOffer {
             goes_with: product_list(goes_with)?,
             replaces: optional_product(replaces)?,
             gains: gains.into_iter().map(FeatureGain::from).collect(),
-            is_repeat,
+            is_already_granted,
         })
     }
 }

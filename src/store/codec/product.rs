@@ -34,7 +34,7 @@ struct StoredProductV1 {
     category: Vec<String>,
     price: Option<StoredMoney>,
     margin: Option<StoredMoney>,
-    rung: Option<StoredLadderPosition>,
+    ladder_position: Option<StoredLadderPosition>,
     features: BTreeMap<String, StoredFeatureValue>,
     requires: Vec<String>,
     excludes: Vec<String>,
@@ -60,7 +60,7 @@ impl From<&Product> for StoredProductV1 {
             category,
             price,
             margin,
-            rung,
+            ladder_position,
             features,
             requires,
             excludes,
@@ -77,7 +77,7 @@ impl From<&Product> for StoredProductV1 {
             category: category.clone(),
             price: price.map(StoredMoney::from),
             margin: margin.map(StoredMoney::from),
-            rung: rung.as_ref().map(StoredLadderPosition::from),
+            ladder_position: ladder_position.as_ref().map(StoredLadderPosition::from),
             features: features.iter().map(|(name, value)| (name.clone(), value.into())).collect(),
             requires: product_strings(requires),
             excludes: product_strings(excludes),
@@ -99,7 +99,7 @@ impl StoredProductV1 {
             category,
             price,
             margin,
-            rung,
+            ladder_position,
             features,
             requires,
             excludes,
@@ -116,7 +116,7 @@ impl StoredProductV1 {
             category,
             price: optional_money(price.as_ref())?,
             margin: optional_money(margin.as_ref())?,
-            rung: rung.map(StoredLadderPosition::rung).transpose()?,
+            ladder_position: ladder_position.map(StoredLadderPosition::ladder_position).transpose()?,
             features: features.into_iter().map(|(name, value)| (name, value.into())).collect(),
             requires: product_set(requires)?,
             excludes: product_set(excludes)?,
@@ -131,14 +131,14 @@ impl StoredProductV1 {
 }
 
 impl From<&LadderPosition> for StoredLadderPosition {
-    fn from(rung: &LadderPosition) -> Self {
-        let LadderPosition { ladder, tier } = rung;
+    fn from(ladder_position: &LadderPosition) -> Self {
+        let LadderPosition { ladder, tier } = ladder_position;
         Self { ladder: ladder.to_string(), tier: *tier }
     }
 }
 
 impl StoredLadderPosition {
-    fn rung(self) -> Result<LadderPosition, CodecError> {
+    fn ladder_position(self) -> Result<LadderPosition, CodecError> {
         let Self { ladder, tier } = self;
         Ok(LadderPosition { ladder: LadderId::new(ladder)?, tier })
     }

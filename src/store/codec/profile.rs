@@ -20,7 +20,7 @@ pub(super) struct StoredCustomerV1 {
     holds: Vec<StoredHold>,
     holdings: Vec<StoredHolding>,
     /// Delta-encoded in ascending order: the first fingerprint, then the distances, mostly two bytes each.
-    forgotten: Vec<u32>,
+    fingerprints: Vec<u32>,
     relationship: StoredRelationship,
     ledger: StoredLedger,
 }
@@ -72,9 +72,9 @@ struct StoredUsage {
 impl From<&Customer> for StoredCustomerV1 {
     fn from(customer: &Customer) -> Self {
         let Customer { id, attributes, consents, holds, holdings, relationship, ledger } = customer;
-        let Holdings { latest, forgotten } = holdings;
+        let Holdings { latest, fingerprints } = holdings;
         let mut before = 0;
-        let steps = forgotten.iter().map(|&fingerprint| {
+        let steps = fingerprints.iter().map(|&fingerprint| {
             let step = fingerprint - before;
             before = fingerprint;
             step
@@ -85,7 +85,7 @@ impl From<&Customer> for StoredCustomerV1 {
             consents: consents.into(),
             holds: holds.iter().map(StoredHold::from).collect(),
             holdings: latest.iter().map(|(product, holding)| StoredHolding::new(product, holding)).collect(),
-            forgotten: steps.collect(),
+            fingerprints: steps.collect(),
             relationship: relationship.into(),
             ledger: ledger.into(),
         }
@@ -94,18 +94,18 @@ impl From<&Customer> for StoredCustomerV1 {
 
 impl StoredCustomerV1 {
     pub fn customer(self) -> Result<Customer, CodecError> {
-        let Self { id, attributes, consents, holds, holdings, forgotten, relationship, ledger } = self;
+        let Self { id, attributes, consents, holds, holdings, fingerprints, relationship, ledger } = self;
         let mut latest = BTreeMap::new();
         for stored in holdings {
             let (product, holding) = stored.holding()?;
             latest.insert(product, holding);
         }
         let mut fingerprint = 0_u32;
-        let fingerprints = forgotten.into_iter().map(|step| {
+        let decoded = fingerprints.into_iter().map(|step| {
             fingerprint = fingerprint.checked_add(step)?;
             Some(fingerprint)
         });
-        let forgotten = fingerprints.collect::<Option<_>>();
+        let fingerprints = decoded.collect::<Option<_>>();
         Ok(Customer {
             id: CustomerId::new(id)?,
             attributes,
@@ -113,7 +113,7 @@ impl StoredCustomerV1 {
             holds: holds.into_iter().map(StoredHold::hold).collect::<Result<_, _>>()?,
             holdings: Holdings {
                 latest,
-                forgotten: forgotten.ok_or_else(|| CodecError("a fingerprint is too large".to_owned()))?,
+                fingerprints: fingerprints.ok_or_else(|| CodecError("a fingerprint is too large".to_owned()))?,
             },
             relationship: relationship.state()?,
             ledger: ledger.ledger()?,

@@ -15,10 +15,10 @@ pub(super) struct StoredRejectedCandidate {
     product: String,
     offer: Option<String>,
     propensity: FiniteF64,
-    stage: StoredDecisionStep,
+    step: StoredDecisionStep,
     reason: StoredWithheldReason,
-    other: Option<String>,
-    seen: Option<FiniteF64>,
+    other_product: Option<String>,
+    observed: Option<FiniteF64>,
     threshold: Option<FiniteF64>,
     until: Option<i64>,
     factors: Option<StoredFactors>,
@@ -31,16 +31,16 @@ stored_enum! {
 
 impl From<&RejectedCandidate> for StoredRejectedCandidate {
     fn from(rejected: &RejectedCandidate) -> Self {
-        let RejectedCandidate { product, offer, propensity, stage, ineligibility, factors } = rejected;
-        let Ineligibility { reason, other, seen, threshold, until } = ineligibility;
+        let RejectedCandidate { product, offer, propensity, step, ineligibility, factors } = rejected;
+        let Ineligibility { reason, other_product, observed, threshold, until } = ineligibility;
         Self {
             product: product.to_string(),
             offer: offer.as_ref().map(ToString::to_string),
             propensity: FiniteF64(*propensity),
-            stage: (*stage).into(),
+            step: (*step).into(),
             reason: (*reason).into(),
-            other: other.as_ref().map(ToString::to_string),
-            seen: seen.map(FiniteF64),
+            other_product: other_product.as_ref().map(ToString::to_string),
+            observed: observed.map(FiniteF64),
             threshold: threshold.map(FiniteF64),
             until: until.map(Timestamp::unix_ms),
             factors: factors.as_ref().map(StoredFactors::from),
@@ -50,12 +50,13 @@ impl From<&RejectedCandidate> for StoredRejectedCandidate {
 
 impl StoredRejectedCandidate {
     pub fn rejected_candidate(self) -> Result<RejectedCandidate, CodecError> {
-        let Self { product, offer, propensity, stage, reason, other, seen, threshold, until, factors } = self;
+        let Self { product, offer, propensity, step, reason, other_product, observed, threshold, until, factors } =
+            self;
         let number = |number: Option<FiniteF64>| number.map(|FiniteF64(number)| number);
         let ineligibility = Ineligibility {
             reason: reason.into(),
-            other: optional_product(other)?,
-            seen: number(seen),
+            other_product: optional_product(other_product)?,
+            observed: number(observed),
             threshold: number(threshold),
             until: optional_timestamp(until)?,
         };
@@ -63,7 +64,7 @@ impl StoredRejectedCandidate {
             product: ProductId::new(product)?,
             offer: offer.map(OfferId::new).transpose()?,
             propensity: propensity.0,
-            stage: stage.into(),
+            step: step.into(),
             ineligibility,
             factors: factors.map(Into::into),
         })

@@ -7,7 +7,7 @@ use super::frame::CodecError;
 use super::scalar::{FiniteF64, optional_timestamp, timestamp};
 use crate::domain::decayed_sum::{DecayedSum, HALF_LIVES_DAYS};
 use crate::domain::ids::{CaseId, ProductId};
-use crate::domain::relationship::{AcceptedOffer, Case, LastTimes, RelationshipState};
+use crate::domain::relationship::{AcceptedOffer, Case, LastEventTimes, RelationshipState};
 use crate::domain::time::{Day, Timestamp};
 
 #[derive(Serialize, Deserialize)]
@@ -211,9 +211,9 @@ impl StoredDecayedSum {
     }
 }
 
-impl From<&LastTimes> for StoredLastTimes {
-    fn from(last: &LastTimes) -> Self {
-        let LastTimes { purchase, return_, ticket, payment_trouble, cancellation, commitment } = last;
+impl From<&LastEventTimes> for StoredLastTimes {
+    fn from(last: &LastEventTimes) -> Self {
+        let LastEventTimes { purchase, return_, ticket, payment_trouble, cancellation, commitment } = last;
         Self {
             purchase: purchase.map(Timestamp::unix_ms),
             return_: return_.map(Timestamp::unix_ms),
@@ -226,9 +226,9 @@ impl From<&LastTimes> for StoredLastTimes {
 }
 
 impl StoredLastTimes {
-    fn times(self) -> Result<LastTimes, CodecError> {
+    fn times(self) -> Result<LastEventTimes, CodecError> {
         let Self { purchase, return_, ticket, payment_trouble, cancellation, commitment } = self;
-        Ok(LastTimes {
+        Ok(LastEventTimes {
             purchase: optional_timestamp(purchase)?,
             return_: optional_timestamp(return_)?,
             ticket: optional_timestamp(ticket)?,

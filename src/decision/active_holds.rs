@@ -1,20 +1,20 @@
-//! Which holds are in force: those that people keep, and those that follow from events and consents.
+//! Holds in force: those that agents created, and those derived from events and consents.
 
-use crate::domain::customer::{Customer, Hold, HoldInForce, HoldReason};
+use crate::domain::customer::{ActiveHold, Customer, Hold, HoldReason};
 use crate::domain::ids::HoldId;
 use crate::domain::policy::ContactPolicy;
 use crate::domain::relationship::Case;
 use crate::domain::time::Timestamp;
 
-/// Every hold in force at `now`, the kept ones first.
-pub fn holds_in_force(customer: &Customer, policy: &ContactPolicy, now: Timestamp) -> Vec<HoldInForce> {
-    let kept = customer.holds.iter().cloned().map(|hold| HoldInForce { hold, is_derived: false });
+/// Every hold in force at `now`, created ones first.
+pub(crate) fn active_holds(customer: &Customer, policy: &ContactPolicy, now: Timestamp) -> Vec<ActiveHold> {
+    let created = customer.holds.iter().cloned().map(|hold| ActiveHold { hold, is_derived: false });
     let derived = consent_holds(customer)
         .into_iter()
         .chain(complaint_hold(customer, policy))
         .chain(cancellation_hold(customer, policy))
-        .map(|hold| HoldInForce { hold, is_derived: true });
-    kept.chain(derived).filter(|held| held.hold.is_active(now)).collect()
+        .map(|hold| ActiveHold { hold, is_derived: true });
+    created.chain(derived).filter(|active| active.hold.is_active(now)).collect()
 }
 
 fn derived(reason: HoldReason, note: String, created_at: Timestamp, expires_at: Option<Timestamp>) -> Hold {
@@ -24,13 +24,13 @@ fn derived(reason: HoldReason, note: String, created_at: Timestamp, expires_at: 
 
 fn consent_holds(customer: &Customer) -> Vec<Hold> {
     let consents = &customer.consents;
-    let wanted =
+    let holds =
         [(consents.is_opted_out, HoldReason::OptOut), (consents.objects_to_profiling, HoldReason::ProfilingObjection)];
-    let in_force = wanted.into_iter().filter(|(is_on, _)| *is_on);
-    in_force.map(|(_, reason)| derived(reason, String::new(), Timestamp::MIN, None)).collect()
+    let set = holds.into_iter().filter(|(is_set, _)| *is_set);
+    set.map(|(_, reason)| derived(reason, String::new(), Timestamp::MIN, None)).collect()
 }
 
-/// The complaint that holds longest.
+/// The complaint whose hold lasts longest.
 fn complaint_hold(customer: &Customer, policy: &ContactPolicy) -> Option<Hold> {
     let complaints = customer.relationship.cases.iter().filter(|case| case.is_complaint);
     let ends = complaints.filter_map(|case| Some((complaint_hold_end(case, policy)?, case.reported_at?, case)));
@@ -42,8 +42,8 @@ fn complaint_hold(customer: &Customer, policy: &ContactPolicy) -> Option<Hold> {
     Some(derived(HoldReason::OpenComplaint, note, reported_at, Some(expires_at)))
 }
 
-/// A settled complaint holds a while longer, but never longer than one that is not settled: settling it is good news
-/// and must not cost offers.
+/// A resolved complaint still holds offers for a while, but never for longer than an unresolved one would: resolving it is
+/// good news and must not cost offers.
 fn complaint_hold_end(case: &Case, policy: &ContactPolicy) -> Option<Timestamp> {
     let unresolved_end = case.reported_at? + policy.complaint_hold_unresolved;
     match case.resolved_at {
@@ -54,7 +54,7 @@ fn complaint_hold_end(case: &Case, policy: &ContactPolicy) -> Option<Timestamp> 
     }
 }
 
-/// Notice on the relation, or the end of a subscription, unless the customer committed to something since.
+/// The latest notice of cancellation or end of a subscription, unless the customer has subscribed or renewed since.
 fn cancellation_hold(customer: &Customer, policy: &ContactPolicy) -> Option<Hold> {
     let subscriptions = customer.holdings.latest.values().filter(|holding| holding.subscribed_at.is_some());
     let ends = subscriptions.filter(|holding| !holding.is_subscribed()).filter_map(|holding| holding.ended_at);
