@@ -205,7 +205,7 @@ def check_network(name, objects):
 
 def check_observed(name, objects):
     """What dashboards and alerts ask for is what the server tells."""
-    told = set(re.findall(r'"((?:tactful|rpc_server)_\w+)"', (PROJECT / "src" / "telemetry.rs").read_text()))
+    told = set(re.findall(r'"((?:tactful|rpc_server)_\w+)"', (PROJECT / "src" / "telemetry" / "prometheus.rs").read_text()))
     runbook = (PROJECT / "docs" / "operations.md").read_text().lower()
     asked = {}
     for it in objects:

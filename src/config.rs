@@ -15,8 +15,8 @@ use serde::Deserialize;
 use crate::domain::policy::Policy;
 use crate::domain::time::{DAY, Timestamp};
 use crate::policy_document::{self, span};
-use crate::telemetry::customer_names::{CustomerNames, KEY_BYTES_MIN, NamingKey};
-use crate::telemetry::traces::TraceSettings;
+use crate::telemetry::customer_pseudonyms::{CustomerIdLogging, KEY_BYTES_MIN, PseudonymKey};
+use crate::telemetry::trace_settings::TraceSettings;
 use access::AccessRules;
 
 /// Settings of the server as somebody wrote them: every one optional, every one a text.
@@ -175,7 +175,7 @@ pub struct Settings {
     /// Calls that take this long are logged.
     pub slow_call: Option<Duration>,
     /// How customers are named in logs.
-    pub customer_names: CustomerNames,
+    pub customer_id_logging: CustomerIdLogging,
     /// Where traces are sent.
     pub traces: Option<TraceSettings>,
 }
@@ -448,7 +448,7 @@ impl WrittenSettings {
                 .choice("log-format", self.log_format.as_deref().unwrap_or("auto"), formats)
                 .unwrap_or(LogFormat::Auto),
             slow_call: reader.duration_or_off("slow-call", self.slow_call.as_deref().unwrap_or("250ms")),
-            customer_names: reader.customer_names(self.log_customer_ids, self.log_customer_key),
+            customer_id_logging: reader.customer_id_logging(self.log_customer_ids, self.log_customer_key),
             traces: reader.traces(self.otlp_endpoint, self.otlp_share),
         };
         if reader.faults.is_empty() { Ok(settings) } else { Err(SettingFaults(reader.faults)) }
@@ -527,11 +527,11 @@ impl Reader {
         Security { tls, access }
     }
 
-    fn customer_names(&mut self, by_id: Option<String>, key: Option<String>) -> CustomerNames {
+    fn customer_id_logging(&mut self, by_id: Option<String>, key: Option<String>) -> CustomerIdLogging {
         let by_id = self.choice("log-customer-ids", by_id.as_deref().unwrap_or("false"), FLAG).unwrap_or(false);
         let key = key.and_then(|file| {
             let key = match std::fs::read(&file) {
-                Ok(bytes) => NamingKey::new(&bytes),
+                Ok(bytes) => PseudonymKey::new(&bytes),
                 Err(error) => {
                     self.faults.push(format!("log-customer-key: {file}: {error}"));
                     return None;
@@ -542,7 +542,7 @@ impl Reader {
             }
             key
         });
-        if by_id { CustomerNames::Ids } else { CustomerNames::Hashes(key) }
+        if by_id { CustomerIdLogging::PlainIds } else { CustomerIdLogging::Pseudonyms(key) }
     }
 
     fn traces(&mut self, endpoint: Option<String>, share: Option<String>) -> Option<TraceSettings> {
@@ -660,12 +660,12 @@ mod tests {
         let names = |log_customer_key, by_id: Option<&str>| {
             let log_customer_ids = by_id.map(str::to_owned);
             let written = WrittenSettings { log_customer_ids, log_customer_key, ..WrittenSettings::default() };
-            written.check().map(|settings| settings.customer_names)
+            written.check().map(|settings| settings.customer_id_logging)
         };
         let long = key("long", "0123456789abcdef\n");
-        assert_eq!(names(None, None), Ok(CustomerNames::Hashes(None)));
-        assert_eq!(names(long, None), Ok(CustomerNames::Hashes(NamingKey::new(b"0123456789abcdef"))));
-        assert_eq!(names(None, Some("true")), Ok(CustomerNames::Ids));
+        assert_eq!(names(None, None), Ok(CustomerIdLogging::Pseudonyms(None)));
+        assert_eq!(names(long, None), Ok(CustomerIdLogging::Pseudonyms(PseudonymKey::new(b"0123456789abcdef"))));
+        assert_eq!(names(None, Some("true")), Ok(CustomerIdLogging::PlainIds));
         assert!(names(key("short", "0123456789abcde\n"), None).is_err_and(|faults| faults.0[0].contains("16 bytes")));
         assert!(names(Some("/no/such/file".to_owned()), None).is_err());
 

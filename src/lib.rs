@@ -31,5 +31,5 @@ pub mod policy_document;
 pub mod server;
 pub mod simulation;
 pub mod store;
-pub mod telemetry;
+pub(crate) mod telemetry;
 pub mod use_cases;

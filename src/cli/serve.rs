@@ -9,7 +9,7 @@ use super::demo;
 use super::failure::Failure;
 use crate::config::{LogFormat, WrittenSettings};
 use crate::server::serve::Server;
-use crate::telemetry::{self, customer_names, traces};
+use crate::telemetry::{call_span, customer_pseudonyms, logging, prometheus};
 
 /// Serve offers over gRPC.
 ///
@@ -50,10 +50,10 @@ impl Serve {
             LogFormat::Text => Some(false),
             LogFormat::Json => Some(true),
         };
-        customer_names::name_customers_by(settings.customer_names.clone());
-        telemetry::start_logs(&settings.log, as_json, settings.traces.as_ref())?;
+        customer_pseudonyms::choose_customer_id_logging(settings.customer_id_logging.clone());
+        logging::start_logging(&settings.log, as_json, settings.traces.as_ref())?;
         if let Some(address) = settings.metrics_listen {
-            telemetry::start_metrics(address)?;
+            prometheus::start_metrics(address)?;
         }
         let server = Server::build(settings, None).await?;
         if self.demo {
@@ -61,7 +61,7 @@ impl Serve {
             demo::print_calls(server.local_addr());
         }
         let ended = server.run(stop_signal()).await;
-        traces::flush().await;
+        call_span::flush().await;
         ended?;
         Ok(ExitCode::SUCCESS)
     }

@@ -19,7 +19,7 @@ use tower::{Layer, Service};
 use super::observe::code;
 use super::tokens::TokenVerifier;
 use crate::config::access::{AccessRules, Role};
-use crate::telemetry::call;
+use crate::telemetry::call_context;
 
 /// The role that each method needs.
 pub const ROLES: &[(&str, Role)] = &[
@@ -205,7 +205,7 @@ where
             };
             if is_audited {
                 let code: Code = code(&answer);
-                let customer = call::customer();
+                let customer = call_context::customer();
                 tracing::info!(target: "tactful::audit", caller, rpc, ?code, customer, "called");
             }
             Ok(answer)

@@ -8,7 +8,7 @@ use super::convert::events::{event_from_wire, outcome_from_wire};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::feedback_service_server::FeedbackService;
 use super::status;
-use crate::telemetry::call::Stage;
+use crate::telemetry::call_context::CallStage;
 use crate::use_cases::app::App;
 use crate::use_cases::batch_entry::EntryOutcome;
 use crate::use_cases::record_events::record_events;
@@ -33,7 +33,7 @@ impl FeedbackRpc {
     async fn record(&self, events: Vec<wire::CustomerEvent>) -> Result<Vec<wire::EntryResult>, Status> {
         let now = self.app.now();
         let read = |path: &str, event| event_from_wire(path, event, now);
-        let entries = Stage::Convert.time(|| Entries::read("events", events, read));
+        let entries = CallStage::Convert.in_scope(|| Entries::read("events", events, read));
         let recorded = record_events(&self.app, &entries.good).await.map_err(status::store)?;
         Ok(entries.results(recorded))
     }

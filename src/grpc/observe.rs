@@ -23,8 +23,9 @@ use tracing::Instrument;
 use super::admission::{Admission, CallLimits, Kind, busy_answer};
 use super::generated::FILE_DESCRIPTOR_SET;
 use super::line::{Turn, Wait};
-use crate::telemetry::call::{self, Stage};
-use crate::telemetry::traces::{self, CallerTrace};
+use crate::telemetry::call_context::{self, CallStage};
+use crate::telemetry::call_span;
+use crate::telemetry::trace_context::TraceContext;
 
 /// Wraps every service.
 #[derive(Clone)]
@@ -146,17 +147,17 @@ where
             return Box::pin(ready(Ok(busy_answer())));
         }
         let method = Arc::clone(method);
-        let trace = CallerTrace::of(request.headers());
+        let trace = TraceContext::from_headers(request.headers());
         // At the level of errors, so that whatever is logged of a call is joined to it.
         let span = tracing::error_span!(
             "rpc",
             rpc = &*method.name,
             request_id = request_id(&request),
-            trace_id = trace.logged_id(),
+            trace_id = call_span::logged_trace_id(&trace),
             caller = tracing::field::Empty,
-            otel.kind = traces::span_kind(),
+            otel.kind = call_span::kind(),
         );
-        trace.join(&span, &method.name);
+        call_span::attach(&span, &trace, &method.name);
         let slow_call = self.shared.slow_call.filter(|_| !method.is_unlimited);
         let watched = Watched { method, slow_call, began: Instant::now(), has_ended: false };
         // The one that was asked whether it is ready is the one to call.
@@ -168,7 +169,7 @@ where
             let Some(turn) = turn else { return Ok(watched.refused()) };
             answer(&shared, inner, request, watched, turn).await
         };
-        Box::pin(call::kept(answered).instrument(span))
+        Box::pin(call_context::scope(answered).instrument(span))
     }
 }
 
@@ -228,19 +229,19 @@ impl Watched {
         if !is_slow && !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }
-        let times = call::times();
+        let times = call_context::stages();
         macro_rules! tell_stages {
             ($tell:ident, $message:literal) => {
                 tracing::$tell!(
                     code,
                     took_ms = took.as_secs_f64() * 1e3,
-                    convert_ms = times.ms(Stage::Convert),
-                    load_ms = times.ms(Stage::Load),
-                    rank_ms = times.ms(Stage::Rank),
-                    decide_ms = times.ms(Stage::Decide),
-                    apply_ms = times.ms(Stage::Apply),
-                    commit_ms = times.ms(Stage::Commit),
-                    durable_ms = times.ms(Stage::Durable),
+                    convert_ms = times.ms(CallStage::Convert),
+                    load_ms = times.ms(CallStage::Load),
+                    rank_ms = times.ms(CallStage::Rank),
+                    decide_ms = times.ms(CallStage::Decide),
+                    apply_ms = times.ms(CallStage::Apply),
+                    commit_ms = times.ms(CallStage::Commit),
+                    durable_ms = times.ms(CallStage::Durable),
                     $message
                 )
             };
@@ -295,7 +296,7 @@ fn tell(method: &Arc<str>, code: Code, took: Duration) {
         labels.push(Label::from_static_parts("error_type", name));
     }
     metrics::histogram!("rpc_server_call_duration_seconds", labels).record(took.as_secs_f64());
-    traces::ended(&tracing::Span::current(), name, is_fault(code));
+    call_span::record_status(&tracing::Span::current(), name, is_fault(code));
 }
 
 /// As the specification of gRPC writes them.

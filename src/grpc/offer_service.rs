@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
-use tracing::Instrument;
 
 use super::convert::explanations::{Explained, explain_from_wire, explanation_to_wire};
 use super::convert::offers::{
@@ -20,8 +19,8 @@ use super::generated::google::rpc;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::offer_service_server::OfferService;
 use super::status;
-use crate::telemetry::call::{self, Stage};
-use crate::telemetry::customer_names::LoggedCustomer;
+use crate::telemetry::call_context::{self, CallStage};
+use crate::telemetry::customer_pseudonyms::LoggedCustomer;
 use crate::use_cases::app::App;
 use crate::use_cases::explain_decision::{explain_decision, explain_request};
 use crate::use_cases::offer_request::{OfferRequest, ServingMode};
@@ -53,7 +52,8 @@ impl OfferRpc {
     ) -> Result<Vec<Result<Answer, Status>>, Status> {
         check_batch("requests", requests.len(), BATCH_MAX)?;
         let read = |message| read(message).map_err(|violations| status::invalid(&violations));
-        let asked: Vec<Result<Asked, Status>> = Stage::Convert.time(|| requests.into_iter().map(read).collect());
+        let asked: Vec<Result<Asked, Status>> =
+            CallStage::Convert.in_scope(|| requests.into_iter().map(read).collect());
         refuse_repeated_customers(&asked)?;
         let places = Arc::new(Semaphore::new(BATCH_AT_ONCE));
         let mut serving = JoinSet::new();
@@ -73,14 +73,14 @@ impl OfferRpc {
                 let served = serve(&app, &request, deadline).await;
                 (entry, served.map(|served| Answer { served, mode: request.mode, detail }))
             };
-            serving.spawn(call::apart(served).in_current_span());
+            serving.spawn(call_context::scope_part(served));
         }
         while let Some(served) = serving.join_next().await {
-            let ((entry, answer), times) = served.map_err(|error| {
+            let ((entry, answer), stages) = served.map_err(|error| {
                 tracing::error!(%error, "an entry of a batch died");
                 Status::internal("an entry of the batch died")
             })?;
-            call::add(&times);
+            call_context::add_stages(&stages);
             answers[entry] = answer;
         }
         Ok(answers)
@@ -131,11 +131,11 @@ impl OfferService for OfferRpc {
         request: Request<wire::CrossSellRequest>,
     ) -> Result<Response<wire::CrossSellResponse>, Status> {
         let deadline = deadline(&request);
-        let Asked { request, detail } = Stage::Convert
-            .time(|| cross_sell_from_wire(request.into_inner()))
+        let Asked { request, detail } = CallStage::Convert
+            .in_scope(|| cross_sell_from_wire(request.into_inner()))
             .map_err(|violations| status::invalid(&violations))?;
         let served = serve(&self.app, &request, deadline).await?;
-        Ok(Response::new(Stage::Convert.time(|| cross_sell_to_wire(served, request.mode, detail))))
+        Ok(Response::new(CallStage::Convert.in_scope(|| cross_sell_to_wire(served, request.mode, detail))))
     }
 
     async fn batch_cross_sell(
@@ -148,7 +148,7 @@ impl OfferService for OfferRpc {
             let (status, answer) = entry(answer, cross_sell_to_wire);
             wire::CrossSellEntry { status, answer }
         };
-        let entries = Stage::Convert.time(|| answers.into_iter().map(entry).collect());
+        let entries = CallStage::Convert.in_scope(|| answers.into_iter().map(entry).collect());
         Ok(Response::new(wire::BatchCrossSellResponse { entries }))
     }
 
@@ -162,17 +162,17 @@ impl OfferService for OfferRpc {
             let (status, answer) = entry(answer, up_sell_to_wire);
             wire::UpSellEntry { status, answer }
         };
-        let entries = Stage::Convert.time(|| answers.into_iter().map(entry).collect());
+        let entries = CallStage::Convert.in_scope(|| answers.into_iter().map(entry).collect());
         Ok(Response::new(wire::BatchUpSellResponse { entries }))
     }
 
     async fn up_sell(&self, request: Request<wire::UpSellRequest>) -> Result<Response<wire::UpSellResponse>, Status> {
         let deadline = deadline(&request);
-        let Asked { request, detail } = Stage::Convert
-            .time(|| up_sell_from_wire(request.into_inner()))
+        let Asked { request, detail } = CallStage::Convert
+            .in_scope(|| up_sell_from_wire(request.into_inner()))
             .map_err(|violations| status::invalid(&violations))?;
         let served = serve(&self.app, &request, deadline).await?;
-        Ok(Response::new(Stage::Convert.time(|| up_sell_to_wire(served, request.mode, detail))))
+        Ok(Response::new(CallStage::Convert.in_scope(|| up_sell_to_wire(served, request.mode, detail))))
     }
 
     async fn explain_decision(
@@ -235,17 +235,18 @@ fn tell(request: &OfferRequest, served: &ServedOffers) {
     };
     let band = served.decision.relationship_health.band.as_str();
     let customer = LoggedCustomer(request.customer.as_str());
-    tracing::debug!(%customer, kind, mode, band, offers = served.decision.slate.len(), "decided");
+    tracing::debug!(%customer, kind, mode, band, offers = served.decision.slate.len(), "offers decided");
     metrics::counter!("tactful_decisions_total", "kind" => kind, "mode" => mode, "band" => band).increment(1);
     let offers = served.decision.slate.len() as u64;
     metrics::counter!("tactful_offers_total", "kind" => kind, "mode" => mode, "band" => band).increment(offers);
     if !served.is_replayed {
         metrics::histogram!("tactful_relationship_health").record(served.decision.relationship_health.score);
         if let Some(cap) = served.decision.binding_cap.and_then(|place| served.decision.caps.get(place)) {
-            metrics::counter!("tactful_capped_total", "kind" => kind, "cap" => cap.kind.as_str()).increment(1);
+            metrics::counter!("tactful_capped_decisions_total", "kind" => kind, "cap" => cap.kind.as_str())
+                .increment(1);
         }
         for (reason, &withheld) in &served.decision.withheld {
-            metrics::counter!("tactful_withheld_total", "kind" => kind, "reason" => reason.as_str())
+            metrics::counter!("tactful_withheld_candidates_total", "kind" => kind, "reason" => reason.as_str())
                 .increment(u64::from(withheld));
         }
     }

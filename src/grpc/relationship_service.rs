@@ -15,7 +15,7 @@ use super::generated::tactful::v1::relationship_service_server::RelationshipServ
 use super::status;
 use crate::domain::customer::ActiveHold;
 use crate::domain::ids::{CustomerId, HoldId};
-use crate::telemetry::call;
+use crate::telemetry::call_context;
 use crate::use_cases::app::App;
 use crate::use_cases::get_backfire_report::get_backfire_report;
 use crate::use_cases::get_relationship_health::{get_relationship_health, simulate_relationship_health};
@@ -99,7 +99,7 @@ impl RelationshipService for RelationshipRpc {
     ) -> Result<Response<wire::CreateHoldResponse>, Status> {
         let (customer, hold) =
             hold_from_wire(request.into_inner(), self.app.now()).map_err(|violations| status::invalid(&violations))?;
-        call::is_about(customer.as_str());
+        call_context::set_customer(customer.as_str());
         let hold = create_hold(&self.app, &customer, hold).await.map_err(status::hold)?;
         let hold = hold_to_wire(ActiveHold { hold, is_derived: false });
         Ok(Response::new(wire::CreateHoldResponse { hold: Some(hold) }))
@@ -123,7 +123,7 @@ impl RelationshipService for RelationshipRpc {
         let customer = violations.id("customer_id", customer_id, CustomerId::new);
         let hold = violations.id("hold_id", hold_id, HoldId::new);
         let (customer, hold) = violations.or(customer.zip(hold)).map_err(|violations| status::invalid(&violations))?;
-        call::is_about(customer.as_str());
+        call_context::set_customer(customer.as_str());
         delete_hold(&self.app, &customer, &hold).await.map_err(status::hold)?;
         Ok(Response::new(wire::DeleteHoldResponse {}))
     }
@@ -151,5 +151,5 @@ pub(super) fn customer_id(text: String) -> Result<CustomerId, Status> {
 /// The same, for a method whose calls are told in the audit log: it is to name the customer.
 #[allow(clippy::result_large_err, reason = "every method answers with a Status")]
 pub(super) fn audited_customer_id(text: String) -> Result<CustomerId, Status> {
-    customer_id(text).inspect(|customer| call::is_about(customer.as_str()))
+    customer_id(text).inspect(|customer| call_context::set_customer(customer.as_str()))
 }

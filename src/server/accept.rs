@@ -80,7 +80,7 @@ pub fn accept(
             };
             let place = Arc::clone(&places).try_acquire_owned().ok();
             if place.is_none() {
-                metrics::counter!("tactful_connections_refused_total").increment(1);
+                metrics::counter!("tactful_connections_rejected_total").increment(1);
                 if !silent.close_oldest() {
                     continue;
                 }
@@ -165,7 +165,7 @@ async fn admit(
     let stream = match TlsAcceptor::from(config).accept(stream).await {
         Ok(stream) => stream,
         Err(error) => {
-            metrics::counter!("tactful_tls_handshakes_failed_total").increment(1);
+            metrics::counter!("tactful_tls_handshake_failures_total").increment(1);
             tracing::info!(%error, ?address, "a TLS handshake failed");
             return None;
         }

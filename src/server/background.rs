@@ -85,7 +85,7 @@ pub async fn set_gauges(app: &App) {
         ];
         for (kind, count) in kinds {
             #[allow(clippy::cast_precision_loss, reason = "a gauge needs no more than 53 bits")]
-            metrics::gauge!("tactful_stored", "kind" => kind).set(count as f64);
+            metrics::gauge!("tactful_stored_records", "kind" => kind).set(count as f64);
         }
     }
 }

@@ -71,14 +71,14 @@ impl CurrentSecurity {
                 self.tls.store(tls);
                 self.access.store(access);
                 tracing::info!("certificates or access rules changed and are in use");
-                "taken"
+                "applied"
             }
             Err(reason) => {
                 tracing::error!(reason, "certificates or access rules changed and cannot be used; those before stay");
-                "refused"
+                "rejected"
             }
         };
-        metrics::counter!("tactful_tls_reloads_total", "result" => result).increment(1);
+        metrics::counter!("tactful_security_reloads_total", "result" => result).increment(1);
     }
 }
 

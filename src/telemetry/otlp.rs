@@ -1,10 +1,9 @@
-//! Spans to a collector, by OTLP over gRPC. Only with the feature `otlp`.
+//! Export of spans to a collector, by OTLP over gRPC. Only with the feature `otlp`.
 //!
-//! Spans wait in a queue of bounded length for a thread of its own; when the collector is away or slow, the queue fills and
-//! what does not fit is dropped. Nothing that serves waits for it. The environment says the rest, by the names of the
-//! OpenTelemetry specification: `OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT`, `OTEL_BSP_*`, `OTEL_SERVICE_NAME`,
-//! `OTEL_RESOURCE_ATTRIBUTES`; and `OTEL_EXPORTER_OTLP_CERTIFICATE`, the PEM of who signed an `https` collector's
-//! certificate.
+//! Spans wait in a bounded queue for an exporter thread; when the collector is down or slow, the queue fills and further spans
+//! are dropped. No call waits for the exporter. Everything else is set by the environment variables of the OpenTelemetry
+//! specification: `OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT`, `OTEL_BSP_*`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, and
+//! `OTEL_EXPORTER_OTLP_CERTIFICATE`, the PEM file of the authority that signed the certificate of an `https` collector.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -23,31 +22,32 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::TelemetryError;
-use super::traces::{TraceParent, TraceSettings};
+use super::error::TelemetryError;
+use super::trace_context::TraceParent;
+use super::trace_settings::TraceSettings;
 
-/// How long a stop waits for a collector that does not answer.
-const FLUSH_WITHIN: Duration = Duration::from_secs(3);
+/// Longest wait at shutdown for a collector that does not respond.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Set once spans are exported.
+/// Provider of exported spans; set once the export has started.
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
 pub(super) fn is_exporting() -> bool {
     PROVIDER.get().is_some()
 }
 
-/// What turns spans into exported ones. Must be called inside the runtime.
-pub(super) fn layer<S>(settings: &TraceSettings) -> Result<impl Layer<S> + use<S>, TelemetryError>
+/// Starts the export and returns the layer that feeds it. Must be called inside the runtime.
+pub(super) fn export_layer<S>(settings: &TraceSettings) -> Result<impl Layer<S> + use<S>, TelemetryError>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let provider = provider(settings)?;
     let tracer = provider.tracer("tactful");
-    // An error means that a server of this process exports already, as in a test that starts two.
-    let _already_on = PROVIDER.set(provider);
-    // Only what this program tells of itself: the exporter's own calls would be exported without end.
-    let is_ours = |told: &Metadata<'_>| {
-        *told.level() <= LevelFilter::DEBUG && told.target().split("::").next() == Some("tactful")
+    // `set` fails when a server of this process exports already, as in a test that starts two.
+    let _already_started = PROVIDER.set(provider);
+    // This program's own spans only: the exporter's calls would be exported without end.
+    let is_own = |metadata: &Metadata<'_>| {
+        *metadata.level() <= LevelFilter::DEBUG && metadata.target().split("::").next() == Some("tactful")
     };
     Ok(tracing_opentelemetry::layer()
         .with_tracer(tracer)
@@ -56,7 +56,7 @@ where
         .with_target(false)
         .with_tracked_inactivity(false)
         .with_context_activation(false)
-        .with_filter(filter_fn(is_ours)))
+        .with_filter(filter_fn(is_own)))
 }
 
 fn provider(settings: &TraceSettings) -> Result<SdkTracerProvider, TelemetryError> {
@@ -64,13 +64,13 @@ fn provider(settings: &TraceSettings) -> Result<SdkTracerProvider, TelemetryErro
     let mut exporter = SpanExporter::builder().with_tonic().with_endpoint(settings.endpoint());
     if settings.endpoint().starts_with("https") {
         let authority = std::env::var("OTEL_EXPORTER_OTLP_CERTIFICATE").map_err(|_| {
-            failed(&"https needs OTEL_EXPORTER_OTLP_CERTIFICATE, who signed the collector's certificate")
+            failed(&"https needs OTEL_EXPORTER_OTLP_CERTIFICATE, the authority that signed the collector's certificate")
         })?;
         let pem = std::fs::read(&authority).map_err(|error| failed(&format_args!("{authority}: {error}")))?;
         exporter = exporter.with_tls_config(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)));
     }
     let exporter = exporter.build().map_err(|error| failed(&error))?;
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.share())));
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sampling_ratio())));
     Ok(SdkTracerProvider::builder()
         .with_sampler(sampler)
         .with_resource(resource())
@@ -78,7 +78,7 @@ fn provider(settings: &TraceSettings) -> Result<SdkTracerProvider, TelemetryErro
         .build())
 }
 
-/// Who sends: what the environment says, else this program's name.
+/// Returns the resource that sends the spans: named by the environment, else after this program.
 fn resource() -> Resource {
     let named = Resource::builder_empty()
         .with_service_name("tactful")
@@ -90,10 +90,10 @@ fn resource() -> Resource {
     }
 }
 
-/// Begins the call's span, in the caller's trace where there is one.
-pub(super) fn join(span: &Span, method: &str, parent: Option<TraceParent<'_>>, state: &str) {
+/// Attaches the span of a call to the client's trace where there is one, and records its trace id.
+pub(super) fn attach(span: &Span, method: &str, parent: Option<TraceParent<'_>>, state: &str) {
     if let Some(parent) = parent.and_then(|parent| context(parent, state)) {
-        // An error means that the span is filtered out, and nothing of the call is exported.
+        // Setting the parent fails when the span is filtered out, and the call is not exported.
         let _filtered_out = span.set_parent(Context::new().with_remote_span_context(parent));
     }
     let context = span.context();
@@ -111,9 +111,9 @@ fn context(parent: TraceParent<'_>, state: &str) -> Option<SpanContext> {
     Some(SpanContext::new(trace_id, parent_id, flags, true, state.parse::<TraceState>().unwrap_or_default()))
 }
 
-pub(super) fn ended(span: &Span, code: &'static str, is_fault: bool) {
+pub(super) fn record_status(span: &Span, code: &'static str, is_server_error: bool) {
     span.set_attribute("rpc.response.status_code", code);
-    if is_fault {
+    if is_server_error {
         span.set_attribute("error.type", code);
         span.set_status(Status::error(""));
     }
@@ -121,10 +121,10 @@ pub(super) fn ended(span: &Span, code: &'static str, is_fault: bool) {
 
 pub(super) async fn flush() {
     let Some(provider) = PROVIDER.get() else { return };
-    let flushed = tokio::task::spawn_blocking(|| provider.shutdown_with_timeout(FLUSH_WITHIN)).await;
+    let flushed = tokio::task::spawn_blocking(|| provider.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
     match flushed {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the last traces were not sent"),
-        Err(error) => tracing::warn!(%error, "the last traces were not sent"),
+        Ok(Err(error)) => tracing::warn!(%error, "trace flush failed"),
+        Err(error) => tracing::warn!(%error, "trace flush failed"),
     }
 }

@@ -12,7 +12,7 @@ use crate::store::contract::change::{Appended, CommitOutcome};
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
 use crate::store::contract::versioned::Versioned;
-use crate::telemetry::call::Stage;
+use crate::telemetry::call_context::CallStage;
 
 /// Maximum number of attempts. In each round one call succeeds, so this many calls may meet on one customer before one of
 /// them gives up.
@@ -68,13 +68,13 @@ where
 {
     let store = app.store.as_ref();
     for _ in 0..ATTEMPTS_MAX {
-        let loaded = Stage::Load.of(load_or_unknown(store, id)).await.map_err(ChangeError::from)?;
+        let loaded = CallStage::Load.instrument(load_or_unknown(store, id)).await.map_err(ChangeError::from)?;
         let version = loaded.version;
         let (mut customer, appended, result) = match change(loaded).await? {
             CustomerChange::Commit { customer, appended, result } => (customer, appended, result),
             CustomerChange::Unchanged { customer, result } => return Ok((customer, result)),
         };
-        let committing = Stage::Commit.of(commit(store, version, &mut customer, &appended));
+        let committing = CallStage::Commit.instrument(commit(store, version, &mut customer, &appended));
         match committing.await.map_err(ChangeError::from)? {
             CommitAttempt::Committed => return Ok((customer, result)),
             CommitAttempt::Conflict => {}

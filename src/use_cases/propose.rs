@@ -128,7 +128,7 @@ async fn rank<'a>(
     let prepared = app.store.load_cached_ranking(&customer.id).await?.filter(|prepared| {
         prepared.cache_key == cache_key && now < prepared.ranked_at + PREPARED_LIFE && prepared.ranked_at <= now
     });
-    let source = if prepared.is_some() { "prepared" } else { "ranked" };
+    let source = if prepared.is_some() { "cached" } else { "computed" };
     metrics::counter!("tactful_rankings_total", "source" => source).increment(1);
     if let Some(prepared) = prepared {
         return Ok(ModelRanking::CrossSell(snapshot.model.cross_sell_prepared(&query, prepared)));

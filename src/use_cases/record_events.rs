@@ -15,7 +15,7 @@ use crate::domain::ids::{CustomerId, EventId};
 use crate::store::contract::change::{APPENDED_MAX, Appended};
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
-use crate::telemetry::call::Stage;
+use crate::telemetry::call_context::CallStage;
 
 /// Maximum time by which an event may be dated in the future, since clocks differ.
 pub const FUTURE_MAX: Duration = Duration::from_secs(300);
@@ -52,7 +52,7 @@ pub async fn record_events(app: &App, events: &[Event]) -> Result<Vec<EntryOutco
             }
         }
     }
-    Stage::Durable.of(app.store.durable()).await?;
+    CallStage::Durable.instrument(app.store.durable()).await?;
     Ok(outcomes)
 }
 
@@ -66,7 +66,7 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
     let ids = &ids;
     let changed = change_customer(app, id, |loaded: Versioned<Customer>| async move {
         // Queried after the customer was read, so that an event recorded meanwhile makes the commit fail.
-        let known = Stage::Load.of(app.store.are_recorded(Some(id), ids)).await?;
+        let known = CallStage::Load.instrument(app.store.are_recorded(Some(id), ids)).await?;
         let is_new = first_of_its_id(ids, &known);
         let new: Vec<Event> =
             events.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(event, _)| (*event).clone()).collect();
@@ -76,7 +76,7 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
             return Ok::<_, ChangeError>(CustomerChange::Unchanged { customer, result });
         }
         let snapshot = app.snapshot();
-        Stage::Apply.time(|| {
+        CallStage::Apply.in_scope(|| {
             for event in &new {
                 apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
             }
@@ -112,7 +112,7 @@ async fn record_in_halves(app: &App, id: &CustomerId, events: &[&Event]) -> Resu
 
 async fn record_anonymous(app: &App, events: &[&Event]) -> Result<Vec<EntryOutcome>, StoreError> {
     let events: Vec<Event> = events.iter().map(|event| (*event).clone()).collect();
-    let is_new = Stage::Commit.of(app.store.append_anonymous(&events)).await?;
+    let is_new = CallStage::Commit.instrument(app.store.append_anonymous(&events)).await?;
     Ok(is_new.into_iter().map(new_or_duplicate).collect())
 }
 

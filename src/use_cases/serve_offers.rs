@@ -23,7 +23,7 @@ use crate::domain::time::Timestamp;
 use crate::store::contract::change::Appended;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
-use crate::telemetry::call::Stage;
+use crate::telemetry::call_context::CallStage;
 
 /// Served decision.
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ async fn serve_once(
     deadline: Option<Instant>,
 ) -> Result<ServingAttempt, ServeError> {
     let request = input.request;
-    let loaded = Stage::Load.of(load_or_unknown(app.store.as_ref(), &request.customer)).await?;
+    let loaded = CallStage::Load.instrument(load_or_unknown(app.store.as_ref(), &request.customer)).await?;
     let now = app.now();
     let retry_key = request.retry_key.filter(|_| request.mode == ServingMode::Reserve);
     if let Some(key) = retry_key {
@@ -123,8 +123,8 @@ async fn serve_once(
 
     // Held until the attempt ends: the activation of another policy waits for it.
     let snapshot = app.snapshot();
-    let proposal = Stage::Rank.of(propose(app, &snapshot, request, &loaded, now)).await?;
-    let (decision, mut ledger) = Stage::Decide.time(|| decide_offers(&snapshot, input, &loaded.value, &proposal, now));
+    let proposal = CallStage::Rank.instrument(propose(app, &snapshot, request, &loaded, now)).await?;
+    let (decision, mut ledger) = CallStage::Decide.in_scope(|| decide_offers(&snapshot, input, &loaded.value, &proposal, now));
     drop(proposal);
     if request.mode == ServingMode::Preview {
         return Ok(match find_exhausted_offer(app, &snapshot, &decision).await? {
@@ -151,16 +151,16 @@ async fn commit_decision(
     customer: Versioned<Customer>,
     decision: Decision,
 ) -> Result<ServingAttempt, ServeError> {
-    let reservation = match Stage::Commit.of(reserve_volumes(app, snapshot, &decision)).await? {
+    let reservation = match CallStage::Commit.instrument(reserve_volumes(app, snapshot, &decision)).await? {
         ReservationOutcome::Reserved(reservation) => reservation,
         ReservationOutcome::Exhausted(offer) => return Ok(ServingAttempt::VolumeExhausted(offer)),
     };
     let Versioned { version, value: mut customer } = customer;
     let appended = Appended { events: Vec::new(), decision: Some(decision.clone()) };
-    let attempt = Stage::Commit.of(commit(app.store.as_ref(), version, &mut customer, &appended)).await?;
+    let attempt = CallStage::Commit.instrument(commit(app.store.as_ref(), version, &mut customer, &appended)).await?;
     if attempt == CommitAttempt::Committed {
-        Stage::Commit.of(reservation.settle(app)).await?;
-        Stage::Durable.of(app.store.durable()).await?;
+        CallStage::Commit.instrument(reservation.settle(app)).await?;
+        CallStage::Durable.instrument(app.store.durable()).await?;
         return Ok(ServingAttempt::Served(ServedOffers { decision, is_replayed: false }));
     }
     reservation.abandon(app).await?;
@@ -196,7 +196,7 @@ fn decision_of_key(
 
 /// Returns the recorded decision without the offers that were released since. It is never computed again.
 async fn replay(app: &App, customer: &Customer, id: DecisionId) -> Result<ServedOffers, ServeError> {
-    let Some(mut decision) = Stage::Load.of(app.store.load_decision(&customer.id, id)).await? else {
+    let Some(mut decision) = CallStage::Load.instrument(app.store.load_decision(&customer.id, id)).await? else {
         let detail = format!("request key names decision {id}, which is missing");
         return Err(StoreError::Damaged { what: "decision", detail }.into());
     };
@@ -207,6 +207,6 @@ async fn replay(app: &App, customer: &Customer, id: DecisionId) -> Result<Served
         decision.message = released_message();
     }
     // The call that made the decision may have committed it but not yet made it durable.
-    Stage::Durable.of(app.store.durable()).await?;
+    CallStage::Durable.instrument(app.store.durable()).await?;
     Ok(ServedOffers { decision, is_replayed: true })
 }

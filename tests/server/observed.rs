@@ -256,7 +256,7 @@ async fn no_line_names_a_customer_or_a_secret_and_the_audit_log_tells_whom() {
     assert_eq!(audit("tactful.v1.PolicyService/ListPolicies"), [by_desk("")]);
     let refused = ("unknown".to_owned(), "Unauthenticated".to_owned(), String::new());
     assert_eq!(audit("tactful.v1.CustomerService/EraseCustomer")[1], refused);
-    let decided = lines.iter().find(|line| line["message"] == "decided").expect("a decision is told at debug");
+    let decided = lines.iter().find(|line| line["message"] == "offers decided").expect("a decision is told at debug");
     assert_eq!(decided["customer"], name.as_str());
 }
 
@@ -297,7 +297,7 @@ async fn slow_calls_are_told_in_the_callers_trace_with_what_their_stages_took() 
     FeedbackServiceClient::new(wrong).record_events(wire::RecordEventsRequest { events }).await.expect("records");
 
     let lines = values(&server.stop_and_read());
-    let slow: Vec<&Value> = lines.iter().filter(|line| line["message"] == "a slow call").collect();
+    let slow: Vec<&Value> = lines.iter().filter(|line| line["message"] == "slow call").collect();
     let stages = ["convert_ms", "load_ms", "rank_ms", "decide_ms", "apply_ms", "commit_ms", "durable_ms"];
     let told = |line: &Value| {
         assert!(line["took_ms"].as_f64().is_some_and(|took| took > 0.0) && line["code"] == "OK", "{line}");
