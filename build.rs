@@ -29,8 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(PROTOS, ["proto"])?;
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("tactful_descriptor.bin"), descriptors.encode_to_vec())?;
-    // Maps come out ordered, so that equal answers have equal bytes.
-    let builder = tonic_prost_build::configure().btree_map(".").codec_path("crate::grpc::codec::CountedCodec");
+    // Maps come out ordered, so that equal responses have equal bytes.
+    let builder =
+        tonic_prost_build::configure().btree_map(".").codec_path("crate::grpc::field_limits::FieldLimitedCodec");
     builder.compile_fds(descriptors)?;
 
     println!("cargo::rerun-if-changed={DEMO_EVENTS}");

@@ -238,11 +238,11 @@ pub struct Limits {
     /// each other.
     pub requests_max: usize,
     /// Calls at once that have their turn, where some stand in line: more answer no more, and keep more from being read.
-    pub turns_max: usize,
+    pub execution_permits: usize,
     /// A call that waited longer for its turn is refused: whoever comes after it would wait longer still.
     pub queue_delay_max: Duration,
     /// Unless fewer calls than this came meanwhile: then the machine has paused, and all of them will soon be served.
-    pub queue_free: u64,
+    pub shed_backlog_min: u64,
     /// Calls at once that wait for more from their callers; they hold no place, but memory.
     pub pending_uploads_max: usize,
     /// What messages that are not whole or not answered may hold over all calls; by the limits above it could be 4 GiB.
@@ -276,7 +276,7 @@ pub struct Limits {
 /// A core answers some thousand calls a second that reserve, so those admitted wait for a tenth of a second at most, and as many
 /// share a flush as its disk can make use of.
 const REQUESTS_A_CORE: usize = 128;
-const TURNS_A_CORE: usize = 8;
+const EXECUTION_PERMITS_PER_CORE: usize = 8;
 
 /// Cores that this process may use; 1 where that is not known.
 pub fn cores() -> usize {
@@ -288,9 +288,9 @@ impl Default for Limits {
         Self {
             request_timeout: Duration::from_secs(10),
             requests_max: REQUESTS_A_CORE * cores(),
-            turns_max: TURNS_A_CORE * cores(),
+            execution_permits: EXECUTION_PERMITS_PER_CORE * cores(),
             queue_delay_max: Duration::from_millis(100),
-            queue_free: 64,
+            shed_backlog_min: 64,
             pending_uploads_max: 4096,
             buffered_bytes_max: 32 << 20,
             stream_idle_timeout: Duration::from_secs(60),
@@ -677,7 +677,7 @@ mod tests {
         let told = traces("http://127.0.0.1:4317", "0.5");
         if cfg!(feature = "otlp") {
             let settings = told.expect("right").expect("asked for");
-            assert_eq!((settings.endpoint(), settings.share()), ("http://127.0.0.1:4317", 0.5));
+            assert_eq!((settings.endpoint(), settings.sampling_ratio()), ("http://127.0.0.1:4317", 0.5));
         } else {
             assert!(told.is_err_and(|faults| faults[0].contains("--features otlp")));
         }

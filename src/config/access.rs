@@ -1,7 +1,7 @@
 //! Who may call what: callers with roles, as a TOML document.
 //!
 //! Deliberately not here: which methods a role opens (`grpc::access`), and how a caller proves who it is (certificates in
-//! `server::tls`, tokens in `grpc::tokens`).
+//! `server::tls`, tokens in `grpc::jwt`).
 //!
 //! ```toml
 //! [[callers]]

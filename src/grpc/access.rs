@@ -1,8 +1,8 @@
-//! Who may call what: every method has one role, every caller the roles that the rules give it, and nothing else is allowed.
+//! Role-based access control: every method needs one role, every client has the roles of its identities, and nothing else is allowed.
 //!
-//! Without rules everybody who can connect may do everything. Health checks are open to all, so that probes need no
-//! identity; reflection is open to callers of any role. Calls of operators, those about privacy and backups are told in the log,
-//! under the target `tactful::audit`, allowed or not, with the customer where the method said whom it is about.
+//! Without access rules every client may call everything. Health checks are open to all, so that probes need no identity;
+//! reflection is open to clients with any role. Calls for operators, privacy and backups are written to the audit log (target
+//! `tactful::audit`), allowed or denied, with the customer where the method concerns one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
@@ -12,16 +12,17 @@ use std::task::{Context, Poll};
 
 use arc_swap::ArcSwapOption;
 use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::observe::code;
-use super::tokens::TokenVerifier;
+use super::jwt::{KeySetError, TokenVerifier};
+use super::status_code::response_code;
 use crate::config::access::{AccessRules, Role};
 use crate::telemetry::call_context;
 
-/// The role that each method needs.
+/// Role that each method requires.
 pub const ROLES: &[(&str, Role)] = &[
     ("/tactful.v1.OfferService/CrossSell", Role::Offers),
     ("/tactful.v1.OfferService/UpSell", Role::Offers),
@@ -63,117 +64,120 @@ pub const ROLES: &[(&str, Role)] = &[
     ("/tactful.v1.BackupService/CreateBackup", Role::Backup),
 ];
 
-/// A method's role; `None` for one that there is not.
+/// Returns the role that a method requires; `None` for an unknown method.
 pub fn role_of(path: &str) -> Option<Role> {
     static BY_PATH: LazyLock<HashMap<&str, Role>> = LazyLock::new(|| ROLES.iter().copied().collect());
     BY_PATH.get(path).copied()
 }
 
-/// Who is at the other end of a connection.
+/// Client at the other end of a connection.
 #[derive(Debug, Clone, Default)]
 pub struct Peer {
-    /// What its certificate names, as identities of the access rules; empty without one.
-    pub identities: Arc<[String]>,
+    /// Identities that its certificate proves, as the access rules write them; empty without a certificate.
+    pub(crate) identities: Arc<[String]>,
 }
 
-/// The rules as they are now.
-pub struct Access {
+/// Access rules in force, with the keys that verify tokens.
+pub(crate) struct AccessControl {
     rules: AccessRules,
     tokens: Option<TokenVerifier>,
 }
 
-/// What can be put in the place of the rules while serving; nothing: everybody may do everything.
-pub type CurrentAccess = Arc<ArcSwapOption<Access>>;
+/// Access control that can be replaced while serving; without one, every client may call everything.
+pub(crate) type ReloadableAccessControl = Arc<ArcSwapOption<AccessControl>>;
 
-impl Access {
-    /// Rules with the key set that their section on tokens names.
-    ///
-    /// # Errors
-    /// When the key set cannot be used.
-    pub fn new(rules: AccessRules, key_set: Option<&str>) -> Result<Self, String> {
+/// Client of a call: its name in logs, and its roles.
+struct Caller {
+    name: String,
+    roles: BTreeSet<Role>,
+}
+
+impl AccessControl {
+    /// Joins access rules with the key set that their section on tokens names.
+    pub(crate) fn new(rules: AccessRules, key_set: Option<&str>) -> Result<Self, KeySetError> {
         let tokens =
             rules.tokens.as_ref().zip(key_set).map(|(rules, keys)| TokenVerifier::new(rules, keys)).transpose()?;
         Ok(Self { rules, tokens })
     }
 
-    /// Who calls, by name, and what the caller may do.
-    fn caller(&self, request: &Request<Body>) -> Result<(String, BTreeSet<Role>), Status> {
+    /// Authenticates the client of a request. Its name is the first identity that the rules list, else its first identity.
+    fn authenticate(&self, request: &Request<Body>) -> Result<Caller, Status> {
         let peer = request.extensions().get::<Peer>();
         let mut identities: Vec<String> = peer.map(|peer| peer.identities.to_vec()).unwrap_or_default();
         if let Some(verifier) = &self.tokens
-            && let Some(token) = bearer(request)
+            && let Some(token) = bearer_token(request)
         {
-            let subject = verifier.subject(token).map_err(Status::unauthenticated)?;
+            let subject = verifier.verify(token).map_err(|error| Status::unauthenticated(error.to_string()))?;
             identities.push(format!("jwt:{subject}"));
         }
         if identities.is_empty() {
-            return Err(Status::unauthenticated("a client certificate or a bearer token must say who calls"));
+            return Err(Status::unauthenticated("a client certificate or a bearer token is required"));
         }
-        let known = identities.iter().filter_map(|identity| self.rules.callers.get_key_value(identity));
-        let (names, roles): (Vec<&String>, Vec<&BTreeSet<Role>>) = known.unzip();
+        let listed = identities.iter().filter_map(|identity| self.rules.callers.get_key_value(identity));
+        let (names, roles): (Vec<&String>, Vec<&BTreeSet<Role>>) = listed.unzip();
         let name = names.first().map_or_else(|| identities[0].clone(), |name| (*name).clone());
-        Ok((name, roles.into_iter().flatten().copied().collect()))
+        Ok(Caller { name, roles: roles.into_iter().flatten().copied().collect() })
     }
 
-    fn admit(&self, path: &str, request: &Request<Body>) -> (String, Result<(), Status>) {
-        let (name, roles) = match self.caller(request) {
+    /// Returns the name of the client, and whether it may call this path.
+    fn authorize(&self, path: &str, request: &Request<Body>) -> (String, Result<(), Status>) {
+        let Caller { name, roles } = match self.authenticate(request) {
             Ok(caller) => caller,
             Err(status) => return ("unknown".to_owned(), Err(status)),
         };
-        let may = match role_of(path) {
+        let is_allowed = match role_of(path) {
             Some(role) => roles.contains(&role),
             None => path.starts_with("/grpc.reflection.") && !roles.is_empty(),
         };
-        let refusal = || Status::permission_denied(format!("{name} may not call {path}"));
-        let verdict = if may { Ok(()) } else { Err(refusal()) };
+        let denied = || Status::permission_denied(format!("{name} may not call {path}"));
+        let verdict = if is_allowed { Ok(()) } else { Err(denied()) };
         (name, verdict)
     }
 }
 
-/// The token of the header `authorization: Bearer ...`.
-fn bearer(request: &Request<Body>) -> Option<&str> {
+/// Returns the token of the header `authorization: Bearer ...`.
+fn bearer_token(request: &Request<Body>) -> Option<&str> {
     let value = request.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// Asks the rules before every service.
+/// Layer that checks the access rules before every call.
 #[derive(Clone)]
-pub struct AccessLayer {
-    current: CurrentAccess,
+pub(crate) struct AccessLayer {
+    access: ReloadableAccessControl,
 }
 
 impl AccessLayer {
-    /// By these rules, whatever is put in their place.
-    pub fn new(current: CurrentAccess) -> Self {
-        Self { current }
+    pub(crate) fn new(access: ReloadableAccessControl) -> Self {
+        Self { access }
     }
 }
 
 impl<S> Layer<S> for AccessLayer {
-    type Service = Guarded<S>;
+    type Service = AccessControlled<S>;
 
-    fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, current: Arc::clone(&self.current) }
+    fn layer(&self, inner: S) -> AccessControlled<S> {
+        AccessControlled { inner, access: Arc::clone(&self.access) }
     }
 }
 
-/// A service behind the rules.
+/// Service behind the access rules.
 #[derive(Clone)]
-pub struct Guarded<S> {
+pub(crate) struct AccessControlled<S> {
     inner: S,
-    current: CurrentAccess,
+    access: ReloadableAccessControl,
 }
 
-impl<S> Service<Request<Body>> for Guarded<S>
+impl<S> Service<Request<Body>> for AccessControlled<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>>,
     S::Future: Send + 'static,
     S::Error: Send,
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+    type Future = AccessFuture<S::Future, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -183,32 +187,58 @@ where
         let path = request.uri().path();
         let is_audited =
             role_of(path).is_some_and(|role| matches!(role, Role::Operator | Role::Privacy | Role::Backup));
-        let access = self.current.load();
+        let access = self.access.load();
         if path.starts_with("/grpc.health.") || (access.is_none() && !is_audited) {
-            return Box::pin(self.inner.call(request));
+            return AccessFuture::Unchecked { future: self.inner.call(request) };
         }
         let path = path.to_owned();
         let (caller, verdict) = match &*access {
-            Some(access) => access.admit(&path, &request),
-            None => ("anybody".to_owned(), Ok(())),
+            Some(access) => access.authorize(&path, &request),
+            None => ("anonymous".to_owned(), Ok(())),
         };
         let admitted = verdict.map(|()| self.inner.call(request));
-        Box::pin(async move {
+        let checked = Box::pin(async move {
             let rpc = path.trim_start_matches('/');
             tracing::Span::current().record("caller", &caller);
-            let answer = match admitted {
-                Ok(answering) => answering.await?,
-                Err(refused) => {
-                    tracing::warn!(caller, rpc, code = ?refused.code(), "refused");
-                    refused.into_http()
+            let response = match admitted {
+                Ok(call) => call.await?,
+                Err(denied) => {
+                    tracing::warn!(caller, rpc, code = ?denied.code(), "access denied");
+                    denied.into_http()
                 }
             };
             if is_audited {
-                let code: Code = code(&answer);
+                let code = response_code(&response);
                 let customer = call_context::customer();
-                tracing::info!(target: "tactful::audit", caller, rpc, ?code, customer, "called");
+                tracing::info!(target: "tactful::audit", caller, rpc, ?code, customer, "audited call");
             }
-            Ok(answer)
-        })
+            Ok(response)
+        });
+        AccessFuture::Checked { future: checked }
+    }
+}
+
+type CheckedCall<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+
+pin_project! {
+    /// Call whose client was checked, or one that needs no check.
+    #[project = AccessProjection]
+    pub(crate) enum AccessFuture<F, E> {
+        Unchecked { #[pin] future: F },
+        Checked { future: CheckedCall<E> },
+    }
+}
+
+impl<F, E> Future for AccessFuture<F, E>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AccessProjection::Unchecked { future } => future.poll(cx),
+            AccessProjection::Checked { future } => future.as_mut().poll(cx),
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::convert::violations::Violations;
 use super::feedback_service::{BATCH_MAX, Entries, Tally, check_batch};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::catalog_service_server::CatalogService;
-use super::page::{Page, write_token};
+use super::pagination::{PageRequest, write_token};
 use super::status;
 use crate::domain::ids::{OfferId, ProductId};
 use crate::use_cases::app::App;
@@ -100,7 +100,7 @@ impl CatalogService for CatalogRpc {
         request: Request<wire::ListProductsRequest>,
     ) -> Result<Response<wire::ListProductsResponse>, Status> {
         let wire::ListProductsRequest { page_size, page_token } = request.into_inner();
-        let Page { size, after } = Page::read(page_size, &page_token, ProductId::new)?;
+        let PageRequest { size, after } = PageRequest::read(page_size, &page_token, ProductId::new)?;
         let catalog = self.app.catalog();
         let products = catalog.products();
         let first = after.map_or(0, |after| products.partition_point(|product| product.id <= after));
@@ -159,7 +159,7 @@ impl CatalogService for CatalogRpc {
         request: Request<wire::ListOffersRequest>,
     ) -> Result<Response<wire::ListOffersResponse>, Status> {
         let wire::ListOffersRequest { page_size, page_token } = request.into_inner();
-        let Page { size, after } = Page::read(page_size, &page_token, OfferId::new)?;
+        let PageRequest { size, after } = PageRequest::read(page_size, &page_token, OfferId::new)?;
         let (page, is_more) = list_offers(&self.app, after.as_ref(), size).await.map_err(status::store)?;
         let last = page.last().filter(|_| is_more).map(|last| write_token(last.offer.id.as_str()));
         let offers = page.into_iter().map(explicit_offer_to_wire).collect();

@@ -1,21 +1,28 @@
-//! The wire: convert, call a use case, convert back. It alone knows prost and tonic; it decides nothing.
+//! The gRPC layer: converts requests, calls a use case, converts the result. Only this module knows prost and tonic, and it contains
+//! no business rules.
+//!
+//! Every call passes the tower layers of [`layers`] and [`access`] before it reaches its service.
 
 pub mod access;
-pub mod admission;
-pub mod backup_service;
-pub mod catalog_service;
-pub mod codec;
-pub mod convert;
-pub mod customer_service;
-pub mod feedback_service;
+pub(crate) mod admission;
+pub(crate) mod backup_service;
+pub(crate) mod call_metrics;
+pub(crate) mod call_telemetry;
+pub(crate) mod catalog_service;
+pub(crate) mod convert;
+pub(crate) mod customer_service;
+pub(crate) mod feedback_service;
+pub(crate) mod field_limits;
 pub mod generated;
-pub mod line;
-pub mod model_service;
-pub mod observe;
-pub mod offer_service;
-pub mod page;
-pub mod policy_service;
-pub mod relationship_service;
+pub(crate) mod jwt;
+pub(crate) mod layers;
+pub(crate) mod method;
+pub(crate) mod model_service;
+pub(crate) mod offer_service;
+pub(crate) mod pagination;
+pub(crate) mod policy_service;
+pub(crate) mod relationship_service;
 pub mod services;
-pub mod status;
-pub mod tokens;
+pub(crate) mod status;
+pub(crate) mod status_code;
+pub(crate) mod timeout;

@@ -1,4 +1,4 @@
-//! All services with their message limits, ready to be added to a server.
+//! All services with their message limits, to be added to a server.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::policy_service::PolicyRpc;
 use super::relationship_service::RelationshipRpc;
 use crate::use_cases::app::App;
 
-/// The names under which the services report their readiness.
+/// Names under which the services report their health.
 pub const SERVICE_NAMES: [&str; 8] = [
     "tactful.v1.OfferService",
     "tactful.v1.FeedbackService",
@@ -32,30 +32,22 @@ pub const SERVICE_NAMES: [&str; 8] = [
     "tactful.v1.BackupService",
 ];
 
-/// One of each.
-pub struct Services {
-    /// `OfferService`.
-    pub offers: OfferServiceServer<OfferRpc>,
-    /// `FeedbackService`.
-    pub feedback: FeedbackServiceServer<FeedbackRpc>,
-    /// `RelationshipService`.
-    pub relationships: RelationshipServiceServer<RelationshipRpc>,
-    /// `CatalogService`.
-    pub catalog: CatalogServiceServer<CatalogRpc>,
-    /// `CustomerService`.
-    pub customers: CustomerServiceServer<CustomerRpc>,
-    /// `ModelService`.
-    pub models: ModelServiceServer<ModelRpc>,
-    /// `PolicyService`.
-    pub policies: PolicyServiceServer<PolicyRpc>,
-    /// `BackupService`.
-    pub backups: BackupServiceServer<BackupRpc>,
+/// All services.
+pub(crate) struct Services {
+    pub(crate) offers: OfferServiceServer<OfferRpc>,
+    pub(crate) feedback: FeedbackServiceServer<FeedbackRpc>,
+    pub(crate) relationships: RelationshipServiceServer<RelationshipRpc>,
+    pub(crate) catalog: CatalogServiceServer<CatalogRpc>,
+    pub(crate) customers: CustomerServiceServer<CustomerRpc>,
+    pub(crate) models: ModelServiceServer<ModelRpc>,
+    pub(crate) policies: PolicyServiceServer<PolicyRpc>,
+    pub(crate) backups: BackupServiceServer<BackupRpc>,
 }
 
 impl Services {
-    /// Services of one system; messages of either direction have at most `message_bytes_max` bytes.
-    pub fn new(app: &Arc<App>, message_bytes_max: usize) -> Self {
-        macro_rules! limited {
+    /// Returns services that accept and send messages of at most `message_bytes_max` bytes.
+    pub(crate) fn new(app: &Arc<App>, message_bytes_max: usize) -> Self {
+        macro_rules! with_message_limits {
             ($server:ident, $rpc:expr) => {
                 $server::new($rpc)
                     .max_decoding_message_size(message_bytes_max)
@@ -64,14 +56,14 @@ impl Services {
         }
         let app = || Arc::clone(app);
         Self {
-            offers: limited!(OfferServiceServer, OfferRpc::new(app())),
-            feedback: limited!(FeedbackServiceServer, FeedbackRpc::new(app())),
-            relationships: limited!(RelationshipServiceServer, RelationshipRpc::new(app())),
-            catalog: limited!(CatalogServiceServer, CatalogRpc::new(app())),
-            customers: limited!(CustomerServiceServer, CustomerRpc::new(app())),
-            models: limited!(ModelServiceServer, ModelRpc::new(app())),
-            policies: limited!(PolicyServiceServer, PolicyRpc::new(app())),
-            backups: limited!(BackupServiceServer, BackupRpc::new(app())),
+            offers: with_message_limits!(OfferServiceServer, OfferRpc::new(app())),
+            feedback: with_message_limits!(FeedbackServiceServer, FeedbackRpc::new(app())),
+            relationships: with_message_limits!(RelationshipServiceServer, RelationshipRpc::new(app())),
+            catalog: with_message_limits!(CatalogServiceServer, CatalogRpc::new(app())),
+            customers: with_message_limits!(CustomerServiceServer, CustomerRpc::new(app())),
+            models: with_message_limits!(ModelServiceServer, ModelRpc::new(app())),
+            policies: with_message_limits!(PolicyServiceServer, PolicyRpc::new(app())),
+            backups: with_message_limits!(BackupServiceServer, BackupRpc::new(app())),
         }
     }
 }

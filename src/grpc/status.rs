@@ -2,9 +2,12 @@
 //! inside: the log gets the cause, once, here.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use http::{HeaderMap, Response};
 use prost::Message;
+use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -56,10 +59,18 @@ fn details(reason: &str) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, HashMap::<String, String>::new())
 }
 
-/// The server has no room for a call.
-pub fn busy() -> Status {
-    let told = "the server is busy; try again in half a second";
-    status(Code::ResourceExhausted, "SERVER_BUSY", told, Some(BUSY_RETRY))
+/// Returns the status of a shed request.
+pub(crate) fn busy() -> Status {
+    let message = "the server is overloaded; retry in half a second";
+    status(Code::ResourceExhausted, "SERVER_BUSY", message, Some(BUSY_RETRY))
+}
+
+/// Returns [`busy`] as a response. Its headers are made once: under overload it is most of what the server sends.
+pub(crate) fn busy_response() -> Response<Body> {
+    static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| busy().into_http::<Body>().headers().clone());
+    let mut response = Response::new(Body::default());
+    response.headers_mut().clone_from(&HEADERS);
+    response
 }
 
 /// Everything wrong with a message, as far as a caller can read it: of very many violations the first are named, and the rest counted.
@@ -337,7 +348,7 @@ mod tests {
     const HEADERS_BYTES_MAX: usize = 8 << 10;
 
     fn header_bytes(status: Status) -> usize {
-        let answer = status.into_http::<tonic::body::Body>();
+        let answer = status.into_http::<Body>();
         answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
     }
 

@@ -15,7 +15,7 @@ use super::accept::accept;
 use super::limits;
 use super::readiness::Readiness;
 use crate::config::Limits;
-use crate::grpc::observe::ObserveLayer;
+use crate::grpc::layers::call_layers;
 use crate::grpc::services::SERVICE_NAMES;
 
 /// Connections to the health port at once: some probes, and who looks at it by hand.
@@ -89,7 +89,7 @@ pub async fn serve_alone(address: SocketAddr, health: &HealthReporter) -> std::i
     let incoming = accept(listener, limits, None);
     let router = limits::transport(&limits)
         .max_connection_age(limits.connection_age)
-        .layer(ObserveLayer::new(&limits::of_calls(&limits), None))
+        .layer(call_layers(&limits::of_calls(&limits), None))
         .add_service(service(health));
     let mut serving = JoinSet::new();
     serving.spawn(async move {

@@ -3,16 +3,16 @@
 use tonic::transport::Server;
 
 use crate::config::Limits;
-use crate::grpc::admission::CallLimits;
+use crate::grpc::admission::limits::CallLimits;
 
 /// What of the limits is about calls.
-pub fn of_calls(limits: &Limits) -> CallLimits {
+pub(crate) fn of_calls(limits: &Limits) -> CallLimits {
     CallLimits {
         request_timeout: limits.request_timeout,
         requests_max: limits.requests_max,
-        turns_max: limits.turns_max,
+        execution_permits: limits.execution_permits,
         queue_delay_max: limits.queue_delay_max,
-        queue_free: limits.queue_free,
+        shed_backlog_min: limits.shed_backlog_min,
         pending_uploads_max: limits.pending_uploads_max,
         buffered_bytes_max: limits.buffered_bytes_max,
         stream_idle_timeout: limits.stream_idle_timeout,

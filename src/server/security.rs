@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::tls::{TlsTexts, server_config};
 use crate::config::access::AccessRules;
 use crate::config::{Security, TlsFiles};
-use crate::grpc::access::{Access, CurrentAccess};
+use crate::grpc::access::{AccessControl, ReloadableAccessControl};
 
 /// Certificates and access rules as they are now.
 pub struct CurrentSecurity {
@@ -18,7 +18,7 @@ pub struct CurrentSecurity {
     /// Of all files as they were taken into use.
     digest: std::sync::Mutex<[u8; 32]>,
     tls: ArcSwapOption<rustls::ServerConfig>,
-    access: CurrentAccess,
+    access: ReloadableAccessControl,
 }
 
 /// What the files say, and a digest of it.
@@ -32,7 +32,7 @@ struct Texts {
 /// What is made of it, to be used.
 struct Built {
     tls: Option<Arc<rustls::ServerConfig>>,
-    access: Option<Arc<Access>>,
+    access: Option<Arc<AccessControl>>,
 }
 
 impl CurrentSecurity {
@@ -54,7 +54,7 @@ impl CurrentSecurity {
     }
 
     /// Who may do what now.
-    pub fn access(&self) -> CurrentAccess {
+    pub(crate) fn access(&self) -> ReloadableAccessControl {
         Arc::clone(&self.access)
     }
 
@@ -116,7 +116,8 @@ impl Texts {
         let Self { digest: _, tls, access } = self;
         let or_token = access.as_ref().is_some_and(|(rules, _)| rules.tokens.is_some());
         let tls = tls.map(|texts| server_config(&texts, or_token)).transpose()?;
-        let access = access.map(|(rules, keys)| Access::new(rules, keys.as_deref())).transpose()?;
+        let access = access.map(|(rules, keys)| AccessControl::new(rules, keys.as_deref())).transpose();
+        let access = access.map_err(|error| error.to_string())?;
         Ok(Built { tls, access: access.map(Arc::new) })
     }
 }

@@ -26,9 +26,9 @@ use super::readiness::{Condition, Readiness};
 use super::security::CurrentSecurity;
 use crate::config::{Limits, Settings, StoreSetting, WrittenPolicy};
 use crate::domain::policy::Policy;
-use crate::grpc::access::{AccessLayer, CurrentAccess};
+use crate::grpc::access::{AccessLayer, ReloadableAccessControl};
 use crate::grpc::generated::FILE_DESCRIPTOR_SET;
-use crate::grpc::observe::ObserveLayer;
+use crate::grpc::layers::{CallLayers, call_layers};
 use crate::grpc::services::Services;
 use crate::model::train::TrainingSettings;
 use crate::store::contract::error::StoreError;
@@ -79,7 +79,7 @@ pub enum RunError {
     Close(#[from] StoreError),
 }
 
-type GuardedRouter = Router<Stack<AccessLayer, Stack<ObserveLayer, Identity>>>;
+type GuardedRouter = Router<Stack<AccessLayer, Stack<CallLayers, Identity>>>;
 
 /// A server that is bound and ready to run.
 pub struct Server {
@@ -227,7 +227,7 @@ async fn open_store(setting: &StoreSetting) -> Result<Arc<dyn Store>, StoreError
 fn router(
     settings: &Settings,
     app: &Arc<App>,
-    access: CurrentAccess,
+    access: ReloadableAccessControl,
 ) -> Result<GuardedRouter, tonic_reflection::server::Error> {
     let limits: Limits = settings.limits;
     let reflection = || {
@@ -241,7 +241,7 @@ fn router(
         // Without the library's grace: with it connections are cut off after both, and never asked (tonic 0.14.9). `accept` cuts
         // off those that did not move on.
         .max_connection_age(within_a_tenth(limits.connection_age))
-        .layer(ObserveLayer::new(&limits::of_calls(&limits), settings.slow_call))
+        .layer(call_layers(&limits::of_calls(&limits), settings.slow_call))
         .layer(AccessLayer::new(access))
         .add_service(offers)
         .add_service(feedback)

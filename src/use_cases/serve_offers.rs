@@ -124,7 +124,8 @@ async fn serve_once(
     // Held until the attempt ends: the activation of another policy waits for it.
     let snapshot = app.snapshot();
     let proposal = CallStage::Rank.instrument(propose(app, &snapshot, request, &loaded, now)).await?;
-    let (decision, mut ledger) = CallStage::Decide.in_scope(|| decide_offers(&snapshot, input, &loaded.value, &proposal, now));
+    let (decision, mut ledger) =
+        CallStage::Decide.in_scope(|| decide_offers(&snapshot, input, &loaded.value, &proposal, now));
     drop(proposal);
     if request.mode == ServingMode::Preview {
         return Ok(match find_exhausted_offer(app, &snapshot, &decision).await? {

@@ -182,7 +182,7 @@ fn ada() -> GetCustomerRequest {
 #[tokio::test]
 async fn a_call_that_waited_too_long_is_shed_and_told_when_to_try_again() {
     let mut settings = in_memory();
-    (settings.limits.queue_delay_max, settings.limits.queue_free) = (Duration::ZERO, 0);
+    (settings.limits.queue_delay_max, settings.limits.shed_backlog_min) = (Duration::ZERO, 0);
     let server = Running::with(settings.clone(), HandClock::new()).await;
     let status = refusal(server.relationships().get_relationship_health(of_ada()).await);
     assert_eq!(kind(&status), (Code::ResourceExhausted, "SERVER_BUSY".into()));
@@ -191,7 +191,7 @@ async fn a_call_that_waited_too_long_is_shed_and_told_when_to_try_again() {
     assert_eq!(ready.status(), ServingStatus::Serving);
 
     // A pause of the machine alone refuses nobody.
-    settings.limits.queue_free = 10;
+    settings.limits.shed_backlog_min = 10;
     let server = Running::with(settings, HandClock::new()).await;
     server.relationships().get_relationship_health(of_ada()).await.expect("is answered");
 }

@@ -1,4 +1,4 @@
-//! Pages of lists in order of id: how many, and after which.
+//! Pages of lists that are ordered by id.
 
 use tonic::Status;
 
@@ -8,24 +8,21 @@ use crate::domain::ids::InvalidId;
 
 const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1000;
-/// The first byte of a page token: its format.
+/// Format number, the first byte of a page token.
 const TOKEN_FORMAT: u8 = 1;
 
-/// Which part of a list is asked for.
-pub struct Page<T> {
-    /// The most entries.
-    pub size: usize,
-    /// The last entry of the page before.
-    pub after: Option<T>,
+/// Requested page of a list.
+pub(crate) struct PageRequest<T> {
+    /// Maximum number of entries.
+    pub(crate) size: usize,
+    /// Last entry of the previous page.
+    pub(crate) after: Option<T>,
 }
 
-impl<T> Page<T> {
-    /// Reads the two fields of a list's request.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` for a negative size, or a token that no answer gave.
+impl<T> PageRequest<T> {
+    /// Reads the fields `page_size` and `page_token` of a request.
     #[allow(clippy::result_large_err, reason = "every method answers with a Status")]
-    pub fn read(size: i32, token: &str, new: impl Fn(String) -> Result<T, InvalidId>) -> Result<Self, Status> {
+    pub(crate) fn read(size: i32, token: &str, new: impl Fn(String) -> Result<T, InvalidId>) -> Result<Self, Status> {
         let mut violations = Violations::default();
         let size = match usize::try_from(size) {
             Ok(0) => PAGE_DEFAULT,
@@ -37,17 +34,17 @@ impl<T> Page<T> {
         };
         let after = read_token(token).and_then(|id| new(id).ok());
         if after.is_none() && !token.is_empty() {
-            violations.add("page_token", "must be the next_page_token of an earlier answer");
+            violations.add("page_token", "must be the next_page_token of an earlier response");
         }
         violations.check().map_err(|violations| status::invalid(&violations))?;
         Ok(Self { size, after })
     }
 }
 
-/// The last id of a page in hexadecimal, with a checksum so that a mangled token is told from an id.
-pub fn write_token(last: &str) -> String {
+/// Encodes the last id of a page in hexadecimal, with a checksum that exposes altered tokens.
+pub(crate) fn write_token(last_id: &str) -> String {
     let mut bytes = vec![TOKEN_FORMAT];
-    bytes.extend(last.bytes());
+    bytes.extend(last_id.bytes());
     bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
     bytes.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
 }
@@ -61,8 +58,8 @@ fn read_token(token: &str) -> Option<String> {
     let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
     let (body, checksum) = bytes.split_last_chunk::<4>()?;
     let (&format, id) = body.split_first()?;
-    let is_ours = format == TOKEN_FORMAT && crc32fast::hash(body) == u32::from_le_bytes(*checksum);
-    String::from_utf8(id.to_vec()).ok().filter(|_| is_ours)
+    let is_valid = format == TOKEN_FORMAT && crc32fast::hash(body) == u32::from_le_bytes(*checksum);
+    String::from_utf8(id.to_vec()).ok().filter(|_| is_valid)
 }
 
 #[cfg(test)]
@@ -70,11 +67,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_read_back_and_a_mangled_one_is_not() {
+    fn altered_tokens_are_rejected() {
         let token = write_token("toaster/2");
         assert_eq!(read_token(&token).as_deref(), Some("toaster/2"));
-        for bad in ["", "zz", "00", "0", &token[2..], &format!("{token}00"), "é"] {
-            assert_eq!(read_token(bad), None, "{bad}");
+        for altered in ["", "zz", "00", "0", &token[2..], &format!("{token}00"), "é"] {
+            assert_eq!(read_token(altered), None, "{altered}");
         }
     }
 }
