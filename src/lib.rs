@@ -25,7 +25,7 @@ pub mod evaluation;
 pub mod export;
 pub mod grpc;
 pub mod ingest;
-pub mod measurement;
+pub(crate) mod measurement;
 pub mod model;
 pub mod policy_document;
 pub mod server;
