@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prost::Message;
-use tactful::config::WrittenSettings;
+use tactful::config::written::WrittenSettings;
 use tactful::domain::time::Timestamp;
 use tactful::grpc::generated::tactful::v1 as wire;
 use tactful::server::serve::Server;
@@ -115,13 +115,11 @@ impl Role {
 
 async fn serve_tactful(data_dir: PathBuf) {
     let is_quick = std::env::var(QUICK).is_ok_and(|quick| !quick.is_empty());
-    let settings = WrittenSettings {
-        listen: Some("127.0.0.1:0".to_owned()),
-        metrics_listen: Some("off".to_owned()),
-        data_dir: Some(data_dir.display().to_string()),
-        train_every: Some("off".to_owned()),
-        ..WrittenSettings::default()
-    };
+    let settings = WrittenSettings::default()
+        .with("listen", "127.0.0.1:0")
+        .with("metrics-listen", "off")
+        .with("data-dir", data_dir.display().to_string())
+        .with("training-interval", "off");
     let clock = Arc::new(MovedClock(AtomicI64::new(1_700_000_000_000)));
     let server =
         Server::build(settings.check().expect("these hold together"), Some(Arc::clone(&clock) as Arc<dyn Clock>));

@@ -24,7 +24,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use tactful::config::WrittenSettings;
+use tactful::config::settings::RetrainingSettings;
 use tactful::model::history::TrainingHistory;
 use tactful::model::metric::Metric;
 use tactful::model::train::{TrainingSettings, TrainingStage, train};
@@ -91,8 +91,8 @@ fn measure_in_own_process(ShopSize { products, purchases }: ShopSize) -> Option<
 }
 
 fn measure(shop: ShopSize) -> Figures {
-    let defaults = WrittenSettings::default().check().expect("defaults hold together");
-    let settings = TrainingSettings::new(THREADS, defaults.training_memory_bytes);
+    let defaults = RetrainingSettings::default();
+    let settings = TrainingSettings::new(THREADS, defaults.training_memory_mib << 20);
     let catalog = shop.catalog();
     let (history, push) = pushed(shop);
     let before = resident_mib("VmRSS");

@@ -1,6 +1,6 @@
-//! Who may call what: callers with roles, as a TOML document.
+//! Access rules: the roles of callers, as a TOML document.
 //!
-//! Deliberately not here: which methods a role opens (`grpc::access`), and how a caller proves who it is (certificates in
+//! Deliberately not here: which methods a role may call (`grpc::access`), and how a caller proves its identity (certificates in
 //! `server::tls`, tokens in `grpc::jwt`).
 //!
 //! ```toml
@@ -16,7 +16,7 @@
 //! identity = "jwt:call-centre"                           # the subject of a token
 //! roles = ["offers", "privacy"]
 //!
-//! [jwt]                                                  # without it tokens are not looked at
+//! [jwt]                                                  # without it tokens are ignored
 //! keys = "jwks.json"                                     # a JSON Web Key Set (RFC 7517), beside this file
 //! algorithms = ["ES256"]                                 # and no others
 //! issuer = "https://issuer.example.org"
@@ -28,45 +28,54 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-/// What a caller may do.
+/// Role of a client: a set of methods that it may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Ask for offers, explanations and relationship health.
+    /// Query offers, explanations and relationship health.
     Offers,
-    /// Record events and outcomes; put products, offers and customers.
+    /// Record events and outcomes; write products, offers and customers.
     Ingest,
-    /// Policies, models, holds, reports.
+    /// Manage policies, models and holds; read reports.
     Operator,
-    /// Read, export and erase what is held of a customer.
+    /// Read, export and erase the data of a customer.
     Privacy,
-    /// Copy the whole store. A role of its own: operators need not see customers, and a nightly job need not change policies.
+    /// Copy the whole store. Separate, because operators need not see customers, and a nightly job need not change policies.
     Backup,
+}
+
+/// Access rules that were read from a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessFile {
+    /// Path of the file.
+    pub path: PathBuf,
+    /// Rules as they were when the file was read.
+    pub rules: AccessRules,
 }
 
 /// Callers and their roles.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AccessRules {
-    /// Roles by identity. Who is not in it may do nothing.
+    /// Roles by identity. An identity that is not listed may call nothing.
     pub callers: BTreeMap<String, BTreeSet<Role>>,
-    /// How tokens are checked; `None`: they are not looked at.
+    /// Rules for tokens; `None`: tokens are ignored.
     pub tokens: Option<TokenRules>,
 }
 
-/// How tokens are checked.
+/// Rules by which tokens are verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRules {
-    /// The file of the JSON Web Key Set.
+    /// File of the JSON Web Key Set.
     pub keys: PathBuf,
-    /// The signatures that count. None is symmetric: who can check a token must not be able to make one.
+    /// Accepted signature algorithms. None is symmetric: a server that can verify a token must not be able to sign one.
     pub algorithms: Vec<TokenAlgorithm>,
-    /// Who must have issued it.
+    /// Required issuer (`iss`).
     pub issuer: String,
-    /// For whom it must be.
+    /// Required audience (`aud`).
     pub audience: String,
 }
 
-/// Signatures of tokens (RFC 7518).
+/// Signature algorithm of a token (RFC 7518).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[allow(missing_docs, reason = "names of a standard")]
 pub enum TokenAlgorithm {
@@ -81,68 +90,86 @@ pub enum TokenAlgorithm {
     EdDSA,
 }
 
+/// Error returned for access rules that cannot be used: every fault, each with the path of the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct AccessFaults(pub Vec<String>);
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct AccessDocument {
     #[serde(default)]
-    callers: Vec<Caller>,
-    jwt: Option<Tokens>,
+    callers: Vec<CallerEntry>,
+    jwt: Option<JwtSection>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Caller {
+struct CallerEntry {
     identity: String,
     roles: Vec<Role>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Tokens {
+struct JwtSection {
     keys: PathBuf,
     algorithms: Vec<TokenAlgorithm>,
     issuer: String,
     audience: String,
 }
 
-/// The forms of an identity.
-const FORMS: [&str; 3] = ["spiffe://", "dns:", "jwt:"];
+/// Prefixes of an identity.
+const IDENTITY_PREFIXES: [&str; 3] = ["spiffe://", "dns:", "jwt:"];
 
-impl AccessRules {
-    /// Reads the document that lies in `file`.
+impl AccessFile {
+    /// Reads access rules from a file.
     ///
     /// # Errors
-    /// What does not read as TOML, or every caller and token rule that is wrong; each with the file.
-    pub fn read(text: &str, file: &Path) -> Result<Self, Vec<String>> {
-        let directory = file.parent().unwrap_or(Path::new(""));
-        let told = |fault: String| format!("{}: {fault}", file.display());
-        Self::of_document(text, directory).map_err(|faults| faults.into_iter().map(told).collect())
+    /// Every fault of the file.
+    pub fn read(path: &Path) -> Result<Self, AccessFaults> {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| AccessFaults(vec![format!("{}: {error}", path.display())]))?;
+        Ok(Self { path: path.to_owned(), rules: AccessRules::parse(&text, path)? })
+    }
+}
+
+impl AccessRules {
+    /// Parses the document of the file `path`.
+    ///
+    /// # Errors
+    /// The TOML syntax error, or every faulty caller and token rule.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, AccessFaults> {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let with_path = |fault: String| format!("{}: {fault}", path.display());
+        Self::from_document(text, directory).map_err(|faults| AccessFaults(faults.into_iter().map(with_path).collect()))
     }
 
-    fn of_document(text: &str, directory: &Path) -> Result<Self, Vec<String>> {
-        let document: Document = toml::from_str(text).map_err(|error| vec![error.to_string()])?;
+    fn from_document(text: &str, directory: &Path) -> Result<Self, Vec<String>> {
+        let document: AccessDocument = toml::from_str(text).map_err(|error| vec![error.to_string()])?;
         let mut faults = Vec::new();
         let mut callers = BTreeMap::new();
-        for Caller { identity, roles } in document.callers {
-            let is_known_form =
-                FORMS.iter().any(|form| identity.strip_prefix(form).is_some_and(|rest| !rest.is_empty()));
-            if !is_known_form {
+        for CallerEntry { identity, roles } in document.callers {
+            let is_valid = IDENTITY_PREFIXES
+                .iter()
+                .any(|prefix| identity.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()));
+            if !is_valid {
                 faults.push(format!("identity {identity:?} is not spiffe://..., dns:NAME or jwt:SUBJECT"));
             }
             if identity.starts_with("jwt:") && document.jwt.is_none() {
                 faults.push(format!("identity {identity:?} needs a section [jwt]"));
             }
             if roles.is_empty() {
-                faults.push(format!("identity {identity:?} has no roles: leave it out"));
+                faults.push(format!("identity {identity:?} has no roles: remove it"));
             }
             if callers.insert(identity.clone(), roles.into_iter().collect()).is_some() {
-                faults.push(format!("identity {identity:?} is there twice"));
+                faults.push(format!("identity {identity:?} is listed twice"));
             }
         }
         if callers.is_empty() {
-            faults.push("there are no callers: nobody could do anything".to_owned());
+            faults.push("no callers: no client could call anything".to_owned());
         }
-        let tokens = document.jwt.map(|Tokens { keys, algorithms, issuer, audience }| {
+        let tokens = document.jwt.map(|JwtSection { keys, algorithms, issuer, audience }| {
             for (name, is_missing) in [
                 ("algorithms", algorithms.is_empty()),
                 ("issuer", issuer.is_empty()),
@@ -163,17 +190,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_of_the_module_reads() {
+    fn the_documented_example_parses() {
         let documented = include_str!("access.rs").lines().filter_map(|line| line.strip_prefix("//! "));
         let text: Vec<&str> = documented.skip_while(|line| *line != "```toml").skip(1).collect();
-        let text = text.split(|line| *line == "```").next().expect("it ends").join("\n");
-        let rules = AccessRules::read(&text, Path::new("/etc/tactful/access.toml")).expect("it is right");
+        let text = text.split(|line| *line == "```").next().expect("the example ends").join("\n");
+        let rules = AccessRules::parse(&text, Path::new("/etc/tactful/access.toml")).expect("it is valid");
         assert_eq!(rules.callers["jwt:call-centre"], BTreeSet::from([Role::Offers, Role::Privacy]));
         assert_eq!(rules.tokens.expect("tokens").keys, Path::new("/etc/tactful/jwks.json"));
     }
 
     #[test]
-    fn all_faults_are_told_at_once() {
+    fn all_faults_are_reported_at_once() {
         let text = r#"
             callers = [
                 { identity = "checkout", roles = ["offers"] },
@@ -181,21 +208,24 @@ mod tests {
                 { identity = "jwt:x", roles = ["offers"] },
             ]
         "#;
-        let faults = AccessRules::read(text, Path::new("")).expect_err("five faults");
-        assert_eq!(faults.len(), 5, "{faults:?}");
+        let faults = AccessRules::parse(text, Path::new("")).expect_err("five faults");
+        assert_eq!(faults.0.len(), 5, "{faults:?}");
     }
 
-    /// Broken by: an algorithm by which whoever checks could sign.
+    /// Broken by: an algorithm whose verification key can sign.
     #[test]
-    fn roles_and_algorithms_are_those_that_there_are() {
+    fn unknown_roles_and_symmetric_algorithms_are_rejected() {
         let with = |roles: &str, algorithms: &str| {
             let jwt = format!("jwt = {{ keys = \"k\", algorithms = {algorithms}, issuer = \"i\", audience = \"a\" }}");
-            AccessRules::read(&format!("callers = [{{ identity = \"jwt:x\", roles = {roles} }}]\n{jwt}"), Path::new(""))
+            AccessRules::parse(
+                &format!("callers = [{{ identity = \"jwt:x\", roles = {roles} }}]\n{jwt}"),
+                Path::new(""),
+            )
         };
         assert!(with("[\"offers\"]", "[\"RS256\"]").is_ok());
         assert!(with("[\"root\"]", "[\"RS256\"]").is_err());
-        for refused in ["[]", "[\"none\"]", "[\"HS256\"]"] {
-            assert!(with("[\"offers\"]", refused).is_err(), "{refused}");
+        for rejected in ["[]", "[\"none\"]", "[\"HS256\"]"] {
+            assert!(with("[\"offers\"]", rejected).is_err(), "{rejected}");
         }
     }
 }

@@ -14,12 +14,12 @@ use std::time::Duration;
 use tower::layer::util::Stack;
 
 use super::admission::concurrency::ConcurrencyLayer;
-use super::admission::limits::CallLimits;
 use super::admission::permits::PermitPool;
 use super::admission::queue::AdmissionQueue;
 use super::admission::shedding::SheddingLayer;
 use super::call_telemetry::CallTelemetryLayer;
 use super::timeout::TimeoutLayer;
+use crate::config::settings::CallLimits;
 
 /// All layers but access control.
 pub(crate) type CallLayers = Stack<TimeoutLayer, Stack<ConcurrencyLayer, Stack<CallTelemetryLayer, SheddingLayer>>>;
@@ -56,7 +56,7 @@ mod tests {
     }
 
     async fn call_in_every_way() {
-        let layers = call_layers(&CallLimits::for_tests(), None);
+        let layers = call_layers(&CallLimits::default(), None);
         let responding =
             |response: fn() -> Response<Body>| service_fn(move |_| std::future::ready(Ok::<_, Infallible>(response())));
         let mut succeeding = layers.layer(responding(|| Response::new(Body::empty())));
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn other_tasks_run_between_queued_calls() {
         const CALLS: usize = 1_000;
-        let limits = CallLimits { queue_delay_max: Duration::from_secs(3_600), ..CallLimits::for_tests() };
+        let limits = CallLimits { queue_delay_max: Duration::from_secs(3_600), ..CallLimits::default() };
         let executed = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&executed);
         let service = call_layers(&limits, None).layer(service_fn(move |_| {

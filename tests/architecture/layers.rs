@@ -64,6 +64,8 @@ const MODULES: &[Module] = &[
             "store::contract::error",
             // Who may call what.
             "config::access",
+            // How much of the server a call may use.
+            "config::settings::CallLimits",
             "telemetry",
         ],
     },

@@ -280,7 +280,7 @@ async fn slow_calls_are_told_in_the_callers_trace_with_what_their_stages_took() 
     let directory = tempfile::tempdir().expect("a directory");
     let server = RunningServer::start_with(&directory.path().join("data"), |command| {
         // What is logged of a call is joined to it whatever the filter.
-        command.args(["--log", "warn,tactful::server=info", "--slow-call", "1ns"])
+        command.args(["--log", "warn,tactful::server=info", "--slow-call-threshold", "1ns"])
     });
     let channel = server.connect().await;
     let traced =

@@ -138,7 +138,14 @@ fn start(data_dir: &std::path::Path, collector: SocketAddr) -> RunningServer {
         // Nothing is sent before the stop, but for a full queue.
         command.env("OTEL_BSP_SCHEDULE_DELAY", "600000").env("OTEL_SERVICE_NAME", "shop");
         let endpoint = format!("http://{collector}");
-        command.args(["--log", "warn,tactful::server=info", "--slow-call", "1ns", "--otlp-share", "1"]);
+        command.args([
+            "--log",
+            "warn,tactful::server=info",
+            "--slow-call-threshold",
+            "1ns",
+            "--otlp-sample-ratio",
+            "1",
+        ]);
         command.args(["--otlp-endpoint", &endpoint])
     })
 }

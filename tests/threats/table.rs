@@ -60,7 +60,7 @@ async fn headers_without_end_end_their_connection() {
     assert!(outcome.closed > 0, "the first connection does not bear all of it");
 }
 
-/// Broken by: `--streams-max 100000`.
+/// Broken by: `--streams-per-connection-max 100000`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_beyond_the_limit_are_refused() {
     let outcome = plain(Threat::ManyStreams, &[]).await;
@@ -152,7 +152,7 @@ async fn silent_connections_keep_nobody_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_of_age_are_asked_to_move_on_and_their_calls_are_answered() {
     let directory = tempfile::tempdir().expect("a directory");
-    let server = RunningServer::start_on(directory.path(), "127.0.0.1:0", &["--connection-age", "300ms"]);
+    let server = RunningServer::start_on(directory.path(), "127.0.0.1:0", &["--connection-age-max", "300ms"]);
     let (stream, events) = mpsc::channel(1);
     let call = tokio::spawn(call(server.connect().await, STREAM_EVENTS, events));
     for _ in 0..3 {

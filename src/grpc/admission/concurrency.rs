@@ -10,10 +10,10 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::arrival::{Arrival, ArrivalStamp};
-use super::limits::CallLimits;
 use super::metered_body::{BodyLimits, MeteredBody};
 use super::permits::{CallPermits, PermitPool};
 use super::queue::AdmissionQueue;
+use crate::config::settings::CallLimits;
 use crate::grpc::method::{CallKind, Method};
 use crate::grpc::status::busy_response;
 

@@ -13,9 +13,9 @@ use tokio::time::Sleep;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::limits::CallLimits;
 use super::message_framing::MessageFraming;
 use super::permits::{CallPermits, PermitPool};
+use crate::config::settings::CallLimits;
 use crate::grpc::method::CallKind;
 use crate::grpc::status::busy;
 
@@ -219,7 +219,7 @@ mod tests {
     /// Clients that fill their frames send messages like this. Broken by: releasing bytes only where a frame starts with a message.
     #[test]
     fn stream_holds_bytes_of_one_message_however_frames_split_it() {
-        let limits = CallLimits { buffered_bytes_max: 64 << 10, ..CallLimits::for_tests() };
+        let limits = CallLimits { buffered_bytes_max: 64 << 10, ..CallLimits::default() };
         let pool = Arc::new(PermitPool::new(&limits));
         let available = pool.available_bytes();
         let bytes = [&[0, 0, 0, 100, 0][..], &vec![7; 100 << 8]].concat().repeat(1_000);

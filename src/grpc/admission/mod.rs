@@ -6,7 +6,6 @@
 
 pub(crate) mod arrival;
 pub(crate) mod concurrency;
-pub(crate) mod limits;
 pub(crate) mod message_framing;
 pub(crate) mod metered_body;
 pub(crate) mod permits;

@@ -2,9 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::config::settings::CallLimits;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-
-use super::limits::CallLimits;
 
 /// Permits for all calls.
 pub(crate) struct PermitPool {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::arrival::ArrivalStamp;
-use super::limits::CallLimits;
+use crate::config::settings::CallLimits;
 
 /// Minimum backlog at which requests queue; fewer start at once.
 const QUEUED_BACKLOG_MIN: u64 = 8;
@@ -169,7 +169,7 @@ mod tests {
     /// Broken by: remembering the last start after the other queued requests were cancelled.
     #[tokio::test]
     async fn queue_that_was_cancelled_empty_forgets_its_last_start() {
-        let queue = AdmissionQueue::new(&CallLimits { execution_permits: 2, ..CallLimits::for_tests() });
+        let queue = AdmissionQueue::new(&CallLimits { execution_permits: 2, ..CallLimits::default() });
         let arrival = queue.stamp();
         for _ in 0..QUEUED_BACKLOG_MIN {
             queue.stamp();
