@@ -1,8 +1,8 @@
-//! Accepts connections: without delay, up to a limit, and only those that say something, and shake hands where TLS is on.
+//! Accepts connections up to a limit, and performs TLS handshakes, concurrently.
 //!
-//! Silent connections keep nobody out: when all places are taken, the one that has been silent for longest goes. What the transport
-//! does not do is done here, too: a connection that begins and does not go on is closed, and so is one that does
-//! not move on when it was asked to.
+//! Idle clients cannot use up the limit: when it is reached, the connection whose handshake has been pending for longest is
+//! closed. Two timeouts that the transport lacks are here, too: a connection that does not complete the HTTP/2 preface is
+//! closed, and so is one that does not reconnect after a GOAWAY.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -22,30 +22,30 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
-use super::security::CurrentSecurity;
+use super::security::ReloadableSecurity;
 use super::tls::identities;
-use crate::config::Limits;
+use crate::config::settings::ConnectionLimits;
 use crate::grpc::access::Peer;
 
-/// Accepted connections that wait to be served.
-const WAITING_MAX: usize = 64;
-/// How long to wait after the system refused to accept, as it does when it is out of file handles.
-const AFTER_FAILURE: Duration = Duration::from_millis(50);
+/// Number of accepted connections that may wait for the transport.
+const ACCEPTED_MAX: usize = 64;
+/// Pause after `accept` failed, as it does when the process is out of file descriptors.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// With these bytes HTTP/2 begins; until they are there, the transport sets no limit of time.
+/// Length of the HTTP/2 client preface (RFC 9113); until it is complete, the transport applies no timeout.
 const PREFACE_LEN: usize = 24;
 
-/// A connection, who is at its other end, and its place among those allowed.
+/// Accepted connection with the identity of its peer and its connection permit.
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     stream: Stream,
     peer: Peer,
-    /// Of the preface, still to come.
+    /// Number of bytes of the preface that have not arrived.
     preface_left: usize,
-    /// The preface is there by then; later: the connection has moved on by then.
+    /// Time by which the preface must be complete, and afterwards by which the connection must have closed.
     deadline: Pin<Box<Sleep>>,
     age_max: Duration,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
@@ -55,16 +55,17 @@ enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Accepts in the background; the stream ends when its receiver is dropped. Without security: plain text.
-pub fn accept(
+/// Accepts connections in a background task, which ends when the returned stream is dropped. Without `security` they are plain
+/// text.
+pub(super) fn accept(
     listener: TcpListener,
-    limits: Limits,
-    security: Option<Arc<CurrentSecurity>>,
+    limits: ConnectionLimits,
+    security: Option<Arc<ReloadableSecurity>>,
 ) -> ReceiverStream<io::Result<Connection>> {
-    let (accepted, waiting) = mpsc::channel(WAITING_MAX);
-    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let (accepted, incoming) = mpsc::channel(ACCEPTED_MAX);
+    let permits = Arc::new(Semaphore::new(limits.connections_max));
     tokio::spawn(async move {
-        let mut silent = Silent { oldest_first: VecDeque::new(), len_max: 2 * limits.connections_max };
+        let mut pending = PendingHandshakes { oldest_first: VecDeque::new(), len_max: 2 * limits.connections_max };
         loop {
             let stream = tokio::select! {
                 () = accepted.closed() => return,
@@ -73,62 +74,61 @@ pub fn accept(
             let stream = match stream {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(AFTER_FAILURE).await;
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                     continue;
                 }
             };
-            let place = Arc::clone(&places).try_acquire_owned().ok();
-            if place.is_none() {
+            let permit = Arc::clone(&permits).try_acquire_owned().ok();
+            if permit.is_none() {
                 metrics::counter!("tactful_connections_rejected_total").increment(1);
-                if !silent.close_oldest() {
+                if !pending.close_oldest() {
                     continue;
                 }
             }
-            let places = Arc::clone(&places);
+            let permits = Arc::clone(&permits);
             let accepted = accepted.clone();
-            let security = security.clone();
-            let admission = tokio::spawn(async move {
-                // A handshake that stalls costs no more than a silent connection.
-                let admitted = async {
-                    let place = match place {
-                        Some(place) => place,
-                        // Whoever had to go leaves the place in a moment. An error means that places are closed, which
-                        // nobody does.
-                        None => places.acquire_owned().await.ok()?,
+            let (limits, security) = (limits.clone(), security.clone());
+            let handshake = tokio::spawn(async move {
+                // A stalled TLS handshake counts as pending, like a connection that sends nothing.
+                let established = async {
+                    let permit = match permit {
+                        Some(permit) => permit,
+                        // The connection that was closed releases its permit in a moment. The semaphore is never closed.
+                        None => permits.acquire_owned().await.ok()?,
                     };
-                    admit(stream, place, &limits, security.as_deref()).await
+                    establish(stream, permit, &limits, security.as_deref()).await
                 };
-                if let Ok(Some(connection)) = tokio::time::timeout(limits.first_bytes_within, admitted).await {
+                if let Ok(Some(connection)) = tokio::time::timeout(limits.first_bytes_timeout, established).await {
                     // An error means that the server has stopped.
                     let _stopped = accepted.send(Ok(connection)).await;
                 }
             });
-            silent.push(admission.abort_handle());
+            pending.push(handshake.abort_handle());
         }
     });
-    ReceiverStream::new(waiting)
+    ReceiverStream::new(incoming)
 }
 
-/// Connections that have not said enough to be served, and some that have.
-struct Silent {
+/// Connections whose handshake is pending; completed ones are removed lazily.
+struct PendingHandshakes {
     oldest_first: VecDeque<AbortHandle>,
     len_max: usize,
 }
 
-impl Silent {
-    fn push(&mut self, admission: AbortHandle) {
+impl PendingHandshakes {
+    fn push(&mut self, handshake: AbortHandle) {
         if self.oldest_first.len() >= self.len_max {
-            self.oldest_first.retain(|admission| !admission.is_finished());
+            self.oldest_first.retain(|handshake| !handshake.is_finished());
         }
-        self.oldest_first.push_back(admission);
+        self.oldest_first.push_back(handshake);
     }
 
-    /// Whether there was one.
+    /// Closes the oldest pending connection; false if none is pending.
     fn close_oldest(&mut self) -> bool {
-        while let Some(admission) = self.oldest_first.pop_front() {
-            if !admission.is_finished() {
-                admission.abort();
+        while let Some(handshake) = self.oldest_first.pop_front() {
+            if !handshake.is_finished() {
+                handshake.abort();
                 return true;
             }
         }
@@ -136,14 +136,14 @@ impl Silent {
     }
 }
 
-/// Waits for the first byte, so that a silent connection costs no more than its socket, and shakes hands.
-async fn admit(
+/// Waits for the first byte, so that a connection that sends nothing costs only its socket, and performs the TLS handshake.
+async fn establish(
     stream: TcpStream,
-    place: OwnedSemaphorePermit,
-    limits: &Limits,
-    security: Option<&CurrentSecurity>,
+    permit: OwnedSemaphorePermit,
+    limits: &ConnectionLimits,
+    security: Option<&ReloadableSecurity>,
 ) -> Option<Connection> {
-    // Without it small answers wait for the acknowledgement of the one before: 44 ms instead of 3.
+    // Without it a small response waits for the acknowledgement of the previous one: 44 ms instead of 3.
     stream.set_nodelay(true).ok()?;
     let address = stream.peer_addr().ok();
     let mut first = [0];
@@ -154,10 +154,10 @@ async fn admit(
         stream,
         peer,
         preface_left: PREFACE_LEN,
-        deadline: Box::pin(tokio::time::sleep(limits.first_bytes_within)),
-        // It is asked to move on up to a tenth later.
-        age_max: limits.connection_age.mul_f64(1.1) + limits.connection_age_grace,
-        _place: place,
+        deadline: Box::pin(tokio::time::sleep(limits.first_bytes_timeout)),
+        // GOAWAY is sent up to a tenth later.
+        age_max: limits.connection_age_max.mul_f64(1.1) + limits.connection_age_grace,
+        _permit: permit,
     };
     let Some(config) = security.and_then(|security| security.tls().clone()) else {
         return Some(connection(Stream::Plain(stream), Peer::default()));
@@ -166,7 +166,7 @@ async fn admit(
         Ok(stream) => stream,
         Err(error) => {
             metrics::counter!("tactful_tls_handshake_failures_total").increment(1);
-            tracing::info!(%error, ?address, "a TLS handshake failed");
+            tracing::info!(%error, ?address, "TLS handshake failed");
             return None;
         }
     };
@@ -183,8 +183,8 @@ impl Connected for Connection {
     }
 }
 
-/// The same call on either kind of stream.
-macro_rules! of_stream {
+/// Evaluates an expression for either kind of stream.
+macro_rules! with_stream {
     ($connection:ident, $stream:ident => $call:expr) => {
         match &mut $connection.get_mut().stream {
             Stream::Plain($stream) => {
@@ -203,7 +203,7 @@ impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let connection = self.as_mut();
-        let read = of_stream!(connection, stream => stream.poll_read(cx, buf));
+        let read = with_stream!(connection, stream => stream.poll_read(cx, buf));
         if read.is_pending() {
             ready!(self.deadline.as_mut().poll(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -211,8 +211,8 @@ impl AsyncRead for Connection {
         if self.preface_left > 0 {
             self.preface_left = self.preface_left.saturating_sub(buf.filled().len() - before);
             if self.preface_left == 0 {
-                let age_ends = Instant::now() + self.age_max;
-                self.deadline.as_mut().reset(age_ends);
+                let close_at = Instant::now() + self.age_max;
+                self.deadline.as_mut().reset(close_at);
             }
         }
         read
@@ -221,15 +221,15 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        of_stream!(self, stream => stream.poll_write(cx, buf))
+        with_stream!(self, stream => stream.poll_write(cx, buf))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        of_stream!(self, stream => stream.poll_flush(cx))
+        with_stream!(self, stream => stream.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        of_stream!(self, stream => stream.poll_shutdown(cx))
+        with_stream!(self, stream => stream.poll_shutdown(cx))
     }
 
     fn poll_write_vectored(
@@ -237,7 +237,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        of_stream!(self, stream => stream.poll_write_vectored(cx, bufs))
+        with_stream!(self, stream => stream.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,30 +1,30 @@
-//! The server's clock, and the watch over it.
+//! Clock of the server, and detection of jumps of the wall clock.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::domain::time::Timestamp;
 use crate::use_cases::app::Clock;
 
-/// Wall and monotonic clock may differ by this much before the time is no longer trusted.
-pub const DIVERGENCE_MAX: Duration = Duration::from_secs(5);
+/// Divergence of wall and monotonic clock beyond which the time is no longer trusted.
+pub(super) const DIVERGENCE_MAX: Duration = Duration::from_secs(5);
 
-/// The wall clock, or one that started at another time and runs at the same pace.
+/// Wall clock, or a clock that started at another time and runs at the same rate.
 #[derive(Debug)]
-pub struct ServerClock {
+pub(super) struct ServerClock {
     started: Instant,
     started_wall: Timestamp,
-    /// What the clock showed when it started, when that is not the wall time.
+    /// Time that the clock showed when it started; `None`: the wall time.
     started_at: Option<Timestamp>,
 }
 
 impl ServerClock {
-    /// A clock that shows `start` now, or the wall time.
-    pub fn starting_at(start: Option<Timestamp>) -> Self {
+    /// Creates a clock that shows `start` now, or the wall time.
+    pub(super) fn starting_at(start: Option<Timestamp>) -> Self {
         Self { started: Instant::now(), started_wall: wall_time(), started_at: start }
     }
 
-    /// How far the wall clock has moved away from the monotonic one since the start, either way.
-    pub fn divergence(&self) -> Duration {
+    /// Returns the absolute divergence of the wall clock from the monotonic one since the start.
+    pub(super) fn divergence(&self) -> Duration {
         let expected = self.started_wall + self.started.elapsed();
         let wall = wall_time();
         wall.since(expected).max(expected.since(wall))

@@ -1,12 +1,13 @@
-//! The composition root: opens, wires, serves, drains, flushes. It alone names the stores; it holds no rule.
+//! The composition root: opens the store, wires the services, serves, drains and flushes. Only this module names the store
+//! backends; it holds no business rules.
 
-pub mod accept;
-pub mod background;
-pub mod clock;
-pub mod health;
-pub mod limits;
-pub mod readiness;
+mod accept;
+mod background;
+mod clock;
+mod health;
+mod readiness;
 pub mod restore;
-pub mod security;
+mod security;
 pub mod serve;
-pub mod tls;
+mod tls;
+mod transport;

@@ -1,8 +1,7 @@
-//! Builds the server, runs it, and stops it in order.
+//! Builds the server, runs it, and shuts it down in order.
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,10 +20,10 @@ use super::background::{
 };
 use super::clock::{DIVERGENCE_MAX, ServerClock};
 use super::health;
-use super::limits;
-use super::readiness::{Condition, Readiness};
-use super::security::CurrentSecurity;
-use crate::config::{Limits, Settings, StoreSetting, WrittenPolicy};
+use super::readiness::{Readiness, ReadinessCondition};
+use super::security::{ReloadableSecurity, SecurityError};
+use super::transport::transport;
+use crate::config::settings::{PolicyFile, Settings, StorageSettings, StoreKind};
 use crate::domain::policy::Policy;
 use crate::grpc::access::{AccessLayer, ReloadableAccessControl};
 use crate::grpc::generated::FILE_DESCRIPTOR_SET;
@@ -39,209 +38,212 @@ use crate::use_cases::app::{App, Clock};
 use crate::use_cases::policies::{PolicyError, activate_policy, create_policy};
 use crate::use_cases::retention::Retention;
 
-/// Why the server did not start.
+/// Error returned when the server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address cannot be had.
+    /// The address cannot be bound.
     #[error("listen: cannot serve on {address}")]
     Listen {
-        /// The address asked for.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// Cause reported by the system.
         #[source]
         source: std::io::Error,
     },
     /// Certificates, keys or access rules cannot be used.
-    #[error("{0}")]
-    Security(String),
-    /// The store does not open.
-    #[error("the store does not open")]
+    #[error(transparent)]
+    Security(#[from] SecurityError),
+    /// The store failed to open.
+    #[error("opening the store failed")]
     Store(#[from] StoreError),
-    /// The policy of the settings cannot be kept or put into force.
+    /// The policy of the settings cannot be stored or activated.
     #[error("policy")]
     Policy(#[from] PolicyError),
-    /// The descriptors for reflection do not decode.
-    #[error("server reflection does not start")]
+    /// The descriptors for server reflection are invalid.
+    #[error("starting server reflection failed")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Why the server stopped without being asked to.
+/// Error returned when the server stops before the stop signal, or does not shut down cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The transport failed.
     #[error("the transport failed")]
     Transport(#[from] tonic::transport::Error),
-    /// The store failed, and with it every promise; restart once its cause is mended.
+    /// The store failed, so the server can keep none of its promises; restart it once the cause is fixed.
     #[error(transparent)]
     StoreFailed(StoreError),
-    /// The store did not flush at the stop.
-    #[error("the store did not close")]
+    /// The store was not flushed at shutdown.
+    #[error("closing the store failed")]
     Close(#[from] StoreError),
 }
 
 type GuardedRouter = Router<Stack<AccessLayer, Stack<CallLayers, Identity>>>;
 
-/// A server that is bound and ready to run.
+/// Server that is bound and ready to run.
 pub struct Server {
     settings: Settings,
     listener: TcpListener,
     local_addr: SocketAddr,
     router: GuardedRouter,
     health: HealthReporter,
-    /// Where the health service is served alone, and by which task.
-    health_alone: Option<(SocketAddr, JoinSet<()>)>,
-    security: Arc<CurrentSecurity>,
+    /// Address and task of the separate health port.
+    separate_health: Option<(SocketAddr, JoinSet<()>)>,
+    security: Arc<ReloadableSecurity>,
     app: Arc<App>,
-    /// The server's own clock, when time is not passed in by a test.
-    watched_clock: Option<Arc<ServerClock>>,
+    /// Clock to monitor for jumps; `None` when a test passes in its own.
+    monitored_clock: Option<Arc<ServerClock>>,
 }
 
 impl Server {
-    /// Binds, then opens the store. With a clock of one's own time is what it says.
+    /// Binds the ports, then opens the store. Tests pass in a clock of their own.
     ///
     /// # Errors
-    /// When the address is taken or the store does not open.
+    /// If an address is in use, a file is invalid or the store does not open.
     pub async fn build(settings: Settings, clock: Option<Arc<dyn Clock>>) -> Result<Self, StartError> {
-        let address = settings.listen;
+        let address = settings.network.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
         let local_addr = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
-        let security = CurrentSecurity::open(settings.security.clone()).map_err(StartError::Security)?;
-        let security = Arc::new(security);
-        let health = health::loading().await;
-        let health_alone = match settings.health_listen {
+        let security = Arc::new(ReloadableSecurity::load(settings.security.clone())?);
+        let health = health::starting().await;
+        let separate_health = match settings.network.health_listen {
             None => None,
             Some(address) => {
-                let served = health::serve_alone(address, &health).await;
-                Some(served.map_err(|source| StartError::Listen { address, source })?)
+                let serving = health::serve_separately(address, &health).await;
+                Some(serving.map_err(|source| StartError::Listen { address, source })?)
             }
         };
-        let store = open_store(&settings.store).await?;
-        let (clock, watched_clock) = if let Some(clock) = clock {
+        let store = open_store(&settings.storage).await?;
+        let (clock, monitored_clock) = if let Some(clock) = clock {
             (clock, None)
         } else {
-            let clock = Arc::new(ServerClock::starting_at(settings.now));
+            let clock = Arc::new(ServerClock::starting_at(settings.lifecycle.clock_start));
             (Arc::clone(&clock) as Arc<dyn Clock>, Some(clock))
         };
-        let training = TrainingSettings::new(settings.training_threads, settings.training_memory_bytes);
-        let retention = Retention { events: settings.keep_events, decisions: settings.keep_decisions };
+        let training =
+            TrainingSettings::new(settings.retraining.training_threads, settings.retraining.training_memory_mib << 20);
+        let retention =
+            Retention { events: settings.storage.event_retention, decisions: settings.storage.decision_retention };
         let app = Arc::new(App::open(store, clock, Policy::default(), training).await?.with_retention(retention));
-        if let Some(WrittenPolicy { policy, text }) = &settings.policy {
+        if let Some(PolicyFile { policy, text }) = &settings.lifecycle.policy {
             create_policy(&app, policy.clone(), text.clone()).await?;
             activate_policy(&app, &policy.version).await?;
         }
         let router = router(&settings, &app, security.access())?;
-        Ok(Self { settings, listener, local_addr, router, health, health_alone, security, app, watched_clock })
+        Ok(Self { settings, listener, local_addr, router, health, separate_health, security, app, monitored_clock })
     }
 
-    /// Where the server is bound.
+    /// Bound address of the gRPC port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Where the health service is served alone.
+    /// Bound address of the separate health port.
     pub fn health_addr(&self) -> Option<SocketAddr> {
-        self.health_alone.as_ref().map(|(address, _)| *address)
+        self.separate_health.as_ref().map(|(address, _)| *address)
     }
 
-    /// The system behind the server.
+    /// Application context behind the server.
     pub fn app(&self) -> &Arc<App> {
         &self.app
     }
 
-    /// Serves until `stop` is ready or the store fails, then stops in order: not ready, drain, flush.
+    /// Serves until `stop` resolves or the store fails, then shuts down in order: report not ready, drain, flush.
     ///
     /// # Errors
-    /// When the store or the transport fails.
+    /// If the store or the transport fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { settings, listener, local_addr, router, health, health_alone, security, app, watched_clock } = self;
-        // Answers until it is dropped at the end.
-        let _health_alone = health_alone;
+        let Self { settings, listener, local_addr, router, health, separate_health, security, app, monitored_clock } =
+            self;
+        // Serves until it is dropped at the end.
+        let _separate_health = separate_health;
         let router = router.add_service(health::service(&health));
-        health::tell(&health, ServingStatus::Serving).await;
-        let (drain, draining) = watch::channel(false);
-        let drained = async move {
-            let mut draining = draining;
-            // An error means that the sender is gone: time to drain as well.
-            let _asked = draining.wait_for(|&draining| draining).await;
+        health::set_all(&health, ServingStatus::Serving).await;
+        let (drain, mut draining) = watch::channel(false);
+        let drain_started = async move {
+            // An error means that the sender was dropped; then draining starts as well.
+            let _started = draining.wait_for(|&draining| draining).await;
         };
-        let serving = tokio::spawn(
-            router
-                .serve_with_incoming_shutdown(accept(listener, settings.limits, Some(Arc::clone(&security))), drained),
-        );
-        let training = tokio::spawn(train_on_schedule(Arc::clone(&app), settings.train_every));
+        let serving = tokio::spawn(router.serve_with_incoming_shutdown(
+            accept(listener, settings.connections.clone(), Some(Arc::clone(&security))),
+            drain_started,
+        ));
+        let training = tokio::spawn(train_on_schedule(Arc::clone(&app), settings.retraining.training_interval));
         let mut background = JoinSet::new();
         background.spawn(sweep_expired_history(Arc::clone(&app)));
         background.spawn(recover_reservations(Arc::clone(&app)));
         background.spawn(count_acceptances(Arc::clone(&app)));
-        let looking = tokio::spawn(look_after(Arc::clone(&app), health.clone(), watched_clock));
-        background.spawn(watch_files(security));
+        let monitoring = tokio::spawn(monitor_readiness(Arc::clone(&app), health.clone(), monitored_clock));
+        background.spawn(reload_security(security));
         tracing::info!(address = %local_addr, "serving");
 
         let failure = tokio::select! {
             () = stop => None,
             failure = app.store().failed() => Some(failure),
         };
-        let stage = Stage::begin("not ready");
+        let step = ShutdownStep::start("report not ready");
         background.abort_all();
-        looking.abort();
-        // Nobody may say SERVING after this. An error means that it has ended, which is what was asked for.
-        let _ended = looking.await;
-        health::tell_the_end(&health).await;
-        stage.end();
+        monitoring.abort();
+        // No task may set SERVING after this. The error of an aborted task is expected.
+        let _ended = monitoring.await;
+        health::shut_down(&health).await;
+        step.finish();
 
-        let stage = Stage::begin("drain");
-        // Nobody listens any more when the transport ended by itself.
-        let _unheard = drain.send(true);
-        match tokio::time::timeout(settings.drain, serving).await {
+        let step = ShutdownStep::start("drain");
+        // An error means that the transport has ended already.
+        let _ended = drain.send(true);
+        match tokio::time::timeout(settings.lifecycle.drain_timeout, serving).await {
             Ok(Ok(served)) => served?,
-            Ok(Err(panicked)) => tracing::error!(%panicked, "serving ended in a panic"),
-            Err(_) => tracing::warn!(drain = ?settings.drain, "calls still in progress were cut off"),
+            Ok(Err(panicked)) => tracing::error!(%panicked, "transport task panicked"),
+            Err(_) => {
+                tracing::warn!(drain_timeout = ?settings.lifecycle.drain_timeout, "drain timed out; calls in progress were cancelled")
+            }
         }
-        stage.end();
+        step.finish();
 
         training.abort();
         if let Some(failure) = failure {
             return Err(RunError::StoreFailed(failure));
         }
-        let stage = Stage::begin("flush");
+        let step = ShutdownStep::start("flush");
         app.store().close().await?;
-        stage.end();
+        step.finish();
         Ok(())
     }
 }
 
-/// Opens the backend that the settings name; nothing else in the server knows which one it is.
-async fn open_store(setting: &StoreSetting) -> Result<Arc<dyn Store>, StoreError> {
-    match setting {
-        StoreSetting::Memory => Ok(Arc::new(MemoryStore::new())),
-        StoreSetting::Sled(directory) => {
+/// Opens the configured backend; nothing else in the server knows which one it is.
+async fn open_store(settings: &StorageSettings) -> Result<Arc<dyn Store>, StoreError> {
+    match settings.store {
+        StoreKind::Memory => Ok(Arc::new(MemoryStore::new())),
+        StoreKind::Sled => {
             let started = Instant::now();
-            let store = SledStore::open(Path::new(directory)).await?;
-            tracing::info!(directory = %directory.display(), seconds = started.elapsed().as_secs_f64(), "store opened");
+            let store = SledStore::open(&settings.data_dir).await?;
+            let directory = settings.data_dir.display();
+            tracing::info!(%directory, seconds = started.elapsed().as_secs_f64(), "store opened");
             Ok(Arc::new(store))
         }
     }
 }
 
-/// Every service with its limits; what the library leaves open by default is closed here.
+/// Router of all services with their limits; defaults of the library that are unlimited are limited here.
 fn router(
     settings: &Settings,
     app: &Arc<App>,
     access: ReloadableAccessControl,
 ) -> Result<GuardedRouter, tonic_reflection::server::Error> {
-    let limits: Limits = settings.limits;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let Services { offers, feedback, relationships, catalog, customers, models, policies, backups } =
-        Services::new(app, limits.message_bytes_max);
-    let router = limits::transport(&limits)
-        // Without the library's grace: with it connections are cut off after both, and never asked (tonic 0.14.9). `accept` cuts
-        // off those that did not move on.
-        .max_connection_age(within_a_tenth(limits.connection_age))
-        .layer(call_layers(&limits::of_calls(&limits), settings.slow_call))
+        Services::new(app, settings.calls.message_bytes_max);
+    let router = transport(&settings.connections)
+        // Without the library's grace period: with it connections are closed after both times, without a GOAWAY (tonic 0.14.9).
+        // `accept` closes those that did not reconnect.
+        .max_connection_age(with_jitter(settings.connections.connection_age_max))
+        .layer(call_layers(&settings.calls, settings.logging.slow_call_threshold))
         .layer(AccessLayer::new(access))
         .add_service(offers)
         .add_service(feedback)
@@ -257,64 +259,64 @@ fn router(
     Ok(router)
 }
 
-/// Spread by a tenth either way, so that replicas started together do not turn their connections away together.
-fn within_a_tenth(span: Duration) -> Duration {
+/// Adds jitter of a tenth either way, so that replicas that start together do not send GOAWAY at the same time.
+fn with_jitter(span: Duration) -> Duration {
     let [byte, ..] = *uuid::Uuid::new_v4().as_bytes();
     span.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
 }
 
-/// Sets gauges, and tells of each service whether it is ready.
-async fn look_after(app: Arc<App>, health: HealthReporter, clock: Option<Arc<ServerClock>>) {
+/// Updates gauges and the readiness of each service, periodically.
+async fn monitor_readiness(app: Arc<App>, health: HealthReporter, clock: Option<Arc<ServerClock>>) {
     let mut readiness = Readiness::default();
-    let mut looks = tokio::time::interval(POLL_INTERVAL);
-    // A look that took long is not made up for: looks are to be a second apart.
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut checks = tokio::time::interval(POLL_INTERVAL);
+    // Checks stay a second apart also after one that took long.
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
+        checks.tick().await;
         set_gauges(&app).await;
         let divergence = clock.as_ref().map_or(Duration::ZERO, |clock| clock.divergence());
-        // A store that failed ends the server by itself.
+        // A store that failed stops the server elsewhere.
         let is_stalled = tokio::time::timeout(POLL_INTERVAL, app.store().durable()).await.is_err();
-        let changed = readiness.look(|condition| match condition {
-            Condition::ClockUntrusted => divergence > DIVERGENCE_MAX,
-            Condition::DiskStalled => is_stalled,
+        let changed = readiness.record(|condition| match condition {
+            ReadinessCondition::ClockUntrusted => divergence > DIVERGENCE_MAX,
+            ReadinessCondition::DiskStalled => is_stalled,
         });
         for condition in &changed {
-            let is_in_force = readiness.is_in_force(*condition);
-            tracing::error!(?condition, is_in_force, ?divergence, "the readiness of services changed");
+            let applies = readiness.applies(*condition);
+            tracing::error!(?condition, applies, ?divergence, "readiness of services changed");
         }
         if !changed.is_empty() {
-            health::tell_each(&health, &readiness).await;
+            health::set_each(&health, &readiness).await;
         }
     }
 }
 
-/// Takes certificates and access rules into use when they change. By looking, because a mounted secret changes by a link that
-/// is swapped, which few watchers see.
-async fn watch_files(security: Arc<CurrentSecurity>) {
-    let mut looks = tokio::time::interval(POLL_INTERVAL);
+/// Reloads certificates and access rules when they change. Polls, because a mounted secret changes by a swapped symbolic link,
+/// which few file watchers notice.
+async fn reload_security(security: Arc<ReloadableSecurity>) {
+    let mut checks = tokio::time::interval(POLL_INTERVAL);
     loop {
-        looks.tick().await;
+        checks.tick().await;
         let security = Arc::clone(&security);
-        // Reading files must not hold a thread that serves. An error means that the runtime stops.
-        if tokio::task::spawn_blocking(move || security.look_again()).await.is_err() {
+        // Reading files must not block a thread of the runtime. An error means that the runtime shuts down.
+        if tokio::task::spawn_blocking(move || security.reload_if_changed()).await.is_err() {
             return;
         }
     }
 }
 
-/// One stage of the stop, and how long it took.
-struct Stage {
+/// Step of the shutdown, which logs its duration.
+struct ShutdownStep {
     name: &'static str,
-    began: Instant,
+    started: Instant,
 }
 
-impl Stage {
-    fn begin(name: &'static str) -> Self {
-        Self { name, began: Instant::now() }
+impl ShutdownStep {
+    fn start(name: &'static str) -> Self {
+        Self { name, started: Instant::now() }
     }
 
-    fn end(self) {
-        tracing::info!(stage = self.name, seconds = self.began.elapsed().as_secs_f64(), "stopping");
+    fn finish(self) {
+        tracing::info!(step = self.name, seconds = self.started.elapsed().as_secs_f64(), "shutdown step finished");
     }
 }
