@@ -2,12 +2,12 @@
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use tactful::cli::app::App;
+use tactful::cli::command::Cli;
 
-// Small allocations in many threads are most of a call's work outside the rules.
+// Outside the decision rules, most of the work of a call is small allocations in many threads.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    App::parse().run()
+    Cli::parse().run()
 }

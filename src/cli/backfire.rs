@@ -1,28 +1,27 @@
-//! `tactful backfire`: what offers did to customers, for a person to read.
+//! `tactful backfire`: effect of offers on customers, as tables.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::{ServerAddress, refused, time_text, words};
-use super::failure::Failure;
-use super::say::say;
+use super::client::{ServerAddress, rejected, time_text, words};
+use super::output::outln;
 use super::table::Table;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::relationship_service_client::RelationshipServiceClient;
 
-/// Show whether offers drove customers away: the control group against the rest.
+/// Compare the control group with all other customers: did offers drive customers away?
 ///
-/// The policy names the control group: `control_group.share` and `control_group.salt`. Customers in it are offered nothing;
-/// all are compared by that assignment over the same time, whether they were offered anything or not.
+/// The policy defines the control group with `control_group.share` and `control_group.salt`. Customers in it are offered
+/// nothing. All customers are compared by that assignment over the same time, whether or not they were offered anything.
 ///
 /// Example:
 ///   tactful backfire --days 90
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct Backfire {
-    /// How long each customer is followed, in days
+pub(super) struct BackfireCommand {
+    /// Days for which each customer is observed
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=1096))]
     days: u32,
     /// Print JSON
@@ -32,15 +31,15 @@ pub struct Backfire {
     server: ServerAddress,
 }
 
-impl Backfire {
-    /// Asks and shows.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
+impl BackfireCommand {
+    /// Queries the server and prints the answer.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut client = RelationshipServiceClient::new(self.server.connect().await?);
         let follow_up = prost_types::Duration { seconds: i64::from(self.days) * 86_400, nanos: 0 };
         let request = wire::GetBackfireReportRequest { follow_up: Some(follow_up) };
-        let report = client.get_backfire_report(request).await.map_err(|status| refused(&status))?.into_inner();
+        let report = client.get_backfire_report(request).await.map_err(|status| rejected(&status))?.into_inner();
         if self.json {
-            say!("{:#}", to_json(&report));
+            outln!("{:#}", to_json(&report));
         } else {
             print(&report);
         }
@@ -49,10 +48,10 @@ impl Backfire {
 }
 
 fn print(report: &wire::GetBackfireReportResponse) {
-    say!("{}\n", report.message);
+    outln!("{}\n", report.message);
     for group in report.all.iter().chain(&report.bands) {
-        say!(
-            "{}: {} in the control group, {} others{}",
+        outln!(
+            "{}: {} customers in the control group, {} others{}",
             name(group),
             group.control_customers,
             group.rest_customers,
@@ -61,7 +60,7 @@ fn print(report: &wire::GetBackfireReportResponse) {
         if group.comparisons.is_empty() {
             continue;
         }
-        let mut table = Table::new(&["", "control", "rest", "rest - control", "95 % interval", "would be found from"]);
+        let mut table = Table::new(&["", "control", "rest", "rest - control", "95 % interval", "detectable from"]);
         for comparison in &group.comparisons {
             let is_share = comparison.measure != "revenue";
             let value = |value: f64| if is_share { format!("{:.1} %", value * 100.0) } else { format!("{value:.2}") };
@@ -75,10 +74,10 @@ fn print(report: &wire::GetBackfireReportResponse) {
                 signed(comparison.detectable).trim_start_matches('+').to_owned(),
             ]);
         }
-        say!("{table}");
+        outln!("{table}");
     }
     if report.waiting_customers > 0 {
-        say!("{} more customers were met too short a time ago.", report.waiting_customers);
+        outln!("{} more customers have not been observed for long enough.", report.waiting_customers);
     }
 }
 

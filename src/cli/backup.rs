@@ -1,4 +1,4 @@
-//! `tactful backup`: a copy of the whole store, made while the server serves.
+//! `tactful backup`: online backup of the whole store.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::client::{ServerAddress, refused};
-use super::failure::Failure;
-use super::say::say;
+use super::client::{ServerAddress, rejected};
+use super::output::outln;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::backup_service_client::BackupServiceClient;
 use crate::store::backup::reader::{BackupReader, BackupSummary};
@@ -20,14 +20,14 @@ use crate::store::backup::record::RecordKind;
 
 /// The name that stands for standard output.
 const STANDARD_OUTPUT: &str = "-";
-/// What the names of backups in a directory begin and end with; in between is the time, so their order is that of time.
+/// Prefix and suffix of the names of backups in a directory; the time stands between them, so the names sort by time.
 const PREFIX: &str = "tactful-";
 const SUFFIX: &str = ".backup";
 
 /// Back up the whole store of a running server: customers, history, decisions, products, offers, policies, the model.
 ///
-/// The server goes on serving. The backup is checked while it comes in, and has its name only when it is whole. It holds all
-/// that is known of customers: keep it as you keep the store. `tactful restore` brings it back.
+/// The server keeps serving. The backup is verified while it is received, and gets its name only once it is complete. It
+/// contains all customer data: protect it as you protect the store. `tactful restore` restores it.
 ///
 /// Examples:
 ///   tactful backup monday.backup
@@ -35,14 +35,14 @@ const SUFFIX: &str = ".backup";
 ///   tactful backup - | zstd | age -r KEY > monday.backup.zst.age
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct Backup {
-    /// The file to write, which must not be there yet; - for standard output
+pub(super) struct BackupCommand {
+    /// File to write, which must not exist; - for standard output
     #[arg(required_unless_present = "directory")]
     file: Option<PathBuf>,
-    /// Write into this directory, under a name with the time
+    /// Write into this directory, under a name that contains the time
     #[arg(long, value_name = "DIR", conflicts_with = "file")]
     directory: Option<PathBuf>,
-    /// Keep so many backups in the directory, and remove older ones after this one is made
+    /// Keep the newest N backups in the directory, and delete older ones once this one is complete
     #[arg(long, value_name = "N", requires = "directory", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
     /// Print JSON
@@ -52,78 +52,78 @@ pub struct Backup {
     server: ServerAddress,
 }
 
-impl Backup {
-    /// Makes it.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
+impl BackupCommand {
+    /// Receives the backup and writes it.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut client = BackupServiceClient::new(self.server.connect().await?);
         let target = self.target()?;
-        let mut out = Output::create(&target)?;
-        let answered = client.create_backup(wire::CreateBackupRequest {}).await;
-        let mut pieces = answered.map_err(|status| refused(&status))?.into_inner();
-        let progress = bytes_so_far("backing up");
+        let mut out = BackupDestination::create(&target)?;
+        let response = client.create_backup(wire::CreateBackupRequest {}).await;
+        let mut chunks = response.map_err(|status| rejected(&status))?.into_inner();
+        let progress = byte_progress("backing up");
         let mut reader = BackupReader::new();
-        while let Some(piece) = pieces.message().await.map_err(|status| refused(&status))? {
-            reader.push(&piece.chunk);
+        while let Some(message) = chunks.message().await.map_err(|status| rejected(&status))? {
+            reader.push(&message.chunk);
             while reader.next_page()?.is_some() {}
-            out.write(&piece.chunk)?;
-            progress.inc(piece.chunk.len() as u64);
+            out.write(&message.chunk)?;
+            progress.inc(message.chunk.len() as u64);
         }
         let summary = reader.finish()?;
         out.complete()?;
         progress.finish_and_clear();
         let removed = match (&self.directory, self.keep) {
-            (Some(directory), Some(keep)) => remove_older(directory, keep)?,
+            (Some(directory), Some(keep)) => delete_older(directory, keep)?,
             _ => Vec::new(),
         };
         // Standard output may be the backup itself.
-        let tell = |line: String| if is_standard_output(&target) { eprintln!("{line}") } else { say!("{line}") };
+        let print = |line: String| if is_standard_output(&target) { eprintln!("{line}") } else { outln!("{line}") };
         if self.json {
             let removed: Vec<String> = removed.iter().map(|path| path.display().to_string()).collect();
-            let mut told_of = to_json(&summary);
-            told_of["file"] = json!(target.display().to_string());
-            told_of["removed"] = json!(removed);
-            tell(format!("{told_of:#}"));
+            let mut document = to_json(&summary);
+            document["file"] = json!(target.display().to_string());
+            document["removed"] = json!(removed);
+            print(format!("{document:#}"));
         } else {
-            tell(format!("{}: {}", target.display(), in_words(&summary)));
+            print(format!("{}: {}", target.display(), summary_text(&summary)));
             for path in removed {
-                tell(format!("removed {}", path.display()));
+                print(format!("deleted {}", path.display()));
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn target(&self) -> Result<PathBuf, Failure> {
+    fn target(&self) -> anyhow::Result<PathBuf> {
         if let Some(file) = &self.file {
             return Ok(file.clone());
         }
         let directory = self.directory.as_deref().unwrap_or(Path::new("."));
         if !directory.is_dir() {
-            return Err(Failure(format!("{}: is not a directory", directory.display())));
+            bail!("{}: is not a directory", directory.display());
         }
         let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
         Ok(directory.join(format!("{PREFIX}{now}{SUFFIX}")))
     }
 }
 
-/// Where a backup is written: under another name until it is whole.
-enum Output {
+/// Destination of a backup. A file has a temporary name until it is complete.
+enum BackupDestination {
     Standard(io::Stdout),
     File { file: File, part: PathBuf, target: PathBuf, is_complete: bool },
 }
 
-impl Output {
-    fn create(target: &Path) -> Result<Self, Failure> {
+impl BackupDestination {
+    fn create(target: &Path) -> anyhow::Result<Self> {
         if is_standard_output(target) {
             return Ok(Self::Standard(io::stdout()));
         }
-        let told = |error: io::Error| Failure(format!("{}: {error}", target.display()));
+        let name = || target.display().to_string();
         if target.exists() {
-            return Err(Failure(format!("{}: is there already", target.display())));
+            bail!("{}: already exists", target.display());
         }
         let mut part = target.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
-        let file = File::create(&part).map_err(told)?;
+        let file = File::create(&part).with_context(name)?;
         Ok(Self::File { file, part, target: target.to_owned(), is_complete: false })
     }
 
@@ -134,7 +134,7 @@ impl Output {
         }
     }
 
-    /// Gives it its name, once it is on disk.
+    /// Gives the file its name, once it is on disk.
     fn complete(&mut self) -> io::Result<()> {
         match self {
             Self::Standard(out) => out.flush(),
@@ -149,11 +149,11 @@ impl Output {
     }
 }
 
-impl Drop for Output {
-    /// Nothing is left of a backup that was not completed.
+impl Drop for BackupDestination {
+    /// Deletes the file of a backup that was not completed.
     fn drop(&mut self) {
         if let Self::File { part, is_complete: false, .. } = self {
-            // What cannot be removed has no name of a backup.
+            // A file that cannot be deleted does not have the name of a backup.
             let _left = fs::remove_file(part);
         }
     }
@@ -163,8 +163,8 @@ fn is_standard_output(target: &Path) -> bool {
     target.as_os_str() == STANDARD_OUTPUT
 }
 
-/// Removes the oldest backups beyond so many.
-fn remove_older(directory: &Path, keep: u32) -> io::Result<Vec<PathBuf>> {
+/// Deletes all but the newest `keep` backups, and returns their paths.
+fn delete_older(directory: &Path, keep: u32) -> io::Result<Vec<PathBuf>> {
     let mut backups = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -182,17 +182,17 @@ fn remove_older(directory: &Path, keep: u32) -> io::Result<Vec<PathBuf>> {
     Ok(backups)
 }
 
-/// Counts bytes on a terminal, and is quiet in a pipe.
-pub(super) fn bytes_so_far(doing: &'static str) -> ProgressBar {
+/// Progress in bytes on a terminal, hidden in a pipe.
+pub(super) fn byte_progress(message: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {msg}: {bytes} ({bytes_per_sec})");
-    let progress = ProgressBar::no_length().with_message(doing);
+    let progress = ProgressBar::no_length().with_message(message);
     progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     progress.enable_steady_tick(Duration::from_millis(120));
     progress
 }
 
-/// A backup in one line.
-pub(super) fn in_words(backup: &BackupSummary) -> String {
+/// Summary of a backup in one line.
+pub(super) fn summary_text(backup: &BackupSummary) -> String {
     let count = |kind| backup.count(kind);
     format!(
         "{} of {}: {} customers, {} events, {} decisions, {} products, {} explicit offers, {} policies; digest {:016x}",
@@ -208,7 +208,7 @@ pub(super) fn in_words(backup: &BackupSummary) -> String {
     )
 }
 
-/// A backup as JSON.
+/// Summary of a backup as JSON.
 pub(super) fn to_json(backup: &BackupSummary) -> Value {
     let count = |kind| backup.count(kind);
     json!({

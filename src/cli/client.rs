@@ -1,8 +1,9 @@
-//! Calls a running server, and tells in one line what it refused.
+//! Connection to a running server, and errors for the calls it rejected.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::service::Interceptor;
@@ -11,37 +12,36 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use super::failure::Failure;
 use crate::grpc::generated::tactful::v1 as wire;
 
-/// Which server to ask.
+/// Address of the server, and how the client identifies itself.
 #[derive(Debug, Args)]
-pub struct ServerAddress {
-    /// The server to ask
+pub(super) struct ServerAddress {
+    /// Server to connect to
     #[arg(long, env = "TACTFUL_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
     server: String,
-    /// Who signs the certificate of an https server, PEM
+    /// CA certificate that signs the certificate of an https server, PEM
     #[arg(long, env = "TACTFUL_CLIENT_TLS_CA", value_name = "FILE")]
     tls_ca: Option<PathBuf>,
-    /// The certificate to show to an https server, PEM
+    /// Client certificate to present to an https server, PEM
     #[arg(long, env = "TACTFUL_CLIENT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// The key of the certificate, PEM
+    /// Private key of the client certificate, PEM
     #[arg(long, env = "TACTFUL_CLIENT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// The bearer token to show to the server
+    /// File with a bearer token to send with every call
     #[arg(long, env = "TACTFUL_CLIENT_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
-/// A connection that shows the token, if there is one.
-pub type ServerChannel = InterceptedService<Channel, Bearer>;
+/// Connection that sends the token, if there is one.
+pub(super) type ServerChannel = InterceptedService<Channel, BearerToken>;
 
-/// Shows a token with every call.
+/// Token that is sent with every call, if there is one.
 #[derive(Debug, Clone)]
-pub struct Bearer(Option<AsciiMetadataValue>);
+pub(super) struct BearerToken(Option<AsciiMetadataValue>);
 
-impl Interceptor for Bearer {
+impl Interceptor for BearerToken {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(header) = &self.0 {
             request.metadata_mut().insert("authorization", header.clone());
@@ -51,84 +51,90 @@ impl Interceptor for Bearer {
 }
 
 impl ServerAddress {
-    /// Connects, or says that nobody answers.
-    pub async fn connect(&self) -> Result<ServerChannel, Failure> {
+    /// Connects to the server.
+    pub(super) async fn connect(&self) -> anyhow::Result<ServerChannel> {
         let url = if self.server.contains("://") { self.server.clone() } else { format!("http://{}", self.server) };
         let endpoint = Endpoint::from_shared(url.clone())
-            .map_err(|_| Failure(format!("{:?} is not a URL such as http://127.0.0.1:50051", self.server)))?;
+            .map_err(|_| anyhow!("{:?} is not a URL such as http://127.0.0.1:50051", self.server))?;
         let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true);
         let endpoint = match self.tls(&url)? {
             None => endpoint,
-            Some(tls) => endpoint.tls_config(tls).map_err(|error| Failure(format!("tls: {error}")))?,
+            Some(tls) => endpoint.tls_config(tls).context("tls")?,
         };
         let channel = endpoint.connect().await.map_err(|error| {
-            // What a handshake was refused for is two levels down.
+            // The reason of a failed TLS handshake is two causes down.
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(" ({cause})"));
-            Failure(format!(
-                "no server answers at {url}{cause}; start one with `tactful serve`, or name another with --server"
-            ))
+            anyhow!("no server answers at {url}{cause}; start one with `tactful serve`, or set --server")
         })?;
-        Ok(InterceptedService::new(channel, self.bearer()?))
+        Ok(InterceptedService::new(channel, self.bearer_token()?))
     }
 
-    fn tls(&self, url: &str) -> Result<Option<ClientTlsConfig>, Failure> {
+    fn tls(&self, url: &str) -> anyhow::Result<Option<ClientTlsConfig>> {
         if !url.starts_with("https://") {
             return Ok(None);
         }
         let Some(ca) = &self.tls_ca else {
-            return Err(Failure("an https server needs --tls-ca: who signs its certificate".to_owned()));
+            bail!("an https server needs --tls-ca, the CA certificate that signs its certificate");
         };
-        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(file(ca)?));
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?));
         match self.tls_cert.as_deref().zip(self.tls_key.as_deref()) {
             None => Ok(Some(tls)),
-            Some((certificate, key)) => Ok(Some(tls.identity(Identity::from_pem(file(certificate)?, file(key)?)))),
+            Some((certificate, key)) => Ok(Some(tls.identity(Identity::from_pem(read(certificate)?, read(key)?)))),
         }
     }
 
-    fn bearer(&self) -> Result<Bearer, Failure> {
-        let Some(path) = &self.token_file else { return Ok(Bearer(None)) };
-        let header = format!("Bearer {}", file(path)?.trim());
-        let header = header.parse().map_err(|_| Failure(format!("{}: not a token", path.display())))?;
-        Ok(Bearer(Some(header)))
+    fn bearer_token(&self) -> anyhow::Result<BearerToken> {
+        let Some(path) = &self.token_file else { return Ok(BearerToken(None)) };
+        let header = format!("Bearer {}", read(path)?.trim());
+        let header = header.parse().map_err(|_| anyhow!("{}: is not a token", path.display()))?;
+        Ok(BearerToken(Some(header)))
     }
 }
 
-fn file(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure(format!("{}: {error}", path.display())))
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-/// What the server refused, every bad field named.
-pub fn refused(status: &Status) -> Failure {
+/// Returns the error for a call that the server rejected, with every invalid field.
+pub(super) fn rejected(status: &Status) -> anyhow::Error {
     let details = status.get_error_details();
     let fields = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
     if fields.is_empty() {
-        let what = if status.code() == Code::Unavailable {
-            "the server cannot answer now".to_owned()
+        let reason = if status.code() == Code::Unavailable {
+            "the server is unavailable".to_owned()
         } else {
             format!("{:?}", status.code())
         };
-        return Failure(format!("{what}: {}", status.message()));
+        return anyhow!("{reason}: {}", status.message());
     }
-    let told: Vec<String> = fields.iter().map(|fault| format!("{}: {}", fault.field, fault.description)).collect();
-    Failure(told.join("\n       "))
+    let violations: Vec<String> =
+        fields.iter().map(|fault| format!("{}: {}", fault.field, fault.description)).collect();
+    anyhow!(violations.join("\n       "))
 }
 
-/// A moment as RFC 3339; a dash for none.
-pub fn time_text(at: Option<&prost_types::Timestamp>) -> String {
+/// Formats a time as RFC 3339, to the second; a dash for none.
+pub(super) fn time_text(at: Option<&prost_types::Timestamp>) -> String {
     let Some(at) = at else { return "-".to_owned() };
     let read = jiff::Timestamp::new(at.seconds, at.nanos);
     read.map_or_else(|_| "?".to_owned(), |at| at.round(jiff::Unit::Second).unwrap_or(at).to_string())
 }
 
-/// An amount as people write it; a dash for none.
-pub fn money_text(money: Option<&wire::Money>) -> String {
+/// Formats a time for a table, to the minute: `14 March 2026 09:05 UTC`; a dash for none.
+pub(super) fn date_text(at: Option<&prost_types::Timestamp>) -> String {
+    let Some(at) = at else { return "-".to_owned() };
+    let read = jiff::Timestamp::new(at.seconds, at.nanos);
+    read.map_or_else(|_| "?".to_owned(), |at| at.strftime("%-d %B %Y %H:%M UTC").to_string())
+}
+
+/// Formats an amount of money; a dash for none.
+pub(super) fn money_text(money: Option<&wire::Money>) -> String {
     let Some(money) = money else { return "-".to_owned() };
     let currency = crate::domain::money::Currency::new(&money.currency_code).ok();
     let read = currency.and_then(|currency| crate::domain::money::Money::new(currency, money.units, money.nanos).ok());
     read.map_or_else(|| "?".to_owned(), |money| money.to_string())
 }
 
-/// A name of an enum of the wire in words: `CAP_KIND_UP_SELL` becomes `up-sell`.
-pub fn words(name: &str, prefix: &str) -> String {
+/// Formats the name of an enum value: `CAP_KIND_UP_SELL` becomes `up-sell`.
+pub(super) fn words(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase().replace('_', "-")
 }

@@ -1,83 +1,83 @@
-//! `tactful customer`: what is held of a customer, and how to erase it.
+//! `tactful customer`: exports and erases the data of a customer.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use super::client::{ServerAddress, refused};
-use super::failure::Failure;
-use super::say::{say, say_part};
+use super::client::{ServerAddress, rejected};
+use super::output::{out, outln};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::customer_service_client::CustomerServiceClient;
 
-/// Export all that is held of a customer, or erase it.
+/// Export or erase all data of a customer.
 #[derive(Debug, Args)]
-pub struct Customer {
+pub(super) struct CustomerCommand {
     #[command(subcommand)]
-    what: What,
+    subcommand: CustomerSubcommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    Export(Export),
-    Erase(Erase),
+enum CustomerSubcommand {
+    Export(ExportCustomer),
+    Erase(EraseCustomer),
 }
 
-/// Write all that is held of a customer as JSON Lines: profile and ledger, every event, every decision.
+/// Write all data of a customer as JSON Lines: profile, ledger, events and decisions.
 ///
 /// Example:
 ///   tactful customer export ada > ada.jsonl
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-struct Export {
-    /// Whom
+struct ExportCustomer {
+    /// Customer id
     customer: String,
-    /// Where to; standard output when not given
+    /// File to write; standard output by default
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
     server: ServerAddress,
 }
 
-/// Erase a customer: profile, ledger, history and decisions. This cannot be undone, and the id is blocked for ever.
+/// Erase a customer: profile, ledger, history and decisions. This cannot be undone, and the id is blocked forever.
 ///
 /// Example:
 ///   tactful customer erase ada --yes
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-struct Erase {
-    /// Whom
+struct EraseCustomer {
+    /// Customer id
     customer: String,
-    /// Do it
+    /// Confirm the erasure
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
     server: ServerAddress,
 }
 
-impl Customer {
-    /// Asks.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
-        match self.what {
-            What::Export(export) => export.run().await,
-            What::Erase(erase) => erase.run().await,
+impl CustomerCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.subcommand {
+            CustomerSubcommand::Export(command) => command.run().await,
+            CustomerSubcommand::Erase(command) => command.run().await,
         }
     }
 }
 
-impl Export {
-    async fn run(self) -> Result<ExitCode, Failure> {
+impl ExportCustomer {
+    async fn run(self) -> anyhow::Result<ExitCode> {
         let mut client = CustomerServiceClient::new(self.server.connect().await?);
         let request = wire::ExportCustomerRequest { customer_id: self.customer };
-        let mut parts = client.export_customer(request).await.map_err(|status| refused(&status))?.into_inner();
+        let mut parts = client.export_customer(request).await.map_err(|status| rejected(&status))?.into_inner();
         let mut file = self.out.as_ref().map(File::create).transpose()?.map(BufWriter::new);
-        while let Some(part) = parts.message().await.map_err(|status| refused(&status))? {
+        while let Some(part) = parts.message().await.map_err(|status| rejected(&status))? {
             match &mut file {
                 Some(file) => file.write_all(part.json_lines.as_bytes())?,
-                None => say_part!("{}", part.json_lines),
+                None => out!("{}", part.json_lines),
             }
         }
         if let Some(mut file) = file {
@@ -87,20 +87,20 @@ impl Export {
     }
 }
 
-impl Erase {
-    async fn run(self) -> Result<ExitCode, Failure> {
+impl EraseCustomer {
+    async fn run(self) -> anyhow::Result<ExitCode> {
         if !self.yes {
-            return Err(Failure(format!(
-                "erasing {:?} cannot be undone; look at `tactful customer export` first, then add --yes",
+            bail!(
+                "erasing {:?} cannot be undone; check `tactful customer export` first, then add --yes",
                 self.customer
-            )));
+            );
         }
         let mut client = CustomerServiceClient::new(self.server.connect().await?);
         let request = wire::EraseCustomerRequest { customer_id: self.customer };
-        let erased = client.erase_customer(request).await.map_err(|status| refused(&status))?.into_inner();
-        say!(
-            "{}; {} events and {} decisions are gone. The id is blocked.",
-            if erased.was_stored { "Erased" } else { "Nothing was kept" },
+        let erased = client.erase_customer(request).await.map_err(|status| rejected(&status))?.into_inner();
+        outln!(
+            "{}; {} events and {} decisions were deleted. The id is blocked.",
+            if erased.was_stored { "Customer erased" } else { "No such customer was stored" },
             erased.events,
             erased.decisions
         );

@@ -1,4 +1,4 @@
-//! `tactful evaluate`: judge the models on files, beside baselines, without a server.
+//! `tactful evaluate`: evaluates the models on files, beside baselines, without a server.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-use super::failure::Failure;
+use super::output::{out, outln};
 use super::rankings::{self, figures_json, gains_json, write_rankings};
-use super::say::{say, say_part};
 use super::table::Table;
-use crate::config::cores;
+use crate::config::settings::cores;
 use crate::domain::policy::Policy;
 use crate::evaluation::deciles::{Decile, is_monotone};
 use crate::evaluation::description::Description;
@@ -24,32 +24,32 @@ use crate::evaluation::plot::draw_deciles;
 use crate::evaluation::ranking::{RankingReport, evaluate_ranking};
 use crate::model::train::TrainingSettings;
 
-/// Judge what tactful would learn from a data set, beside baselines.
+/// Evaluate the models on a data set, beside baselines.
 ///
-/// Learns from what happened before the cutoff that the description names, with the code of the server and its defaults,
-/// and asks about what happened after. Needs no server. Descriptions of public sets are in `evaluation/`.
+/// Trains on the events before the cutoff in the description, with the code and the defaults of the server, and tests on the
+/// events after it. Needs no server. Descriptions of public data sets are in `evaluation/`.
 ///
 ///   tactful evaluate --dataset `evaluation/online_retail_ii.toml`
 #[derive(Debug, Args)]
-pub struct Evaluate {
-    /// The description of the data set
+pub(super) struct EvaluateCommand {
+    /// Description of the data set
     #[arg(long, value_name = "FILE.toml")]
     dataset: PathBuf,
-    /// Where the files of the data set are, if not where the description says
+    /// Directory of the data set's files, if it is not the one in the description
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
-    /// Only these tasks; may be repeated [default: all that the data set has]
+    /// Run only this task; may be repeated [default: all tasks of the data set]
     #[arg(long, value_enum, value_name = "TASK")]
     task: Vec<Task>,
-    /// Write what was ranked for every query: one JSON object a line with task, query and ranked ids
+    /// Write the ranking of every query as JSON Lines with task, query and ranked ids
     #[arg(long, value_name = "FILE.jsonl")]
     rankings: Option<PathBuf>,
-    /// Draw relationship health against who came back
+    /// Plot the share of customers who came back by relationship health
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// Regress on all products of a set up to so many; of more each is regressed on its nearest, as the server does
+    /// Largest catalogue for which each product is regressed on all others; in a larger one, on its nearest neighbours
     #[arg(long, value_name = "PRODUCTS", default_value_t = TrainingSettings::DENSE_COLUMNS_MAX)]
-    dense_up_to: usize,
+    dense_products_max: usize,
     /// Print JSON and nothing else
     #[arg(long)]
     json: bool,
@@ -57,17 +57,17 @@ pub struct Evaluate {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Task {
-    /// Cross-sell to customers: what they buy that they never bought
+    /// Cross-sell to customers: products that they buy for the first time
     Cs1,
-    /// Cross-sell to baskets: the product that was hidden
+    /// Cross-sell to baskets: the hidden product
     Cs2,
-    /// Up-sell: the dearer product of a category that customers buy
+    /// Up-sell: the more expensive product of a category that customers buy
     Up,
-    /// Cross-sell by holdings and profile: the add-on that was hidden
+    /// Cross-sell by holdings and profile: the hidden add-on
     Addon,
-    /// Cross-sell to baskets of nobody in particular
+    /// Cross-sell to anonymous baskets
     Basket,
-    /// Who comes back, or stays: the retention outlook
+    /// Retention outlook: which customers come back, or stay
     Health,
 }
 
@@ -85,68 +85,65 @@ impl Task {
 }
 
 const HEALTH: &str = "health";
-/// Memory that a training may plan for; that of a server by default.
+/// Memory that a training may plan for; the default of the server.
 const TRAINING_MEMORY_BYTES: u64 = 2048 << 20;
 
-/// What all tasks told.
-struct Judgement {
+/// Results of all tasks.
+struct EvaluationReport {
     name: String,
     rankings: Vec<RankingReport>,
     health: Option<HealthReport>,
 }
 
-impl Evaluate {
-    /// Judges and prints.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
+impl EvaluateCommand {
+    /// Evaluates the data set and prints the results.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let json = self.json;
-        let judging = tokio::task::spawn_blocking(move || self.judge());
-        let Judgement { name, rankings, health } = judging.await??;
+        let evaluation = tokio::task::spawn_blocking(move || self.evaluate());
+        let EvaluationReport { name, rankings, health } = evaluation.await??;
         if json {
             let mut tasks: Map<String, Value> =
                 rankings.iter().map(|report| (report.task.to_owned(), figures_json(report))).collect();
             tasks.extend(health.iter().map(|report| (HEALTH.to_owned(), health_json(report))));
             let gains: Map<String, Value> =
                 rankings.iter().map(|report| (report.task.to_owned(), gains_json(report))).collect();
-            say!("{:#}", json!({ "dataset": name, "tasks": tasks, "gains": gains }));
+            outln!("{:#}", json!({ "dataset": name, "tasks": tasks, "gains": gains }));
         } else {
-            say!("{name}");
+            outln!("{name}");
             for report in &rankings {
-                say_part!("\n{}: {}\n\n{}", report.task, title(report.task), rankings::text(report));
+                out!("\n{}: {}\n\n{}", report.task, title(report.task), rankings::text(report));
             }
             if let Some(report) = &health {
-                say_part!("\nhealth: the retention outlook\n\n{}", health_text(report));
+                out!("\nhealth: the retention outlook\n\n{}", health_text(report));
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn judge(&self) -> Result<Judgement, Failure> {
+    fn evaluate(&self) -> anyhow::Result<EvaluationReport> {
         let description = Description::read(&self.dataset, self.directory.as_deref())?;
-        let mut known: Vec<&str> = description.ranking.iter().map(|(name, _)| *name).collect();
-        known.extend(description.health.iter().map(|_| HEALTH));
-        if let Some(missing) = self.task.iter().find(|task| !known.contains(&task.name())) {
-            return Err(Failure(format!("{} has no task `{}`", description.name, missing.name())));
+        let mut tasks: Vec<&str> = description.ranking.iter().map(|(name, _)| *name).collect();
+        tasks.extend(description.health.iter().map(|_| HEALTH));
+        if let Some(missing) = self.task.iter().find(|task| !tasks.contains(&task.name())) {
+            bail!("{} has no task `{}`", description.name, missing.name());
         }
         let is_wanted = |name: &str| self.task.is_empty() || self.task.iter().any(|task| task.name() == name);
         if self.plot.is_some() && !(description.health.is_some() && is_wanted(HEALTH)) {
-            return Err(Failure(format!(
-                "--plot draws the task `{HEALTH}`, which is not asked of {}",
-                description.name
-            )));
+            bail!("--plot needs the task `{HEALTH}`, which is not run on {}", description.name);
         }
-        let waiting = spinner();
+        let progress = spinner();
         let threads = cores();
         let settings = TrainingSettings {
-            dense_columns_max: self.dense_up_to,
+            dense_columns_max: self.dense_products_max,
             ..TrainingSettings::new(threads, TRAINING_MEMORY_BYTES)
         };
-        let rankings = evaluate_ranking(&description, &is_wanted, &settings, &|stage| waiting.set_message(stage))?;
-        waiting.set_message(HEALTH);
+        let rankings = evaluate_ranking(&description, &is_wanted, &settings, &|stage| progress.set_message(stage))?;
+        progress.set_message(HEALTH);
         let health = if is_wanted(HEALTH) { evaluate_health(&description, &Policy::default())? } else { None };
-        waiting.finish_and_clear();
+        progress.finish_and_clear();
         if let (Some(file), Some(report)) = (&self.plot, &health) {
             if report.deciles.is_empty() {
-                return Err(Failure(format!("{} tells no history to draw relationship health from", description.name)));
+                bail!("{} has no history to plot relationship health from", description.name);
             }
             draw_deciles(
                 file,
@@ -157,20 +154,20 @@ impl Evaluate {
         if let Some(file) = &self.rankings {
             write_rankings(file, &rankings)?;
         }
-        Ok(Judgement { name: description.name, rankings, health })
+        Ok(EvaluationReport { name: description.name, rankings, health })
     }
 }
 
 fn title(task: &str) -> &'static str {
     match task {
-        "cs1" => "what customers buy that they never bought",
-        "up" => "the dearer product of a category that customers buy",
-        "addon" => "the add-on that was hidden",
-        _ => "the product of a basket that was hidden",
+        "cs1" => "products that customers buy for the first time",
+        "up" => "the more expensive product of a category that customers buy",
+        "addon" => "the hidden add-on",
+        _ => "the hidden product of a basket",
     }
 }
 
-/// Turns on a terminal, and is quiet in a pipe.
+/// Spinner on a terminal, hidden in a pipe.
 fn spinner() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -218,7 +215,7 @@ fn health_text(report: &HealthReport) -> String {
     text
 }
 
-/// Relationship health in tenths of the customers, beside the share that came back.
+/// Deciles of relationship health, beside the share of customers who came back.
 fn deciles_text(deciles: &[Decile]) -> String {
     let mut table = Table::new(&["relationship health", "customers", "came back", "95 % interval"]);
     for Decile { count, mean_score, share, interval: [low, high] } in deciles {

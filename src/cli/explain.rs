@@ -1,26 +1,25 @@
-//! `tactful explain`: why a customer is offered what, or nothing, for a person who talks with the customer.
+//! `tactful explain`: the trace of a decision, for an agent who talks with the customer.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::client::{ServerAddress, refused, time_text, words};
-use super::failure::Failure;
+use super::client::{ServerAddress, rejected, time_text, words};
 use super::offers::{caps_json, caps_table};
-use super::say::say;
+use super::output::outln;
 use super::table::{Table, bar};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::explain_decision_request::About;
 use crate::grpc::generated::tactful::v1::offer_service_client::OfferServiceClient;
 
-/// Candidates that left, shown without --all.
+/// Rejected candidates that are shown without --all.
 const SHOWN_MAX: usize = 12;
 
-/// Explain why a customer is offered what, or nothing.
+/// Explain why a customer gets these offers, or none.
 ///
-/// Tries what would be decided now, and reserves nothing; with --decision a decision that was made is explained from what
-/// it recorded. The last line is a sentence that may be said to the customer.
+/// Explains what would be decided now, and reserves nothing; with --decision it explains a past decision from its record.
+/// The last line is a sentence that can be read to the customer.
 ///
 /// Examples:
 ///   tactful explain ada-local-line
@@ -29,28 +28,28 @@ const SHOWN_MAX: usize = 12;
 ///   tactful explain ada-local-line --decision 8e3b1a52-0c7e-4a8e-9f0a-6f8d2f3c1b7d
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct Explain {
-    /// Whom
+pub(super) struct ExplainCommand {
+    /// Customer id
     customer: String,
-    /// Only this product: why is it offered, or why not?
+    /// Explain only this product: why is it offered, or why not?
     #[arg(long, default_value = "", value_name = "PRODUCT", hide_default_value = true)]
     product: String,
-    /// A decision that was made
+    /// Id of a past decision
     #[arg(long, value_name = "UUID", conflicts_with_all = ["product", "up_sell", "context", "channel", "max"])]
     decision: Option<String>,
-    /// Ask for better versions of what the customer has, not for what goes with it
+    /// Up-sell instead of cross-sell: better versions of what the customer owns
     #[arg(long)]
     up_sell: bool,
-    /// The basket or page (with --up-sell: the owned products to upgrade); may be given several times
+    /// Product in the basket or on the page (with --up-sell: owned product to upgrade); may be repeated
     #[arg(long, value_name = "PRODUCT")]
     context: Vec<String>,
-    /// How the offer would reach the customer, such as web, email or call-centre
+    /// Channel through which the offer would reach the customer, such as web, email or call-centre
     #[arg(long, default_value = "", value_name = "CHANNEL", hide_default_value = true)]
     channel: String,
-    /// The longest slate
+    /// Maximum number of offers
     #[arg(long, default_value_t = 3, value_name = "N")]
     max: i32,
-    /// Show every candidate, not only those that came closest
+    /// Show all candidates, not only those that came closest
     #[arg(long)]
     all: bool,
     /// Print JSON
@@ -60,9 +59,9 @@ pub struct Explain {
     server: ServerAddress,
 }
 
-impl Explain {
-    /// Asks and shows.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
+impl ExplainCommand {
+    /// Queries the server and prints the answer.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut client = OfferServiceClient::new(self.server.connect().await?);
         let about = match self.decision {
             Some(decision) => About::DecisionId(decision),
@@ -76,9 +75,9 @@ impl Explain {
             }),
         };
         let request = wire::ExplainDecisionRequest { customer_id: self.customer, about: Some(about) };
-        let answer = client.explain_decision(request).await.map_err(|status| refused(&status))?.into_inner();
+        let answer = client.explain_decision(request).await.map_err(|status| rejected(&status))?.into_inner();
         if self.json {
-            say!("{:#}", to_json(&answer));
+            outln!("{:#}", to_json(&answer));
         } else {
             print(&answer, if self.all { usize::MAX } else { SHOWN_MAX });
         }
@@ -87,35 +86,35 @@ impl Explain {
 }
 
 fn print(answer: &wire::ExplainDecisionResponse, shown_max: usize) {
-    say!("{}\n", answer.message);
+    outln!("{}\n", answer.message);
     print_health(answer);
-    say!("{}", caps_table(&answer.caps));
-    let (offered, left): (Vec<_>, Vec<_>) = answer.candidates.iter().partition(|candidate| candidate.rank > 0);
+    outln!("{}", caps_table(&answer.caps));
+    let (offered, rejected): (Vec<_>, Vec<_>) = answer.candidates.iter().partition(|candidate| candidate.rank > 0);
     for candidate in offered {
         print_offered(candidate);
     }
-    print_left(&left, shown_max);
-    say!("to the customer: \"{}\"", answer.customer_sentence);
+    print_rejected(&rejected, shown_max);
+    outln!("to the customer: \"{}\"", answer.customer_sentence);
 }
 
 fn print_health(answer: &wire::ExplainDecisionResponse) {
     let health = answer.relationship_health.clone().unwrap_or_default();
     let band = words(health.band().as_str_name(), "RELATIONSHIP_BAND_");
-    say!("relationship health {} {:.2} ({band})\n", bar(health.score), health.score);
+    outln!("relationship health {} {:.2} ({band})\n", bar(health.score), health.score);
     let mut table = Table::new(&["component", "", "value", "weight"]);
     for component in &health.components {
         let value = format!("{:.2}{}", component.value, if component.known { "" } else { " (prior)" });
         table.row(vec![words(&component.name, ""), bar(component.value), value, format!("{:.2}", component.weight)]);
     }
-    say!("{table}");
+    outln!("{table}");
 }
 
-/// A candidate of the slate with its score taken apart.
+/// Prints an offered candidate with the factors of its score.
 fn print_offered(candidate: &wire::ExplainedCandidate) {
-    let name = candidate.title.clone() + &under_terms(candidate);
-    say!("{}. {name} ({}): {}", candidate.rank, candidate.product_id, candidate.text);
+    let name = candidate.title.clone() + &explicit_offer_text(candidate);
+    outln!("{}. {name} ({}): {}", candidate.rank, candidate.product_id, candidate.text);
     let Some(factors) = &candidate.score_breakdown else { return };
-    say!(
+    outln!(
         "   score {:.5} = propensity {:.5} x value {:.3} x context {:.2} x lever {:.2} - attention price {:.5}",
         candidate.score(),
         factors.propensity,
@@ -124,8 +123,8 @@ fn print_offered(candidate: &wire::ExplainedCandidate) {
         factors.lever,
         factors.attention_price
     );
-    say!(
-        "   value {:.3} = {:.2} for the seller ({:.2}{}) + {:.2} for the customer (need {:.2} x kept {:.2})\n",
+    outln!(
+        "   value {:.3} = {:.2} for the seller ({:.2}{}) + {:.2} for the customer (need {:.2} x keep probability {:.2})\n",
         factors.value,
         factors.seller_share,
         factors.seller_value,
@@ -136,28 +135,28 @@ fn print_offered(candidate: &wire::ExplainedCandidate) {
     );
 }
 
-/// The explicit offer that a candidate is told of under.
-fn under_terms(candidate: &wire::ExplainedCandidate) -> String {
+/// Name of the explicit offer through which a candidate was considered.
+fn explicit_offer_text(candidate: &wire::ExplainedCandidate) -> String {
     if candidate.offer_id.is_empty() { String::new() } else { format!(", offer {}", candidate.offer_id) }
 }
 
-fn print_left(left: &[&wire::ExplainedCandidate], shown_max: usize) {
-    if left.is_empty() {
+fn print_rejected(rejected: &[&wire::ExplainedCandidate], shown_max: usize) {
+    if rejected.is_empty() {
         return;
     }
-    let mut table = Table::new(&["not offered", "left at", "because", "would need"]);
-    for candidate in left.iter().take(shown_max) {
+    let mut table = Table::new(&["not offered", "rejected at", "because", "would need"]);
+    for candidate in rejected.iter().take(shown_max) {
         let stage = words(candidate.stage().as_str_name(), "DECISION_STAGE_");
         table.row(vec![
-            candidate.title.clone() + &under_terms(candidate),
+            candidate.title.clone() + &explicit_offer_text(candidate),
             stage,
             candidate.text.clone(),
             candidate.change.clone(),
         ]);
     }
-    say!("{table}");
-    if left.len() > shown_max {
-        say!("and {} others; --all shows them\n", left.len() - shown_max);
+    outln!("{table}");
+    if rejected.len() > shown_max {
+        outln!("and {} others; add --all to show them\n", rejected.len() - shown_max);
     }
 }
 

@@ -1,45 +1,44 @@
-//! `tactful export`: history and decisions for the data lake.
+//! `tactful export`: history and decisions of a backup as Parquet files.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::Args;
-
-use super::failure::Failure;
 
 /// Write the history, the decisions and their offers of a backup as Parquet files: events.parquet, decisions.parquet and
 /// offers.parquet.
 ///
-/// A backup is what is exported, so the server does nothing more than for a backup, and the tables belong together. Needs a
-/// build with the feature `parquet`.
+/// Reads a backup, so the server does no extra work and the tables are consistent with each other. Needs a build with the
+/// feature `parquet`.
 ///
 /// Examples:
 ///   tactful export monday.backup --directory lake
 ///   tactful backup - | tactful export - --directory lake
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct Export {
-    /// The backup; - for standard input
+pub(super) struct ExportCommand {
+    /// Backup file; - for standard input
     backup: PathBuf,
-    /// Where the files go, in place of those of an earlier export
+    /// Directory for the files; files of an earlier export are replaced
     #[arg(long, value_name = "DIR")]
     directory: PathBuf,
 }
 
-impl Export {
-    /// Writes the files.
+impl ExportCommand {
+    /// Writes the Parquet files.
     #[cfg(feature = "parquet")]
-    pub fn run(self) -> Result<ExitCode, Failure> {
-        use super::backup::bytes_so_far;
-        use super::say::say;
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        use super::backup::byte_progress;
+        use super::output::outln;
         use crate::export::tables::{Exported, Tables};
         use crate::server::restore::read_backup;
 
-        let at = |error: &dyn std::fmt::Display| Failure(format!("{}: {error}", self.directory.display()));
+        let at = |error: &dyn std::fmt::Display| anyhow!("{}: {error}", self.directory.display());
         std::fs::create_dir_all(&self.directory).map_err(|error| at(&error))?;
         let mut tables = Tables::create(&self.directory).map_err(|error| at(&error))?;
-        let progress = bytes_so_far("exporting");
-        let enter = |tables: &mut Tables| -> Result<(), Failure> {
+        let progress = byte_progress("exporting");
+        let enter = |tables: &mut Tables| -> anyhow::Result<()> {
             read_backup(&self.backup, &mut |bytes| progress.set_position(bytes), &mut |record| {
                 if let Some(event) = record.event()? {
                     tables.add_event(&event).map_err(|error| at(&error))?;
@@ -56,18 +55,18 @@ impl Export {
         }
         let Exported { events, decisions, offers } = tables.finish().map_err(|error| at(&error))?;
         progress.finish_and_clear();
-        say!("{}: {events} events, {decisions} decisions, {offers} offers", self.directory.display());
+        outln!("{}: {events} events, {decisions} decisions, {offers} offers", self.directory.display());
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Says what is missing.
+    /// Fails, because this build cannot write Parquet.
     #[cfg(not(feature = "parquet"))]
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let Self { backup, directory } = self;
-        Err(Failure(format!(
-            "{} is not exported to {}: this build has no Parquet; build tactful with `--features parquet`",
+        Err(anyhow!(
+            "cannot export {} to {}: this build has no Parquet; build tactful with `--features parquet`",
             backup.display(),
             directory.display()
-        )))
+        ))
     }
 }

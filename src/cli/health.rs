@@ -1,14 +1,13 @@
-//! `tactful health`: how a relationship stands, for a person to read.
+//! `tactful health`: relationship health of a customer, as tables.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::client::{ServerAddress, refused, time_text, words};
-use super::failure::Failure;
+use super::client::{ServerAddress, date_text, rejected, time_text, words};
 use super::offers::{caps_json, caps_table};
-use super::say::say;
+use super::output::outln;
 use super::table::{Table, bar};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::relationship_service_client::RelationshipServiceClient;
@@ -19,8 +18,8 @@ use crate::grpc::generated::tactful::v1::relationship_service_client::Relationsh
 ///   tactful health cora-complaint
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct Health {
-    /// Whom
+pub(super) struct HealthCommand {
+    /// Customer id
     customer: String,
     /// Print JSON
     #[arg(long)]
@@ -29,14 +28,14 @@ pub struct Health {
     server: ServerAddress,
 }
 
-impl Health {
-    /// Asks and shows.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
+impl HealthCommand {
+    /// Queries the server and prints the answer.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut client = RelationshipServiceClient::new(self.server.connect().await?);
         let request = wire::GetRelationshipHealthRequest { customer_id: self.customer };
-        let answer = client.get_relationship_health(request).await.map_err(|status| refused(&status))?.into_inner();
+        let answer = client.get_relationship_health(request).await.map_err(|status| rejected(&status))?.into_inner();
         if self.json {
-            say!("{:#}", to_json(&answer));
+            outln!("{:#}", to_json(&answer));
         } else {
             print(&answer);
         }
@@ -46,8 +45,8 @@ impl Health {
 
 fn print(answer: &wire::GetRelationshipHealthResponse) {
     let health = answer.relationship_health.clone().unwrap_or_default();
-    say!("{}\n", answer.message);
-    say!(
+    outln!("{}\n", answer.message);
+    outln!(
         "relationship health {} {:.2} ({}), {:.0} % known\n",
         bar(health.score),
         health.score,
@@ -67,7 +66,7 @@ fn print(answer: &wire::GetRelationshipHealthResponse) {
             raw_inputs(component),
         ]);
     }
-    say!("{table}\n{}", caps_table(&answer.caps));
+    outln!("{table}\n{}", caps_table(&answer.caps));
     if !answer.levers.is_empty() {
         let mut table = Table::new(&["if", "relationship health", "band", "offers"]);
         for lever in &answer.levers {
@@ -78,7 +77,7 @@ fn print(answer: &wire::GetRelationshipHealthResponse) {
                 lever.offers_cap.to_string(),
             ]);
         }
-        say!("{table}");
+        outln!("{table}");
     }
     if !answer.holds.is_empty() {
         let mut table = Table::new(&["hold", "reason", "since", "until", "note"]);
@@ -86,12 +85,12 @@ fn print(answer: &wire::GetRelationshipHealthResponse) {
             table.row(vec![
                 hold.hold_id.clone(),
                 words(hold.reason().as_str_name(), "HOLD_REASON_"),
-                time_text(hold.create_time.as_ref()),
-                time_text(hold.expire_time.as_ref()),
+                date_text(hold.create_time.as_ref()),
+                date_text(hold.expire_time.as_ref()),
                 hold.note.clone(),
             ]);
         }
-        say!("{table}");
+        outln!("{table}");
     }
 }
 

@@ -1,18 +1,18 @@
-//! `tactful import`: files into a running server.
+//! `tactful import`: imports files into a running server.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tonic::{Code, Response, Status};
 
-use super::client::{ServerAddress, refused};
-use super::failure::Failure;
-use super::say::say;
+use super::client::{ServerAddress, rejected};
+use super::output::outln;
 use crate::domain::time::Timestamp;
 use crate::grpc::convert::events::event_to_wire;
 use crate::grpc::convert::products::product_to_wire;
@@ -26,17 +26,17 @@ use crate::ingest::read::{self, Rows};
 use crate::ingest::row::{CustomerProfile, Row};
 use crate::ingest::source::{Progress, Source};
 
-/// Rows sent in one call.
+/// Number of rows sent in one call.
 const BATCH_LEN: usize = 1000;
-/// How often a call is tried that the server could not take just then.
-const TRIES: u32 = 6;
-/// The exit status when some rows were rejected and the rest was imported.
+/// Number of attempts of a call while the server is unavailable or overloaded.
+const ATTEMPTS_MAX: u32 = 6;
+/// Exit status when some rows were rejected and the rest were imported.
 const SOME_REJECTED: u8 = 3;
 
 /// Import products, customers or events from files.
 ///
-/// Reads CSV, gzipped CSV and JSON Lines. Columns have the names below, or those that --mapping gives them. Every row
-/// that is rejected is told with its line and reason. Importing a file again changes nothing.
+/// Reads CSV, gzipped CSV and JSON Lines. Columns have the names below, or those that --mapping maps to them. Every rejected
+/// row is reported with its line and reason. Importing a file again changes nothing.
 ///
 ///   products:  product_id,title,category,price,currency,margin,ladder,tier,features,requires,
 ///              excludes,repeatable,available_from,available_until
@@ -44,8 +44,8 @@ const SOME_REJECTED: u8 = 3;
 ///   events:    event_id,customer_id,kind,time,product_id,order_id,quantity,unit_price,currency,
 ///              case_id,severity,score,score_max
 ///
-/// Lists and maps in a cell: a;b and slots=4;bagel=true. A basket is the events with one order_id. A missing event_id
-/// is made from the row and its occurrence in the file. Events without a customer teach the model only.
+/// Lists and maps in a cell: a;b and slots=4;bagel=true. Events with the same order_id are one basket. A missing event_id
+/// is derived from the row and its occurrence in the file. Events without a customer are used only to train the model.
 ///
 /// Exit status: 0 all imported, 3 some rows rejected, 1 not imported.
 ///
@@ -55,27 +55,27 @@ const SOME_REJECTED: u8 = 3;
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 #[allow(clippy::doc_markdown, reason = "this is what --help prints")]
-pub struct Import {
+pub(super) struct ImportCommand {
     #[command(subcommand)]
-    what: What,
+    subcommand: ImportSubcommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// What is sold
-    Products(Sources),
-    /// Who buys
-    Customers(Sources),
-    /// What happened
-    Events(Sources),
+enum ImportSubcommand {
+    /// Import the products of the catalogue
+    Products(ImportArgs),
+    /// Import customers with their attributes
+    Customers(ImportArgs),
+    /// Import events, such as purchases and complaints
+    Events(ImportArgs),
 }
 
 #[derive(Debug, Args)]
-struct Sources {
+struct ImportArgs {
     /// CSV, gzipped CSV or JSON Lines
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How the file's columns become ours (TOML): columns, constants, kind, filters, time
+    /// Mapping of the file's columns (TOML): columns, constants, kind, filters, time
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
     /// Print the counts as JSON
@@ -85,33 +85,33 @@ struct Sources {
     server: ServerAddress,
 }
 
-impl Import {
-    /// Reads and sends.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
-        match self.what {
-            What::Products(files) => {
+impl ImportCommand {
+    /// Reads the files and sends their rows.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.subcommand {
+            ImportSubcommand::Products(files) => {
                 let client = CatalogServiceClient::new(files.server.connect().await?);
                 let send = async |products| {
                     let request = wire::BatchUpsertProductsRequest { products };
-                    let answered = client.clone().batch_upsert_products(request).await;
-                    answered.map(Response::into_inner).map(|answer| answer.results)
+                    let response = client.clone().batch_upsert_products(request).await;
+                    response.map(Response::into_inner).map(|response| response.results)
                 };
                 files.import(read::products, |product| Some(product_to_wire(product)), send).await
             }
-            What::Customers(files) => {
+            ImportSubcommand::Customers(files) => {
                 let client = CustomerServiceClient::new(files.server.connect().await?);
                 let send = async |customers| {
                     let request = wire::BatchUpsertCustomersRequest { customers };
-                    let answered = client.clone().batch_upsert_customers(request).await;
-                    answered.map(Response::into_inner).map(|answer| answer.results)
+                    let response = client.clone().batch_upsert_customers(request).await;
+                    response.map(Response::into_inner).map(|response| response.results)
                 };
                 files.import(read::customers, |profile| Some(profile_to_wire(profile)), send).await
             }
-            What::Events(files) => {
+            ImportSubcommand::Events(files) => {
                 let client = FeedbackServiceClient::new(files.server.connect().await?);
                 let send = async |events| {
-                    let answered = client.clone().record_events(wire::RecordEventsRequest { events }).await;
-                    answered.map(Response::into_inner).map(|answer| answer.results)
+                    let response = client.clone().record_events(wire::RecordEventsRequest { events }).await;
+                    response.map(Response::into_inner).map(|response| response.results)
                 };
                 files.import(read::events, event_to_wire, send).await
             }
@@ -124,24 +124,24 @@ fn profile_to_wire(profile: CustomerProfile) -> wire::CustomerProfile {
     wire::CustomerProfile { customer_id: id.to_string(), attributes, consents: None }
 }
 
-/// Opens the rows of a source.
-type Open<T> = fn(Source, &Mapping, Timestamp) -> Result<Rows<T>, ReadError>;
+/// Function that reads the rows of a source.
+type ReadRows<T> = fn(Source, &Mapping, Timestamp) -> Result<Rows<T>, ReadError>;
 
-impl Sources {
+impl ImportArgs {
     async fn import<T, M: Clone>(
         &self,
-        open: Open<T>,
+        read_rows: ReadRows<T>,
         to_wire: impl Fn(T) -> Option<M>,
         send: impl AsyncFn(Vec<M>) -> Result<Vec<wire::EntryResult>, Status>,
-    ) -> Result<ExitCode, Failure> {
+    ) -> anyhow::Result<ExitCode> {
         let mapping = self.mapping()?;
         let mut opened = Vec::new();
         for path in &self.files {
             let source = Source::open(path)?;
             let progress = source.progress();
-            opened.push((path, progress, open(source, &mapping, now())?));
+            opened.push((path, progress, read_rows(source, &mapping, now())?));
         }
-        let mut counts = Counts::default();
+        let mut counts = ImportCounts::default();
         for (path, progress, rows) in opened {
             let mut file =
                 FileImport { path, bar: bar(path, &progress), progress, counts: &mut counts, batch: Vec::new() };
@@ -153,31 +153,30 @@ impl Sources {
             }
         }
         if self.json {
-            say!("{:#}", counts.to_json());
+            outln!("{:#}", counts.to_json());
         } else {
-            say!("{counts}");
+            outln!("{counts}");
         }
         Ok(if counts.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REJECTED) })
     }
 
-    fn mapping(&self) -> Result<Mapping, Failure> {
+    fn mapping(&self) -> anyhow::Result<Mapping> {
         let Some(path) = &self.mapping else { return Ok(Mapping::canonical()) };
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Failure(format!("mapping {}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path).with_context(|| format!("mapping {}", path.display()))?;
         Mapping::from_toml(&text).map_err(|faults| {
-            let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            Failure(format!("mapping {}:\n  {}", path.display(), told.join("\n  ")))
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            anyhow!("mapping {}:\n  {}", path.display(), faults.join("\n  "))
         })
     }
 }
 
-/// One file on its way.
+/// Import of one file.
 struct FileImport<'a, M> {
     path: &'a Path,
     bar: ProgressBar,
     progress: Progress,
-    counts: &'a mut Counts,
-    /// The next call's rows with their lines.
+    counts: &'a mut ImportCounts,
+    /// Rows of the next call with their lines.
     batch: Vec<(u64, M)>,
 }
 
@@ -187,12 +186,12 @@ impl<M: Clone> FileImport<'_, M> {
         rows: Rows<T>,
         to_wire: &impl Fn(T) -> Option<M>,
         send: &impl AsyncFn(Vec<M>) -> Result<Vec<wire::EntryResult>, Status>,
-    ) -> Result<(), Failure> {
+    ) -> anyhow::Result<()> {
         for row in rows {
             match row? {
                 Row::Accepted { line, value } => match to_wire(value) {
                     Some(message) => self.batch.push((line, message)),
-                    None => self.reject(line, "outcomes are recorded by RecordOutcomes"),
+                    None => self.reject(line, "outcomes must be sent to RecordOutcomes"),
                 },
                 Row::Filtered { line: _ } => self.counts.filtered += 1,
                 Row::Rejected(rejection) => {
@@ -210,18 +209,18 @@ impl<M: Clone> FileImport<'_, M> {
     async fn send(
         &mut self,
         send: &impl AsyncFn(Vec<M>) -> Result<Vec<wire::EntryResult>, Status>,
-    ) -> Result<(), Failure> {
+    ) -> anyhow::Result<()> {
         if self.batch.is_empty() {
             return Ok(());
         }
         let (lines, messages): (Vec<u64>, Vec<M>) = std::mem::take(&mut self.batch).into_iter().unzip();
-        let results = try_often(|| send(messages.clone())).await?;
+        let results = send_with_retries(|| send(messages.clone())).await?;
         for (line, result) in lines.into_iter().zip(results) {
             let status = result.status.unwrap_or_default();
             if status.code != 0 {
                 self.reject(line, &status.message);
             } else if result.duplicate {
-                self.counts.known += 1;
+                self.counts.duplicates += 1;
             } else {
                 self.counts.imported += 1;
             }
@@ -236,48 +235,50 @@ impl<M: Clone> FileImport<'_, M> {
     }
 }
 
-/// Sends again what the server could not take just then; every row counts once, so that is safe.
-async fn try_often<F>(send: impl Fn() -> F) -> Result<Vec<wire::EntryResult>, Failure>
+/// Repeats a call while the server is unavailable or overloaded; that is safe, because every row counts once.
+async fn send_with_retries<F>(send: impl Fn() -> F) -> anyhow::Result<Vec<wire::EntryResult>>
 where
     F: Future<Output = Result<Vec<wire::EntryResult>, Status>>,
 {
-    let mut tries = 0;
+    let mut attempts = 0;
     loop {
-        tries += 1;
+        attempts += 1;
         match send().await {
             Ok(results) => return Ok(results),
-            Err(status) if tries < TRIES && matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) => {
-                tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+            Err(status)
+                if attempts < ATTEMPTS_MAX && matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) =>
+            {
+                tokio::time::sleep(Duration::from_millis(100 << attempts)).await;
             }
-            Err(status) => return Err(refused(&status)),
+            Err(status) => return Err(rejected(&status)),
         }
     }
 }
 
-/// What became of the rows.
+/// Numbers of rows by the result of their import.
 #[derive(Debug, Default)]
-struct Counts {
+struct ImportCounts {
     imported: u64,
-    known: u64,
+    duplicates: u64,
     filtered: u64,
     rejected: u64,
 }
 
-impl std::fmt::Display for Counts {
+impl std::fmt::Display for ImportCounts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { imported, known, filtered, rejected } = self;
-        write!(f, "{imported} imported, {known} known already, {filtered} filtered, {rejected} rejected")
+        let Self { imported, duplicates, filtered, rejected } = self;
+        write!(f, "{imported} imported, {duplicates} duplicates, {filtered} filtered, {rejected} rejected")
     }
 }
 
-impl Counts {
+impl ImportCounts {
     fn to_json(&self) -> serde_json::Value {
-        let Self { imported, known, filtered, rejected } = self;
-        json!({ "imported": imported, "known": known, "filtered": filtered, "rejected": rejected })
+        let Self { imported, duplicates, filtered, rejected } = self;
+        json!({ "imported": imported, "duplicates": duplicates, "filtered": filtered, "rejected": rejected })
     }
 }
 
-/// Moves on a terminal, and is quiet in a pipe.
+/// Progress bar on a terminal, hidden in a pipe.
 fn bar(path: &Path, progress: &Progress) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

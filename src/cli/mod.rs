@@ -1,26 +1,25 @@
 //! The command line: one file per subcommand. Most are clients of a running server; only `serve` and `restore` open a store.
 
-#![warn(clippy::print_stdout, reason = "a reader who stops would be a panic: `say`")]
+#![warn(clippy::print_stdout, reason = "println! panics when the reader closes the pipe; use `outln!`")]
 
-pub mod app;
-pub mod backfire;
-pub mod backup;
-pub mod client;
-pub mod customer;
+mod backfire;
+mod backup;
+mod client;
+pub mod command;
+mod customer;
 pub mod demo;
-pub mod evaluate;
-pub mod explain;
-pub mod export;
-pub mod failure;
-pub mod health;
-pub mod import;
-pub mod offers;
-pub mod policy;
+mod evaluate;
+mod explain;
+mod export;
+mod health;
+mod import;
+mod offers;
+mod output;
+mod policy;
 mod rankings;
-pub mod restore;
-mod say;
-pub mod serve;
-pub mod simulate;
-pub mod simulate_policy;
-pub mod table;
-pub mod train;
+mod restore;
+mod serve;
+mod simulate;
+mod simulate_policy;
+mod table;
+mod train;

@@ -1,20 +1,19 @@
-//! `tactful offers`: what the server would offer a customer, for a person to read.
+//! `tactful offers`: offers for a customer, as tables.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::{ServerAddress, money_text, refused, time_text, words};
-use super::failure::Failure;
-use super::say::say;
+use super::client::{ServerAddress, date_text, money_text, rejected, time_text, words};
+use super::output::outln;
 use super::table::Table;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::offer_service_client::OfferServiceClient;
 
-/// Show what a customer would be offered, and why.
+/// Show the offers for a customer, and the reasons for them.
 ///
-/// Previews by default: nothing counts against the customer's caps. With --reserve the offers count from now on.
+/// By default a preview: nothing counts against the customer's caps. With --reserve the offers count from now on.
 ///
 /// Examples:
 ///   tactful offers ada-local-line
@@ -22,28 +21,28 @@ use crate::grpc::generated::tactful::v1::offer_service_client::OfferServiceClien
 ///   tactful offers ada-local-line --context toaster-two-slot --max 5 --json
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct Offers {
-    /// Whom
+pub(super) struct OffersCommand {
+    /// Customer id
     customer: String,
-    /// Ask for better versions of what the customer has, not for what goes with it
+    /// Up-sell instead of cross-sell: better versions of what the customer owns
     #[arg(long)]
     up_sell: bool,
-    /// The basket or page (with --up-sell: the owned products to upgrade); may be given several times
+    /// Product in the basket or on the page (with --up-sell: owned product to upgrade); may be repeated
     #[arg(long, value_name = "PRODUCT")]
     context: Vec<String>,
-    /// The longest slate
+    /// Maximum number of offers
     #[arg(long, default_value_t = 3, value_name = "N")]
     max: i32,
-    /// How the offer reaches the customer, such as web, email or call-centre
+    /// Channel through which the offer reaches the customer, such as web, email or call-centre
     #[arg(long, default_value = "", value_name = "CHANNEL")]
     channel: String,
     /// Only products priced in this currency
     #[arg(long, default_value = "", value_name = "CODE")]
     currency: String,
-    /// Let the offers count against the customer's caps
+    /// Reserve the offers: they count against the customer's caps
     #[arg(long)]
     reserve: bool,
-    /// A UUID that makes a --reserve safe to repeat
+    /// UUID that makes a --reserve safe to repeat
     #[arg(long, default_value = "", value_name = "UUID", requires = "reserve")]
     request_id: String,
     /// Print JSON
@@ -53,20 +52,20 @@ pub struct Offers {
     server: ServerAddress,
 }
 
-/// What both answers have in common, for showing.
-struct Shown {
+/// Common content of both responses.
+struct SlateView {
     decision_id: String,
     message: String,
     health: wire::RelationshipHealth,
     caps: Vec<wire::Cap>,
     withheld: Vec<wire::Withheld>,
-    offers: Vec<ShownOffer>,
+    offers: Vec<OfferView>,
     policy_version: String,
     model_version: u64,
     replayed: bool,
 }
 
-struct ShownOffer {
+struct OfferView {
     offer_id: String,
     product_id: String,
     title: String,
@@ -79,12 +78,12 @@ struct ShownOffer {
     repeated: bool,
 }
 
-impl Offers {
-    /// Asks and shows.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
+impl OffersCommand {
+    /// Queries the server and prints the answer.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut client = OfferServiceClient::new(self.server.connect().await?);
         let mode = if self.reserve { wire::ServingMode::Reserve } else { wire::ServingMode::Preview };
-        let shown = if self.up_sell {
+        let slate = if self.up_sell {
             let request = wire::UpSellRequest {
                 customer_id: self.customer.clone(),
                 owned_product_ids: self.context.clone(),
@@ -95,7 +94,7 @@ impl Offers {
                 currency_code: self.currency.clone(),
                 ..wire::UpSellRequest::default()
             };
-            up_sell(client.up_sell(request).await.map_err(|status| refused(&status))?.into_inner())
+            up_sell(client.up_sell(request).await.map_err(|status| rejected(&status))?.into_inner())
         } else {
             let request = wire::CrossSellRequest {
                 customer_id: self.customer.clone(),
@@ -107,22 +106,22 @@ impl Offers {
                 currency_code: self.currency.clone(),
                 ..wire::CrossSellRequest::default()
             };
-            cross_sell(client.cross_sell(request).await.map_err(|status| refused(&status))?.into_inner())
+            cross_sell(client.cross_sell(request).await.map_err(|status| rejected(&status))?.into_inner())
         };
         if self.json {
-            say!("{:#}", to_json(&shown));
+            outln!("{:#}", to_json(&slate));
         } else {
-            print(&shown);
+            print(&slate);
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn print(shown: &Shown) {
-    say!("{}", shown.message);
-    if !shown.offers.is_empty() {
+fn print(slate: &SlateView) {
+    outln!("{}", slate.message);
+    if !slate.offers.is_empty() {
         let mut table = Table::new(&["#", "product", "title", "price", "step", "score", "why"]);
-        for (rank, offer) in (1..).zip(&shown.offers) {
+        for (rank, offer) in (1..).zip(&slate.offers) {
             table.row(vec![
                 rank_text(rank, offer.repeated),
                 offer.product_id.clone(),
@@ -133,36 +132,36 @@ fn print(shown: &Shown) {
                 offer.reasons.join("; "),
             ]);
         }
-        say!("\n{table}");
+        outln!("\n{table}");
     }
-    say!("{}", caps_table(&shown.caps));
-    if !shown.withheld.is_empty() {
-        let withheld: Vec<String> = shown
+    outln!("{}", caps_table(&slate.caps));
+    if !slate.withheld.is_empty() {
+        let withheld: Vec<String> = slate
             .withheld
             .iter()
             .map(|withheld| format!("{} {}", withheld.count, words(&withheld.reason, "")))
             .collect();
-        say!("withheld: {}", withheld.join(", "));
+        outln!("withheld: {}", withheld.join(", "));
     }
-    let band = words(shown.health.band().as_str_name(), "RELATIONSHIP_BAND_");
-    say!(
+    let band = words(slate.health.band().as_str_name(), "RELATIONSHIP_BAND_");
+    outln!(
         "relationship health {:.2} ({band}); policy {}, model {}",
-        shown.health.score,
-        shown.policy_version,
-        shown.model_version
+        slate.health.score,
+        slate.policy_version,
+        slate.model_version
     );
-    if !shown.decision_id.is_empty() {
-        say!("decision {}{}", shown.decision_id, if shown.replayed { " (replayed)" } else { "" });
+    if !slate.decision_id.is_empty() {
+        outln!("decision {}{}", slate.decision_id, if slate.replayed { " (replayed)" } else { "" });
     }
 }
 
-/// A star marks an offer that was open from an earlier answer.
+/// Rank of an offer; a star marks one that is still open from an earlier decision.
 fn rank_text(rank: usize, repeated: bool) -> String {
     if repeated { format!("{rank}*") } else { rank.to_string() }
 }
 
-/// Every cap with what is left of it.
-pub fn caps_table(caps: &[wire::Cap]) -> Table {
+/// Table of all caps.
+pub(super) fn caps_table(caps: &[wire::Cap]) -> Table {
     let mut table = Table::new(&["cap", "limit", "used", "left", "next eligible"]);
     for cap in caps {
         let kind = words(cap.kind().as_str_name(), "CAP_KIND_");
@@ -172,20 +171,20 @@ pub fn caps_table(caps: &[wire::Cap]) -> Table {
             cap.limit.to_string(),
             cap.used.to_string(),
             cap.remaining.to_string(),
-            time_text(cap.next_eligible_time.as_ref()),
+            date_text(cap.next_eligible_time.as_ref()),
         ]);
     }
     table
 }
 
-/// The reason of the hold behind a cap, when a hold is behind it.
+/// Reason of the hold behind a cap, if a hold is behind it.
 fn hold_text(cap: &wire::Cap) -> Option<String> {
     let reason = cap.hold_reason();
     (reason != wire::HoldReason::Unspecified).then(|| words(reason.as_str_name(), "HOLD_REASON_"))
 }
 
-/// Every cap for machines.
-pub fn caps_json(caps: &[wire::Cap]) -> Value {
+/// All caps as JSON.
+pub(super) fn caps_json(caps: &[wire::Cap]) -> Value {
     let cap = |cap: &wire::Cap| {
         json!({
             "kind": words(cap.kind().as_str_name(), "CAP_KIND_"),
@@ -200,8 +199,8 @@ pub fn caps_json(caps: &[wire::Cap]) -> Value {
     caps.iter().map(cap).collect()
 }
 
-fn to_json(shown: &Shown) -> Value {
-    let offer = |offer: &ShownOffer| {
+fn to_json(slate: &SlateView) -> Value {
+    let offer = |offer: &OfferView| {
         json!({
             "offer_id": offer.offer_id,
             "product_id": offer.product_id,
@@ -216,25 +215,25 @@ fn to_json(shown: &Shown) -> Value {
         })
     };
     let withheld: serde_json::Map<String, Value> =
-        shown.withheld.iter().map(|withheld| (withheld.reason.clone(), withheld.count.into())).collect();
+        slate.withheld.iter().map(|withheld| (withheld.reason.clone(), withheld.count.into())).collect();
     json!({
-        "decision_id": shown.decision_id,
-        "message": shown.message,
-        "offers": shown.offers.iter().map(offer).collect::<Vec<_>>(),
+        "decision_id": slate.decision_id,
+        "message": slate.message,
+        "offers": slate.offers.iter().map(offer).collect::<Vec<_>>(),
         "relationship_health": {
-            "score": shown.health.score,
-            "band": words(shown.health.band().as_str_name(), "RELATIONSHIP_BAND_"),
+            "score": slate.health.score,
+            "band": words(slate.health.band().as_str_name(), "RELATIONSHIP_BAND_"),
         },
-        "caps": caps_json(&shown.caps),
+        "caps": caps_json(&slate.caps),
         "withheld": withheld,
-        "policy_version": shown.policy_version,
-        "model_version": shown.model_version,
-        "replayed": shown.replayed,
+        "policy_version": slate.policy_version,
+        "model_version": slate.model_version,
+        "replayed": slate.replayed,
     })
 }
 
-fn cross_sell(answer: wire::CrossSellResponse) -> Shown {
-    let offer = |offer: wire::CrossSellOffer| ShownOffer {
+fn cross_sell(answer: wire::CrossSellResponse) -> SlateView {
+    let offer = |offer: wire::CrossSellOffer| OfferView {
         price: money_text(offer.price.as_ref()),
         offer_id: offer.offer_id,
         product_id: offer.product_id,
@@ -246,7 +245,7 @@ fn cross_sell(answer: wire::CrossSellResponse) -> Shown {
         replaces: None,
         repeated: offer.repeated_offer,
     };
-    Shown {
+    SlateView {
         decision_id: answer.decision_id,
         message: answer.message,
         health: answer.relationship_health.unwrap_or_default(),
@@ -259,8 +258,8 @@ fn cross_sell(answer: wire::CrossSellResponse) -> Shown {
     }
 }
 
-fn up_sell(answer: wire::UpSellResponse) -> Shown {
-    let offer = |offer: wire::UpSellOffer| ShownOffer {
+fn up_sell(answer: wire::UpSellResponse) -> SlateView {
+    let offer = |offer: wire::UpSellOffer| OfferView {
         price: money_text(offer.price.as_ref()),
         price_step: offer.price_step.as_ref().map(|step| money_text(Some(step))),
         offer_id: offer.offer_id,
@@ -272,7 +271,7 @@ fn up_sell(answer: wire::UpSellResponse) -> Shown {
         replaces: Some(offer.replaces_product_id),
         repeated: offer.repeated_offer,
     };
-    Shown {
+    SlateView {
         decision_id: answer.decision_id,
         message: answer.message,
         health: answer.relationship_health.unwrap_or_default(),

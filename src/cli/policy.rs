@@ -1,14 +1,14 @@
-//! `tactful policy`: show, check, store and put into force versions of the policy.
+//! `tactful policy`: shows, checks, stores and activates versions of the policy.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{ServerAddress, refused, time_text};
-use super::failure::Failure;
-use super::say::{say, say_part};
+use super::client::{ServerAddress, date_text, rejected, time_text};
+use super::output::{out, outln};
 use super::table::Table;
 use crate::domain::policy::Policy as DomainPolicy;
 use crate::grpc::generated::tactful::v1 as wire;
@@ -17,39 +17,39 @@ use crate::grpc::generated::tactful::v1::policy_service_client::PolicyServiceCli
 use crate::policy_document::read::read;
 use crate::policy_document::write::write;
 
-/// Show, check, store and put into force versions of the policy.
+/// Show, check, store and activate versions of the policy.
 ///
-/// A policy is every weight, half-life, cap and threshold of a decision. A version never changes once it is stored.
+/// A policy holds every weight, half-life, cap and threshold of a decision. A stored version never changes.
 ///
 /// Example:
-///   tactful policy show --default > quiet.toml     # then edit the version and what is to change
+///   tactful policy show --default > quiet.toml     # then edit the version and some values
 ///   tactful policy check quiet.toml
 ///   tactful policy create quiet.toml --activate
 ///   tactful policy roll-back
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct Policy {
+pub(super) struct PolicyCommand {
     #[command(subcommand)]
-    command: Command,
+    subcommand: PolicySubcommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Show(Show),
-    Check(Check),
-    Create(Create),
-    List(List),
-    Activate(Activate),
-    RollBack(RollBack),
+enum PolicySubcommand {
+    Show(ShowPolicy),
+    Check(CheckPolicy),
+    Create(CreatePolicy),
+    List(ListPolicies),
+    Activate(ActivatePolicy),
+    RollBack(RollBackPolicy),
 }
 
-/// Show the policy in force, with what each value means
+/// Show the active policy, with the meaning of each value
 #[derive(Debug, Args)]
-struct Show {
-    /// The default, without asking a server
+struct ShowPolicy {
+    /// Show the default policy, without a server
     #[arg(long, conflicts_with = "version")]
     default: bool,
-    /// This version
+    /// Show this version
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
     /// Print JSON
@@ -59,19 +59,19 @@ struct Show {
     server: ServerAddress,
 }
 
-/// Tell everything that is wrong with a file, without asking a server
+/// Report every fault of a policy file, without a server
 #[derive(Debug, Args)]
-struct Check {
-    /// The file
+struct CheckPolicy {
+    /// Policy file
     file: PathBuf,
 }
 
-/// Store a version
+/// Store a version of the policy
 #[derive(Debug, Args)]
-struct Create {
-    /// The file
+struct CreatePolicy {
+    /// Policy file
     file: PathBuf,
-    /// Put it into force as well
+    /// Activate it as well
     #[arg(long)]
     activate: bool,
     #[command(flatten)]
@@ -80,7 +80,7 @@ struct Create {
 
 /// List all versions, newest first
 #[derive(Debug, Args)]
-struct List {
+struct ListPolicies {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -88,108 +88,108 @@ struct List {
     server: ServerAddress,
 }
 
-/// Put a version into force
+/// Activate a stored version
 #[derive(Debug, Args)]
-struct Activate {
-    /// Which
+struct ActivatePolicy {
+    /// Version to activate
     version: String,
     #[command(flatten)]
     server: ServerAddress,
 }
 
-/// Put the version into force that was in force before this one
+/// Activate the version that was active before this one
 #[derive(Debug, Args)]
-struct RollBack {
+struct RollBackPolicy {
     #[command(flatten)]
     server: ServerAddress,
 }
 
-impl Policy {
-    /// Does what is asked.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
-        match self.command {
-            Command::Show(show) => show.run().await?,
-            Command::Check(check) => {
+impl PolicyCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.subcommand {
+            PolicySubcommand::Show(show) => show.run().await?,
+            PolicySubcommand::Check(check) => {
                 let policy = read_file(&check.file)?.0;
-                say!("{} is a policy: {}", check.file.display(), policy.version);
+                outln!("{} is a valid policy: {}", check.file.display(), policy.version);
             }
-            Command::Create(create) => create.run().await?,
-            Command::List(list) => list.run().await?,
-            Command::Activate(Activate { version, server }) => activate(&server, version).await?,
-            Command::RollBack(RollBack { server }) => {
+            PolicySubcommand::Create(create) => create.run().await?,
+            PolicySubcommand::List(list) => list.run().await?,
+            PolicySubcommand::Activate(ActivatePolicy { version, server }) => activate(&server, version).await?,
+            PolicySubcommand::RollBack(RollBackPolicy { server }) => {
                 let mut client = PolicyServiceClient::new(server.connect().await?);
-                let answered = client.roll_back_policy(wire::RollBackPolicyRequest {}).await;
-                let answer = answered.map_err(|status| refused(&status))?.into_inner();
-                told(&answer.version, &answer.previous_version, answer.drained);
+                let response = client.roll_back_policy(wire::RollBackPolicyRequest {}).await;
+                let response = response.map_err(|status| rejected(&status))?.into_inner();
+                print_activation(&response.version, &response.previous_version, response.drained);
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Every fault on a line of its own.
-fn read_file(file: &Path) -> Result<(DomainPolicy, String), Failure> {
-    let at = |problem: &dyn std::fmt::Display| Failure(format!("{}: {problem}", file.display()));
+/// Reads a policy file; the error has one line for each fault.
+fn read_file(file: &Path) -> anyhow::Result<(DomainPolicy, String)> {
+    let at = |problem: &dyn std::fmt::Display| anyhow!("{}: {problem}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| at(&error))?;
     let policy = read(&text).map_err(|faults| {
         let count = faults.0.len();
-        let what = if count == 1 { "1 fault".to_owned() } else { format!("{count} faults") };
-        at(&format_args!("{what}\n{faults}"))
+        let counted = if count == 1 { "1 fault".to_owned() } else { format!("{count} faults") };
+        at(&format_args!("{counted}\n{faults}"))
     })?;
     Ok((policy, text))
 }
 
-async fn activate(server: &ServerAddress, version: String) -> Result<(), Failure> {
+async fn activate(server: &ServerAddress, version: String) -> anyhow::Result<()> {
     let mut client = PolicyServiceClient::new(server.connect().await?);
-    let answered = client.activate_policy(wire::ActivatePolicyRequest { version }).await;
-    let answer = answered.map_err(|status| refused(&status))?.into_inner();
-    told(&answer.version, &answer.previous_version, answer.drained);
+    let response = client.activate_policy(wire::ActivatePolicyRequest { version }).await;
+    let response = response.map_err(|status| rejected(&status))?.into_inner();
+    print_activation(&response.version, &response.previous_version, response.drained);
     Ok(())
 }
 
-fn told(version: &str, previous: &str, is_drained: bool) {
+fn print_activation(version: &str, previous: &str, is_drained: bool) {
     if version == previous {
-        say!("{version} is in force, as before");
+        outln!("{version} is active, as before");
     } else {
-        say!("{version} is in force; before: {previous}");
+        outln!("{version} is active; before: {previous}");
     }
     if !is_drained {
-        say!("calls that began before still run under {previous}");
+        outln!("calls in progress still use {previous}");
     }
 }
 
-impl Show {
-    async fn run(self) -> Result<(), Failure> {
+impl ShowPolicy {
+    async fn run(self) -> anyhow::Result<()> {
         if self.default {
             let text = write(&DomainPolicy::default());
             if self.json {
-                say!("{:#}", json!({ "version": DomainPolicy::default().version, "toml": text }));
+                outln!("{:#}", json!({ "version": DomainPolicy::default().version, "toml": text }));
             } else {
-                say_part!("{text}");
+                out!("{text}");
             }
             return Ok(());
         }
         let mut client = PolicyServiceClient::new(self.server.connect().await?);
         let request = wire::GetPolicyRequest { version: self.version.unwrap_or_default() };
-        let answered = client.get_policy(request).await.map_err(|status| refused(&status))?.into_inner();
-        let version = answered.policy_version.unwrap_or_default();
+        let response = client.get_policy(request).await.map_err(|status| rejected(&status))?.into_inner();
+        let version = response.policy_version.unwrap_or_default();
         if self.json {
-            say!("{:#}", to_json(&version));
+            outln!("{:#}", to_json(&version));
         } else {
-            say_part!("{}", version.toml);
+            out!("{}", version.toml);
         }
         Ok(())
     }
 }
 
-impl Create {
-    async fn run(self) -> Result<(), Failure> {
-        // Here first: the faults are told by the keys of the file.
+impl CreatePolicy {
+    async fn run(self) -> anyhow::Result<()> {
+        // Checked here first, because these faults name the keys of the file.
         let (policy, text) = read_file(&self.file)?;
         let mut client = PolicyServiceClient::new(self.server.connect().await?);
         let request = wire::CreatePolicyRequest { source: Some(Source::Toml(text)), validate_only: false };
-        client.create_policy(request).await.map_err(|status| refused(&status))?;
-        say!("{} is stored", policy.version);
+        client.create_policy(request).await.map_err(|status| rejected(&status))?;
+        outln!("{} is stored", policy.version);
         if self.activate {
             activate(&self.server, policy.version).await?;
         }
@@ -197,14 +197,14 @@ impl Create {
     }
 }
 
-impl List {
-    async fn run(self) -> Result<(), Failure> {
+impl ListPolicies {
+    async fn run(self) -> anyhow::Result<()> {
         let mut client = PolicyServiceClient::new(self.server.connect().await?);
         let mut versions = Vec::new();
         let mut page_token = String::new();
         loop {
             let request = wire::ListPoliciesRequest { page_size: 0, page_token };
-            let page = client.list_policies(request).await.map_err(|status| refused(&status))?.into_inner();
+            let page = client.list_policies(request).await.map_err(|status| rejected(&status))?.into_inner();
             versions.extend(page.policy_versions);
             page_token = page.next_page_token;
             if page_token.is_empty() {
@@ -212,19 +212,19 @@ impl List {
             }
         }
         if self.json {
-            say!("{:#}", Value::from(versions.iter().map(to_json).collect::<Vec<_>>()));
+            outln!("{:#}", Value::from(versions.iter().map(to_json).collect::<Vec<_>>()));
             return Ok(());
         }
-        let mut table = Table::new(&["version", "in force", "stored", "in force since"]);
+        let mut table = Table::new(&["version", "active", "stored", "active since"]);
         for version in &versions {
             table.row(vec![
                 version.policy.clone().unwrap_or_default().version,
                 if version.active { "yes" } else { "-" }.to_owned(),
-                time_text(version.create_time.as_ref()),
-                time_text(version.activate_time.as_ref()),
+                date_text(version.create_time.as_ref()),
+                date_text(version.activate_time.as_ref()),
             ]);
         }
-        say_part!("{table}");
+        out!("{table}");
         Ok(())
     }
 }

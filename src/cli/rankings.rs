@@ -1,21 +1,21 @@
-//! Judged rankings for people, for programs, and for whoever scores them again.
+//! Evaluated rankings as a table, as JSON, and as JSON Lines to score again.
 
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use anyhow::Context;
 use serde_json::{Map, Value, json};
 
-use super::failure::Failure;
 use super::table::Table;
 use crate::evaluation::ranked::{Figure, Gain, Ranked};
 use crate::evaluation::ranking::RankingReport;
 
-/// `coverage@10`: the share of what could be ranked that anybody is shown.
+/// `coverage@10`: the share of rankable products that appear in at least one list.
 const COVERAGE: &str = "coverage@10";
 
-/// The figures of every method.
+/// Metrics of every method.
 pub(super) fn figures_json(report: &RankingReport) -> Value {
     let of_method = |method: &Ranked| {
         let mean = |figure: &Figure| (figure.name(), json!(method.mean(*figure, &report.queries).value));
@@ -28,7 +28,7 @@ pub(super) fn figures_json(report: &RankingReport) -> Value {
     report.methods.iter().map(|method| (method.method.to_owned(), of_method(method))).collect::<Map<_, _>>().into()
 }
 
-/// How much better tactful is than every baseline.
+/// Gain of tactful over every baseline.
 pub(super) fn gains_json(report: &RankingReport) -> Value {
     let (tactful, baselines) = report.methods.split_first().expect("tactful comes first");
     let of_method = |other: &Ranked| {
@@ -41,7 +41,7 @@ pub(super) fn gains_json(report: &RankingReport) -> Value {
     baselines.iter().map(|method| (method.method.to_owned(), of_method(method))).collect::<Map<_, _>>().into()
 }
 
-/// A table of the figures with their standard errors, and of tactful's gains with their intervals.
+/// Table of the metrics with their standard errors, and of the gains of tactful with their intervals.
 pub(super) fn text(report: &RankingReport) -> String {
     let names: Vec<String> = report.figures.iter().map(|figure| figure.name()).collect();
     let gained = format!("tactful's {} is higher by", names[0]);
@@ -76,16 +76,16 @@ pub(super) fn text(report: &RankingReport) -> String {
     text
 }
 
-/// Writes what was ranked: one JSON object a line with the task, the number of the query in its file from 0, and ids.
-pub(super) fn write_rankings(path: &Path, reports: &[RankingReport]) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure(format!("{}: {error}", path.display()));
-    let mut file = BufWriter::new(File::create(path).map_err(failed)?);
+/// Writes the rankings as JSON Lines: task, index of the query in its file from 0, and ranked ids.
+pub(super) fn write_rankings(path: &Path, reports: &[RankingReport]) -> anyhow::Result<()> {
+    let name = || path.display().to_string();
+    let mut file = BufWriter::new(File::create(path).with_context(name)?);
     for report in reports {
-        for (number, ranked) in report.methods[0].lists.iter().enumerate() {
+        for (query, ranked) in report.methods[0].lists.iter().enumerate() {
             let ids: Vec<&str> = ranked.iter().map(crate::domain::ids::ProductId::as_str).collect();
-            let line = json!({ "task": report.task, "query": number, "ranked": ids });
-            writeln!(file, "{line}").map_err(failed)?;
+            let line = json!({ "task": report.task, "query": query, "ranked": ids });
+            writeln!(file, "{line}").with_context(name)?;
         }
     }
-    file.flush().map_err(failed)
+    file.flush().with_context(name)
 }

@@ -1,4 +1,4 @@
-//! `tactful restore`: a backup becomes a data directory again.
+//! `tactful restore`: restores a backup into a data directory.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,34 +6,33 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::backup::{bytes_so_far, in_words, to_json};
-use super::failure::Failure;
-use super::say::say;
-use crate::server::restore::{Restored, check_backup, restore_backup};
+use super::backup::{byte_progress, summary_text, to_json};
+use super::output::outln;
+use crate::server::restore::{RestoreSummary, check_backup, restore_backup};
 
-/// Restore a backup into a directory that is empty or missing, for a server to be started on.
+/// Restore a backup into an empty or missing directory, on which a server can then be started.
 ///
-/// The backup is checked on the way, and what was written is read back: the directory holds all of the backup, or nothing.
-/// Customers who were erased before the backup was made stay erased. For those erased since, name later backups of the
-/// same store with --erasures-of, or erase them again.
+/// The backup is verified while it is read, and what was written is read back: the directory then holds all of the backup, or
+/// nothing. Customers who were erased before the backup was made stay erased. To also erase those erased since, name later
+/// backups of the same store with --erasures-from, or erase them again.
 ///
 /// Examples:
 ///   tactful restore monday.backup --data-dir /var/lib/tactful
-///   tactful restore monday.backup --data-dir data --erasures-of friday.backup
+///   tactful restore monday.backup --data-dir data --erasures-from friday.backup
 ///   tactful restore monday.backup --check
 ///   zstd -d < monday.backup.zst | tactful restore - --data-dir data
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct Restore {
-    /// The backup; - for standard input
+pub(super) struct RestoreCommand {
+    /// Backup file; - for standard input
     file: PathBuf,
-    /// The directory to restore into. No server may be using it
+    /// Directory to restore into; no server may be using it
     #[arg(long, env = "TACTFUL_DATA_DIR", value_name = "DIR", required_unless_present = "check")]
     data_dir: Option<PathBuf>,
-    /// Erase as well who was erased according to this later backup of the same store; may be given more than once
+    /// Also erase the customers that this later backup of the same store lists as erased; may be repeated
     #[arg(long, value_name = "FILE")]
-    erasures_of: Vec<PathBuf>,
-    /// Only read the backup to its end, and say whether it is whole
+    erasures_from: Vec<PathBuf>,
+    /// Only verify that the backup is complete and undamaged
     #[arg(long)]
     check: bool,
     /// Print JSON
@@ -41,29 +40,29 @@ pub struct Restore {
     json: bool,
 }
 
-impl Restore {
-    /// Restores or checks.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
-        let told = self.file.display();
+impl RestoreCommand {
+    /// Restores the backup, or verifies it.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let file = self.file.display();
         if self.check {
-            let progress = bytes_so_far("checking");
+            let progress = byte_progress("checking");
             let backup = check_backup(&self.file, &mut |bytes| progress.set_position(bytes))?;
             progress.finish_and_clear();
             if self.json {
-                say!("{:#}", to_json(&backup));
+                outln!("{:#}", to_json(&backup));
             } else {
-                say!("{told} is whole: {}", in_words(&backup));
+                outln!("{file} is complete: {}", summary_text(&backup));
             }
             return Ok(ExitCode::SUCCESS);
         }
-        // clap asks for one of the two.
+        // clap requires one of the two.
         let directory = self.data_dir.unwrap_or_default();
-        let progress = bytes_so_far("restoring");
-        let moved = progress.clone();
+        let progress = byte_progress("restoring");
+        let bar = progress.clone();
         let restored =
-            restore_backup(&self.file, &self.erasures_of, &directory, &mut |bytes| moved.set_position(bytes)).await?;
+            restore_backup(&self.file, &self.erasures_from, &directory, &mut |bytes| bar.set_position(bytes)).await?;
         progress.finish_and_clear();
-        let Restored { backup, stored } = restored;
+        let RestoreSummary { backup, stored } = restored;
         if self.json {
             let stored = json!({
                 "customers": stored.customers,
@@ -71,11 +70,11 @@ impl Restore {
                 "decisions": stored.decisions,
                 "products": stored.products,
             });
-            say!("{:#}", json!({ "backup": to_json(&backup), "stored": stored }));
+            outln!("{:#}", json!({ "backup": to_json(&backup), "stored": stored }));
             return Ok(ExitCode::SUCCESS);
         }
-        say!("restored {}", in_words(&backup));
-        say!(
+        outln!("restored {}", summary_text(&backup));
+        outln!(
             "{} holds {} customers, {} events, {} decisions, {} products; start it with `tactful serve --data-dir {0}`",
             directory.display(),
             stored.customers,

@@ -1,45 +1,46 @@
-//! `tactful simulate`: what would happen, under stated assumptions.
+//! `tactful simulate`: simulates customers under stated assumptions, or another policy on logged decisions.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-use super::failure::Failure;
-use super::say::{say, say_part};
+use super::output::{out, outln};
 use super::simulate_policy;
 use super::table::Table;
 use crate::simulation::arms::Pitching;
 use crate::simulation::market::{
     Cell, Comparison, EFFECTS, Measure, VISIBILITIES, compare, recommendation_experiment, sweep,
 };
-use crate::simulation::parameters::{DEFAULT, ParameterFaults, Parameters};
+use crate::simulation::parameters::{DEFAULT, Parameters};
 use crate::simulation::plot::{draw_comparison, draw_sweep};
 use crate::simulation::summary::Mean;
 
-/// Customers of the experiment that shows what the assumptions are calibrated to.
+/// Number of customers of the experiment that shows what the assumptions are calibrated to.
 const CALIBRATION_CUSTOMERS: usize = 20_000;
 
-/// Simulate what would happen.
+/// Simulate customers, or another policy.
 #[derive(Debug, Args)]
-pub struct Simulate {
+pub(super) struct SimulateCommand {
     #[command(subcommand)]
-    what: What,
+    subcommand: SimulateSubcommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    Market(Market),
+enum SimulateSubcommand {
+    Market(SimulateMarket),
     Policy(simulate_policy::SimulatePolicy),
 }
 
-/// Does it prevent backfire? Simulate customers who buy, tire, complain and leave under four ways to pitch.
+/// Do health caps prevent backfire? Simulate customers who buy, tire, complain and leave under four contact policies.
 ///
-/// No cap, one offer a week for everybody, four offers in four weeks for everybody, and caps by relationship health, decided by
-/// the server's own code on the same customers. What customers do is assumed; every assumption is a number in a file. Needs no server.
+/// The policies are: no cap, one offer a week for every customer, four offers in four weeks for every customer, and caps by
+/// relationship health, decided by the server's own code on the same customers. How customers behave is assumed; every
+/// assumption is a number in a file. Needs no server.
 ///
 /// Example:
 ///   tactful simulate market
@@ -48,60 +49,57 @@ enum What {
 ///   tactful simulate market --show-parameters > mine.toml          # then edit, and give it with --parameters
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-struct Market {
-    /// Assumptions other than the defaults; what the file leaves out keeps its default
+struct SimulateMarket {
+    /// Assumptions that replace the defaults; a missing one keeps its default
     #[arg(long, value_name = "FILE.toml")]
     parameters: Option<PathBuf>,
-    /// A scenario of the file or of the defaults
+    /// Scenario of the file or of the defaults
     #[arg(long, default_value = "default", value_name = "NAME")]
     scenario: String,
-    /// How many markets
+    /// Number of simulated markets
     #[arg(long, value_name = "N")]
     seeds: Option<usize>,
-    /// How many customers in each
+    /// Number of customers in each market
     #[arg(long, value_name = "N")]
     customers: Option<usize>,
-    /// Compare over how much pitches hurt and how much of it health sees
+    /// Vary how much an offer hurts, and how much of the harm relationship health detects
     #[arg(long)]
     sweep: bool,
-    /// Draw the comparison
+    /// Plot the comparison
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
     /// Print JSON and nothing else
     #[arg(long)]
     json: bool,
-    /// Print the default assumptions with a comment on each, and do nothing
+    /// Print the default assumptions with comments, without a simulation
     #[arg(long)]
     show_parameters: bool,
 }
 
-impl Simulate {
-    /// Simulates and prints.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
-        match self.what {
-            What::Market(market) => tokio::task::spawn_blocking(move || market.run()).await?,
-            What::Policy(policy) => policy.run().await,
+impl SimulateCommand {
+    /// Runs the subcommand.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.subcommand {
+            SimulateSubcommand::Market(market) => tokio::task::spawn_blocking(move || market.run()).await?,
+            SimulateSubcommand::Policy(policy) => policy.run().await,
         }
     }
 }
 
-impl Market {
-    fn run(self) -> Result<ExitCode, Failure> {
+impl SimulateMarket {
+    fn run(self) -> anyhow::Result<ExitCode> {
         if self.show_parameters {
-            say_part!("{DEFAULT}");
+            out!("{DEFAULT}");
             return Ok(ExitCode::SUCCESS);
         }
         let text = match &self.parameters {
-            Some(file) => {
-                Some(std::fs::read_to_string(file).map_err(|error| Failure(format!("{}: {error}", file.display())))?)
-            }
+            Some(file) => Some(std::fs::read_to_string(file).with_context(|| file.display().to_string())?),
             None => None,
         };
-        let told = |faults: ParameterFaults| Failure(faults.to_string());
-        let mut parameters = Parameters::read(text.as_deref(), &self.scenario).map_err(told)?;
+        let mut parameters = Parameters::read(text.as_deref(), &self.scenario)?;
         parameters.seeds = self.seeds.unwrap_or(parameters.seeds);
         parameters.customers = self.customers.unwrap_or(parameters.customers);
-        let parameters = parameters.check().map_err(told)?;
+        let parameters = parameters.check()?;
         let runs =
             parameters.seeds * Pitching::ALL.len() * if self.sweep { EFFECTS.len() * VISIBILITIES.len() } else { 1 };
         let progress = if std::io::stderr().is_terminal() && !self.json {
@@ -114,7 +112,7 @@ impl Market {
             progress.finish_and_clear();
             if let Some(file) = &self.plot {
                 let title = format!("Lifetime value: health caps, scenario {}", self.scenario);
-                draw_sweep(file, &title, &cells).map_err(|error| Failure(error.to_string()))?;
+                draw_sweep(file, &title, &cells)?;
             }
             print_sweep(&cells, self.json);
         } else {
@@ -123,7 +121,7 @@ impl Market {
             progress.finish_and_clear();
             if let Some(file) = &self.plot {
                 let title = format!("Four ways to pitch, scenario {}", self.scenario);
-                draw_comparison(file, &title, &comparison).map_err(|error| Failure(error.to_string()))?;
+                draw_comparison(file, &title, &comparison)?;
             }
             print_comparison(&self.scenario, &parameters, &comparison, calibration, self.json);
         }
@@ -144,7 +142,7 @@ fn print_comparison(
         let gains = Pitching::OTHERS.into_iter().zip(&comparison.gains);
         let gains: Map<String, Value> =
             gains.map(|(arm, means)| (arm.as_str().to_owned(), means_json(means))).collect();
-        let told = json!({
+        let document = json!({
             "scenario": scenario,
             "markets": parameters.seeds,
             "customers": parameters.customers,
@@ -153,50 +151,50 @@ fn print_comparison(
             "arms": arms,
             "health_caps_less": gains,
         });
-        say!("{told:#}");
+        outln!("{document:#}");
         return;
     }
-    say!(
+    outln!(
         "{} markets of {} customers over {} weeks, scenario {scenario}; per customer, complaints and opt-outs per 100\n",
         parameters.seeds,
         parameters.customers,
         parameters.weeks
     );
-    say!(
-        "In this world one recommendation of a bigger plan to those who would benefit raises three-month churn from {:.1} % to \
-         {:.1} % (field experiment: 6.4 % to 10.0 %).\n",
+    outln!(
+        "In this simulation, recommending a bigger plan once to customers who would benefit from it raises three-month churn from \
+         {:.1} % to {:.1} % (field experiment: 6.4 % to 10.0 %).\n",
         without * 100.0,
         with * 100.0
     );
     let arms = Pitching::ALL.map(|arm| arm.as_str().replace('_', " "));
     let [no_cap, weekly, steady, health] = &arms;
     let mut table = Table::new(&["per customer", no_cap, weekly, steady, health]);
-    for (place, measure) in Measure::ALL.into_iter().enumerate() {
+    for (index, measure) in Measure::ALL.into_iter().enumerate() {
         let mut row = vec![measure.as_str().replace('_', " ")];
-        row.extend(comparison.arms.iter().map(|means| number(means[place].value, measure)));
+        row.extend(comparison.arms.iter().map(|means| number(means[index].value, measure)));
         table.row(row);
     }
-    say!("{table}");
+    outln!("{table}");
     let mut table = Table::new(&["health caps less", no_cap, weekly, steady]);
-    for (place, measure) in Measure::ALL.into_iter().enumerate() {
+    for (index, measure) in Measure::ALL.into_iter().enumerate() {
         let mut row = vec![measure.as_str().replace('_', " ")];
-        row.extend(comparison.gains.iter().map(|means| interval(&means[place], measure)));
+        row.extend(comparison.gains.iter().map(|means| interval(&means[index], measure)));
         table.row(row);
     }
-    say!("{table}");
+    outln!("{table}");
     for (other, name) in Pitching::OTHERS.into_iter().zip(&arms) {
-        say!("{}", comparison.gain_over(other).map_or_else(String::new, |gain| verdict(&gain, name)));
+        outln!("{}", comparison.gain_over(other).map_or_else(String::new, |gain| verdict(&gain, name)));
     }
-    say!("This follows from the assumptions and says nothing beyond them.");
+    outln!("These figures follow from the assumptions and prove nothing beyond them.");
 }
 
 fn verdict(gain: &Mean, name: &str) -> String {
     if gain.is_above_zero() {
         format!("Health caps gain lifetime value over {name}.")
     } else if gain.is_below_zero() {
-        format!("Health caps lose lifetime value against {name}.")
+        format!("Health caps lose lifetime value to {name}.")
     } else {
-        format!("No difference in lifetime value from {name} is shown.")
+        format!("There is no significant difference in lifetime value from {name}.")
     }
 }
 
@@ -212,13 +210,14 @@ fn print_sweep(cells: &[Cell], json: bool) {
                 "lifetime_value_gain": gains,
             })
         };
-        say!("{:#}", Value::from(cells.iter().map(cell).collect::<Vec<_>>()));
+        outln!("{:#}", Value::from(cells.iter().map(cell).collect::<Vec<_>>()));
         return;
     }
-    say!(
-        "What health caps gain in lifetime value per customer, with 95 % intervals; effect 1 is the field experiment\n"
+    outln!(
+        "Lifetime value per customer that health caps gain, with 95 % intervals; effect 1 is that of the field experiment\n"
     );
-    let heads = ["effect of a pitch", "health sees", "over no cap", "", "over weekly cap", "", "over steady cap", ""];
+    let heads =
+        ["effect of an offer", "health detects", "over no cap", "", "over weekly cap", "", "over steady cap", ""];
     let mut table = Table::new(&heads);
     for cell in cells {
         let mut row = vec![cell.effect.to_string(), format!("{:.0} %", cell.visibility * 100.0)];
@@ -237,7 +236,7 @@ fn print_sweep(cells: &[Cell], json: bool) {
         }
         table.row(row);
     }
-    say!("{table}\nThis follows from the assumptions and says nothing beyond them.");
+    outln!("{table}\nThese figures follow from the assumptions and prove nothing beyond them.");
 }
 
 fn number(value: f64, measure: Measure) -> String {

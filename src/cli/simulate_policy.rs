@@ -1,4 +1,4 @@
-//! `tactful simulate policy`: what another policy would have done, for a person to read.
+//! `tactful simulate policy`: effect that another policy would have had, as tables.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,25 +6,24 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::{ServerAddress, refused, words};
-use super::failure::Failure;
-use super::say::say;
+use super::client::{ServerAddress, rejected, words};
+use super::output::outln;
 use super::table::Table;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::policy_service_client::PolicyServiceClient;
 use crate::grpc::generated::tactful::v1::simulate_policy_request::Source;
 
-/// What would another policy have done? Replay logged decisions under it and under the policy in force.
+/// Replay logged decisions under another policy and under the active one.
 ///
 /// Example:
 ///   tactful simulate policy gentle.toml --days 28
 ///   tactful simulate policy default-1
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct SimulatePolicy {
-    /// A file, or the name of a stored version
+pub(super) struct SimulatePolicy {
+    /// Policy file, or name of a stored version
     policy: String,
-    /// Only the decisions of so many days
+    /// Only decisions of the last DAYS days
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1096))]
     days: Option<u32>,
     /// Print JSON
@@ -35,8 +34,8 @@ pub struct SimulatePolicy {
 }
 
 impl SimulatePolicy {
-    /// Asks and shows.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
+    /// Queries the server and prints the answer.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let source = if Path::new(&self.policy).is_file() {
             Source::Toml(std::fs::read_to_string(PathBuf::from(&self.policy))?)
         } else {
@@ -48,9 +47,9 @@ impl SimulatePolicy {
         });
         let mut client = PolicyServiceClient::new(self.server.connect().await?);
         let request = wire::SimulatePolicyRequest { source: Some(source), since };
-        let answer = client.simulate_policy(request).await.map_err(|status| refused(&status))?.into_inner();
+        let answer = client.simulate_policy(request).await.map_err(|status| rejected(&status))?.into_inner();
         if self.json {
-            say!("{:#}", to_json(&answer));
+            outln!("{:#}", to_json(&answer));
         } else {
             print(&answer);
         }
@@ -71,8 +70,16 @@ fn per_customer(change: Option<&wire::MeanChange>) -> String {
 }
 
 fn print(answer: &wire::SimulatePolicyResponse) {
-    say!("{} in place of {}\n", answer.version, answer.version_in_force);
-    let heads = ["band", "decisions", "customers", "offers", "would be", "per customer", "expected value per customer"];
+    outln!("{} instead of {}\n", answer.version, answer.version_in_force);
+    let heads = [
+        "band",
+        "decisions",
+        "customers",
+        "offers",
+        "simulated",
+        "change per customer",
+        "change of expected value per customer",
+    ];
     let mut table = Table::new(&heads);
     for change in answer.all.iter().chain(&answer.bands) {
         table.row(vec![
@@ -85,23 +92,23 @@ fn print(answer: &wire::SimulatePolicyResponse) {
             per_customer(change.expected_value_change.as_ref()),
         ]);
     }
-    say!("{table}");
-    let mut table = Table::new(&["withheld because", "now", "would be"]);
+    outln!("{table}");
+    let mut table = Table::new(&["withheld because", "active policy", "simulated"]);
     for withheld in answer.all.iter().flat_map(|all| &all.withheld) {
         table.row(vec![words(&withheld.reason, ""), withheld.in_force.to_string(), withheld.simulated.to_string()]);
     }
-    say!("{table}");
-    let who = |count: u64, ids: &[String], what: &str| {
+    outln!("{table}");
+    let print_customers = |count: u64, ids: &[String], predicate: &str| {
         let named = if ids.is_empty() { String::new() } else { format!(": {}", ids.join(", ")) };
-        say!("{count} customers {what}{named}{}", if count > ids.len() as u64 { ", .." } else { "" });
+        outln!("{count} customers {predicate}{named}{}", if count > ids.len() as u64 { ", ..." } else { "" });
     };
-    who(answer.losing_customers, &answer.losing_customer_ids, "who got an offer would get none");
-    who(answer.gaining_customers, &answer.gaining_customer_ids, "who got none would get one");
-    say!(
-        "\nA replay under the policy in force makes {:.0} % of the recorded offers again.{}",
+    print_customers(answer.losing_customers, &answer.losing_customer_ids, "who got an offer would get none");
+    print_customers(answer.gaining_customers, &answer.gaining_customer_ids, "who got none would get one");
+    outln!(
+        "\nA replay under the active policy reproduces {:.0} % of the recorded offers.{}",
         answer.fidelity * 100.0,
         if answer.left_out_decisions > 0 {
-            format!(" {} decisions were left out.", answer.left_out_decisions)
+            format!(" {} decisions were skipped.", answer.left_out_decisions)
         } else {
             String::new()
         }

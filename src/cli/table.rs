@@ -1,19 +1,18 @@
 //! Aligned tables and bars for a terminal.
 
-/// Rows under a heading, every column as wide as its widest cell.
+/// Rows below headings; every column is as wide as its widest cell.
 #[derive(Debug, Default)]
-pub struct Table {
+pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these headings.
-    pub fn new(headings: &[&str]) -> Self {
+    /// Creates a table with these headings.
+    pub(super) fn new(headings: &[&str]) -> Self {
         Self { rows: vec![headings.iter().map(|heading| (*heading).to_owned()).collect()] }
     }
 
-    /// Adds a row.
-    pub fn row(&mut self, cells: Vec<String>) {
+    pub(super) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 }
@@ -33,8 +32,8 @@ impl std::fmt::Display for Table {
     }
 }
 
-/// A bar of ten for a value in 0 to 1: `#######...`.
-pub fn bar(value: f64) -> String {
+/// Draws a value from 0 to 1 as a bar of ten characters: `#######...`.
+pub(super) fn bar(value: f64) -> String {
     let full = (0..10).filter(|&tenth| value * 10.0 >= f64::from(tenth) + 0.5).count();
     format!("{}{}", "#".repeat(full), ".".repeat(10 - full))
 }

@@ -1,4 +1,4 @@
-//! `tactful train`: ask the server to learn from all history now.
+//! `tactful train`: trains the offer model in the server.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -8,19 +8,18 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::client::{ServerAddress, refused, time_text};
-use super::failure::Failure;
-use super::say::say;
+use super::client::{ServerAddress, date_text, rejected, time_text};
+use super::output::outln;
 use super::table::Table;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::model_service_client::ModelServiceClient;
 
-/// Train the offer model from all history now, and show its report.
+/// Train the offer model on all history now, and show its report.
 ///
-/// The server goes on serving the old model until the new one is ready.
+/// The server serves the old model until the new one is ready.
 #[derive(Debug, Args)]
-pub struct Train {
-    /// Only show the model that is served now
+pub(super) struct TrainCommand {
+    /// Show the model that is served now, without training
     #[arg(long)]
     show: bool,
     /// Print JSON
@@ -30,22 +29,22 @@ pub struct Train {
     server: ServerAddress,
 }
 
-impl Train {
-    /// Asks and shows.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
+impl TrainCommand {
+    /// Queries the server and prints the answer.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut client = ModelServiceClient::new(self.server.connect().await?);
         let model = if self.show {
             let answered = client.get_model(wire::GetModelRequest {}).await;
-            answered.map_err(|status| refused(&status))?.into_inner().model
+            answered.map_err(|status| rejected(&status))?.into_inner().model
         } else {
             let waiting = spinner();
             let answered = client.train_model(wire::TrainModelRequest {}).await;
             waiting.finish_and_clear();
-            answered.map_err(|status| refused(&status))?.into_inner().model
+            answered.map_err(|status| rejected(&status))?.into_inner().model
         };
         let model = model.unwrap_or_default();
         if self.json {
-            say!("{:#}", to_json(&model));
+            outln!("{:#}", to_json(&model));
         } else {
             print(&model);
         }
@@ -53,7 +52,7 @@ impl Train {
     }
 }
 
-/// Turns on a terminal, and is quiet in a pipe.
+/// Spinner on a terminal, hidden in a pipe.
 fn spinner() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -70,8 +69,8 @@ fn seconds(model: &wire::OfferModel) -> Option<f64> {
 
 fn print(model: &wire::OfferModel) {
     let took = seconds(model).map_or_else(String::new, |seconds| format!(" in {seconds:.1} s"));
-    say!("model {} learned up to {}{took}", model.version, time_text(model.train_time.as_ref()));
-    say!(
+    outln!("model {}, trained on {}{took}", model.version, date_text(model.train_time.as_ref()));
+    outln!(
         "from {} purchases of {} products by {} customers in {} baskets; {} bytes\n",
         model.purchases,
         model.products,
@@ -89,10 +88,10 @@ fn print(model: &wire::OfferModel) {
                 metric.queries.to_string(),
             ]);
         }
-        say!("{table}");
+        outln!("{table}");
     }
     for note in &model.notes {
-        say!("note: {note}");
+        outln!("note: {note}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Restores backups into data directories, and checks them. No server may be using the directory.
+//! Restores backups into data directories, and verifies them. No server may be using the directory.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,95 +10,97 @@ use crate::store::contract::counts::StoreCounts;
 use crate::store::contract::error::StoreError;
 use crate::store::sled::restore::Restoring;
 
-/// Bytes read at once.
+/// Bytes read in one step.
 const READ_BYTES: usize = 64 * 1024;
-/// The name that stands for standard input.
+/// File name that means standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// Why a backup was not restored. The directory is as empty as it was.
+/// Error returned when a backup is not restored. The directory is then as empty as before.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// The file cannot be read.
-    #[error("{path}: {reason}")]
+    /// Reading the file failed.
+    #[error("{path}")]
     Read {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// What the system said.
-        reason: io::Error,
+        /// Cause reported by the system.
+        #[source]
+        source: io::Error,
     },
-    /// It is not a backup that is whole.
-    #[error("{path}: {fault}")]
+    /// The file is not a complete, undamaged backup.
+    #[error("{path}")]
     Backup {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// What is wrong with it.
-        fault: BackupError,
+        /// Fault of the backup.
+        #[source]
+        source: BackupError,
     },
-    /// The backup with more erasures is of another store: its hashes mean nothing in this one.
-    #[error("{path}: is a backup of another store, whose erasures mean nothing in this one")]
+    /// The backup with later erasures is of another store, whose hashes do not match this one's.
+    #[error("{path}: is a backup of another store, so its erasures do not apply")]
     OtherStore {
-        /// The file.
+        /// Path of the file.
         path: String,
     },
-    /// The directory cannot be written.
+    /// Writing the directory failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What was restored.
+/// Summary of a restored backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restored {
-    /// What the backup held.
+pub struct RestoreSummary {
+    /// Content of the backup.
     pub backup: BackupSummary,
-    /// What is stored now: less than the backup held where customers were erased since they were read.
+    /// Content of the store: less than the backup's where customers were erased later.
     pub stored: StoreCounts,
 }
 
-/// Reads a backup to its end; `-` reads standard input. `progress` hears how many bytes were read so far.
+/// Verifies a backup by reading it to its end; `-` reads standard input. `progress` receives the number of bytes read so far.
 ///
 /// # Errors
-/// When it cannot be read or is not whole.
+/// If it cannot be read or is incomplete or damaged.
 pub fn check_backup(file: &Path, progress: &mut dyn FnMut(u64)) -> Result<BackupSummary, RestoreError> {
-    let mut pages = Pages::open(file)?;
-    while pages.next(progress)?.is_some() {}
-    pages.finish()
+    let mut backup = BackupFile::open(file)?;
+    while backup.next_page(progress)?.is_some() {}
+    backup.finish()
 }
 
-/// Reads a backup to its end and shows every record.
+/// Reads a backup to its end and passes every record to `visit`.
 ///
 /// # Errors
-/// When it cannot be read or is not whole, which may come to light after much was shown; and whatever `show` returns.
+/// If it cannot be read or is incomplete or damaged, which may be found only after many records; and errors of `visit`.
 pub fn read_backup<E: From<RestoreError>>(
     file: &Path,
     progress: &mut dyn FnMut(u64),
-    show: &mut dyn FnMut(BackupRecord) -> Result<(), E>,
+    visit: &mut dyn FnMut(BackupRecord) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut pages = Pages::open(file)?;
-    while let Some(records) = pages.next(progress)? {
+    let mut backup = BackupFile::open(file)?;
+    while let Some(records) = backup.next_page(progress)? {
         for record in records {
-            show(record)?;
+            visit(record)?;
         }
     }
-    pages.finish()?;
+    backup.finish()?;
     Ok(())
 }
 
-/// Restores a backup into a directory that is empty or missing; `-` reads standard input. Customers who were erased according
-/// to these later backups of the same store are erased as well.
+/// Restores a backup into an empty or missing directory; `-` reads standard input. Customers whom later backups of the same
+/// store list as erased are erased as well.
 ///
 /// # Errors
-/// When the backup or the directory is not as it must be. Nothing is left in the directory then.
+/// If the backup is damaged or the directory unsuitable. Nothing is left in the directory then.
 pub async fn restore_backup(
     file: &Path,
-    erasures_of: &[PathBuf],
+    erasures_from: &[PathBuf],
     directory: &Path,
     progress: &mut (dyn FnMut(u64) + Send),
-) -> Result<Restored, RestoreError> {
+) -> Result<RestoreSummary, RestoreError> {
     let restoring = Restoring::begin(directory).await?;
-    match enter_all(&restoring, file, erasures_of, progress).await {
+    match write_all(&restoring, file, erasures_from, progress).await {
         Ok(backup) => {
             let stored = restoring.complete(backup.digest).await?;
-            Ok(Restored { backup, stored })
+            Ok(RestoreSummary { backup, stored })
         }
         Err(error) => {
             restoring.abandon().await;
@@ -107,82 +109,82 @@ pub async fn restore_backup(
     }
 }
 
-async fn enter_all(
+async fn write_all(
     restoring: &Restoring,
     file: &Path,
-    erasures_of: &[PathBuf],
+    erasures_from: &[PathBuf],
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<BackupSummary, RestoreError> {
-    let mut pages = Pages::open(file)?;
+    let mut backup = BackupFile::open(file)?;
     let mut erasure_key = None;
-    while let Some(records) = pages.next(progress)? {
+    while let Some(records) = backup.next_page(progress)? {
         erasure_key = records.iter().find(|record| record.kind == RecordKind::ErasureKey).cloned().or(erasure_key);
         restoring.enter(records).await?;
     }
-    let summary = pages.finish()?;
-    for later in erasures_of {
-        let erasures = erasures_in(later)?;
-        let theirs = erasures.iter().find(|record| record.kind == RecordKind::ErasureKey).cloned();
-        if theirs.is_some() && erasure_key.is_some() && theirs != erasure_key {
-            return Err(RestoreError::OtherStore { path: later.display().to_string() });
+    let summary = backup.finish()?;
+    for later_backup in erasures_from {
+        let erasures = erasures_in(later_backup)?;
+        let other_key = erasures.iter().find(|record| record.kind == RecordKind::ErasureKey).cloned();
+        if other_key.is_some() && erasure_key.is_some() && other_key != erasure_key {
+            return Err(RestoreError::OtherStore { path: later_backup.display().to_string() });
         }
-        erasure_key = erasure_key.or(theirs);
+        erasure_key = erasure_key.or(other_key);
         restoring.enter(erasures).await?;
     }
     Ok(summary)
 }
 
-/// The key and the erasures of a backup.
+/// Returns the erasure key and the erasures of a backup.
 fn erasures_in(file: &Path) -> Result<Vec<BackupRecord>, RestoreError> {
-    let mut pages = Pages::open(file)?;
+    let mut backup = BackupFile::open(file)?;
     let mut erasures = Vec::new();
-    while let Some(records) = pages.next(&mut |_| {})? {
-        let is_of_erasures = |kind| matches!(kind, RecordKind::ErasureKey | RecordKind::Erasure);
-        erasures.extend(records.into_iter().filter(|record| is_of_erasures(record.kind)));
+    while let Some(records) = backup.next_page(&mut |_| {})? {
+        let is_erasure = |kind| matches!(kind, RecordKind::ErasureKey | RecordKind::Erasure);
+        erasures.extend(records.into_iter().filter(|record| is_erasure(record.kind)));
     }
-    pages.finish()?;
+    backup.finish()?;
     Ok(erasures)
 }
 
-/// The pages of a backup in a file.
-struct Pages {
+/// Backup file that is read page by page.
+struct BackupFile {
     path: String,
     file: Box<dyn Read + Send>,
     reader: BackupReader,
-    bytes: u64,
+    bytes_read: u64,
 }
 
-impl Pages {
+impl BackupFile {
     fn open(file: &Path) -> Result<Self, RestoreError> {
         let path = file.display().to_string();
         let file: Box<dyn Read + Send> = if path == STANDARD_INPUT {
             Box::new(io::stdin())
         } else {
-            Box::new(File::open(file).map_err(|reason| RestoreError::Read { path: path.clone(), reason })?)
+            Box::new(File::open(file).map_err(|source| RestoreError::Read { path: path.clone(), source })?)
         };
-        Ok(Self { path, file, reader: BackupReader::new(), bytes: 0 })
+        Ok(Self { path, file, reader: BackupReader::new(), bytes_read: 0 })
     }
 
-    fn next(&mut self, progress: &mut dyn FnMut(u64)) -> Result<Option<Vec<BackupRecord>>, RestoreError> {
-        let Self { path, file, reader, bytes } = self;
+    fn next_page(&mut self, progress: &mut dyn FnMut(u64)) -> Result<Option<Vec<BackupRecord>>, RestoreError> {
+        let Self { path, file, reader, bytes_read } = self;
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            let page = reader.next_page().map_err(|fault| RestoreError::Backup { path: path.clone(), fault })?;
+            let page = reader.next_page().map_err(|source| RestoreError::Backup { path: path.clone(), source })?;
             if page.is_some() {
                 return Ok(page);
             }
-            let read = file.read(&mut buffer).map_err(|reason| RestoreError::Read { path: path.clone(), reason })?;
+            let read = file.read(&mut buffer).map_err(|source| RestoreError::Read { path: path.clone(), source })?;
             if read == 0 {
                 return Ok(None);
             }
             reader.push(&buffer[..read]);
-            *bytes += read as u64;
-            progress(*bytes);
+            *bytes_read += read as u64;
+            progress(*bytes_read);
         }
     }
 
     fn finish(self) -> Result<BackupSummary, RestoreError> {
         let Self { path, reader, .. } = self;
-        reader.finish().map_err(|fault| RestoreError::Backup { path, fault })
+        reader.finish().map_err(|source| RestoreError::Backup { path, source })
     }
 }

@@ -1,9 +1,9 @@
-//! The demo: what it prints can be pasted in any order, as often as one likes.
+//! The demo: the calls that it prints can be made in any order and any number of times.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use tactful::cli::demo::{self, CALLS, Call};
+use tactful::cli::demo::{self, CALLS, DemoCall};
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::{
     CapKind, CrossSellRequest, CrossSellResponse, GetRelationshipHealthRequest, GetRelationshipHealthResponse,
@@ -19,7 +19,7 @@ async fn open_demo() -> Running {
     server
 }
 
-/// The body of a printed call; a field that is not here is a field that the test would not send.
+/// Body of a printed call; unknown fields are refused, because the test would not send them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
@@ -39,8 +39,8 @@ enum Answer {
     Health(GetRelationshipHealthResponse),
 }
 
-/// Makes the call as it is printed. A replay answers like the first answer but for saying that it is one.
-async fn make(server: &Running, call: &Call) -> Answer {
+/// Makes the call as printed. A replayed response equals the first one except for `replayed`.
+async fn make(server: &Running, call: &DemoCall) -> Answer {
     let body: Body = serde_json::from_str(call.body).expect("the printed body is JSON of known fields");
     let Body { customer_id, context_product_ids, mode, request_id } = body;
     let mode = match mode.as_str() {
@@ -72,32 +72,32 @@ async fn make(server: &Running, call: &Call) -> Answer {
 }
 
 #[tokio::test]
-async fn the_printed_calls_answer_alike_in_any_order_and_every_time() {
+async fn the_printed_calls_return_the_same_answers_in_any_order() {
     let server = open_demo().await;
     let forwards: Vec<usize> = (0..CALLS.len()).collect();
     let backwards = forwards.iter().rev().copied().collect();
-    let from_the_middle = forwards.iter().map(|place| (place + CALLS.len() / 2) % CALLS.len()).collect();
+    let from_the_middle = forwards.iter().map(|index| (index + CALLS.len() / 2) % CALLS.len()).collect();
     let mut first: BTreeMap<usize, Answer> = BTreeMap::new();
     for order in [forwards, backwards, from_the_middle] {
-        for place in order.repeat(3) {
-            let answer = make(&server, &CALLS[place]).await;
-            let expected = first.entry(place).or_insert_with(|| answer.clone());
-            assert_eq!(*expected, answer, "{}", CALLS[place].shows);
+        for index in order.repeat(3) {
+            let answer = make(&server, &CALLS[index]).await;
+            let expected = first.entry(index).or_insert_with(|| answer.clone());
+            assert_eq!(*expected, answer, "{}", CALLS[index].description);
         }
     }
 }
 
 #[tokio::test]
-async fn the_printed_calls_show_what_they_say() {
+async fn the_printed_calls_demonstrate_what_their_description_says() {
     let server = open_demo().await;
     for call in CALLS {
         match make(&server, call).await {
             Answer::CrossSell(answer) if call.body.contains("cora-complaint") => {
                 assert!(answer.offers.is_empty() && answer.cap.is_some(), "{answer:?}");
             }
-            Answer::CrossSell(answer) => assert!(!answer.offers.is_empty(), "{}: {answer:?}", call.shows),
-            Answer::UpSell(answer) => assert!(!answer.offers.is_empty(), "{}: {answer:?}", call.shows),
-            Answer::Health(answer) => assert_eq!(answer.holds.len(), 1, "{}: {answer:?}", call.shows),
+            Answer::CrossSell(answer) => assert!(!answer.offers.is_empty(), "{}: {answer:?}", call.description),
+            Answer::UpSell(answer) => assert!(!answer.offers.is_empty(), "{}: {answer:?}", call.description),
+            Answer::Health(answer) => assert_eq!(answer.holds.len(), 1, "{}: {answer:?}", call.description),
         }
     }
     let reserves = CALLS.iter().filter(|call| call.body.contains("request_id")).count();
@@ -105,7 +105,7 @@ async fn the_printed_calls_show_what_they_say() {
 }
 
 #[tokio::test]
-async fn the_people_of_the_demo_are_offered_what_they_should_be() {
+async fn the_customers_of_the_demo_get_the_expected_offers() {
     let server = open_demo().await;
     let ada = server.offers().cross_sell(preview("ada-local-line")).await.expect("answers").into_inner();
     let voice_mail = ada.offers.iter().find(|offer| offer.product_id == "voice-mail").expect("voice mail");

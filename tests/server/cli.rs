@@ -1,4 +1,4 @@
-//! The commands as somebody types them: the real binary against the real server.
+//! The command line: the real binary against the real server.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -14,7 +14,7 @@ two-slot,Two-slot toaster,Kitchen,29.95,USD,toasters,1,slots=2,
 four-slot,Four-slot toaster,Kitchen,59.95,USD,toasters,2,slots=4;bagel=true,
 ";
 
-/// Of last week.
+/// Events of last week.
 fn events() -> String {
     let week_ago = jiff::Timestamp::now().as_second() - 7 * 86_400;
     let time = jiff::Timestamp::from_second(week_ago).expect("in range");
@@ -84,26 +84,16 @@ fn importing_a_file_again_changes_nothing() {
     let scene = Scene::start();
     let events = scene.file("events.csv", events());
     let first = scene.import("events", &events);
-    assert_eq!(
-        text(&first.stdout),
-        "4 imported, 0 known already, 0 filtered, 0 rejected\n",
-        "a row that repeats is real"
-    );
+    assert_eq!(text(&first.stdout), "4 imported, 0 duplicates, 0 filtered, 0 rejected\n", "a row that repeats is real");
     let second = scene.import("events", &events);
-    assert_eq!(text(&second.stdout), "0 imported, 4 known already, 0 filtered, 0 rejected\n");
+    assert_eq!(text(&second.stdout), "0 imported, 4 duplicates, 0 filtered, 0 rejected\n");
     let products = scene.file("products.csv", PRODUCTS);
-    assert_eq!(
-        text(&scene.import("products", &products).stdout),
-        "4 imported, 0 known already, 0 filtered, 0 rejected\n"
-    );
-    assert_eq!(
-        text(&scene.import("products", &products).stdout),
-        "0 imported, 4 known already, 0 filtered, 0 rejected\n"
-    );
+    assert_eq!(text(&scene.import("products", &products).stdout), "4 imported, 0 duplicates, 0 filtered, 0 rejected\n");
+    assert_eq!(text(&scene.import("products", &products).stdout), "0 imported, 4 duplicates, 0 filtered, 0 rejected\n");
 }
 
 #[test]
-fn rejected_rows_are_told_by_line_and_the_rest_is_imported() {
+fn rejected_rows_are_reported_by_line_and_the_rest_are_imported() {
     let scene = Scene::start();
     let mut bytes = b"customer_id,kind,time,product_id,quantity\n".to_vec();
     bytes.extend(b"ann,purchase,2024-01-05T10:00:00Z,line,1\n");
@@ -113,11 +103,11 @@ fn rejected_rows_are_told_by_line_and_the_rest_is_imported() {
     bytes.extend(b"bob,purchase,2024-01-06T10:00:00Z,line,1\n");
     let imported = scene.import("events", &scene.file("broken.csv", bytes));
     assert_eq!(imported.status.code(), Some(3), "some rows were rejected");
-    assert_eq!(text(&imported.stdout), "2 imported, 0 known already, 0 filtered, 3 rejected\n");
-    let told = text(&imported.stderr);
-    for (line, what) in [(3, "soon"), (4, "UTF-8"), (5, "cell")] {
-        let named = told.lines().find(|told| told.contains(&format!("broken.csv:{line}")));
-        assert!(named.is_some_and(|told| told.contains(what)), "line {line}: {told}");
+    assert_eq!(text(&imported.stdout), "2 imported, 0 duplicates, 0 filtered, 3 rejected\n");
+    let errors = text(&imported.stderr);
+    for (line, reason) in [(3, "soon"), (4, "UTF-8"), (5, "cell")] {
+        let reported = errors.lines().find(|error| error.contains(&format!("broken.csv:{line}")));
+        assert!(reported.is_some_and(|error| error.contains(reason)), "line {line}: {errors}");
     }
 }
 
@@ -136,7 +126,7 @@ fn offers_and_health_are_tables_for_people_and_json_for_machines() {
 }
 
 #[test]
-fn offers_preview_unless_told_to_reserve() {
+fn offers_are_previewed_without_reserve() {
     let scene = Scene::with_shop();
     let used = |output: &Output| json(output)["caps"][0]["used"].clone();
     assert_eq!(used(&scene.run(&["health", "ann", "--json"])), 0);
@@ -152,13 +142,13 @@ fn training_reports_what_it_learned() {
     let model = json(&scene.run(&["train", "--json"]));
     assert_eq!((&model["version"], &model["purchases"]), (&Value::from(1), &Value::from(3)), "{model}");
     let without = Scene::start();
-    let refused = without.run(&["train"]);
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused.stderr).contains("there are no purchases to learn from"));
+    let output = without.run(&["train"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("there are no purchases to learn from"));
 }
 
 #[test]
-fn mistakes_are_told_in_one_line_that_helps() {
+fn errors_are_one_helpful_line() {
     let scene = Scene::start();
     let long = "x".repeat(200);
     let cases = [
@@ -166,24 +156,24 @@ fn mistakes_are_told_in_one_line_that_helps() {
         (scene.run(&["import", "events", "missing.csv"]), "missing.csv"),
         (tactful(&["offers", "ann", "--server", "127.0.0.1:1"]), "no server answers at http://127.0.0.1:1"),
     ];
-    for (refused, expected) in cases {
-        assert_eq!(refused.status.code(), Some(1));
-        let told = text(&refused.stderr);
-        assert!(told.starts_with("error: ") && told.contains(expected), "{told}");
+    for (output, expected) in cases {
+        assert_eq!(output.status.code(), Some(1));
+        let error = text(&output.stderr);
+        assert!(error.starts_with("error: ") && error.contains(expected), "{error}");
     }
 }
 
-/// Broken by: `println!`, which panics, and by an exit as soon as nobody reads.
+/// Broken by: `println!`, which panics, and by an exit as soon as the pipe is closed.
 #[test]
-fn a_command_ends_without_a_word_when_nobody_reads_on() {
+fn a_closed_pipe_neither_fails_a_command_nor_prints_an_error() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let unread = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tactful"));
         let writer = writer.try_clone().expect("a pipe");
-        let told = command.args(arguments).stdout(writer).output().expect("runs");
-        assert_eq!(text(&told.stderr), "");
-        assert!(told.status.success(), "{told:?}");
+        let output = command.args(arguments).stdout(writer).output().expect("runs");
+        assert_eq!(text(&output.stderr), "");
+        assert!(output.status.success(), "{output:?}");
     };
     unread(&["policy", "show", "--default"]);
     let scene = Scene::start();
@@ -191,7 +181,7 @@ fn a_command_ends_without_a_word_when_nobody_reads_on() {
     let file = scene.file("unread.toml", &policy);
     let file = file.to_str().expect("text");
     unread(&["policy", "create", file, "--activate", "--server", &scene.server.url()]);
-    assert_eq!(text(&scene.run(&["policy", "show"]).stdout), policy, "it does what it is for all the same");
+    assert_eq!(text(&scene.run(&["policy", "show"]).stdout), policy, "the command did its work all the same");
 }
 
 #[test]
@@ -204,33 +194,33 @@ fn a_policy_is_shown_checked_stored_and_rolled_back() {
         .replace("strong = { offers = 8, up_sell = 2 }", "strong = { offers = 5, up_sell = 1 }");
     let file = scene.file("gentle.toml", &edited);
     let file = file.to_str().expect("text");
-    assert!(text(&tactful(&["policy", "check", file]).stdout).ends_with("is a policy: gentle\n"));
+    assert!(text(&tactful(&["policy", "check", file]).stdout).ends_with("is a valid policy: gentle\n"));
     let created = scene.run(&["policy", "create", file, "--activate"]);
-    assert_eq!(text(&created.stdout), "gentle is stored\ngentle is in force; before: default-1\n", "{created:?}");
+    assert_eq!(text(&created.stdout), "gentle is stored\ngentle is active; before: default-1\n", "{created:?}");
     assert_eq!(text(&scene.run(&["policy", "show"]).stdout), edited);
     let listed = text(&scene.run(&["policy", "list"]).stdout);
     assert!(listed.lines().nth(1).is_some_and(|line| line.starts_with("gentle     yes")), "{listed}");
     let rolled = scene.run(&["policy", "roll-back"]);
-    assert_eq!(text(&rolled.stdout), "default-1 is in force; before: gentle\n");
+    assert_eq!(text(&rolled.stdout), "default-1 is active; before: gentle\n");
 
     let bad = scene.file("bad.toml", "version = 'bad'\n[contact]\nlease = '-1m'\nleese = '1m'\n");
     let checked = tactful(&["policy", "check", bad.to_str().expect("text")]);
-    let told = text(&checked.stderr);
-    assert!(!checked.status.success() && told.contains("2 faults"), "{told}");
-    assert!(told.contains("contact.lease: ") && told.contains("did you mean contact.lease?"), "{told}");
+    let error = text(&checked.stderr);
+    assert!(!checked.status.success() && error.contains("2 faults"), "{error}");
+    assert!(error.contains("contact.lease: ") && error.contains("did you mean contact.lease?"), "{error}");
 }
 
 #[test]
-fn serve_tells_all_wrong_settings_before_it_opens_anything() {
+fn serve_reports_all_invalid_settings_before_it_opens_anything() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path().join("data");
     let data = data.to_str().expect("text");
-    let arguments = ["serve", "--data-dir", data, "--listen", "here", "--now", "then", "--drain=-1s"];
-    let refused = tactful(&arguments);
-    assert_eq!(refused.status.code(), Some(1));
-    let told = text(&refused.stderr);
-    for name in ["listen", "now", "drain"] {
-        assert!(told.contains(&format!("{name}: ")), "{name} is not in {told}");
+    let arguments = ["serve", "--data-dir", data, "--listen", "here", "--clock-start", "then", "--drain-timeout=-1s"];
+    let output = tactful(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    for name in ["--listen", "--clock-start", "--drain-timeout"] {
+        assert!(error.contains(&format!("{name}: ")), "{name} is not in {error}");
     }
     assert!(!Path::new(data).exists(), "nothing was opened");
     let scene = Scene::start();
@@ -244,24 +234,24 @@ fn serve_tells_all_wrong_settings_before_it_opens_anything() {
 }
 
 #[test]
-fn a_server_that_is_asked_to_stop_ends_well() {
+fn a_server_shuts_down_in_order_on_sigterm() {
     let mut scene = Scene::with_shop();
     assert!(scene.server.stop().success());
     let log = scene.server.log();
-    for stage in ["not ready", "drain", "flush"] {
-        assert!(log.contains(&format!("\"stage\":\"{stage}\"")), "{stage} is not in {log}");
+    for step in ["report not ready", "drain", "flush"] {
+        assert!(log.contains(&format!("\"step\":\"{step}\"")), "{step} is not in {log}");
     }
 }
 
-/// Broken by: a name given before the end, an older backup kept or a newer one removed, a damaged one restored.
+/// Broken by: a name given before the backup is complete, an older backup kept or a newer one deleted, a damaged one restored.
 #[test]
-fn a_store_is_backed_up_checked_and_restored() {
+fn a_store_is_backed_up_verified_and_restored() {
     let scene = Scene::with_shop();
     let path = |name: &str| scene.directory.path().join(name).to_str().expect("text").to_owned();
-    let told = text(&scene.run(&["backup", &path("monday.backup")]).stdout);
-    assert!(told.contains("2 customers, 4 events") && told.contains("4 products"), "{told}");
+    let summary = text(&scene.run(&["backup", &path("monday.backup")]).stdout);
+    assert!(summary.contains("2 customers, 4 events") && summary.contains("4 products"), "{summary}");
     let again = scene.run(&["backup", &path("monday.backup")]);
-    assert!(!again.status.success() && text(&again.stderr).contains("is there already"), "{again:?}");
+    assert!(!again.status.success() && text(&again.stderr).contains("already exists"), "{again:?}");
 
     let kept = path("kept");
     std::fs::create_dir(&kept).expect("a folder");
@@ -279,7 +269,7 @@ fn a_store_is_backed_up_checked_and_restored() {
     assert_eq!((left[0].as_str(), left[1].as_str(), left.len()), ("notes", "tactful-20240103T000000Z.backup", 3));
 
     let whole = tactful(&["restore", &path("monday.backup"), "--check"]);
-    assert!(text(&whole.stdout).contains("is whole"), "{whole:?}");
+    assert!(text(&whole.stdout).contains("is complete"), "{whole:?}");
     let mut bytes = std::fs::read(path("monday.backup")).expect("reads");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 4;
@@ -300,5 +290,5 @@ fn a_store_is_backed_up_checked_and_restored() {
     let answer = json(&tactful(&["offers", "ann", "--json", "--server", &copy.url()]));
     assert_eq!(answer["offers"][0]["product_id"], "voice-mail", "{answer}");
     let piped = scene.run(&["backup", "-"]);
-    assert!(piped.stdout.starts_with(b"tactful backup\n") && text(&piped.stderr).contains("2 customers"));
+    assert!(piped.stdout.starts_with(b"tactful backup ") && text(&piped.stderr).contains("2 customers"));
 }
