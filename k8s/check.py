@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Checks the manifests: renders every overlay, takes what is applied by hand (`tasks`) as it is, validates all against the schema of
-a current Kubernetes, scans it, and asserts what matters to operators. Needs kubectl, and kubernetes-validate and checkov beside this Python.
+"""Checks the manifests: renders every overlay, reads the manifests that are applied by hand (`tasks`), validates all against the schema
+of a current Kubernetes, scans them, and asserts what matters to operators. Needs kubectl, and kubernetes-validate and checkov beside this Python.
 
-Deliberately not checked: whether a cluster has what the components ask for (cert-manager, the Prometheus Operator).
+Deliberately not checked: whether a cluster has what the components need (cert-manager, the Prometheus Operator).
 """
 
 import json
@@ -16,19 +16,19 @@ import yaml
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parent
-# Kinds of operators; the schema of Kubernetes does not know them.
-FOREIGN = {"ServiceMonitor", "PrometheusRule", "Certificate"}
-# What the scanner may find, by overlay, and why that is right there.
+# Kinds of operators, which are not in the schema of Kubernetes.
+CUSTOM_KINDS = {"ServiceMonitor", "PrometheusRule", "Certificate"}
+# Findings of the scanner that are accepted, by overlay, each with its reason.
 WAIVED = {
     "dev": {
-        "CKV_K8S_15": "the image is built on the laptop that the cluster runs on, and in no registry",
-        "CKV_K8S_43": "the same: an image that is in no registry has no digest to pull by",
+        "CKV_K8S_15": "the image is built on the laptop that runs the cluster, and is in no registry",
+        "CKV_K8S_43": "an image that is in no registry has no digest to pull by",
     },
     "production": {
-        "CKV_K8S_43": "an installation pins the digest in its own registry, which nobody knows here",
+        "CKV_K8S_43": "an installation pins the digest in its own registry, which is unknown here",
     },
     "restore": {
-        "CKV_K8S_43": "whoever applies it names the image of the overlay",
+        "CKV_K8S_43": "the operator who applies it sets the image of the overlay",
     },
 }
 DRAIN_SECONDS_DEFAULT = 20
@@ -38,9 +38,9 @@ UID_MIN = 10_000
 faults = []
 
 
-def expect(holds, what):
+def expect(holds, fault):
     if not holds:
-        faults.append(what)
+        faults.append(fault)
 
 
 def render(overlay):
@@ -54,10 +54,10 @@ def tool(name):
 
 
 def validate(name, objects):
-    known = [it for it in objects if it["kind"] not in FOREIGN]
+    known = [it for it in objects if it["kind"] not in CUSTOM_KINDS]
     text = yaml.safe_dump_all(known)
     found = subprocess.run([tool("kubernetes-validate"), "--strict", "-"], input=text, capture_output=True, text=True)
-    expect(found.returncode == 0, f"{name}: not what Kubernetes takes:\n{found.stdout}{found.stderr}")
+    expect(found.returncode == 0, f"{name}: invalid manifests:\n{found.stdout}{found.stderr}")
 
 
 def scan(name, text):
@@ -72,12 +72,12 @@ def scan(name, text):
     for check in failed:
         if check["check_id"] not in waived:
             faults.append(f"{name}: {check['check_id']} {check['check_name']}: {check['resource']}")
-    needless = set(waived) - {check["check_id"] for check in failed}
-    expect(not needless, f"{name}: waived in vain: {sorted(needless)}")
+    unused = set(waived) - {check["check_id"] for check in failed}
+    expect(not unused, f"{name}: unused waivers: {sorted(unused)}")
 
 
 def pods_of(objects):
-    """The pod templates, each with the kind and name of what makes it."""
+    """The pod templates, each with the kind and name of its controller."""
     for it in objects:
         spec = it.get("spec", {})
         if it["kind"] == "CronJob":
@@ -90,33 +90,33 @@ def version():
     return tomllib.loads((PROJECT / "Cargo.toml").read_text())["package"]["version"]
 
 
-def check_pod(name, whose, pod):
+def check_pod(name, controller, pod):
     spec = pod["spec"]
     of_pod = spec["securityContext"]
-    expect(of_pod.get("runAsNonRoot") is True, f"{name}: {whose} may run as root")
-    expect(of_pod.get("runAsUser", 0) > UID_MIN, f"{name}: {whose} runs as a user of the node")
-    expect(of_pod.get("seccompProfile", {}).get("type") == "RuntimeDefault", f"{name}: {whose} has no seccomp profile")
-    expect(spec.get("automountServiceAccountToken") is False, f"{name}: {whose} gets a token of the cluster")
-    expect(spec.get("serviceAccountName", "default") != "default", f"{name}: {whose} shares an identity")
-    expect(spec.get("enableServiceLinks") is False, f"{name}: {whose} gets TACTFUL_PORT into its environment")
+    expect(of_pod.get("runAsNonRoot") is True, f"{name}: {controller} may run as root")
+    expect(of_pod.get("runAsUser", 0) > UID_MIN, f"{name}: {controller} may run as a user of the node")
+    expect(of_pod.get("seccompProfile", {}).get("type") == "RuntimeDefault", f"{name}: {controller} has no seccomp profile")
+    expect(spec.get("automountServiceAccountToken") is False, f"{name}: {controller} gets an API token")
+    expect(spec.get("serviceAccountName", "default") != "default", f"{name}: {controller} uses the default service account")
+    expect(spec.get("enableServiceLinks") is False, f"{name}: {controller} gets variables such as TACTFUL_PORT in its environment")
     for container in spec["containers"]:
         of_container = container.get("securityContext", {})
-        expect(of_container.get("readOnlyRootFilesystem") is True, f"{name}: {whose} may write to its root")
-        expect(of_container.get("allowPrivilegeEscalation") is False, f"{name}: {whose} may gain privileges")
-        expect(of_container.get("capabilities", {}).get("drop") == ["ALL"], f"{name}: {whose} has capabilities")
+        expect(of_container.get("readOnlyRootFilesystem") is True, f"{name}: {controller} has a writable root filesystem")
+        expect(of_container.get("allowPrivilegeEscalation") is False, f"{name}: {controller} may gain privileges")
+        expect(of_container.get("capabilities", {}).get("drop") == ["ALL"], f"{name}: {controller} has capabilities")
         image = container["image"]
-        expect(image == f"tactful:{version()}", f"{name}: {whose} runs {image}, which is not what `just image` builds")
+        expect(image == f"tactful:{version()}", f"{name}: {controller} runs {image}, not the image that `just image` builds")
         resources = container.get("resources", {})
         for bound in ("requests", "limits"):
-            for what in ("cpu", "memory"):
-                expect(what in resources.get(bound, {}), f"{name}: {whose} has no {what} {bound}")
+            for resource in ("cpu", "memory"):
+                expect(resource in resources.get(bound, {}), f"{name}: {controller} has no {resource} {bound}")
 
 
 def argument(arguments, flag):
     """The value of a flag, written `--flag value` or `--flag=value`."""
-    for place, text in enumerate(arguments):
+    for index, text in enumerate(arguments):
         if text == flag:
-            return arguments[place + 1]
+            return arguments[index + 1]
         if text.startswith(flag + "="):
             return text.partition("=")[2]
     return None
@@ -124,68 +124,68 @@ def argument(arguments, flag):
 
 def check_server(name, objects):
     servers = [it for it in objects if it["kind"] == "StatefulSet"]
-    expect(len(servers) == 1, f"{name}: {len(servers)} servers")
+    expect(len(servers) == 1, f"{name}: {len(servers)} StatefulSets instead of one")
     spec = servers[0]["spec"]
     pod = spec["template"]["spec"]
     container = pod["containers"][0]
     arguments = container["args"]
-    expect(spec["replicas"] == 1, f"{name}: the embedded store has one owner")
+    expect(spec["replicas"] == 1, f"{name}: the embedded store allows only one replica")
     for claim in spec["volumeClaimTemplates"]:
-        expect(claim["spec"]["accessModes"] == ["ReadWriteOncePod"], f"{name}: two pods could open one store")
+        expect(claim["spec"]["accessModes"] == ["ReadWriteOncePod"], f"{name}: two pods could open the same store")
     health = argument(arguments, "--health-listen")
-    expect(health, f"{name}: the probes have no port")
+    expect(health, f"{name}: there is no health port for the probes")
     for probe, service in (("startupProbe", None), ("readinessProbe", None), ("livenessProbe", "liveness")):
         grpc = container.get(probe, {}).get("grpc", {})
-        expect(str(grpc.get("port")) == (health or "").rpartition(":")[2], f"{name}: {probe} asks another port")
-        expect(service in (None, grpc.get("service")), f"{name}: {probe} asks about {grpc.get('service')}")
-    expect(container["readinessProbe"]["grpc"].get("service") != "liveness", f"{name}: always ready")
+        expect(str(grpc.get("port")) == (health or "").rpartition(":")[2], f"{name}: {probe} uses another port than the health port")
+        expect(service in (None, grpc.get("service")), f"{name}: {probe} checks {grpc.get('service')}")
+    expect(container["readinessProbe"]["grpc"].get("service") != "liveness", f"{name}: readinessProbe checks liveness, so the pod is always ready")
     environment = {it["name"]: it.get("value") for it in container.get("env", [])}
     training = int(environment.get("TACTFUL_TRAINING_MEMORY_MIB", "0"))
     limit = container["resources"]["limits"]["memory"]
     limit_mib = int(limit[:-2]) * {"Gi": 1024, "Mi": 1}[limit[-2:]]
-    expect(0 < training <= limit_mib / 2, f"{name}: a training may plan for {training} MiB of {limit}")
+    expect(0 < training <= limit_mib / 2, f"{name}: a training may use {training} MiB, more than half of {limit}")
     sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    drain = argument(arguments, "--drain") or f"{DRAIN_SECONDS_DEFAULT}s"
+    drain = argument(arguments, "--drain-timeout") or f"{DRAIN_SECONDS_DEFAULT}s"
     needed = sleep + int(drain.removesuffix("s")) + FLUSH_SECONDS
     grace = pod["terminationGracePeriodSeconds"]
-    expect(grace >= needed, f"{name}: killed after {grace} s while it may need {needed}")
+    expect(grace >= needed, f"{name}: terminationGracePeriodSeconds is {grace}, but shutdown may take {needed} s")
     is_encrypted = argument(arguments, "--tls-cert") is not None
-    expect(is_encrypted != ("--plaintext" in arguments), f"{name}: neither TLS nor plaintext by choice, or both")
+    expect(is_encrypted != ("--plaintext" in arguments), f"{name}: set either TLS or --plaintext")
     if name == "production":
-        expect(is_encrypted and argument(arguments, "--access"), "production: anybody may call")
+        expect(is_encrypted and argument(arguments, "--access"), "production: access is not restricted")
 
 
 def check_backup(name, objects):
-    """The nightly job is who the rules say that it is."""
+    """The certificate of the nightly job has the identity that the access rules name."""
     jobs = [it for it in objects if it["kind"] == "CronJob"]
     if not jobs:
-        expect(name != "production", "production: nobody makes a backup")
+        expect(name != "production", "production: there is no backup job")
         return
     rules = next(it["data"]["access.toml"] for it in objects if it["kind"] == "ConfigMap" and "access.toml" in it["data"])
     callers = {it["identity"]: it["roles"] for it in tomllib.loads(rules)["callers"]}
     pod = jobs[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     secrets = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
-    shown = [it for it in objects if it["kind"] == "Certificate" and it["spec"]["secretName"] in secrets]
-    uris = [uri for it in shown for uri in it["spec"]["uris"]]
-    expect(uris and all(callers.get(uri) == ["backup"] for uri in uris), f"{name}: the rules do not let {uris} make backups")
+    certificates = [it for it in objects if it["kind"] == "Certificate" and it["spec"]["secretName"] in secrets]
+    uris = [uri for it in certificates for uri in it["spec"]["uris"]]
+    expect(uris and all(callers.get(uri) == ["backup"] for uri in uris), f"{name}: the access rules do not grant {uris} the role backup")
 
 
-def written_in_dockerfile(instruction):
-    """The words after an instruction that is there once."""
+def dockerfile_words(instruction):
+    """The arguments of an instruction that occurs once in the Dockerfile."""
     return re.search(rf"^{instruction} (.+)$", (PROJECT / "image" / "Dockerfile").read_text(), re.MULTILINE)[1].split()
 
 
 def check_image(name, objects):
-    """What the manifests take for granted of the image is what the image is."""
+    """User, volume and ports of the manifests are those of the image."""
     pod = next(it for it in objects if it["kind"] == "StatefulSet")["spec"]["template"]["spec"]
     container = pod["containers"][0]
     of_pod = pod["securityContext"]
     user = f"{of_pod['runAsUser']}:{of_pod['runAsGroup']}"
-    expect(written_in_dockerfile("USER") == [user], f"{name}: {user} is not the image's user")
+    expect(dockerfile_words("USER") == [user], f"{name}: {user} is not the user of the image")
     data = argument(container["args"], "--data-dir")
-    expect(written_in_dockerfile("VOLUME") == [data], f"{name}: {data} is not the image's volume")
+    expect(dockerfile_words("VOLUME") == [data], f"{name}: {data} is not the volume of the image")
     ports = {str(port["containerPort"]) for port in container["ports"]}
-    expect(set(written_in_dockerfile("EXPOSE")) == ports, f"{name}: the image names other ports than {sorted(ports)}")
+    expect(set(dockerfile_words("EXPOSE")) == ports, f"{name}: the image exposes other ports than {sorted(ports)}")
 
 
 def selects(selector, labels):
@@ -194,44 +194,44 @@ def selects(selector, labels):
 
 def check_network(name, objects):
     policies = [it["spec"] for it in objects if it["kind"] == "NetworkPolicy"]
-    for whose, pod in pods_of(objects):
+    for controller, pod in pods_of(objects):
         labels = pod["metadata"]["labels"]
         denied = set()
         for policy in policies:
             if selects(policy["podSelector"], labels):
                 denied.update(policy["policyTypes"])
-        expect(denied == {"Ingress", "Egress"}, f"{name}: {whose} is open: {sorted(denied)} are denied by default")
+        expect(denied == {"Ingress", "Egress"}, f"{name}: the network policies of {controller} deny only {sorted(denied)} by default")
 
 
-def check_observed(name, objects):
-    """What dashboards and alerts ask for is what the server tells."""
-    told = set(re.findall(r'"((?:tactful|rpc_server)_\w+)"', (PROJECT / "src" / "telemetry" / "prometheus.rs").read_text()))
+def check_metrics(name, objects):
+    """Every metric in dashboards and alerts is one that the server exposes."""
+    exposed = set(re.findall(r'"((?:tactful|rpc_server)_\w+)"', (PROJECT / "src" / "telemetry" / "prometheus.rs").read_text()))
     runbook = (PROJECT / "docs" / "operations.md").read_text().lower()
-    asked = {}
+    queries = {}
     for it in objects:
         if it["kind"] == "ConfigMap" and "dashboard.json" in it.get("data", {}):
             for panel in json.loads(it["data"]["dashboard.json"])["panels"]:
-                asked.update({target["expr"]: f"panel {panel['title']}" for target in panel["targets"]})
+                queries.update({target["expr"]: f"panel {panel['title']}" for target in panel["targets"]})
         if it["kind"] == "PrometheusRule":
             for rule in it["spec"]["groups"][0]["rules"]:
                 alert = rule["alert"]
-                asked[rule["expr"]] = f"alert {alert}"
+                queries[rule["expr"]] = f"alert {alert}"
                 expect(f"### {alert.lower()}" in runbook, f"{name}: alert {alert} is not in docs/operations.md")
-                expect(rule["annotations"]["runbook_url"].endswith("#" + alert.lower()), f"{name}: {alert} leads nowhere")
-    for expression, who in asked.items():
+                expect(rule["annotations"]["runbook_url"].endswith("#" + alert.lower()), f"{name}: the runbook_url of {alert} is wrong")
+    for expression, user in queries.items():
         for metric in re.findall(r"\b(?:tactful|rpc_server)_\w+", expression):
             metric = re.sub(r"_(bucket|sum|count)$", "", metric)
-            expect(metric in told, f"{name}: {who} asks for {metric}, which is not told")
-    return len(asked)
+            expect(metric in exposed, f"{name}: {user} uses {metric}, which the server does not expose")
+    return len(queries)
 
 
-def check_any(name, text):
-    """What holds for an overlay and for what is applied by hand; its objects."""
+def check_manifests(name, text):
+    """Checks that apply to overlays and to manifests applied by hand; returns the objects."""
     objects = [it for it in yaml.safe_load_all(text) if it]
     validate(name, objects)
     scan(name, text)
-    for whose, pod in pods_of(objects):
-        check_pod(name, whose, pod)
+    for controller, pod in pods_of(objects):
+        check_pod(name, controller, pod)
     check_network(name, objects)
     return objects
 
@@ -239,15 +239,15 @@ def check_any(name, text):
 def main():
     names = sorted(path.name for path in (HERE / "overlays").iterdir())
     for name in names:
-        objects = check_any(name, render(HERE / "overlays" / name))
+        objects = check_manifests(name, render(HERE / "overlays" / name))
         check_server(name, objects)
         check_backup(name, objects)
         check_image(name, objects)
-        asked = check_observed(name, objects)
-        print(f"{name}: {len(objects)} objects, {asked} queries, {len(WAIVED.get(name, {}))} findings waived")
+        queries = check_metrics(name, objects)
+        print(f"{name}: {len(objects)} objects, {queries} queries, {len(WAIVED.get(name, {}))} findings waived")
     for path in sorted((HERE / "tasks").iterdir()):
         name = path.stem
-        objects = check_any(name, path.read_text())
+        objects = check_manifests(name, path.read_text())
         print(f"{name}: {len(objects)} objects, {len(WAIVED.get(name, {}))} findings waived")
     for fault in faults:
         print(fault, file=sys.stderr)
