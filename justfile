@@ -1,4 +1,4 @@
-# What a developer can do here; `just` alone lists it.
+# Recipes for developers; `just` alone lists them.
 
 [private]
 default:
@@ -18,19 +18,19 @@ lint:
     cargo clippy --all-targets -- -D warnings
     buf lint
 
-# Build the documentation; a broken link fails
+# Build the documentation; a broken link is an error
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
-# Run the server on a directory
+# Run the server on a data directory
 serve data_dir="data" *arguments:
     cargo run --release -- serve --data-dir {{ data_dir }} {{ arguments }}
 
-# Run the server with the demo's customers
+# Run the server with the demo data
 demo:
     cargo run --release -- serve --demo
 
-# Make the demo's files again
+# Regenerate the demo data
 demo-files:
     python3 demo/make.py
 
@@ -42,19 +42,19 @@ bench *arguments:
 image:
     image/build.sh
 
-# List what the image is made of, with versions and licences, as CycloneDX (needs cargo-cyclonedx)
+# Write the software bill of materials of the image, as CycloneDX (needs cargo-cyclonedx)
 sbom:
     image/sbom.sh
 
-# Licences, sources and known holes of what is built on (needs cargo-deny, and fetches the list of holes)
+# Check licences, sources and advisories of all dependencies (needs cargo-deny, and fetches the advisories)
 audit:
     cargo deny check
 
-# Put the dev overlay on the current cluster
+# Deploy the dev overlay to the current cluster
 deploy-dev:
     kubectl apply -k k8s/overlays/dev
 
-# The long forms: attacks, malformed calls, restarts, rotations, kill -9, damaged files (about an hour)
+# Run the long forms: attacks, malformed calls, restarts, rotations, kill -9, damaged files (about an hour)
 long:
     TACTFUL_LONG=1 cargo test --test threats -- --nocapture
     TACTFUL_LONG=1 cargo test --test server restarts -- --nocapture
@@ -62,6 +62,6 @@ long:
     TACTFUL_KILL_ROUNDS=1000 cargo test --test server kill -- --nocapture
     TACTFUL_FLIPS=10000 cargo test --test store damage -- --nocapture
 
-# Everything a change must pass
+# Run all checks that a change must pass
 ci:
     .ci/run

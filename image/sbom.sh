@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Lists every crate in the image's program, with version, licence and digest: target/tactful.cdx.json (CycloneDX). The
-# same commit gives the same list. Needs cargo-cyclonedx.
+# Writes the software bill of materials of the image's program: target/tactful.cdx.json (CycloneDX), every crate with version,
+# licence and digest. The same commit gives the same file. Needs cargo-cyclonedx.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ export SOURCE_DATE_EPOCH
 
 cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --no-build-deps \
     --target "$(rustc --print host-tuple)"
-# It writes beside Cargo.toml, and says where that lies.
+# The tool writes next to Cargo.toml, and the file contains the path of this folder.
 sed "s|path+file://$PWD|path+file:///tactful|" tactful_bin.cdx.json >"$out"
 rm tactful_bin.cdx.json
 echo "$(grep -c '"purl": "pkg:cargo/' "$out") crates in $out"

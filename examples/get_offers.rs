@@ -1,10 +1,10 @@
-//! Asks a tactful server what to offer a customer, and says that it was shown:
+//! Gets offers for a customer from a tactful server, and reports that they were shown:
 //!
 //! ```sh
-//! cargo run --example ask -- ada-local-line http://127.0.0.1:50051
+//! cargo run --example get_offers -- ada-local-line http://127.0.0.1:50051
 //! ```
 //!
-//! The client is generated from the protos, as yours would be; nothing else of tactful is used.
+//! The client is generated from the protos, as yours would be; it uses nothing else of tactful.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use tactful::grpc::generated::tactful::v1::{
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-/// A page that waits longer for an offer loses its customer.
+/// Customers do not wait longer for a page.
 const DEADLINE: Duration = Duration::from_millis(500);
-const TRIES: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const ATTEMPTS_MAX: u32 = 3;
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,59 +27,59 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let customer = arguments.next().unwrap_or_else(|| "ada-local-line".to_owned());
     let server = arguments.next().unwrap_or_else(|| "http://127.0.0.1:50051".to_owned());
     let channel = Endpoint::from_shared(server)?.connect_timeout(DEADLINE).tcp_nodelay(true).connect_lazy();
-    // One id for the question, however often it is asked: the second try gets the answer of the first.
-    let question = CrossSellRequest {
+    // All attempts use the same request_id, so a retry gets the response of the first attempt.
+    let request = CrossSellRequest {
         customer_id: customer.clone(),
         channel: "web".to_owned(),
         request_id: uuid::Uuid::new_v4().to_string(),
         ..CrossSellRequest::default()
     };
-    let answer = match ask(&channel, &question).await {
-        Ok(answer) => answer,
+    let response = match cross_sell(&channel, &request).await {
+        Ok(response) => response,
         Err(status) => {
-            // The page goes on without an offer.
+            // The page is shown without offers.
             eprintln!("no offers: {:?}: {}", status.code(), status.message());
             return Ok(());
         }
     };
-    println!("{}", answer.message);
-    for offer in &answer.offers {
+    println!("{}", response.message);
+    for offer in &response.offers {
         let reasons: Vec<&str> = offer.reasons.iter().map(|reason| reason.text.as_str()).collect();
         println!("{}. {}: {}", offer.rank, offer.title, reasons.join("; "));
     }
-    let shown = answer.offers.iter().map(|offer| OfferOutcome {
+    let shown = response.offers.iter().map(|offer| OfferOutcome {
         customer_id: customer.clone(),
-        decision_id: answer.decision_id.clone(),
+        decision_id: response.decision_id.clone(),
         offer_id: offer.offer_id.clone(),
         kind: OutcomeKind::Shown.into(),
         ..OfferOutcome::default()
     });
     let outcomes: Vec<OfferOutcome> = shown.collect();
     if !outcomes.is_empty() {
-        let request = within_deadline(RecordOutcomesRequest { outcomes });
+        let request = with_deadline(RecordOutcomesRequest { outcomes });
         FeedbackServiceClient::new(channel).record_outcomes(request).await?;
     }
     Ok(())
 }
 
-/// Asks up to three times while nobody answers.
-async fn ask(channel: &Channel, question: &CrossSellRequest) -> Result<CrossSellResponse, Status> {
+/// Makes up to three attempts while the server is unavailable.
+async fn cross_sell(channel: &Channel, request: &CrossSellRequest) -> Result<CrossSellResponse, Status> {
     let mut client = OfferServiceClient::new(channel.clone());
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..TRIES {
-        match client.cross_sell(within_deadline(question.clone())).await {
+    let mut backoff = INITIAL_BACKOFF;
+    for _ in 1..ATTEMPTS_MAX {
+        match client.cross_sell(with_deadline(request.clone())).await {
             Err(status) if status.code() == Code::Unavailable => {
-                tokio::time::sleep(pause).await;
-                pause *= 2;
+                tokio::time::sleep(backoff).await;
+                backoff *= 2;
             }
-            answered => return answered.map(tonic::Response::into_inner),
+            result => return result.map(tonic::Response::into_inner),
         }
     }
-    client.cross_sell(within_deadline(question.clone())).await.map(tonic::Response::into_inner)
+    client.cross_sell(with_deadline(request.clone())).await.map(tonic::Response::into_inner)
 }
 
-/// What is left of the time is told to the server.
-fn within_deadline<T>(message: T) -> Request<T> {
+/// Adds the deadline, which is sent to the server.
+fn with_deadline<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(DEADLINE);
     request

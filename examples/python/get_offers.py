@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Asks a tactful server what to offer a customer, and says that it was shown.
+"""Gets offers for a customer from a tactful server, and reports that they were shown.
 
-    python3 examples/python/ask.py ada-local-line [127.0.0.1:50051]
+    python3 examples/python/get_offers.py ada-local-line [127.0.0.1:50051]
 """
 
 import pathlib
@@ -18,7 +18,7 @@ DEADLINE_SECONDS = 0.5
 
 
 def generated():
-    """The modules of the protos. A service of yours would make them once, when it is built."""
+    """The modules generated from the protos. Your service would generate them once, when it is built."""
     folder = tempfile.mkdtemp()
     files = [str(path) for path in PROTOS.rglob("*.proto")]
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTOS}", f"--python_out={folder}"]
@@ -33,28 +33,28 @@ def main(customer, address="127.0.0.1:50051"):
     offers, offer_services, feedback, feedback_services = generated()
     options = [("grpc.service_config", (EXAMPLES / "service-config.json").read_text())]
     with grpc.insecure_channel(address, options=options) as channel:
-        question = offers.CrossSellRequest(customer_id=customer, channel="web", request_id=str(uuid.uuid4()))
+        request = offers.CrossSellRequest(customer_id=customer, channel="web", request_id=str(uuid.uuid4()))
         try:
-            answer = offer_services.OfferServiceStub(channel).CrossSell(question, timeout=DEADLINE_SECONDS)
+            response = offer_services.OfferServiceStub(channel).CrossSell(request, timeout=DEADLINE_SECONDS)
         except grpc.RpcError as error:
-            # The page goes on without an offer.
+            # The page is shown without offers.
             print(f"no offers: {error.code().name}: {error.details()}", file=sys.stderr)
             return 1
-        print(answer.message)
-        for offer in answer.offers:
+        print(response.message)
+        for offer in response.offers:
             print(f"{offer.rank}. {offer.title}: {'; '.join(reason.text for reason in offer.reasons)}")
         shown = [
             feedback.OfferOutcome(
                 customer_id=customer,
-                decision_id=answer.decision_id,
+                decision_id=response.decision_id,
                 offer_id=offer.offer_id,
                 kind=feedback.OUTCOME_KIND_SHOWN,
             )
-            for offer in answer.offers
+            for offer in response.offers
         ]
         if shown:
-            request = feedback.RecordOutcomesRequest(outcomes=shown)
-            feedback_services.FeedbackServiceStub(channel).RecordOutcomes(request, timeout=DEADLINE_SECONDS)
+            outcomes = feedback.RecordOutcomesRequest(outcomes=shown)
+            feedback_services.FeedbackServiceStub(channel).RecordOutcomes(outcomes, timeout=DEADLINE_SECONDS)
     return 0
 
 
