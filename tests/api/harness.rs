@@ -1,4 +1,4 @@
-//! A server to test: started on a free port, stopped in order, and clients of it.
+//! Server for tests: started on a free port, shut down in order, with clients.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use tactful::config::{Settings, WrittenSettings};
+use tactful::config::settings::Settings;
+use tactful::config::written::WrittenSettings;
 use tactful::domain::time::Timestamp;
 use tactful::grpc::generated::tactful::v1::catalog_service_client::CatalogServiceClient;
 use tactful::grpc::generated::tactful::v1::customer_service_client::CustomerServiceClient;
@@ -22,27 +23,27 @@ use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::health_client::HealthClient;
 
-/// Longer than anything here takes; only a test that would hang gets there.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than any step takes; only a test that would hang reaches it.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A running server. Dropped, it stops; to see it stop in order, call [`Running::stop`].
+/// Running server. It stops when dropped; [`Running::stop`] checks that it shuts down in order.
 pub struct Running {
     pub address: SocketAddr,
     pub clock: Arc<HandClock>,
     pub channel: Channel,
-    /// The system behind the server, to look at what a caller cannot see.
+    /// Application context of the server, to inspect what clients cannot see.
     pub app: Arc<App>,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<(), RunError>>,
 }
 
 impl Running {
-    /// With everything in memory, and a clock that stands still.
+    /// Starts with a store in memory, and a clock that stands still.
     pub async fn in_memory() -> Self {
         Self::with(in_memory(), HandClock::new()).await
     }
 
-    /// With everything in a directory.
+    /// Starts with a store on disk.
     pub async fn on_disk(directory: &Path, clock: Arc<HandClock>) -> Self {
         Self::with(on_disk(directory), clock).await
     }
@@ -52,8 +53,8 @@ impl Running {
         let (address, app) = (server.local_addr(), Arc::clone(server.app()));
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(server.run(async {
-            // A dropped sender asks to stop as well.
-            let _asked = stopped.await;
+            // A dropped sender stops the server as well.
+            let _stopped = stopped.await;
         }));
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address is a valid URI");
         let channel = endpoint.connect().await.expect("the listener is bound");
@@ -92,58 +93,55 @@ impl Running {
         HealthClient::new(self.channel.clone())
     }
 
-    /// Asks the server to stop; what is returned is ready when it has.
-    pub fn ask_to_stop(self) -> JoinHandle<Result<(), RunError>> {
+    /// Sends the stop signal; the returned task ends when the server has shut down.
+    pub fn start_shutdown(self) -> JoinHandle<Result<(), RunError>> {
         let Self { stop, ended, .. } = self;
         stop.send(()).expect("the server listens for the stop");
         ended
     }
 
-    /// Stops the server in order and waits until nothing of it is left, so that its directory is free.
+    /// Shuts the server down and waits until all of it is dropped, so that its directory is unlocked.
     pub async fn stop(self) {
         let store = Arc::downgrade(self.app.store());
-        let stopped = within_patience(self.ask_to_stop()).await;
+        let stopped = within_timeout(self.start_shutdown()).await;
         stopped.expect("does not panic").expect("stops in order");
         until(async || store.strong_count() == 0).await;
     }
 }
 
 pub fn written() -> WrittenSettings {
-    WrittenSettings {
-        listen: Some("127.0.0.1:0".into()),
-        metrics_listen: Some("off".into()),
-        store: Some("memory".into()),
-        train_every: Some("off".into()),
-        training_threads: Some("1".into()),
-        ..WrittenSettings::default()
-    }
+    WrittenSettings::default()
+        .with("listen", "127.0.0.1:0")
+        .with("metrics-listen", "off")
+        .with("store", "memory")
+        .with("training-interval", "off")
+        .with("training-threads", "1")
 }
 
 pub fn in_memory() -> Settings {
-    written().check().expect("the settings hold together")
+    written().check().expect("valid settings")
 }
 
 pub fn on_disk(directory: &Path) -> Settings {
-    let data_dir = Some(directory.to_str().expect("a path in UTF-8").to_owned());
-    let written = WrittenSettings { store: Some("sled".into()), data_dir, ..written() };
-    written.check().expect("the settings hold together")
+    let data_dir = directory.to_str().expect("a path in UTF-8");
+    written().with("store", "sled").with("data-dir", data_dir).check().expect("valid settings")
 }
 
-/// Waits for something that happens by itself, without sleeping.
-pub async fn until(mut happened: impl AsyncFnMut() -> bool) {
-    within_patience(async {
-        while !happened().await {
+/// Waits for a condition, without sleeping.
+pub async fn until(mut condition: impl AsyncFnMut() -> bool) {
+    within_timeout(async {
+        while !condition().await {
             tokio::task::yield_now().await;
         }
     })
     .await;
 }
 
-pub async fn within_patience<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("happens within a minute")
+pub async fn within_timeout<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TIMEOUT, future).await.expect("happens within a minute")
 }
 
-/// A clock that is moved by hand, and that can keep whoever reads it waiting.
+/// Clock that tests advance, and that can block its readers.
 pub struct HandClock {
     ms: AtomicI64,
     gate: Mutex<Gate>,
@@ -152,7 +150,7 @@ pub struct HandClock {
 
 #[derive(Default)]
 struct Gate {
-    is_shut: bool,
+    is_closed: bool,
     waiting: usize,
 }
 
@@ -166,35 +164,35 @@ impl HandClock {
         self.ms.fetch_add(i64::try_from(span.as_millis()).expect("a short span"), Ordering::SeqCst);
     }
 
-    /// From now on whoever reads the clock waits, until what is returned is dropped. Needs a runtime of many threads.
-    pub fn shut(&self) -> Shut<'_> {
-        self.gate.lock().expect("nobody panics with it").is_shut = true;
-        Shut(self)
+    /// Blocks readers of the clock until the returned guard is dropped. Needs a multi-threaded runtime.
+    pub fn block_readers(&self) -> BlockedClock<'_> {
+        self.gate.lock().expect("not poisoned").is_closed = true;
+        BlockedClock(self)
     }
 
-    pub fn somebody_waits(&self) -> bool {
-        self.gate.lock().expect("nobody panics with it").waiting > 0
+    pub fn has_blocked_reader(&self) -> bool {
+        self.gate.lock().expect("not poisoned").waiting > 0
     }
 }
 
-/// Keeps the clock shut.
-pub struct Shut<'a>(&'a HandClock);
+/// Guard that blocks the readers of a clock.
+pub struct BlockedClock<'a>(&'a HandClock);
 
-impl Drop for Shut<'_> {
+impl Drop for BlockedClock<'_> {
     fn drop(&mut self) {
-        self.0.gate.lock().expect("nobody panics with it").is_shut = false;
+        self.0.gate.lock().expect("not poisoned").is_closed = false;
         self.0.opened.notify_all();
     }
 }
 
 impl Clock for HandClock {
     fn now(&self) -> Timestamp {
-        let mut gate = self.gate.lock().expect("nobody panics with it");
-        if gate.is_shut {
+        let mut gate = self.gate.lock().expect("not poisoned");
+        if gate.is_closed {
             gate.waiting += 1;
-            // A thread that blocks unannounced may take the runtime's timers with it.
-            gate = tokio::task::block_in_place(|| self.opened.wait_while(gate, |gate| gate.is_shut))
-                .expect("nobody panics with it");
+            // A thread that blocks without block_in_place may stop the timers of the runtime.
+            gate = tokio::task::block_in_place(|| self.opened.wait_while(gate, |gate| gate.is_closed))
+                .expect("not poisoned");
             gate.waiting -= 1;
         }
         drop(gate);

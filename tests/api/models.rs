@@ -19,7 +19,7 @@ use tactful::use_cases::record_events::record_events;
 use tonic::Code;
 
 use super::faults::{kind, refusal};
-use super::harness::{HandClock, Running, until, within_patience};
+use super::harness::{HandClock, Running, until, within_timeout};
 use super::shop::{ago, cross_sell, event, now, open_shop, purchase, record, stock};
 
 async fn train(server: &Running) -> OfferModel {
@@ -88,10 +88,10 @@ async fn a_second_training_at_the_same_time_is_refused() {
     leave_a_purchase(directory.path(), clock.clone()).await;
 
     // A server that starts with history and no model trains by itself.
-    let shut = clock.shut();
+    let shut = clock.block_readers();
     let server = Running::on_disk(directory.path(), clock.clone()).await;
-    until(async || clock.somebody_waits()).await;
-    let status = refusal(within_patience(server.models().train_model(TrainModelRequest {})).await);
+    until(async || clock.has_blocked_reader()).await;
+    let status = refusal(within_timeout(server.models().train_model(TrainModelRequest {})).await);
     assert_eq!(kind(&status), (Code::FailedPrecondition, "TRAINING_RUNNING".into()));
     drop(shut);
     until(async || server.models().get_model(GetModelRequest {}).await.is_ok()).await;

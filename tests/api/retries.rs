@@ -7,7 +7,7 @@ use tactful::grpc::generated::tactful::v1::{CrossSellRequest, CrossSellResponse,
 use tonic::{Code, Request};
 
 use super::faults::{bad_fields, kind, refusal, retry_after};
-use super::harness::{HandClock, Running, in_memory, until, within_patience};
+use super::harness::{HandClock, Running, in_memory, until, within_timeout};
 use super::shop::{REQUEST_ID, cross_sell, kept, open_shop, stock, up_sell};
 
 fn keyed(customer: &str) -> CrossSellRequest {
@@ -118,7 +118,7 @@ async fn nothing_is_reserved_for_a_caller_who_stopped_waiting() {
     let shop = Running::with(in_memory(), clock.clone()).await;
     stock(&shop).await;
     let before = kept(&shop, "ada").await;
-    let shut = clock.shut();
+    let shut = clock.block_readers();
     let mut offers = shop.offers();
     let timeout = Duration::from_millis(300);
     let call = tokio::spawn(async move {
@@ -126,17 +126,17 @@ async fn nothing_is_reserved_for_a_caller_who_stopped_waiting() {
         request.set_timeout(timeout);
         offers.cross_sell(request).await
     });
-    until(async || clock.somebody_waits() || call.is_finished()).await;
-    let status = refusal(within_patience(call).await.expect("does not panic"));
+    until(async || clock.has_blocked_reader() || call.is_finished()).await;
+    let status = refusal(within_timeout(call).await.expect("does not panic"));
     assert!([Code::DeadlineExceeded, Code::Cancelled].contains(&status.code()), "{status:?}");
     // The server counts from when the call came in, which was before the caller gave up.
     let gave_up = Instant::now();
     until(async || gave_up.elapsed() > timeout).await;
     drop(shut);
-    until(async || !clock.somebody_waits()).await;
+    until(async || !clock.has_blocked_reader()).await;
 
     assert_eq!(kept(&shop, "ada").await, before);
     let store = shop.app.store().clone();
-    within_patience(shop.ask_to_stop()).await.expect("does not panic").expect("stops in order");
+    within_timeout(shop.start_shutdown()).await.expect("does not panic").expect("stops in order");
     assert_eq!(store.counts().await.expect("counts").decisions, 0);
 }

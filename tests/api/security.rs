@@ -1,7 +1,8 @@
-//! Security: who may connect, who may call what, and what a rotation drops.
+//! Security: authentication, authorisation, and certificate rotation without dropped connections.
 //!
-//! Broken by, each seen: a CA that is not asked; roles that are not asked; a method without a role; certificates read once; a
-//! token's own algorithm; a key set with a symmetric key. Five rotations; 50 in the long form (`TACTFUL_LONG=1`).
+//! Broken by, each observed: a CA that is not checked; roles that are not checked; a method without a role; certificates read
+//! once; the algorithm of the token's header; a key set with a symmetric key. Five rotations; 50 in the long form
+//! (`TACTFUL_LONG=1`).
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +13,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use prost::Message;
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, SanType, date_time_ymd};
-use tactful::config::{Settings, WrittenSettings};
 use tactful::grpc::access::{ROLES, role_of};
 use tactful::grpc::generated::FILE_DESCRIPTOR_SET;
 use tactful::grpc::generated::tactful::v1::customer_service_client::CustomerServiceClient;
@@ -27,15 +27,15 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::harness::{HandClock, until, within_patience, written};
+use super::harness::{HandClock, until, within_timeout, written};
 use super::shop::preview;
 use crate::support::certificates::{Authority, key, name_caller};
 use crate::support::long_form::short_or_long;
 
 const CHECKOUT: &str = "spiffe://example.org/ns/shop/sa/checkout";
 
-/// A server behind TLS in a directory of its files.
-struct Behind {
+/// Server with TLS, and the directory of its files.
+struct SecuredServer {
     directory: TempDir,
     authority: Authority,
     address: std::net::SocketAddr,
@@ -52,25 +52,23 @@ identity = "dns:desk.example.org"
 roles = ["privacy", "operator"]
 "#;
 
-impl Behind {
-    async fn tls(access: Option<&str>) -> Self {
+impl SecuredServer {
+    async fn start(access: Option<&str>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let authority = Authority::new();
         put(directory.path(), &authority.server());
         std::fs::write(directory.path().join("ca.pem"), authority.pem()).expect("writes");
-        let in_directory = |name: &str| directory.path().join(name).to_str().map(str::to_owned);
+        let path = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
+        let mut written = written()
+            .with("tls-cert", path("tls.crt"))
+            .with("tls-key", path("tls.key"))
+            .with("client-ca", path("ca.pem"))
+            .with("health-listen", "127.0.0.1:0");
         if let Some(text) = access {
-            std::fs::write(directory.path().join("access.toml"), text).expect("writes");
+            std::fs::write(path("access.toml"), text).expect("writes");
+            written = written.with("access", path("access.toml"));
         }
-        let written = WrittenSettings {
-            tls_cert: in_directory("tls.crt"),
-            tls_key: in_directory("tls.key"),
-            client_ca: in_directory("ca.pem"),
-            access: access.and_then(|_| in_directory("access.toml")),
-            health_listen: Some("127.0.0.1:0".to_owned()),
-            ..written()
-        };
-        let settings: Settings = written.check().expect("right");
+        let settings = written.check().expect("valid settings");
         let server = Server::build(settings, Some(HandClock::new())).await.expect("starts");
         let (address, health) = (server.local_addr(), server.health_addr().expect("asked for"));
         tokio::spawn(server.run(std::future::pending()));
@@ -85,7 +83,7 @@ impl Behind {
         }
         let endpoint = Endpoint::from_shared(format!("https://{}", self.address)).expect("a URI");
         let channel = endpoint.tls_config(tls).expect("TLS").connect().await.map_err(|error| format!("{error:?}"))?;
-        // With TLS 1.3 a client learns of a refused certificate with its first answer only.
+        // With TLS 1.3 a client learns of its rejected certificate only with the first response.
         match HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await {
             Ok(_) => Ok(channel),
             Err(status) => Err(format!("{status:?}")),
@@ -94,21 +92,21 @@ impl Behind {
 }
 
 fn put(directory: &Path, [certificate, key]: &[String; 2]) {
-    // The key first: a look between the two finds a pair that does not fit, and keeps the one before.
+    // The key first: a reload between the two finds a pair that does not match, and keeps the previous one.
     std::fs::write(directory.join("tls.key"), key).expect("writes");
     std::fs::write(directory.join("tls.crt"), certificate).expect("writes");
 }
 
-async fn ask(channel: &Channel) -> Result<(), Status> {
+async fn call(channel: &Channel) -> Result<(), Status> {
     OfferServiceClient::new(channel.clone()).cross_sell(preview("ada")).await.map(|_| ())
 }
 
 #[tokio::test]
-async fn only_who_has_a_right_certificate_connects() {
-    let behind = Behind::tls(None).await;
-    let authority = &behind.authority;
-    let good = behind.connect(Some(&authority.caller(CHECKOUT))).await.expect("connects");
-    ask(&good).await.expect("without rules everybody may do everything");
+async fn only_clients_with_a_valid_certificate_connect() {
+    let server = SecuredServer::start(None).await;
+    let authority = &server.authority;
+    let good = server.connect(Some(&authority.caller(CHECKOUT))).await.expect("connects");
+    call(&good).await.expect("without rules every client may call everything");
 
     let expired = authority.sign(|params| {
         name_caller(params, CHECKOUT);
@@ -119,36 +117,36 @@ async fn only_who_has_a_right_certificate_connects() {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     });
     let of_others = Authority::new().caller(CHECKOUT);
-    for (what, caller) in
+    for (kind, caller) in
         [("none", None), ("expired", Some(expired)), ("for servers", Some(wrong_usage)), ("of others", Some(of_others))]
     {
-        let refused = within_patience(behind.connect(caller.as_ref())).await;
-        assert!(refused.is_err(), "a certificate {what} connects");
+        let refused = within_timeout(server.connect(caller.as_ref())).await;
+        assert!(refused.is_err(), "a client with a certificate {kind} connects");
     }
-    let plain = Endpoint::from_shared(format!("http://{}", behind.address)).expect("a URI");
+    let plain = Endpoint::from_shared(format!("http://{}", server.address)).expect("a URI");
     let refused =
-        async { ask(&plain.connect().await.map_err(|error| error.to_string())?).await.map_err(|it| it.to_string()) };
-    assert!(within_patience(refused).await.is_err(), "plain text is answered");
+        async { call(&plain.connect().await.map_err(|error| error.to_string())?).await.map_err(|it| it.to_string()) };
+    assert!(within_timeout(refused).await.is_err(), "a plain-text call is answered");
 }
 
 #[tokio::test]
-async fn callers_do_what_their_roles_say_and_nothing_else() {
-    let behind = Behind::tls(Some(ACCESS)).await;
-    let authority = &behind.authority;
-    let checkout = behind.connect(Some(&authority.caller(CHECKOUT))).await.expect("connects");
+async fn clients_may_call_only_what_their_roles_allow() {
+    let server = SecuredServer::start(Some(ACCESS)).await;
+    let authority = &server.authority;
+    let checkout = server.connect(Some(&authority.caller(CHECKOUT))).await.expect("connects");
     let desk = authority.sign(|params| {
         params.subject_alt_names = vec![SanType::DnsName("desk.example.org".try_into().expect("a name"))];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     });
-    let desk = behind.connect(Some(&desk)).await.expect("connects");
+    let desk = server.connect(Some(&desk)).await.expect("connects");
     let stranger =
-        behind.connect(Some(&authority.caller("spiffe://example.org/ns/other/sa/x"))).await.expect("connects");
+        server.connect(Some(&authority.caller("spiffe://example.org/ns/other/sa/x"))).await.expect("connects");
 
     let codes = async |channel: &Channel| {
         let request = GetCustomerRequest { customer_id: "ada".into() };
         let customer = CustomerServiceClient::new(channel.clone()).get_customer(request).await.map(|_| ());
         let model = ModelServiceClient::new(channel.clone()).get_model(GetModelRequest {}).await.map(|_| ());
-        [ask(channel).await, customer, model].map(|answer| answer.map_or_else(|status| status.code(), |()| Code::Ok))
+        [call(channel).await, customer, model].map(|answer| answer.map_or_else(|status| status.code(), |()| Code::Ok))
     };
     assert_eq!(codes(&checkout).await, [Code::Ok, Code::PermissionDenied, Code::PermissionDenied]);
     assert_eq!(codes(&desk).await, [Code::PermissionDenied, Code::NotFound, Code::NotFound]);
@@ -174,75 +172,75 @@ fn every_method_has_one_role() {
 }
 
 #[tokio::test]
-async fn a_rotation_drops_nothing_and_a_bad_one_changes_nothing() {
-    let behind = Behind::tls(Some(ACCESS)).await;
-    let caller = behind.authority.caller(CHECKOUT);
-    let old = behind.connect(Some(&caller)).await.expect("connects");
-    let before = certificate_of(&behind).await;
+async fn a_rotation_drops_no_connection_and_an_invalid_one_changes_nothing() {
+    let server = SecuredServer::start(Some(ACCESS)).await;
+    let caller = server.authority.caller(CHECKOUT);
+    let old = server.connect(Some(&caller)).await.expect("connects");
+    let before = certificate_of(&server).await;
 
-    std::fs::write(behind.directory.path().join("tls.crt"), "torn").expect("writes");
-    ask(&old).await.expect("the connection stays");
-    behind.connect(Some(&caller)).await.expect("what was read before stays in use");
+    std::fs::write(server.directory.path().join("tls.crt"), "torn").expect("writes");
+    call(&old).await.expect("the connection stays");
+    server.connect(Some(&caller)).await.expect("the previous certificate stays in use");
 
-    // New connections are made all the while, and none may fail.
-    let behind = Arc::new(behind);
-    let (connecting, caller) = (Arc::clone(&behind), caller);
+    // New connections are made during all rotations, and none may fail.
+    let server = Arc::new(server);
+    let (connecting, caller) = (Arc::clone(&server), caller);
     let ends = Arc::new(AtomicBool::new(false));
-    let newcomers = tokio::spawn({
+    let connections = tokio::spawn({
         let ends = Arc::clone(&ends);
         async move {
             let mut made = 0_u64;
             while !ends.load(Ordering::SeqCst) {
-                ask(&connecting.connect(Some(&caller)).await.expect("connects")).await.expect("is answered");
+                call(&connecting.connect(Some(&caller)).await.expect("connects")).await.expect("is answered");
                 made += 1;
             }
             made
         }
     });
     for _ in 0..short_or_long(5, 50) {
-        let was = certificate_of(&behind).await;
-        put(behind.directory.path(), &behind.authority.server());
-        until(async || certificate_of(&behind).await != was).await;
-        ask(&old).await.expect("the connection stays");
+        let was = certificate_of(&server).await;
+        put(server.directory.path(), &server.authority.server());
+        until(async || certificate_of(&server).await != was).await;
+        call(&old).await.expect("the connection stays");
     }
     ends.store(true, Ordering::SeqCst);
-    let made = within_patience(newcomers).await.expect("no handshake fails");
+    let made = within_timeout(connections).await.expect("no handshake fails");
     eprintln!("{made} new connections over the rotations");
-    assert_ne!(certificate_of(&behind).await, before);
+    assert_ne!(certificate_of(&server).await, before);
 
     let access = ACCESS.replace("\"offers\"", "\"ingest\"");
-    std::fs::write(behind.directory.path().join("access.toml"), access).expect("writes");
-    until(async || ask(&old).await.is_err_and(|status| status.code() == Code::PermissionDenied)).await;
+    std::fs::write(server.directory.path().join("access.toml"), access).expect("writes");
+    until(async || call(&old).await.is_err_and(|status| status.code() == Code::PermissionDenied)).await;
 }
 
-/// The certificate that a handshake is answered with.
-async fn certificate_of(behind: &Behind) -> Vec<u8> {
+/// The certificate that the server presents.
+async fn certificate_of(server: &SecuredServer) -> Vec<u8> {
     use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();
-    let authority = behind.authority.pem();
+    let authority = server.authority.pem();
     let authority = rustls::pki_types::CertificateDer::from_pem_slice(authority.as_bytes()).expect("PEM");
     roots.add(authority).expect("a CA");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
-    let stream = tokio::net::TcpStream::connect(behind.address).await.expect("connects");
+    let stream = tokio::net::TcpStream::connect(server.address).await.expect("connects");
     let name = rustls::pki_types::ServerName::try_from("localhost").expect("a name");
     let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("shakes hands");
     stream.get_ref().1.peer_certificates().expect("it has one")[0].to_vec()
 }
 
 #[tokio::test]
-async fn probes_need_neither_tls_nor_a_name() {
-    let behind = Behind::tls(Some(ACCESS)).await;
-    let channel = Endpoint::from_shared(format!("http://{}", behind.health)).expect("a URI").connect().await;
+async fn probes_need_neither_tls_nor_an_identity() {
+    let server = SecuredServer::start(Some(ACCESS)).await;
+    let channel = Endpoint::from_shared(format!("http://{}", server.health)).expect("a URI").connect().await;
     let mut health = HealthClient::new(channel.expect("connects"));
     for service in ["liveness", "tactful.v1.OfferService"] {
         let request = HealthCheckRequest { service: service.to_owned() };
-        let status = within_patience(health.check(request)).await.expect("answers").into_inner().status;
+        let status = within_timeout(health.check(request)).await.expect("answers").into_inner().status;
         assert_eq!(status, i32::from(ServingStatus::Serving), "{service}");
     }
     let mut offers = OfferServiceClient::new(
-        Endpoint::from_shared(format!("http://{}", behind.health)).expect("a URI").connect().await.expect("connects"),
+        Endpoint::from_shared(format!("http://{}", server.health)).expect("a URI").connect().await.expect("connects"),
     );
     let refused = offers.cross_sell(CrossSellRequest::default()).await.expect_err("nothing else is served there");
     assert_eq!(refused.code(), Code::Unimplemented);
@@ -283,13 +281,13 @@ fn token(key: &KeyPair, change: impl FnOnce(&mut serde_json::Value)) -> String {
     jsonwebtoken::encode(&header, &claims, &signing).expect("signs")
 }
 
-/// A server without TLS on this machine's own address, which knows tokens by this key set.
-async fn behind_tokens(key_set: &serde_json::Value, rules: &str) -> Result<(TempDir, Channel), String> {
+/// Starts a server without TLS on the loopback address that verifies tokens with this key set.
+async fn start_with_tokens(key_set: &serde_json::Value, rules: &str) -> Result<(TempDir, Channel), String> {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("jwks.json"), key_set.to_string()).expect("writes");
     std::fs::write(directory.path().join("access.toml"), rules).expect("writes");
-    let access = directory.path().join("access.toml").to_str().map(str::to_owned);
-    let settings = WrittenSettings { access, ..written() }.check().map_err(|faults| faults.to_string())?;
+    let access = directory.path().join("access.toml").display().to_string();
+    let settings = written().with("access", access).check().map_err(|faults| faults.to_string())?;
     let server = Server::build(settings, Some(HandClock::new())).await.map_err(|error| error.to_string())?;
     let address = server.local_addr();
     tokio::spawn(server.run(std::future::pending()));
@@ -297,7 +295,7 @@ async fn behind_tokens(key_set: &serde_json::Value, rules: &str) -> Result<(Temp
     Ok((directory, endpoint.connect().await.expect("connects")))
 }
 
-async fn ask_with(channel: &Channel, token: &str) -> Code {
+async fn call_with_token(channel: &Channel, token: &str) -> Code {
     let mut request = Request::new(preview("ada"));
     let header = format!("Bearer {token}").parse().expect("a header");
     request.metadata_mut().insert("authorization", header);
@@ -305,13 +303,16 @@ async fn ask_with(channel: &Channel, token: &str) -> Code {
 }
 
 #[tokio::test]
-async fn tokens_count_when_everything_about_them_is_right() {
+async fn tokens_are_accepted_only_if_every_claim_is_valid() {
     let key = key();
     let set = serde_json::json!({"keys": [jwk(&key)]});
-    let (_directory, channel) = behind_tokens(&set, WITH_TOKENS).await.expect("starts");
-    assert_eq!(ask_with(&channel, &token(&key, |_| {})).await, Code::Ok);
-    assert_eq!(ask(&channel).await.expect_err("without a token").code(), Code::Unauthenticated);
-    assert_eq!(ask_with(&channel, &token(&key, |claims| claims["sub"] = "x".into())).await, Code::PermissionDenied);
+    let (_directory, channel) = start_with_tokens(&set, WITH_TOKENS).await.expect("starts");
+    assert_eq!(call_with_token(&channel, &token(&key, |_| {})).await, Code::Ok);
+    assert_eq!(call(&channel).await.expect_err("without a token").code(), Code::Unauthenticated);
+    assert_eq!(
+        call_with_token(&channel, &token(&key, |claims| claims["sub"] = "x".into())).await,
+        Code::PermissionDenied
+    );
 
     let remove = |name: &'static str| {
         move |claims: &mut serde_json::Value| {
@@ -339,23 +340,23 @@ async fn tokens_count_when_everything_about_them_is_right() {
     });
     wrong.push(jsonwebtoken::encode(&jsonwebtoken::Header::default(), &far, &secret).expect("signs"));
     for token in wrong {
-        assert_eq!(ask_with(&channel, &token).await, Code::Unauthenticated, "{token}");
+        assert_eq!(call_with_token(&channel, &token).await, Code::Unauthenticated, "{token}");
     }
 }
 
 #[tokio::test]
-async fn algorithms_are_not_the_tokens_to_choose() {
+async fn a_token_does_not_choose_its_algorithm() {
     let key = key();
     let set = serde_json::json!({"keys": [jwk(&key)]});
     let rules = WITH_TOKENS.replace("ES256", "ES384");
-    let (_directory, channel) = behind_tokens(&set, &rules).await.expect("starts");
-    assert_eq!(ask_with(&channel, &token(&key, |_| {})).await, Code::Unauthenticated);
+    let (_directory, channel) = start_with_tokens(&set, &rules).await.expect("starts");
+    assert_eq!(call_with_token(&channel, &token(&key, |_| {})).await, Code::Unauthenticated);
 }
 
 #[tokio::test]
-async fn key_sets_that_could_sign_are_refused_at_the_start() {
+async fn symmetric_key_sets_are_rejected_at_start() {
     let symmetric = serde_json::json!({"keys": [{"kty": "oct", "kid": "one", "k": "AAAA"}]});
     for set in [symmetric, serde_json::json!({"keys": []}), serde_json::json!("no set")] {
-        assert!(behind_tokens(&set, WITH_TOKENS).await.is_err(), "{set}");
+        assert!(start_with_tokens(&set, WITH_TOKENS).await.is_err(), "{set}");
     }
 }

@@ -1,9 +1,9 @@
-//! The server itself: what keeps it from starting, its readiness, its limits, its stop, and reflection.
+//! The server itself: errors at start, readiness, limits, shutdown and reflection.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tactful::config::WrittenSettings;
+use tactful::config::settings::Settings;
 use tactful::grpc::generated::tactful::v1::{
     GetCustomerRequest, GetModelRequest, GetRelationshipHealthRequest, StreamEventsRequest,
 };
@@ -20,22 +20,22 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_reflection::pb::{v1, v1alpha};
 
 use super::faults::{kind, refusal, retry_after};
-use super::harness::{HandClock, Running, in_memory, on_disk, until, within_patience, written};
+use super::harness::{HandClock, Running, in_memory, on_disk, until, within_timeout, written};
 use super::shop::{ago, purchase};
 
-async fn refused(settings: tactful::config::Settings) -> (StartError, String) {
+async fn start_error(settings: Settings) -> (StartError, String) {
     let Err(error) = Server::build(settings, Some(HandClock::new())).await else { panic!("must not start") };
-    let mut told = error.to_string();
+    let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(source) = cause {
-        told = format!("{told}: {source}");
+        text = format!("{text}: {source}");
         cause = source.source();
     }
-    (error, told)
+    (error, text)
 }
 
-/// A stream of events that is under way: one event is recorded, and the stream stays open until its sender is dropped.
-async fn stream_under_way(server: &Running) -> (mpsc::Sender<StreamEventsRequest>, JoinHandle<Result<u64, Status>>) {
+/// Starts a stream of events: one event is recorded, and the stream stays open until its sender is dropped.
+async fn start_stream(server: &Running) -> (mpsc::Sender<StreamEventsRequest>, JoinHandle<Result<u64, Status>>) {
     let (sender, parts) = mpsc::channel(1);
     let event = purchase("e1", "ada", "kettle", ago(&server.clock, Duration::from_secs(60)));
     sender.send(StreamEventsRequest { events: vec![event] }).await.expect("the stream is open");
@@ -49,41 +49,41 @@ async fn stream_under_way(server: &Running) -> (mpsc::Sender<StreamEventsRequest
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_told_with_the_address() {
+async fn an_address_in_use_is_reported_with_the_address() {
     let first = Running::in_memory().await;
-    let taken = WrittenSettings { listen: Some(first.address.to_string()), ..written() };
-    let (error, told) = refused(taken.check().expect("the settings hold together")).await;
-    assert!(matches!(error, StartError::Listen { address, .. } if address == first.address), "{told}");
-    assert!(told.contains(&first.address.to_string()) && told.contains("in use"), "{told}");
+    let taken = written().with("listen", first.address.to_string());
+    let (error, text) = start_error(taken.check().expect("valid settings")).await;
+    assert!(matches!(error, StartError::Listen { address, .. } if address == first.address), "{text}");
+    assert!(text.contains(&first.address.to_string()) && text.contains("in use"), "{text}");
 }
 
 #[tokio::test]
-async fn a_directory_of_a_running_server_is_locked_and_free_after_its_stop() {
+async fn a_data_directory_is_locked_until_the_server_has_stopped() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let first = Running::on_disk(directory.path(), HandClock::new()).await;
-    let (error, told) = refused(on_disk(directory.path())).await;
-    assert!(matches!(error, StartError::Store(StoreError::Locked { .. })), "{told}");
-    assert!(told.contains("in use by another process") && told.contains(directory.path().to_str().expect("UTF-8")));
+    let (error, text) = start_error(on_disk(directory.path())).await;
+    assert!(matches!(error, StartError::Store(StoreError::Locked { .. })), "{text}");
+    assert!(text.contains("in use by another process") && text.contains(directory.path().to_str().expect("UTF-8")));
     first.stop().await;
     Running::on_disk(directory.path(), HandClock::new()).await.stop().await;
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_made_is_told_with_its_path() {
+async fn a_directory_that_cannot_be_created_is_reported_with_its_path() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("file");
     std::fs::write(&file, "not a directory").expect("writable");
     for path in [file.join("data"), file] {
-        let (error, told) = refused(on_disk(&path)).await;
-        assert!(matches!(error, StartError::Store(StoreError::Failed { .. })), "{told}");
-        assert!(told.contains(path.to_str().expect("UTF-8")), "{told}");
+        let (error, text) = start_error(on_disk(&path)).await;
+        assert!(matches!(error, StartError::Store(StoreError::Failed { .. })), "{text}");
+        assert!(text.contains(path.to_str().expect("UTF-8")), "{text}");
     }
-    let (_, told) = refused(on_disk(&directory.path().join("missing").join("data"))).await;
-    assert!(told.contains("missing/data: the directory above it does not exist"), "{told}");
+    let (_, text) = start_error(on_disk(&directory.path().join("missing").join("data"))).await;
+    assert!(text.contains("missing/data: the directory above it does not exist"), "{text}");
 }
 
 #[tokio::test]
-async fn a_directory_of_another_format_is_refused_with_both_formats() {
+async fn a_directory_of_another_format_is_rejected_with_both_formats() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     Running::on_disk(directory.path(), HandClock::new()).await.stop().await;
     // A process that another test starts at this moment holds the lock until it runs a program of its own.
@@ -92,9 +92,9 @@ async fn a_directory_of_another_format_is_refused_with_both_formats() {
         opened.and_then(|db| db.open_tree("meta")?.insert("format", b"9")).is_ok()
     })
     .await;
-    let (error, told) = refused(on_disk(directory.path())).await;
-    assert!(matches!(error, StartError::Store(StoreError::OtherFormat { .. })), "{told}");
-    assert!(told.contains("has format 9, but this version of tactful reads format 2 only"), "{told}");
+    let (error, text) = start_error(on_disk(directory.path())).await;
+    assert!(matches!(error, StartError::Store(StoreError::OtherFormat { .. })), "{text}");
+    assert!(text.contains("has format 9, but this version of tactful reads format 2 only"), "{text}");
 }
 
 #[tokio::test]
@@ -110,49 +110,49 @@ async fn the_server_and_every_service_are_ready() {
 }
 
 #[tokio::test]
-async fn a_stop_turns_the_server_not_ready_and_answers_the_call_under_way() {
+async fn shutdown_reports_not_ready_and_completes_the_call_in_progress() {
     let server = Running::in_memory().await;
-    let (sender, call) = stream_under_way(&server).await;
+    let (sender, call) = start_stream(&server).await;
     let mut watches = Vec::new();
     for service in ["", "tactful.v1.OfferService"] {
         let request = HealthCheckRequest { service: service.into() };
         let mut statuses = server.readiness().watch(request).await.expect("watches").into_inner();
-        let now = within_patience(statuses.next()).await.expect("a first status").expect("a status");
+        let now = within_timeout(statuses.next()).await.expect("a first status").expect("a status");
         assert_eq!(now.status(), ServingStatus::Serving);
         watches.push(statuses);
     }
 
     let address = server.address;
-    let stopped = server.ask_to_stop();
+    let stopped = server.start_shutdown();
     for mut statuses in watches {
-        let then = within_patience(statuses.next()).await.expect("a change").expect("a status");
+        let then = within_timeout(statuses.next()).await.expect("a change").expect("a status");
         assert_eq!(then.status(), ServingStatus::NotServing);
     }
-    assert!(!call.is_finished() && !stopped.is_finished(), "the call under way is waited for");
+    assert!(!call.is_finished() && !stopped.is_finished(), "the server waits for the call in progress");
     drop(sender);
-    assert_eq!(within_patience(call).await.expect("does not panic").expect("is answered"), 1);
-    within_patience(stopped).await.expect("does not panic").expect("stops in order");
-    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert_eq!(within_timeout(call).await.expect("does not panic").expect("is answered"), 1);
+    within_timeout(stopped).await.expect("does not panic").expect("stops in order");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the port is closed");
 }
 
 #[tokio::test]
-async fn a_stop_cuts_off_what_takes_longer_than_the_drain() {
-    let written = WrittenSettings { drain: Some("1ms".into()), ..written() };
-    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
-    let (_sender, _call) = stream_under_way(&server).await;
-    within_patience(server.ask_to_stop()).await.expect("does not panic").expect("stops in order");
+async fn shutdown_cancels_calls_that_outlast_the_drain() {
+    let written = written().with("drain-timeout", "1ms");
+    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
+    let (_sender, _call) = start_stream(&server).await;
+    within_timeout(server.start_shutdown()).await.expect("does not panic").expect("stops in order");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_call_too_many_is_shed_and_told_when_to_try_again() {
-    let written = WrittenSettings { requests_max: Some("1".into()), ..written() };
-    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
+async fn a_call_over_the_limit_is_rejected_with_a_retry_delay() {
+    let written = written().with("requests-max", "1");
+    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
     let clock = Arc::clone(&server.clock);
-    let shut = clock.shut();
+    let shut = clock.block_readers();
     let mut relationships = server.relationships();
     let call = tokio::spawn(async move { relationships.get_relationship_health(of_ada()).await });
 
-    // Background work may read the clock as well; the call has the place in a moment.
+    // Background work may read the clock as well; the call gets the permit in a moment.
     let mut status = Status::unknown("");
     until(async || {
         let answer = tokio::time::timeout(Duration::from_millis(100), server.customers().get_customer(ada())).await;
@@ -162,12 +162,12 @@ async fn a_call_too_many_is_shed_and_told_when_to_try_again() {
     .await;
     assert_eq!(kind(&status), (Code::ResourceExhausted, "SERVER_BUSY".into()));
     assert_eq!(retry_after(&status), Some(Duration::from_millis(500)));
-    let ready = server.readiness().check(HealthCheckRequest::default()).await.expect("is never shed").into_inner();
+    let ready = server.readiness().check(HealthCheckRequest::default()).await.expect("is never rejected").into_inner();
     assert_eq!(ready.status(), ServingStatus::Serving);
 
     drop(shut);
-    within_patience(call).await.expect("does not panic").expect("is answered");
-    server.relationships().get_relationship_health(of_ada()).await.expect("there is a place again");
+    within_timeout(call).await.expect("does not panic").expect("is answered");
+    server.relationships().get_relationship_health(of_ada()).await.expect("there is a permit again");
 }
 
 fn of_ada() -> GetRelationshipHealthRequest {
@@ -178,66 +178,66 @@ fn ada() -> GetCustomerRequest {
     GetCustomerRequest { customer_id: "ada".into() }
 }
 
-/// Broken by: a wait that is not measured from when the headers were read.
+/// Broken by: a queueing delay that is not measured from the headers.
 #[tokio::test]
-async fn a_call_that_waited_too_long_is_shed_and_told_when_to_try_again() {
+async fn a_call_queued_for_too_long_is_rejected_with_a_retry_delay() {
     let mut settings = in_memory();
-    (settings.limits.queue_delay_max, settings.limits.shed_backlog_min) = (Duration::ZERO, 0);
+    (settings.calls.queue_delay_max, settings.calls.shed_backlog_min) = (Duration::ZERO, 0);
     let server = Running::with(settings.clone(), HandClock::new()).await;
     let status = refusal(server.relationships().get_relationship_health(of_ada()).await);
     assert_eq!(kind(&status), (Code::ResourceExhausted, "SERVER_BUSY".into()));
     assert_eq!(retry_after(&status), Some(Duration::from_millis(500)));
-    let ready = server.readiness().check(HealthCheckRequest::default()).await.expect("is never shed").into_inner();
+    let ready = server.readiness().check(HealthCheckRequest::default()).await.expect("is never rejected").into_inner();
     assert_eq!(ready.status(), ServingStatus::Serving);
 
-    // A pause of the machine alone refuses nobody.
-    settings.limits.shed_backlog_min = 10;
+    // A pause of the machine alone rejects no call.
+    settings.calls.shed_backlog_min = 10;
     let server = Running::with(settings, HandClock::new()).await;
     server.relationships().get_relationship_health(of_ada()).await.expect("is answered");
 }
 
-/// Broken by: a place that is kept while the caller is waited for.
+/// Broken by: a permit that is held while the server waits for the client.
 #[tokio::test]
-async fn a_stream_that_pauses_holds_no_place() {
-    let written = WrittenSettings { requests_max: Some("1".into()), ..written() };
-    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
-    let (sender, call) = stream_under_way(&server).await;
+async fn an_idle_stream_holds_no_permit() {
+    let written = written().with("requests-max", "1");
+    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
+    let (sender, call) = start_stream(&server).await;
     until(async || server.relationships().get_relationship_health(of_ada()).await.is_ok()).await;
     let event = purchase("e2", "ada", "kettle", ago(&server.clock, Duration::from_secs(60)));
     sender.send(StreamEventsRequest { events: vec![event] }).await.expect("the stream is open");
     drop(sender);
-    assert_eq!(within_patience(call).await.expect("does not panic").expect("is answered"), 2);
+    assert_eq!(within_timeout(call).await.expect("does not panic").expect("is answered"), 2);
 }
 
-/// Broken by: a stream that is waited for without a limit.
+/// Broken by: an unlimited wait for a stream.
 #[tokio::test]
-async fn a_stream_that_pauses_for_too_long_is_ended_and_what_came_stays() {
-    let written = WrittenSettings { stream_idle_timeout: Some("50ms".into()), ..written() };
-    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
-    let (_sender, call) = stream_under_way(&server).await;
-    let status = within_patience(call).await.expect("does not panic").expect_err("is ended");
+async fn a_stream_idle_for_too_long_is_ended_and_its_events_stay() {
+    let written = written().with("stream-idle-timeout", "50ms");
+    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
+    let (_sender, call) = start_stream(&server).await;
+    let status = within_timeout(call).await.expect("does not panic").expect_err("is ended");
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     assert_eq!(server.app.store().counts().await.expect("counts").events, 1);
 }
 
 #[tokio::test]
-async fn more_callers_than_may_be_waited_for_are_told_to_try_again() {
-    let written = WrittenSettings { pending_uploads_max: Some("1".into()), ..written() };
-    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
-    let (_sender, _call) = stream_under_way(&server).await;
+async fn uploads_over_the_limit_are_rejected_with_a_retry_delay() {
+    let written = written().with("pending-uploads-max", "1");
+    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
+    let (_sender, _call) = start_stream(&server).await;
     let (_second, parts) = mpsc::channel::<StreamEventsRequest>(1);
     let mut feedback = server.feedback();
-    let refused = within_patience(feedback.stream_events(ReceiverStream::new(parts))).await;
+    let refused = within_timeout(feedback.stream_events(ReceiverStream::new(parts))).await;
     assert_eq!(kind(&refusal(refused)), (Code::ResourceExhausted, "SERVER_BUSY".into()));
 }
 
 #[tokio::test]
 async fn a_stream_may_take_longer_than_other_calls() {
-    let written = WrittenSettings { request_timeout: Some("1ns".into()), ..written() };
-    let server = Running::with(written.check().expect("the settings hold together"), HandClock::new()).await;
-    let (sender, call) = stream_under_way(&server).await;
+    let written = written().with("request-timeout", "1ns");
+    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
+    let (sender, call) = start_stream(&server).await;
     drop(sender);
-    assert_eq!(within_patience(call).await.expect("does not panic").expect("is answered"), 1);
+    assert_eq!(within_timeout(call).await.expect("does not panic").expect("is answered"), 1);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-//! The tools that people have: a real grpcurl and a real buf, which learn the API by reflection.
+//! The usual tools: a real grpcurl and a real buf, which learn the API by reflection.
 //!
-//! `.ci/run` installs both and names them in `TACTFUL_GRPCURL` and `TACTFUL_BUF`; where they are not named, the tests say
-//! so and pass.
+//! `.ci/run` installs both and sets `TACTFUL_GRPCURL` and `TACTFUL_BUF`; without these variables the tests print that they are
+//! skipped, and pass.
 
 use std::process::Command;
 
@@ -20,7 +20,7 @@ fn tool(variable: &str) -> Option<String> {
     path
 }
 
-/// What the tool prints.
+/// Runs a tool and returns its output.
 async fn run(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     command.args(arguments);

@@ -1,9 +1,8 @@
-//! A disk that stalls: whoever is there to write is withdrawn and comes back, and everybody else goes on. A binary of its own:
-//! failpoints belong to the process.
+//! A stalled disk: writing services turn not ready and recover, and all others keep serving.
 
 use std::sync::Arc;
 
-use crate::harness::{HandClock, Running, within_patience};
+use crate::harness::{HandClock, Running, within_timeout};
 use tactful::grpc::generated::tactful::v1::{
     CrossSellRequest, CustomerEvent, EventKind, GetRelationshipHealthRequest, RecordEventsRequest, ServingMode,
 };
@@ -17,9 +16,9 @@ async fn status_of(server: &Running, service: &str) -> ServingStatus {
     server.readiness().check(request).await.expect("answers").into_inner().status()
 }
 
-/// Broken by: a look that waits for the disk as long as the disk takes, or a condition that withdraws the whole server.
+/// Broken by: a check that waits for the disk without a timeout, or a condition that makes the whole server not ready.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn those_who_write_are_withdrawn_while_the_disk_stalls() {
+async fn writing_services_are_not_ready_while_the_disk_stalls() {
     let scenario = fail::FailScenario::setup();
     let directory = tempfile::tempdir().expect("a directory");
     let clock = HandClock::new();
@@ -27,7 +26,7 @@ async fn those_who_write_are_withdrawn_while_the_disk_stalls() {
     let watched = HealthCheckRequest { service: "tactful.v1.FeedbackService".to_owned() };
     let mut statuses = server.readiness().watch(watched).await.expect("watches").into_inner();
     let mut next = async || {
-        let status = within_patience(statuses.message()).await.expect("goes on");
+        let status = within_timeout(statuses.message()).await.expect("goes on");
         status.expect("does not end").status()
     };
     assert_eq!(next().await, ServingStatus::Serving);
@@ -43,7 +42,7 @@ async fn those_who_write_are_withdrawn_while_the_disk_stalls() {
     let request = RecordEventsRequest { events: vec![event] };
     let mut feedback = server.feedback();
     let mut record = async || feedback.record_events(request.clone()).await;
-    let unacknowledged = record().await.expect_err("what is not on disk is not acknowledged");
+    let unacknowledged = record().await.expect_err("an event that is not on disk is not acknowledged");
     assert_eq!(unacknowledged.code(), Code::DeadlineExceeded);
     assert_eq!(next().await, ServingStatus::NotServing);
     assert_eq!(status_of(&server, "tactful.v1.CatalogService").await, ServingStatus::NotServing);

@@ -1,6 +1,6 @@
-//! A disk that is full: the server says so, turns not ready and ends; nothing that was acknowledged is lost.
+//! A full disk: the server reports it, turns not ready and exits; nothing that was acknowledged is lost.
 //!
-//! The limit is that of the size of a file (`ulimit -f`), which writes meet as they meet a full disk: with an error.
+//! Simulated by a limit on the file size (`ulimit -f`), at which writes fail as on a full disk.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -14,12 +14,12 @@ use tonic_health::pb::health_client::HealthClient;
 use wire::feedback_service_client::FeedbackServiceClient;
 use wire::{CustomerEvent, EventKind, GetCustomerRequest, RecordEventsRequest};
 
-/// In blocks of 512 bytes: 24 MB.
+/// Maximum file size in blocks of 512 bytes: 24 MB.
 const LIMIT_BLOCKS: u32 = 48_000;
 /// More batches than fit.
 const BATCHES: usize = 2_000;
 
-/// Killed when dropped.
+/// Process that is killed when dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -30,12 +30,12 @@ impl Drop for Process {
     }
 }
 
-/// A server in a process; `limit` of its files in blocks of 512 bytes.
+/// Starts a server; `limit` is its maximum file size in blocks of 512 bytes.
 fn start(data_dir: &Path, limit: Option<u32>) -> (Process, String, impl BufRead) {
-    // Ignored, or the signal would end the process before it can say anything.
+    // The signal is ignored, because it would end the process before it can report the error.
     let limit = limit.map_or_else(String::new, |blocks| format!("trap '' XFSZ; ulimit -f {blocks}; "));
     let script = format!(
-        "{limit}exec '{}' serve --listen 127.0.0.1:0 --metrics-listen off --train-every off --log-format json --data-dir '{}'",
+        "{limit}exec '{}' serve --listen 127.0.0.1:0 --metrics-listen off --training-interval off --log-format json --data-dir '{}'",
         env!("CARGO_BIN_EXE_tactful"),
         data_dir.display()
     );
@@ -46,9 +46,9 @@ fn start(data_dir: &Path, limit: Option<u32>) -> (Process, String, impl BufRead)
     loop {
         line.clear();
         assert!(log.read_line(&mut line).expect("reads") > 0, "the server did not start");
-        let told: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-        if told["message"] == "serving" {
-            let url = format!("http://{}", told["address"].as_str().expect("an address"));
+        let record: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        if record["message"] == "serving" {
+            let url = format!("http://{}", record["address"].as_str().expect("an address"));
             return (process, url, log);
         }
     }
@@ -72,7 +72,7 @@ fn is_ok(result: &wire::EntryResult) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_ends_the_server_with_a_clear_message_and_loses_nothing_acknowledged() {
+async fn a_full_disk_stops_the_server_with_a_clear_error_and_loses_no_acknowledged_event() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut process, url, mut log) = start(directory.path(), Some(LIMIT_BLOCKS));
     let channel = Channel::from_shared(url).expect("an address").connect().await.expect("it listens");
@@ -94,13 +94,13 @@ async fn a_full_disk_ends_the_server_with_a_clear_message_and_loses_nothing_ackn
     }
     assert_eq!(seen, [ServingStatus::Serving, ServingStatus::NotServing]);
     let ended = process.0.wait().expect("it ends");
-    let mut told = String::new();
-    log.read_to_string(&mut told).expect("reads");
-    assert!(!ended.success() && told.contains("the store failed"), "{ended}: {told}");
-    assert!(told.contains("error: the store failed") && told.contains("File too large"), "{told}");
-    assert!(!told.contains("panicked"), "{told}");
+    let mut text = String::new();
+    log.read_to_string(&mut text).expect("reads");
+    assert!(!ended.success() && text.contains("the store failed"), "{ended}: {text}");
+    assert!(text.contains("error: the store failed") && text.contains("File too large"), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
 
-    // Room was made.
+    // There is space again.
     let (_process, url, _log) = start(directory.path(), None);
     let channel = Channel::from_shared(url).expect("an address").connect().await.expect("it listens");
     let mut feedback = FeedbackServiceClient::new(channel.clone());

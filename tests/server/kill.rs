@@ -1,11 +1,11 @@
-//! Promises 1, 2 and 8 under kill -9: the real binary, a mixed load, and every round a kill at a random moment.
+//! Promises 1, 2 and 8 under kill -9: the real binary under a mixed load, killed at a random moment in each round.
 //!
-//! After each kill the store must reopen, hold every grant and every event that was acknowledged, exceed no cap, and
-//! answer every retry with the one decision there is. 20 rounds; `TACTFUL_KILL_ROUNDS=1000` for more,
+//! After each kill the store must open, contain every acknowledged grant and event, exceed no cap, and return one decision
+//! for every retry. 20 rounds; `TACTFUL_KILL_ROUNDS=1000` for more,
 //! `TACTFUL_KILL_SEED` to repeat a run.
 //!
-//! Seen to fail when RESERVE answered before the flush: in the first round a retry found no trace of a decision that had
-//! been answered, and made a second one.
+//! Broken by: a RESERVE response before the flush. In the first round a retry found no trace of an acknowledged decision, and
+//! made a second one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -27,42 +27,42 @@ use crate::support::running_server::RunningServer;
 
 const ROUNDS: u64 = 20;
 const WORKERS: u64 = 16;
-/// Customers who are new in each round.
+/// Number of new customers in each round.
 const NEW_CUSTOMERS: u64 = 24;
 const COMPLEMENTS: u64 = 60;
 const LADDERS: u64 = 8;
 
-/// What was promised to one customer. Only answers that arrived are promises.
+/// State that was acknowledged to one customer, by responses that arrived.
 #[derive(Debug, Default)]
-struct Promised {
+struct AcknowledgedState {
     /// Decisions with their offers, by request id.
     decisions: BTreeMap<String, Answer>,
-    /// Request ids whose answer never came: there is a decision or there is none.
+    /// Request ids without a response: there may or may not be a decision.
     unanswered: BTreeSet<String>,
-    /// Decisions that were given back, or perhaps were.
+    /// Decisions that were, or may have been, released.
     perhaps_released: BTreeSet<String>,
-    /// Purchases that were acknowledged, and that perhaps were recorded.
+    /// Purchases that were acknowledged, and those that may have been recorded.
     bought: u64,
     perhaps_bought: u64,
 }
 
-/// An answer to CrossSell or UpSell, as far as a retry must repeat it.
+/// Part of a CrossSell or UpSell response that a retry must repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Answer {
     decision: String,
     offers: Vec<(OfferKind, String)>,
 }
 
-type Promises = BTreeMap<String, Promised>;
+type AcknowledgedStates = BTreeMap<String, AcknowledgedState>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_kill_loses_what_was_acknowledged_or_exceeds_a_cap() {
+async fn no_kill_loses_acknowledged_state_or_exceeds_a_cap() {
     let rounds = number_from_env("TACTFUL_KILL_ROUNDS").unwrap_or(ROUNDS);
     let seed = number_from_env("TACTFUL_KILL_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     eprintln!("{rounds} rounds, seed {seed}");
     let directory = tempfile::tempdir().expect("a directory");
     let mut random = Random(seed);
-    let mut all = Promises::new();
+    let mut all = AcknowledgedStates::new();
     let mut server = RunningServer::start(directory.path());
     fill_catalog(server.connect().await).await;
     for round in 0..rounds {
@@ -90,8 +90,8 @@ fn number_from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
-/// Loads the server with everything at once, and kills it after a random number of answers.
-async fn load_until_killed(server: &mut RunningServer, round: u64, random: &mut Random) -> Promises {
+/// Loads the server with concurrent calls, and kills it after a random number of responses.
+async fn load_until_killed(server: &mut RunningServer, round: u64, random: &mut Random) -> AcknowledgedStates {
     let answers = Arc::new(Answers { left: AtomicU64::new(20 + random.below(400)), enough: Notify::new() });
     let mut workers = JoinSet::new();
     for worker in 0..WORKERS {
@@ -101,7 +101,7 @@ async fn load_until_killed(server: &mut RunningServer, round: u64, random: &mut 
             answers: Arc::clone(&answers),
             random: Random(random.next()),
             number: worker,
-            promises: Promises::new(),
+            promises: AcknowledgedStates::new(),
         };
         workers.spawn(worker.work());
     }
@@ -113,7 +113,7 @@ async fn load_until_killed(server: &mut RunningServer, round: u64, random: &mut 
         }
     }
     server.kill();
-    let mut touched = Promises::new();
+    let mut touched = AcknowledgedStates::new();
     while let Some(promises) = workers.join_next().await {
         for (customer, promised) in promises.expect("no panic") {
             let known = touched.entry(customer).or_default();
@@ -127,7 +127,7 @@ async fn load_until_killed(server: &mut RunningServer, round: u64, random: &mut 
     touched
 }
 
-/// Counts answers down to the kill.
+/// Countdown of responses to the kill.
 struct Answers {
     left: AtomicU64,
     enough: Notify,
@@ -147,21 +147,21 @@ struct Worker {
     answers: Arc<Answers>,
     random: Random,
     number: u64,
-    promises: Promises,
+    promises: AcknowledgedStates,
 }
 
 impl Worker {
     /// Calls until a call fails, as all do after the kill.
-    async fn work(mut self) -> Promises {
+    async fn work(mut self) -> AcknowledgedStates {
         for step in 0.. {
             let customer = format!("round{}-customer{}", self.round, self.random.below(NEW_CUSTOMERS));
-            let lives = match self.random.below(6) {
+            let is_alive = match self.random.below(6) {
                 0 | 1 => self.buy(&customer, step).await,
                 2 => self.ask_and_release(&customer).await,
                 3 => self.ask_twice(&customer).await,
                 _ => self.ask_anew(&customer).await.is_some(),
             };
-            if !lives {
+            if !is_alive {
                 break;
             }
             self.answers.arrived();
@@ -214,7 +214,7 @@ impl Worker {
     }
 }
 
-/// One RESERVE call whose content follows from its id, so that a retry is the same request. `None`: no answer.
+/// Makes a RESERVE call whose content is derived from its id, so that a retry is the same request. `None`: no response.
 async fn ask(channel: &Channel, customer: &str, request_id: &str) -> Option<Answer> {
     let mut client = OfferServiceClient::new(channel.clone());
     let mut random = Random(request_id.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte)));
@@ -229,7 +229,7 @@ async fn ask(channel: &Channel, customer: &str, request_id: &str) -> Option<Answ
         let offers = answer.offers.into_iter().map(|offer| (OfferKind::UpSell, offer.offer_id)).collect();
         return Some(Answer { decision: answer.decision_id, offers });
     }
-    // All but a few are excluded, so that calls ask for different offers.
+    // All but a few products are excluded, so that calls reserve different offers.
     let wanted = random.below(COMPLEMENTS);
     let others = (0..COMPLEMENTS).filter(|other| other.abs_diff(wanted) > 1);
     let request = wire::CrossSellRequest {
@@ -243,7 +243,7 @@ async fn ask(channel: &Channel, customer: &str, request_id: &str) -> Option<Answ
     Some(Answer { decision: answer.decision_id, offers })
 }
 
-/// The answer, or `None` when the server was killed before it came. No other failure may happen.
+/// Returns the response, or `None` if the server was killed before it arrived. No other error may occur.
 fn answered<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer.into_inner()),
@@ -252,8 +252,8 @@ fn answered<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> Option<T> {
     }
 }
 
-/// Everything that was promised to a customer is so.
-async fn assert_kept(channel: &Channel, customer: &str, promised: &Promised) {
+/// Checks that all acknowledged state of a customer is stored.
+async fn assert_kept(channel: &Channel, customer: &str, promised: &AcknowledgedState) {
     let request = wire::GetCustomerRequest { customer_id: customer.to_owned() };
     let stored = CustomerServiceClient::new(channel.clone()).get_customer(request).await;
     let stored = match stored {
@@ -281,7 +281,7 @@ async fn assert_kept(channel: &Channel, customer: &str, promised: &Promised) {
         assert!(cap.used <= cap.limit, "{customer}: {cap:?}");
     }
 
-    // A retry of a decision that was answered repeats it; one without an answer has one decision from now on.
+    // A retry repeats an acknowledged decision; a call without a response has exactly one decision from now on.
     for (request_id, answer) in &promised.decisions {
         let again = ask(channel, customer, request_id).await.expect("an answer");
         assert_eq!(again.decision, answer.decision, "{customer}: a retry made a second decision");

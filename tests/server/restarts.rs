@@ -1,10 +1,10 @@
-//! Restarts under load: SIGTERM, then the same port and directory again, while callers go on.
+//! Restarts under load: SIGTERM, then the same port and directory again, while clients keep calling.
 //!
-//! A caller whose call finds no server waits until health says SERVING and asks once more, with the same `request_id`. No call
-//! may fail then, no cap may be exceeded, every decision must stay what it was, and each stop must end within the drain.
+//! A client whose call fails waits until the health service reports SERVING and retries once, with the same `request_id`. No retry
+//! may fail, no cap may be exceeded, no decision may change, and each shutdown must complete within the drain.
 //! 10 restarts; 100 in the long form (`TACTFUL_LONG=1`).
 //!
-//! Broken by: asking again at once, before the server is back.
+//! Broken by: a retry at once, before the server is back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,21 +25,21 @@ use crate::support::long_form::short_or_long;
 use crate::support::running_server::{COMPLEMENTS, RunningServer, stock};
 
 const CALLERS: u64 = 8;
-/// Enough that none has more decisions than a day may bring.
+/// Enough that no customer reaches the daily number of decisions.
 const CUSTOMERS: u64 = 2_000;
 const DRAIN: Duration = Duration::from_secs(5);
-/// A stop flushes after the drain, and a busy machine is slow.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// Answers between two restarts.
+/// A shutdown flushes after the drain, and a busy machine is slow.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Number of responses between two restarts.
 const ANSWERS_BETWEEN: u64 = 200;
 /// Far longer than a restart takes.
-const BACK_WITHIN: Duration = Duration::from_secs(60);
+const SERVING_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_call_fails_over_restarts_when_it_is_repeated_once() {
+async fn no_call_fails_across_restarts_if_it_is_retried_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let drain = format!("{}s", DRAIN.as_secs());
-    let arguments = ["--drain", drain.as_str()];
+    let arguments = ["--drain-timeout", drain.as_str()];
     let mut server = RunningServer::start_on(directory.path(), "127.0.0.1:0", &arguments);
     let address = server.address().to_owned();
     stock(&server.connect().await).await;
@@ -52,14 +52,14 @@ async fn no_call_fails_over_restarts_when_it_is_repeated_once() {
     let restarts = short_or_long(10, 100);
     let mut slowest = Duration::ZERO;
     for _ in 0..restarts {
-        load.more(ANSWERS_BETWEEN, &mut callers).await;
+        load.wait_for(ANSWERS_BETWEEN, &mut callers).await;
         let began = Instant::now();
         let stopped = tokio::task::block_in_place(|| server.stop());
         slowest = slowest.max(began.elapsed());
         assert!(stopped.success(), "{}", server.log());
         server = tokio::task::block_in_place(|| RunningServer::start_on(directory.path(), &address, &arguments));
     }
-    load.more(ANSWERS_BETWEEN, &mut callers).await;
+    load.wait_for(ANSWERS_BETWEEN, &mut callers).await;
     load.ends.store(true, Ordering::SeqCst);
     let mut decisions = BTreeMap::new();
     while let Some(of_caller) = callers.join_next().await {
@@ -70,11 +70,11 @@ async fn no_call_fails_over_restarts_when_it_is_repeated_once() {
         decisions.len(),
         load.repeated.load(Ordering::SeqCst)
     );
-    assert!(slowest < STOP_WITHIN, "{slowest:?}");
+    assert!(slowest < STOP_TIMEOUT, "{slowest:?}");
     assert_kept(&server.connect().await, &decisions).await;
 }
 
-/// Decisions by what was asked: a customer and a request id.
+/// Decisions by customer and request id.
 type Decisions = BTreeMap<(String, String), String>;
 
 struct Load {
@@ -84,8 +84,8 @@ struct Load {
 }
 
 impl Load {
-    /// Waits for some more answers.
-    async fn more(&self, answers: u64, callers: &mut JoinSet<Decisions>) {
+    /// Waits for more responses.
+    async fn wait_for(&self, answers: u64, callers: &mut JoinSet<Decisions>) {
         let enough = self.answers.load(Ordering::SeqCst) + answers;
         let ended = async {
             while self.answers.load(Ordering::SeqCst) < enough {
@@ -108,35 +108,36 @@ struct Caller {
 impl Caller {
     async fn call(self) -> Decisions {
         let mut decisions = Decisions::new();
-        for turn in 0.. {
+        for sequence in 0.. {
             if self.load.ends.load(Ordering::SeqCst) {
                 break;
             }
-            let asked = (format!("customer{}", (self.number * 17 + turn) % CUSTOMERS), request_id(self.number, turn));
-            let answer = match ask(&self.channel, &asked).await {
-                Err(status) if is_gone(&status) => {
-                    is_back(&self.channel).await;
+            let query =
+                (format!("customer{}", (self.number * 17 + sequence) % CUSTOMERS), request_id(self.number, sequence));
+            let answer = match reserve(&self.channel, &query).await {
+                Err(status) if is_unreachable(&status) => {
+                    wait_until_serving(&self.channel).await;
                     self.load.repeated.fetch_add(1, Ordering::SeqCst);
-                    ask(&self.channel, &asked).await
+                    reserve(&self.channel, &query).await
                 }
                 answer => answer,
             };
-            let answer = answer.unwrap_or_else(|status| panic!("a repeated call failed: {status:?}"));
-            decisions.insert(asked, answer);
+            let answer = answer.unwrap_or_else(|status| panic!("a retry failed: {status:?}"));
+            decisions.insert(query, answer);
             self.load.answers.fetch_add(1, Ordering::SeqCst);
         }
         decisions
     }
 }
 
-/// There was no server, or it went away before it answered.
-fn is_gone(status: &Status) -> bool {
+/// Whether there was no server, or it stopped before it responded.
+fn is_unreachable(status: &Status) -> bool {
     status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
 }
 
-/// Waits until the server says that it serves.
-async fn is_back(channel: &Channel) {
-    let asked = async {
+/// Waits until the server reports SERVING.
+async fn wait_until_serving(channel: &Channel) {
+    let serving = async {
         loop {
             let answer = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
             if answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving) {
@@ -145,11 +146,11 @@ async fn is_back(channel: &Channel) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(BACK_WITHIN, asked).await.expect("the server comes back");
+    tokio::time::timeout(SERVING_TIMEOUT, serving).await.expect("the server comes back");
 }
 
-async fn ask(channel: &Channel, (customer, request_id): &(String, String)) -> Result<String, Status> {
-    // Calls ask for different offers, so that each takes something of the cap that is left.
+async fn reserve(channel: &Channel, (customer, request_id): &(String, String)) -> Result<String, Status> {
+    // Calls exclude different products, so that each reserves another part of the remaining cap.
     let wanted = request_id.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte)) % COMPLEMENTS;
     let others = (0..COMPLEMENTS).filter(|other| other.abs_diff(wanted) > 1);
     let request = wire::CrossSellRequest {
@@ -162,7 +163,7 @@ async fn ask(channel: &Channel, (customer, request_id): &(String, String)) -> Re
     Ok(OfferServiceClient::new(channel.clone()).cross_sell(request).await?.into_inner().decision_id)
 }
 
-/// No cap is exceeded, and whoever asks again gets the decision that there was.
+/// Checks that no cap is exceeded, and that a repeated call returns the earlier decision.
 async fn assert_kept(channel: &Channel, decisions: &Decisions) {
     for customer in 0..CUSTOMERS {
         let request = wire::GetRelationshipHealthRequest { customer_id: format!("customer{customer}") };
@@ -171,8 +172,8 @@ async fn assert_kept(channel: &Channel, decisions: &Decisions) {
             assert!(cap.used <= cap.limit, "customer{customer}: {cap:?}");
         }
     }
-    for (asked, decision) in decisions {
-        assert_eq!(ask(channel, asked).await.expect("an answer"), *decision, "{asked:?}: a second decision");
+    for (query, decision) in decisions {
+        assert_eq!(reserve(channel, query).await.expect("an answer"), *decision, "{query:?}: a second decision");
     }
 }
 
@@ -180,6 +181,6 @@ fn lazy(address: &str) -> Channel {
     Endpoint::from_shared(format!("http://{address}")).expect("a URI").tcp_nodelay(true).connect_lazy()
 }
 
-fn request_id(caller: u64, turn: u64) -> String {
-    uuid::Uuid::from_u64_pair(0x4000 | caller << 32, (1 << 63) | turn).to_string()
+fn request_id(caller: u64, sequence: u64) -> String {
+    uuid::Uuid::from_u64_pair(0x4000 | caller << 32, (1 << 63) | sequence).to_string()
 }

@@ -1,5 +1,4 @@
-//! The real binary as a child process, for tests that kill it, attack it, or measure its memory, and for those of the command
-//! line.
+//! The real binary as a child process, for tests that kill it, attack it, measure its memory, or use the command line.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -12,14 +11,14 @@ use tactful::grpc::generated::tactful::v1 as wire;
 use tonic::transport::{Channel, Endpoint};
 use wire::catalog_service_client::CatalogServiceClient;
 
-/// How long a server may take to open its store and serve: far more than it needs.
-const START_WITHIN: Duration = Duration::from_secs(60);
-/// Lines of the log that are told when a test fails.
-const LINES_TOLD: usize = 50;
-/// What goes with the kettle, in a stocked server.
+/// Time within which a server must serve: far more than it needs.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Number of log lines that a failed test prints.
+const LINES_PRINTED: usize = 50;
+/// Number of complements of the kettle in a stocked server.
 pub const COMPLEMENTS: u64 = 60;
 
-/// A running `tactful serve`; dropping it kills it.
+/// Running `tactful serve`, which is killed when dropped.
 pub struct RunningServer {
     process: Child,
     address: String,
@@ -30,7 +29,7 @@ pub struct RunningServer {
 #[derive(Default)]
 struct Log {
     lines: Vec<String>,
-    /// The first line that tells of a panic.
+    /// First line that reports a panic.
     panic: Option<String>,
 }
 
@@ -40,7 +39,7 @@ impl RunningServer {
         Self::start_on(data_dir, "127.0.0.1:0", &[])
     }
 
-    /// Starts on an address, with some more arguments; returns once it serves.
+    /// Starts on an address with more arguments; returns once it serves.
     pub fn start_on(data_dir: &Path, listen: &str, arguments: &[&str]) -> Self {
         Self::spawn(data_dir, listen, |command| command.args(["--log", "info"]).args(arguments))
     }
@@ -53,102 +52,102 @@ impl RunningServer {
     fn spawn(data_dir: &Path, listen: &str, change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tactful"));
         command
-            .args(["serve", "--listen", listen, "--metrics-listen", "off", "--train-every", "off"])
+            .args(["serve", "--listen", listen, "--metrics-listen", "off", "--training-interval", "off"])
             .args(["--log-format", "json", "--data-dir"])
             .arg(data_dir)
             .stderr(Stdio::piped());
         let mut process = change(&mut command).spawn().expect("the binary runs");
         let errors = process.stderr.take().expect("piped");
         let log = Arc::new(Mutex::new(Log::default()));
-        let (tell, told_address) = mpsc::channel();
-        let kept = Arc::clone(&log);
+        let (send, address) = mpsc::channel();
+        let shared = Arc::clone(&log);
         let reader = std::thread::spawn(move || {
             for line in BufReader::new(errors).lines().map_while(Result::ok) {
-                let told: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-                if told["message"] == "serving" {
-                    // An error means that nobody waits any more.
-                    let _gone = tell.send(told["address"].as_str().unwrap_or_default().to_owned());
+                let record: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                if record["message"] == "serving" {
+                    // An error means that the test has given up waiting.
+                    let _dropped = send.send(record["address"].as_str().unwrap_or_default().to_owned());
                 }
-                let mut kept = kept.lock().expect("no panic while it is held");
+                let mut log = shared.lock().expect("not poisoned");
                 if line.contains("panicked") {
-                    kept.panic.get_or_insert_with(|| line.clone());
+                    log.panic.get_or_insert_with(|| line.clone());
                 }
-                kept.lines.push(line);
+                log.lines.push(line);
             }
         });
-        let address = told_address.recv_timeout(START_WITHIN);
+        let address = address.recv_timeout(START_TIMEOUT);
         let mut server = Self { process, address: String::new(), log, reader: Some(reader) };
         server.address = address.unwrap_or_else(|_| panic!("the server did not start:\n{}", server.log()));
         server
     }
 
-    /// Where it serves.
+    /// URL of the server.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where it serves, as one may listen there again.
+    /// Address of the server, to listen on again.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// A connection.
+    /// Connects to the server.
     pub async fn connect(&self) -> Channel {
         let endpoint = Endpoint::from_shared(self.url()).expect("an address");
         endpoint.tcp_nodelay(true).connect().await.unwrap_or_else(|error| panic!("{error}:\n{}", self.log()))
     }
 
-    /// kill -9.
+    /// Sends SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it ends");
     }
 
-    /// SIGTERM, and how the server ended.
+    /// Sends SIGTERM, and returns the exit status.
     pub fn stop(&mut self) -> std::process::ExitStatus {
-        self.ask_to_stop();
+        self.terminate();
         self.process.wait().expect("it ends")
     }
 
-    /// SIGTERM; it goes on until it has stopped.
-    pub fn ask_to_stop(&self) {
-        let told = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill is there");
-        assert!(told.success());
+    /// Sends SIGTERM, and does not wait for the exit.
+    pub fn terminate(&self) {
+        let status = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill is there");
+        assert!(status.success());
     }
 
-    /// Whether it runs.
+    /// Whether the process runs.
     pub fn is_alive(&mut self) -> bool {
         self.process.try_wait().expect("it is ours").is_none()
     }
 
-    /// Its process.
+    /// Process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// What of its memory is in RAM (`VmRSS`).
+    /// Resident memory (`VmRSS`).
     pub fn resident_bytes(&self) -> u64 {
         resident_bytes(self.process.id())
     }
 
-    /// The first line that tells of a panic.
+    /// Returns the first log line that reports a panic.
     pub fn panic(&self) -> Option<String> {
-        self.log.lock().expect("no panic while it is held").panic.clone()
+        self.log.lock().expect("not poisoned").panic.clone()
     }
 
-    /// The last lines that the server logged.
+    /// Returns the last log lines.
     pub fn log(&self) -> String {
-        let kept = self.log.lock().expect("no panic while it is held");
-        let last = &kept.lines[kept.lines.len().saturating_sub(LINES_TOLD)..];
-        last.iter().fold(String::new(), |log, line| format!("{log}{line}\n"))
+        let log = self.log.lock().expect("not poisoned");
+        let last = &log.lines[log.lines.len().saturating_sub(LINES_PRINTED)..];
+        last.iter().fold(String::new(), |text, line| format!("{text}{line}\n"))
     }
 
-    /// Stops the server and returns every line that it logged.
+    /// Stops the server and returns all log lines.
     pub fn stop_and_read(mut self) -> Vec<String> {
         let ended = self.stop();
         self.reader.take().expect("joined once").join().expect("does not panic");
         assert!(ended.success(), "{ended}:\n{}", self.log());
-        std::mem::take(&mut self.log.lock().expect("no panic while it is held").lines)
+        std::mem::take(&mut self.log.lock().expect("not poisoned").lines)
     }
 }
 
@@ -160,7 +159,7 @@ impl Drop for RunningServer {
     }
 }
 
-/// What of a process's memory is in RAM (`VmRSS`).
+/// Resident memory of a process (`VmRSS`).
 pub fn resident_bytes(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
@@ -168,7 +167,7 @@ pub fn resident_bytes(pid: u32) -> u64 {
     kib << 10
 }
 
-/// Fills the catalogue: a kettle, and what goes with it.
+/// Fills the catalogue with a kettle and its complements.
 pub async fn stock(channel: &Channel) {
     let product = |id: String| wire::Product { title: id.clone(), product_id: id, ..wire::Product::default() };
     let complements = (0..COMPLEMENTS).map(|number| wire::Product {
