@@ -1,4 +1,4 @@
-//! `BackupService`: copies of the whole store, made while it serves.
+//! `BackupService`: online backups of the whole store.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,14 +13,13 @@ use super::status;
 use crate::use_cases::app::App;
 use crate::use_cases::back_up::back_up;
 
-/// Serves `BackupService`.
-pub struct BackupRpc {
+/// Implementation of `BackupService`.
+pub(crate) struct BackupRpc {
     app: Arc<App>,
 }
 
 impl BackupRpc {
-    /// A service of this system.
-    pub fn new(app: Arc<App>) -> Self {
+    pub(crate) fn new(app: Arc<App>) -> Self {
         Self { app }
     }
 }
@@ -33,11 +32,11 @@ impl BackupService for BackupRpc {
         &self,
         _request: Request<wire::CreateBackupRequest>,
     ) -> Result<Response<Self::CreateBackupStream>, Status> {
-        let pieces = back_up(&self.app).map_err(status::backup)?;
-        let answers = ReceiverStream::new(pieces).map(|piece| match piece {
+        let chunks = back_up(&self.app).map_err(status::backup)?;
+        let responses = ReceiverStream::new(chunks).map(|chunk| match chunk {
             Ok(chunk) => Ok(wire::CreateBackupResponse { chunk }),
             Err(error) => Err(status::store(error)),
         });
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(Box::pin(responses)))
     }
 }

@@ -1,13 +1,13 @@
-//! `CatalogService`: what is sold, and under which terms.
+//! `CatalogService`: products and explicit offers.
 
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
 
+use super::batches::{BATCH_LEN_MAX, BatchEntries, StreamTally, check_batch_len};
 use super::convert::explicit_offers::{explicit_offer_from_wire, explicit_offer_to_wire};
 use super::convert::products::{product_from_wire, product_to_wire};
 use super::convert::violations::Violations;
-use super::feedback_service::{BATCH_MAX, Entries, Tally, check_batch};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::catalog_service_server::CatalogService;
 use super::pagination::{PageRequest, write_token};
@@ -20,20 +20,19 @@ use crate::use_cases::explicit_offers::{
     ExplicitOfferFault, check_offer, delete_offer, get_offer, list_offers, upsert_offers,
 };
 
-/// Serves `CatalogService`.
-pub struct CatalogRpc {
+/// Implementation of `CatalogService`.
+pub(crate) struct CatalogRpc {
     app: Arc<App>,
 }
 
 impl CatalogRpc {
-    /// A service of this system.
-    pub fn new(app: Arc<App>) -> Self {
+    pub(crate) fn new(app: Arc<App>) -> Self {
         Self { app }
     }
 
     async fn upsert(&self, products: Vec<wire::Product>) -> Result<Vec<wire::EntryResult>, Status> {
-        let entries = Entries::read("products", products, product_from_wire);
-        let changed = upsert_products(&self.app, &entries.good).await.map_err(status::store)?;
+        let entries = BatchEntries::read("products", products, product_from_wire);
+        let changed = upsert_products(&self.app, &entries.valid).await.map_err(status::store)?;
         let recorded = |changed| if changed { EntryOutcome::New } else { EntryOutcome::Duplicate };
         Ok(entries.results(changed.into_iter().map(recorded).collect()))
     }
@@ -42,16 +41,16 @@ impl CatalogRpc {
         publish_catalog(&self.app).await.map_err(status::store)
     }
 
-    async fn take_stream(
+    async fn upsert_stream(
         &self,
-        mut parts: Streaming<wire::StreamProductsRequest>,
-        tally: &mut Tally,
+        mut messages: Streaming<wire::StreamProductsRequest>,
+        tally: &mut StreamTally,
     ) -> Result<(), Status> {
-        while let Some(wire::StreamProductsRequest { products }) = parts.message().await? {
+        while let Some(wire::StreamProductsRequest { products }) = messages.message().await? {
             if products.is_empty() {
                 continue;
             }
-            check_batch("products", products.len(), BATCH_MAX)?;
+            check_batch_len("products", products.len(), BATCH_LEN_MAX)?;
             for result in self.upsert(products).await? {
                 tally.count(result);
             }
@@ -67,7 +66,7 @@ impl CatalogService for CatalogRpc {
         request: Request<wire::BatchUpsertProductsRequest>,
     ) -> Result<Response<wire::BatchUpsertProductsResponse>, Status> {
         let wire::BatchUpsertProductsRequest { products } = request.into_inner();
-        check_batch("products", products.len(), BATCH_MAX)?;
+        check_batch_len("products", products.len(), BATCH_LEN_MAX)?;
         let results = self.upsert(products).await?;
         self.publish().await?;
         Ok(Response::new(wire::BatchUpsertProductsResponse { results }))
@@ -77,12 +76,12 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<Streaming<wire::StreamProductsRequest>>,
     ) -> Result<Response<wire::StreamProductsResponse>, Status> {
-        let mut tally = Tally::default();
-        let taken = self.take_stream(request.into_inner(), &mut tally).await;
-        // What came before a stream broke is stored, so it is served.
+        let mut tally = StreamTally::default();
+        let result = self.upsert_stream(request.into_inner(), &mut tally).await;
+        // Products received before a stream broke are stored, so they are published.
         self.publish().await?;
-        taken?;
-        let Tally { taken: upserted, duplicates: unchanged, rejected, rejections } = tally;
+        result?;
+        let StreamTally { recorded: upserted, duplicates: unchanged, rejected, rejections } = tally;
         Ok(Response::new(wire::StreamProductsResponse { upserted, unchanged, rejected, rejections }))
     }
 
@@ -130,8 +129,8 @@ impl CatalogService for CatalogRpc {
         request: Request<wire::BatchUpsertOffersRequest>,
     ) -> Result<Response<wire::BatchUpsertOffersResponse>, Status> {
         let wire::BatchUpsertOffersRequest { offers } = request.into_inner();
-        check_batch("offers", offers.len(), BATCH_MAX)?;
-        let entries = Entries::read("offers", offers, |path, message| {
+        check_batch_len("offers", offers.len(), BATCH_LEN_MAX)?;
+        let entries = BatchEntries::read("offers", offers, |path, message| {
             let offer = explicit_offer_from_wire(path, message)?;
             let mut violations = Violations::default();
             for ExplicitOfferFault { field, problem } in check_offer(&self.app, &offer) {
@@ -139,7 +138,7 @@ impl CatalogService for CatalogRpc {
             }
             violations.or(Some(offer))
         });
-        let changed = upsert_offers(&self.app, &entries.good).await.map_err(status::explicit_offers)?;
+        let changed = upsert_offers(&self.app, &entries.valid).await.map_err(status::explicit_offers)?;
         let recorded = |changed| if changed { EntryOutcome::New } else { EntryOutcome::Duplicate };
         let results = entries.results(changed.into_iter().map(recorded).collect());
         Ok(Response::new(wire::BatchUpsertOffersResponse { results }))

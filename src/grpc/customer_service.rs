@@ -1,4 +1,4 @@
-//! `CustomerService`: profiles and consents, and what a customer may ask for: all that is held, or that nothing is.
+//! `CustomerService`: profiles and consents, and the rights of access and erasure.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,25 +8,24 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::batches::{BATCH_LEN_MAX, BatchEntries, check_batch_len};
 use super::convert::customers::{customer_to_wire, profile_from_wire};
 use super::convert::nouns::time_to_wire;
-use super::feedback_service::{BATCH_MAX, Entries, check_batch};
+use super::customer_ids::audited_customer_id;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::customer_service_server::CustomerService;
-use super::relationship_service::audited_customer_id;
 use super::status;
 use crate::use_cases::app::App;
 use crate::use_cases::customers::{get_customer, upsert_customers};
 use crate::use_cases::erase_customer::{ErasedCustomer, Held, erase_customer};
 
-/// Serves `CustomerService`.
-pub struct CustomerRpc {
+/// Implementation of `CustomerService`.
+pub(crate) struct CustomerRpc {
     app: Arc<App>,
 }
 
 impl CustomerRpc {
-    /// A service of this system.
-    pub fn new(app: Arc<App>) -> Self {
+    pub(crate) fn new(app: Arc<App>) -> Self {
         Self { app }
     }
 }
@@ -38,9 +37,9 @@ impl CustomerService for CustomerRpc {
         request: Request<wire::BatchUpsertCustomersRequest>,
     ) -> Result<Response<wire::BatchUpsertCustomersResponse>, Status> {
         let wire::BatchUpsertCustomersRequest { customers } = request.into_inner();
-        check_batch("customers", customers.len(), BATCH_MAX)?;
-        let entries = Entries::read("customers", customers, profile_from_wire);
-        let recorded = upsert_customers(&self.app, &entries.good).await.map_err(status::store)?;
+        check_batch_len("customers", customers.len(), BATCH_LEN_MAX)?;
+        let entries = BatchEntries::read("customers", customers, profile_from_wire);
+        let recorded = upsert_customers(&self.app, &entries.valid).await.map_err(status::store)?;
         Ok(Response::new(wire::BatchUpsertCustomersResponse { results: entries.results(recorded) }))
     }
 
@@ -61,7 +60,7 @@ impl CustomerService for CustomerRpc {
     ) -> Result<Response<Self::ExportCustomerStream>, Status> {
         let id = audited_customer_id(request.into_inner().customer_id)?;
         let mut held = Held::of(id);
-        // The first part is read before the answer begins, so that NOT_FOUND is an answer.
+        // The first page is loaded before the response starts, so that NOT_FOUND can still be its status.
         let mut page = held.next(&self.app).await.map_err(status::store)?;
         if page.is_none() {
             return Err(customer_not_found());
@@ -71,7 +70,7 @@ impl CustomerService for CustomerRpc {
         tokio::spawn(async move {
             while let Some(records) = page.take() {
                 let part = wire::ExportCustomerResponse { json_lines: json_lines(&records) };
-                // Nobody listens any more.
+                // The client has disconnected.
                 if parts.send(Ok(part)).await.is_err() {
                     return;
                 }
@@ -101,7 +100,7 @@ impl CustomerService for CustomerRpc {
 }
 
 fn customer_not_found() -> Status {
-    status::not_found("CUSTOMER_NOT_FOUND", "nothing is kept of this customer")
+    status::not_found("CUSTOMER_NOT_FOUND", "no data is stored about this customer")
 }
 
 fn json_lines(records: &[serde_json::Value]) -> String {

@@ -1,20 +1,18 @@
-//! What the build script makes of the protos. Nothing is written here by hand.
+//! Code that the build script generates from the protos.
 
-/// The descriptors of all protos, for server reflection.
+/// Encoded descriptors of all protos, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tactful_descriptor.bin"));
 
-/// Package `tactful`.
+/// Messages and services of the package `tactful`.
 pub mod tactful {
-    /// Package `tactful.v1`.
     #[allow(missing_docs, clippy::all, clippy::pedantic, clippy::unwrap_used, reason = "generated")]
     pub mod v1 {
         tonic::include_proto!("tactful.v1");
     }
 }
 
-/// Package `google`.
+/// Messages of the package `google`.
 pub mod google {
-    /// Package `google.rpc`.
     #[allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
     pub mod rpc {
         tonic::include_proto!("google.rpc");

@@ -6,11 +6,14 @@
 pub mod access;
 pub(crate) mod admission;
 pub(crate) mod backup_service;
+pub(crate) mod batches;
 pub(crate) mod call_metrics;
 pub(crate) mod call_telemetry;
 pub(crate) mod catalog_service;
 pub(crate) mod convert;
+pub(crate) mod customer_ids;
 pub(crate) mod customer_service;
+pub(crate) mod deadline;
 pub(crate) mod feedback_service;
 pub(crate) mod field_limits;
 pub mod generated;

@@ -11,14 +11,13 @@ use super::status;
 use crate::use_cases::app::App;
 use crate::use_cases::train_model::{current_model, train_model};
 
-/// Serves `ModelService`.
-pub struct ModelRpc {
+/// Implementation of `ModelService`.
+pub(crate) struct ModelRpc {
     app: Arc<App>,
 }
 
 impl ModelRpc {
-    /// A service of this system.
-    pub fn new(app: Arc<App>) -> Self {
+    pub(crate) fn new(app: Arc<App>) -> Self {
         Self { app }
     }
 }
@@ -37,8 +36,8 @@ impl ModelService for ModelRpc {
         &self,
         _request: Request<wire::GetModelRequest>,
     ) -> Result<Response<wire::GetModelResponse>, Status> {
-        let view =
-            current_model(&self.app).ok_or_else(|| status::not_found("MODEL_NOT_FOUND", "no model was trained yet"))?;
+        let view = current_model(&self.app)
+            .ok_or_else(|| status::not_found("MODEL_NOT_FOUND", "no model has been trained yet"))?;
         Ok(Response::new(wire::GetModelResponse { model: Some(model_to_wire(view)) }))
     }
 }

@@ -1,20 +1,21 @@
-//! `OfferService`: what to offer a customer.
+//! `OfferService`: decides, explains and releases offers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
 
-use super::convert::explanations::{Explained, explain_from_wire, explanation_to_wire};
+use super::batches::check_batch_len;
+use super::convert::explanations::{ExplanationRequest, explain_from_wire, explanation_to_wire};
 use super::convert::offers::{
-    Asked, Detail, cross_sell_from_wire, cross_sell_to_wire, release_from_wire, release_to_wire, up_sell_from_wire,
-    up_sell_to_wire,
+    DetailedRequest, ExplanationDetail, ReleaseRequest, cross_sell_from_wire, cross_sell_to_wire, release_from_wire,
+    release_to_wire, up_sell_from_wire, up_sell_to_wire,
 };
 use super::convert::violations::Violations;
-use super::feedback_service::check_batch;
+use super::deadline::client_deadline;
 use super::generated::google::rpc;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::offer_service_server::OfferService;
@@ -27,100 +28,99 @@ use crate::use_cases::offer_request::{OfferRequest, ServingMode};
 use crate::use_cases::release_offers::release_offers;
 use crate::use_cases::serve_offers::{ServedOffers, serve_offers};
 
-/// The most customers of one batch.
-const BATCH_MAX: usize = 100;
-/// How many of a batch are served at once: enough to share a flush, and little beside what other callers ask.
-const BATCH_AT_ONCE: usize = 16;
+/// Maximum number of requests of a batch.
+const BATCH_LEN_MAX: usize = 100;
+/// Number of requests of a batch that are served at once: enough to share a flush, few compared with other clients' calls.
+const BATCH_CONCURRENCY: usize = 16;
 
-/// Serves `OfferService`.
-pub struct OfferRpc {
+/// Implementation of `OfferService`.
+pub(crate) struct OfferRpc {
     app: Arc<App>,
 }
 
 impl OfferRpc {
-    /// A service of this system.
-    pub fn new(app: Arc<App>) -> Self {
+    pub(crate) fn new(app: Arc<App>) -> Self {
         Self { app }
     }
 
-    /// Serves every request of a batch by itself.
+    /// Serves the requests of a batch independently of each other.
     async fn serve_each<M>(
         &self,
         requests: Vec<M>,
-        read: impl Fn(M) -> Result<Asked, Violations>,
+        read: impl Fn(M) -> Result<DetailedRequest, Violations>,
         deadline: Option<Instant>,
-    ) -> Result<Vec<Result<Answer, Status>>, Status> {
-        check_batch("requests", requests.len(), BATCH_MAX)?;
+    ) -> Result<Vec<Result<ServedEntry, Status>>, Status> {
+        check_batch_len("requests", requests.len(), BATCH_LEN_MAX)?;
         let read = |message| read(message).map_err(|violations| status::invalid(&violations));
-        let asked: Vec<Result<Asked, Status>> =
+        let requests: Vec<Result<DetailedRequest, Status>> =
             CallStage::Convert.in_scope(|| requests.into_iter().map(read).collect());
-        refuse_repeated_customers(&asked)?;
-        let places = Arc::new(Semaphore::new(BATCH_AT_ONCE));
-        let mut serving = JoinSet::new();
-        let mut answers = Vec::with_capacity(asked.len());
-        for (entry, asked) in asked.into_iter().enumerate() {
-            let Asked { request, detail } = match asked {
-                Ok(asked) => asked,
-                Err(refused) => {
-                    answers.push(Err(refused));
+        reject_repeated_customers(&requests)?;
+        let permits = Arc::new(Semaphore::new(BATCH_CONCURRENCY));
+        let mut tasks = JoinSet::new();
+        let mut answers = Vec::with_capacity(requests.len());
+        for (index, request) in requests.into_iter().enumerate() {
+            let DetailedRequest { request, detail } = match request {
+                Ok(request) => request,
+                Err(invalid) => {
+                    answers.push(Err(invalid));
                     continue;
                 }
             };
             answers.push(Err(Status::internal("the call ended early")));
-            let (app, places) = (Arc::clone(&self.app), Arc::clone(&places));
+            let (app, permits) = (Arc::clone(&self.app), Arc::clone(&permits));
             let served = async move {
-                let _place = places.acquire().await;
+                let _permit = permits.acquire().await;
                 let served = serve(&app, &request, deadline).await;
-                (entry, served.map(|served| Answer { served, mode: request.mode, detail }))
+                (index, served.map(|served| ServedEntry { served, mode: request.mode, detail }))
             };
-            serving.spawn(call_context::scope_part(served));
+            tasks.spawn(call_context::scope_part(served));
         }
-        while let Some(served) = serving.join_next().await {
-            let ((entry, answer), stages) = served.map_err(|error| {
-                tracing::error!(%error, "an entry of a batch died");
-                Status::internal("an entry of the batch died")
+        while let Some(served) = tasks.join_next().await {
+            let ((index, answer), stages) = served.map_err(|error| {
+                tracing::error!(%error, "batch entry task failed");
+                Status::internal("an entry of the batch failed unexpectedly")
             })?;
             call_context::add_stages(&stages);
-            answers[entry] = answer;
+            answers[index] = answer;
         }
         Ok(answers)
     }
 }
 
-/// An answer and how it was asked for.
-struct Answer {
+/// Served request of a batch, with what its response depends on.
+struct ServedEntry {
     served: ServedOffers,
     mode: ServingMode,
-    detail: Detail,
+    detail: ExplanationDetail,
 }
 
 async fn serve(app: &App, request: &OfferRequest, deadline: Option<Instant>) -> Result<ServedOffers, Status> {
     let served = serve_offers(app, request, deadline).await.map_err(|error| status::serve(error, app.now()))?;
-    tell(request, &served);
+    record_decision(request, &served);
     Ok(served)
 }
 
-/// Two requests for one customer would depend on which is served first.
+/// Rejects a batch with two requests for one customer: their results would depend on which is served first.
 #[allow(clippy::result_large_err, reason = "every method answers with a Status")]
-fn refuse_repeated_customers(asked: &[Result<Asked, Status>]) -> Result<(), Status> {
+fn reject_repeated_customers(requests: &[Result<DetailedRequest, Status>]) -> Result<(), Status> {
     let mut seen = HashSet::new();
     let mut violations = Violations::default();
-    for (entry, asked) in asked.iter().enumerate() {
-        if asked.as_ref().is_ok_and(|asked| !seen.insert(&asked.request.customer)) {
-            violations.add(format!("requests[{entry}].customer_id"), "is in this batch already");
+    for (index, request) in requests.iter().enumerate() {
+        if request.as_ref().is_ok_and(|request| !seen.insert(&request.request.customer)) {
+            violations.add(format!("requests[{index}].customer_id"), "is repeated in this batch");
         }
     }
     violations.check().map_err(|violations| status::invalid(&violations))
 }
 
-/// An entry of a batch: its status, and the answer when there is one.
+/// Converts an entry of a batch to its status, and its answer when it was served.
 fn entry<R>(
-    answer: Result<Answer, Status>,
-    to_wire: impl Fn(ServedOffers, ServingMode, Detail) -> R,
+    answer: Result<ServedEntry, Status>,
+    to_wire: impl Fn(ServedOffers, ServingMode, ExplanationDetail) -> R,
 ) -> (Option<rpc::Status>, Option<R>) {
     match answer {
-        Ok(Answer { served, mode, detail }) => (Some(rpc::Status::default()), Some(to_wire(served, mode, detail))),
-        Err(refused) => (Some(status::to_rpc_status(&refused)), None),
+        Ok(ServedEntry { served, mode, detail }) => (Some(rpc::Status::default()), Some(to_wire(served, mode, detail))),
+        Err(status) => (Some(status::to_rpc_status(&status)), None),
     }
 }
 
@@ -130,8 +130,8 @@ impl OfferService for OfferRpc {
         &self,
         request: Request<wire::CrossSellRequest>,
     ) -> Result<Response<wire::CrossSellResponse>, Status> {
-        let deadline = deadline(&request);
-        let Asked { request, detail } = CallStage::Convert
+        let deadline = client_deadline(&request);
+        let DetailedRequest { request, detail } = CallStage::Convert
             .in_scope(|| cross_sell_from_wire(request.into_inner()))
             .map_err(|violations| status::invalid(&violations))?;
         let served = serve(&self.app, &request, deadline).await?;
@@ -142,7 +142,7 @@ impl OfferService for OfferRpc {
         &self,
         request: Request<wire::BatchCrossSellRequest>,
     ) -> Result<Response<wire::BatchCrossSellResponse>, Status> {
-        let deadline = deadline(&request);
+        let deadline = client_deadline(&request);
         let answers = self.serve_each(request.into_inner().requests, cross_sell_from_wire, deadline).await?;
         let entry = |answer| {
             let (status, answer) = entry(answer, cross_sell_to_wire);
@@ -156,7 +156,7 @@ impl OfferService for OfferRpc {
         &self,
         request: Request<wire::BatchUpSellRequest>,
     ) -> Result<Response<wire::BatchUpSellResponse>, Status> {
-        let deadline = deadline(&request);
+        let deadline = client_deadline(&request);
         let answers = self.serve_each(request.into_inner().requests, up_sell_from_wire, deadline).await?;
         let entry = |answer| {
             let (status, answer) = entry(answer, up_sell_to_wire);
@@ -167,8 +167,8 @@ impl OfferService for OfferRpc {
     }
 
     async fn up_sell(&self, request: Request<wire::UpSellRequest>) -> Result<Response<wire::UpSellResponse>, Status> {
-        let deadline = deadline(&request);
-        let Asked { request, detail } = CallStage::Convert
+        let deadline = client_deadline(&request);
+        let DetailedRequest { request, detail } = CallStage::Convert
             .in_scope(|| up_sell_from_wire(request.into_inner()))
             .map_err(|violations| status::invalid(&violations))?;
         let served = serve(&self.app, &request, deadline).await?;
@@ -181,8 +181,10 @@ impl OfferService for OfferRpc {
     ) -> Result<Response<wire::ExplainDecisionResponse>, Status> {
         let explained = explain_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
         let explanation = match explained {
-            Explained::Decision(customer, decision) => explain_decision(&self.app, &customer, decision).await,
-            Explained::Question(request, product) => explain_request(&self.app, &request, product.as_ref()).await,
+            ExplanationRequest::Decision(customer, decision) => explain_decision(&self.app, &customer, decision).await,
+            ExplanationRequest::WhatIf(request, product) => {
+                explain_request(&self.app, &request, product.as_ref()).await
+            }
         };
         Ok(Response::new(explanation_to_wire(explanation.map_err(status::explain)?)))
     }
@@ -192,41 +194,18 @@ impl OfferService for OfferRpc {
         request: Request<wire::ReleaseOffersRequest>,
     ) -> Result<Response<wire::ReleaseOffersResponse>, Status> {
         let message = request.into_inner();
-        let asked = message.offer_ids.clone();
-        let (customer, decision, offers) =
+        let requested = message.offer_ids.clone();
+        let ReleaseRequest { customer, decision, offers } =
             release_from_wire(message).map_err(|violations| status::invalid(&violations))?;
         let released = release_offers(&self.app, &customer, decision, &offers)
             .await
-            .map_err(|error| status::release(error, &asked))?;
+            .map_err(|error| status::release(error, &requested))?;
         Ok(Response::new(release_to_wire(released)))
     }
 }
 
-/// When the caller stops waiting: nothing is reserved for one that has gone.
-fn deadline<T>(request: &Request<T>) -> Option<Instant> {
-    let text = request.metadata().get("grpc-timeout")?.to_str().ok()?;
-    Instant::now().checked_add(parse_timeout(text)?)
-}
-
-/// At most eight digits and a unit (gRPC over HTTP/2, "Timeout").
-fn parse_timeout(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(count * 3600)),
-        "M" => Some(Duration::from_secs(count * 60)),
-        "S" => Some(Duration::from_secs(count)),
-        "m" => Some(Duration::from_millis(count)),
-        "u" => Some(Duration::from_micros(count)),
-        "n" => Some(Duration::from_nanos(count)),
-        _ => None,
-    }
-}
-
-fn tell(request: &OfferRequest, served: &ServedOffers) {
+/// Logs a decision and records its metrics.
+fn record_decision(request: &OfferRequest, served: &ServedOffers) {
     let kind = request.kind.as_str();
     let mode = match request.mode {
         ServingMode::Reserve if served.is_replayed => "replay",
@@ -241,27 +220,13 @@ fn tell(request: &OfferRequest, served: &ServedOffers) {
     metrics::counter!("tactful_offers_total", "kind" => kind, "mode" => mode, "band" => band).increment(offers);
     if !served.is_replayed {
         metrics::histogram!("tactful_relationship_health").record(served.decision.relationship_health.score);
-        if let Some(cap) = served.decision.binding_cap.and_then(|place| served.decision.caps.get(place)) {
+        if let Some(cap) = served.decision.binding_cap.and_then(|index| served.decision.caps.get(index)) {
             metrics::counter!("tactful_capped_decisions_total", "kind" => kind, "cap" => cap.kind.as_str())
                 .increment(1);
         }
         for (reason, &withheld) in &served.decision.withheld {
             metrics::counter!("tactful_withheld_candidates_total", "kind" => kind, "reason" => reason.as_str())
                 .increment(u64::from(withheld));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_are_read_as_grpc_writes_them() {
-        assert_eq!(parse_timeout("100m"), Some(Duration::from_millis(100)));
-        assert_eq!(parse_timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
-        for bad in ["", "m", "-1m", "1", "123456789m", "1x", "1é"] {
-            assert_eq!(parse_timeout(bad), None, "{bad}");
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::convert::policies::{listed_to_wire, policy_from_wire, policy_version_to_wire};
-use super::convert::policy_changes::{simulated_to_wire, simulation_from_wire};
+use super::convert::policies::{listed_version_to_wire, policy_from_wire, policy_version_to_wire};
+use super::convert::policy_changes::{simulation_from_wire, simulation_to_wire};
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::policy_service_server::PolicyService;
 use super::status;
@@ -19,14 +19,13 @@ use crate::use_cases::simulate_policy::simulate_policy;
 const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: usize = 200;
 
-/// Serves `PolicyService`.
-pub struct PolicyRpc {
+/// Implementation of `PolicyService`.
+pub(crate) struct PolicyRpc {
     app: Arc<App>,
 }
 
 impl PolicyRpc {
-    /// A service of this system.
-    pub fn new(app: Arc<App>) -> Self {
+    pub(crate) fn new(app: Arc<App>) -> Self {
         Self { app }
     }
 }
@@ -53,8 +52,8 @@ impl PolicyService for PolicyRpc {
     ) -> Result<Response<wire::SimulatePolicyResponse>, Status> {
         let (candidate, since) =
             simulation_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
-        let simulated = simulate_policy(&self.app, candidate, since).await.map_err(status::simulate_policy)?;
-        Ok(Response::new(simulated_to_wire(simulated)))
+        let simulation = simulate_policy(&self.app, candidate, since).await.map_err(status::simulate_policy)?;
+        Ok(Response::new(simulation_to_wire(simulation)))
     }
 
     async fn get_policy(
@@ -75,24 +74,26 @@ impl PolicyService for PolicyRpc {
         request: Request<wire::ListPoliciesRequest>,
     ) -> Result<Response<wire::ListPoliciesResponse>, Status> {
         let wire::ListPoliciesRequest { page_size, page_token } = request.into_inner();
-        let page_len = match usize::try_from(page_size) {
+        let page_size_max = match usize::try_from(page_size) {
             Ok(0) => PAGE_DEFAULT,
             Ok(size) => size.min(PAGE_MAX),
             Err(_) => return Err(status::invalid_field("page_size", "must not be negative")),
         };
         let all = list_policies(&self.app).await.map_err(status::policy)?;
-        // Versions are only ever added in front, so the name of the last one told says where to go on.
+        // New versions are inserted at the front only, so the last one listed marks the start of the next page.
         let start = if page_token.is_empty() {
             0
         } else {
             let last = all.iter().position(|version| version.policy.version == page_token);
-            last.ok_or_else(|| status::invalid_field("page_token", "is not one that this service gave"))? + 1
+            last.ok_or_else(|| {
+                status::invalid_field("page_token", "must be the next_page_token of an earlier response")
+            })? + 1
         };
-        let page: Vec<PolicyVersion> = all.iter().skip(start).take(page_len).cloned().collect();
+        let page: Vec<PolicyVersion> = all.iter().skip(start).take(page_size_max).cloned().collect();
         let is_last = start + page.len() >= all.len();
         let next_page_token =
             page.last().filter(|_| !is_last).map(|version| version.policy.version.clone()).unwrap_or_default();
-        let policy_versions = page.into_iter().map(listed_to_wire).collect();
+        let policy_versions = page.into_iter().map(listed_version_to_wire).collect();
         Ok(Response::new(wire::ListPoliciesResponse { policy_versions, next_page_token }))
     }
 

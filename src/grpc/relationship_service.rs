@@ -1,14 +1,15 @@
-//! `RelationshipService`: how a relationship stands, and holds.
+//! `RelationshipService`: relationship health, holds and the backfire report.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::batches::check_batch_len;
 use super::convert::backfire::{backfire_to_wire, follow_up_from_wire};
 use super::convert::relationships::{hold_from_wire, hold_to_wire, hypothesis_from_wire, relationship_to_wire};
 use super::convert::violations::Violations;
-use super::feedback_service::check_batch;
+use super::customer_ids::{audited_customer_id, customer_id};
 use super::generated::google::rpc;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::relationship_service_server::RelationshipService;
@@ -21,17 +22,16 @@ use crate::use_cases::get_backfire_report::get_backfire_report;
 use crate::use_cases::get_relationship_health::{get_relationship_health, simulate_relationship_health};
 use crate::use_cases::holds::{create_hold, delete_hold, list_holds};
 
-/// The most customers of one batch.
-const BATCH_MAX: usize = 100;
+/// Maximum number of customers of a batch.
+const BATCH_LEN_MAX: usize = 100;
 
-/// Serves `RelationshipService`.
-pub struct RelationshipRpc {
+/// Implementation of `RelationshipService`.
+pub(crate) struct RelationshipRpc {
     app: Arc<App>,
 }
 
 impl RelationshipRpc {
-    /// A service of this system.
-    pub fn new(app: Arc<App>) -> Self {
+    pub(crate) fn new(app: Arc<App>) -> Self {
         Self { app }
     }
 }
@@ -52,21 +52,21 @@ impl RelationshipService for RelationshipRpc {
         request: Request<wire::BatchGetRelationshipHealthRequest>,
     ) -> Result<Response<wire::BatchGetRelationshipHealthResponse>, Status> {
         let ids = request.into_inner().customer_ids;
-        check_batch("customer_ids", ids.len(), BATCH_MAX)?;
-        refuse_repeated("customer_ids", &ids)?;
+        check_batch_len("customer_ids", ids.len(), BATCH_LEN_MAX)?;
+        reject_repeated("customer_ids", &ids)?;
         let mut entries = Vec::with_capacity(ids.len());
-        for (number, id) in ids.into_iter().enumerate() {
-            let answer = match CustomerId::new(id) {
+        for (index, id) in ids.into_iter().enumerate() {
+            let health = match CustomerId::new(id) {
                 Ok(customer) => get_relationship_health(&self.app, &customer).await.map_err(status::store),
-                Err(invalid) => Err(status::invalid_field(&format!("customer_ids[{number}]"), invalid)),
+                Err(invalid) => Err(status::invalid_field(&format!("customer_ids[{index}]"), invalid)),
             };
-            entries.push(match answer {
+            entries.push(match health {
                 Ok(view) => wire::RelationshipHealthEntry {
                     status: Some(rpc::Status::default()),
                     answer: Some(relationship_to_wire(view)),
                 },
-                Err(refused) => {
-                    wire::RelationshipHealthEntry { status: Some(status::to_rpc_status(&refused)), answer: None }
+                Err(status) => {
+                    wire::RelationshipHealthEntry { status: Some(status::to_rpc_status(&status)), answer: None }
                 }
             });
         }
@@ -129,27 +129,15 @@ impl RelationshipService for RelationshipRpc {
     }
 }
 
-/// Two of one customer in a batch are a slip.
+/// Rejects a batch that names a customer twice, which is a mistake of the client.
 #[allow(clippy::result_large_err, reason = "every method answers with a Status")]
-fn refuse_repeated(field: &str, ids: &[String]) -> Result<(), Status> {
+fn reject_repeated(field: &str, ids: &[String]) -> Result<(), Status> {
     let mut seen = HashSet::new();
     let mut violations = Violations::default();
-    for (number, id) in ids.iter().enumerate() {
+    for (index, id) in ids.iter().enumerate() {
         if !seen.insert(id) {
-            violations.add(format!("{field}[{number}]"), "is in this batch already");
+            violations.add(format!("{field}[{index}]"), "is repeated in this batch");
         }
     }
     violations.check().map_err(|violations| status::invalid(&violations))
-}
-
-/// Reads the one field of a message that only names a customer.
-#[allow(clippy::result_large_err, reason = "every method answers with a Status")]
-pub(super) fn customer_id(text: String) -> Result<CustomerId, Status> {
-    CustomerId::new(text).map_err(|invalid| status::invalid_field("customer_id", invalid))
-}
-
-/// The same, for a method whose calls are told in the audit log: it is to name the customer.
-#[allow(clippy::result_large_err, reason = "every method answers with a Status")]
-pub(super) fn audited_customer_id(text: String) -> Result<CustomerId, Status> {
-    customer_id(text).inspect(|customer| call_context::set_customer(customer.as_str()))
 }

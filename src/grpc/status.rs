@@ -1,5 +1,6 @@
-//! From what went wrong to what a caller reads (AIP-193): a code, a sentence, and details to act on. What is inside stays
-//! inside: the log gets the cause, once, here.
+//! Conversion of errors to gRPC statuses (AIP-193): a code, a sentence, and details that a client can act on.
+//!
+//! Internal causes are never sent to clients: they are logged, once, here.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -29,22 +30,23 @@ use crate::use_cases::simulate_policy::SimulatePolicyError;
 use crate::use_cases::train_model::TrainError;
 
 const DOMAIN: &str = "tactful";
-/// A status goes in headers, of which common clients take 8 KiB in all: the message in characters of up to three bytes, then the
-/// details in base64 with the message once more. What does not fit is an error of the protocol, and nobody reads it.
+/// Maximum length of a status message. A status is sent in headers, of which common clients accept 8 KiB in all: the message in
+/// characters of up to three bytes, then the details in base64 with the message once more. Longer headers are a protocol error, and
+/// the client reads nothing.
 const MESSAGE_BYTES_MAX: usize = 600;
-/// How many violations the message tells; the details have room for as many at least.
-const TOLD: usize = 3;
-/// Of the violations in the details.
+/// Number of violations in the message; at least as many fit into the details.
+const MESSAGE_VIOLATIONS: usize = 3;
+/// Maximum size of all violations in the details.
 const VIOLATIONS_BYTES_MAX: usize = 3 << 10;
-/// Of the path or description of one.
+/// Maximum length of the path or description of a violation.
 const TEXT_BYTES_MAX: usize = 300;
-/// What a violation takes beside its texts: three tags and lengths.
+/// Encoded size of a violation without its texts: three tags and lengths.
 const VIOLATION_FRAME_BYTES: usize = 9;
-/// When a server that was busy may be asked again.
+/// Retry delay after a shed request.
 const BUSY_RETRY: Duration = Duration::from_millis(500);
-/// When a store that cannot answer may be asked again.
+/// Retry delay while the store is unavailable.
 const STORE_RETRY: Duration = Duration::from_secs(1);
-/// When a customer whom many calls changed at once may be asked about again.
+/// Retry delay after too many concurrent changes of one customer.
 const CONTENDED_RETRY: Duration = Duration::from_millis(100);
 
 fn status(code: Code, reason: &str, message: impl AsRef<str>, retry: Option<Duration>) -> Status {
@@ -52,7 +54,7 @@ fn status(code: Code, reason: &str, message: impl AsRef<str>, retry: Option<Dura
     if retry.is_some() {
         details.set_retry_info(retry);
     }
-    Status::with_error_details(code, clipped(message.as_ref(), MESSAGE_BYTES_MAX), details)
+    Status::with_error_details(code, truncated(message.as_ref(), MESSAGE_BYTES_MAX), details)
 }
 
 fn details(reason: &str) -> ErrorDetails {
@@ -73,59 +75,59 @@ pub(crate) fn busy_response() -> Response<Body> {
     response
 }
 
-/// Everything wrong with a message, as far as a caller can read it: of very many violations the first are named, and the rest counted.
-pub fn invalid(violations: &Violations) -> Status {
+/// Returns the status of an invalid message. Of very many violations the first are named and the rest counted.
+pub(crate) fn invalid(violations: &Violations) -> Status {
     invalid_for("INVALID_FIELDS", violations)
 }
 
 fn invalid_for(reason: &str, violations: &Violations) -> Status {
     let all = violations.as_slice();
     let mut bytes_left = VIOLATIONS_BYTES_MAX;
-    let named: Vec<(String, String)> = all
+    let listed: Vec<(String, String)> = all
         .iter()
         .map_while(|Violation { field, description }| {
-            let (field, description) = (clipped(field, TEXT_BYTES_MAX), clipped(description, TEXT_BYTES_MAX));
+            let (field, description) = (truncated(field, TEXT_BYTES_MAX), truncated(description, TEXT_BYTES_MAX));
             bytes_left = bytes_left.checked_sub(field.len() + description.len() + VIOLATION_FRAME_BYTES)?;
             Some((field, description))
         })
         .collect();
-    let told: Vec<String> =
-        named.iter().take(TOLD).map(|(field, description)| format!("{field}: {description}")).collect();
-    let more = match all.len().saturating_sub(TOLD) {
+    let in_message: Vec<String> =
+        listed.iter().take(MESSAGE_VIOLATIONS).map(|(field, description)| format!("{field}: {description}")).collect();
+    let more = match all.len().saturating_sub(MESSAGE_VIOLATIONS) {
         0 => String::new(),
         more => format!("; and {more} more"),
     };
-    let message = format!("{}{more}", clipped(&told.join("; "), MESSAGE_BYTES_MAX));
+    let message = format!("{}{more}", truncated(&in_message.join("; "), MESSAGE_BYTES_MAX));
     let mut details = details(reason);
-    for (field, description) in named {
+    for (field, description) in listed {
         details.add_bad_request_violation(field, description);
     }
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
-/// The text, or as much of it as these bytes hold.
-fn clipped(text: &str, bytes_max: usize) -> String {
-    const MARK: &str = "...";
+/// Returns the text, truncated to this many bytes.
+fn truncated(text: &str, bytes_max: usize) -> String {
+    const ELLIPSIS: &str = "...";
     if text.len() <= bytes_max {
         return text.to_owned();
     }
-    let end = (0..=bytes_max - MARK.len()).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    format!("{}{MARK}", &text[..end])
+    let end = (0..=bytes_max - ELLIPSIS.len()).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}{ELLIPSIS}", &text[..end])
 }
 
-/// One thing wrong with one field.
-pub fn invalid_field(field: &str, description: impl std::fmt::Display) -> Status {
+/// Returns the status of a message with one invalid field.
+pub(crate) fn invalid_field(field: &str, description: impl std::fmt::Display) -> Status {
     let mut violations = Violations::default();
     violations.add(field, description);
     invalid(&violations)
 }
 
-/// Something that is not there.
-pub fn not_found(reason: &str, message: &str) -> Status {
+/// Returns the status for something that does not exist.
+pub(crate) fn not_found(reason: &str, message: &str) -> Status {
     status(Code::NotFound, reason, message, None)
 }
 
-/// Status of a change of a customer that failed.
+/// Returns the status of a failed change of a customer.
 fn change(error: ChangeError) -> Status {
     match error {
         ChangeError::Rejected(rejection) => change_rejected(rejection),
@@ -139,7 +141,7 @@ fn change_rejected(rejection: ChangeRejection) -> Status {
             status(Code::Unavailable, "CONTENDED", "too many calls for this customer at once", Some(CONTENDED_RETRY))
         }
         ChangeRejection::CustomerErased => {
-            let message = "the customer was erased, and nothing may be stored of this id again";
+            let message = "the customer was erased; no data may be stored under this id again";
             status(Code::FailedPrecondition, "CUSTOMER_ERASED", message, None)
         }
         ChangeRejection::CustomerFull => {
@@ -148,13 +150,13 @@ fn change_rejected(rejection: ChangeRejection) -> Status {
     }
 }
 
-/// The store cannot answer.
+/// Logs a store error and returns its status.
 #[allow(clippy::needless_pass_by_value, reason = "so that it fits `map_err`")]
-pub fn store(error: StoreError) -> Status {
-    tracing::error!(%error, "the store cannot answer");
+pub(crate) fn store(error: StoreError) -> Status {
+    tracing::error!(%error, "store request failed");
     match error {
         StoreError::Locked { path: _ } | StoreError::OtherFormat { .. } | StoreError::Failed { detail: _ } => {
-            status(Code::Unavailable, "STORE_UNAVAILABLE", "the store cannot answer", Some(STORE_RETRY))
+            status(Code::Unavailable, "STORE_UNAVAILABLE", "the store is unavailable", Some(STORE_RETRY))
         }
         StoreError::Damaged { what: _, detail: _ } => {
             status(Code::DataLoss, "STORE_DAMAGED", "a stored value is damaged", None)
@@ -162,14 +164,14 @@ pub fn store(error: StoreError) -> Status {
     }
 }
 
-/// Why no backup is made.
-pub fn backup(_: BackupInProgress) -> Status {
-    let told = "another backup is being made; try again when it has ended";
-    status(Code::Aborted, "BACKUP_UNDER_WAY", told, None)
+/// Returns the status of a backup that was not started.
+pub(crate) fn backup(_: BackupInProgress) -> Status {
+    let message = "another backup is in progress; retry when it has finished";
+    status(Code::Aborted, "BACKUP_UNDER_WAY", message, None)
 }
 
-/// Why a policy could not be kept or put into force.
-pub fn policy(error: PolicyError) -> Status {
+/// Returns the status of a failed policy request.
+pub(crate) fn policy(error: PolicyError) -> Status {
     match error {
         PolicyError::Faults(faults) => {
             let mut violations = Violations::default();
@@ -179,91 +181,94 @@ pub fn policy(error: PolicyError) -> Status {
             invalid(&violations)
         }
         PolicyError::AlreadyExists => {
-            let message = "another policy has this version; versions never change, take another name";
+            let message = "a policy with this version exists; versions are immutable, choose another name";
             status(Code::AlreadyExists, "POLICY_EXISTS", message, None)
         }
-        PolicyError::NotFound => not_found("POLICY_NOT_FOUND", "there is no policy of this version"),
+        PolicyError::NotFound => not_found("POLICY_NOT_FOUND", "there is no policy with this version"),
         PolicyError::TooMany => {
             status(Code::ResourceExhausted, "TOO_MANY_POLICIES", "there are too many policies", None)
         }
         PolicyError::NothingBefore => {
-            status(Code::FailedPrecondition, "NO_POLICY_BEFORE", "no policy was in force before this one", None)
+            status(Code::FailedPrecondition, "NO_POLICY_BEFORE", "no policy was active before this one", None)
         }
         PolicyError::Store(error) => store(error),
     }
 }
 
-/// Why no decision was replayed.
-pub fn simulate_policy(error: SimulatePolicyError) -> Status {
+/// Returns the status of a failed policy simulation.
+pub(crate) fn simulate_policy(error: SimulatePolicyError) -> Status {
     match error {
         SimulatePolicyError::Policy(error) => policy(error),
         SimulatePolicyError::NoDecisions => {
-            status(Code::FailedPrecondition, "NO_DECISIONS", "no decision is logged since then", None)
+            status(Code::FailedPrecondition, "NO_DECISIONS", "no decisions have been logged since then", None)
         }
         SimulatePolicyError::Store(error) => store(error),
     }
 }
 
-/// Why explicit offers were not kept.
-pub fn explicit_offers(error: UpsertOffersError) -> Status {
-    let told = error.to_string();
+/// Returns the status of explicit offers that were not stored.
+pub(crate) fn explicit_offers(error: UpsertOffersError) -> Status {
+    let message = error.to_string();
     match error {
-        UpsertOffersError::TooMany { .. } => status(Code::ResourceExhausted, "TOO_MANY_OFFERS", told, None),
+        UpsertOffersError::TooMany { .. } => status(Code::ResourceExhausted, "TOO_MANY_OFFERS", message, None),
         UpsertOffersError::Store(error) => store(error),
     }
 }
 
-/// Why there is no backfire report.
-pub fn backfire(error: BackfireReportError) -> Status {
-    let told = error.to_string();
+/// Returns the status of a failed backfire report.
+pub(crate) fn backfire(error: BackfireReportError) -> Status {
+    let message = error.to_string();
     match error {
-        BackfireReportError::NoExperiment => status(Code::FailedPrecondition, "NO_EXPERIMENT", told, None),
+        BackfireReportError::NoExperiment => status(Code::FailedPrecondition, "NO_EXPERIMENT", message, None),
         BackfireReportError::TooFewCustomers { .. } => {
-            status(Code::FailedPrecondition, "TOO_FEW_CUSTOMERS", told, None)
+            status(Code::FailedPrecondition, "TOO_FEW_CUSTOMERS", message, None)
         }
         BackfireReportError::Store(error) => store(error),
     }
 }
 
-/// Why there is no explanation.
-pub fn explain(error: ExplainError) -> Status {
+/// Returns the status of a failed explanation.
+pub(crate) fn explain(error: ExplainError) -> Status {
     match error {
         ExplainError::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
         ExplainError::Store(error) => store(error),
     }
 }
 
-/// Why there is no answer to a question.
-pub fn serve(error: ServeError, now: Timestamp) -> Status {
+/// Returns the status of a request for offers that was not served.
+pub(crate) fn serve(error: ServeError, now: Timestamp) -> Status {
     match error {
         ServeError::RequestIdReused => {
             let mut violations = Violations::default();
-            violations.add("request_id", "was used for another request within 24 hours");
+            violations.add("request_id", "was used for a different request within the last 24 hours");
             invalid_for("REQUEST_ID_REUSED", &violations)
         }
         ServeError::TooManyRequestIds { retry_at } => status(
             Code::ResourceExhausted,
             "TOO_MANY_REQUEST_IDS",
-            "too many request ids for this customer within 24 hours",
+            "too many request ids for this customer within the last 24 hours",
             Some(retry_at.since(now)),
         ),
-        ServeError::DeadlineExceeded => {
-            status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed; nothing was written", None)
-        }
+        ServeError::DeadlineExceeded => status(
+            Code::DeadlineExceeded,
+            "DEADLINE_EXCEEDED",
+            "the deadline passed before the decision; nothing was recorded",
+            None,
+        ),
         ServeError::Change(error) => change(error),
     }
 }
 
-/// Why nothing was given back.
-pub fn release(error: ReleaseError, asked: &[String]) -> Status {
+/// Returns the status of a failed release of offers.
+pub(crate) fn release(error: ReleaseError, requested: &[String]) -> Status {
     match error {
         ReleaseError::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
         ReleaseError::OffersNotServed { offers } => {
             let mut violations = Violations::default();
-            for (place, _) in
-                asked.iter().enumerate().filter(|(_, id)| offers.iter().any(|offer| offer.as_str() == **id))
+            for (index, _) in
+                requested.iter().enumerate().filter(|(_, id)| offers.iter().any(|offer| offer.as_str() == **id))
             {
-                violations.add(format!("offer_ids[{place}]"), "was not served by this decision");
+                violations.add(format!("offer_ids[{index}]"), "was not served by this decision");
             }
             invalid(&violations)
         }
@@ -271,8 +276,8 @@ pub fn release(error: ReleaseError, asked: &[String]) -> Status {
     }
 }
 
-/// Why a hold was not kept.
-pub fn hold(error: HoldError) -> Status {
+/// Returns the status of a failed request about a hold.
+pub(crate) fn hold(error: HoldError) -> Status {
     match error {
         HoldError::TooManyHolds => {
             status(Code::ResourceExhausted, "TOO_MANY_HOLDS", "the customer has 16 holds already", None)
@@ -282,11 +287,11 @@ pub fn hold(error: HoldError) -> Status {
     }
 }
 
-/// Why there is no new model.
-pub fn train(error: TrainError) -> Status {
+/// Returns the status of a failed training.
+pub(crate) fn train(error: TrainError) -> Status {
     match error {
         TrainError::AlreadyRunning => {
-            status(Code::FailedPrecondition, "TRAINING_RUNNING", "another training is running", None)
+            status(Code::FailedPrecondition, "TRAINING_RUNNING", "a training is already running", None)
         }
         TrainError::NotPossible { reason } => status(
             Code::FailedPrecondition,
@@ -298,27 +303,27 @@ pub fn train(error: TrainError) -> Status {
     }
 }
 
-/// What became of an entry of a batch.
-pub fn entry_result(recorded: EntryOutcome) -> wire::EntryResult {
-    match recorded {
+/// Returns the result of a batch entry.
+pub(crate) fn entry_result(outcome: EntryOutcome) -> wire::EntryResult {
+    match outcome {
         EntryOutcome::New => ok_entry(false),
         EntryOutcome::Duplicate => ok_entry(true),
         EntryOutcome::Rejected(rejection) => failed_entry(&rejected(rejection)),
     }
 }
 
-/// An entry that was taken.
-pub fn ok_entry(duplicate: bool) -> wire::EntryResult {
+/// Returns the result of an accepted entry.
+pub(crate) fn ok_entry(duplicate: bool) -> wire::EntryResult {
     wire::EntryResult { status: Some(google::rpc::Status::default()), duplicate }
 }
 
-/// An entry that was not taken.
-pub fn failed_entry(status: &Status) -> wire::EntryResult {
+/// Returns the result of a rejected entry.
+pub(crate) fn failed_entry(status: &Status) -> wire::EntryResult {
     wire::EntryResult { status: Some(to_rpc_status(status)), duplicate: false }
 }
 
-/// A status as an entry carries it, details and all.
-pub fn to_rpc_status(status: &Status) -> google::rpc::Status {
+/// Converts a status, with its details, to the message that entries carry.
+pub(crate) fn to_rpc_status(status: &Status) -> google::rpc::Status {
     google::rpc::Status::decode(status.details()).unwrap_or_else(|_| google::rpc::Status {
         code: status.code().into(),
         message: status.message().to_owned(),
@@ -331,10 +336,10 @@ fn rejected(rejection: EntryRejection) -> Status {
         EntryRejection::InFuture => invalid_field("event_time", "is more than 5 minutes in the future"),
         EntryRejection::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
         EntryRejection::OfferNotServed => not_found("OFFER_NOT_SERVED", "the decision did not serve this offer"),
-        EntryRejection::CustomerMissing => invalid_field("customer_id", "is required but for purchases and returns"),
+        EntryRejection::CustomerMissing => invalid_field("customer_id", "is required except for purchases and returns"),
         EntryRejection::TooOld => invalid_field(
             "event_time",
-            "is before what the server keeps; only the start or renewal of a subscription may be older",
+            "is before the retention period; only the start or renewal of a subscription may be older",
         ),
         EntryRejection::Change(rejection) => change_rejected(rejection),
     }
@@ -344,17 +349,17 @@ fn rejected(rejection: EntryRejection) -> Status {
 mod tests {
     use super::*;
 
-    /// What common clients take, with 32 bytes for each header (RFC 9113, section 6.5.2).
+    /// Header size that common clients accept, at 32 bytes of overhead per header (RFC 9113, section 6.5.2).
     const HEADERS_BYTES_MAX: usize = 8 << 10;
 
     fn header_bytes(status: Status) -> usize {
-        let answer = status.into_http::<Body>();
-        answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+        let response = status.into_http::<Body>();
+        response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
     }
 
-    /// Broken by: details that name all of a thousand faults, or one whole that quotes what was sent.
+    /// Broken by: details with all of a thousand violations, or one violation that quotes the request in full.
     #[test]
-    fn what_is_wrong_fits_the_headers_however_much_it_is() {
+    fn statuses_fit_the_headers_however_many_violations_there_are() {
         let cases = [
             (1_000, "ids".to_owned(), "is empty".to_owned()),
             (1_000, "ü".repeat(2_000), "ö".repeat(50_000)),
@@ -367,8 +372,8 @@ mod tests {
                 violations.add(format!("{field}[{number}]"), &description);
             }
             let status = invalid(&violations);
-            let named = status.get_details_bad_request().expect("it names fields").field_violations;
-            assert!(!named.is_empty());
+            let listed = status.get_details_bad_request().expect("it names fields").field_violations;
+            assert!(!listed.is_empty());
             assert!(count <= 3 || status.message().ends_with(&format!("and {} more", count - 3)), "{status:?}");
             assert!(header_bytes(status) <= HEADERS_BYTES_MAX);
         }

@@ -1,4 +1,4 @@
-//! The backfire report.
+//! Messages of the backfire report.
 
 use std::time::Duration;
 
@@ -9,23 +9,19 @@ use crate::grpc::generated::tactful::v1 as wire;
 use crate::measurement::backfire::{BackfireMeasure, GroupComparison, MeasureComparison};
 use crate::use_cases::get_backfire_report::{ExperimentReport, FOLLOW_UP_DEFAULT, FOLLOW_UP_MAX, FOLLOW_UP_MIN};
 
-/// Reads how long to follow.
-///
-/// # Errors
-/// When it is shorter or longer than a follow-up may be.
-pub fn follow_up_from_wire(request: wire::GetBackfireReportRequest) -> Result<Duration, Violations> {
+/// Reads the follow-up period.
+pub(crate) fn follow_up_from_wire(request: wire::GetBackfireReportRequest) -> Result<Duration, Violations> {
     let Some(follow_up) = request.follow_up else { return Ok(FOLLOW_UP_DEFAULT) };
-    let fits = Duration::try_from(follow_up).ok().filter(|it| (FOLLOW_UP_MIN..=FOLLOW_UP_MAX).contains(it));
+    let valid = Duration::try_from(follow_up).ok().filter(|it| (FOLLOW_UP_MIN..=FOLLOW_UP_MAX).contains(it));
     let mut violations = Violations::default();
-    if fits.is_none() {
-        violations.add("follow_up", "must be 1 to 1096 days");
+    if valid.is_none() {
+        violations.add("follow_up", "must be from 1 to 1096 days");
     }
-    violations.or(fits)
+    violations.or(valid)
 }
 
-/// A report.
-pub fn backfire_to_wire(backfire: ExperimentReport) -> wire::GetBackfireReportResponse {
-    let ExperimentReport { experiment, follow_up, waiting, as_of, report } = backfire;
+pub(crate) fn backfire_to_wire(report: ExperimentReport) -> wire::GetBackfireReportResponse {
+    let ExperimentReport { experiment, follow_up, waiting, as_of, report } = report;
     let message = message(&report.all, follow_up);
     let bands = report.bands.into_iter().map(|(band, group)| group_to_wire(Some(band), &group));
     wire::GetBackfireReportResponse {
@@ -57,7 +53,7 @@ fn group_to_wire(band: Option<Band>, group: &GroupComparison) -> wire::BackfireG
     }
 }
 
-/// What the figures say of churn, in a sentence.
+/// Summarizes the effect on churn in a sentence.
 fn message(all: &GroupComparison, follow_up: Duration) -> String {
     let days = follow_up.as_secs() / 86_400;
     let Some(churn) = all.comparisons.iter().find(|comparison| comparison.measure == BackfireMeasure::Churn) else {
@@ -69,7 +65,7 @@ fn message(all: &GroupComparison, follow_up: Duration) -> String {
     } else if high < 0.0 {
         "offers kept customers"
     } else {
-        "no effect of offers on churn is shown"
+        "the figures show no effect of offers on churn"
     };
     format!(
         "Within {days} days {:.1} % of the control group left and {:.1} % of the rest: {:+.1} points (95 % interval {:+.1} \

@@ -1,4 +1,4 @@
-//! Profiles of `CustomerService`.
+//! Messages of `CustomerService`.
 
 use super::nouns::{offer_kind_to_wire, time_to_wire};
 use super::violations::Violations;
@@ -8,11 +8,8 @@ use crate::domain::ledger::Grant;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::customers::ProfileUpdate;
 
-/// Reads a profile.
-///
-/// # Errors
-/// Everything wrong with it; paths begin with `path`.
-pub fn profile_from_wire(path: &str, message: wire::CustomerProfile) -> Result<ProfileUpdate, Violations> {
+/// Reads a profile; paths of violations start with `path`.
+pub(crate) fn profile_from_wire(path: &str, message: wire::CustomerProfile) -> Result<ProfileUpdate, Violations> {
     let wire::CustomerProfile { customer_id, attributes, consents } = message;
     let mut violations = Violations::default();
     let customer = violations.id(&format!("{path}.customer_id"), customer_id, CustomerId::new);
@@ -26,8 +23,8 @@ pub fn profile_from_wire(path: &str, message: wire::CustomerProfile) -> Result<P
     violations.or(customer.map(|customer| ProfileUpdate { customer, attributes, consents }))
 }
 
-/// What is kept of a customer.
-pub fn customer_to_wire(customer: Customer) -> wire::GetCustomerResponse {
+/// Converts the stored customer.
+pub(crate) fn customer_to_wire(customer: Customer) -> wire::GetCustomerResponse {
     let Customer { id, attributes, consents, holds: _, holdings, relationship: _, ledger } = customer;
     let Consents { is_opted_out, channel_opt_outs, objects_to_profiling } = consents;
     let consents = wire::Consents {

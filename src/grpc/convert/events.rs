@@ -1,4 +1,4 @@
-//! Events and outcomes of `FeedbackService`.
+//! Messages of `FeedbackService`.
 
 use super::offers::decision_id;
 use super::violations::Violations;
@@ -10,14 +10,15 @@ use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::record_outcomes::OutcomeReport;
 
-/// The largest use or allowance.
+/// Maximum usage amount or allowance.
 const AMOUNT_MAX: f64 = 1e12;
 
-/// Reads an outcome.
-///
-/// # Errors
-/// Everything wrong with it; paths begin with `path`.
-pub fn outcome_from_wire(path: &str, message: wire::OfferOutcome, now: Timestamp) -> Result<OutcomeReport, Violations> {
+/// Reads an outcome; paths of violations start with `path`.
+pub(crate) fn outcome_from_wire(
+    path: &str,
+    message: wire::OfferOutcome,
+    now: Timestamp,
+) -> Result<OutcomeReport, Violations> {
     let wire::OfferOutcome { customer_id, decision_id: decision, offer_id, kind, outcome_time, case_id } = message;
     let mut violations = Violations::default();
     let field = |name: &str| format!("{path}.{name}");
@@ -26,12 +27,12 @@ pub fn outcome_from_wire(path: &str, message: wire::OfferOutcome, now: Timestamp
     let offer = violations.id(&field("offer_id"), offer_id, OfferId::new);
     let kind = outcome_kind(kind);
     if kind.is_none() {
-        violations.add(field("kind"), "must be one of OutcomeKind other than unspecified");
+        violations.add(field("kind"), "must be a known OutcomeKind other than UNSPECIFIED");
     }
     let at = outcome_time.and_then(|at| violations.past(&field("outcome_time"), at, now));
     let case = violations.optional_id(&field("case_id"), case_id, CaseId::new);
     if case.is_some() && kind != Some(OutcomeKind::Complained) {
-        violations.add(field("case_id"), "only goes with COMPLAINED");
+        violations.add(field("case_id"), "is allowed only with kind COMPLAINED");
     }
     let report = customer
         .zip(decision)
@@ -41,8 +42,8 @@ pub fn outcome_from_wire(path: &str, message: wire::OfferOutcome, now: Timestamp
     violations.or(report)
 }
 
-/// Reads what came of an offer.
-pub fn outcome_kind(kind: i32) -> Option<OutcomeKind> {
+/// Reads the kind of an outcome; `None` when it is unspecified or unknown.
+pub(crate) fn outcome_kind(kind: i32) -> Option<OutcomeKind> {
     match wire::OutcomeKind::try_from(kind).ok()? {
         wire::OutcomeKind::Unspecified => None,
         wire::OutcomeKind::Shown => Some(OutcomeKind::Shown),
@@ -56,12 +57,9 @@ pub fn outcome_kind(kind: i32) -> Option<OutcomeKind> {
     }
 }
 
-/// Reads an event.
-///
-/// # Errors
-/// Everything wrong with it; paths begin with `path`.
-pub fn event_from_wire(path: &str, message: wire::CustomerEvent, now: Timestamp) -> Result<Event, Violations> {
-    let mut reader = EventReader { path, violations: Violations::default(), taken: Vec::new() };
+/// Reads an event; paths of violations start with `path`.
+pub(crate) fn event_from_wire(path: &str, message: wire::CustomerEvent, now: Timestamp) -> Result<Event, Violations> {
+    let mut reader = EventReader { path, violations: Violations::default(), allowed: Vec::new() };
     let id = reader.violations.id(&reader.field("event_id"), message.event_id.clone(), EventId::new);
     let customer =
         reader.violations.optional_id(&reader.field("customer_id"), message.customer_id.clone(), CustomerId::new);
@@ -72,14 +70,14 @@ pub fn event_from_wire(path: &str, message: wire::CustomerEvent, now: Timestamp)
         None
     };
     let kind = reader.kind(&message);
-    let may_be_nameless = matches!(
+    let may_be_anonymous = matches!(
         wire::EventKind::try_from(message.kind),
         Ok(wire::EventKind::Purchase | wire::EventKind::Return | wire::EventKind::Unspecified) | Err(_)
     );
-    if message.customer_id.is_empty() && !may_be_nameless {
-        reader.violations.add(reader.field("customer_id"), "is required but for purchases and returns");
+    if message.customer_id.is_empty() && !may_be_anonymous {
+        reader.violations.add(reader.field("customer_id"), "is required except for purchases and returns");
     }
-    reader.refuse_what_is_not_taken(&message);
+    reader.reject_other_fields(&message);
     let event = id.zip(at).zip(kind).map(|((id, at), kind)| Event { id, customer, at, kind });
     reader.violations.or(event)
 }
@@ -87,8 +85,8 @@ pub fn event_from_wire(path: &str, message: wire::CustomerEvent, now: Timestamp)
 struct EventReader<'a> {
     path: &'a str,
     violations: Violations,
-    /// The fields that the kind takes.
-    taken: Vec<&'static str>,
+    /// Fields that the kind of event may set.
+    allowed: Vec<&'static str>,
 }
 
 impl EventReader<'_> {
@@ -99,7 +97,7 @@ impl EventReader<'_> {
     fn kind(&mut self, message: &wire::CustomerEvent) -> Option<EventKind> {
         use wire::EventKind as Wire;
         let Ok(kind) = Wire::try_from(message.kind) else {
-            self.violations.add(self.field("kind"), format_args!("{} is no EventKind", message.kind));
+            self.violations.add(self.field("kind"), format_args!("unknown EventKind {}", message.kind));
             return None;
         };
         match kind {
@@ -107,12 +105,12 @@ impl EventReader<'_> {
                 self.violations.add(self.field("kind"), "is required");
                 None
             }
-            Wire::Purchase => Some(EventKind::Purchase(self.line(message)?)),
-            Wire::Return => Some(EventKind::Return(self.line(message)?)),
+            Wire::Purchase => Some(EventKind::Purchase(self.order_line(message)?)),
+            Wire::Return => Some(EventKind::Return(self.order_line(message)?)),
             Wire::Cancellation => Some(EventKind::Cancellation { product: self.optional_product(message) }),
             Wire::Downgrade => {
                 let from = self.product(message);
-                self.taken.push("to_product_id");
+                self.allowed.push("to_product_id");
                 let (field, text) = (self.field("to_product_id"), message.to_product_id.clone());
                 let to = self.violations.optional_id(&field, text, ProductId::new);
                 if to.is_some() && to == from {
@@ -124,10 +122,10 @@ impl EventReader<'_> {
             Wire::SubscriptionEnd => Some(EventKind::SubscriptionEnd { product: self.product(message)? }),
             Wire::SubscriptionRenewal => Some(EventKind::SubscriptionRenewal { product: self.product(message)? }),
             Wire::Usage => self.usage(message),
-            Wire::SupportTicket => Some(EventKind::SupportTicket(self.report(message)?)),
-            Wire::Complaint => Some(EventKind::Complaint(self.report(message)?)),
+            Wire::SupportTicket => Some(EventKind::SupportTicket(self.case_report(message)?)),
+            Wire::Complaint => Some(EventKind::Complaint(self.case_report(message)?)),
             Wire::CaseResolved => {
-                self.taken.push("case_id");
+                self.allowed.push("case_id");
                 let case = self.violations.id(&self.field("case_id"), message.case_id.clone(), CaseId::new);
                 Some(EventKind::CaseResolved { case: case? })
             }
@@ -140,23 +138,23 @@ impl EventReader<'_> {
     }
 
     fn product(&mut self, message: &wire::CustomerEvent) -> Option<ProductId> {
-        self.taken.push("product_id");
+        self.allowed.push("product_id");
         self.violations.id(&self.field("product_id"), message.product_id.clone(), ProductId::new)
     }
 
     fn optional_product(&mut self, message: &wire::CustomerEvent) -> Option<ProductId> {
-        self.taken.push("product_id");
+        self.allowed.push("product_id");
         self.violations.optional_id(&self.field("product_id"), message.product_id.clone(), ProductId::new)
     }
 
-    fn line(&mut self, message: &wire::CustomerEvent) -> Option<OrderLine> {
-        self.taken.extend(["order_id", "quantity", "unit_price"]);
+    fn order_line(&mut self, message: &wire::CustomerEvent) -> Option<OrderLine> {
+        self.allowed.extend(["order_id", "quantity", "unit_price"]);
         let product = self.product(message);
         let order = self.violations.optional_id(&self.field("order_id"), message.order_id.clone(), OrderId::new);
         let read = u32::try_from(message.quantity.unwrap_or(1)).ok();
         let quantity = read.filter(|quantity| (1..=QUANTITY_MAX).contains(quantity));
         if quantity.is_none() {
-            self.violations.add(self.field("quantity"), format_args!("must be within 1 to {QUANTITY_MAX}"));
+            self.violations.add(self.field("quantity"), format_args!("must be from 1 to {QUANTITY_MAX}"));
         }
         let price_field = self.field("unit_price");
         let unit_price =
@@ -165,11 +163,11 @@ impl EventReader<'_> {
     }
 
     fn usage(&mut self, message: &wire::CustomerEvent) -> Option<EventKind> {
-        self.taken.extend(["amount", "allowance"]);
+        self.allowed.extend(["amount", "allowance"]);
         let product = self.product(message);
         let amount = message.amount.filter(|amount| (0.0..=AMOUNT_MAX).contains(amount));
         if amount.is_none() {
-            self.violations.add(self.field("amount"), format_args!("is required, within 0 to {AMOUNT_MAX}"));
+            self.violations.add(self.field("amount"), format_args!("is required and must be from 0 to {AMOUNT_MAX}"));
         }
         let allowance_fits = message.allowance.is_none_or(|allowance| allowance > 0.0 && allowance <= AMOUNT_MAX);
         if !allowance_fits {
@@ -178,21 +176,21 @@ impl EventReader<'_> {
         Some(EventKind::Usage { product: product?, amount: amount?, allowance: message.allowance })
     }
 
-    fn report(&mut self, message: &wire::CustomerEvent) -> Option<CaseReport> {
-        self.taken.extend(["case_id", "severity"]);
+    fn case_report(&mut self, message: &wire::CustomerEvent) -> Option<CaseReport> {
+        self.allowed.extend(["case_id", "severity"]);
         let case = self.violations.optional_id(&self.field("case_id"), message.case_id.clone(), CaseId::new);
         let severity = match message.severity {
             None => Some(Severity::DEFAULT),
             Some(level) => u8::try_from(level).ok().and_then(Severity::new),
         };
         if severity.is_none() {
-            self.violations.add(self.field("severity"), "must be within 1 to 4");
+            self.violations.add(self.field("severity"), "must be from 1 to 4");
         }
         Some(CaseReport { case, severity: severity? })
     }
 
     fn survey(&mut self, message: &wire::CustomerEvent) -> Option<EventKind> {
-        self.taken.extend(["score", "score_max"]);
+        self.allowed.extend(["score", "score_max"]);
         let score_max = message.score_max.filter(|&most| SurveyAnswer::new(0.0, most).is_some());
         let is_score = |score: &f64| match score_max {
             Some(most) => SurveyAnswer::new(*score, most).is_some(),
@@ -200,16 +198,16 @@ impl EventReader<'_> {
         };
         let score = message.score.filter(is_score);
         if score.is_none() {
-            self.violations.add(self.field("score"), "is required, within 0 to score_max");
+            self.violations.add(self.field("score"), "is required and must be from 0 to score_max");
         }
         if score_max.is_none() {
-            self.violations.add(self.field("score_max"), "is required, above 0 and at most 1000");
+            self.violations.add(self.field("score_max"), "is required and must be above 0 and at most 1000");
         }
         SurveyAnswer::new(score?, score_max?).map(EventKind::Survey)
     }
 
-    /// A field that the kind does not take is a mistake of the caller's: better told than dropped.
-    fn refuse_what_is_not_taken(&mut self, message: &wire::CustomerEvent) {
+    /// Rejects fields that the kind of event does not use, instead of dropping them silently: they are a mistake of the client.
+    fn reject_other_fields(&mut self, message: &wire::CustomerEvent) {
         let wire::CustomerEvent {
             event_id: _,
             customer_id: _,
@@ -227,7 +225,7 @@ impl EventReader<'_> {
             amount,
             allowance,
         } = message;
-        if self.taken.is_empty() && wire::EventKind::try_from(message.kind).map_or(0, i32::from) == 0 {
+        if self.allowed.is_empty() && wire::EventKind::try_from(message.kind).map_or(0, i32::from) == 0 {
             return;
         }
         let set = [
@@ -244,15 +242,15 @@ impl EventReader<'_> {
             ("allowance", allowance.is_some()),
         ];
         for (name, is_set) in set {
-            if is_set && !self.taken.contains(&name) {
-                self.violations.add(self.field(name), "does not go with this kind of event");
+            if is_set && !self.allowed.contains(&name) {
+                self.violations.add(self.field(name), "is not allowed for this kind of event");
             }
         }
     }
 }
 
-/// An event towards the wire, as an import sends it; `None` for an outcome, which has an RPC of its own.
-pub fn event_to_wire(event: Event) -> Option<wire::CustomerEvent> {
+/// Converts an event as an import sends it; `None` for an outcome, which has an RPC of its own.
+pub(crate) fn event_to_wire(event: Event) -> Option<wire::CustomerEvent> {
     use super::nouns::{money_to_wire, time_to_wire};
     let Event { id, customer, at, kind } = event;
     let mut message = wire::CustomerEvent {
@@ -261,25 +259,25 @@ pub fn event_to_wire(event: Event) -> Option<wire::CustomerEvent> {
         event_time: Some(time_to_wire(at)),
         ..wire::CustomerEvent::default()
     };
-    let line = |message: &mut wire::CustomerEvent, line: OrderLine| {
+    let set_order_line = |message: &mut wire::CustomerEvent, line: OrderLine| {
         let OrderLine { product, order, quantity, unit_price } = line;
         message.product_id = product.to_string();
         message.order_id = order.map(|order| order.to_string()).unwrap_or_default();
         message.quantity = Some(i64::from(quantity));
         message.unit_price = unit_price.map(money_to_wire);
     };
-    let report = |message: &mut wire::CustomerEvent, report: CaseReport| {
+    let set_case_report = |message: &mut wire::CustomerEvent, report: CaseReport| {
         let CaseReport { case, severity } = report;
         message.case_id = case.map(|case| case.to_string()).unwrap_or_default();
         message.severity = Some(i32::from(severity.level()));
     };
     let wire_kind = match kind {
         EventKind::Purchase(bought) => {
-            line(&mut message, bought);
+            set_order_line(&mut message, bought);
             wire::EventKind::Purchase
         }
         EventKind::Return(returned) => {
-            line(&mut message, returned);
+            set_order_line(&mut message, returned);
             wire::EventKind::Return
         }
         EventKind::Cancellation { product } => {
@@ -310,11 +308,11 @@ pub fn event_to_wire(event: Event) -> Option<wire::CustomerEvent> {
             wire::EventKind::Usage
         }
         EventKind::SupportTicket(ticket) => {
-            report(&mut message, ticket);
+            set_case_report(&mut message, ticket);
             wire::EventKind::SupportTicket
         }
         EventKind::Complaint(complaint) => {
-            report(&mut message, complaint);
+            set_case_report(&mut message, complaint);
             wire::EventKind::Complaint
         }
         EventKind::CaseResolved { case } => {
@@ -348,12 +346,12 @@ mod tests {
     }
 
     fn fields(message: wire::CustomerEvent) -> Vec<String> {
-        let violations = event_from_wire("events[0]", message, now()).expect_err("faults");
+        let violations = event_from_wire("events[0]", message, now()).expect_err("violations");
         violations.as_slice().iter().map(|violation| violation.field.clone()).collect()
     }
 
     #[test]
-    fn every_bad_field_is_named_at_once() {
+    fn all_violations_are_reported_at_once() {
         let message = wire::CustomerEvent {
             customer_id: "c".into(),
             kind: wire::EventKind::Purchase.into(),
@@ -369,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_that_are_no_numbers_are_refused() {
+    fn invalid_scores_are_rejected() {
         for (score, score_max, bad) in [
             (f64::NAN, 10.0, "score"),
             (-1.0, 10.0, "score"),
@@ -391,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_kind_is_one_fault() {
+    fn unknown_kind_is_one_violation() {
         let message = wire::CustomerEvent {
             event_id: "e".into(),
             customer_id: "c".into(),

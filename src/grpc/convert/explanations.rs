@@ -1,4 +1,4 @@
-//! `ExplainDecision` of `OfferService`.
+//! Messages of `ExplainDecision`.
 
 use super::nouns::{cap_to_wire, health_to_wire, offer_kind_to_wire, time_to_wire};
 use super::offers::{decision_id, preview_from_wire, score_breakdown, withheld_to_wire};
@@ -11,20 +11,17 @@ use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::explain_decision::{ExplainedRejection, Explanation};
 use crate::use_cases::offer_request::OfferRequest;
 
-/// What is to be explained.
+/// Subject of an explanation.
 #[derive(Debug)]
-pub enum Explained {
-    /// A recorded decision.
+pub(crate) enum ExplanationRequest {
+    /// Recorded decision.
     Decision(CustomerId, DecisionId),
-    /// A question, and the one product that it is about.
-    Question(Box<OfferRequest>, Option<ProductId>),
+    /// Hypothetical request for offers, and the product to explain, if only one.
+    WhatIf(Box<OfferRequest>, Option<ProductId>),
 }
 
-/// Reads what is to be explained.
-///
-/// # Errors
-/// Everything wrong with it.
-pub fn explain_from_wire(message: wire::ExplainDecisionRequest) -> Result<Explained, Violations> {
+/// Reads the subject of an explanation.
+pub(crate) fn explain_from_wire(message: wire::ExplainDecisionRequest) -> Result<ExplanationRequest, Violations> {
     use wire::explain_decision_request::About;
     let wire::ExplainDecisionRequest { customer_id, about } = message;
     let mut violations = Violations::default();
@@ -37,13 +34,14 @@ pub fn explain_from_wire(message: wire::ExplainDecisionRequest) -> Result<Explai
         Some(About::DecisionId(id)) => {
             let customer = violations.id("customer_id", customer_id, CustomerId::new);
             let decision = decision_id(&mut violations, "decision_id", &id);
-            violations.or(customer.zip(decision).map(|(customer, decision)| Explained::Decision(customer, decision)))
+            violations
+                .or(customer.zip(decision).map(|(customer, decision)| ExplanationRequest::Decision(customer, decision)))
         }
         Some(About::WhatIf(what_if)) => what_if_from_wire(customer_id, what_if),
     }
 }
 
-fn what_if_from_wire(customer_id: String, what_if: wire::WhatIf) -> Result<Explained, Violations> {
+fn what_if_from_wire(customer_id: String, what_if: wire::WhatIf) -> Result<ExplanationRequest, Violations> {
     let mut violations = Violations::default();
     let product = violations.optional_id("what_if.product_id", what_if.product_id.clone(), ProductId::new);
     let kind = match wire::OfferKind::try_from(what_if.kind) {
@@ -56,11 +54,11 @@ fn what_if_from_wire(customer_id: String, what_if: wire::WhatIf) -> Result<Expla
     }
     let request = preview_from_wire(kind.unwrap_or(OfferKind::CrossSell), customer_id, what_if);
     let request = request.map_err(|more| violations.extend_within("what_if", more)).ok();
-    violations.or(request.map(|request| Explained::Question(Box::new(request), product)))
+    violations.or(request.map(|request| ExplanationRequest::WhatIf(Box::new(request), product)))
 }
 
-/// A decision and its candidates.
-pub fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionResponse {
+/// Converts a decision with all its candidates.
+pub(crate) fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionResponse {
     let Explanation { decision, is_recorded, rejected_candidates, customer_sentence } = explanation;
     let Decision {
         id,
@@ -70,7 +68,7 @@ pub fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionRes
         channel: _,
         placement: _,
         slate,
-        // Told among the departures.
+        // Among the rejected candidates.
         would_be_slate: _,
         message,
         relationship_health,
@@ -82,8 +80,8 @@ pub fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionRes
         model_version,
         ranked_at,
     } = decision;
-    let cap = binding_cap.and_then(|place| caps.get(place).cloned());
-    let left = rejected_candidates.into_iter().map(departure_to_wire);
+    let cap = binding_cap.and_then(|index| caps.get(index).cloned());
+    let rejected = rejected_candidates.into_iter().map(rejection_to_wire);
     wire::ExplainDecisionResponse {
         decision_id: if is_recorded { id.to_string() } else { String::new() },
         kind: offer_kind_to_wire(kind).into(),
@@ -93,7 +91,7 @@ pub fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionRes
         relationship_health: Some(health_to_wire(relationship_health, true)),
         cap: cap.map(cap_to_wire),
         caps: caps.into_iter().map(cap_to_wire).collect(),
-        candidates: slate.into_iter().map(offer_to_candidate).chain(left).collect(),
+        candidates: slate.into_iter().map(offer_to_candidate).chain(rejected).collect(),
         withheld: withheld_to_wire(withheld),
         policy_version,
         model_version,
@@ -117,14 +115,14 @@ fn offer_to_candidate(offer: Offer) -> wire::ExplainedCandidate {
     }
 }
 
-fn departure_to_wire(explained: ExplainedRejection) -> wire::ExplainedCandidate {
+fn rejection_to_wire(explained: ExplainedRejection) -> wire::ExplainedCandidate {
     let ExplainedRejection { rejected, title, in_words } = explained;
     let RejectedCandidate { product, offer, propensity, step, ineligibility, factors } = rejected;
     let Ineligibility { reason, other_product, observed, threshold, until } = ineligibility;
     wire::ExplainedCandidate {
         product_id: product.to_string(),
         title,
-        stage: stage_to_wire(step).into(),
+        stage: step_to_wire(step).into(),
         rank: 0,
         rule: reason.as_str().to_owned(),
         other_product_id: other_product.map(|other| other.to_string()).unwrap_or_default(),
@@ -140,8 +138,8 @@ fn departure_to_wire(explained: ExplainedRejection) -> wire::ExplainedCandidate 
     }
 }
 
-fn stage_to_wire(stage: DecisionStep) -> wire::DecisionStage {
-    match stage {
+fn step_to_wire(step: DecisionStep) -> wire::DecisionStage {
+    match step {
         DecisionStep::Proposal => wire::DecisionStage::Proposal,
         DecisionStep::Eligibility => wire::DecisionStage::Eligibility,
         DecisionStep::Arbitration => wire::DecisionStage::Arbitration,

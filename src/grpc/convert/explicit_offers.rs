@@ -1,4 +1,4 @@
-//! Explicit offers of `CatalogService`.
+//! Explicit offers, in messages of `CatalogService`.
 
 use super::nouns::{money_to_wire, offer_kind_to_wire, time_to_wire};
 use super::violations::Violations;
@@ -8,11 +8,8 @@ use crate::domain::offer::OfferKind;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::explicit_offers::OfferWithVolume;
 
-/// Reads an explicit offer.
-///
-/// # Errors
-/// Everything wrong with it by itself; paths begin with `path`.
-pub fn explicit_offer_from_wire(path: &str, message: wire::ExplicitOffer) -> Result<ExplicitOffer, Violations> {
+/// Reads an explicit offer, without reference to the catalogue; paths of violations start with `path`.
+pub(crate) fn explicit_offer_from_wire(path: &str, message: wire::ExplicitOffer) -> Result<ExplicitOffer, Violations> {
     let kind = message.kind();
     let wire::ExplicitOffer {
         offer_id,
@@ -32,7 +29,7 @@ pub fn explicit_offer_from_wire(path: &str, message: wire::ExplicitOffer) -> Res
     let field = |name: &str| format!("{path}.{name}");
     let id = violations.id(&field("offer_id"), offer_id, OfferId::new);
     if id.as_ref().is_some_and(OfferId::is_implicit) {
-        violations.add(field("offer_id"), "must not begin with product/: so the implicit offers are named");
+        violations.add(field("offer_id"), "must not start with product/, which is reserved for implicit offers");
     }
     let product = violations.id(&field("product_id"), product_id, ProductId::new);
     let kind = match kind {
@@ -53,7 +50,7 @@ pub fn explicit_offer_from_wire(path: &str, message: wire::ExplicitOffer) -> Res
     let channels = violations.ids(&field("channels"), channels, OFFER_SCOPES_MAX, Channel::new);
     let placements = violations.ids(&field("placements"), placements, OFFER_SCOPES_MAX, Placement::new);
     let lever = lever.unwrap_or(1.0);
-    // In this form NaN is refused, too.
+    // In this form NaN is rejected, too.
     if !(lever > 0.0 && lever <= LEVER_MAX) {
         violations.add(field("lever"), format_args!("must be above 0 and at most {LEVER_MAX}"));
     }
@@ -77,9 +74,8 @@ pub fn explicit_offer_from_wire(path: &str, message: wire::ExplicitOffer) -> Res
     violations.or(offer)
 }
 
-/// An explicit offer towards the wire.
-pub fn explicit_offer_to_wire(kept: OfferWithVolume) -> wire::ExplicitOffer {
-    let OfferWithVolume { offer, volume } = kept;
+pub(crate) fn explicit_offer_to_wire(stored: OfferWithVolume) -> wire::ExplicitOffer {
+    let OfferWithVolume { offer, volume } = stored;
     let ExplicitOffer {
         id,
         product,

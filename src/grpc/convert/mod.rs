@@ -1,16 +1,18 @@
-//! Between wire and domain. Towards the domain every fault of a message is collected, each with the path of its field;
-//! towards the wire nothing can fail.
+//! Conversions between protobuf messages and domain types.
+//!
+//! `*_from_wire` collects every violation of a message, each with the path of its field; `*_to_wire` cannot fail. Structs are
+//! destructured whole, so that a new field is a compile error where it has to be converted.
 
-pub mod backfire;
-pub mod customers;
-pub mod events;
-pub mod explanations;
-pub mod explicit_offers;
-pub mod models;
-pub mod nouns;
-pub mod offers;
-pub mod policies;
-pub mod policy_changes;
-pub mod products;
-pub mod relationships;
-pub mod violations;
+pub(crate) mod backfire;
+pub(crate) mod customers;
+pub(crate) mod events;
+pub(crate) mod explanations;
+pub(crate) mod explicit_offers;
+pub(crate) mod models;
+pub(crate) mod nouns;
+pub(crate) mod offers;
+pub(crate) mod policies;
+pub(crate) mod policy_changes;
+pub(crate) mod products;
+pub(crate) mod relationships;
+pub(crate) mod violations;

@@ -1,11 +1,10 @@
-//! Models of `ModelService`.
+//! Messages of `ModelService`.
 
 use super::nouns::{duration_to_wire, time_to_wire};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::trained_model::{ModelMetric, ModelView};
 
-/// A trained model.
-pub fn model_to_wire(view: ModelView) -> wire::OfferModel {
+pub(crate) fn model_to_wire(view: ModelView) -> wire::OfferModel {
     let ModelView {
         version,
         trained_at,

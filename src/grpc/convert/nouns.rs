@@ -1,4 +1,4 @@
-//! The nouns that several services share, towards the wire.
+//! Conversions of nouns that several services share.
 
 use crate::domain::customer::HoldReason;
 use crate::domain::decision::{Cap, CapKind};
@@ -9,26 +9,22 @@ use crate::domain::relationship::{Band, Component, RelationshipHealth};
 use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
 
-/// A moment.
-pub fn time_to_wire(at: Timestamp) -> prost_types::Timestamp {
+pub(crate) fn time_to_wire(at: Timestamp) -> prost_types::Timestamp {
     let ms = at.unix_ms();
     let nanos = i32::try_from(ms.rem_euclid(1000) * 1_000_000).expect("below a billion");
     prost_types::Timestamp { seconds: ms.div_euclid(1000), nanos }
 }
 
-/// A span.
-pub fn duration_to_wire(span: std::time::Duration) -> prost_types::Duration {
-    let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    prost_types::Duration { seconds, nanos: i32::try_from(span.subsec_nanos()).expect("below a billion") }
+pub(crate) fn duration_to_wire(duration: std::time::Duration) -> prost_types::Duration {
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    prost_types::Duration { seconds, nanos: i32::try_from(duration.subsec_nanos()).expect("below a billion") }
 }
 
-/// An amount.
-pub fn money_to_wire(money: Money) -> wire::Money {
+pub(crate) fn money_to_wire(money: Money) -> wire::Money {
     wire::Money { currency_code: money.currency().to_string(), units: money.units(), nanos: money.nanos() }
 }
 
-/// A feature's value.
-pub fn feature_to_wire(value: FeatureValue) -> wire::FeatureValue {
+pub(crate) fn feature_to_wire(value: FeatureValue) -> wire::FeatureValue {
     use wire::feature_value::Value;
     let value = match value {
         FeatureValue::Number(number) => Value::Number(number),
@@ -38,8 +34,8 @@ pub fn feature_to_wire(value: FeatureValue) -> wire::FeatureValue {
     wire::FeatureValue { value: Some(value) }
 }
 
-/// Relationship health, with its components or without.
-pub fn health_to_wire(health: RelationshipHealth, with_components: bool) -> wire::RelationshipHealth {
+/// Converts relationship health, with or without its components.
+pub(crate) fn health_to_wire(health: RelationshipHealth, with_components: bool) -> wire::RelationshipHealth {
     let RelationshipHealth { score, band, coverage, components } = health;
     let components = if with_components { components } else { Vec::new() };
     wire::RelationshipHealth {
@@ -50,8 +46,7 @@ pub fn health_to_wire(health: RelationshipHealth, with_components: bool) -> wire
     }
 }
 
-/// What an offer does.
-pub fn offer_kind_to_wire(kind: OfferKind) -> wire::OfferKind {
+pub(crate) fn offer_kind_to_wire(kind: OfferKind) -> wire::OfferKind {
     match kind {
         OfferKind::CrossSell => wire::OfferKind::CrossSell,
         OfferKind::UpSell => wire::OfferKind::UpSell,
@@ -72,8 +67,7 @@ fn component_to_wire(component: Component) -> wire::RelationshipComponent {
     }
 }
 
-/// A band.
-pub fn band_to_wire(band: Band) -> wire::RelationshipBand {
+pub(crate) fn band_to_wire(band: Band) -> wire::RelationshipBand {
     match band {
         Band::Strained => wire::RelationshipBand::Strained,
         Band::Guarded => wire::RelationshipBand::Guarded,
@@ -83,8 +77,7 @@ pub fn band_to_wire(band: Band) -> wire::RelationshipBand {
     }
 }
 
-/// A cap.
-pub fn cap_to_wire(cap: Cap) -> wire::Cap {
+pub(crate) fn cap_to_wire(cap: Cap) -> wire::Cap {
     let Cap { kind, limit, used, remaining, window, next_eligible_at } = cap;
     let (wire_kind, hold_reason) = match kind {
         CapKind::RelationshipHealth => (wire::CapKind::RelationshipHealth, None),
@@ -108,8 +101,7 @@ pub fn cap_to_wire(cap: Cap) -> wire::Cap {
     }
 }
 
-/// Why a customer is offered nothing.
-pub fn hold_reason_to_wire(reason: HoldReason) -> wire::HoldReason {
+pub(crate) fn hold_reason_to_wire(reason: HoldReason) -> wire::HoldReason {
     match reason {
         HoldReason::OptOut => wire::HoldReason::OptOut,
         HoldReason::OpenComplaint => wire::HoldReason::OpenComplaint,

@@ -1,4 +1,4 @@
-//! Questions and answers of `OfferService`.
+//! Messages of `OfferService`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,28 +22,26 @@ const EXCLUDED_MAX: usize = 1000;
 const OFFERS_DEFAULT: usize = 3;
 const OFFERS_MAX: usize = 20;
 
-/// How much of the reasoning goes with an answer.
+/// Amount of explanation in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Detail {
-    /// The offers alone.
+pub(crate) enum ExplanationDetail {
+    /// Offers only.
     None,
-    /// Reasons and withheld counts.
+    /// Reasons and withheld counts, too.
     Summary,
-    /// Score breakdown and components too.
+    /// Score breakdowns and components, too.
     Full,
 }
 
-/// A question as it came.
+/// Request for offers, with the detail that its response explains.
 #[derive(Debug)]
-pub struct Asked {
-    /// For the use case.
-    pub request: OfferRequest,
-    /// For the answer.
-    pub detail: Detail,
+pub(crate) struct DetailedRequest {
+    pub(crate) request: OfferRequest,
+    pub(crate) detail: ExplanationDetail,
 }
 
-/// The fields that both questions have.
-struct Fields {
+/// Fields that CrossSell and UpSell requests share.
+struct OfferRequestFields {
     kind: OfferKind,
     products_field: &'static str,
     digest: u64,
@@ -59,11 +57,8 @@ struct Fields {
     explain: i32,
 }
 
-/// Reads a CrossSell question.
-///
-/// # Errors
-/// Everything wrong with it.
-pub fn cross_sell_from_wire(message: wire::CrossSellRequest) -> Result<Asked, Violations> {
+/// Reads a CrossSell request.
+pub(crate) fn cross_sell_from_wire(message: wire::CrossSellRequest) -> Result<DetailedRequest, Violations> {
     let digest = digest(OfferKind::CrossSell, &wire::CrossSellRequest { request_id: String::new(), ..message.clone() });
     let wire::CrossSellRequest {
         customer_id,
@@ -77,7 +72,7 @@ pub fn cross_sell_from_wire(message: wire::CrossSellRequest) -> Result<Asked, Vi
         currency_code,
         explain,
     } = message;
-    read(Fields {
+    read(OfferRequestFields {
         kind: OfferKind::CrossSell,
         products_field: "context_product_ids",
         digest,
@@ -94,11 +89,8 @@ pub fn cross_sell_from_wire(message: wire::CrossSellRequest) -> Result<Asked, Vi
     })
 }
 
-/// Reads an UpSell question.
-///
-/// # Errors
-/// Everything wrong with it.
-pub fn up_sell_from_wire(message: wire::UpSellRequest) -> Result<Asked, Violations> {
+/// Reads an UpSell request.
+pub(crate) fn up_sell_from_wire(message: wire::UpSellRequest) -> Result<DetailedRequest, Violations> {
     let digest = digest(OfferKind::UpSell, &wire::UpSellRequest { request_id: String::new(), ..message.clone() });
     let wire::UpSellRequest {
         customer_id,
@@ -112,7 +104,7 @@ pub fn up_sell_from_wire(message: wire::UpSellRequest) -> Result<Asked, Violatio
         currency_code,
         explain,
     } = message;
-    read(Fields {
+    read(OfferRequestFields {
         kind: OfferKind::UpSell,
         products_field: "owned_product_ids",
         digest,
@@ -129,17 +121,14 @@ pub fn up_sell_from_wire(message: wire::UpSellRequest) -> Result<Asked, Violatio
     })
 }
 
-/// Reads a question that is tried and not asked, as the RPC of its kind would in preview mode.
-///
-/// # Errors
-/// Everything wrong with it; fields are those of `WhatIf`, and `customer_id`.
-pub fn preview_from_wire(
+/// Reads a hypothetical request as the RPC of its kind would in preview mode; violations name fields of `WhatIf`, or `customer_id`.
+pub(crate) fn preview_from_wire(
     kind: OfferKind,
     customer_id: String,
     message: wire::WhatIf,
 ) -> Result<OfferRequest, Violations> {
     let wire::WhatIf { kind: _, product_id: _, product_ids, max_offers, channel, placement, currency_code } = message;
-    let asked = read(Fields {
+    let detailed = read(OfferRequestFields {
         kind,
         products_field: "product_ids",
         digest: 0,
@@ -154,24 +143,25 @@ pub fn preview_from_wire(
         currency_code,
         explain: wire::Explain::Unspecified.into(),
     });
-    asked.map(|asked| asked.request)
+    detailed.map(|detailed| detailed.request)
 }
 
-/// Tells one request from another under the same key. Not a secret; 64 bits of SHA-256 over the method and the message.
+/// Returns a digest that distinguishes requests with the same request id: 64 bits of SHA-256 over the method and the message. Not a
+/// secret.
 fn digest(kind: OfferKind, message: &impl Message) -> u64 {
     let hash = Sha256::new().chain_update(kind.as_str()).chain_update(message.encode_to_vec()).finalize();
     let first: [u8; 8] = hash[..8].try_into().expect("SHA-256 has 32 bytes");
     u64::from_le_bytes(first)
 }
 
-fn read(fields: Fields) -> Result<Asked, Violations> {
+fn read(fields: OfferRequestFields) -> Result<DetailedRequest, Violations> {
     let mut violations = Violations::default();
     let customer = violations.id("customer_id", fields.customer_id, CustomerId::new);
     let products = violations.ids(fields.products_field, fields.products, PRODUCTS_MAX, ProductId::new);
     let excluded = violations.ids("exclude_product_ids", fields.exclude_product_ids, EXCLUDED_MAX, ProductId::new);
     let offers_max = match usize::try_from(fields.max_offers) {
         Ok(0) => OFFERS_DEFAULT,
-        Ok(most) => most.min(OFFERS_MAX),
+        Ok(offers_max) => offers_max.min(OFFERS_MAX),
         Err(_) => {
             violations.add("max_offers", "must not be negative");
             0
@@ -181,17 +171,17 @@ fn read(fields: Fields) -> Result<Asked, Violations> {
         Ok(wire::ServingMode::Unspecified | wire::ServingMode::Reserve) => ServingMode::Reserve,
         Ok(wire::ServingMode::Preview) => ServingMode::Preview,
         Err(_) => {
-            violations.add("mode", format_args!("{} is no ServingMode", fields.mode));
+            violations.add("mode", format_args!("unknown ServingMode {}", fields.mode));
             ServingMode::Preview
         }
     };
     let detail = match wire::Explain::try_from(fields.explain) {
-        Ok(wire::Explain::None) => Detail::None,
-        Ok(wire::Explain::Unspecified | wire::Explain::Summary) => Detail::Summary,
-        Ok(wire::Explain::Full) => Detail::Full,
+        Ok(wire::Explain::None) => ExplanationDetail::None,
+        Ok(wire::Explain::Unspecified | wire::Explain::Summary) => ExplanationDetail::Summary,
+        Ok(wire::Explain::Full) => ExplanationDetail::Full,
         Err(_) => {
-            violations.add("explain", format_args!("{} is no Explain", fields.explain));
-            Detail::None
+            violations.add("explain", format_args!("unknown Explain {}", fields.explain));
+            ExplanationDetail::None
         }
     };
     let request_id = uuid(&mut violations, "request_id", &fields.request_id);
@@ -214,10 +204,10 @@ fn read(fields: Fields) -> Result<Asked, Violations> {
         placement,
         currency,
     });
-    Ok(Asked { request: violations.or(request)?, detail })
+    Ok(DetailedRequest { request: violations.or(request)?, detail })
 }
 
-/// Reads a UUID; empty is none, and the nil UUID is a mistake.
+/// Reads an optional UUID; an empty text is `None`, the nil UUID a violation.
 fn uuid(violations: &mut Violations, field: &str, text: &str) -> Option<u128> {
     if text.is_empty() {
         return None;
@@ -230,31 +220,31 @@ fn uuid(violations: &mut Violations, field: &str, text: &str) -> Option<u128> {
 }
 
 /// Reads a required decision id.
-pub fn decision_id(violations: &mut Violations, field: &str, text: &str) -> Option<DecisionId> {
+pub(crate) fn decision_id(violations: &mut Violations, field: &str, text: &str) -> Option<DecisionId> {
     if text.is_empty() {
         violations.add(field, "must not be empty");
     }
     uuid(violations, field, text).map(DecisionId::from_bits)
 }
 
-/// Customer, decision and offers of a release.
-pub type ReleaseAsked = (CustomerId, DecisionId, Vec<OfferId>);
+/// Request to release offers of a decision; without offers, all of them.
+#[derive(Debug)]
+pub(crate) struct ReleaseRequest {
+    pub(crate) customer: CustomerId,
+    pub(crate) decision: DecisionId,
+    pub(crate) offers: Vec<OfferId>,
+}
 
-/// Reads a release.
-///
-/// # Errors
-/// Everything wrong with it.
-pub fn release_from_wire(message: wire::ReleaseOffersRequest) -> Result<ReleaseAsked, Violations> {
+pub(crate) fn release_from_wire(message: wire::ReleaseOffersRequest) -> Result<ReleaseRequest, Violations> {
     let wire::ReleaseOffersRequest { customer_id, decision_id: decision, offer_ids } = message;
     let mut violations = Violations::default();
     let customer = violations.id("customer_id", customer_id, CustomerId::new);
     let decision = decision_id(&mut violations, "decision_id", &decision);
     let offers = violations.ids("offer_ids", offer_ids, OFFERS_MAX, OfferId::new);
-    violations.or(customer.zip(decision).map(|(customer, decision)| (customer, decision, offers)))
+    violations.or(customer.zip(decision).map(|(customer, decision)| ReleaseRequest { customer, decision, offers }))
 }
 
-/// The answer to a release.
-pub fn release_to_wire(release: ReleasedOffers) -> wire::ReleaseOffersResponse {
+pub(crate) fn release_to_wire(release: ReleasedOffers) -> wire::ReleaseOffersResponse {
     let ReleasedOffers { offers, caps, lease } = release;
     let released = |(offer, result): (OfferId, ReleaseResult)| {
         let result = match result {
@@ -272,15 +262,19 @@ pub fn release_to_wire(release: ReleasedOffers) -> wire::ReleaseOffersResponse {
     }
 }
 
-/// The answer to a CrossSell question.
-pub fn cross_sell_to_wire(served: ServedOffers, mode: ServingMode, detail: Detail) -> wire::CrossSellResponse {
-    let Answer { decision, replayed, decision_id } = Answer::of(served, mode);
-    let cap = decision.binding_cap.and_then(|place| decision.caps.get(place).cloned());
+pub(crate) fn cross_sell_to_wire(
+    served: ServedOffers,
+    mode: ServingMode,
+    detail: ExplanationDetail,
+) -> wire::CrossSellResponse {
+    let decision_id = recorded_id(&served.decision, mode);
+    let ServedOffers { decision, is_replayed: replayed } = served;
+    let cap = decision.binding_cap.and_then(|index| decision.caps.get(index).cloned());
     wire::CrossSellResponse {
         decision_id,
         offers: decision.slate.into_iter().map(|offer| cross_sell_offer(offer, detail)).collect(),
         message: decision.message,
-        relationship_health: Some(health_to_wire(decision.relationship_health, detail == Detail::Full)),
+        relationship_health: Some(health_to_wire(decision.relationship_health, detail == ExplanationDetail::Full)),
         cap: cap.map(cap_to_wire),
         caps: decision.caps.into_iter().map(cap_to_wire).collect(),
         withheld: withheld(decision.withheld, detail),
@@ -291,15 +285,19 @@ pub fn cross_sell_to_wire(served: ServedOffers, mode: ServingMode, detail: Detai
     }
 }
 
-/// The answer to an UpSell question.
-pub fn up_sell_to_wire(served: ServedOffers, mode: ServingMode, detail: Detail) -> wire::UpSellResponse {
-    let Answer { decision, replayed, decision_id } = Answer::of(served, mode);
-    let cap = decision.binding_cap.and_then(|place| decision.caps.get(place).cloned());
+pub(crate) fn up_sell_to_wire(
+    served: ServedOffers,
+    mode: ServingMode,
+    detail: ExplanationDetail,
+) -> wire::UpSellResponse {
+    let decision_id = recorded_id(&served.decision, mode);
+    let ServedOffers { decision, is_replayed: replayed } = served;
+    let cap = decision.binding_cap.and_then(|index| decision.caps.get(index).cloned());
     wire::UpSellResponse {
         decision_id,
         offers: decision.slate.into_iter().map(|offer| up_sell_offer(offer, detail)).collect(),
         message: decision.message,
-        relationship_health: Some(health_to_wire(decision.relationship_health, detail == Detail::Full)),
+        relationship_health: Some(health_to_wire(decision.relationship_health, detail == ExplanationDetail::Full)),
         cap: cap.map(cap_to_wire),
         caps: decision.caps.into_iter().map(cap_to_wire).collect(),
         withheld: withheld(decision.withheld, detail),
@@ -310,34 +308,24 @@ pub fn up_sell_to_wire(served: ServedOffers, mode: ServingMode, detail: Detail) 
     }
 }
 
-struct Answer {
-    decision: Decision,
-    replayed: bool,
-    /// Empty for a preview: nothing was recorded that it could name.
-    decision_id: String,
-}
-
-impl Answer {
-    fn of(served: ServedOffers, mode: ServingMode) -> Self {
-        let ServedOffers { decision, is_replayed } = served;
-        let decision_id = match mode {
-            ServingMode::Reserve => decision.id.to_string(),
-            ServingMode::Preview => String::new(),
-        };
-        Self { decision, replayed: is_replayed, decision_id }
+/// Returns the id of a decision, empty for a preview: nothing was recorded that it could name.
+fn recorded_id(decision: &Decision, mode: ServingMode) -> String {
+    match mode {
+        ServingMode::Reserve => decision.id.to_string(),
+        ServingMode::Preview => String::new(),
     }
 }
 
-fn withheld(counts: BTreeMap<WithheldReason, u32>, detail: Detail) -> Vec<wire::Withheld> {
-    if detail == Detail::None { Vec::new() } else { withheld_to_wire(counts) }
+fn withheld(counts: BTreeMap<WithheldReason, u32>, detail: ExplanationDetail) -> Vec<wire::Withheld> {
+    if detail == ExplanationDetail::None { Vec::new() } else { withheld_to_wire(counts) }
 }
 
-/// How many candidates were withheld, by reason.
-pub fn withheld_to_wire(counts: BTreeMap<WithheldReason, u32>) -> Vec<wire::Withheld> {
+/// Converts the numbers of withheld candidates by reason.
+pub(crate) fn withheld_to_wire(counts: BTreeMap<WithheldReason, u32>) -> Vec<wire::Withheld> {
     counts.into_iter().map(|(reason, count)| wire::Withheld { reason: reason.as_str().to_owned(), count }).collect()
 }
 
-fn cross_sell_offer(offer: Offer, detail: Detail) -> wire::CrossSellOffer {
+fn cross_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::CrossSellOffer {
     let Offer {
         id,
         kind: _,
@@ -369,7 +357,7 @@ fn cross_sell_offer(offer: Offer, detail: Detail) -> wire::CrossSellOffer {
     }
 }
 
-fn up_sell_offer(offer: Offer, detail: Detail) -> wire::UpSellOffer {
+fn up_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::UpSellOffer {
     let Offer {
         id,
         kind: _,
@@ -403,8 +391,8 @@ fn up_sell_offer(offer: Offer, detail: Detail) -> wire::UpSellOffer {
     }
 }
 
-fn reasons_to_wire(reasons: Vec<Reason>, detail: Detail) -> Vec<wire::OfferReason> {
-    if detail == Detail::None {
+fn reasons_to_wire(reasons: Vec<Reason>, detail: ExplanationDetail) -> Vec<wire::OfferReason> {
+    if detail == ExplanationDetail::None {
         return Vec::new();
     }
     let reason = |Reason { code, parameters, text }| wire::OfferReason {
@@ -420,12 +408,12 @@ fn gain_to_wire(gain: FeatureGain) -> wire::Gain {
     wire::Gain { feature, from: from.map(feature_to_wire), to: Some(feature_to_wire(to)) }
 }
 
-fn breakdown(factors: Factors, detail: Detail) -> Option<wire::ScoreBreakdown> {
-    (detail == Detail::Full).then(|| score_breakdown(factors))
+fn breakdown(factors: Factors, detail: ExplanationDetail) -> Option<wire::ScoreBreakdown> {
+    (detail == ExplanationDetail::Full).then(|| score_breakdown(factors))
 }
 
-/// Every factor of a score.
-pub fn score_breakdown(factors: Factors) -> wire::ScoreBreakdown {
+/// Converts all factors of a score.
+pub(crate) fn score_breakdown(factors: Factors) -> wire::ScoreBreakdown {
     let Factors {
         propensity,
         propensity_basis,
@@ -468,7 +456,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bad_field_is_named_at_once() {
+    fn all_violations_are_reported_at_once() {
         let message = wire::CrossSellRequest {
             customer_id: String::new(),
             context_product_ids: vec!["ok".into(), "x".repeat(129)],
@@ -479,7 +467,7 @@ mod tests {
             explain: 77,
             ..wire::CrossSellRequest::default()
         };
-        let violations = cross_sell_from_wire(message).expect_err("seven faults");
+        let violations = cross_sell_from_wire(message).expect_err("seven violations");
         let fields: Vec<&str> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(
             fields,
@@ -488,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_tells_requests_apart_but_not_their_keys() {
+    fn digests_distinguish_requests_but_not_request_ids() {
         let message = |request_id: &str, max_offers| wire::CrossSellRequest {
             customer_id: "c".into(),
             request_id: request_id.into(),

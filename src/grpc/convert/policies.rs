@@ -1,4 +1,4 @@
-//! Policies of `PolicyService`.
+//! Messages of `PolicyService`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,10 +16,9 @@ use crate::policy_document::write::write;
 use crate::use_cases::policies::PolicyVersion;
 
 /// Reads a policy and its document.
-///
-/// # Errors
-/// Everything wrong with it.
-pub fn policy_from_wire(source: Option<wire::create_policy_request::Source>) -> Result<(Policy, String), Violations> {
+pub(crate) fn policy_from_wire(
+    source: Option<wire::create_policy_request::Source>,
+) -> Result<(Policy, String), Violations> {
     use wire::create_policy_request::Source;
     match source {
         None => {
@@ -28,17 +27,17 @@ pub fn policy_from_wire(source: Option<wire::create_policy_request::Source>) -> 
             Err(violations)
         }
         Some(Source::Toml(text)) => {
-            let policy = read(&text).map_err(|faults| of_faults("toml", faults))?;
+            let policy = read(&text).map_err(|faults| violations_of("toml", faults))?;
             Ok((policy, text))
         }
         Some(Source::Policy(wire::Policy { version, settings })) => {
             let mut violations = Violations::default();
             let mut values = Vec::with_capacity(settings.len());
-            for (number, wire::PolicySetting { key, value, comment: _ }) in settings.into_iter().enumerate() {
+            for (index, wire::PolicySetting { key, value, comment: _ }) in settings.into_iter().enumerate() {
                 match value.map(value_from_wire) {
                     Some(Ok(value)) => values.push((key, value)),
-                    Some(Err(problem)) => violations.add(format!("policy.settings[{number}].value"), problem),
-                    None => violations.add(format!("policy.settings[{number}].value"), "is required"),
+                    Some(Err(problem)) => violations.add(format!("policy.settings[{index}].value"), problem),
+                    None => violations.add(format!("policy.settings[{index}].value"), "is required"),
                 }
             }
             match read_values(version, values) {
@@ -47,7 +46,7 @@ pub fn policy_from_wire(source: Option<wire::create_policy_request::Source>) -> 
                     violations.or(Some((policy, text)))
                 }
                 Err(faults) => {
-                    violations.extend(of_faults("policy", faults));
+                    violations.extend(violations_of("policy", faults));
                     Err(violations)
                 }
             }
@@ -55,8 +54,8 @@ pub fn policy_from_wire(source: Option<wire::create_policy_request::Source>) -> 
     }
 }
 
-/// The key of a fault is the path of the field: keys are what a policy's author knows.
-fn of_faults(source: &str, Faults(faults): Faults) -> Violations {
+/// Converts faults of a policy document. The key of a setting serves as the path of the field, because authors of policies know keys.
+fn violations_of(source: &str, Faults(faults): Faults) -> Violations {
     let mut violations = Violations::default();
     for fault in faults {
         violations.add(format!("{source}: {}", fault.key), fault.problem);
@@ -116,7 +115,7 @@ fn family_to_wire(family: FamilyValue) -> wire::PolicyFamily {
 }
 
 fn span_from_wire(span: prost_types::Duration) -> Result<Duration, String> {
-    Duration::try_from(span).map_err(|_| "must be a span of time of zero or more".to_owned())
+    Duration::try_from(span).map_err(|_| "must be a duration of zero or more".to_owned())
 }
 
 fn value_to_wire(value: Value) -> wire::policy_setting::Value {
@@ -163,24 +162,24 @@ fn value_to_wire(value: Value) -> wire::policy_setting::Value {
     }
 }
 
-/// A version with every value.
-pub fn policy_version_to_wire(version: PolicyVersion) -> wire::PolicyVersion {
+/// Converts a version with all its settings.
+pub(crate) fn policy_version_to_wire(version: PolicyVersion) -> wire::PolicyVersion {
     let mut policy = version.policy.clone();
-    let told = settings(&mut policy).into_iter().map(|setting| wire::PolicySetting {
+    let converted = settings(&mut policy).into_iter().map(|setting| wire::PolicySetting {
         key: setting.path(),
         value: Some(value_to_wire(setting.slot.value())),
         comment: setting.comment.to_owned(),
     });
-    let settings = told.collect();
-    let mut listed = listed_to_wire(version);
+    let settings = converted.collect();
+    let mut listed = listed_version_to_wire(version);
     if let Some(policy) = &mut listed.policy {
         policy.settings = settings;
     }
     listed
 }
 
-/// A version as a list has it: without its values.
-pub fn listed_to_wire(version: PolicyVersion) -> wire::PolicyVersion {
+/// Converts a version as lists show it: without its settings.
+pub(crate) fn listed_version_to_wire(version: PolicyVersion) -> wire::PolicyVersion {
     let PolicyVersion { policy, text, created_at, active_since } = version;
     wire::PolicyVersion {
         policy: Some(wire::Policy { version: policy.version, settings: Vec::new() }),

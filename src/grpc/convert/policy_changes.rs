@@ -1,4 +1,4 @@
-//! What another policy would have done.
+//! Messages of `SimulatePolicy`.
 
 use super::nouns::band_to_wire;
 use super::policies::policy_from_wire;
@@ -12,18 +12,15 @@ use crate::measurement::interval::EstimatedDifference;
 use crate::measurement::policy_change::{BandChange, PolicyChange};
 use crate::use_cases::simulate_policy::{CandidatePolicy, PolicySimulation};
 
-/// Reads what to replay, and since when.
-///
-/// # Errors
-/// Everything wrong with the request.
-pub fn simulation_from_wire(
+/// Reads the candidate policy, and the start of the replayed period.
+pub(crate) fn simulation_from_wire(
     request: wire::SimulatePolicyRequest,
 ) -> Result<(CandidatePolicy, Option<Timestamp>), Violations> {
-    use wire::create_policy_request::Source as Created;
+    use wire::create_policy_request::Source as InlineSource;
     use wire::simulate_policy_request::Source;
     let mut violations = Violations::default();
     let since = request.since.and_then(|at| violations.time("since", at));
-    let mut written = |source: Created| match policy_from_wire(Some(source)) {
+    let mut inline = |source: InlineSource| match policy_from_wire(Some(source)) {
         Ok((policy, _)) => Some(CandidatePolicy::Inline(Box::new(policy))),
         Err(more) => {
             violations.extend(more);
@@ -32,8 +29,8 @@ pub fn simulation_from_wire(
     };
     let candidate = match request.source {
         Some(Source::Version(version)) => Some(CandidatePolicy::Stored(version)),
-        Some(Source::Toml(text)) => written(Created::Toml(text)),
-        Some(Source::Policy(policy)) => written(Created::Policy(policy)),
+        Some(Source::Toml(text)) => inline(InlineSource::Toml(text)),
+        Some(Source::Policy(policy)) => inline(InlineSource::Policy(policy)),
         None => {
             violations.add("source", "must be version, policy or toml");
             None
@@ -42,11 +39,10 @@ pub fn simulation_from_wire(
     violations.or(candidate.map(|candidate| (candidate, since)))
 }
 
-/// What would change.
-pub fn simulated_to_wire(simulated: PolicySimulation) -> wire::SimulatePolicyResponse {
-    let PolicySimulation { in_force, candidate, change, fidelity, left_out } = simulated;
+pub(crate) fn simulation_to_wire(simulation: PolicySimulation) -> wire::SimulatePolicyResponse {
+    let PolicySimulation { in_force, candidate, change, fidelity, left_out } = simulation;
     let PolicyChange { all, bands, losing, gaining, losing_examples, gaining_examples } = change;
-    let named = |customers: Vec<CustomerId>| customers.iter().map(ToString::to_string).collect();
+    let to_ids = |customers: Vec<CustomerId>| customers.iter().map(ToString::to_string).collect();
     wire::SimulatePolicyResponse {
         version_in_force: in_force,
         version: candidate,
@@ -54,8 +50,8 @@ pub fn simulated_to_wire(simulated: PolicySimulation) -> wire::SimulatePolicyRes
         bands: bands.into_iter().map(|(band, change)| change_to_wire(Some(band), change)).collect(),
         losing_customers: losing,
         gaining_customers: gaining,
-        losing_customer_ids: named(losing_examples),
-        gaining_customer_ids: named(gaining_examples),
+        losing_customer_ids: to_ids(losing_examples),
+        gaining_customer_ids: to_ids(gaining_examples),
         fidelity,
         left_out_decisions: left_out,
     }

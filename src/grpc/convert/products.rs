@@ -1,4 +1,4 @@
-//! Products of `CatalogService`.
+//! Products, in messages of `CatalogService`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,8 @@ use crate::domain::product::{
 };
 use crate::grpc::generated::tactful::v1 as wire;
 
-/// Reads a product.
-///
-/// # Errors
-/// Everything wrong with it; paths begin with `path`.
-pub fn product_from_wire(path: &str, message: wire::Product) -> Result<Product, Violations> {
+/// Reads a product; paths of violations start with `path`.
+pub(crate) fn product_from_wire(path: &str, message: wire::Product) -> Result<Product, Violations> {
     let wire::Product {
         product_id,
         title,
@@ -42,7 +39,7 @@ pub fn product_from_wire(path: &str, message: wire::Product) -> Result<Product, 
     }
     violations.text_within(&field("title"), &title, TITLE_BYTES_MAX);
     check_category(&mut violations, &field("category"), &category);
-    // As it was written: a margin is not blamed for a price that is wrong in another way.
+    // As the client sent it: an invalid amount in the price does not make the currency of the margin a violation.
     let price_currency = price.as_ref().map(|price| price.currency_code.clone());
     let price = price.and_then(|price| violations.money_not_negative(&field("price"), price));
     let margin = margin.and_then(|margin| violations.money(&field("margin"), margin));
@@ -50,7 +47,7 @@ pub fn product_from_wire(path: &str, message: wire::Product) -> Result<Product, 
         violations.add(field("margin"), "must be in the currency of the price");
     }
     if ladder.is_empty() && tier != 0 {
-        violations.add(field("tier"), "only goes with a ladder");
+        violations.add(field("tier"), "requires a ladder");
     }
     let ladder = violations.optional_id(&field("ladder"), ladder, LadderId::new);
     let features = read_features(&mut violations, &field("features"), features);
@@ -95,8 +92,8 @@ fn check_category(violations: &mut Violations, field: &str, category: &[String])
         violations.add(field, format_args!("has {} levels, at most {CATEGORY_LEVELS_MAX} are allowed", category.len()));
         return;
     }
-    for (place, level) in category.iter().enumerate() {
-        let field = format!("{field}[{place}]");
+    for (index, level) in category.iter().enumerate() {
+        let field = format!("{field}[{index}]");
         if level.trim().is_empty() {
             violations.add(&field, "must not be empty");
         }
@@ -142,8 +139,7 @@ fn read_features(
     read
 }
 
-/// A product towards the wire.
-pub fn product_to_wire(product: Product) -> wire::Product {
+pub(crate) fn product_to_wire(product: Product) -> wire::Product {
     let Product {
         id,
         title,
@@ -189,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bad_field_is_named_at_once() {
+    fn all_violations_are_reported_at_once() {
         let money = |currency: &str, units| Some(wire::Money { currency_code: currency.into(), units, nanos: 0 });
         let message = wire::Product {
             product_id: "p".into(),
@@ -204,7 +200,7 @@ mod tests {
             .into(),
             ..wire::Product::default()
         };
-        let violations = product_from_wire("products[1]", message).expect_err("faults");
+        let violations = product_from_wire("products[1]", message).expect_err("violations");
         let fields: Vec<&str> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
         let expected = ["title", "price", "margin", "tier", "features[slots]", "requires"]
             .map(|name| format!("products[1].{name}"));
@@ -212,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_survives_the_way_there_and_back() {
+    fn products_round_trip() {
         let product = Product { repeatable: true, ..Product::new(ProductId::new("p").expect("valid"), "Title") };
         assert_eq!(product_from_wire("p", product_to_wire(product.clone())), Ok(product));
     }

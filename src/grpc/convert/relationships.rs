@@ -1,4 +1,4 @@
-//! Relationship health and holds of `RelationshipService`.
+//! Messages of `RelationshipService`.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::get_relationship_health::{Hypothesis, RelationshipView};
 use crate::use_cases::holds::HoldRequest;
 
-/// Holds that follow from events and consents have names that begin so.
+/// Prefix of the ids of holds that follow from events and consents.
 const DERIVED_PREFIX: &str = "derived/";
 
-/// The most hypothetical events, and outcomes, of one simulation.
+/// Maximum number of hypothetical events, and of outcomes, in a simulation.
 const HYPOTHESES_MAX: usize = 100;
-/// How far ahead a simulation looks.
+/// Maximum distance of a simulated time into the future.
 const AHEAD_MAX: Duration = Duration::from_secs(3653 * 86_400);
 
-/// How a relationship stands.
-pub fn relationship_to_wire(view: RelationshipView) -> wire::GetRelationshipHealthResponse {
+/// Converts relationship health with its details.
+pub(crate) fn relationship_to_wire(view: RelationshipView) -> wire::GetRelationshipHealthResponse {
     let RelationshipView { health, detail, caps, holds, message, policy_version, as_of } = view;
     let RelationshipDetail { components, what_if_effects } = detail;
     let mut health = health_to_wire(health, true);
@@ -53,11 +53,8 @@ fn what_if_effect_to_wire(effect: WhatIfEffect) -> wire::RelationshipLever {
     wire::RelationshipLever { what: event, score, band: band_to_wire(band).into(), offers_cap }
 }
 
-/// Reads what would happen to a customer.
-///
-/// # Errors
-/// Everything wrong with it.
-pub fn hypothesis_from_wire(
+/// Reads the hypothetical events and outcomes of a customer.
+pub(crate) fn hypothesis_from_wire(
     message: wire::SimulateRelationshipHealthRequest,
     now: Timestamp,
 ) -> Result<(CustomerId, Hypothesis), Violations> {
@@ -69,41 +66,40 @@ pub fn hypothesis_from_wire(
         }
     }
     let mut read_events = Vec::new();
-    for (number, event) in events.into_iter().take(HYPOTHESES_MAX).enumerate() {
-        let path = format!("events[{number}]");
+    for (index, event) in events.into_iter().take(HYPOTHESES_MAX).enumerate() {
+        let path = format!("events[{index}]");
         if !event.customer_id.is_empty() && event.customer_id != customer_id {
-            violations.add(format!("{path}.customer_id"), "must be the customer asked about, or empty");
+            violations.add(format!("{path}.customer_id"), "must equal the customer_id of the request, or be empty");
         }
-        let event_id = if event.event_id.is_empty() { format!("hypothetical/{number}") } else { event.event_id };
+        let event_id = if event.event_id.is_empty() { format!("hypothetical/{index}") } else { event.event_id };
         let event_time = event.event_time.or_else(|| Some(time_to_wire(now)));
-        // The customer is checked once, for the whole request.
-        let event = wire::CustomerEvent { event_id, event_time, customer_id: "anybody".to_owned(), ..event };
+        // The customer is validated once, for the whole request; this one is only a placeholder.
+        let event = wire::CustomerEvent { event_id, event_time, customer_id: "hypothetical".to_owned(), ..event };
         match event_from_wire(&path, event, now) {
             Ok(event) => read_events.push(event),
             Err(more) => violations.extend(more),
         }
     }
     let mut read_outcomes = Vec::new();
-    for (number, outcome) in outcomes.into_iter().take(HYPOTHESES_MAX).enumerate() {
+    for (index, outcome) in outcomes.into_iter().take(HYPOTHESES_MAX).enumerate() {
         match outcome_kind(outcome).filter(|kind| *kind != OutcomeKind::NotShown) {
             Some(kind) => read_outcomes.push(kind),
             None => violations
-                .add(format!("outcomes[{number}]"), "must be one of OutcomeKind other than unspecified and NOT_SHOWN"),
+                .add(format!("outcomes[{index}]"), "must be a known OutcomeKind other than UNSPECIFIED and NOT_SHOWN"),
         }
     }
     let customer = violations.id("customer_id", customer_id, CustomerId::new);
     let as_of = as_of.and_then(|at| violations.time("as_of", at));
     if as_of.is_some_and(|at| at < now || at > now + AHEAD_MAX) {
-        violations.add("as_of", "must be from now to ten years ahead");
+        violations.add("as_of", "must be between now and ten years from now");
     }
     let events = read_events.into_iter().map(|event| Event { customer: customer.clone(), ..event }).collect();
     let hypothesis = Hypothesis { events, outcomes: read_outcomes, as_of };
     violations.or(customer.map(|customer| (customer, hypothesis)))
 }
 
-/// A hold in force.
-pub fn hold_to_wire(held: ActiveHold) -> wire::Hold {
-    let ActiveHold { hold, is_derived } = held;
+pub(crate) fn hold_to_wire(active: ActiveHold) -> wire::Hold {
+    let ActiveHold { hold, is_derived } = active;
     let Hold { id, reason, note, created_at, expires_at } = hold;
     wire::Hold {
         hold_id: id.to_string(),
@@ -115,11 +111,8 @@ pub fn hold_to_wire(held: ActiveHold) -> wire::Hold {
     }
 }
 
-/// Reads a hold to be.
-///
-/// # Errors
-/// Everything wrong with it.
-pub fn hold_from_wire(
+/// Reads a hold to be created.
+pub(crate) fn hold_from_wire(
     message: wire::CreateHoldRequest,
     now: Timestamp,
 ) -> Result<(CustomerId, HoldRequest), Violations> {
@@ -127,13 +120,13 @@ pub fn hold_from_wire(
     let mut violations = Violations::default();
     let customer = violations.id("customer_id", customer_id, CustomerId::new);
     if hold_id.starts_with(DERIVED_PREFIX) {
-        violations.add("hold_id", format_args!("must not begin with {DERIVED_PREFIX}"));
+        violations.add("hold_id", format_args!("must not start with {DERIVED_PREFIX}"));
     }
     let id = violations.optional_id("hold_id", hold_id, HoldId::new);
-    let reason = created_reason(reason);
+    let reason = creatable_reason(reason);
     if reason.is_none() {
         let allowed = "AGENT_HOLD, CANCELLATION_NOTICE, COLLECTIONS, BEREAVEMENT or VULNERABILITY";
-        violations.add("reason", format_args!("must be {allowed}; other holds follow from events and consents"));
+        violations.add("reason", format_args!("must be {allowed}; other holds are derived from events and consents"));
     }
     violations.text_within("note", &note, HOLD_NOTE_BYTES_MAX);
     let expires_at = expire_time.and_then(|at| violations.time("expire_time", at));
@@ -144,7 +137,7 @@ pub fn hold_from_wire(
     violations.or(customer.zip(request))
 }
 
-fn created_reason(reason: i32) -> Option<HoldReason> {
+fn creatable_reason(reason: i32) -> Option<HoldReason> {
     match wire::HoldReason::try_from(reason).ok()? {
         wire::HoldReason::AgentHold => Some(HoldReason::AgentHold),
         wire::HoldReason::CancellationNotice => Some(HoldReason::CancellationNotice),

@@ -1,4 +1,4 @@
-//! Collects what is wrong with a message, field by field, and reads the small things that many messages hold.
+//! Violations of a message, field by field, and readers of field types that many messages share.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -8,72 +8,71 @@ use crate::domain::money::{Currency, Money};
 use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
 
-/// How far in the future something reported may lie: clocks differ.
-pub const FUTURE_MAX: Duration = Duration::from_secs(300);
+/// Maximum distance of a reported time into the future: clocks differ.
+pub(crate) const FUTURE_MAX: Duration = Duration::from_secs(300);
 
-/// Everything wrong with a message.
+/// All violations of a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Violations(Vec<Violation>);
+pub(crate) struct Violations(Vec<Violation>);
 
-/// One field and what is wrong with it.
+/// Violation by one field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Such as `events[3].unit_price.nanos`.
-    pub field: String,
-    /// For people.
-    pub description: String,
+pub(crate) struct Violation {
+    /// Path such as `events[3].unit_price.nanos`.
+    pub(crate) field: String,
+    /// Plain English predicate, such as "must not be negative".
+    pub(crate) description: String,
 }
 
 impl Violations {
-    /// Notes a fault.
-    pub fn add(&mut self, field: impl Into<String>, description: impl Display) {
+    /// Adds a violation.
+    pub(crate) fn add(&mut self, field: impl Into<String>, description: impl Display) {
         self.0.push(Violation { field: field.into(), description: description.to_string() });
     }
 
-    /// Notes the faults of a part.
-    pub fn extend(&mut self, part: Self) {
+    /// Adds the violations of a part.
+    pub(crate) fn extend(&mut self, part: Self) {
         self.0.extend(part.0);
     }
 
-    /// Notes the faults of a part whose fields are those of a message inside; the customer is not inside.
-    pub fn extend_within(&mut self, path: &str, part: Self) {
+    /// Adds the violations of a part, whose fields belong to a nested message; `customer_id` does not.
+    pub(crate) fn extend_within(&mut self, path: &str, part: Self) {
         for Violation { field, description } in part.0 {
             let field = if field == "customer_id" { field } else { format!("{path}.{field}") };
             self.0.push(Violation { field, description });
         }
     }
 
-    /// All faults, in the order found.
-    pub fn as_slice(&self) -> &[Violation] {
+    /// Returns all violations, in the order found.
+    pub(crate) fn as_slice(&self) -> &[Violation] {
         &self.0
     }
 
-    /// The value read, when nothing was wrong.
-    ///
-    /// # Errors
-    /// These violations, when there are any.
-    pub fn or<T>(self, value: Option<T>) -> Result<T, Self> {
+    /// Returns the value, or these violations when there are any.
+    pub(crate) fn or<T>(self, value: Option<T>) -> Result<T, Self> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
             Some(_) | None => Err(self),
         }
     }
 
-    /// These violations when there are any.
-    ///
-    /// # Errors
-    /// These violations.
-    pub fn check(self) -> Result<(), Self> {
+    /// Returns these violations as an error when there are any.
+    pub(crate) fn check(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
 
     /// Reads a required id.
-    pub fn id<T>(&mut self, field: &str, text: String, new: impl Fn(String) -> Result<T, InvalidId>) -> Option<T> {
+    pub(crate) fn id<T>(
+        &mut self,
+        field: &str,
+        text: String,
+        new: impl Fn(String) -> Result<T, InvalidId>,
+    ) -> Option<T> {
         new(text).map_err(|invalid| self.add(field, invalid)).ok()
     }
 
-    /// Reads an optional id: empty is none.
-    pub fn optional_id<T>(
+    /// Reads an optional id; an empty text is `None`.
+    pub(crate) fn optional_id<T>(
         &mut self,
         field: &str,
         text: String,
@@ -82,33 +81,33 @@ impl Violations {
         if text.is_empty() { None } else { self.id(field, text, new) }
     }
 
-    /// Reads a list of ids of at most `most`.
-    pub fn ids<T>(
+    /// Reads a list of at most `len_max` ids.
+    pub(crate) fn ids<T>(
         &mut self,
         field: &str,
         texts: Vec<String>,
-        most: usize,
+        len_max: usize,
         new: impl Fn(String) -> Result<T, InvalidId>,
     ) -> Vec<T> {
-        if texts.len() > most {
-            self.add(field, format_args!("has {} entries, at most {most} are allowed", texts.len()));
+        if texts.len() > len_max {
+            self.add(field, format_args!("has {} entries, at most {len_max} are allowed", texts.len()));
             return Vec::new();
         }
         let mut ids = Vec::with_capacity(texts.len());
-        for (place, text) in texts.into_iter().enumerate() {
+        for (index, text) in texts.into_iter().enumerate() {
             match new(text) {
                 Ok(id) => ids.push(id),
-                Err(invalid) => self.add(format!("{field}[{place}]"), invalid),
+                Err(invalid) => self.add(format!("{field}[{index}]"), invalid),
             }
         }
         ids
     }
 
-    /// Reads a moment, from 1900 to 2200.
-    pub fn time(&mut self, field: &str, at: prost_types::Timestamp) -> Option<Timestamp> {
+    /// Reads a time from 1900 to 2200.
+    pub(crate) fn time(&mut self, field: &str, at: prost_types::Timestamp) -> Option<Timestamp> {
         let prost_types::Timestamp { seconds, nanos } = at;
         if !(0..1_000_000_000).contains(&nanos) {
-            self.add(format!("{field}.nanos"), "must be within 0 to 999999999");
+            self.add(format!("{field}.nanos"), "must be from 0 to 999999999");
             return None;
         }
         let ms = seconds.checked_mul(1000).and_then(|ms| ms.checked_add(i64::from(nanos / 1_000_000)));
@@ -119,32 +118,33 @@ impl Violations {
         read
     }
 
-    /// Reads a moment that has passed, or nearly.
-    pub fn past(&mut self, field: &str, at: prost_types::Timestamp, now: Timestamp) -> Option<Timestamp> {
+    /// Reads a time that is at most [`FUTURE_MAX`] ahead.
+    pub(crate) fn past(&mut self, field: &str, at: prost_types::Timestamp, now: Timestamp) -> Option<Timestamp> {
         let at = self.time(field, at)?;
         if at > now + FUTURE_MAX {
-            self.add(field, format_args!("is {at}, more than 5 minutes after now, {now}"));
+            self.add(field, format_args!("is {at}, more than 5 minutes after the server's time {now}"));
             return None;
         }
         Some(at)
     }
 
     /// Reads an amount of money.
-    pub fn money(&mut self, field: &str, money: wire::Money) -> Option<Money> {
+    pub(crate) fn money(&mut self, field: &str, money: wire::Money) -> Option<Money> {
         let wire::Money { currency_code, units, nanos } = money;
         let currency = self.currency(&format!("{field}.currency_code"), &currency_code);
-        // Without a currency the amount is checked all the same.
-        let none = Currency::new("XXX").expect("ISO 4217 has it for no currency");
-        let money = Money::new(currency.unwrap_or(none), units, nanos).map_err(|invalid| self.add(field, invalid)).ok();
+        // Without a valid currency the amount is still checked.
+        let no_currency = Currency::new("XXX").expect("the code for no currency in ISO 4217");
+        let money =
+            Money::new(currency.unwrap_or(no_currency), units, nanos).map_err(|invalid| self.add(field, invalid)).ok();
         currency.and(money)
     }
 
-    /// Reads an amount of money that is not below zero.
-    pub fn money_not_negative(&mut self, field: &str, money: wire::Money) -> Option<Money> {
+    /// Reads an amount of money of zero or more.
+    pub(crate) fn money_not_negative(&mut self, field: &str, money: wire::Money) -> Option<Money> {
         let is_negative = money.units < 0 || money.nanos < 0;
-        let faults = self.0.len();
+        let violations_before = self.0.len();
         let read = self.money(field, money);
-        let is_amount = self.0[faults..].iter().all(|violation| violation.field != field);
+        let is_amount = self.0[violations_before..].iter().all(|violation| violation.field != field);
         if is_amount && is_negative {
             self.add(field, "must not be negative");
             return None;
@@ -153,19 +153,19 @@ impl Violations {
     }
 
     /// Reads a currency code.
-    pub fn currency(&mut self, field: &str, code: &str) -> Option<Currency> {
+    pub(crate) fn currency(&mut self, field: &str, code: &str) -> Option<Currency> {
         Currency::new(code).map_err(|invalid| self.add(field, invalid)).ok()
     }
 
     /// Checks the length of a text.
-    pub fn text_within(&mut self, field: &str, text: &str, bytes_max: usize) {
+    pub(crate) fn text_within(&mut self, field: &str, text: &str, bytes_max: usize) {
         if text.len() > bytes_max {
             self.add(field, format_args!("has {} bytes, at most {bytes_max} are allowed", text.len()));
         }
     }
 
     /// Checks a map of texts.
-    pub fn text_map(
+    pub(crate) fn text_map(
         &mut self,
         field: &str,
         map: &std::collections::BTreeMap<String, String>,
