@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::SettingFault;
-use super::setting::Setting;
+use super::setting::ServerSetting;
 
 /// Text of a setting and where it is written.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub(super) struct SettingReader {
 
 impl SettingReader {
     /// The value of a setting; its default where it is not written, or faulty.
-    pub(super) fn read<T>(&mut self, name: &str, setting: Setting<T>) -> T {
+    pub(super) fn read<T>(&mut self, name: &str, setting: ServerSetting<T>) -> T {
         let text = self.values.get(name).map(|value| value.text.as_str());
         let (value, problems) = setting.read(text);
         problems.into_iter().for_each(|problem| self.fault(name, problem));

@@ -24,7 +24,7 @@ pub(super) struct Parser<T> {
 }
 
 /// Setting with its parser and its default.
-pub(super) struct Setting<T> {
+pub(super) struct ServerSetting<T> {
     value_name: &'static str,
     hints: Vec<String>,
     default_text: Option<String>,
@@ -51,22 +51,22 @@ impl<T: 'static> Parser<T> {
     }
 
     /// The setting that has this value unless another one is written.
-    pub(super) fn or(self, default: impl ToString) -> Setting<T> {
+    pub(super) fn or(self, default: impl ToString) -> ServerSetting<T> {
         let Self { value_name, hints, parse } = self;
         let text = default.to_string();
         let default = parse(&text).unwrap_or_else(|faults| panic!("the default is valid: {faults:?}"));
-        Setting { value_name, hints, default_text: Some(text), is_switch: false, parse, default }
+        ServerSetting { value_name, hints, default_text: Some(text), is_switch: false, parse, default }
     }
 
     /// The setting that may be absent.
-    pub(super) fn optional(self) -> Setting<Option<T>> {
+    pub(super) fn optional(self) -> ServerSetting<Option<T>> {
         let Self { value_name, hints, parse } = self;
         let parse: Parse<Option<T>> = Box::new(move |text| parse(text).map(Some));
-        Setting { value_name, hints, default_text: None, is_switch: false, parse, default: None }
+        ServerSetting { value_name, hints, default_text: None, is_switch: false, parse, default: None }
     }
 
     /// The setting that has this value unless another one or `off` is written.
-    pub(super) fn or_off(self, default: impl ToString) -> Setting<Option<T>> {
+    pub(super) fn or_off(self, default: impl ToString) -> ServerSetting<Option<T>> {
         let Self { value_name, mut hints, parse } = self;
         hints.push("off to disable".to_owned());
         let parse = move |text: &str| if text == OFF { Ok(None) } else { parse(text).map(Some) };
@@ -74,7 +74,7 @@ impl<T: 'static> Parser<T> {
     }
 }
 
-impl<T> Setting<T> {
+impl<T> ServerSetting<T> {
     /// The default, and the faults of a text that does not parse.
     pub(super) fn read(self, text: Option<&str>) -> (T, Vec<String>) {
         match text.map(&self.parse) {
@@ -97,7 +97,7 @@ pub(super) struct Declaration {
 }
 
 impl Declaration {
-    pub(super) fn new<T>(field: &str, heading: &'static str, doc: &str, setting: &Setting<T>) -> Self {
+    pub(super) fn new<T>(field: &str, heading: &'static str, doc: &str, setting: &ServerSetting<T>) -> Self {
         let default = setting.default_text.as_ref().map(|text| format!("default: {text}"));
         let hints: String = default.iter().chain(&setting.hints).map(|hint| format!(" [{hint}]")).collect();
         Self {
@@ -180,7 +180,7 @@ pub(super) fn choice<T: Copy + 'static, const N: usize>(
 }
 
 /// A flag that is off unless it is given.
-pub(super) fn switch() -> Setting<bool> {
+pub(super) fn switch() -> ServerSetting<bool> {
     let parser = choice("BOOL", [("true", true), ("false", false)]);
-    Setting { is_switch: true, ..Parser { hints: Vec::new(), ..parser }.or(false) }
+    ServerSetting { is_switch: true, ..Parser { hints: Vec::new(), ..parser }.or(false) }
 }
