@@ -11,7 +11,7 @@ use tactful::grpc::generated::tactful::v1::{
 };
 
 use super::faults::is_ok;
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{ago, cross_sell, open_shop, purchase, record};
 
 const ASKED: usize = 30;
@@ -27,7 +27,7 @@ fn question(customer: &str) -> CrossSellRequest {
     CrossSellRequest { exclude_product_ids, explain: Explain::Full.into(), ..cross_sell(customer) }
 }
 
-async fn previewed(shop: &Running, customer: &str) -> Vec<CrossSellOffer> {
+async fn previewed(shop: &TestServer, customer: &str) -> Vec<CrossSellOffer> {
     let question = CrossSellRequest { mode: ServingMode::Preview.into(), ..question(customer) };
     shop.offers().cross_sell(question).await.expect("answers").into_inner().offers
 }
@@ -41,14 +41,14 @@ fn is_unmoved(lift: f64) -> bool {
     (lift - 1.0).abs() < f64::EPSILON
 }
 
-async fn let_have_kettles(shop: &Running, customers: &[String]) {
+async fn let_have_kettles(shop: &TestServer, customers: &[String]) {
     let at = ago(&shop.clock, DAY * 30);
     let bought = customers.iter().map(|customer| purchase(&format!("{customer}-1"), customer, "kettle", at));
     record(shop, bought.collect()).await;
 }
 
 /// Everybody is offered the three, and says the same of them.
-async fn reject_and_accept(shop: &Running, customers: &[String]) {
+async fn reject_and_accept(shop: &TestServer, customers: &[String]) {
     for customer in customers {
         let answer = shop.offers().cross_sell(question(customer)).await.expect("answers").into_inner();
         assert_eq!(answer.offers.len(), 3, "{answer:?}");

@@ -15,18 +15,18 @@ use tokio::task::JoinSet;
 use tonic::{Code, Streaming};
 
 use super::faults::{kind, refusal};
-use super::harness::{HandClock, Running, until};
+use super::harness::{ManualClock, TestServer, until};
 use super::shop::{cap, cross_sell, kept, now, purchase, record, stock};
 
 const CUSTOMERS: u64 = 12;
 
-async fn begin(server: &Running) -> Streaming<CreateBackupResponse> {
+async fn begin(server: &TestServer) -> Streaming<CreateBackupResponse> {
     let mut client = BackupServiceClient::new(server.channel.clone());
     client.create_backup(CreateBackupRequest {}).await.expect("answers").into_inner()
 }
 
 /// The whole backup, checked, and written to a file.
-async fn back_up(server: &Running, file: &Path) -> BackupSummary {
+async fn back_up(server: &TestServer, file: &Path) -> BackupSummary {
     let (mut pieces, mut reader, mut bytes) = (begin(server).await, BackupReader::new(), Vec::new());
     while let Some(piece) = pieces.message().await.expect("goes on") {
         reader.push(&piece.chunk);
@@ -37,13 +37,13 @@ async fn back_up(server: &Running, file: &Path) -> BackupSummary {
     reader.finish().expect("is whole")
 }
 
-async fn digest(server: &Running) -> u64 {
+async fn digest(server: &TestServer) -> u64 {
     server.app.store().digest().await.expect("reads")
 }
 
-async fn restored(file: &Path, directory: &Path, clock: &Arc<HandClock>) -> Running {
+async fn restored(file: &Path, directory: &Path, clock: &Arc<ManualClock>) -> TestServer {
     restore_backup(file, &[], directory, &mut |_| {}).await.expect("restores");
-    Running::on_disk(directory, Arc::clone(clock)).await
+    TestServer::on_disk(directory, Arc::clone(clock)).await
 }
 
 /// A caller who buys and asks, and remembers what was answered.
@@ -58,7 +58,7 @@ impl Caller {
         CrossSellRequest { request_id, ..cross_sell(&format!("customer-{}", self.customer)) }
     }
 
-    async fn step(&mut self, server: &Running, step: u64) {
+    async fn step(&mut self, server: &TestServer, step: u64) {
         let customer = format!("customer-{}", self.customer);
         record(server, vec![purchase(&format!("e{step}"), &customer, "kettle", now(&server.clock))]).await;
         let question = self.question(step);
@@ -75,8 +75,8 @@ impl Caller {
 async fn a_backup_under_load_has_all_that_was_answered_before_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);
-    let clock = HandClock::new();
-    let server = Arc::new(Running::on_disk(&path("data"), clock.clone()).await);
+    let clock = ManualClock::new();
+    let server = Arc::new(TestServer::on_disk(&path("data"), clock.clone()).await);
     stock(&server).await;
     let mut callers: Vec<Caller> =
         (0..CUSTOMERS).map(|customer| Caller { customer, answers: BTreeMap::new() }).collect();
@@ -143,7 +143,7 @@ async fn a_backup_under_load_has_all_that_was_answered_before_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_backup_at_a_time_and_the_next_when_its_caller_has_gone() {
     let directory = tempfile::tempdir().expect("a directory");
-    let server = Running::on_disk(&directory.path().join("data"), HandClock::new()).await;
+    let server = TestServer::on_disk(&directory.path().join("data"), ManualClock::new()).await;
     stock(&server).await;
     // More than the pieces, and the window of the connection, that may wait for a slow reader.
     for customer in 0..400 {
@@ -165,7 +165,7 @@ async fn one_backup_at_a_time_and_the_next_when_its_caller_has_gone() {
 #[tokio::test]
 async fn a_demonstration_becomes_a_store_on_disk() {
     let directory = tempfile::tempdir().expect("a directory");
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     stock(&server).await;
     record(&server, vec![purchase("e1", "ada", "kettle", now(&server.clock))]).await;
     let file = directory.path().join("a.backup");

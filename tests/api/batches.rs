@@ -7,7 +7,7 @@ use tactful::grpc::generated::tactful::v1::{
 use tonic::{Code, Status};
 
 use super::faults::{bad_fields, reason, refusal};
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{REQUEST_ID, cross_sell, kept, open_shop, preview, up_sell};
 
 fn as_status(status: Option<&rpc::Status>) -> Status {
@@ -16,7 +16,7 @@ fn as_status(status: Option<&rpc::Status>) -> Status {
     Status::with_details(Code::from(status.code), status.message.clone(), status.encode_to_vec().into())
 }
 
-async fn ask(shop: &Running, requests: Vec<CrossSellRequest>) -> Vec<Result<CrossSellResponse, Status>> {
+async fn ask(shop: &TestServer, requests: Vec<CrossSellRequest>) -> Vec<Result<CrossSellResponse, Status>> {
     let answer = shop.offers().batch_cross_sell(BatchCrossSellRequest { requests }).await.expect("answers");
     let entries = answer.into_inner().entries.into_iter();
     entries.map(|entry| entry.answer.ok_or_else(|| as_status(entry.status.as_ref()))).collect()

@@ -12,24 +12,24 @@ use tactful::grpc::generated::tactful::v1::{
     ExplainDecisionResponse, OfferKind, Product, TrainModelRequest, WhatIf,
 };
 
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{ago, cross_sell, now, open_shop, preview, product, purchase, record};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// What would be offered to Ada, and when that was ranked.
-async fn ask(shop: &Running, product_ids: &[&str]) -> ExplainDecisionResponse {
+async fn ask(shop: &TestServer, product_ids: &[&str]) -> ExplainDecisionResponse {
     let product_ids = product_ids.iter().map(|&id| id.to_owned()).collect();
     let question = WhatIf { kind: OfferKind::CrossSell.into(), product_ids, ..WhatIf::default() };
     let request = ExplainDecisionRequest { customer_id: "ada".into(), about: Some(About::WhatIf(question)) };
     shop.offers().explain_decision(request).await.expect("answers").into_inner()
 }
 
-async fn is_ranked_now(shop: &Running) -> bool {
+async fn is_ranked_now(shop: &TestServer) -> bool {
     ask(shop, &[]).await.ranking_time == Some(now(&shop.clock))
 }
 
-async fn put(shop: &Running, product: Product) {
+async fn put(shop: &TestServer, product: Product) {
     let request = BatchUpsertProductsRequest { products: vec![product] };
     shop.catalog().batch_upsert_products(request).await.expect("upserts");
 }

@@ -11,20 +11,20 @@ use tactful::grpc::generated::tactful::v1::{
 use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, entry_refusal, is_ok, kind, refusal};
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{ago, cross_sell, gbp, in_future, now, open_shop, preview, product};
 
-async fn upsert(server: &Running, products: Vec<Product>) -> Vec<EntryResult> {
+async fn upsert(server: &TestServer, products: Vec<Product>) -> Vec<EntryResult> {
     let request = BatchUpsertProductsRequest { products };
     server.catalog().batch_upsert_products(request).await.expect("answers").into_inner().results
 }
 
-async fn get(server: &Running, id: &str) -> Result<Product, tonic::Status> {
+async fn get(server: &TestServer, id: &str) -> Result<Product, tonic::Status> {
     let response = server.catalog().get_product(GetProductRequest { product_id: id.into() }).await?;
     Ok(response.into_inner().product.expect("the product"))
 }
 
-async fn page(server: &Running, page_size: i32, page_token: &str) -> (Vec<String>, String) {
+async fn page(server: &TestServer, page_size: i32, page_token: &str) -> (Vec<String>, String) {
     let request = ListProductsRequest { page_size, page_token: page_token.into() };
     let page = server.catalog().list_products(request).await.expect("lists").into_inner();
     (page.products.into_iter().map(|product| product.product_id).collect(), page.next_page_token)
@@ -34,7 +34,7 @@ fn number(value: f64) -> FeatureValue {
     FeatureValue { value: Some(feature_value::Value::Number(value)) }
 }
 
-fn everything_set(server: &Running) -> Product {
+fn everything_set(server: &TestServer) -> Product {
     Product {
         category: vec!["Kitchen".into(), "Tea".into()],
         price: Some(Money { currency_code: "GBP".into(), units: 24, nanos: 950_000_000 }),
@@ -60,7 +60,7 @@ fn everything_set(server: &Running) -> Product {
 
 #[tokio::test]
 async fn a_product_comes_back_as_it_was_put_and_again_is_a_duplicate() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let kettle = everything_set(&server);
     for duplicate in [false, true] {
         let results = upsert(&server, vec![kettle.clone()]).await;
@@ -91,7 +91,7 @@ async fn a_deleted_product_is_gone_and_offered_no_more() {
 
 #[tokio::test]
 async fn products_are_listed_in_order_each_once_a_page_at_a_time() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     assert_eq!(page(&server, 0, "").await, (Vec::new(), String::new()));
     let mut names: Vec<String> = (0..250).map(|number| format!("p{number}")).collect();
     upsert(&server, names.iter().rev().map(|name| product(name)).collect()).await;
@@ -114,7 +114,7 @@ async fn products_are_listed_in_order_each_once_a_page_at_a_time() {
 
 #[tokio::test]
 async fn a_page_goes_on_where_the_last_one_ended_though_its_last_product_is_gone() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     upsert(&server, ["a", "b", "c", "d"].map(product).to_vec()).await;
     let (first, token) = page(&server, 2, "").await;
     assert_eq!(first, ["a", "b"]);
@@ -125,7 +125,7 @@ async fn a_page_goes_on_where_the_last_one_ended_though_its_last_product_is_gone
 
 #[tokio::test]
 async fn a_list_that_is_wrong_everywhere_is_told_so_at_once() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     for (page_size, page_token, fields) in [
         (-1, "nonsense", vec!["page_size", "page_token"]),
         (i32::MIN, "", vec!["page_size"]),
@@ -139,7 +139,7 @@ async fn a_list_that_is_wrong_everywhere_is_told_so_at_once() {
 
 #[tokio::test]
 async fn a_stream_of_products_is_counted_and_served_when_it_ends() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let part = |products: Vec<Product>| StreamProductsRequest { products };
     let parts = vec![
         part((0..1000).map(|number| product(&format!("p{number}"))).collect()),
@@ -159,7 +159,7 @@ async fn a_stream_of_products_is_counted_and_served_when_it_ends() {
     assert!(get(&server, "too-many").await.is_err());
 }
 
-fn bad_products(server: &Running) -> Vec<(Product, Vec<&'static str>)> {
+fn bad_products(server: &TestServer) -> Vec<(Product, Vec<&'static str>)> {
     let good = || product("bad");
     let money = |currency_code: &str, units, nanos| Some(Money { currency_code: currency_code.into(), units, nanos });
     let many = |count: usize| (0..count).map(|number| format!("p{number}")).collect::<Vec<_>>();
@@ -242,7 +242,7 @@ fn bad_products(server: &Running) -> Vec<(Product, Vec<&'static str>)> {
 
 #[tokio::test]
 async fn each_bad_product_names_its_faults_and_only_the_good_one_among_them_is_kept() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let cases = bad_products(&server);
     let mut products: Vec<Product> = cases.iter().map(|(product, _)| product.clone()).collect();
     products.push(product("good"));
@@ -259,7 +259,7 @@ async fn each_bad_product_names_its_faults_and_only_the_good_one_among_them_is_k
 
 #[tokio::test]
 async fn ids_that_are_none_are_refused_by_every_method() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     for id in bad_ids() {
         assert_eq!(bad_fields(&get(&server, &id).await.expect_err("no id")), ["product_id"]);
         let status = refusal(server.catalog().delete_product(DeleteProductRequest { product_id: id }).await);

@@ -11,10 +11,10 @@ use tactful::grpc::generated::tactful::v1::{
 use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, entry_refusal, is_ok, kind, refusal};
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{ago, cross_sell, in_future, kept, open_shop, preview};
 
-async fn upsert(server: &Running, customers: Vec<CustomerProfile>) -> Vec<EntryResult> {
+async fn upsert(server: &TestServer, customers: Vec<CustomerProfile>) -> Vec<EntryResult> {
     let request = BatchUpsertCustomersRequest { customers };
     server.customers().batch_upsert_customers(request).await.expect("answers").into_inner().results
 }
@@ -29,7 +29,7 @@ fn profile(customer: &str) -> CustomerProfile {
 
 #[tokio::test]
 async fn a_profile_comes_back_as_it_was_set_and_again_is_a_duplicate() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let ada = CustomerProfile {
         consents: Some(Consents { opted_out_channels: vec!["email".into()], ..Consents::default() }),
         ..profile("ada")
@@ -87,7 +87,7 @@ async fn consents_withhold_offers_and_say_so() {
 
 #[tokio::test]
 async fn each_bad_profile_names_its_faults_and_only_the_good_one_among_them_is_kept() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let many = |count: usize| (0..count).map(|number| format!("n{number}")).collect::<Vec<_>>();
     let attributes = |entries: Vec<(String, String)>| entries.into_iter().collect::<BTreeMap<_, _>>();
     let channels = |opted_out_channels| Some(Consents { opted_out_channels, ..Consents::default() });
@@ -127,7 +127,7 @@ async fn each_bad_profile_names_its_faults_and_only_the_good_one_among_them_is_k
 
 #[tokio::test]
 async fn an_unknown_customer_is_not_found_and_no_id_is_refused() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let get = async |id: &str| {
         let request = GetCustomerRequest { customer_id: id.into() };
         refusal(server.customers().get_customer(request).await)

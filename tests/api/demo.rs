@@ -10,11 +10,11 @@ use tactful::grpc::generated::tactful::v1::{
     HoldReason, ServingMode, UpSellRequest, UpSellResponse,
 };
 
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{in_future, now, preview, up_sell};
 
-async fn open_demo() -> Running {
-    let server = Running::in_memory().await;
+async fn open_demo() -> TestServer {
+    let server = TestServer::in_memory().await;
     assert!(demo::load(&server.app).await.is_ok(), "the demo loads");
     server
 }
@@ -40,7 +40,7 @@ enum Answer {
 }
 
 /// Makes the call as printed. A replayed response equals the first one except for `replayed`.
-async fn make(server: &Running, call: &DemoCall) -> Answer {
+async fn make(server: &TestServer, call: &DemoCall) -> Answer {
     let body: Body = serde_json::from_str(call.body).expect("the printed body is JSON of known fields");
     let Body { customer_id, context_product_ids, mode, request_id } = body;
     let mode = match mode.as_str() {

@@ -13,12 +13,12 @@ use tactful::grpc::generated::tactful::v1::{
 use tonic::Code;
 
 use super::faults::{bad_fields, reason, refusal};
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{ago, cap, complaint, cross_sell, event, kept, now, open_shop, preview, record};
 
 const HALF: &str = "version = 'half'\n[control_group]\nshare = 0.5\nsalt = 'spring'\n";
 
-async fn put_into_force(shop: &Running, version: &str, text: &str) {
+async fn put_into_force(shop: &TestServer, version: &str, text: &str) {
     let request = CreatePolicyRequest { source: Some(Source::Toml(text.to_owned())), validate_only: false };
     shop.policies().create_policy(request).await.expect("stored");
     shop.policies().activate_policy(ActivatePolicyRequest { version: version.to_owned() }).await.expect("activates");
@@ -29,7 +29,7 @@ fn customer(number: usize) -> String {
 }
 
 /// Asks about customers by the hundred; true for each that is in the control group.
-async fn meet(shop: &Running, numbers: std::ops::Range<usize>) -> Vec<bool> {
+async fn meet(shop: &TestServer, numbers: std::ops::Range<usize>) -> Vec<bool> {
     let mut arms = Vec::new();
     for hundred in numbers.collect::<Vec<_>>().chunks(100) {
         let requests = hundred.iter().map(|&number| cross_sell(&customer(number))).collect();

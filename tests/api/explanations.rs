@@ -8,7 +8,7 @@ use tactful::grpc::generated::tactful::v1::{
 use tonic::Code;
 
 use super::faults::{bad_fields, kind, refusal};
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{ago, complaint, cross_sell, kept, open_shop, preview, record};
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::CrossSellRequest;
@@ -21,7 +21,7 @@ fn what_if(product: &str) -> About {
     About::WhatIf(WhatIf { kind: OfferKind::CrossSell.into(), product_id: product.into(), ..WhatIf::default() })
 }
 
-async fn explain(server: &Running, request: ExplainDecisionRequest) -> ExplainDecisionResponse {
+async fn explain(server: &TestServer, request: ExplainDecisionRequest) -> ExplainDecisionResponse {
     server.offers().explain_decision(request).await.expect("answers").into_inner()
 }
 
@@ -126,7 +126,7 @@ async fn a_recorded_decision_keeps_those_that_came_closest() {
 
 #[tokio::test]
 async fn what_cannot_be_explained_is_refused() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let ask = |request| async { refusal(server.offers().explain_decision(request).await) };
     let nothing = ExplainDecisionRequest { customer_id: String::new(), about: None };
     assert_eq!(bad_fields(&ask(nothing).await), ["customer_id", "about"]);

@@ -11,12 +11,12 @@ use tactful::grpc::generated::tactful::v1::{
 use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
-use super::harness::{HandClock, Running, in_memory, on_disk};
+use super::harness::{ManualClock, TestServer, in_memory, on_disk};
 use super::shop::{
     REQUEST_ID, ago, cap, complaint, cross_sell, event, gbp, in_future, kept, now, open_shop, preview, purchase, record,
 };
 
-async fn offered(shop: &Running) -> CrossSellResponse {
+async fn offered(shop: &TestServer) -> CrossSellResponse {
     shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner()
 }
 
@@ -32,7 +32,7 @@ fn outcome(answer: &CrossSellResponse, place: usize, kind: OutcomeKind) -> Offer
 
 #[tokio::test]
 async fn every_kind_of_event_is_taken_once_and_a_second_time_acknowledged() {
-    let shop = Running::in_memory().await;
+    let shop = TestServer::in_memory().await;
     let at = ago(&shop.clock, DAY);
     let of = |kind: EventKind| CustomerEvent { event_id: format!("{kind:?}"), ..event("", "ada", kind, at) };
     let about = |kind| CustomerEvent { product_id: "kettle".into(), ..of(kind) };
@@ -73,7 +73,7 @@ async fn every_kind_of_event_is_taken_once_and_a_second_time_acknowledged() {
 }
 
 /// Bad events, each with its faults.
-fn bad_events(shop: &Running) -> Vec<(CustomerEvent, Vec<&'static str>)> {
+fn bad_events(shop: &TestServer) -> Vec<(CustomerEvent, Vec<&'static str>)> {
     let at = ago(&shop.clock, DAY);
     let of = |kind| event("bad", "bob", kind, at);
     let bought = || purchase("bad", "bob", "kettle", at);
@@ -150,7 +150,7 @@ fn paths(place: usize, fields: &[&str]) -> Vec<String> {
 
 #[tokio::test]
 async fn each_bad_event_names_its_faults_and_only_the_good_one_among_them_counts() {
-    let shop = Running::in_memory().await;
+    let shop = TestServer::in_memory().await;
     let cases = bad_events(&shop);
     let mut events: Vec<CustomerEvent> = cases.iter().map(|(event, _)| event.clone()).collect();
     events.push(purchase("good", "ada", "kettle", ago(&shop.clock, DAY)));
@@ -168,7 +168,7 @@ async fn each_bad_event_names_its_faults_and_only_the_good_one_among_them_counts
 
 #[tokio::test]
 async fn a_stream_of_events_is_counted_and_tells_of_its_first_hundred_rejections() {
-    let shop = Running::in_memory().await;
+    let shop = TestServer::in_memory().await;
     let at = ago(&shop.clock, DAY);
     let good = |number: usize| purchase(&format!("e{number}"), &format!("c{}", number % 7), "kettle", at);
     let parts = vec![
@@ -188,7 +188,7 @@ async fn a_stream_of_events_is_counted_and_tells_of_its_first_hundred_rejections
 
 #[tokio::test]
 async fn an_oversized_part_ends_a_stream_and_what_came_before_stays() {
-    let shop = Running::in_memory().await;
+    let shop = TestServer::in_memory().await;
     let first = purchase("e1", "ada", "kettle", ago(&shop.clock, DAY));
     let parts = vec![
         StreamEventsRequest { events: vec![first] },
@@ -308,7 +308,7 @@ async fn a_complaint_lowers_relationship_health() {
 async fn events_with_the_longest_ids_are_all_recorded() {
     let directory = tempfile::tempdir().expect("a directory");
     for settings in [in_memory(), on_disk(directory.path())] {
-        let server = Running::with(settings, HandClock::new()).await;
+        let server = TestServer::with(settings, ManualClock::new()).await;
         let long = |number: usize| format!("{number:0>128}");
         let at = ago(&server.clock, DAY * 3);
         let sold = |number: usize| CustomerEvent {

@@ -26,10 +26,10 @@ use tonic_health::pb::health_client::HealthClient;
 /// Longer than any step takes; only a test that would hang reaches it.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Running server. It stops when dropped; [`Running::stop`] checks that it shuts down in order.
-pub struct Running {
+/// Running server. It stops when dropped; [`TestServer::stop`] checks that it shuts down in order.
+pub struct TestServer {
     pub address: SocketAddr,
-    pub clock: Arc<HandClock>,
+    pub clock: Arc<ManualClock>,
     pub channel: Channel,
     /// Application context of the server, to inspect what clients cannot see.
     pub app: Arc<App>,
@@ -37,18 +37,18 @@ pub struct Running {
     ended: JoinHandle<Result<(), RunError>>,
 }
 
-impl Running {
+impl TestServer {
     /// Starts with a store in memory, and a clock that stands still.
     pub async fn in_memory() -> Self {
-        Self::with(in_memory(), HandClock::new()).await
+        Self::with(in_memory(), ManualClock::new()).await
     }
 
     /// Starts with a store on disk.
-    pub async fn on_disk(directory: &Path, clock: Arc<HandClock>) -> Self {
+    pub async fn on_disk(directory: &Path, clock: Arc<ManualClock>) -> Self {
         Self::with(on_disk(directory), clock).await
     }
 
-    pub async fn with(settings: Settings, clock: Arc<HandClock>) -> Self {
+    pub async fn with(settings: Settings, clock: Arc<ManualClock>) -> Self {
         let server = Server::build(settings, Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.expect("starts");
         let (address, app) = (server.local_addr(), Arc::clone(server.app()));
         let (stop, stopped) = oneshot::channel();
@@ -142,7 +142,7 @@ pub async fn within_timeout<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Clock that tests advance, and that can block its readers.
-pub struct HandClock {
+pub struct ManualClock {
     ms: AtomicI64,
     gate: Mutex<Gate>,
     opened: Condvar,
@@ -154,7 +154,7 @@ struct Gate {
     waiting: usize,
 }
 
-impl HandClock {
+impl ManualClock {
     pub fn new() -> Arc<Self> {
         let ms = AtomicI64::new(1_700_000_000_000);
         Arc::new(Self { ms, gate: Mutex::default(), opened: Condvar::new() })
@@ -176,7 +176,7 @@ impl HandClock {
 }
 
 /// Guard that blocks the readers of a clock.
-pub struct BlockedClock<'a>(&'a HandClock);
+pub struct BlockedClock<'a>(&'a ManualClock);
 
 impl Drop for BlockedClock<'_> {
     fn drop(&mut self) {
@@ -185,7 +185,7 @@ impl Drop for BlockedClock<'_> {
     }
 }
 
-impl Clock for HandClock {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         let mut gate = self.gate.lock().expect("not poisoned");
         if gate.is_closed {

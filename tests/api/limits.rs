@@ -8,14 +8,14 @@ use tactful::grpc::generated::tactful::v1::{
 use tonic::Code;
 
 use super::faults::{bad_fields, is_ok, refusal};
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{REQUEST_ID, ago, kept, product, purchase};
 
 const TOO_MANY: [usize; 3] = [0, 1001, 10_001];
 
 #[tokio::test]
 async fn a_batch_of_a_thousand_is_taken() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let at = ago(&server.clock, DAY);
     let events = (0..1000).map(|number| purchase(&format!("e{number}"), &format!("c{number}"), "kettle", at));
     let request = RecordEventsRequest { events: events.collect() };
@@ -46,7 +46,7 @@ async fn a_batch_of_a_thousand_is_taken() {
 
 #[tokio::test]
 async fn an_empty_or_longer_batch_is_refused_whole() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let at = ago(&server.clock, DAY);
     for count in TOO_MANY {
         let events = (0..count).map(|number| purchase(&format!("e{number}"), "ada", "kettle", at));
@@ -70,7 +70,7 @@ async fn an_empty_or_longer_batch_is_refused_whole() {
 
 #[tokio::test]
 async fn a_message_of_five_megabytes_is_refused_and_the_server_serves_on() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let huge = Product { title: "t".repeat(5 << 20), ..product("huge") };
     let request = BatchUpsertProductsRequest { products: vec![huge.clone()] };
     let status = refusal(server.catalog().batch_upsert_products(request).await);

@@ -19,10 +19,10 @@ use tactful::use_cases::record_events::record_events;
 use tonic::Code;
 
 use super::faults::{kind, refusal};
-use super::harness::{HandClock, Running, until, within_timeout};
+use super::harness::{ManualClock, TestServer, until, within_timeout};
 use super::shop::{ago, cross_sell, event, now, open_shop, purchase, record, stock};
 
-async fn train(server: &Running) -> OfferModel {
+async fn train(server: &TestServer) -> OfferModel {
     let answer = server.models().train_model(TrainModelRequest {}).await.expect("trains").into_inner();
     answer.model.expect("the new model")
 }
@@ -65,7 +65,7 @@ async fn a_trained_model_says_how_many_bought_together() {
 }
 
 /// Leaves a store with history and without a model, which no server has seen.
-async fn leave_a_purchase(directory: &Path, clock: Arc<HandClock>) {
+async fn leave_a_purchase(directory: &Path, clock: Arc<ManualClock>) {
     let store = Arc::new(SledStore::open(directory).await.expect("opens"));
     let limits = TrainingSettings::new(1, 1 << 30);
     let tactful = App::open(store.clone(), clock, Policy::default(), limits).await.expect("opens");
@@ -84,12 +84,12 @@ async fn leave_a_purchase(directory: &Path, clock: Arc<HandClock>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_second_training_at_the_same_time_is_refused() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let clock = HandClock::new();
+    let clock = ManualClock::new();
     leave_a_purchase(directory.path(), clock.clone()).await;
 
     // A server that starts with history and no model trains by itself.
     let shut = clock.block_readers();
-    let server = Running::on_disk(directory.path(), clock.clone()).await;
+    let server = TestServer::on_disk(directory.path(), clock.clone()).await;
     until(async || clock.has_blocked_reader()).await;
     let status = refusal(within_timeout(server.models().train_model(TrainModelRequest {})).await);
     assert_eq!(kind(&status), (Code::FailedPrecondition, "TRAINING_RUNNING".into()));
@@ -101,12 +101,12 @@ async fn a_second_training_at_the_same_time_is_refused() {
 #[tokio::test]
 async fn a_model_is_served_again_after_a_restart() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let clock = HandClock::new();
-    let server = Running::on_disk(directory.path(), clock.clone()).await;
+    let clock = ManualClock::new();
+    let server = TestServer::on_disk(directory.path(), clock.clone()).await;
     stock(&server).await;
     let trained = train(&server).await;
     server.stop().await;
-    let server = Running::on_disk(directory.path(), clock).await;
+    let server = TestServer::on_disk(directory.path(), clock).await;
     let known = server.models().get_model(GetModelRequest {}).await.expect("answers").into_inner();
     // How long it took is not kept.
     assert_eq!(known.model, Some(OfferModel { training_duration: None, ..trained }));
@@ -115,7 +115,7 @@ async fn a_model_is_served_again_after_a_restart() {
 
 #[tokio::test]
 async fn a_training_that_is_not_possible_says_why_and_leaves_the_model() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let status = refusal(server.models().train_model(TrainModelRequest {}).await);
     assert_eq!(kind(&status), (Code::FailedPrecondition, "TRAINING_NOT_POSSIBLE".into()));
     assert_eq!(status.message(), "training is not possible: there are no purchases to learn from");

@@ -11,7 +11,7 @@ use tactful::grpc::generated::tactful::v1::{
 use tonic::Code;
 
 use super::faults::{bad_fields, kind, refusal};
-use super::harness::{HandClock, Running};
+use super::harness::{ManualClock, TestServer};
 use super::shop::{
     COMPLEMENTS, REQUEST_ID, ago, cap, complaint, cross_sell, event, gbp, in_future, kept, now, open_shop, preview,
     product, purchase, record, up_sell,
@@ -248,7 +248,7 @@ async fn a_currency_limits_what_is_offered() {
 #[tokio::test]
 async fn a_slate_with_the_longest_titles_is_shortened_not_refused() {
     let directory = tempfile::tempdir().expect("a directory");
-    let shop = Running::on_disk(directory.path(), HandClock::new()).await;
+    let shop = TestServer::on_disk(directory.path(), ManualClock::new()).await;
     let name = |number: usize| format!("{number:0>128}");
     let products = (0..12).map(|number| Product { title: format!("{number:0>512}"), ..product(&name(number)) });
     let request = BatchUpsertProductsRequest { products: products.collect() };

@@ -14,7 +14,7 @@ use tactful::policy_document::write::write;
 use tonic::Code;
 
 use super::faults::{bad_fields, kind, refusal};
-use super::harness::{HandClock, Running};
+use super::harness::{ManualClock, TestServer};
 use super::shop::{cap, cross_sell, open_shop, preview};
 
 const STRICT: &str = "version = 'strict'\n[contact.caps]\nguarded = { offers = 1, up_sell = 0 }\n\
@@ -32,7 +32,7 @@ fn of_settings(version: &str, settings: Vec<(&str, Option<Value>)>) -> CreatePol
     CreatePolicyRequest { source: Some(Source::Policy(policy)), validate_only: false }
 }
 
-async fn get(server: &Running, version: &str) -> PolicyVersion {
+async fn get(server: &TestServer, version: &str) -> PolicyVersion {
     let request = GetPolicyRequest { version: version.to_owned() };
     server.policies().get_policy(request).await.expect("found").into_inner().policy_version.expect("told")
 }
@@ -47,7 +47,7 @@ fn name(version: &PolicyVersion) -> &str {
 
 #[tokio::test]
 async fn the_default_is_in_force_and_says_every_value() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let default = get(&server, "").await;
     assert_eq!((name(&default), default.active, default.create_time), ("default-1", true, None));
     assert_eq!(default.toml, write(&DomainPolicy::default()));
@@ -91,11 +91,11 @@ async fn a_policy_in_force_is_what_decisions_follow_and_a_roll_back_ends_it() {
 #[tokio::test]
 async fn the_policy_in_force_outlives_a_restart() {
     let directory = tempfile::tempdir().expect("a directory");
-    let server = Running::on_disk(directory.path(), HandClock::new()).await;
+    let server = TestServer::on_disk(directory.path(), ManualClock::new()).await;
     server.policies().create_policy(of_toml(STRICT)).await.expect("stored");
     server.policies().activate_policy(activate("strict")).await.expect("activates");
     server.stop().await;
-    let server = Running::on_disk(directory.path(), HandClock::new()).await;
+    let server = TestServer::on_disk(directory.path(), ManualClock::new()).await;
     let kept = get(&server, "").await;
     assert_eq!((name(&kept), kept.toml.as_str()), ("strict", STRICT));
     assert!(kept.create_time.is_some() && kept.activate_time.is_some());
@@ -133,7 +133,7 @@ async fn an_activation_in_the_middle_of_calls_ends_and_holds() {
 
 #[tokio::test]
 async fn versions_never_change() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     server.policies().create_policy(of_toml(STRICT)).await.expect("stored");
     server.policies().create_policy(of_toml(STRICT)).await.expect("the same again");
     // The same values, written another way.
@@ -149,7 +149,7 @@ async fn versions_never_change() {
 
 #[tokio::test]
 async fn a_bad_policy_is_refused_with_all_its_faults_and_nothing_is_stored() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let text = "version = 'bad'\n[contact]\nlease = '-1m'\nleese = '1m'\n[arbitration]\nseller_share = 2";
     let status = refusal(server.policies().create_policy(of_toml(text)).await);
     assert_eq!(bad_fields(&status), ["toml: contact.lease", "toml: arbitration.seller_share", "toml: contact.leese"]);
@@ -196,7 +196,7 @@ async fn a_bad_policy_is_refused_with_all_its_faults_and_nothing_is_stored() {
 
 #[tokio::test]
 async fn versions_are_listed_in_pages() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     for number in 0..5 {
         let text = format!("version = 'v{number}'\n[contact]\nquiet_after_purchase = '{number}d'");
         server.policies().create_policy(of_toml(&text)).await.expect("stored");

@@ -12,10 +12,10 @@ use tactful::use_cases::expire_history::expire_history;
 use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{ago, complaint, cross_sell, event, kept, open_shop, purchase, record};
 
-async fn export(shop: &Running, customer: &str) -> Vec<serde_json::Value> {
+async fn export(shop: &TestServer, customer: &str) -> Vec<serde_json::Value> {
     let request = ExportCustomerRequest { customer_id: customer.into() };
     let mut parts = shop.customers().export_customer(request).await.expect("answers").into_inner();
     let mut lines = String::new();

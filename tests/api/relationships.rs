@@ -11,7 +11,7 @@ use tactful::grpc::generated::tactful::v1::{
 use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, kind, refusal};
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{ago, cap, complaint, in_future, kept, now, open_shop, preview, record, up_sell};
 
 fn hold(reason: HoldReason) -> CreateHoldRequest {
@@ -28,7 +28,7 @@ fn delete(customer: &str, hold: &str) -> DeleteHoldRequest {
     DeleteHoldRequest { customer_id: customer.into(), hold_id: hold.into() }
 }
 
-async fn holds(server: &Running, customer: &str) -> Vec<Hold> {
+async fn holds(server: &TestServer, customer: &str) -> Vec<Hold> {
     let request = ListHoldsRequest { customer_id: customer.into() };
     server.relationships().list_holds(request).await.expect("lists").into_inner().holds
 }
@@ -52,7 +52,7 @@ async fn relationship_health_comes_with_components_caps_and_a_sentence() {
     assert_eq!((kept(&shop, "ada").await, kept(&shop, "nobody").await), (before, None));
 }
 
-async fn health_of(server: &Running, customer: &str) -> GetRelationshipHealthResponse {
+async fn health_of(server: &TestServer, customer: &str) -> GetRelationshipHealthResponse {
     let request = GetRelationshipHealthRequest { customer_id: customer.into() };
     server.relationships().get_relationship_health(request).await.expect("answers").into_inner()
 }
@@ -119,7 +119,7 @@ async fn a_simulation_tells_what_events_would_do_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_simulation_names_every_bad_field() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let event =
         |kind: i32, customer: &str| CustomerEvent { kind, customer_id: customer.into(), ..CustomerEvent::default() };
     let request = SimulateRelationshipHealthRequest {
@@ -215,7 +215,7 @@ async fn a_hold_without_an_end_lasts_until_it_is_deleted() {
 
 #[tokio::test]
 async fn the_same_hold_again_replaces_the_first_and_a_seventeenth_is_refused() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     for reason in [HoldReason::AgentHold, HoldReason::Vulnerability] {
         server.relationships().create_hold(hold(reason)).await.expect("creates");
     }
@@ -246,7 +246,7 @@ async fn a_hold_that_follows_from_an_event_is_listed_and_cannot_be_deleted() {
 
 #[tokio::test]
 async fn each_bad_hold_names_its_faults_and_holds_nothing() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let good = || hold(HoldReason::AgentHold);
     let ends = |at| CreateHoldRequest { expire_time: Some(at), ..good() };
     let everything = CreateHoldRequest {
@@ -278,7 +278,7 @@ async fn each_bad_hold_names_its_faults_and_holds_nothing() {
 
 #[tokio::test]
 async fn ids_that_are_none_are_refused_by_every_method() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     for id in bad_ids() {
         let request = GetRelationshipHealthRequest { customer_id: id.clone() };
         let status = refusal(server.relationships().get_relationship_health(request).await);

@@ -7,7 +7,7 @@ use tactful::grpc::generated::tactful::v1::{CrossSellRequest, CrossSellResponse,
 use tonic::{Code, Request};
 
 use super::faults::{bad_fields, kind, refusal, retry_after};
-use super::harness::{HandClock, Running, in_memory, until, within_timeout};
+use super::harness::{ManualClock, TestServer, in_memory, until, within_timeout};
 use super::shop::{REQUEST_ID, cross_sell, kept, open_shop, stock, up_sell};
 
 fn keyed(customer: &str) -> CrossSellRequest {
@@ -33,8 +33,8 @@ async fn the_same_request_again_gets_the_same_answer_and_costs_nothing() {
 #[tokio::test]
 async fn the_same_request_gets_the_same_answer_after_a_restart() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let clock = HandClock::new();
-    let server = Running::on_disk(directory.path(), clock.clone()).await;
+    let clock = ManualClock::new();
+    let server = TestServer::on_disk(directory.path(), clock.clone()).await;
     stock(&server).await;
     let first = server.offers().cross_sell(keyed("ada")).await.expect("answers").into_inner();
     let question = UpSellRequest { request_id: REQUEST_ID.into(), ..up_sell("ada") };
@@ -42,7 +42,7 @@ async fn the_same_request_gets_the_same_answer_after_a_restart() {
     let before = kept(&server, "ada").await;
     server.stop().await;
 
-    let server = Running::on_disk(directory.path(), clock).await;
+    let server = TestServer::on_disk(directory.path(), clock).await;
     let again = server.offers().cross_sell(keyed("ada")).await.expect("answers").into_inner();
     assert_eq!(again, replay_of(&first));
     let again_up = server.offers().up_sell(question).await.expect("answers").into_inner();
@@ -114,8 +114,8 @@ async fn a_customer_with_too_many_request_ids_is_told_when_one_is_free() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_reserved_for_a_caller_who_stopped_waiting() {
-    let clock = HandClock::new();
-    let shop = Running::with(in_memory(), clock.clone()).await;
+    let clock = ManualClock::new();
+    let shop = TestServer::with(in_memory(), clock.clone()).await;
     stock(&shop).await;
     let before = kept(&shop, "ada").await;
     let shut = clock.block_readers();

@@ -27,7 +27,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::harness::{HandClock, until, within_timeout, written};
+use super::harness::{ManualClock, until, within_timeout, written};
 use super::shop::preview;
 use crate::support::certificates::{Authority, key, name_caller};
 use crate::support::long_form::short_or_long;
@@ -69,7 +69,7 @@ impl SecuredServer {
             written = written.with("access", path("access.toml"));
         }
         let settings = written.check().expect("valid settings");
-        let server = Server::build(settings, Some(HandClock::new())).await.expect("starts");
+        let server = Server::build(settings, Some(ManualClock::new())).await.expect("starts");
         let (address, health) = (server.local_addr(), server.health_addr().expect("asked for"));
         tokio::spawn(server.run(std::future::pending()));
         Self { directory, authority, address, health }
@@ -288,7 +288,7 @@ async fn start_with_tokens(key_set: &serde_json::Value, rules: &str) -> Result<(
     std::fs::write(directory.path().join("access.toml"), rules).expect("writes");
     let access = directory.path().join("access.toml").display().to_string();
     let settings = written().with("access", access).check().map_err(|faults| faults.to_string())?;
-    let server = Server::build(settings, Some(HandClock::new())).await.map_err(|error| error.to_string())?;
+    let server = Server::build(settings, Some(ManualClock::new())).await.map_err(|error| error.to_string())?;
     let address = server.local_addr();
     tokio::spawn(server.run(std::future::pending()));
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");

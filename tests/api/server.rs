@@ -20,11 +20,11 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_reflection::pb::{v1, v1alpha};
 
 use super::faults::{kind, refusal, retry_after};
-use super::harness::{HandClock, Running, in_memory, on_disk, until, within_timeout, written};
+use super::harness::{ManualClock, TestServer, in_memory, on_disk, until, within_timeout, written};
 use super::shop::{ago, purchase};
 
 async fn start_error(settings: Settings) -> (StartError, String) {
-    let Err(error) = Server::build(settings, Some(HandClock::new())).await else { panic!("must not start") };
+    let Err(error) = Server::build(settings, Some(ManualClock::new())).await else { panic!("must not start") };
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(source) = cause {
@@ -35,7 +35,7 @@ async fn start_error(settings: Settings) -> (StartError, String) {
 }
 
 /// Starts a stream of events: one event is recorded, and the stream stays open until its sender is dropped.
-async fn start_stream(server: &Running) -> (mpsc::Sender<StreamEventsRequest>, JoinHandle<Result<u64, Status>>) {
+async fn start_stream(server: &TestServer) -> (mpsc::Sender<StreamEventsRequest>, JoinHandle<Result<u64, Status>>) {
     let (sender, parts) = mpsc::channel(1);
     let event = purchase("e1", "ada", "kettle", ago(&server.clock, Duration::from_secs(60)));
     sender.send(StreamEventsRequest { events: vec![event] }).await.expect("the stream is open");
@@ -50,7 +50,7 @@ async fn start_stream(server: &Running) -> (mpsc::Sender<StreamEventsRequest>, J
 
 #[tokio::test]
 async fn an_address_in_use_is_reported_with_the_address() {
-    let first = Running::in_memory().await;
+    let first = TestServer::in_memory().await;
     let taken = written().with("listen", first.address.to_string());
     let (error, text) = start_error(taken.check().expect("valid settings")).await;
     assert!(matches!(error, StartError::Listen { address, .. } if address == first.address), "{text}");
@@ -60,12 +60,12 @@ async fn an_address_in_use_is_reported_with_the_address() {
 #[tokio::test]
 async fn a_data_directory_is_locked_until_the_server_has_stopped() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let first = Running::on_disk(directory.path(), HandClock::new()).await;
+    let first = TestServer::on_disk(directory.path(), ManualClock::new()).await;
     let (error, text) = start_error(on_disk(directory.path())).await;
     assert!(matches!(error, StartError::Store(StoreError::Locked { .. })), "{text}");
     assert!(text.contains("in use by another process") && text.contains(directory.path().to_str().expect("UTF-8")));
     first.stop().await;
-    Running::on_disk(directory.path(), HandClock::new()).await.stop().await;
+    TestServer::on_disk(directory.path(), ManualClock::new()).await.stop().await;
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_directory_that_cannot_be_created_is_reported_with_its_path() {
 #[tokio::test]
 async fn a_directory_of_another_format_is_rejected_with_both_formats() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    Running::on_disk(directory.path(), HandClock::new()).await.stop().await;
+    TestServer::on_disk(directory.path(), ManualClock::new()).await.stop().await;
     // A process that another test starts at this moment holds the lock until it runs a program of its own.
     until(async || {
         let opened = sled::Config::new().path(directory.path()).segment_size(2 << 20).open();
@@ -99,7 +99,7 @@ async fn a_directory_of_another_format_is_rejected_with_both_formats() {
 
 #[tokio::test]
 async fn the_server_and_every_service_are_ready() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     for service in SERVICE_NAMES.into_iter().chain([""]) {
         let request = HealthCheckRequest { service: service.into() };
         let answer = server.readiness().check(request).await.expect("answers").into_inner();
@@ -111,7 +111,7 @@ async fn the_server_and_every_service_are_ready() {
 
 #[tokio::test]
 async fn shutdown_reports_not_ready_and_completes_the_call_in_progress() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let (sender, call) = start_stream(&server).await;
     let mut watches = Vec::new();
     for service in ["", "tactful.v1.OfferService"] {
@@ -138,7 +138,7 @@ async fn shutdown_reports_not_ready_and_completes_the_call_in_progress() {
 #[tokio::test]
 async fn shutdown_cancels_calls_that_outlast_the_drain() {
     let written = written().with("drain-timeout", "1ms");
-    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
+    let server = TestServer::with(written.check().expect("valid settings"), ManualClock::new()).await;
     let (_sender, _call) = start_stream(&server).await;
     within_timeout(server.start_shutdown()).await.expect("does not panic").expect("stops in order");
 }
@@ -146,7 +146,7 @@ async fn shutdown_cancels_calls_that_outlast_the_drain() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_call_over_the_limit_is_rejected_with_a_retry_delay() {
     let written = written().with("requests-max", "1");
-    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
+    let server = TestServer::with(written.check().expect("valid settings"), ManualClock::new()).await;
     let clock = Arc::clone(&server.clock);
     let shut = clock.block_readers();
     let mut relationships = server.relationships();
@@ -183,7 +183,7 @@ fn ada() -> GetCustomerRequest {
 async fn a_call_queued_for_too_long_is_rejected_with_a_retry_delay() {
     let mut settings = in_memory();
     (settings.calls.queue_delay_max, settings.calls.shed_backlog_min) = (Duration::ZERO, 0);
-    let server = Running::with(settings.clone(), HandClock::new()).await;
+    let server = TestServer::with(settings.clone(), ManualClock::new()).await;
     let status = refusal(server.relationships().get_relationship_health(of_ada()).await);
     assert_eq!(kind(&status), (Code::ResourceExhausted, "SERVER_BUSY".into()));
     assert_eq!(retry_after(&status), Some(Duration::from_millis(500)));
@@ -192,7 +192,7 @@ async fn a_call_queued_for_too_long_is_rejected_with_a_retry_delay() {
 
     // A pause of the machine alone rejects no call.
     settings.calls.shed_backlog_min = 10;
-    let server = Running::with(settings, HandClock::new()).await;
+    let server = TestServer::with(settings, ManualClock::new()).await;
     server.relationships().get_relationship_health(of_ada()).await.expect("is answered");
 }
 
@@ -200,7 +200,7 @@ async fn a_call_queued_for_too_long_is_rejected_with_a_retry_delay() {
 #[tokio::test]
 async fn an_idle_stream_holds_no_permit() {
     let written = written().with("requests-max", "1");
-    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
+    let server = TestServer::with(written.check().expect("valid settings"), ManualClock::new()).await;
     let (sender, call) = start_stream(&server).await;
     until(async || server.relationships().get_relationship_health(of_ada()).await.is_ok()).await;
     let event = purchase("e2", "ada", "kettle", ago(&server.clock, Duration::from_secs(60)));
@@ -213,7 +213,7 @@ async fn an_idle_stream_holds_no_permit() {
 #[tokio::test]
 async fn a_stream_idle_for_too_long_is_ended_and_its_events_stay() {
     let written = written().with("stream-idle-timeout", "50ms");
-    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
+    let server = TestServer::with(written.check().expect("valid settings"), ManualClock::new()).await;
     let (_sender, call) = start_stream(&server).await;
     let status = within_timeout(call).await.expect("does not panic").expect_err("is ended");
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
@@ -223,7 +223,7 @@ async fn a_stream_idle_for_too_long_is_ended_and_its_events_stay() {
 #[tokio::test]
 async fn uploads_over_the_limit_are_rejected_with_a_retry_delay() {
     let written = written().with("pending-uploads-max", "1");
-    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
+    let server = TestServer::with(written.check().expect("valid settings"), ManualClock::new()).await;
     let (_sender, _call) = start_stream(&server).await;
     let (_second, parts) = mpsc::channel::<StreamEventsRequest>(1);
     let mut feedback = server.feedback();
@@ -234,7 +234,7 @@ async fn uploads_over_the_limit_are_rejected_with_a_retry_delay() {
 #[tokio::test]
 async fn a_stream_may_take_longer_than_other_calls() {
     let written = written().with("request-timeout", "1ns");
-    let server = Running::with(written.check().expect("valid settings"), HandClock::new()).await;
+    let server = TestServer::with(written.check().expect("valid settings"), ManualClock::new()).await;
     let (sender, call) = start_stream(&server).await;
     drop(sender);
     assert_eq!(within_timeout(call).await.expect("does not panic").expect("is answered"), 1);
@@ -242,7 +242,7 @@ async fn a_stream_may_take_longer_than_other_calls() {
 
 #[tokio::test]
 async fn a_method_that_does_not_exist_is_unimplemented() {
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let mut grpc = tonic::client::Grpc::new(server.channel.clone());
     grpc.ready().await.expect("ready");
     let path = http::uri::PathAndQuery::from_static("/tactful.v1.OfferService/Guess");
@@ -266,7 +266,7 @@ async fn reflection_v1_lists_every_service_and_knows_its_file() {
     use v1::server_reflection_client::ServerReflectionClient;
     use v1::server_reflection_request::MessageRequest;
     use v1::server_reflection_response::MessageResponse;
-    let server = Running::with(in_memory(), HandClock::new()).await;
+    let server = TestServer::with(in_memory(), ManualClock::new()).await;
     let ask = async |message| {
         let request = v1::ServerReflectionRequest { host: String::new(), message_request: Some(message) };
         let mut client = ServerReflectionClient::new(server.channel.clone());
@@ -289,7 +289,7 @@ async fn reflection_v1alpha_lists_every_service_and_knows_its_file() {
     use v1alpha::server_reflection_client::ServerReflectionClient;
     use v1alpha::server_reflection_request::MessageRequest;
     use v1alpha::server_reflection_response::MessageResponse;
-    let server = Running::in_memory().await;
+    let server = TestServer::in_memory().await;
     let ask = async |message| {
         let request = v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(message) };
         let mut client = ServerReflectionClient::new(server.channel.clone());

@@ -12,19 +12,19 @@ use tactful::grpc::generated::tactful::v1::{
 use tactful::use_cases::app::Clock;
 
 use super::faults::is_ok;
-use super::harness::{HandClock, Running};
+use super::harness::{ManualClock, TestServer};
 
 pub const REQUEST_ID: &str = "8e3b1a52-0c7e-4a8e-9f0a-6f8d2f3c1b7d";
 pub const COMPLEMENTS: [&str; 5] = ["teapot", "infuser", "descaler", "tea", "mug"];
 
 /// A server whose shop is stocked and whose customer Ada has had the kettle and the small toaster for a month.
-pub async fn open_shop() -> Running {
-    let server = Running::in_memory().await;
+pub async fn open_shop() -> TestServer {
+    let server = TestServer::in_memory().await;
     stock(&server).await;
     server
 }
 
-pub async fn stock(server: &Running) {
+pub async fn stock(server: &TestServer) {
     let complement = |name: &str| Product { compatible_with: vec!["kettle".into()], ..product(name) };
     let products = COMPLEMENTS.iter().map(|name| complement(name)).chain([
         product("kettle"),
@@ -57,15 +57,15 @@ pub fn gbp(units: i64) -> Money {
     Money { currency_code: "GBP".into(), units, nanos: 0 }
 }
 
-pub fn now(clock: &HandClock) -> Timestamp {
+pub fn now(clock: &ManualClock) -> Timestamp {
     timestamp(clock.now().unix_ms())
 }
 
-pub fn ago(clock: &HandClock, span: Duration) -> Timestamp {
+pub fn ago(clock: &ManualClock, span: Duration) -> Timestamp {
     timestamp((clock.now() - span).unix_ms())
 }
 
-pub fn in_future(clock: &HandClock, span: Duration) -> Timestamp {
+pub fn in_future(clock: &ManualClock, span: Duration) -> Timestamp {
     timestamp((clock.now() + span).unix_ms())
 }
 
@@ -93,7 +93,7 @@ pub fn complaint(id: &str, customer: &str, case: &str, at: Timestamp) -> Custome
 }
 
 /// Records events that must all be new.
-pub async fn record(server: &Running, events: Vec<CustomerEvent>) {
+pub async fn record(server: &TestServer, events: Vec<CustomerEvent>) {
     let answer = server.feedback().record_events(RecordEventsRequest { events }).await.expect("records").into_inner();
     assert!(answer.results.iter().all(|result| is_ok(result) && !result.duplicate), "{answer:?}");
 }
@@ -111,7 +111,7 @@ pub fn preview(customer: &str) -> CrossSellRequest {
 }
 
 /// What is kept of a customer; `None` when nothing is.
-pub async fn kept(server: &Running, customer: &str) -> Option<GetCustomerResponse> {
+pub async fn kept(server: &TestServer, customer: &str) -> Option<GetCustomerResponse> {
     match server.customers().get_customer(GetCustomerRequest { customer_id: customer.into() }).await {
         Ok(response) => Some(response.into_inner()),
         Err(status) => {

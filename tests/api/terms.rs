@@ -11,7 +11,7 @@ use tactful::grpc::generated::tactful::v1::{
 use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
-use super::harness::Running;
+use super::harness::TestServer;
 use super::shop::{cross_sell, gbp, in_future, now, open_shop, up_sell};
 
 const ATTRIBUTES: &str = "version = 'attributes'\n[conditions]\nattributes = { segment = 'text', age = 'number' }\n";
@@ -26,18 +26,18 @@ fn sale(id: &str) -> ExplicitOffer {
     }
 }
 
-async fn upsert(shop: &Running, offers: Vec<ExplicitOffer>) -> Vec<EntryResult> {
+async fn upsert(shop: &TestServer, offers: Vec<ExplicitOffer>) -> Vec<EntryResult> {
     let request = BatchUpsertOffersRequest { offers };
     shop.catalog().batch_upsert_offers(request).await.expect("answers").into_inner().results
 }
 
-async fn put(shop: &Running, offers: Vec<ExplicitOffer>) {
+async fn put(shop: &TestServer, offers: Vec<ExplicitOffer>) {
     let results = upsert(shop, offers).await;
     assert!(results.iter().all(is_ok), "{results:?}");
 }
 
 /// The offer of the big toaster that a customer who has the small one in the basket gets, under a request of its own.
-async fn up_sold(shop: &Running, customer: &str, channel: &str) -> (String, i64) {
+async fn up_sold(shop: &TestServer, customer: &str, channel: &str) -> (String, i64) {
     let owned_product_ids = vec!["small-toaster".into()];
     let mode = ServingMode::Preview.into();
     let request = UpSellRequest { owned_product_ids, channel: channel.into(), mode, ..up_sell(customer) };
@@ -46,7 +46,7 @@ async fn up_sold(shop: &Running, customer: &str, channel: &str) -> (String, i64)
     (offer.offer_id, offer.price.expect("a price").units)
 }
 
-async fn declare_attributes(shop: &Running) {
+async fn declare_attributes(shop: &TestServer) {
     let request = CreatePolicyRequest { source: Some(Source::Toml(ATTRIBUTES.to_owned())), validate_only: false };
     shop.policies().create_policy(request).await.expect("stored");
     shop.policies().activate_policy(ActivatePolicyRequest { version: "attributes".into() }).await.expect("activates");

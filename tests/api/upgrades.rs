@@ -6,7 +6,7 @@ use std::path::Path;
 use tactful::server::serve::{Server, StartError};
 use tactful::store::contract::error::StoreError;
 
-use super::harness::{HandClock, Running, on_disk, until};
+use super::harness::{ManualClock, TestServer, on_disk, until};
 use super::shop::{ago, purchase, record};
 
 fn open(directory: &Path) -> sled::Result<sled::Db> {
@@ -29,7 +29,7 @@ fn records(db: &sled::Db) -> BTreeMap<(Vec<u8>, Vec<u8>), Vec<u8>> {
 async fn an_older_directory_is_refused_with_one_sentence_and_left_untouched() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path();
-    let server = Running::on_disk(path, HandClock::new()).await;
+    let server = TestServer::on_disk(path, ManualClock::new()).await;
     record(&server, vec![purchase("e1", "ada", "kettle", ago(&server.clock, std::time::Duration::from_secs(60)))])
         .await;
     server.stop().await;
@@ -44,7 +44,7 @@ async fn an_older_directory_is_refused_with_one_sentence_and_left_untouched() {
     .await;
 
     for _attempt in 0..2 {
-        let Err(error) = Server::build(on_disk(path), Some(HandClock::new())).await else { panic!("must not start") };
+        let Err(error) = Server::build(on_disk(path), Some(ManualClock::new())).await else { panic!("must not start") };
         let StartError::Store(refused) = &error else { panic!("{error}") };
         assert!(matches!(refused, StoreError::OtherFormat { .. }), "{refused}");
         assert_eq!(

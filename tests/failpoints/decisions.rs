@@ -26,7 +26,7 @@ async fn a_crash_at_any_step_leaves_one_decision_and_every_event_counted_once() 
     let scenario = fail::FailScenario::setup();
     for step in STEPS {
         let directory = tempfile::tempdir().expect("a directory");
-        let clock = shop::HandClock::new();
+        let clock = shop::ManualClock::new();
         let request = shop::with_key(shop::request("ann", OfferKind::CrossSell), 7);
         let tactful = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
         let events: Vec<_> =
@@ -69,7 +69,7 @@ async fn a_crash_at_any_step_wastes_no_volume_once_it_was_looked_for() {
     let scenario = fail::FailScenario::setup();
     for step in STEPS.into_iter().filter(|step| *step != "store::between_copies") {
         let directory = tempfile::tempdir().expect("a directory");
-        let clock = shop::HandClock::new();
+        let clock = shop::ManualClock::new();
         let tactful = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
         let request = shop::with_key(OfferRequest { offers_max: 1, ..shop::request("ann", OfferKind::CrossSell) }, 7);
         let served =

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::harness::{HandClock, Running, within_timeout};
+use crate::harness::{ManualClock, TestServer, within_timeout};
 use tactful::grpc::generated::tactful::v1::{
     CrossSellRequest, CustomerEvent, EventKind, GetRelationshipHealthRequest, RecordEventsRequest, ServingMode,
 };
@@ -11,7 +11,7 @@ use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-async fn status_of(server: &Running, service: &str) -> ServingStatus {
+async fn status_of(server: &TestServer, service: &str) -> ServingStatus {
     let request = HealthCheckRequest { service: service.to_owned() };
     server.readiness().check(request).await.expect("answers").into_inner().status()
 }
@@ -21,8 +21,8 @@ async fn status_of(server: &Running, service: &str) -> ServingStatus {
 async fn writing_services_are_not_ready_while_the_disk_stalls() {
     let scenario = fail::FailScenario::setup();
     let directory = tempfile::tempdir().expect("a directory");
-    let clock = HandClock::new();
-    let server = Running::on_disk(directory.path(), Arc::clone(&clock)).await;
+    let clock = ManualClock::new();
+    let server = TestServer::on_disk(directory.path(), Arc::clone(&clock)).await;
     let watched = HealthCheckRequest { service: "tactful.v1.FeedbackService".to_owned() };
     let mut statuses = server.readiness().watch(watched).await.expect("watches").into_inner();
     let mut next = async || {

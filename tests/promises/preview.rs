@@ -12,7 +12,7 @@ use super::shop;
 
 #[tokio::test]
 async fn a_preview_equals_the_decision_it_previews_and_changes_nothing() {
-    let app = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::memory(), shop::ManualClock::new()).await;
     let purchases = [shop::purchase("e1", "ann", "l0", &app, 90), shop::purchase("e2", "ann", "l1", &app, 30)];
     record_events(&app, &purchases).await.expect("recorded");
     for kind in [OfferKind::CrossSell, OfferKind::UpSell] {

@@ -38,7 +38,7 @@ async fn sixty_four_calls_for_one_customer_never_exceed_a_cap_on_disk() {
 /// Calls with disjoint contexts and of both kinds: together they request 160 different offers where 3 are allowed.
 /// Identical calls would get the same open offers and prove nothing.
 async fn sixty_four_calls_for_one_customer(store: Arc<dyn Store>) {
-    let app = shop::open_shop(store, shop::HandClock::new()).await;
+    let app = shop::open_shop(store, shop::ManualClock::new()).await;
     for round in 0..10 {
         let customer_name = format!("customer{round}");
         let calls = (0..64).map(|number| {
@@ -68,7 +68,7 @@ async fn sixty_four_calls_for_one_customer(store: Arc<dyn Store>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_mix_with_releases_and_replays_over_a_thousand_customers_never_exceeds_a_cap() {
     let directory = tempfile::tempdir().expect("a directory");
-    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::ManualClock::new()).await;
     let workers = (0..64usize).map(|worker| {
         let app = Arc::clone(&app);
         tokio::spawn(async move {
@@ -131,7 +131,7 @@ async fn assert_within_caps(app: &App, customer_name: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_events_are_all_counted() {
     let directory = tempfile::tempdir().expect("a directory");
-    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::ManualClock::new()).await;
     let writers = (0..32usize).map(|writer| {
         let app = Arc::clone(&app);
         tokio::spawn(async move {
@@ -153,7 +153,7 @@ async fn concurrent_events_are_all_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_calls_for_one_customer_break_no_rule() {
     let directory = tempfile::tempdir().expect("a directory");
-    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::ManualClock::new()).await;
     let complement = |number: usize| shop::product(&format!("c{number}"));
     let mut policy = Policy { version: "rules".to_owned(), ..Policy::default() };
     policy.contact.caps = [BandCaps { offers: 20, up_sell: 5 }; 5];

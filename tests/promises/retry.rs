@@ -16,7 +16,7 @@ use super::shop;
 #[tokio::test]
 async fn five_attempts_are_one_decision_even_across_restarts() {
     let directory = tempfile::tempdir().expect("a directory");
-    let clock = shop::HandClock::new();
+    let clock = shop::ManualClock::new();
     let request = shop::with_key(shop::request("ann", OfferKind::CrossSell), 7);
     let mut responses = Vec::new();
     for _ in 0..5 {
@@ -35,7 +35,7 @@ async fn five_attempts_are_one_decision_even_across_restarts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_attempts_are_one_decision() {
     let directory = tempfile::tempdir().expect("a directory");
-    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::ManualClock::new()).await;
     for round in 0..50u128 {
         let attempts = (0..5).map(|_| {
             let app = Arc::clone(&app);
@@ -52,7 +52,7 @@ async fn concurrent_attempts_are_one_decision() {
 
 #[tokio::test]
 async fn an_empty_slate_is_replayed_too() {
-    let app = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::memory(), shop::ManualClock::new()).await;
     serve_offers(&app, &shop::request("ann", OfferKind::CrossSell), None).await.expect("uses up the cap");
     let everything = shop::disjoint_request("ann", 20);
     let request = shop::with_key(everything, 1);
@@ -65,7 +65,7 @@ async fn an_empty_slate_is_replayed_too() {
 
 #[tokio::test]
 async fn a_request_id_is_rejected_for_another_request_and_free_after_a_day() {
-    let clock = shop::HandClock::new();
+    let clock = shop::ManualClock::new();
     let app = shop::open_shop(shop::memory(), Arc::clone(&clock)).await;
     let request = shop::with_key(shop::request("ann", OfferKind::CrossSell), 1);
     let first = serve_offers(&app, &request, None).await.expect("served");
@@ -86,7 +86,7 @@ async fn a_request_id_is_rejected_for_another_request_and_free_after_a_day() {
 
 #[tokio::test]
 async fn too_many_request_ids_are_rejected_and_grant_nothing() {
-    let app = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::memory(), shop::ManualClock::new()).await;
     for number in 0..128 {
         let request = shop::with_key(shop::request("ann", OfferKind::CrossSell), number);
         serve_offers(&app, &request, None).await.expect("served");
@@ -104,7 +104,7 @@ async fn too_many_request_ids_are_rejected_and_grant_nothing() {
 
 #[tokio::test]
 async fn a_released_decision_is_replayed_without_offers() {
-    let app = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::memory(), shop::ManualClock::new()).await;
     let request = shop::with_key(shop::request("ann", OfferKind::CrossSell), 1);
     let first = serve_offers(&app, &request, None).await.expect("served");
     release_offers(&app, &request.customer, first.decision.id, &[]).await.expect("released");
@@ -115,7 +115,7 @@ async fn a_released_decision_is_replayed_without_offers() {
 
 #[tokio::test]
 async fn events_repeated_in_another_order_count_once() {
-    let app = shop::open_shop(shop::memory(), shop::HandClock::new()).await;
+    let app = shop::open_shop(shop::memory(), shop::ManualClock::new()).await;
     let mut events: Vec<_> =
         (0..100).map(|number| shop::purchase(&format!("e{number}"), "ann", "c1", &app, number)).collect();
     let first = record_events(&app, &events).await.expect("recorded");

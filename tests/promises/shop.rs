@@ -22,9 +22,9 @@ use tactful::use_cases::offer_request::{OfferRequest, RetryKey, ServingMode};
 pub const COMPLEMENTS: usize = 200;
 pub const LADDERS: usize = 20;
 
-pub struct HandClock(AtomicI64);
+pub struct ManualClock(AtomicI64);
 
-impl HandClock {
+impl ManualClock {
     pub fn new() -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(1_700_000_000_000)))
     }
@@ -35,7 +35,7 @@ impl HandClock {
     }
 }
 
-impl Clock for HandClock {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix_ms(self.0.load(Ordering::SeqCst)).expect("in range")
     }
@@ -50,7 +50,7 @@ pub fn memory() -> Arc<dyn Store> {
 }
 
 /// Opens the shop and fills its catalogue: complements `c0..`, and ladders of two products, `l0..` below `u0..`.
-pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<HandClock>) -> Arc<App> {
+pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Arc<App> {
     let limits = TrainingSettings::new(1, 1 << 30);
     let app = App::open(store, clock, Policy::default(), limits).await.expect("opens");
     let ladder_position = |number: usize, tier: u32| {

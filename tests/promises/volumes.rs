@@ -33,7 +33,7 @@ fn sale(number: usize) -> ExplicitOffer {
     }
 }
 
-async fn open_sale(store: Arc<dyn Store>, clock: Arc<shop::HandClock>) -> Arc<App> {
+async fn open_sale(store: Arc<dyn Store>, clock: Arc<shop::ManualClock>) -> Arc<App> {
     let app = shop::open_shop(store, clock).await;
     let sales: Vec<ExplicitOffer> = (0..OFFERS).map(sale).collect();
     upsert_offers(&app, &sales).await.expect("stored");
@@ -67,7 +67,7 @@ async fn sixty_four_callers_never_exceed_a_volume_on_disk() {
 
 /// Each caller serves customers of its own, releases every fourth decision and retries some.
 async fn sixty_four_callers(store: Arc<dyn Store>) {
-    let app = open_sale(store, shop::HandClock::new()).await;
+    let app = open_sale(store, shop::ManualClock::new()).await;
     let callers = (0..64_usize).map(|caller| {
         let app = Arc::clone(&app);
         tokio::spawn(async move {
@@ -119,7 +119,7 @@ async fn sixty_four_callers(store: Arc<dyn Store>) {
 /// Broken by: a preview that ignores the volume; a preview that reserves some of it.
 #[tokio::test]
 async fn a_preview_reserves_no_volume_and_respects_an_exhausted_one() {
-    let app = open_sale(shop::memory(), shop::HandClock::new()).await;
+    let app = open_sale(shop::memory(), shop::ManualClock::new()).await;
     let preview = |customer_name: &str| OfferRequest { mode: ServingMode::Preview, ..sale_request(customer_name, 0) };
     let before = app.store().digest().await.expect("reads");
     let first = serve_offers(&app, &preview("ann"), None).await.expect("served");
@@ -140,7 +140,7 @@ async fn a_preview_reserves_no_volume_and_respects_an_exhausted_one() {
 /// unit that is recovered without a fence, or before it.
 #[tokio::test]
 async fn a_recovered_reservation_fences_the_decision_that_made_it() {
-    let clock = shop::HandClock::new();
+    let clock = shop::ManualClock::new();
     let app = open_sale(shop::memory(), Arc::clone(&clock)).await;
     serve_offers(&app, &sale_request("ann", 1), None).await.expect("served");
     let ann = shop::customer("ann");
@@ -167,7 +167,7 @@ async fn a_recovered_reservation_fences_the_decision_that_made_it() {
 /// Broken by: a volume that counts grants of capped offers only, but subtracts every release.
 #[tokio::test]
 async fn a_cap_that_is_set_later_counts_what_was_granted_before() {
-    let app = open_sale(shop::memory(), shop::HandClock::new()).await;
+    let app = open_sale(shop::memory(), shop::ManualClock::new()).await;
     let set_cap = async |volume_cap| {
         upsert_offers(&app, &[ExplicitOffer { volume_cap, ..sale(0) }]).await.expect("stored");
     };
