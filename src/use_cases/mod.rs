@@ -35,4 +35,6 @@ mod snapshot;
 mod stored_policy;
 pub mod train_model;
 pub(crate) mod trained_model;
+mod training_data;
+mod training_thread;
 pub mod volumes;

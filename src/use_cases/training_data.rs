@@ -1,0 +1,82 @@
+//! Data that a training learns from, read from the store.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use crate::domain::customer::Customer;
+use crate::domain::event::Event;
+use crate::domain::ids::CustomerId;
+use crate::domain::policy::Policy;
+use crate::model::history::TrainingHistory;
+use crate::model::outlook_history::{EngagementWeights, OutlookHistory};
+use crate::store::contract::error::StoreError;
+use crate::store::contract::store::Store;
+
+/// Number of events in one page.
+const EVENTS_PAGE_LEN: usize = 4096;
+/// Number of customers in one page; each has at most 16 KiB.
+const CUSTOMERS_PAGE_LEN: usize = 256;
+
+/// Attributes of customers that are not sensitive.
+pub(super) type CustomerProfiles = HashMap<CustomerId, BTreeMap<String, String>>;
+
+/// History and profiles of all customers who do not object to profiling.
+pub(super) struct TrainingData {
+    pub(super) history: TrainingHistory,
+    pub(super) outlook_history: OutlookHistory,
+    pub(super) profiles: CustomerProfiles,
+    /// Period over which the outlook is learned.
+    pub(super) outlook_window: Duration,
+}
+
+impl TrainingData {
+    /// Reads every customer and the whole history once.
+    pub(super) async fn read(store: &dyn Store, policy: &Policy) -> Result<Self, StoreError> {
+        let TrainingCustomers { objecting, profiles } =
+            read_customers(store, &policy.privacy.sensitive_attributes).await?;
+        let relationship = &policy.relationship;
+        let [_, commitment, usage, visit] = relationship.engagement_weights;
+        let mut history = TrainingHistory::new();
+        let mut outlook_history = OutlookHistory::new(EngagementWeights { commitment, usage, visit });
+        let mut push = |events: Vec<Event>| {
+            let is_wanted = |event: &&Event| event.customer.as_ref().is_none_or(|id| !objecting.contains(id));
+            for event in events.iter().filter(is_wanted) {
+                history.push(event);
+                outlook_history.push(event);
+            }
+        };
+        store.visit_events(EVENTS_PAGE_LEN, &mut push).await?;
+        for (customer, attributes) in &profiles {
+            history.know(customer, attributes.clone());
+        }
+        Ok(Self { history, outlook_history, profiles, outlook_window: relationship.outlook_window })
+    }
+}
+
+/// Parts of the stored customers that a training needs.
+#[derive(Default)]
+struct TrainingCustomers {
+    /// Customers who object to profiling, whose history is left out.
+    objecting: HashSet<CustomerId>,
+    /// Profiles of the others; customers without attributes are left out.
+    profiles: CustomerProfiles,
+}
+
+async fn read_customers(store: &dyn Store, sensitive: &[String]) -> Result<TrainingCustomers, StoreError> {
+    let mut known = TrainingCustomers::default();
+    let mut add = |customers: Vec<Customer>| {
+        for customer in customers {
+            if customer.consents.objects_to_profiling {
+                known.objecting.insert(customer.id);
+                continue;
+            }
+            let mut attributes = customer.attributes;
+            attributes.retain(|name, _| !sensitive.contains(name));
+            if !attributes.is_empty() {
+                known.profiles.insert(customer.id, attributes);
+            }
+        }
+    };
+    store.visit_customers(CUSTOMERS_PAGE_LEN, &mut add).await?;
+    Ok(known)
+}
