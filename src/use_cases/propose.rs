@@ -1,9 +1,8 @@
-//! What could be offered to a customer, by the model: prepared where it was asked before and nothing has changed since.
+//! Candidates for a customer, ranked by the model or taken from the cached ranking.
 //!
-//! Ranking costs more than all the rest of an answer. What it makes of a customer who has no basket in hand is kept in the
-//! store and holds for a day, as long as the model, the catalogue, what the customer has and the profile stay the same.
-//! Rules, caps and health are never prepared: they are asked anew each time. Nothing is ranked by what is known of a
-//! customer who objects to profiling.
+//! Ranking costs more than the rest of a call. The ranking for a customer without a basket is cached in the store for a day,
+//! as long as model, catalogue, holdings and profile stay the same. Rules, caps and health are never cached: they apply anew
+//! to each call. Customers who object to profiling are ranked as anonymous.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -23,10 +22,10 @@ use crate::model::held_product::{HeldProduct, held_products};
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
 
-/// How long prepared candidates hold: what fades, fades by days.
+/// Lifetime of a cached ranking: recency weights change by the day.
 const PREPARED_LIFE: Duration = DAY;
 
-/// What the model proposes, moved by what came of offers.
+/// Candidates of the model, with propensities adjusted by the acceptances of earlier offers.
 pub(super) struct AdjustedProposal<'a> {
     ranked: ModelRanking<'a>,
     acceptance_counts: &'a AcceptanceCounts,
@@ -45,8 +44,8 @@ impl Proposal for AdjustedProposal<'_> {
         };
         let complements = complements.into_iter().flat_map(Proposal::candidates);
         let mut ranked = complements.chain(upgrades.into_iter().flat_map(Proposal::candidates));
-        let lifted = lifted(&mut ranked, &self.acceptance_counts.read());
-        lifted.into_iter().chain(ranked)
+        let adjusted = take_adjusted(&mut ranked, &self.acceptance_counts.read());
+        adjusted.into_iter().chain(ranked)
     }
 
     fn support(&self, candidate: &Candidate) -> Support {
@@ -69,24 +68,24 @@ impl Proposal for AdjustedProposal<'_> {
     }
 }
 
-/// The likeliest candidates, taken from all and put into order again with their propensities lifted. Those that are left
-/// stay as they are: there are enough before them. None when nothing was counted yet.
-fn lifted(ranked: &mut impl Iterator<Item = Candidate>, acceptances: &Acceptances) -> Vec<Candidate> {
+/// Takes the likeliest candidates and reorders them by their adjusted propensities. The candidates that remain in `ranked`
+/// stay as they are: enough precede them. Takes none when no offer was counted yet.
+fn take_adjusted(ranked: &mut impl Iterator<Item = Candidate>, acceptances: &Acceptances) -> Vec<Candidate> {
     if acceptances.is_empty() {
         return Vec::new();
     }
-    let lift = |mut candidate: Candidate| {
+    let adjust = |mut candidate: Candidate| {
         if let Some(lift) = acceptances.lift(&candidate.product) {
-            let lifted = (candidate.propensity * lift).min(1.0);
-            candidate.acceptance_lift = lifted / candidate.propensity;
-            candidate.propensity = lifted;
+            let propensity = (candidate.propensity * lift).min(1.0);
+            candidate.acceptance_lift = propensity / candidate.propensity;
+            candidate.propensity = propensity;
             candidate.propensity_basis = PropensityBasis::Outcomes;
         }
         candidate
     };
-    let mut lifted: Vec<Candidate> = ranked.take(CACHED_RANKING_LEN_MAX).map(lift).collect();
-    lifted.sort_by(|a, b| b.propensity.total_cmp(&a.propensity));
-    lifted
+    let mut adjusted: Vec<Candidate> = ranked.take(CACHED_RANKING_LEN_MAX).map(adjust).collect();
+    adjusted.sort_by(|a, b| b.propensity.total_cmp(&a.propensity));
+    adjusted
 }
 
 /// Proposes, and keeps what was ranked of a customer who is stored.
@@ -109,9 +108,9 @@ async fn rank<'a>(
     now: Timestamp,
 ) -> Result<ModelRanking<'a>, StoreError> {
     let Versioned { version, value: customer } = customer;
-    // Who objects to profiling is a stranger to the model.
+    // Customers who object to profiling are ranked as anonymous.
     let objects = customer.consents.objects_to_profiling;
-    let known = if objects { KnownCustomer::default() } else { known(snapshot, customer, now) };
+    let known = if objects { KnownCustomer::default() } else { known_customer(snapshot, customer, now) };
     if request.kind == OfferKind::UpSell {
         let owned = owned_products(request, customer, &known.holdings, now);
         return Ok(ModelRanking::UpSell(snapshot.model.up_sell(&UpSellQuery { customer: known, owned, now })));
@@ -138,8 +137,8 @@ async fn rank<'a>(
     Ok(ModelRanking::CrossSell(complements))
 }
 
-/// What a model may know of a customer.
-fn known(snapshot: &Snapshot, customer: &Customer, now: Timestamp) -> KnownCustomer {
+/// Returns what the model may use of a customer: holdings, and attributes that are not sensitive.
+fn known_customer(snapshot: &Snapshot, customer: &Customer, now: Timestamp) -> KnownCustomer {
     let sensitive = &snapshot.policy.privacy.sensitive_attributes;
     let profile = customer.attributes.iter().filter(|(name, _)| !sensitive.contains(name));
     KnownCustomer {
@@ -149,7 +148,8 @@ fn known(snapshot: &Snapshot, customer: &Customer, now: Timestamp) -> KnownCusto
     }
 }
 
-/// A digest of what a ranking looks at. Another version of tactful may make another one, and then ranks again.
+/// Digest of everything about a customer that a ranking depends on. A new version of tactful may compute another digest,
+/// which makes cached rankings miss.
 fn digest_of(customer: &Customer, known: &KnownCustomer) -> u64 {
     let mut hasher = DefaultHasher::new();
     for (product, holding) in customer.holdings.owned() {
@@ -159,7 +159,7 @@ fn digest_of(customer: &Customer, known: &KnownCustomer) -> u64 {
     hasher.finish()
 }
 
-/// What upgrades are asked for: the products named, owned or not, else all that the customer has.
+/// Returns the products to upgrade: those of the request, owned or not, otherwise everything the customer has.
 fn owned_products(
     request: &OfferRequest,
     customer: &Customer,

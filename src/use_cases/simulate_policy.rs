@@ -17,107 +17,134 @@ use crate::measurement::policy_change::{PolicyChange, ReplayOutcome, ReplayPair}
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
 
-/// The most decisions replayed at once: they are held in memory.
+/// Maximum number of decisions in one simulation: they are held in memory.
 pub const DECISIONS_MAX: usize = 200_000;
-/// Decisions of one page.
+/// Number of decisions in one page.
 const PAGE_LEN: usize = 1024;
-/// Customers replayed between two chances for others.
-const CUSTOMERS_AT_ONCE: usize = 64;
+/// Number of customers whose decisions are replayed in one blocking task.
+const BATCH_CUSTOMERS: usize = 64;
 
-/// What to replay under.
+/// Policy to compare with the one in force.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CandidatePolicy {
-    /// A stored version.
+    /// Version of a stored policy.
     Stored(String),
-    /// A policy that is not stored.
+    /// Policy that is not stored.
     Inline(Box<Policy>),
 }
 
-/// What would change.
+/// Result of a simulation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicySimulation {
-    /// The policy in force.
+    /// Version of the policy in force.
     pub in_force: String,
-    /// The other.
+    /// Version of the candidate policy.
     pub candidate: String,
-    /// What would change.
+    /// Change from the policy in force to the candidate.
     pub change: PolicyChange,
-    /// The share of the recorded offers that the replay under the policy in force makes as well, 0 to 1; 1 without any.
+    /// Share of the recorded offers that the replay under the policy in force makes as well, 0 to 1; 1 without any.
     pub fidelity: f64,
-    /// Decisions left out, because there are too many.
+    /// Number of decisions left out above [`DECISIONS_MAX`].
     pub left_out: u64,
 }
 
-/// Why nothing was replayed.
+/// Error returned by [`simulate_policy`].
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatePolicyError {
-    /// The policy is not known.
+    /// The candidate policy cannot be read.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// No decision is logged in the time asked for.
+    /// The requested period has no logged decision.
     #[error("no decision is logged since then")]
     NoDecisions,
-    /// The store cannot answer.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Replays the decisions logged since a moment under the policy in force and under another, customer by customer.
+/// Replays the decisions logged since a moment under the policy in force and under the candidate, customer by customer.
 pub async fn simulate_policy(
     app: &App,
     candidate: CandidatePolicy,
     since: Option<Timestamp>,
 ) -> Result<PolicySimulation, SimulatePolicyError> {
-    let other = match candidate {
+    let candidate = match candidate {
         CandidatePolicy::Stored(version) => get_policy(app, &version).await?.policy,
         CandidatePolicy::Inline(policy) => *policy,
     };
-    let other = Arc::new(other);
+    let candidate = Arc::new(candidate);
     let in_force = app.policy_in_force();
     let catalog = app.catalog();
-    let LoggedDecisions { by_customer, decisions: _, left_out } = logged(app.store.as_ref(), since).await?;
+    let LoggedDecisions { by_customer, decisions: _, left_out } =
+        load_logged_decisions(app.store.as_ref(), since).await?;
     if by_customer.is_empty() {
         return Err(SimulatePolicyError::NoDecisions);
     }
-    let mut change = PolicyChange::default();
-    let (mut recorded, mut repeated) = (0_u64, 0_u64);
-    let mut by_customer = by_customer.into_iter();
-    while by_customer.len() > 0 {
-        let mut subjects = Vec::with_capacity(CUSTOMERS_AT_ONCE);
-        for of_one in by_customer.by_ref().take(CUSTOMERS_AT_ONCE) {
-            let customer = load_or_unknown(app.store.as_ref(), &of_one[0].customer).await?.value;
-            subjects.push((customer, of_one));
+    let mut tally = ReplayTally::default();
+    let mut remaining = by_customer.into_iter();
+    while remaining.len() > 0 {
+        let mut subjects = Vec::with_capacity(BATCH_CUSTOMERS);
+        for decisions in remaining.by_ref().take(BATCH_CUSTOMERS) {
+            let customer = load_or_unknown(app.store.as_ref(), &decisions[0].customer).await?.value;
+            subjects.push((customer, decisions));
         }
-        let (in_force, other, catalog) = (Arc::clone(&in_force), Arc::clone(&other), Arc::clone(&catalog));
-        // Computing must not hold a thread that serves.
-        let replays = tokio::task::spawn_blocking(move || {
-            let both = |(customer, decisions)| CustomerReplay::of(customer, decisions, &catalog, [&in_force, &other]);
-            subjects.into_iter().map(both).collect::<Vec<_>>()
-        });
-        let died = |error| StoreError::Failed { detail: format!("a replay died: {error}") };
-        for CustomerReplay { customer, pairs, recorded: of_record, repeated: again } in replays.await.map_err(died)? {
-            recorded += of_record;
-            repeated += again;
-            change.add(&customer, &pairs);
-        }
+        let policies = [Arc::clone(&in_force), Arc::clone(&candidate)];
+        replay_batch(subjects, Arc::clone(&catalog), policies).await?.iter().for_each(|replay| tally.add(replay));
     }
-    #[allow(clippy::cast_precision_loss, reason = "at most 200,000 decisions")]
-    let fidelity = if recorded == 0 { 1.0 } else { repeated as f64 / recorded as f64 };
-    let (in_force, candidate) = (in_force.version.clone(), other.version.clone());
-    Ok(PolicySimulation { in_force, candidate, change, fidelity, left_out })
+    let fidelity = tally.fidelity();
+    let (in_force, candidate) = (in_force.version.clone(), candidate.version.clone());
+    Ok(PolicySimulation { in_force, candidate, change: tally.change, fidelity, left_out })
 }
 
-/// The decisions about one customer under both policies.
+/// Replays the decisions about some customers under both policies, on a thread that does not serve.
+async fn replay_batch(
+    subjects: Vec<(Customer, Vec<Decision>)>,
+    catalog: Arc<Catalog>,
+    policies: [Arc<Policy>; 2],
+) -> Result<Vec<CustomerReplay>, StoreError> {
+    let replays = tokio::task::spawn_blocking(move || {
+        let [in_force, candidate] = &policies;
+        let replay = |(customer, decisions)| CustomerReplay::new(customer, decisions, &catalog, [in_force, candidate]);
+        subjects.into_iter().map(replay).collect()
+    });
+    replays.await.map_err(|error| StoreError::Failed { detail: format!("replaying decisions failed: {error}") })
+}
+
+/// Running totals of a simulation.
+#[derive(Default)]
+struct ReplayTally {
+    change: PolicyChange,
+    /// Number of offers on record.
+    recorded: u64,
+    /// Number of those that the replay under the policy in force makes again.
+    repeated: u64,
+}
+
+impl ReplayTally {
+    fn add(&mut self, replay: &CustomerReplay) {
+        self.recorded += replay.recorded;
+        self.repeated += replay.repeated;
+        self.change.add(&replay.customer, &replay.pairs);
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "at most 200,000 decisions")]
+    fn fidelity(&self) -> f64 {
+        if self.recorded == 0 { 1.0 } else { self.repeated as f64 / self.recorded as f64 }
+    }
+}
+
+/// Decisions about one customer, replayed under both policies.
 struct CustomerReplay {
     customer: CustomerId,
     pairs: Vec<ReplayPair>,
-    /// Offers on record, and how many of them the replay under the policy in force makes again.
+    /// Number of offers on record.
     recorded: u64,
+    /// Number of those that the replay under the policy in force makes again.
     repeated: u64,
 }
 
 impl CustomerReplay {
-    fn of(customer: Customer, mut decisions: Vec<Decision>, catalog: &Catalog, policies: [&Policy; 2]) -> Self {
+    fn new(customer: Customer, mut decisions: Vec<Decision>, catalog: &Catalog, policies: [&Policy; 2]) -> Self {
         decisions.sort_by_key(|decision| (decision.at, decision.id));
         let [in_force, candidate] = policies.map(|policy| replay(&decisions, &customer, catalog, policy));
         let (mut recorded, mut repeated) = (0, 0);
@@ -143,41 +170,47 @@ impl CustomerReplay {
     }
 }
 
-/// Logged decisions.
+/// Logged decisions, grouped by customer.
 #[derive(Default)]
 struct LoggedDecisions {
-    /// Those of each customer; none is empty.
+    /// Decisions of each customer; none of the lists is empty.
     by_customer: Vec<Vec<Decision>>,
-    /// How many they are together.
+    /// Number of decisions in all lists.
     decisions: usize,
-    /// How many more there are.
+    /// Number of further decisions, which are left out.
     left_out: u64,
 }
 
-/// The decisions of whole customers, as many as fit.
-async fn logged(store: &dyn Store, since: Option<Timestamp>) -> Result<LoggedDecisions, StoreError> {
-    let mut logged = LoggedDecisions::default();
-    let mut keep = |decision: Decision| {
-        let last = logged.by_customer.last_mut().filter(|last| last[0].customer == decision.customer);
-        if logged.left_out > 0 || (last.is_none() && logged.decisions >= DECISIONS_MAX) {
-            logged.left_out += 1;
+impl LoggedDecisions {
+    /// Adds a decision. Those of one customer come one after the other, and are all in or all out.
+    fn add(&mut self, decision: Decision) {
+        let last = self.by_customer.last_mut().filter(|last| last[0].customer == decision.customer);
+        if self.left_out > 0 || (last.is_none() && self.decisions >= DECISIONS_MAX) {
+            self.left_out += 1;
             return;
         }
-        logged.decisions += 1;
-        let decision = without_words(decision);
+        self.decisions += 1;
+        let decision = without_texts(decision);
         match last {
             Some(last) => last.push(decision),
-            None => logged.by_customer.push(vec![decision]),
+            None => self.by_customer.push(vec![decision]),
         }
+    }
+}
+
+/// Loads the decisions since a moment, of as many whole customers as fit.
+async fn load_logged_decisions(store: &dyn Store, since: Option<Timestamp>) -> Result<LoggedDecisions, StoreError> {
+    let mut logged = LoggedDecisions::default();
+    let is_in_period = |decision: &Decision| since.is_none_or(|since| decision.at >= since);
+    let mut visit = |page: Vec<Decision>| {
+        page.into_iter().filter(is_in_period).for_each(|decision| logged.add(decision));
     };
-    let is_asked_for = |decision: &Decision| since.is_none_or(|since| decision.at >= since);
-    let mut visit = |page: Vec<Decision>| page.into_iter().filter(is_asked_for).for_each(&mut keep);
     store.visit_decisions(PAGE_LEN, &mut visit).await?;
     Ok(logged)
 }
 
-/// A replay needs no words, and they are most of a decision.
-fn without_words(mut decision: Decision) -> Decision {
+/// Removes the texts of a decision: a replay does not need them, and they are most of it.
+fn without_texts(mut decision: Decision) -> Decision {
     decision.message = String::new();
     for offer in decision.slate.iter_mut().chain(&mut decision.would_be_slate) {
         (offer.title, offer.reasons, offer.goes_with) = (String::new(), Vec::new(), Vec::new());
