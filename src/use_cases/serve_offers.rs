@@ -90,6 +90,7 @@ pub async fn serve_offers(
 }
 
 /// Outcome of one attempt to decide and commit; every one but `Served` has changed nothing.
+#[allow(clippy::large_enum_variant, reason = "one value for each attempt, moved once")]
 enum ServingAttempt {
     Served(ServedOffers),
     /// Another call changed the customer meanwhile.

@@ -40,7 +40,7 @@ async fn open_sale(store: Arc<dyn Store>, clock: Arc<shop::ManualClock>) -> Arc<
     app
 }
 
-/// Returns a request customer_name only candidate is one of the products on sale.
+/// Returns a request whose only candidate is one of the products on sale.
 fn sale_request(customer_name: &str, number: usize) -> OfferRequest {
     let product = number % OFFERS;
     let others = (0..shop::COMPLEMENTS).filter(|&other| other != product);
