@@ -26,8 +26,9 @@ use std::time::{Duration, Instant};
 
 use tactful::config::settings::RetrainingSettings;
 use tactful::model::history::TrainingHistory;
-use tactful::model::metric::Metric;
-use tactful::model::train::{TrainingSettings, TrainingStage, train};
+use tactful::model::train::{TrainingStage, train};
+use tactful::model::training_log::Metric;
+use tactful::model::training_settings::TrainingSettings;
 
 mod shop;
 
@@ -154,7 +155,7 @@ impl Stages {
     fn enter(&self, stage: TrainingStage) {
         let name = match stage {
             TrainingStage::Ranking(stage) => format!("{stage:?}").to_lowercase(),
-            TrainingStage::Moves => "moves".to_owned(),
+            TrainingStage::Transitions => "transitions".to_owned(),
         };
         let at = self.began.elapsed().as_secs_f64();
         eprintln!("{at:8.1} s: {name}, with {:.0} MiB", resident_mib("VmRSS"));

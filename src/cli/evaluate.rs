@@ -22,7 +22,7 @@ use crate::evaluation::health::{HealthReport, evaluate_health};
 use crate::evaluation::judged::{Estimate, Judged};
 use crate::evaluation::plot::draw_deciles;
 use crate::evaluation::ranking::{RankingReport, evaluate_ranking};
-use crate::model::train::TrainingSettings;
+use crate::model::training_settings::TrainingSettings;
 
 /// Evaluate the models on a data set, beside baselines.
 ///

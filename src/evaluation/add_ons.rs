@@ -20,10 +20,12 @@ use crate::domain::ids::{CustomerId, EventId, ProductId};
 use crate::domain::product::Product;
 use crate::domain::time::{DAY, Timestamp};
 use crate::ingest::row::CustomerProfile;
-use crate::model::bound_model::{BoundModel, CrossSellQuery, KnownCustomer};
+use crate::model::bound_model::BoundModel;
 use crate::model::held_product::HeldProduct;
 use crate::model::history::TrainingHistory;
-use crate::model::train::{TrainingSettings, train};
+use crate::model::offer_queries::{CrossSellQuery, CustomerContext};
+use crate::model::train::train;
+use crate::model::training_settings::TrainingSettings;
 
 /// What a customer has, and who it is.
 struct Subscriber {
@@ -71,7 +73,7 @@ pub(super) fn rank_add_ons(
         let mut history = TrainingHistory::new();
         for (id, subscriber) in subscribers.iter().filter(|(id, _)| fold_of.get(id) != Some(&fold)) {
             subscriber.holds.iter().for_each(|product| history.push(&begun(id, product)));
-            history.know(id, subscriber.profile.clone());
+            history.set_profile(id, subscriber.profile.clone());
         }
         let trained = train(&history, &catalog, now(), settings, &|_| {});
         let (model, report) = trained.map_err(|error| {
@@ -144,10 +146,10 @@ fn by_tactful(model: &BoundModel, query: &Query, subscribers: &BTreeMap<Customer
         last_at: now(),
         usage_share: None,
     };
-    let customer = KnownCustomer {
+    let customer = CustomerContext {
         holdings: query.given.iter().map(held).collect(),
         profile: subscriber.map(|subscriber| subscriber.profile.clone()).unwrap_or_default(),
-        ..KnownCustomer::default()
+        ..CustomerContext::default()
     };
     let asked = CrossSellQuery { customer, context: Vec::new(), now: now() };
     let complements = model.cross_sell(&asked);

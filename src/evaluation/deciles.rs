@@ -2,7 +2,7 @@
 //! back. Health is the brake and not a forecast, but who comes back more often should not stand worse.
 
 use crate::measurement::interval::Z_95;
-use crate::model::calibration::Told;
+use crate::model::probability_quality::PredictedOutcome;
 
 /// A tenth of the customers, by score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,10 +21,10 @@ pub struct Decile {
 const GROUPS: usize = 10;
 
 /// The groups from the lowest scores to the highest. Equal scores stay together, so there may be fewer than ten.
-pub fn deciles(scored: &[Told]) -> Vec<Decile> {
+pub fn deciles(scored: &[PredictedOutcome]) -> Vec<Decile> {
     let mut sorted = scored.to_vec();
     sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
-    let mut groups: Vec<Vec<Told>> = Vec::new();
+    let mut groups: Vec<Vec<PredictedOutcome>> = Vec::new();
     let mut before = 0;
     for tied in sorted.chunk_by(|a, b| a.probability.total_cmp(&b.probability).is_eq()) {
         let group = before * GROUPS / sorted.len();
@@ -37,7 +37,7 @@ pub fn deciles(scored: &[Told]) -> Vec<Decile> {
     groups.iter().map(|group| decile(group)).collect()
 }
 
-fn decile(group: &[Told]) -> Decile {
+fn decile(group: &[PredictedOutcome]) -> Decile {
     let count = group.len() as f64;
     let hits = group.iter().filter(|told| told.hit).count() as f64;
     Decile {
@@ -66,17 +66,17 @@ pub fn is_monotone(deciles: &[Decile]) -> bool {
 mod tests {
     use super::*;
 
-    fn told(score: f64, hit: bool) -> Told {
-        Told { probability: score, hit }
+    fn told(score: f64, hit: bool) -> PredictedOutcome {
+        PredictedOutcome { probability: score, hit }
     }
 
     #[test]
     fn groups_are_of_equal_size_and_ties_stay_together() {
-        let scored: Vec<Told> = (0..100).map(|number| told(f64::from(number), number % 2 == 0)).collect();
+        let scored: Vec<PredictedOutcome> = (0..100).map(|number| told(f64::from(number), number % 2 == 0)).collect();
         let groups = deciles(&scored);
         assert_eq!(groups.iter().map(|group| group.count).collect::<Vec<_>>(), [10; 10]);
         assert!(groups.iter().all(|group| (group.share - 0.5).abs() < 1e-12));
-        let tied: Vec<Told> = (0..100).map(|number| told(f64::from(number / 30), true)).collect();
+        let tied: Vec<PredictedOutcome> = (0..100).map(|number| told(f64::from(number / 30), true)).collect();
         assert_eq!(deciles(&tied).iter().map(|group| group.count).collect::<Vec<_>>(), [30, 30, 30, 10]);
     }
 

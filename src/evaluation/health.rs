@@ -24,12 +24,13 @@ use crate::domain::policy::Policy;
 use crate::domain::relationship::RelationshipState;
 use crate::domain::time::{DAY, Timestamp};
 use crate::ingest::row::CustomerProfile;
-use crate::model::calibration::Told;
-use crate::model::outlook::{back, learn};
-use crate::model::outlook_history::{EngagementWeights, OutlookHistory, PastCustomer};
-use crate::model::rhythm::REPEATERS_MIN;
-use crate::model::signal_fit::{CUSTOMERS_MIN, is_thin};
-use crate::model::staying_outlook::{Subscriber, learn_staying};
+use crate::model::feature_scaling::{CUSTOMERS_MIN, is_thin};
+use crate::model::mbg_nbd::REPEATERS_MIN;
+use crate::model::outlook::learn_outlook;
+use crate::model::outlook_history::{CustomerSnapshot, EngagementWeights, OutlookHistory};
+use crate::model::probability_quality::PredictedOutcome;
+use crate::model::staying_outlook::{LabelledSubscriber, learn_staying};
+use crate::model::window::days_before;
 
 /// What the task told.
 #[derive(Debug, Clone)]
@@ -95,7 +96,7 @@ fn judge_returns(
             came_back.extend(event.customer);
         }
     }
-    let learned = learn(&history, &|_| None, cutoff, window);
+    let learned = learn_outlook(&history, &|_| None, cutoff, window);
     let outlook = learned.outlook.clone();
     let buying = learned.outlook.buying.ok_or_else(|| {
         let needed = format!("at least {REPEATERS_MIN} customers who bought on several days, over 16 days and more");
@@ -104,7 +105,7 @@ fn judge_returns(
         ))
     })?;
 
-    let customers: BTreeMap<&CustomerId, PastCustomer<'_>> =
+    let customers: BTreeMap<&CustomerId, CustomerSnapshot<'_>> =
         history.as_of(cutoff, cutoff, usize::MAX).into_iter().map(|customer| (customer.id, customer)).collect();
     let asked: Vec<(CustomerId, bool)> = if let Some(path) = queries {
         return_queries(path)?.into_iter().collect()
@@ -112,14 +113,14 @@ fn judge_returns(
         let bought = customers.values().filter(|customer| !customer.state.purchase_days.is_empty());
         bought.map(|it| (it.id.clone(), came_back.contains(it.id))).collect()
     };
-    let all: Vec<PastCustomer<'_>> = customers.values().cloned().collect();
+    let all: Vec<CustomerSnapshot<'_>> = customers.values().cloned().collect();
     let rhythm = purchase_rhythm::rhythm_of(&all, cutoff).ok_or_else(|| not_enough("too few customers"))?;
     let usual = rate_a_window_ago(&history, cutoff, window);
     let empty = RelationshipState::default();
-    let told_by = |tell: &dyn Fn(&RelationshipState) -> Option<f64>| -> Vec<Told> {
+    let told_by = |tell: &dyn Fn(&RelationshipState) -> Option<f64>| -> Vec<PredictedOutcome> {
         let state = |customer| customers.get(customer).map_or(&empty, |past| &past.state);
         let told = asked.iter().map(|(customer, hit)| (tell(state(customer)).unwrap_or(usual), *hit));
-        told.map(|(probability, hit)| Told { probability, hit }).collect()
+        told.map(|(probability, hit)| PredictedOutcome { probability, hit }).collect()
     };
     let recency = |state: &RelationshipState| RecencyFrequency::of(state, cutoff);
     let methods = [
@@ -130,7 +131,7 @@ fn judge_returns(
     ];
     let scored = asked.iter().map(|(customer, hit)| {
         let life = lives.get(customer).map_or(&[][..], Vec::as_slice);
-        Told { probability: relationship_health(customer, life, policy, &outlook, cutoff), hit: *hit }
+        PredictedOutcome { probability: relationship_health(customer, life, policy, &outlook, cutoff), hit: *hit }
     });
     let deciles = deciles(&scored.collect::<Vec<_>>());
     let mut notes = learned.notes;
@@ -156,7 +157,10 @@ fn relationship_health(
     assess(&customer, policy, outlook, now).score
 }
 
-fn report(methods: Vec<(&'static str, Vec<Told>)>, notes: Vec<String>) -> Result<HealthReport, DataSetError> {
+fn report(
+    methods: Vec<(&'static str, Vec<PredictedOutcome>)>,
+    notes: Vec<String>,
+) -> Result<HealthReport, DataSetError> {
     let asked: Vec<bool> = methods.first().into_iter().flat_map(|(_, told)| told).map(|told| told.hit).collect();
     let (count, hits) = (asked.len(), asked.iter().filter(|hit| **hit).count());
     let judged: Option<Vec<Judged>> = methods.into_iter().map(|(method, told)| Judged::new(method, told)).collect();
@@ -172,9 +176,9 @@ fn report(methods: Vec<(&'static str, Vec<Told>)>, notes: Vec<String>) -> Result
 /// The share of all customers who came back in the window that ends at the cutoff, or in the second half of a history
 /// that is shorter than two windows.
 fn rate_a_window_ago(history: &OutlookHistory, cutoff: Timestamp, window: Duration) -> f64 {
-    let known = history.begins().map_or(0.0, |begins| cutoff.days_since(begins));
-    let from = back(cutoff, (window.as_secs_f64() / DAY.as_secs_f64()).min(known / 2.0));
-    base_rate(history.as_of(from, cutoff, usize::MAX).iter().map(|customer| customer.came_back))
+    let known = history.starts_at().map_or(0.0, |begins| cutoff.days_since(begins));
+    let from = days_before(cutoff, (window.as_secs_f64() / DAY.as_secs_f64()).min(known / 2.0));
+    base_rate(history.as_of(from, cutoff, usize::MAX).iter().map(|customer| customer.repurchased))
 }
 
 /// The attributes that are no part of the profile.
@@ -201,23 +205,24 @@ fn judge_stays(
         subscribers.push((fold, subscriber(profile, reading)?));
     }
     let window = DAY.mul_f64(window_days);
-    let tell = |outlook: &StayingOutlook, subscriber: &Subscriber| Told {
-        probability: outlook.probability(&subscriber.signals, &subscriber.attributes, window),
-        hit: subscriber.stayed,
+    let tell = |outlook: &StayingOutlook, subscriber: &LabelledSubscriber| PredictedOutcome {
+        probability: outlook.probability(&subscriber.features, &subscriber.attributes, window),
+        hit: subscriber.retained,
     };
     let (mut by_tactful, mut by_base_rate, mut by_tenure) = (Vec::new(), Vec::new(), Vec::new());
     let mut notes = vec![format!("each customer is told by a model of the other {} of {folds} folds", folds - 1)];
     for fold in 0..folds {
-        let seen: Vec<Subscriber> =
+        let seen: Vec<LabelledSubscriber> =
             subscribers.iter().filter(|(other, _)| *other != fold).map(|(_, seen)| seen.clone()).collect();
         let too_few = || why_nothing_was_learned(&seen, reading);
         let learned = learn_staying(&seen, window_days).ok_or_else(too_few)?;
         let by_tenure_alone = tenure::learn(&seen, window_days).ok_or_else(too_few)?;
-        let usual = base_rate(seen.iter().map(|subscriber| subscriber.stayed));
+        let usual = base_rate(seen.iter().map(|subscriber| subscriber.retained));
         for (_, asked) in subscribers.iter().filter(|(other, _)| *other == fold) {
             by_tactful.push(tell(&learned, asked));
-            by_tenure.push(tell(&by_tenure_alone, &Subscriber { attributes: BTreeMap::new(), ..asked.clone() }));
-            by_base_rate.push(Told { probability: usual, hit: asked.stayed });
+            by_tenure
+                .push(tell(&by_tenure_alone, &LabelledSubscriber { attributes: BTreeMap::new(), ..asked.clone() }));
+            by_base_rate.push(PredictedOutcome { probability: usual, hit: asked.retained });
         }
         if fold == 0 {
             notes.push(format!("{} attributes of the profile are looked at", learned.attributes.len()));
@@ -227,9 +232,9 @@ fn judge_stays(
 }
 
 /// Too few of either kind, else numbers that do not stay finite.
-fn why_nothing_was_learned(seen: &[Subscriber], reading: &Reading<'_>) -> DataSetError {
+fn why_nothing_was_learned(seen: &[LabelledSubscriber], reading: &Reading<'_>) -> DataSetError {
     let Reading { outcome, stayed, .. } = reading;
-    let (count, those) = (seen.len(), seen.iter().filter(|subscriber| subscriber.stayed).count());
+    let (count, those) = (seen.len(), seen.iter().filter(|subscriber| subscriber.retained).count());
     DataSetError::NotEnough(if is_thin(those, count) {
         format!(
             "tasks.health: outside of one fold {those} of {count} customers stayed, with {stayed:?} as `{outcome}`; to learn \
@@ -240,7 +245,7 @@ fn why_nothing_was_learned(seen: &[Subscriber], reading: &Reading<'_>) -> DataSe
     })
 }
 
-fn subscriber(profile: CustomerProfile, reading: &Reading<'_>) -> Result<Subscriber, DataSetError> {
+fn subscriber(profile: CustomerProfile, reading: &Reading<'_>) -> Result<LabelledSubscriber, DataSetError> {
     let CustomerProfile { id, mut attributes } = profile;
     let missing =
         |name: &str| DataSetError::NotEnough(format!("customer {id} has no `{name}`, which all [customers] need"));
@@ -253,7 +258,7 @@ fn subscriber(profile: CustomerProfile, reading: &Reading<'_>) -> Result<Subscri
     // Of use nothing is known: as usual.
     let signals = staying_features(&RelationshipState::default(), 1, tenure, Timestamp::MIN);
     debug_assert_eq!(signals.len(), StayingFeature::ALL.len());
-    Ok(Subscriber { signals, attributes, stayed: outcome == reading.stayed })
+    Ok(LabelledSubscriber { features: signals, attributes, retained: outcome == reading.stayed })
 }
 
 /// The fold of a customer: by a hash of the id, so that it does not depend on the order of the file.

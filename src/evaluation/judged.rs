@@ -5,7 +5,7 @@
 //! each hit stands among the misses and each miss among the hits, and a difference of two methods from the differences
 //! of these, since both were asked the same.
 
-use crate::model::calibration::{ProbabilityQuality, Told};
+use crate::model::probability_quality::{PredictedOutcome, ProbabilityQuality};
 
 /// A method and what it told.
 #[derive(Debug, Clone)]
@@ -13,7 +13,7 @@ pub struct Judged {
     /// Its name in the output.
     pub method: &'static str,
     /// One for each query, in the same order for every method.
-    pub told: Vec<Told>,
+    pub told: Vec<PredictedOutcome>,
     /// How good that was.
     pub quality: ProbabilityQuality,
 }
@@ -29,7 +29,7 @@ pub struct Estimate {
 
 impl Judged {
     /// Judges a method; `None` when the queries have no hits or no misses.
-    pub fn new(method: &'static str, told: Vec<Told>) -> Option<Self> {
+    pub fn new(method: &'static str, told: Vec<PredictedOutcome>) -> Option<Self> {
         let quality = ProbabilityQuality::of(&told)?;
         Some(Self { method, told, quality })
     }
@@ -51,14 +51,14 @@ impl Judged {
 
     /// How much smaller the Brier score is than that of another method on the same queries.
     pub fn brier_below(&self, other: &Self) -> Estimate {
-        let squared = |told: &Told| (told.probability - f64::from(u8::from(told.hit))).powi(2);
+        let squared = |told: &PredictedOutcome| (told.probability - f64::from(u8::from(told.hit))).powi(2);
         let gained: Vec<f64> = other.told.iter().zip(&self.told).map(|(a, b)| squared(a) - squared(b)).collect();
         Estimate { value: other.quality.brier - self.quality.brier, standard_error: variance(&gained).sqrt() }
     }
 }
 
 /// For each hit the share of misses below it, for each miss the share of hits above it, ties counting half.
-fn placements(told: &[Told]) -> (Vec<f64>, Vec<f64>) {
+fn placements(told: &[PredictedOutcome]) -> (Vec<f64>, Vec<f64>) {
     let sorted = |hit: bool| {
         let of_kind = told.iter().filter(|told| told.hit == hit);
         let mut sorted: Vec<f64> = of_kind.map(|told| told.probability).collect();
@@ -96,7 +96,7 @@ mod tests {
 
     fn judged(probabilities: &[f64]) -> Judged {
         let told = probabilities.iter().zip(0_u32..);
-        let told = told.map(|(&probability, number)| Told { probability, hit: number % 2 == 1 }).collect();
+        let told = told.map(|(&probability, number)| PredictedOutcome { probability, hit: number % 2 == 1 }).collect();
         Judged::new("a method", told).expect("both kinds")
     }
 

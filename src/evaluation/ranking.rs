@@ -25,10 +25,12 @@ use crate::domain::ids::{CustomerId, ProductId};
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
-use crate::model::bound_model::{BoundModel, CrossSellQuery, KnownCustomer, UpSellQuery};
+use crate::model::bound_model::BoundModel;
 use crate::model::held_product::held_products;
 use crate::model::history::TrainingHistory;
-use crate::model::train::{TrainingSettings, train};
+use crate::model::offer_queries::{CrossSellQuery, CustomerContext, UpSellQuery};
+use crate::model::train::train;
+use crate::model::training_settings::TrainingSettings;
 
 /// What a ranking task told.
 #[derive(Debug, Clone)]
@@ -207,9 +209,9 @@ impl<'a> Judge<'a> {
     }
 
     /// What the server knows of the customer.
-    fn known(&self, query: &Query) -> KnownCustomer {
+    fn known(&self, query: &Query) -> CustomerContext {
         let customer = query.customer.as_ref().and_then(|customer| self.customers.get(customer));
-        customer.map_or_else(KnownCustomer::default, |customer| KnownCustomer {
+        customer.map_or_else(CustomerContext::default, |customer| CustomerContext {
             holdings: held_products(&customer.holdings, self.shop.now),
             forgotten: customer.holdings.fingerprints.clone(),
             profile: customer.attributes.clone(),
@@ -219,7 +221,7 @@ impl<'a> Judge<'a> {
     fn steps(&self, query: &Query) -> Vec<ProductId> {
         let asked = UpSellQuery { customer: self.known(query), owned: Vec::new(), now: self.shop.now };
         let owned = query.anchor.as_ref();
-        owned.map_or_else(Vec::new, |owned| self.model.rank_steps(&asked, owned, &query.candidates))
+        owned.map_or_else(Vec::new, |owned| self.model.rank_alternatives(&asked, owned, &query.candidates))
     }
 
     fn complements(&self, query: &Query, allowed: &Allowed) -> Vec<ProductId> {

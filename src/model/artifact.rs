@@ -10,15 +10,17 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::ProductId;
 use crate::domain::time::Timestamp;
 
-use super::offer_model::{LearnedProduct, OfferModel, POPULARITY_HALF_LIVES};
-use super::profile::{Attribute, ProfileColumns, Values};
-use super::propensity::Curve;
+use super::learned_product::{LearnedProduct, POPULARITY_HALF_LIVES};
+use super::offer_model::OfferModel;
+use super::probability_calibration::ProbabilityCalibration;
+use super::profile::{AttributeEncoding, ProfileAttribute, ProfileEncoder};
+use super::ranking::features::Features;
 use super::ranking::forest::{Forest, Node};
-use super::ranking::ranker::{Blend, Fading, Ranker};
-use super::ranking::shelves::Move;
-use super::ranking::signals::Signals;
-use super::ranking::steps::{STEP_SIGNALS, StepRanker};
-use super::ranking::tables::Tables;
+use super::ranking::item_groups::TransitionCounts;
+use super::ranking::item_model::ItemModel;
+use super::ranking::ranker::{Blend, Decay, Ranker};
+use super::ranking::upgrade_features::UPGRADE_FEATURES;
+use super::ranking::upgrade_ranker::UpgradeRanker;
 use super::ridge::{Neighbour, Neighbours};
 
 /// Format version of the encoded model.
@@ -59,7 +61,7 @@ struct StoredModelV1 {
     customer_ranker: StoredRanker,
     basket_ranker: StoredRanker,
     upgrade_ranker: StoredUpgradeRanker,
-    moves: Vec<StoredMove>,
+    transitions: Vec<StoredTransition>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,15 +78,15 @@ struct StoredLearnedProduct {
     last_year: Option<f32>,
     price: Option<f32>,
     bought: u32,
-    given_up: u32,
+    reversed: u32,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredNeighbour {
-    product: u32,
+    item: u32,
     weight: f32,
     /// Number of training rows that have both products.
-    rows: u32,
+    co_occurrences: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,7 +97,7 @@ enum StoredAttribute {
 
 #[derive(Serialize, Deserialize)]
 struct StoredRanker {
-    recency: StoredRecency,
+    decay: StoredDecay,
     holdings: f32,
     basket: f32,
     popularity: f32,
@@ -104,10 +106,10 @@ struct StoredRanker {
 }
 
 #[derive(Serialize, Deserialize)]
-enum StoredRecency {
+enum StoredDecay {
     Short,
     Long,
-    Flat,
+    Undecayed,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,13 +125,13 @@ struct StoredCalibration {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredMove {
+struct StoredTransition {
     from: u32,
     to: u32,
     /// Number of customers who bought `to` after `from`.
-    later: u32,
+    in_order: u32,
     /// Number of customers who bought both, in either order.
-    together: u32,
+    in_any_order: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -176,31 +178,44 @@ impl OfferModel {
 
 impl From<&OfferModel> for StoredModelV1 {
     fn from(model: &OfferModel) -> Self {
-        let OfferModel { trained_at, tables, customers, baskets, steps, moves } = model;
-        let Tables { products, lately, ever, in_baskets, attributes, profile_lately, profile_ever } = tables;
-        let ProfileColumns { attributes } = attributes;
-        let StepRanker { forest, curve } = steps;
-        let mut moves: Vec<StoredMove> = moves
+        let OfferModel { trained_at, item_model, customer_ranker, basket_ranker, upgrade_ranker, transitions } = model;
+        let ItemModel {
+            products,
+            recency_weighted,
+            all_time,
+            within_basket,
+            profile_encoder,
+            profile_recency_weighted,
+            profile_all_time,
+        } = item_model;
+        let ProfileEncoder { attributes } = profile_encoder;
+        let UpgradeRanker { forest, calibration } = upgrade_ranker;
+        let mut transitions: Vec<StoredTransition> = transitions
             .iter()
-            .map(|(&(from, to), &Move { later, together })| StoredMove { from, to, later, together })
+            .map(|(&(from, to), &TransitionCounts { in_order, in_any_order })| StoredTransition {
+                from,
+                to,
+                in_order,
+                in_any_order,
+            })
             .collect();
-        moves.sort_unstable_by_key(|stored| (stored.from, stored.to));
+        transitions.sort_unstable_by_key(|stored| (stored.from, stored.to));
         Self {
             trained_at_ms: trained_at.map(Timestamp::unix_ms),
             products: products.iter().map(StoredLearnedProduct::from).collect(),
-            recency_weighted: stored_neighbours(lately),
-            all_time: stored_neighbours(ever),
-            within_basket: stored_neighbours(in_baskets),
+            recency_weighted: stored_neighbours(recency_weighted),
+            all_time: stored_neighbours(all_time),
+            within_basket: stored_neighbours(within_basket),
             attributes: attributes.iter().map(StoredAttribute::from).collect(),
-            profile_recency_weighted: stored_neighbours(profile_lately),
-            profile_all_time: stored_neighbours(profile_ever),
-            customer_ranker: customers.into(),
-            basket_ranker: baskets.into(),
+            profile_recency_weighted: stored_neighbours(profile_recency_weighted),
+            profile_all_time: stored_neighbours(profile_all_time),
+            customer_ranker: customer_ranker.into(),
+            basket_ranker: basket_ranker.into(),
             upgrade_ranker: StoredUpgradeRanker {
                 forest: forest.as_ref().map(StoredForest::from),
-                calibration: (*curve).into(),
+                calibration: (*calibration).into(),
             },
-            moves,
+            transitions,
         }
     }
 }
@@ -219,7 +234,7 @@ impl StoredModelV1 {
             customer_ranker,
             basket_ranker,
             upgrade_ranker: StoredUpgradeRanker { forest, calibration },
-            moves,
+            transitions,
         } = self;
         let trained_at = match trained_at_ms {
             Some(ms) => Some(Timestamp::from_unix_ms(ms).ok_or_else(|| damaged("a time is out of range"))?),
@@ -228,29 +243,31 @@ impl StoredModelV1 {
         let products =
             products.into_iter().map(StoredLearnedProduct::learned_product).collect::<Result<Vec<_>, _>>()?;
         let is_known = |number: u32| (number as usize) < products.len();
-        if !moves.iter().all(|stored| is_known(stored.from) && is_known(stored.to)) {
-            return Err(damaged("a move refers to an unknown product"));
+        if !transitions.iter().all(|stored| is_known(stored.from) && is_known(stored.to)) {
+            return Err(damaged("a transition refers to an unknown product"));
         }
         let attributes = attributes.into_iter().map(StoredAttribute::attribute).collect::<Result<Vec<_>, _>>()?;
-        let attributes = ProfileColumns { attributes };
-        let (count, columns) = (products.len(), attributes.count());
-        let tables = Tables {
-            lately: neighbours(recency_weighted, count, count)?,
-            ever: neighbours(all_time, count, count)?,
-            in_baskets: neighbours(within_basket, count, count)?,
-            profile_lately: neighbours(profile_recency_weighted, columns, count)?,
-            profile_ever: neighbours(profile_all_time, columns, count)?,
-            attributes,
+        let profile_encoder = ProfileEncoder { attributes };
+        let (count, columns) = (products.len(), profile_encoder.column_count());
+        let item_model = ItemModel {
+            recency_weighted: neighbours(recency_weighted, count, count)?,
+            all_time: neighbours(all_time, count, count)?,
+            within_basket: neighbours(within_basket, count, count)?,
+            profile_recency_weighted: neighbours(profile_recency_weighted, columns, count)?,
+            profile_all_time: neighbours(profile_all_time, columns, count)?,
+            profile_encoder,
             products,
         };
-        let moves = moves
+        let transitions = transitions
             .into_iter()
-            .map(|StoredMove { from, to, later, together }| ((from, to), Move { later, together }))
+            .map(|StoredTransition { from, to, in_order, in_any_order }| {
+                ((from, to), TransitionCounts { in_order, in_any_order })
+            })
             .collect();
-        let forest = forest.map(|forest| forest.forest(STEP_SIGNALS)).transpose()?;
-        let steps = StepRanker { forest, curve: calibration.curve()? };
-        let (customers, baskets) = (customer_ranker.ranker()?, basket_ranker.ranker()?);
-        Ok(OfferModel { trained_at, tables, customers, baskets, steps, moves })
+        let forest = forest.map(|forest| forest.forest(UPGRADE_FEATURES)).transpose()?;
+        let upgrade_ranker = UpgradeRanker { forest, calibration: calibration.calibration()? };
+        let (customer_ranker, basket_ranker) = (customer_ranker.ranker()?, basket_ranker.ranker()?);
+        Ok(OfferModel { trained_at, item_model, customer_ranker, basket_ranker, upgrade_ranker, transitions })
     }
 }
 
@@ -269,7 +286,7 @@ impl From<&LearnedProduct> for StoredLearnedProduct {
             last_year,
             price,
             bought,
-            given_up,
+            reversed,
         } = product;
         Self {
             id: id.as_str().to_owned(),
@@ -284,7 +301,7 @@ impl From<&LearnedProduct> for StoredLearnedProduct {
             last_year: *last_year,
             price: *price,
             bought: *bought,
-            given_up: *given_up,
+            reversed: *reversed,
         }
     }
 }
@@ -304,7 +321,7 @@ impl StoredLearnedProduct {
             last_year,
             price,
             bought,
-            given_up,
+            reversed,
         } = self;
         let mut shares = popularity.iter().chain(&new_buyers).chain(&last_year);
         if !shares.all(|share| (0.0..=1.0).contains(share)) {
@@ -326,47 +343,47 @@ impl StoredLearnedProduct {
             last_year,
             price,
             bought,
-            given_up,
+            reversed,
         })
     }
 }
 
 impl From<&Ranker> for StoredRanker {
     fn from(ranker: &Ranker) -> Self {
-        let Ranker { blend, forest, curve } = ranker;
-        let Blend { fading, holdings, basket, popularity } = *blend;
-        let recency = match fading {
-            Fading::Short => StoredRecency::Short,
-            Fading::Long => StoredRecency::Long,
-            Fading::Flat => StoredRecency::Flat,
+        let Ranker { blend, forest, calibration } = ranker;
+        let Blend { decay, holdings, basket, popularity } = *blend;
+        let decay = match decay {
+            Decay::Short => StoredDecay::Short,
+            Decay::Long => StoredDecay::Long,
+            Decay::Undecayed => StoredDecay::Undecayed,
         };
         let forest = forest.as_ref().map(StoredForest::from);
-        Self { recency, holdings, basket, popularity, forest, calibration: (*curve).into() }
+        Self { decay, holdings, basket, popularity, forest, calibration: (*calibration).into() }
     }
 }
 
 impl StoredRanker {
     fn ranker(self) -> Result<Ranker, ArtifactError> {
-        let Self { recency, holdings, basket, popularity, forest, calibration } = self;
+        let Self { decay, holdings, basket, popularity, forest, calibration } = self;
         if ![holdings, basket, popularity].iter().all(|weight| weight.is_finite()) {
             return Err(damaged("a weight of a blend is not finite"));
         }
-        let fading = match recency {
-            StoredRecency::Short => Fading::Short,
-            StoredRecency::Long => Fading::Long,
-            StoredRecency::Flat => Fading::Flat,
+        let decay = match decay {
+            StoredDecay::Short => Decay::Short,
+            StoredDecay::Long => Decay::Long,
+            StoredDecay::Undecayed => Decay::Undecayed,
         };
-        let blend = Blend { fading, holdings, basket, popularity };
-        let forest = forest.map(|forest| forest.forest(Signals::NAMES.len())).transpose()?;
-        Ok(Ranker { blend, forest, curve: calibration.curve()? })
+        let blend = Blend { decay, holdings, basket, popularity };
+        let forest = forest.map(|forest| forest.forest(Features::NAMES.len())).transpose()?;
+        Ok(Ranker { blend, forest, calibration: calibration.calibration()? })
     }
 }
 
 impl From<&Forest> for StoredForest {
     fn from(forest: &Forest) -> Self {
-        let nodes = (0..).zip(forest.nodes()).map(|(index, &Node { signal, value, left, right })| {
+        let nodes = (0..).zip(forest.nodes()).map(|(index, &Node { feature, value, left, right })| {
             let child = |child: u32| if child == index { 0 } else { child };
-            StoredNode { feature: signal, value, left: child(left), right: child(right) }
+            StoredNode { feature, value, left: child(left), right: child(right) }
         });
         Self { base: forest.base, nodes: nodes.collect(), roots: forest.roots().to_vec() }
     }
@@ -377,54 +394,54 @@ impl StoredForest {
         let Self { base, nodes, roots } = self;
         let nodes = (0..).zip(nodes).map(|(index, StoredNode { feature, value, left, right })| {
             let child = |child: u32| if child == 0 { index } else { child };
-            Node { signal: feature, value, left: child(left), right: child(right) }
+            Node { feature, value, left: child(left), right: child(right) }
         });
         let forest = Forest::new(base, nodes.collect(), roots).filter(|forest| forest.fits(features));
         forest.ok_or_else(|| damaged("a tree has a cycle or an unknown node or feature"))
     }
 }
 
-impl From<Curve> for StoredCalibration {
-    fn from(Curve { intercept, slope }: Curve) -> Self {
+impl From<ProbabilityCalibration> for StoredCalibration {
+    fn from(ProbabilityCalibration { intercept, slope }: ProbabilityCalibration) -> Self {
         Self { intercept, slope }
     }
 }
 
 impl StoredCalibration {
-    fn curve(self) -> Result<Curve, ArtifactError> {
+    fn calibration(self) -> Result<ProbabilityCalibration, ArtifactError> {
         let Self { intercept, slope } = self;
         if intercept.is_finite() && slope.is_finite() && slope > 0.0 {
-            Ok(Curve { intercept, slope })
+            Ok(ProbabilityCalibration { intercept, slope })
         } else {
             Err(damaged("a calibration does not rise"))
         }
     }
 }
 
-impl From<&Attribute> for StoredAttribute {
-    fn from(attribute: &Attribute) -> Self {
-        let Attribute { name, values } = attribute.clone();
-        match values {
-            Values::Words(categories) => Self::Categorical { name, categories },
-            Values::Edges(bin_edges) => Self::Numeric { name, bin_edges },
+impl From<&ProfileAttribute> for StoredAttribute {
+    fn from(attribute: &ProfileAttribute) -> Self {
+        let ProfileAttribute { name, encoding } = attribute.clone();
+        match encoding {
+            AttributeEncoding::Categories(categories) => Self::Categorical { name, categories },
+            AttributeEncoding::BinEdges(bin_edges) => Self::Numeric { name, bin_edges },
         }
     }
 }
 
 impl StoredAttribute {
-    fn attribute(self) -> Result<Attribute, ArtifactError> {
-        let (name, values, is_in_order) = match self {
+    fn attribute(self) -> Result<ProfileAttribute, ArtifactError> {
+        let (name, encoding, is_in_order) = match self {
             Self::Categorical { name, categories } => {
                 let is_in_order = categories.is_sorted_by(|a, b| a < b);
-                (name, Values::Words(categories), is_in_order)
+                (name, AttributeEncoding::Categories(categories), is_in_order)
             }
             Self::Numeric { name, bin_edges } => {
                 let is_in_order = bin_edges.iter().all(|edge| edge.is_finite()) && bin_edges.is_sorted_by(|a, b| a < b);
-                (name, Values::Edges(bin_edges), is_in_order)
+                (name, AttributeEncoding::BinEdges(bin_edges), is_in_order)
             }
         };
         if is_in_order {
-            Ok(Attribute { name, values })
+            Ok(ProfileAttribute { name, encoding })
         } else {
             Err(damaged("the values of an attribute are not in ascending order"))
         }
@@ -433,7 +450,7 @@ impl StoredAttribute {
 
 fn stored_neighbours(neighbours: &Neighbours) -> Vec<Vec<StoredNeighbour>> {
     let stored =
-        |&Neighbour { product, weight, together }: &Neighbour| StoredNeighbour { product, weight, rows: together };
+        |&Neighbour { item, weight, co_occurrences }: &Neighbour| StoredNeighbour { item, weight, co_occurrences };
     neighbours.iter().map(|row| row.iter().map(stored).collect()).collect()
 }
 
@@ -445,10 +462,10 @@ fn neighbours(stored: Vec<Vec<StoredNeighbour>>, rows: usize, products: usize) -
     let row = |stored: Vec<StoredNeighbour>| -> Result<Vec<Neighbour>, ArtifactError> {
         let row: Vec<Neighbour> = stored
             .into_iter()
-            .map(|StoredNeighbour { product, weight, rows }| Neighbour { product, weight, together: rows })
+            .map(|StoredNeighbour { item, weight, co_occurrences }| Neighbour { item, weight, co_occurrences })
             .collect();
-        let fits = |neighbour: &Neighbour| (neighbour.product as usize) < products && neighbour.weight.is_finite();
-        let is_in_order = row.is_sorted_by(|a, b| a.product < b.product);
+        let fits = |neighbour: &Neighbour| (neighbour.item as usize) < products && neighbour.weight.is_finite();
+        let is_in_order = row.is_sorted_by(|a, b| a.item < b.item);
         if row.iter().all(fits) && is_in_order {
             Ok(row)
         } else {

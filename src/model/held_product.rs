@@ -1,23 +1,23 @@
-//! What a customer has, as a model is asked about it.
+//! Products that a customer has, as queries name them.
 
 use crate::domain::customer::Holdings;
 use crate::domain::ids::ProductId;
 use crate::domain::time::Timestamp;
 
-/// A product of the customer's, as a query names it.
+/// Product that a customer has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeldProduct {
-    /// The product.
+    /// Id of the product.
     pub product: ProductId,
-    /// When it was first bought or begun.
+    /// First purchase or start.
     pub first_at: Timestamp,
-    /// When it was last bought or renewed; now for what is subscribed to.
+    /// Last purchase or renewal; the time of the query for a running subscription.
     pub last_at: Timestamp,
-    /// The share of its allowance used lately; 1 is all of it.
+    /// Share of the allowance that was used lately; 1 is all of it.
     pub usage_share: Option<f64>,
 }
 
-/// What the customer has now. What is subscribed to is had now, however long ago it began.
+/// Products that a customer has now. A running subscription counts as held now, however long ago it started.
 pub fn held_products(holdings: &Holdings, now: Timestamp) -> Vec<HeldProduct> {
     let owned = holdings.owned();
     owned

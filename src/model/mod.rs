@@ -1,7 +1,7 @@
-//! What is learned: which products go together, which are steps up, and how likely a customer is to take one.
+//! Recommendation models: complements, upgrades, propensities and the retention outlook, and how they are trained.
 //!
-//! Pure: training takes a history and gives a model, a query takes what a customer has and gives candidates, best first.
-//! Whether a candidate may be offered is not asked here.
+//! Pure: training turns a history into a model, and a query about a customer or a basket returns candidates, best first.
+//! Whether a candidate may be offered is deliberately not decided here.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -10,26 +10,34 @@
     reason = "counts and indices are far below 2^24, and scores need no more than the bits of a float"
 )]
 
-pub mod acceptances;
+pub(crate) mod acceptances;
 pub mod artifact;
 pub mod bound_model;
-pub mod buying_outlook;
-pub mod calibration;
+mod buying_outlook;
+mod catalog_binding;
+mod cold_start;
+pub(crate) mod complements;
+pub(crate) mod feature_scaling;
 pub mod held_product;
 pub mod history;
-pub mod logistic;
-pub mod metric;
-pub mod newcomers;
+pub mod learned_product;
+mod logistic;
+pub(crate) mod mbg_nbd;
+mod nelder_mead;
 pub mod offer_model;
+pub mod offer_queries;
 pub mod outlook;
 pub mod outlook_artifact;
 pub mod outlook_history;
+mod probability_calibration;
+pub(crate) mod probability_quality;
 pub mod profile;
-pub mod propensity;
 pub mod ranking;
-pub mod rhythm;
 pub mod ridge;
-pub mod signal_fit;
-pub mod staying_outlook;
+pub(crate) mod staying_outlook;
 pub mod train;
-pub mod upgrades;
+pub mod training_log;
+pub mod training_settings;
+mod upgrade_paths;
+pub(crate) mod upgrades;
+pub(crate) mod window;

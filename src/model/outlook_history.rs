@@ -1,5 +1,5 @@
-//! The history as the outlook reads it: what each customer did when, from which the state at any past moment is made
-//! again, by the same code that keeps it while serving.
+//! History of the outlook: activities of customers, from which their state at any past moment is recomputed by the same
+//! code that maintains it while serving.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -9,83 +9,86 @@ use crate::domain::ids::{CustomerId, ProductId};
 use crate::domain::relationship::RelationshipState;
 use crate::domain::time::Timestamp;
 
-/// What customers did, collected event by event, in any order.
+/// Maximum number of customers to learn from.
+pub const CUSTOMERS_MAX: usize = 100_000;
+
+/// Activities of customers, collected event by event, in any order.
 #[derive(Debug, Clone)]
 pub struct OutlookHistory {
     engagement: EngagementWeights,
-    customers: HashMap<CustomerId, Vec<Deed>>,
+    customers: HashMap<CustomerId, Vec<Activity>>,
     products: HashMap<ProductId, u32>,
 }
 
-/// How much a commitment, a use and a visit engage: those of the policy.
+/// Engagement weights of the policy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EngagementWeights {
-    /// A subscription started or renewed.
+    /// Weight of a subscription started or renewed.
     pub commitment: f64,
-    /// A report of usage.
+    /// Weight of a usage report.
     pub usage: f64,
-    /// A visit or a click.
+    /// Weight of a visit or a click.
     pub visit: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Deed {
+struct Activity {
     at: Timestamp,
-    kind: DeedKind,
+    kind: ActivityKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum DeedKind {
+enum ActivityKind {
     Bought { spent: f64 },
-    BroughtBack,
+    Returned,
     Subscribed { product: u32 },
-    Ended { product: u32 },
+    SubscriptionEnded { product: u32 },
     Engaged { weight: f64 },
 }
 
-/// A customer at a past moment.
+/// Customer as of a past moment, with the outcome of the window after it.
 #[derive(Debug, Clone)]
-pub struct PastCustomer<'a> {
-    /// Who.
+pub struct CustomerSnapshot<'a> {
+    /// Id of the customer.
     pub id: &'a CustomerId,
-    /// What was remembered then, as far as the outlook looks at it.
+    /// State at the moment, as far as the outlook reads it.
     pub state: RelationshipState,
-    /// Subscriptions that ran, and the longest time one had run; `None` when none did.
+    /// Number of running subscriptions and the longest time one had run; `None` without any.
     pub subscribed: Option<(usize, Duration)>,
-    /// Whether the customer bought after the moment and before the end.
-    pub came_back: bool,
-    /// Whether a subscription ran at the end.
-    pub stayed: bool,
+    /// True when the customer bought after the moment and before the end of the window.
+    pub repurchased: bool,
+    /// True when a subscription ran at the end of the window.
+    pub retained: bool,
 }
 
 impl OutlookHistory {
-    /// A history of nothing.
+    /// Empty history.
     pub fn new(engagement: EngagementWeights) -> Self {
         Self { engagement, customers: HashMap::new(), products: HashMap::new() }
     }
 
-    /// Adds one event. Events of nobody, and kinds that the outlook does not look at, are passed over.
+    /// Adds one event. Anonymous events, and kinds that the outlook does not read, are ignored.
     pub fn push(&mut self, event: &Event) {
         let Some(customer) = &event.customer else { return };
         let EngagementWeights { commitment, usage, visit } = self.engagement;
         match &event.kind {
             EventKind::Purchase(line) => {
-                self.note(customer, event, DeedKind::Bought { spent: line.approximate_value() });
+                self.record(customer, event, ActivityKind::Bought { spent: line.approximate_value() });
             }
-            EventKind::Return(_) => self.note(customer, event, DeedKind::BroughtBack),
+            EventKind::Return(_) => self.record(customer, event, ActivityKind::Returned),
             EventKind::SubscriptionStart { product } | EventKind::SubscriptionRenewal { product } => {
-                let product = self.number(product);
-                self.note(customer, event, DeedKind::Subscribed { product });
-                self.note(customer, event, DeedKind::Engaged { weight: commitment });
+                let product = self.product_index(product);
+                self.record(customer, event, ActivityKind::Subscribed { product });
+                self.record(customer, event, ActivityKind::Engaged { weight: commitment });
             }
             EventKind::SubscriptionEnd { product }
             | EventKind::Cancellation { product: Some(product) }
             | EventKind::Downgrade { from: product, .. } => {
-                let product = self.number(product);
-                self.note(customer, event, DeedKind::Ended { product });
+                let product = self.product_index(product);
+                self.record(customer, event, ActivityKind::SubscriptionEnded { product });
             }
-            EventKind::Usage { .. } => self.note(customer, event, DeedKind::Engaged { weight: usage }),
-            EventKind::Visit { .. } => self.note(customer, event, DeedKind::Engaged { weight: visit }),
+            EventKind::Usage { .. } => self.record(customer, event, ActivityKind::Engaged { weight: usage }),
+            EventKind::Visit { .. } => self.record(customer, event, ActivityKind::Engaged { weight: visit }),
             EventKind::Cancellation { product: None }
             | EventKind::SupportTicket(_)
             | EventKind::Complaint(_)
@@ -98,95 +101,97 @@ impl OutlookHistory {
         }
     }
 
-    fn note(&mut self, customer: &CustomerId, event: &Event, kind: DeedKind) {
-        let deed = Deed { at: event.at, kind };
+    fn record(&mut self, customer: &CustomerId, event: &Event, kind: ActivityKind) {
+        let activity = Activity { at: event.at, kind };
         match self.customers.get_mut(customer) {
-            Some(deeds) => deeds.push(deed),
-            None => drop(self.customers.insert(customer.clone(), vec![deed])),
+            Some(activities) => activities.push(activity),
+            None => drop(self.customers.insert(customer.clone(), vec![activity])),
         }
     }
 
-    fn number(&mut self, product: &ProductId) -> u32 {
-        if let Some(&number) = self.products.get(product) {
-            return number;
+    fn product_index(&mut self, product: &ProductId) -> u32 {
+        if let Some(&index) = self.products.get(product) {
+            return index;
         }
         let next = u32::try_from(self.products.len()).expect("far fewer than 2^32 products fit into memory");
         self.products.insert(product.clone(), next);
         next
     }
 
-    /// The first moment of which anything is known.
-    pub fn begins(&self) -> Option<Timestamp> {
-        self.customers.values().flatten().map(|deed| deed.at).min()
+    /// Time of the first activity.
+    pub fn starts_at(&self) -> Option<Timestamp> {
+        self.customers.values().flatten().map(|activity| activity.at).min()
     }
 
-    /// Every customer who did something before `moment`, as of then, in order of id; at most `customers_max` of them,
-    /// evenly chosen. What happened from `moment` on tells whether they came back before `end`.
-    pub fn as_of(&self, moment: Timestamp, end: Timestamp, customers_max: usize) -> Vec<PastCustomer<'_>> {
+    /// Every customer with an activity before `moment`, as of then, in order of id; at most `customers_max` of them, evenly
+    /// spread. The outcome is that of the window from `moment` to `end`.
+    pub fn as_of(&self, moment: Timestamp, end: Timestamp, customers_max: usize) -> Vec<CustomerSnapshot<'_>> {
         let mut ids: Vec<&CustomerId> = self.customers.keys().collect();
         ids.sort_unstable();
         let stride = ids.len().div_ceil(customers_max.max(1)).max(1);
-        let chosen = ids.into_iter().step_by(stride);
-        chosen.filter_map(|id| past_customer(id, &self.customers[id], moment, end)).collect()
+        let sample = ids.into_iter().step_by(stride);
+        sample.filter_map(|id| customer_snapshot(id, &self.customers[id], moment, end)).collect()
     }
 }
 
-fn past_customer<'a>(
+fn customer_snapshot<'a>(
     id: &'a CustomerId,
-    deeds: &[Deed],
+    activities: &[Activity],
     moment: Timestamp,
     end: Timestamp,
-) -> Option<PastCustomer<'a>> {
+) -> Option<CustomerSnapshot<'a>> {
     let mut state = RelationshipState::default();
-    let mut before: Vec<&Deed> = deeds.iter().filter(|deed| deed.at < moment).collect();
-    before.sort_by_key(|deed| deed.at);
+    let mut before: Vec<&Activity> = activities.iter().filter(|activity| activity.at < moment).collect();
+    before.sort_by_key(|activity| activity.at);
     if before.is_empty() {
         return None;
     }
-    for deed in before {
-        match deed.kind {
-            DeedKind::Bought { spent } => state.record_purchase(deed.at, spent),
-            DeedKind::BroughtBack => state.record_return(deed.at),
-            DeedKind::Engaged { weight } => state.engagement.add(deed.at, weight),
-            DeedKind::Subscribed { .. } | DeedKind::Ended { .. } => {}
+    for activity in before {
+        match activity.kind {
+            ActivityKind::Bought { spent } => state.record_purchase(activity.at, spent),
+            ActivityKind::Returned => state.record_return(activity.at),
+            ActivityKind::Engaged { weight } => state.engagement.add(activity.at, weight),
+            ActivityKind::Subscribed { .. } | ActivityKind::SubscriptionEnded { .. } => {}
         }
     }
-    let bought_later = |deed: &Deed| matches!(deed.kind, DeedKind::Bought { .. }) && deed.at >= moment && deed.at < end;
-    let running = running_since(deeds, moment);
+    let is_repurchase = |activity: &Activity| {
+        matches!(activity.kind, ActivityKind::Bought { .. }) && activity.at >= moment && activity.at < end
+    };
+    let running = running_since(activities, moment);
     let subscribed = running.values().map(|&since| moment.since(since)).max().map(|longest| (running.len(), longest));
-    Some(PastCustomer {
+    Some(CustomerSnapshot {
         id,
         state,
         subscribed,
-        came_back: deeds.iter().any(bought_later),
-        stayed: !running_since(deeds, end).is_empty(),
+        repurchased: activities.iter().any(is_repurchase),
+        retained: !running_since(activities, end).is_empty(),
     })
 }
 
-/// What is known of one subscription.
+/// Starts and end of one subscription.
 #[derive(Default)]
-struct Span {
+struct SubscriptionSpan {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     ended: Option<Timestamp>,
 }
 
-/// The subscriptions that ran at a moment, each with its first start. Which of two deeds of one instant came first is
-/// not known; the end wins, as it does while serving.
-fn running_since(deeds: &[Deed], moment: Timestamp) -> BTreeMap<u32, Timestamp> {
-    let mut spans: BTreeMap<u32, Span> = BTreeMap::new();
-    for deed in deeds.iter().filter(|deed| deed.at < moment) {
-        match deed.kind {
-            DeedKind::Subscribed { product } => {
+/// Subscriptions that ran at a moment, each with its first start. The order of two activities of one instant is unknown;
+/// the end wins, as it does while serving.
+fn running_since(activities: &[Activity], moment: Timestamp) -> BTreeMap<u32, Timestamp> {
+    let mut spans: BTreeMap<u32, SubscriptionSpan> = BTreeMap::new();
+    for activity in activities.iter().filter(|activity| activity.at < moment) {
+        match activity.kind {
+            ActivityKind::Subscribed { product } => {
                 let span = spans.entry(product).or_default();
-                span.first = Some(span.first.map_or(deed.at, |first| first.min(deed.at)));
-                span.last = span.last.max(Some(deed.at));
+                span.first = Some(span.first.map_or(activity.at, |first| first.min(activity.at)));
+                span.last = span.last.max(Some(activity.at));
             }
-            DeedKind::Ended { product } => {
+            ActivityKind::SubscriptionEnded { product } => {
                 let span = spans.entry(product).or_default();
-                span.ended = span.ended.max(Some(deed.at));
+                span.ended = span.ended.max(Some(activity.at));
             }
-            DeedKind::Bought { .. } | DeedKind::BroughtBack | DeedKind::Engaged { .. } => {}
+            ActivityKind::Bought { .. } | ActivityKind::Returned | ActivityKind::Engaged { .. } => {}
         }
     }
     let running = spans.into_iter().filter(|(_, span)| span.last > span.ended);

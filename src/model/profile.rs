@@ -1,128 +1,131 @@
-//! Attributes of customers as columns: each word one, each number by the eighth of customers that it falls in.
+//! Encoding of customer attributes as columns: categories one-hot, numbers by quantile bins.
 //!
-//! An attribute is a number when all its values are and there are more than a few; else words. What few customers have is
-//! no column: it would be learned by heart. Values that were not seen in training are in no column.
+//! An attribute is numeric when all its values are numbers and there are more than a few; else it is categorical. Rare
+//! categories have no column: a model would memorize their customers. Values that were not seen in training have none
+//! either.
 
 use std::collections::BTreeMap;
 
 use crate::domain::outlook::attribute_number;
 
-/// A word is a column when this many customers have it.
-const WORD_CUSTOMERS_MIN: usize = 20;
-/// The most words of one attribute, the most frequent first.
-const WORDS_MAX: usize = 24;
-/// The most columns of all attributes together.
+/// Minimum number of customers of a category with a column.
+const CATEGORY_CUSTOMERS_MIN: usize = 20;
+/// Maximum number of categories of one attribute, the most frequent first.
+const CATEGORIES_MAX: usize = 24;
+/// Maximum number of columns of all attributes.
 const COLUMNS_MAX: usize = 240;
-/// An attribute with more distinct numbers than this is a number.
+/// An attribute with more distinct numbers than this is numeric.
 const DISTINCT_NUMBERS_MIN: usize = 10;
-/// Into so many parts of equally many customers numbers are cut.
-const PARTS: usize = 8;
+/// Number of bins of a numeric attribute, each of equally many customers.
+const BINS: usize = 8;
 
-/// An attribute and its columns.
+/// Attribute with the encoding of its values.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Attribute {
-    /// Its name.
+pub struct ProfileAttribute {
+    /// Name of the attribute.
     pub name: String,
-    /// Its values.
-    pub values: Values,
+    /// Encoding of its values.
+    pub encoding: AttributeEncoding,
 }
 
-/// How the values of an attribute are told apart.
+/// Encoding of the values of an attribute.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Values {
-    /// One column for each word; in order, so that it can be looked up.
-    Words(Vec<String>),
+pub enum AttributeEncoding {
+    /// One column for each category; sorted, for binary search.
+    Categories(Vec<String>),
     /// One column below the first edge, one between each two, and one from the last on; finite and growing.
-    Edges(Vec<f64>),
+    BinEdges(Vec<f64>),
 }
 
-impl Values {
-    fn columns(&self) -> usize {
+impl AttributeEncoding {
+    /// Encoding of an attribute whose values have so many customers each.
+    fn fit(customers: &BTreeMap<&str, usize>) -> Self {
+        let number = |(text, count): (&&str, &usize)| attribute_number(text).map(|number| (number, *count));
+        let numbers: Option<Vec<(f64, usize)>> = customers.iter().map(number).collect();
+        match numbers {
+            Some(mut numbers) if numbers.len() > DISTINCT_NUMBERS_MIN => {
+                numbers.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+                Self::BinEdges(bin_edges(&numbers))
+            }
+            Some(_) | None => {
+                let mut frequent: Vec<(usize, &str)> = customers.iter().map(|(&text, &count)| (count, text)).collect();
+                frequent.retain(|(count, _)| *count >= CATEGORY_CUSTOMERS_MIN);
+                frequent.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+                frequent.truncate(CATEGORIES_MAX);
+                let mut categories: Vec<String> = frequent.into_iter().map(|(_, text)| text.to_owned()).collect();
+                categories.sort_unstable();
+                Self::Categories(categories)
+            }
+        }
+    }
+
+    fn column_count(&self) -> usize {
         match self {
-            Self::Words(words) => words.len(),
-            Self::Edges(edges) => edges.len() + 1,
+            Self::Categories(categories) => categories.len(),
+            Self::BinEdges(edges) => edges.len() + 1,
         }
     }
 
     fn column_of(&self, text: &str) -> Option<usize> {
         match self {
-            Self::Words(words) => words.binary_search_by(|word| word.as_str().cmp(text)).ok(),
-            Self::Edges(edges) => attribute_number(text).map(|number| edges.partition_point(|edge| *edge <= number)),
+            Self::Categories(categories) => categories.binary_search_by(|category| category.as_str().cmp(text)).ok(),
+            Self::BinEdges(edges) => attribute_number(text).map(|number| edges.partition_point(|edge| *edge <= number)),
         }
     }
 }
 
-/// The columns of all attributes, numbered from 0 in the order of the attributes.
+/// Encoder of profiles. Columns are numbered from 0 in the order of the attributes.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct ProfileColumns {
-    /// By name.
-    pub attributes: Vec<Attribute>,
+pub struct ProfileEncoder {
+    /// Attributes by name.
+    pub attributes: Vec<ProfileAttribute>,
 }
 
-impl ProfileColumns {
-    /// The columns that enough of these customers fall into.
-    pub fn of<'a>(profiles: impl IntoIterator<Item = &'a BTreeMap<String, String>>) -> Self {
-        let mut texts: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+impl ProfileEncoder {
+    /// Encoder of the attribute values that are frequent enough among these customers.
+    pub fn fit<'a>(profiles: impl IntoIterator<Item = &'a BTreeMap<String, String>>) -> Self {
+        let mut values: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
         for (name, text) in profiles.into_iter().flatten().filter(|(_, text)| !text.is_empty()) {
-            *texts.entry(name).or_default().entry(text).or_default() += 1;
+            *values.entry(name).or_default().entry(text).or_default() += 1;
         }
-        let mut columns = Self::default();
-        for (name, counted) in texts {
-            let values = values(&counted);
-            if values.columns() > 1 && columns.count() + values.columns() <= COLUMNS_MAX {
-                columns.attributes.push(Attribute { name: name.to_owned(), values });
+        let mut encoder = Self::default();
+        for (name, customers) in values {
+            let encoding = AttributeEncoding::fit(&customers);
+            let columns = encoding.column_count();
+            if columns > 1 && encoder.column_count() + columns <= COLUMNS_MAX {
+                encoder.attributes.push(ProfileAttribute { name: name.to_owned(), encoding });
             }
         }
-        columns
+        encoder
     }
 
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.attributes.iter().map(|attribute| attribute.values.columns()).sum()
+    /// Number of columns.
+    pub fn column_count(&self) -> usize {
+        self.attributes.iter().map(|attribute| attribute.encoding.column_count()).sum()
     }
 
-    /// The columns that a profile falls into, in order.
-    pub fn of_profile(&self, profile: &BTreeMap<String, String>) -> Vec<u32> {
+    /// Columns of a profile, in order.
+    pub fn encode(&self, profile: &BTreeMap<String, String>) -> Vec<u32> {
         let mut first = 0;
         let mut columns = Vec::new();
-        for Attribute { name, values } in &self.attributes {
-            let column = profile.get(name).and_then(|text| values.column_of(text));
+        for ProfileAttribute { name, encoding } in &self.attributes {
+            let column = profile.get(name).and_then(|text| encoding.column_of(text));
             columns.extend(column.map(|column| (first + column) as u32));
-            first += values.columns();
+            first += encoding.column_count();
         }
         columns
     }
 }
 
-fn values(counted: &BTreeMap<&str, usize>) -> Values {
-    let number = |(text, count): (&&str, &usize)| attribute_number(text).map(|number| (number, *count));
-    let numbers: Option<Vec<(f64, usize)>> = counted.iter().map(number).collect();
-    match numbers {
-        Some(mut numbers) if numbers.len() > DISTINCT_NUMBERS_MIN => {
-            numbers.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-            Values::Edges(edges(&numbers))
-        }
-        Some(_) | None => {
-            let mut frequent: Vec<(usize, &str)> = counted.iter().map(|(&text, &count)| (count, text)).collect();
-            frequent.retain(|(count, _)| *count >= WORD_CUSTOMERS_MIN);
-            frequent.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
-            frequent.truncate(WORDS_MAX);
-            let mut words: Vec<String> = frequent.into_iter().map(|(_, text)| text.to_owned()).collect();
-            words.sort_unstable();
-            Values::Words(words)
-        }
-    }
-}
-
-/// Where an eighth of the customers ends and the next begins; numbers in order, with how many customers have each.
-fn edges(numbers: &[(f64, usize)]) -> Vec<f64> {
+/// Edges between bins of equally many customers, of numbers in order with the number of customers of each.
+fn bin_edges(numbers: &[(f64, usize)]) -> Vec<f64> {
     let total: usize = numbers.iter().map(|(_, count)| count).sum();
     let mut edges: Vec<f64> = Vec::new();
     let mut below = 0;
     for &(number, count) in numbers {
         // One number may be spelled in many ways.
-        let is_further = edges.last().is_none_or(|last| *last < number);
-        if is_further && below * PARTS >= total * (edges.len() + 1) && edges.len() + 1 < PARTS {
+        let is_greater = edges.last().is_none_or(|last| *last < number);
+        if is_greater && below * BINS >= total * (edges.len() + 1) && edges.len() + 1 < BINS {
             edges.push(number);
         }
         below += count;
@@ -139,24 +142,24 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_cut_into_parts_of_equally_many_customers() {
-        let columns = ProfileColumns::of(&profiles(800, |customer| (customer % 100).to_string()));
-        assert_eq!(columns.count(), PARTS);
-        let mut customers = [0; PARTS];
+    fn numbers_are_cut_into_equally_frequent_bins() {
+        let columns = ProfileEncoder::fit(&profiles(800, |customer| (customer % 100).to_string()));
+        assert_eq!(columns.column_count(), BINS);
+        let mut customers = [0; BINS];
         for profile in profiles(800, |customer| (customer % 100).to_string()) {
-            customers[columns.of_profile(&profile)[0] as usize] += 1;
+            customers[columns.encode(&profile)[0] as usize] += 1;
         }
         assert!(customers.iter().all(|&count| (96..=104).contains(&count)), "{customers:?}");
-        assert_eq!(columns.of_profile(&profiles(1, |_| "1e9".to_owned())[0]), [7]);
-        assert!(columns.of_profile(&profiles(1, |_| "many".to_owned())[0]).is_empty());
+        assert_eq!(columns.encode(&profiles(1, |_| "1e9".to_owned())[0]), [7]);
+        assert!(columns.encode(&profiles(1, |_| "many".to_owned())[0]).is_empty());
     }
 
     #[test]
-    fn words_that_few_have_are_no_column() {
+    fn rare_categories_have_no_column() {
         let word = |customer: usize| if customer < 3 { "rare".to_owned() } else { format!("word {}", customer % 2) };
-        let columns = ProfileColumns::of(&profiles(60, word));
-        assert_eq!(columns.count(), 2);
-        assert!(columns.of_profile(&profiles(1, |_| "rare".to_owned())[0]).is_empty());
-        assert_eq!(columns.of_profile(&profiles(1, |_| "word 1".to_owned())[0]), [1]);
+        let columns = ProfileEncoder::fit(&profiles(60, word));
+        assert_eq!(columns.column_count(), 2);
+        assert!(columns.encode(&profiles(1, |_| "rare".to_owned())[0]).is_empty());
+        assert_eq!(columns.encode(&profiles(1, |_| "word 1".to_owned())[0]), [1]);
     }
 }

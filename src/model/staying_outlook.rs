@@ -1,38 +1,42 @@
-//! Learns who stays: see [`outlook`](super::outlook).
+//! Learning of the staying outlook, see [`outlook`](super::outlook).
 
 use std::collections::BTreeMap;
 
+use super::feature_scaling::{FeatureScale, intercept, is_thin, monotone, unconstrained};
 use super::logistic::{self, Coefficient, Observation};
-use super::outlook::{CUSTOMERS_MAX, Profiles, back};
-use super::outlook_history::OutlookHistory;
-use super::signal_fit::{Scale, directed, intercept, is_thin, undirected};
+use super::outlook_history::{CUSTOMERS_MAX, CustomerSnapshot, OutlookHistory};
+use super::window::days_before;
 use crate::domain::outlook::{
     AttributeWeight, FeatureWeight, StayingFeature, StayingFeatures, StayingOutlook, attribute_number, staying_features,
 };
 use crate::domain::time::Timestamp;
 
-/// A word of a profile is learned when this many customers have it.
-const WORD_CUSTOMERS_MIN: usize = 20;
-/// The most words of one attribute, and of all.
-const WORDS_MAX: usize = 24;
-const ALL_WORDS_MAX: usize = 120;
-/// The most attributes that are numbers.
+/// Minimum number of customers of a category of a profile that is learned.
+const CATEGORY_CUSTOMERS_MIN: usize = 20;
+/// Maximum number of categories of one attribute.
+const CATEGORIES_MAX: usize = 24;
+/// Maximum number of categories of all attributes.
+const ALL_CATEGORIES_MAX: usize = 120;
+/// Maximum number of numeric attributes.
 const NUMBERS_MAX: usize = 24;
-/// An attribute with more distinct numbers than this is a number, one with fewer is words.
+/// An attribute with more distinct numbers than this is numeric, one with fewer is categorical.
 const DISTINCT_NUMBERS_MIN: usize = 10;
 
-/// A subscriber at the beginning of a window, with what came of it.
+/// Lookup of the profile of a customer.
+pub type Profiles<'a> = dyn Fn(&CustomerSnapshot<'_>) -> Option<&'a BTreeMap<String, String>> + 'a;
+
+/// Subscriber at the start of a window, with the outcome of the window.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Subscriber {
-    /// In the order of [`StayingFeature::ALL`].
-    pub signals: StayingFeatures,
-    /// The profile.
+pub struct LabelledSubscriber {
+    /// Features in the order of [`StayingFeature::ALL`].
+    pub features: StayingFeatures,
+    /// Profile of the subscriber.
     pub attributes: BTreeMap<String, String>,
-    /// Whether the customer was still there at the end.
-    pub stayed: bool,
+    /// True when the customer was still subscribed at the end.
+    pub retained: bool,
 }
 
-/// Learns from the subscribers of a history, by one window of `longest` days. What was learned from is noted.
+/// Learns from the subscribers of a history, by one window of `longest` days. Adds remarks to the notes.
 pub fn learn_staying_from(
     history: &OutlookHistory,
     profiles: &Profiles<'_>,
@@ -40,139 +44,150 @@ pub fn learn_staying_from(
     longest: f64,
     notes: &mut Vec<String>,
 ) -> Option<StayingOutlook> {
-    let from = back(now, longest);
-    let customers = history.as_of(from, now, CUSTOMERS_MAX);
-    let subscribers: Vec<Subscriber> = customers
+    let start = days_before(now, longest);
+    let customers = history.as_of(start, now, CUSTOMERS_MAX);
+    let subscribers: Vec<LabelledSubscriber> = customers
         .iter()
         .filter_map(|customer| {
             let (running, tenure) = customer.subscribed?;
-            Some(Subscriber {
-                signals: staying_features(&customer.state, running, tenure, from),
+            Some(LabelledSubscriber {
+                features: staying_features(&customer.state, running, tenure, start),
                 attributes: profiles(customer).cloned().unwrap_or_default(),
-                stayed: customer.stayed,
+                retained: customer.retained,
             })
         })
         .collect();
     let learned = learn_staying(&subscribers, longest);
     if learned.is_some() {
-        let stayed = subscribers.iter().filter(|subscriber| subscriber.stayed).count();
-        let count = subscribers.len();
-        notes.push(format!("who stays was learned from {count} subscribers {longest} days ago, of whom {stayed} did"));
+        let retained = subscribers.iter().filter(|subscriber| subscriber.retained).count();
+        notes.push(format!(
+            "staying outlook: learned from {} subscribers as of {longest} days ago, of whom {retained} stayed",
+            subscribers.len()
+        ));
     } else if !subscribers.is_empty() {
-        notes.push("too few subscribers left or stayed to learn who stays; the policy's estimate tells it".to_owned());
+        notes.push("staying outlook: too few subscribers left or stayed; the policy's estimate is used".to_owned());
     }
     learned
 }
 
-/// Learns who stays through a window of `learned_days`; `None` when there are too few customers of either kind.
-pub fn learn_staying(subscribers: &[Subscriber], learned_days: f64) -> Option<StayingOutlook> {
-    let stayed = subscribers.iter().filter(|subscriber| subscriber.stayed).count();
-    if is_thin(stayed, subscribers.len()) {
+/// Learns which subscribers stay through a window of `learned_days`; `None` when there are too few of either class.
+pub fn learn_staying(subscribers: &[LabelledSubscriber], learned_days: f64) -> Option<StayingOutlook> {
+    let retained = subscribers.iter().filter(|subscriber| subscriber.retained).count();
+    if is_thin(retained, subscribers.len()) {
         return None;
     }
-    let columns = columns(subscribers);
-    let scales: Vec<Scale> = columns.iter().map(|column| column.scale(subscribers)).collect();
+    let features = select_features(subscribers);
+    let scales: Vec<FeatureScale> = features.iter().map(|feature| feature.scale(subscribers)).collect();
     let observations: Vec<Observation> = subscribers
         .iter()
         .map(|subscriber| {
-            let own = columns.iter().zip(&scales).map(|(column, scale)| {
-                // What is not known is as usual.
-                column.read(subscriber).map_or(0.0, |value| scale.scaled(value))
+            let standardized = features.iter().zip(&scales).map(|(feature, scale)| {
+                // An unknown value counts as the mean.
+                feature.read(subscriber).map_or(0.0, |value| scale.standardize(value))
             });
-            let features = std::iter::once(1.0).chain(own).collect();
-            Observation { features, hit: subscriber.stayed, weight: 1.0 }
+            let features = std::iter::once(1.0).chain(standardized).collect();
+            Observation { features, label: subscriber.retained, weight: 1.0 }
         })
         .collect();
     let mut coefficients = vec![intercept()];
-    coefficients.extend(columns.iter().map(Column::coefficient));
+    coefficients.extend(features.iter().map(SubscriberFeature::coefficient));
     let fitted = logistic::fit(&observations, &coefficients)?;
     let mut weights = scales.iter().zip(&fitted[1..]).map(|(scale, &weight)| scale.weight(weight));
-    let signals = std::array::from_fn(|_| weights.next().expect("the signals come first"));
-    let profile = columns[StayingFeature::ALL.len()..].iter().zip(weights).collect();
+    let behavioural = std::array::from_fn(|_| weights.next().expect("the behavioural features come first"));
+    let profile = features[StayingFeature::ALL.len()..].iter().zip(weights).collect();
     Some(StayingOutlook {
         learned_days,
         intercept: fitted[0],
-        weights: signals,
+        weights: behavioural,
         attributes: attribute_weights(profile),
     })
 }
 
-/// One number that is read of a subscriber.
+/// Feature of a subscriber.
 #[derive(Debug, Clone)]
-enum Column {
-    Signal(usize),
+enum SubscriberFeature {
+    /// Index in [`StayingFeature::ALL`].
+    Behavioural(usize),
+    /// Numeric attribute of the profile.
     Number(String),
-    Word(String, String),
+    /// Category of an attribute of the profile.
+    Category(String, String),
 }
 
-impl Column {
-    fn read(&self, subscriber: &Subscriber) -> Option<f64> {
+impl SubscriberFeature {
+    fn read(&self, subscriber: &LabelledSubscriber) -> Option<f64> {
         match self {
-            Self::Signal(place) => Some(subscriber.signals[*place]),
+            Self::Behavioural(index) => Some(subscriber.features[*index]),
             Self::Number(name) => attribute_number(subscriber.attributes.get(name)?),
-            Self::Word(name, word) => Some(f64::from(u8::from(subscriber.attributes.get(name) == Some(word)))),
+            Self::Category(name, category) => {
+                Some(f64::from(u8::from(subscriber.attributes.get(name) == Some(category))))
+            }
         }
     }
 
-    fn scale(&self, subscribers: &[Subscriber]) -> Scale {
-        Scale::of(subscribers.iter().filter_map(|subscriber| self.read(subscriber)))
+    fn scale(&self, subscribers: &[LabelledSubscriber]) -> FeatureScale {
+        FeatureScale::of(subscribers.iter().filter_map(|subscriber| self.read(subscriber)))
     }
 
     fn coefficient(&self) -> Coefficient {
         match self {
-            Self::Signal(place) => directed(StayingFeature::ALL[*place].monotonicity()),
-            Self::Number(_) | Self::Word(..) => undirected(),
+            Self::Behavioural(index) => monotone(StayingFeature::ALL[*index].monotonicity()),
+            Self::Number(_) | Self::Category(..) => unconstrained(),
         }
     }
 }
 
-/// The signals, then the attributes that enough customers have: numbers as they are, words one by one.
-fn columns(subscribers: &[Subscriber]) -> Vec<Column> {
-    let mut texts: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+/// Behavioural features, then the attributes that enough customers have: numbers as they are, categories one-hot.
+fn select_features(subscribers: &[LabelledSubscriber]) -> Vec<SubscriberFeature> {
+    let mut values: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for (name, text) in subscribers.iter().flat_map(|subscriber| &subscriber.attributes) {
         if !text.is_empty() {
-            *texts.entry(name).or_default().entry(text).or_default() += 1;
+            *values.entry(name).or_default().entry(text).or_default() += 1;
         }
     }
-    let mut columns: Vec<Column> = (0..StayingFeature::ALL.len()).map(Column::Signal).collect();
-    let (mut words_left, mut numbers_left) = (ALL_WORDS_MAX, NUMBERS_MAX);
-    for (name, words) in texts {
-        let is_number = words.keys().all(|word| attribute_number(word).is_some());
-        if is_number && words.len() > DISTINCT_NUMBERS_MIN {
+    let mut features: Vec<SubscriberFeature> =
+        (0..StayingFeature::ALL.len()).map(SubscriberFeature::Behavioural).collect();
+    let (mut categories_left, mut numbers_left) = (ALL_CATEGORIES_MAX, NUMBERS_MAX);
+    for (name, customers) in values {
+        let is_number = customers.keys().all(|text| attribute_number(text).is_some());
+        if is_number && customers.len() > DISTINCT_NUMBERS_MIN {
             if numbers_left > 0 {
                 numbers_left -= 1;
-                columns.push(Column::Number(name.to_owned()));
+                features.push(SubscriberFeature::Number(name.to_owned()));
             }
             continue;
         }
-        let mut frequent: Vec<(usize, &str)> =
-            words.into_iter().map(|(word, count)| (count, word)).filter(|it| it.0 >= WORD_CUSTOMERS_MIN).collect();
+        let counted = customers.into_iter().map(|(category, count)| (count, category));
+        let mut frequent: Vec<(usize, &str)> = counted.filter(|it| it.0 >= CATEGORY_CUSTOMERS_MIN).collect();
         frequent.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
-        frequent.truncate(WORDS_MAX.min(words_left));
-        words_left -= frequent.len();
-        columns.extend(frequent.into_iter().map(|(_, word)| Column::Word(name.to_owned(), word.to_owned())));
+        frequent.truncate(CATEGORIES_MAX.min(categories_left));
+        categories_left -= frequent.len();
+        let category = |(_, category): (usize, &str)| SubscriberFeature::Category(name.to_owned(), category.to_owned());
+        features.extend(frequent.into_iter().map(category));
     }
-    columns
+    features
 }
 
-/// What each attribute adds. A word adds its own share and takes back what the mean customer has of all words, so that
-/// an unknown word or profile adds nothing.
-fn attribute_weights(profile: Vec<(&Column, FeatureWeight)>) -> BTreeMap<String, AttributeWeight> {
-    let mut numbers = BTreeMap::new();
-    let mut words: BTreeMap<&str, Vec<(&str, FeatureWeight)>> = BTreeMap::new();
-    for (column, weight) in profile {
-        match column {
-            Column::Signal(_) => {}
-            Column::Number(name) => drop(numbers.insert(name.clone(), AttributeWeight::Number(weight))),
-            Column::Word(name, word) => words.entry(name).or_default().push((word, weight)),
+/// Weights of each attribute. A category adds its own weight less what the mean customer has of all categories, so that an
+/// unknown category or profile adds nothing.
+fn attribute_weights(profile: Vec<(&SubscriberFeature, FeatureWeight)>) -> BTreeMap<String, AttributeWeight> {
+    let mut weights = BTreeMap::new();
+    let mut categories: BTreeMap<&str, Vec<(&str, FeatureWeight)>> = BTreeMap::new();
+    for (feature, weight) in profile {
+        match feature {
+            SubscriberFeature::Behavioural(_) => {}
+            SubscriberFeature::Number(name) => drop(weights.insert(name.clone(), AttributeWeight::Number(weight))),
+            SubscriberFeature::Category(name, category) => {
+                categories.entry(name).or_default().push((category, weight));
+            }
         }
     }
-    let told = words.into_iter().map(|(name, words)| {
-        let usual: f64 = words.iter().map(|(_, weight)| weight.logit(0.0)).sum();
-        let share = |weight: &FeatureWeight| usual + weight.weight / weight.deviation;
-        let shares = words.iter().map(|(word, weight)| ((*word).to_owned(), share(weight))).collect();
+    let categorical = categories.into_iter().map(|(name, categories)| {
+        let mean: f64 = categories.iter().map(|(_, weight)| weight.logit(0.0)).sum();
+        let share = |weight: &FeatureWeight| mean + weight.weight / weight.deviation;
+        let shares = categories.iter().map(|(category, weight)| ((*category).to_owned(), share(weight))).collect();
         (name.to_owned(), AttributeWeight::Categories(shares))
     });
-    numbers.extend(told);
-    numbers
+    weights.extend(categorical);
+    weights
 }

@@ -1,89 +1,69 @@
-//! Training: from a history and a catalogue to a model and its report.
+//! Training of an offer model from a history and a catalogue, with a report.
 //!
-//! How candidates are ordered is learned in `ranking`, which sets its own parameters; here are the limits, the moves between
-//! products, and the report.
+//! Ranking is trained in `ranking`, which tunes its own hyperparameters; here are the resource limits, the transitions
+//! between items, and the report.
 
 use crate::domain::catalog::Catalog;
 use crate::domain::time::Timestamp;
 
 use super::history::TrainingHistory;
-use super::metric::{Metric, Told};
 use super::offer_model::OfferModel;
-use super::ranking::shelves::Shelves;
-use super::ranking::tables::NotSolvable;
-use super::ranking::tuning::{Ranking, RankingStage, learn_ranking};
+use super::ranking::interaction_rows::UnsolvableRegression;
+use super::ranking::item_groups::ItemGroups;
+use super::ranking::training::{RankingStage, TrainedRanking, train_ranking};
 use super::ridge;
+use super::training_log::{Metric, TrainingLog};
+use super::training_settings::TrainingSettings;
 
-/// What a model of a hundred products needs.
+/// Memory of a model of a hundred products, in bytes.
 const MEMORY_BYTES_MIN: u64 = 100 * 100 * ridge::BYTES_PER_CELL;
 
-/// What training may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TrainingSettings {
-    /// Threads for the linear algebra.
-    pub threads: usize,
-    /// Memory for the weights between products, in bytes. Products beyond what fits are ranked without weights.
-    pub memory_bytes_max: u64,
-    /// Up to so many products and attributes a regression is on all of them; of more each is regressed on its nearest.
-    pub dense_columns_max: usize,
-}
-
-impl TrainingSettings {
-    /// A dense solution of so many columns takes some five seconds, and no other order of magnitude would do.
-    pub const DENSE_COLUMNS_MAX: usize = 6_000;
-
-    /// With so many threads and so much memory.
-    pub const fn new(threads: usize, memory_bytes_max: u64) -> Self {
-        Self { threads, memory_bytes_max, dense_columns_max: Self::DENSE_COLUMNS_MAX }
-    }
-}
-
-/// Where training stands.
+/// Stage of a training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrainingStage {
-    /// How candidates are ordered.
+    /// Ranking of candidates.
     Ranking(RankingStage),
-    /// Moves up.
-    Moves,
+    /// Transitions between items.
+    Transitions,
 }
 
-/// What was learned from, how well, and what to know of it.
+/// Report of a training: its data, its quality, and remarks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingReport {
     /// Customers with a purchase.
     pub customers: u64,
     /// Baskets of two products and more.
     pub baskets: u64,
-    /// Products that somebody bought.
+    /// Products with a purchase.
     pub products: u64,
-    /// Lines bought.
+    /// Purchased lines.
     pub purchases: u64,
     /// Quality on the last weeks, beside popularity.
     pub metrics: Vec<Metric>,
-    /// Parameters and remarks.
+    /// Hyperparameters and remarks.
     pub notes: Vec<String>,
 }
 
-/// Why there is no model.
+/// Error returned by a training.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrainingError {
-    /// Nobody bought anything.
+    /// The history has no purchases.
     #[error("there are no purchases to learn from")]
     NoPurchases,
-    /// The memory allowed does not even hold a small model.
+    /// The memory limit is below that of a small model.
     #[error("{allowed} bytes of memory are allowed, at least {needed} are needed")]
     TooLittleMemory {
-        /// What is allowed.
+        /// Memory limit, in bytes.
         allowed: u64,
-        /// What a model of a hundred products needs.
+        /// Memory of a model of a hundred products, in bytes.
         needed: u64,
     },
-    /// No threads to train on.
-    #[error("no threads: {0}")]
+    /// The threads could not be started.
+    #[error("the training threads could not be started: {0}")]
     NoThreads(String),
-    /// The regression has no solution in floating point.
-    #[error("the regression could not be solved")]
-    NotSolvable,
+    /// A regression has no solution in floating point.
+    #[error(transparent)]
+    UnsolvableRegression(#[from] UnsolvableRegression),
 }
 
 /// Learns from everything up to `now`.
@@ -104,21 +84,22 @@ pub fn train(
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| TrainingError::NoThreads(error.to_string()))?;
-    // What was bought at `now` itself has happened.
+    // Purchases at `now` itself have happened.
     let end = now.unix_ms().div_euclid(1000) + 1;
-    let told = |stage: RankingStage| progress(TrainingStage::Ranking(stage));
-    let ranking = pool.install(|| learn_ranking(&history, catalog, end, settings, &told));
-    let Ranking { tables, customers, baskets, steps, told: Told { metrics, mut notes } } =
-        ranking.map_err(|NotSolvable| TrainingError::NotSolvable)?;
-    progress(TrainingStage::Moves);
-    let moves = Shelves::of(&history.products, catalog).moves(&history, end);
-    let model = OfferModel { trained_at: Some(now), tables, customers, baskets, steps, moves };
+    let ranking_progress = |stage: RankingStage| progress(TrainingStage::Ranking(stage));
+    let ranking = pool.install(|| train_ranking(&history, catalog, end, settings, &ranking_progress))?;
+    let TrainedRanking { item_model, customer_ranker, basket_ranker, upgrade_ranker, log } = ranking;
+    let TrainingLog { metrics, mut notes } = log;
+    progress(TrainingStage::Transitions);
+    let transitions = ItemGroups::of(&history.products, catalog).count_transitions(&history, end);
+    let model =
+        OfferModel { trained_at: Some(now), item_model, customer_ranker, basket_ranker, upgrade_ranker, transitions };
     if metrics.is_empty() {
-        notes.push("the history is too thin to judge the model on its last weeks".to_owned());
+        notes.push("the history is too short to evaluate the model on its last weeks".to_owned());
     }
     let report = TrainingReport {
         customers: history.by_customer().count() as u64,
-        baskets: history.by_basket().iter().filter(|(_, products)| products.len() > 1).count() as u64,
+        baskets: history.by_basket().iter().filter(|(_, items)| items.len() > 1).count() as u64,
         products: model.products().iter().filter(|product| product.bought > 0).count() as u64,
         purchases: history.purchases.len() as u64,
         metrics,

@@ -1,133 +1,197 @@
-//! Which products are steps up from which.
-//!
-//! An upgrade needs evidence of being better: a higher tier on the same ladder; or, within the same category, better
-//! features; or, where neither product has features, moves to something moderately dearer that customers were seen to
-//! make clearly more often than the way back. A higher price alone is never enough, nor is being bought: things that go
-//! together are bought in either order. A better thing may cost the same or less.
+//! Ranking of upgrades for one customer.
 
-use crate::domain::candidate::{Evidence, GAINS_MAX};
-use crate::domain::offer::FeatureGain;
-use crate::domain::product::{FeatureValue, Product};
+use std::collections::HashMap;
 
-/// The dearest step that still counts as the same kind of thing, as a multiple of the owned product's price.
-const PRICE_RATIO_MAX: f64 = 3.0;
-/// Moves worth telling.
-const MOVES_MIN: u32 = 2;
-/// How many standard errors the moves must outnumber the moves back by to be no accident (a one-sided sign test at 5 %).
-const SIGN_TEST_ERRORS: f64 = 1.645;
+use crate::domain::candidate::{Candidate, Evidence, Proposal, Support, Upgrade};
+use crate::domain::ids::ProductId;
+use crate::domain::offer::PropensityBasis;
+use crate::domain::product::Product;
 
-/// What the model knows of a step.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Seen {
-    /// Customers who made the same move.
-    pub moves: u32,
-    /// Customers who made the opposite move.
-    pub moves_back: u32,
-    /// Recent buyers of the better product.
-    pub recent_buyers: u32,
+use super::catalog_binding::{CatalogBinding, RECENT_POPULARITY, propensity_basis};
+use super::held_product::HeldProduct;
+use super::learned_product::LearnedProduct;
+use super::offer_model::OfferModel;
+use super::offer_queries::UpSellQuery;
+use super::ranking::forest::Forest;
+use super::ranking::ranking_query::RankingQuery;
+use super::ranking::upgrade_features::{UpgradeContext, UpgradeFeatureExtractor};
+use super::upgrade_paths::{TransitionStatistics, UpgradePath, upgrade_path};
+
+/// Weight of the prior in the rate of a transition, in owners.
+const TRANSITION_PRIOR_OWNERS: f64 = 20.0;
+/// Prior rate at which owners take the next upgrade.
+const TRANSITION_PRIOR_RATE: f64 = 0.05;
+/// Share of the allowance from which usage counts as near it.
+const NEAR_ALLOWANCE: f64 = 0.8;
+
+/// Upgrades for one customer, best first.
+pub struct Upgrades {
+    ranked: Vec<(Candidate, Support)>,
 }
 
-/// A step up from an owned product.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Step {
-    /// What gets better.
-    pub gains: Vec<FeatureGain>,
-    /// How close the step is, 0 to 1: the next tier, or a little dearer.
-    pub closeness: f64,
-    /// What speaks for it.
-    pub evidence: Vec<Evidence>,
-}
-
-/// The step from `owned` to `offered`; `None` when it is not one up.
-pub fn step(owned: &Product, offered: &Product, seen: Seen) -> Option<Step> {
-    let by_ladder = match (&owned.ladder_position, &offered.ladder_position) {
-        (Some(from), Some(to)) if from.ladder == to.ladder => {
-            let tiers = to.tier.checked_sub(from.tier).filter(|&tiers| tiers > 0)?;
-            Some((from.tier, to.tier, 1.0 / f64::from(tiers)))
+impl Upgrades {
+    /// Ranks upgrades of what the customer has; each product once, replacing the product from which it is likeliest.
+    pub fn rank(binding: &CatalogBinding, query: &UpSellQuery) -> Self {
+        let items = binding.ranking_query(&query.customer, Vec::new(), query.now);
+        let scorer = UpgradeScorer::new(binding, &items);
+        let mut best: HashMap<usize, (Candidate, Support)> = HashMap::new();
+        for held in &query.owned {
+            let Some(owned) = binding.catalog.get(&held.product) else { continue };
+            let paths = upgrade_paths(binding, owned);
+            let offered: Vec<&ProductId> = paths.iter().map(|(offered, _)| &offered.id).collect();
+            let propensities = learned_propensities(binding, scorer.as_ref(), owned, &offered);
+            for ((offered, path), learned) in paths.into_iter().zip(propensities) {
+                let Some(index) = binding.catalog.index_of(&offered.id) else { continue };
+                let propensity = learned.unwrap_or_else(|| transition_rate(binding, owned, offered, path.closeness));
+                let is_better = best.get(&index).is_none_or(|known| known.0.propensity < propensity);
+                if is_better {
+                    best.insert(index, candidate(binding, held, owned, offered, path, propensity));
+                }
+            }
         }
-        (Some(_), Some(_)) => return None,
-        (Some(_) | None, None) | (None, Some(_)) => None,
+        let mut ranked: Vec<(Candidate, Support)> = best.into_values().collect();
+        ranked.sort_by(|(a, _), (b, _)| b.propensity.total_cmp(&a.propensity).then_with(|| a.product.cmp(&b.product)));
+        Self { ranked }
+    }
+}
+
+impl Proposal for Upgrades {
+    fn candidates(&self) -> impl Iterator<Item = Candidate> {
+        self.ranked.iter().map(|(candidate, _)| candidate.clone())
+    }
+
+    fn support(&self, candidate: &Candidate) -> Support {
+        let found = self.ranked.iter().find(|(known, _)| known.product == candidate.product);
+        found.map(|(_, support)| support.clone()).unwrap_or_default()
+    }
+}
+
+/// Ranks given products by the propensity of a transition from `owned`. Whether each is an upgrade is not decided here.
+pub fn rank_alternatives(
+    binding: &CatalogBinding,
+    query: &UpSellQuery,
+    owned: &ProductId,
+    alternatives: &[ProductId],
+) -> Vec<ProductId> {
+    let items = binding.ranking_query(&query.customer, Vec::new(), query.now);
+    let Some(owned) = binding.catalog.get(owned) else { return alternatives.to_vec() };
+    let ids: Vec<&ProductId> = alternatives.iter().collect();
+    let scorer = UpgradeScorer::new(binding, &items);
+    let learned = learned_propensities(binding, scorer.as_ref(), owned, &ids);
+    let rate =
+        |id: &ProductId| binding.catalog.get(id).map_or(0.0, |offered| transition_rate(binding, owned, offered, 1.0));
+    let mut ranked: Vec<(f64, &ProductId)> =
+        learned.into_iter().zip(alternatives).map(|(learned, id)| (learned.unwrap_or_else(|| rate(id)), id)).collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    ranked.into_iter().map(|(_, id)| id.clone()).collect()
+}
+
+/// Upgrade forest with the features of one customer.
+struct UpgradeScorer<'a> {
+    forest: &'a Forest,
+    extractor: UpgradeFeatureExtractor<'a>,
+}
+
+impl<'a> UpgradeScorer<'a> {
+    /// `None` when no upgrade forest was learned.
+    fn new(binding: &'a CatalogBinding, query: &'a RankingQuery) -> Option<Self> {
+        let CatalogBinding { model, catalog, content, .. } = binding;
+        let OfferModel { item_model, transitions, customer_ranker, upgrade_ranker, .. } = &**model;
+        let forest = upgrade_ranker.forest.as_ref()?;
+        let context = UpgradeContext { model: item_model, content, transitions, catalog, blend: customer_ranker.blend };
+        Some(Self { forest, extractor: UpgradeFeatureExtractor::new(context, query) })
+    }
+}
+
+/// Upgrades of a product, on its ladder or in its category.
+fn upgrade_paths<'a>(binding: &'a CatalogBinding, owned: &Product) -> Vec<(&'a Product, UpgradePath)> {
+    let on_ladder = owned.ladder_position.iter().flat_map(|position| binding.catalog.on_ladder(&position.ladder));
+    let in_category = binding.catalog.in_category(&owned.category).filter(|offered| {
+        // Those on the ladder as well are listed already.
+        owned
+            .ladder_position
+            .as_ref()
+            .is_none_or(|position| offered.ladder_position.as_ref().is_none_or(|other| other.ladder != position.ladder))
+    });
+    let others = on_ladder.chain(in_category).filter(|offered| offered.id != owned.id);
+    let path = |offered: &'a Product| {
+        Some((offered, upgrade_path(owned, offered, transition_statistics(binding, owned, offered))?))
     };
-    let (gains, losses) = compare(owned, offered);
-    let mut evidence = Vec::new();
-    let closeness = if let Some((from, to, closeness)) = by_ladder {
-        evidence.push(Evidence::HigherTier { from, to });
-        closeness
-    } else {
-        let has_features = !owned.features.is_empty() || !offered.features.is_empty();
-        let is_better_thing = !gains.is_empty() && losses == 0;
-        let is_seen_as_better = !has_features && !goes_with(owned, offered) && seen.is_mostly_up();
-        if !(is_better_thing || is_seen_as_better) {
-            return None;
-        }
-        price_closeness(owned, offered, !gains.is_empty())?
+    others.filter_map(path).collect()
+}
+
+fn transition_statistics(binding: &CatalogBinding, owned: &Product, offered: &Product) -> TransitionStatistics {
+    let (from, to) = (binding.item(&owned.id), binding.item(&offered.id));
+    let count = |from, to| binding.model.transitions.get(&(from, to)).map_or(0, |counts| counts.in_order);
+    let (up, down) = from.zip(to).map_or((0, 0), |(from, to)| (count(from, to), count(to, from)));
+    let recent_buyers = binding.learned(&offered.id).map_or(0, |learned| learned.recent_buyers);
+    TransitionStatistics { up, down, recent_buyers }
+}
+
+/// Learned propensity of each transition; `None` where none was learned. A product that was never bought is as likely as
+/// the mean of those scored beside it.
+fn learned_propensities(
+    binding: &CatalogBinding,
+    scorer: Option<&UpgradeScorer<'_>>,
+    owned: &Product,
+    offered: &[&ProductId],
+) -> Vec<Option<f64>> {
+    let unlearned = vec![None; offered.len()];
+    let Some((scorer, owned)) = scorer.zip(binding.item(&owned.id)) else { return unlearned };
+    let items: Vec<u32> = offered.iter().filter_map(|id| binding.item(id)).collect();
+    if items.is_empty() {
+        return unlearned;
+    }
+    let logits = scorer.forest.logits(&scorer.extractor.features(owned, &items));
+    let odds = logits.into_iter().map(|logit| f64::from(logit).exp());
+    let calibration = binding.model.upgrade_ranker.calibration;
+    let learned: Vec<f64> = odds.map(|odds| calibration.probability(odds)).collect();
+    let mean = learned.iter().sum::<f64>() / learned.len() as f64;
+    let mut learned = learned.into_iter();
+    let propensity = |id: &&ProductId| if binding.item(id).is_some() { learned.next() } else { Some(mean) };
+    offered.iter().map(propensity).collect()
+}
+
+/// Rate of a transition by counts and popularity, where none was learned.
+fn transition_rate(binding: &CatalogBinding, owned: &Product, offered: &Product, closeness: f64) -> f64 {
+    let owners = binding.learned(&owned.id).map_or(0.0, |learned| f64::from(learned.customers));
+    let to = binding.learned(&offered.id);
+    let popularity = to.map_or(0.0, |learned| f64::from(learned.popularity[RECENT_POPULARITY]));
+    let prior = TRANSITION_PRIOR_RATE * closeness * (0.5 + popularity.min(0.5));
+    let transitions = f64::from(transition_statistics(binding, owned, offered).up);
+    let rate = (transitions + TRANSITION_PRIOR_OWNERS * prior) / (owners + TRANSITION_PRIOR_OWNERS);
+    rate.clamp(1e-6, 1.0)
+}
+
+fn candidate(
+    binding: &CatalogBinding,
+    held: &HeldProduct,
+    owned: &Product,
+    offered: &Product,
+    path: UpgradePath,
+    propensity: f64,
+) -> (Candidate, Support) {
+    let mut evidence = path.evidence;
+    let near_allowance = held.usage_share.filter(|&share| share >= NEAR_ALLOWANCE);
+    if let Some(share) = near_allowance {
+        evidence.insert(0, Evidence::UsageNearAllowance { share });
+    }
+    let learned = binding.learned(&offered.id);
+    let is_observed =
+        binding.model.upgrade_ranker.forest.is_some() || transition_statistics(binding, owned, offered).up > 0;
+    let candidate = Candidate {
+        product: offered.id.clone(),
+        propensity,
+        propensity_basis: if is_observed { PropensityBasis::Purchases } else { propensity_basis(learned) },
+        acceptance_lift: 1.0,
+        need: need(held.usage_share),
+        keep_probability: learned.map_or(1.0, LearnedProduct::keep_probability),
+        upgrade: Some(Upgrade { replaces: owned.id.clone(), gains: path.gains }),
     };
-    if seen.moves >= MOVES_MIN {
-        evidence.push(Evidence::MovedUp { customers: seen.moves });
-    }
-    if seen.recent_buyers > 0 {
-        evidence.push(Evidence::Popular { buyers: seen.recent_buyers, days: super::offer_model::RECENT_DAYS });
-    }
-    Some(Step { gains, closeness, evidence })
+    (candidate, Support { goes_with: Vec::new(), evidence })
 }
 
-impl Seen {
-    /// True when customers clearly prefer the move to its opposite.
-    fn is_mostly_up(self) -> bool {
-        let (up, back) = (f64::from(self.moves), f64::from(self.moves_back));
-        self.moves >= MOVES_MIN && up - back >= SIGN_TEST_ERRORS * (up + back).sqrt()
-    }
-}
-
-/// True when the catalogue says that one complements the other: it is then no replacement.
-fn goes_with(one: &Product, other: &Product) -> bool {
-    let names = |a: &Product, b: &Product| a.compatible_with.contains(&b.id) || a.requires.contains(&b.id);
-    names(one, other) || names(other, one)
-}
-
-/// 1 for a small step in price, less for a larger one; `None` when it is no step up or too large. Cheaper is a step up
-/// only for a thing with better features.
-fn price_closeness(owned: &Product, offered: &Product, has_gains: bool) -> Option<f64> {
-    let (from, to) = owned.price.zip(offered.price)?;
-    if from.currency() != to.currency() || from.approximate() <= 0.0 {
-        return None;
-    }
-    let ratio = to.approximate() / from.approximate();
-    if ratio > PRICE_RATIO_MAX || (ratio <= 1.0 && !has_gains) {
-        return None;
-    }
-    Some(1.0 / ratio.max(1.0))
-}
-
-/// The features of `offered` that are better than those of `owned`, and how many are worse.
-pub fn compare(owned: &Product, offered: &Product) -> (Vec<FeatureGain>, usize) {
-    let mut gains = Vec::new();
-    let mut losses = 0;
-    for (name, to) in &offered.features {
-        let from = owned.features.get(name);
-        match is_better(from, to) {
-            Some(true) => gains.push(FeatureGain { feature: name.clone(), from: from.cloned(), to: to.clone() }),
-            Some(false) => losses += 1,
-            None => {}
-        }
-    }
-    let is_lost = |name: &String, value: &FeatureValue| {
-        !offered.features.contains_key(name) && !matches!(value, FeatureValue::Text(_) | FeatureValue::Flag(false))
-    };
-    losses += owned.features.iter().filter(|(name, value)| is_lost(name, value)).count();
-    gains.truncate(GAINS_MAX);
-    (gains, losses)
-}
-
-/// Numbers: more is better. Flags: present is better. Texts differ only.
-fn is_better(from: Option<&FeatureValue>, to: &FeatureValue) -> Option<bool> {
-    match (from, to) {
-        (Some(FeatureValue::Number(from)), FeatureValue::Number(to)) if to > from => Some(true),
-        (Some(FeatureValue::Number(from)), FeatureValue::Number(to)) if to < from => Some(false),
-        (None | Some(FeatureValue::Flag(false)), FeatureValue::Flag(true)) | (None, FeatureValue::Number(_)) => {
-            Some(true)
-        }
-        (Some(FeatureValue::Flag(true)), FeatureValue::Flag(false)) => Some(false),
-        (Some(FeatureValue::Number(_) | FeatureValue::Flag(_) | FeatureValue::Text(_)) | None, _) => None,
-    }
+/// Need: 1 when usage is unknown, up to 2 as usage passes its allowance.
+fn need(usage_share: Option<f64>) -> f64 {
+    usage_share.map_or(1.0, |share| 1.0 + ((share - NEAR_ALLOWANCE) / (1.0 - NEAR_ALLOWANCE)).clamp(0.0, 1.0))
 }

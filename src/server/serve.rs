@@ -29,7 +29,7 @@ use crate::grpc::access::{AccessLayer, ReloadableAccessControl};
 use crate::grpc::generated::FILE_DESCRIPTOR_SET;
 use crate::grpc::layers::{CallLayers, call_layers};
 use crate::grpc::services::Services;
-use crate::model::train::TrainingSettings;
+use crate::model::training_settings::TrainingSettings;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
 use crate::store::memory::store::MemoryStore;

@@ -15,7 +15,7 @@ use crate::decision::explicit_offer_index::ExplicitOfferIndex;
 use crate::domain::catalog::Catalog;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
-use crate::model::train::TrainingSettings;
+use crate::model::training_settings::TrainingSettings;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
 

@@ -11,7 +11,7 @@ use crate::domain::decision::Decision;
 use crate::domain::event::{Event, EventKind, Outcome, OutcomeKind};
 use crate::domain::ids::{CustomerId, DecisionId, OfferId};
 use crate::domain::time::Timestamp;
-use crate::model::acceptances::{ANSWERED_WITHIN, Acceptances, LOOKS_BACK, is_acceptance};
+use crate::model::acceptances::{Acceptances, LOOKBACK, RESPONSE_WINDOW, acceptance};
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
 
@@ -35,7 +35,7 @@ impl OfferResponse {
         if kind == OutcomeKind::NotShown {
             return Some(Self::NotShown);
         }
-        is_acceptance(kind).map(|is_accepted| if is_accepted { Self::Accepted } else { Self::Declined })
+        acceptance(kind).map(|is_accepted| if is_accepted { Self::Accepted } else { Self::Declined })
     }
 }
 
@@ -87,7 +87,7 @@ async fn read_responses(store: &dyn Store) -> Result<OfferResponses, StoreError>
 }
 
 fn count_decision(acceptances: &mut Acceptances, decision: &Decision, responses: &OfferResponses, now: Timestamp) {
-    if decision.at + LOOKS_BACK < now {
+    if decision.at + LOOKBACK < now {
         return;
     }
     for offer in &decision.slate {
@@ -95,7 +95,7 @@ fn count_decision(acceptances: &mut Acceptances, decision: &Decision, responses:
             Some(OfferResponse::Accepted) => Some(true),
             Some(OfferResponse::Declined) => Some(false),
             Some(OfferResponse::NotShown) => None,
-            None => (decision.at + ANSWERED_WITHIN <= now).then_some(false),
+            None => (decision.at + RESPONSE_WINDOW <= now).then_some(false),
         };
         if let Some(is_accepted) = is_accepted {
             acceptances.count(&offer.product, offer.factors.unlifted_propensity(), is_accepted);
@@ -108,7 +108,7 @@ fn count_decision(acceptances: &mut Acceptances, decision: &Decision, responses:
 pub(super) async fn count_outcome(app: &App, event: &Event) -> Result<(), StoreError> {
     let (Some(customer), EventKind::Outcome(outcome)) = (&event.customer, &event.kind) else { return Ok(()) };
     let Outcome { decision, offer, kind, .. } = outcome;
-    let Some(is_accepted) = is_acceptance(*kind) else { return Ok(()) };
+    let Some(is_accepted) = acceptance(*kind) else { return Ok(()) };
     let Some(made) = app.store.load_decision(customer, *decision).await? else { return Ok(()) };
     let Some(made) = made.slate.iter().find(|made| made.id == *offer) else { return Ok(()) };
     app.acceptance_counts.add(ResolvedOffer {

@@ -166,7 +166,7 @@ async fn wait_until_drained(policy: &Weak<Policy>, wait_max: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::train::TrainingSettings;
+    use crate::model::training_settings::TrainingSettings;
     use crate::policy_document::write::write;
     use crate::store::contract::store::Store;
     use crate::store::memory::store::MemoryStore;

@@ -16,9 +16,11 @@ use crate::domain::candidate::{Candidate, Evidence, Proposal, Support};
 use crate::domain::customer::Customer;
 use crate::domain::offer::{OfferKind, PropensityBasis};
 use crate::domain::time::{DAY, Timestamp};
-use crate::model::acceptances::{Acceptances, Counts, LOOKS_BACK_DAYS};
-use crate::model::bound_model::{Complements, CrossSellQuery, KnownCustomer, UpSellQuery, Upgrades};
+use crate::model::acceptances::{Acceptances, LOOKBACK_DAYS, OfferCounts};
+use crate::model::complements::Complements;
 use crate::model::held_product::{HeldProduct, held_products};
+use crate::model::offer_queries::{CrossSellQuery, CustomerContext, UpSellQuery};
+use crate::model::upgrades::Upgrades;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
 
@@ -54,8 +56,9 @@ impl Proposal for AdjustedProposal<'_> {
             ModelRanking::UpSell(upgrades) => upgrades.support(candidate),
         };
         if candidate.acceptance_lift > 1.0 {
-            let Counts { offered, accepted, promised: _ } = self.acceptance_counts.read().of(&candidate.product);
-            support.evidence.push(Evidence::Accepted { accepted, offered, days: LOOKS_BACK_DAYS });
+            let OfferCounts { offered, accepted, expected: _ } =
+                self.acceptance_counts.read().counts(&candidate.product);
+            support.evidence.push(Evidence::Accepted { accepted, offered, days: LOOKBACK_DAYS });
         }
         support
     }
@@ -110,7 +113,7 @@ async fn rank<'a>(
     let Versioned { version, value: customer } = customer;
     // Customers who object to profiling are ranked as anonymous.
     let objects = customer.consents.objects_to_profiling;
-    let known = if objects { KnownCustomer::default() } else { known_customer(snapshot, customer, now) };
+    let known = if objects { CustomerContext::default() } else { known_customer(snapshot, customer, now) };
     if request.kind == OfferKind::UpSell {
         let owned = owned_products(request, customer, &known.holdings, now);
         return Ok(ModelRanking::UpSell(snapshot.model.up_sell(&UpSellQuery { customer: known, owned, now })));
@@ -130,18 +133,18 @@ async fn rank<'a>(
     let source = if prepared.is_some() { "cached" } else { "computed" };
     metrics::counter!("tactful_rankings_total", "source" => source).increment(1);
     if let Some(prepared) = prepared {
-        return Ok(ModelRanking::CrossSell(snapshot.model.cross_sell_prepared(&query, prepared)));
+        return Ok(ModelRanking::CrossSell(snapshot.model.cross_sell_from_cache(&query, prepared)));
     }
     let complements = snapshot.model.cross_sell(&query);
-    app.store.put_cached_ranking(&customer.id, &complements.prepare(cache_key, now)).await?;
+    app.store.put_cached_ranking(&customer.id, &complements.cached_ranking(cache_key, now)).await?;
     Ok(ModelRanking::CrossSell(complements))
 }
 
 /// Returns what the model may use of a customer: holdings, and attributes that are not sensitive.
-fn known_customer(snapshot: &Snapshot, customer: &Customer, now: Timestamp) -> KnownCustomer {
+fn known_customer(snapshot: &Snapshot, customer: &Customer, now: Timestamp) -> CustomerContext {
     let sensitive = &snapshot.policy.privacy.sensitive_attributes;
     let profile = customer.attributes.iter().filter(|(name, _)| !sensitive.contains(name));
-    KnownCustomer {
+    CustomerContext {
         holdings: held_products(&customer.holdings, now),
         forgotten: customer.holdings.fingerprints.clone(),
         profile: profile.map(|(name, text)| (name.clone(), text.clone())).collect(),
@@ -150,7 +153,7 @@ fn known_customer(snapshot: &Snapshot, customer: &Customer, now: Timestamp) -> K
 
 /// Digest of everything about a customer that a ranking depends on. A new version of tactful may compute another digest,
 /// which makes cached rankings miss.
-fn digest_of(customer: &Customer, known: &KnownCustomer) -> u64 {
+fn digest_of(customer: &Customer, known: &CustomerContext) -> u64 {
     let mut hasher = DefaultHasher::new();
     for (product, holding) in customer.holdings.owned() {
         (product, holding.first_at, holding.last_at, holding.is_subscribed()).hash(&mut hasher);

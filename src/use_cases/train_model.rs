@@ -11,12 +11,12 @@ use super::trained_model::{ModelMetric, ModelView, TrainedModel, encode};
 use super::training_data::{CustomerProfiles, TrainingData};
 use super::training_thread::run_on_training_thread;
 use crate::domain::time::Timestamp;
-use crate::model::calibration::ProbabilityQuality;
-use crate::model::metric::Metric;
 use crate::model::offer_model::OfferModel;
 use crate::model::outlook::{self, LearnedOutlook};
 use crate::model::outlook_history::OutlookHistory;
+use crate::model::probability_quality::ProbabilityQuality;
 use crate::model::train::{TrainingError, TrainingReport, TrainingStage, train};
+use crate::model::training_log::Metric;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::stored_model::StoredModel;
 
@@ -103,7 +103,7 @@ fn learn_outlook(
     window: Duration,
 ) -> (LearnedOutlook, Vec<ModelMetric>) {
     let mut metrics = Vec::new();
-    for (method, quality) in outlook::judge(history, now, window).into_iter().flatten() {
+    for (method, quality) in outlook::evaluate_outlook(history, now, window).into_iter().flatten() {
         let ProbabilityQuality { auc, brier, calibration_error, count, hit_rate: _ } = quality;
         let figures =
             [("outlook_auc", auc), ("outlook_brier", brier), ("outlook_calibration_error", calibration_error)];
@@ -114,7 +114,7 @@ fn learn_outlook(
             queries: count as u64,
         }));
     }
-    (outlook::learn(history, &|customer| profiles.get(customer.id), now, window), metrics)
+    (outlook::learn_outlook(history, &|customer| profiles.get(customer.id), now, window), metrics)
 }
 
 async fn store_and_publish(

@@ -47,7 +47,7 @@ impl TrainingData {
         };
         store.visit_events(EVENTS_PAGE_LEN, &mut push).await?;
         for (customer, attributes) in &profiles {
-            history.know(customer, attributes.clone());
+            history.set_profile(customer, attributes.clone());
         }
         Ok(Self { history, outlook_history, profiles, outlook_window: relationship.outlook_window })
     }

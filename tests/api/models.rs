@@ -11,7 +11,7 @@ use tactful::grpc::generated::tactful::v1::{
     BatchUpsertCustomersRequest, Consents, CustomerEvent, CustomerProfile, EventKind, GetModelRequest,
     GetRelationshipHealthRequest, OfferModel, TrainModelRequest,
 };
-use tactful::model::train::TrainingSettings;
+use tactful::model::training_settings::TrainingSettings;
 use tactful::store::contract::store::Store;
 use tactful::store::sled::store::SledStore;
 use tactful::use_cases::app::App;
@@ -162,7 +162,11 @@ async fn who_stays_is_learned_from_the_profile() {
         record(&shop, batch.to_vec()).await;
     }
     let trained = train(&shop).await;
-    assert!(trained.notes.iter().any(|note| note.starts_with("who stays was learned from 300")), "{:?}", trained.notes);
+    assert!(
+        trained.notes.iter().any(|note| note.starts_with("staying outlook: learned from 300")),
+        "{:?}",
+        trained.notes
+    );
     let mut outlooks = Vec::new();
     for number in [300, 301] {
         let request = GetRelationshipHealthRequest { customer_id: format!("c{number}") };

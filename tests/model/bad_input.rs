@@ -20,14 +20,16 @@ use tactful::domain::ids::{CustomerId, ProductId};
 use tactful::domain::money::UNITS_MAX;
 use tactful::domain::outlook::{Outlook, staying_features};
 use tactful::domain::time::{DAY, Timestamp};
-use tactful::model::bound_model::{BoundModel, CrossSellQuery, KnownCustomer, UpSellQuery};
+use tactful::model::bound_model::BoundModel;
 use tactful::model::held_product::HeldProduct;
 use tactful::model::history::TrainingHistory;
 use tactful::model::offer_model::OfferModel;
-use tactful::model::outlook::learn as learn_outlook;
+use tactful::model::offer_queries::{CrossSellQuery, CustomerContext, UpSellQuery};
+use tactful::model::outlook::learn_outlook;
 use tactful::model::outlook_artifact;
 use tactful::model::outlook_history::{EngagementWeights, OutlookHistory};
-use tactful::model::train::{TrainingError, TrainingReport, TrainingSettings, train};
+use tactful::model::train::{TrainingError, TrainingReport, train};
+use tactful::model::training_settings::TrainingSettings;
 
 const SETTINGS: TrainingSettings = TrainingSettings::new(2, 1 << 28);
 
@@ -49,7 +51,7 @@ fn learn(case: &Case) -> Result<(OfferModel, TrainingReport), TrainingError> {
     let mut history = TrainingHistory::new();
     case.events.iter().for_each(|event| history.push(event));
     for (number, profile) in case.profiles.iter().enumerate() {
-        history.know(&customer(number), profile.clone());
+        history.set_profile(&customer(number), profile.clone());
     }
     train(&history, &catalog(), case.now, &SETTINGS, &|_| {})
 }
@@ -67,7 +69,7 @@ fn check(case: &Case) {
         for owned in [0..0, 0..1, SOLD..PRODUCTS, 0..PRODUCTS] {
             let owned: Vec<HeldProduct> = owned.map(held).collect();
             let profile = profiles.last().cloned().unwrap_or_default();
-            let customer = KnownCustomer { holdings: owned.clone(), profile, ..KnownCustomer::default() };
+            let customer = CustomerContext { holdings: owned.clone(), profile, ..CustomerContext::default() };
             for context in [0..0, 1..2, 0..PRODUCTS] {
                 let context = context.map(product).collect();
                 let query = CrossSellQuery { customer: customer.clone(), context, now: asked_at };

@@ -19,15 +19,18 @@ use tactful::domain::offer::PropensityBasis;
 use tactful::domain::product::{FeatureValue, LadderPosition, Product};
 use tactful::domain::time::{DAY, Timestamp};
 use tactful::model::artifact::ArtifactError;
-use tactful::model::bound_model::{BoundModel, CrossSellQuery, KnownCustomer, UpSellQuery};
+use tactful::model::bound_model::BoundModel;
 use tactful::model::held_product::HeldProduct;
 use tactful::model::history::TrainingHistory;
-use tactful::model::offer_model::{OfferModel, RECENT_DAYS};
-use tactful::model::profile::{Attribute, ProfileColumns, Values};
+use tactful::model::learned_product::RECENT_DAYS;
+use tactful::model::offer_model::OfferModel;
+use tactful::model::offer_queries::{CrossSellQuery, CustomerContext, UpSellQuery};
+use tactful::model::profile::{AttributeEncoding, ProfileAttribute, ProfileEncoder};
+use tactful::model::ranking::features::Features;
 use tactful::model::ranking::forest::{Forest, Node};
-use tactful::model::ranking::signals::Signals;
 use tactful::model::ridge::Neighbour;
-use tactful::model::train::{TrainingError, TrainingReport, TrainingSettings, train};
+use tactful::model::train::{TrainingError, TrainingReport, train};
+use tactful::model::training_settings::TrainingSettings;
 
 const PRODUCTS: usize = 8;
 const SETTINGS: TrainingSettings = TrainingSettings::new(1, 1 << 30);
@@ -77,7 +80,7 @@ fn cross_sell(model: OfferModel, holdings: &BTreeSet<usize>, context: &[usize]) 
         usage_share: None,
     };
     let query = CrossSellQuery {
-        customer: KnownCustomer { holdings: holdings.iter().map(held).collect(), ..KnownCustomer::default() },
+        customer: CustomerContext { holdings: holdings.iter().map(held).collect(), ..CustomerContext::default() },
         context: context.iter().map(|&number| product(number)).collect(),
         now: now(),
     };
@@ -253,18 +256,21 @@ fn golden(file: &str) -> PathBuf {
 fn offer_model_v1_round_trips() {
     let events: Vec<Event> = LITTLE.iter().enumerate().map(|(number, line)| event(number, line)).collect();
     let (mut model, _) = learn(&events).expect("a model");
-    let nodes = vec![Node { signal: 3, value: 0.25, left: 1, right: 2 }, leaf(1, -1.5), leaf(2, 0.5)];
-    model.customers.forest = Forest::new(-2.0, nodes, vec![0]);
-    model.steps.forest.clone_from(&model.customers.forest);
-    let words = Values::Words(vec!["monthly".to_owned(), "yearly".to_owned()]);
-    let attribute = |name: &str, values| Attribute { name: name.to_owned(), values };
-    let attributes = vec![attribute("contract", words), attribute("tenure", Values::Edges(vec![1.5, 20.0]))];
-    model.tables.attributes = ProfileColumns { attributes };
-    model.tables.profile_lately = vec![vec![Neighbour { product: 1, weight: 0.25, together: 3 }]; 5];
-    model.tables.profile_ever.clone_from(&model.tables.profile_lately);
+    let nodes = vec![Node { feature: 3, value: 0.25, left: 1, right: 2 }, leaf(1, -1.5), leaf(2, 0.5)];
+    model.customer_ranker.forest = Forest::new(-2.0, nodes, vec![0]);
+    model.upgrade_ranker.forest.clone_from(&model.customer_ranker.forest);
+    let words = AttributeEncoding::Categories(vec!["monthly".to_owned(), "yearly".to_owned()]);
+    let attribute = |name: &str, encoding| ProfileAttribute { name: name.to_owned(), encoding };
+    let attributes =
+        vec![attribute("contract", words), attribute("tenure", AttributeEncoding::BinEdges(vec![1.5, 20.0]))];
+    model.item_model.profile_encoder = ProfileEncoder { attributes };
+    model.item_model.profile_recency_weighted = vec![vec![Neighbour { item: 1, weight: 0.25, co_occurrences: 3 }]; 5];
+    model.item_model.profile_all_time.clone_from(&model.item_model.profile_recency_weighted);
     // What a regression gives depends on the machine's arithmetic in its last bits.
     let weight = |row: &mut Vec<Neighbour>| row.iter_mut().for_each(|it| it.weight = (it.weight * 8.0).round() / 8.0);
-    for table in [&mut model.tables.lately, &mut model.tables.ever, &mut model.tables.in_baskets] {
+    for table in
+        [&mut model.item_model.recency_weighted, &mut model.item_model.all_time, &mut model.item_model.within_basket]
+    {
         table.iter_mut().for_each(weight);
     }
     let path = golden("offer-model-v1.bin");
@@ -278,13 +284,13 @@ fn offer_model_v1_round_trips() {
 }
 
 fn leaf(place: u32, value: f32) -> Node {
-    Node { signal: 0, value, left: place, right: place }
+    Node { feature: 0, value, left: place, right: place }
 }
 
 /// So many splits, each to the left of the one before.
 fn chain(splits: u32) -> Vec<Node> {
     let split = |place: u32| {
-        [Node { signal: 0, value: 0.0, left: 2 * place + 2, right: 2 * place + 1 }, leaf(2 * place + 1, 1.0)]
+        [Node { feature: 0, value: 0.0, left: 2 * place + 2, right: 2 * place + 1 }, leaf(2 * place + 1, 1.0)]
     };
     (0..splits).flat_map(split).chain([leaf(2 * splits, 2.0)]).collect()
 }
@@ -292,7 +298,7 @@ fn chain(splits: u32) -> Vec<Node> {
 /// No bytes with a good checksum make asking go on for ever or look where nothing is.
 #[test]
 fn a_forest_that_does_not_end_is_refused() {
-    let inner = Node { signal: 0, value: 1.0, left: 1, right: 2 };
+    let inner = Node { feature: 0, value: 1.0, left: 1, right: 2 };
     let leaves = [leaf(1, 1.0), leaf(2, 1.0)];
     let broken = [
         (vec![Node { left: 0, ..inner }, leaves[0], leaves[1]], vec![0]),
@@ -306,10 +312,10 @@ fn a_forest_that_does_not_end_is_refused() {
     for (nodes, roots) in broken {
         assert_eq!(Forest::new(0.0, nodes.clone(), roots), None, "{:?}", nodes.first());
     }
-    let past_the_signals = u16::try_from(Signals::NAMES.len()).expect("few");
-    for (signal, is_read) in [(past_the_signals - 1, true), (past_the_signals, false)] {
+    let feature_count = u16::try_from(Features::NAMES.len()).expect("few");
+    for (feature, is_read) in [(feature_count - 1, true), (feature_count, false)] {
         let mut model = OfferModel::untrained();
-        model.baskets.forest = Forest::new(0.0, vec![Node { signal, ..inner }, leaves[0], leaves[1]], vec![0]);
+        model.basket_ranker.forest = Forest::new(0.0, vec![Node { feature, ..inner }, leaves[0], leaves[1]], vec![0]);
         assert_eq!(OfferModel::decode(&model.encode()).is_ok(), is_read);
     }
 }
@@ -317,7 +323,7 @@ fn a_forest_that_does_not_end_is_refused() {
 /// Broken by: as many steps for every tree as for the first; a row that moves on from its leaf.
 #[test]
 fn a_forest_adds_up_the_leaves_that_a_row_leads_to() {
-    let split = |signal: u16, value: f32, left: u32, right: u32| Node { signal, value, left, right };
+    let split = |feature: u16, value: f32, left: u32, right: u32| Node { feature, value, left, right };
     let nodes =
         vec![leaf(0, 0.5), split(0, 1.0, 2, 3), leaf(2, 10.0), split(1, 0.0, 4, 5), leaf(4, 20.0), leaf(5, 40.0)];
     let forest = Forest::new(-1.0, nodes, vec![0, 1]).expect("sound");
@@ -387,7 +393,7 @@ fn an_upgrade_needs_evidence_of_being_better() {
         let held = HeldProduct { product: product(0), first_at: now(), last_at: now(), usage_share: None };
         let bound = BoundModel::new(Arc::new(model), catalog);
         let candidates: Vec<Candidate> = bound
-            .up_sell(&UpSellQuery { customer: KnownCustomer::default(), owned: vec![held], now: now() })
+            .up_sell(&UpSellQuery { customer: CustomerContext::default(), owned: vec![held], now: now() })
             .candidates()
             .collect();
         assert_eq!(!candidates.is_empty(), is_step_up, "{name}: {candidates:?}");
@@ -410,12 +416,12 @@ fn a_profile_tells_what_a_stranger_is_proposed() {
     let plan = |customer: usize| BTreeMap::from([("plan".to_owned(), format!("plan {}", customer % 2))]);
     for customer in 0..200 {
         history.push(&bought(customer, 1 + customer % 2, 5));
-        history.know(&CustomerId::new(format!("c{customer}")).expect("a valid id"), plan(customer));
+        history.set_profile(&CustomerId::new(format!("c{customer}")).expect("a valid id"), plan(customer));
     }
     let (model, _) = train(&history, &catalog(), now(), &SETTINGS, &|_| {}).expect("a model");
     let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
     for customer in [0, 1] {
-        let stranger = KnownCustomer { profile: plan(customer), ..KnownCustomer::default() };
+        let stranger = CustomerContext { profile: plan(customer), ..CustomerContext::default() };
         let query = CrossSellQuery { customer: stranger, context: Vec::new(), now: now() };
         let first = bound.cross_sell(&query).candidates().next().expect("there are products");
         assert_eq!(first.product, product(1 + customer));
@@ -436,14 +442,14 @@ fn steps_are_learned_from_the_steps_that_were_taken() {
         history.push(&bought(customer, 2, 1 + customer % 150));
     }
     let (model, report) = train(&history, &catalog(), now(), &SETTINGS, &|_| {}).expect("a model");
-    assert!(model.steps.forest.is_some(), "{:?}", report.notes);
+    assert!(model.upgrade_ranker.forest.is_some(), "{:?}", report.notes);
     let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
     for (owned, next) in [(0, 3), (4, 1)] {
         let bought_at = now() - DAY * 90;
         let held = HeldProduct { product: product(owned), first_at: bought_at, last_at: bought_at, usage_share: None };
-        let customer = KnownCustomer { holdings: vec![held], ..KnownCustomer::default() };
+        let customer = CustomerContext { holdings: vec![held], ..CustomerContext::default() };
         let query = UpSellQuery { customer, owned: Vec::new(), now: now() };
-        let ranked = bound.rank_steps(&query, &product(owned), &[product(1), product(2), product(3)]);
+        let ranked = bound.rank_alternatives(&query, &product(owned), &[product(1), product(2), product(3)]);
         assert_eq!(ranked[0], product(next), "{:?}", report.notes);
     }
 }
@@ -486,7 +492,7 @@ fn newcomers_of_a_bought_category_come_behind_its_best_and_before_the_unlikely()
     let bound = BoundModel::new(Arc::new(model), catalog);
     let order = |context: &[usize]| {
         let context = context.iter().map(|&number| product(number)).collect();
-        let query = CrossSellQuery { customer: KnownCustomer::default(), context, now: now() };
+        let query = CrossSellQuery { customer: CustomerContext::default(), context, now: now() };
         let candidates: Vec<Candidate> = bound.cross_sell(&query).candidates().collect();
         assert!(candidates.is_sorted_by(|a, b| a.propensity >= b.propensity), "{candidates:?}");
         candidates
@@ -510,14 +516,14 @@ fn newcomers_of_a_bought_category_come_behind_its_best_and_before_the_unlikely()
 #[test]
 fn newcomers_join_what_a_forest_weighed() {
     let (mut model, catalog) = shop_with_newcomers();
-    model.customers.forest = Forest::new(0.0, vec![leaf(0, 0.0)], vec![0]);
+    model.customer_ranker.forest = Forest::new(0.0, vec![leaf(0, 0.0)], vec![0]);
     let bound = BoundModel::new(Arc::new(model), Arc::clone(&catalog));
     // A buyer of a spoon, which is not offered again.
     let held = HeldProduct { product: product(2), first_at: now(), last_at: now(), usage_share: None };
-    let customer = KnownCustomer { holdings: vec![held], ..KnownCustomer::default() };
+    let customer = CustomerContext { holdings: vec![held], ..CustomerContext::default() };
     let query = CrossSellQuery { customer, context: Vec::new(), now: now() };
     let cache_key = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
-    let first = bound.cross_sell(&query).prepare(cache_key, now()).ranked;
+    let first = bound.cross_sell(&query).cached_ranking(cache_key, now()).ranked;
     let ids: Vec<&ProductId> = first.iter().map(|it| &catalog.products()[it.place as usize].id).collect();
     assert_eq!(ids, [1, 0, 7, 6, 4].map(product).iter().collect::<Vec<_>>(), "{first:?}");
 }
@@ -539,7 +545,7 @@ fn a_newcomer_that_comes_on_sale_outdates_what_was_prepared() {
 fn a_newcomer_is_told_to_be_like_what_sells_best_now() {
     let (model, catalog) = shop_with_newcomers();
     let bound = BoundModel::new(Arc::new(model), catalog);
-    let query = CrossSellQuery { customer: KnownCustomer::default(), context: Vec::new(), now: now() };
+    let query = CrossSellQuery { customer: CustomerContext::default(), context: Vec::new(), now: now() };
     let proposal = bound.cross_sell(&query);
     for candidate in proposal.candidates() {
         let like = Evidence::NewInCategory { like: product(1), buyers: 10, days: RECENT_DAYS };
@@ -557,13 +563,13 @@ fn what_was_prepared_comes_first_and_the_rest_after_it() {
     let events: Vec<Event> = (0..60).map(|number| bought(number % 20, number % PRODUCTS, 1 + number)).collect();
     let (model, _) = learn(&events).expect("somebody bought something");
     let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
-    let query = CrossSellQuery { customer: KnownCustomer::default(), context: Vec::new(), now: now() };
+    let query = CrossSellQuery { customer: CustomerContext::default(), context: Vec::new(), now: now() };
     let cache_key = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
     let complements = bound.cross_sell(&query);
     let fresh: Vec<Candidate> = complements.candidates().collect();
-    let mut prepared = complements.prepare(cache_key, now() - DAY);
+    let mut prepared = complements.cached_ranking(cache_key, now() - DAY);
     prepared.ranked.truncate(2);
-    let again = bound.cross_sell_prepared(&query, prepared.clone());
+    let again = bound.cross_sell_from_cache(&query, prepared.clone());
     assert_eq!(again.ranked_at(), Some(now() - DAY));
     assert_eq!(again.candidates().collect::<Vec<_>>(), fresh);
 
@@ -571,7 +577,7 @@ fn what_was_prepared_comes_first_and_the_rest_after_it() {
     prepared.ranked[1].propensity = f32::MIN_POSITIVE;
     // Of another catalogue: not shown, and no panic.
     prepared.ranked.push(RankedProduct { place: u32::MAX, propensity: f32::MIN_POSITIVE });
-    let again: Vec<Candidate> = bound.cross_sell_prepared(&query, prepared).candidates().collect();
+    let again: Vec<Candidate> = bound.cross_sell_from_cache(&query, prepared).candidates().collect();
     assert_eq!(again.len(), fresh.len());
     assert_eq!([&again[0].product, &again[1].product], [&fresh[1].product, &fresh[0].product]);
     assert!(again.is_sorted_by(|a, b| a.propensity >= b.propensity));

@@ -20,7 +20,7 @@ use tactful::ingest::mapping::Mapping;
 use tactful::ingest::read::{self, Rows};
 use tactful::ingest::row::Row;
 use tactful::ingest::source::Source;
-use tactful::model::train::TrainingSettings;
+use tactful::model::training_settings::TrainingSettings;
 use tactful::store::memory::store::MemoryStore;
 use tactful::use_cases::app::{App, Clock};
 use tactful::use_cases::catalog::{publish_catalog, upsert_products};

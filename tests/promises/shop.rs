@@ -11,7 +11,7 @@ use tactful::domain::offer::OfferKind;
 use tactful::domain::policy::Policy;
 use tactful::domain::product::{FeatureValue, LadderPosition, Product};
 use tactful::domain::time::{DAY, Timestamp};
-use tactful::model::train::TrainingSettings;
+use tactful::model::training_settings::TrainingSettings;
 use tactful::store::contract::store::Store;
 use tactful::store::memory::store::MemoryStore;
 use tactful::store::sled::store::SledStore;

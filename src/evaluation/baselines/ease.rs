@@ -18,8 +18,8 @@ pub fn fit(products: usize, rows: &[Row], lambda: f64, threads: usize) -> Option
     }
     let weighted =
         |row: &Row| row.iter().map(|&product| (u32::try_from(product).expect("few products"), 1.0)).collect();
-    let rows: Vec<ridge::Row> = rows.iter().map(weighted).collect();
-    let weights = ridge::Problem::dense(products, products, &rows, threads).solve(lambda)?;
-    let pairs = |row: Vec<ridge::Neighbour>| row.into_iter().map(|it| (it.product as usize, it.weight)).collect();
+    let rows: Vec<ridge::SparseRow> = rows.iter().map(weighted).collect();
+    let weights = ridge::RidgeProblem::dense(products, products, &rows, threads).solve(lambda)?;
+    let pairs = |row: Vec<ridge::Neighbour>| row.into_iter().map(|it| (it.item as usize, it.weight)).collect();
     Some(Similarity(weights.into_iter().map(pairs).collect()))
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::domain::outlook::{MbgNbd, RecencyFrequency};
 use crate::domain::time::DAY;
 use crate::domain::time::Timestamp;
-use crate::model::outlook_history::PastCustomer;
-use crate::model::rhythm;
+use crate::model::mbg_nbd;
+use crate::model::outlook_history::CustomerSnapshot;
 
 /// The rhythm of these customers as of a moment; `None` when they are too few.
-pub fn rhythm_of(customers: &[PastCustomer<'_>], at: Timestamp) -> Option<MbgNbd> {
+pub fn rhythm_of(customers: &[CustomerSnapshot<'_>], at: Timestamp) -> Option<MbgNbd> {
     let recencies: Vec<RecencyFrequency> =
         customers.iter().filter_map(|customer| RecencyFrequency::of(&customer.state, at)).collect();
-    rhythm::fit(&recencies)
+    mbg_nbd::fit(&recencies)
 }
 
 /// The probability of a purchase within the window.

@@ -2,7 +2,7 @@
 
 use crate::domain::catalog::Catalog;
 use crate::domain::time::Timestamp;
-use crate::model::history::{NOBODY, OrderedHistory, TrainingHistory};
+use crate::model::history::{OrderedHistory, TrainingHistory, UNKNOWN_ID};
 
 /// The products of one customer or basket, each once, in order.
 pub type Row = Vec<usize>;
@@ -33,7 +33,7 @@ impl Sales {
     /// What each known customer bought.
     pub fn by_customer(&self) -> Vec<Row> {
         let row = |bought: &[crate::model::history::Purchase]| {
-            let mut row: Row = bought.iter().filter_map(|purchase| self.places[purchase.product as usize]).collect();
+            let mut row: Row = bought.iter().filter_map(|purchase| self.places[purchase.item as usize]).collect();
             row.sort_unstable();
             row.dedup();
             row
@@ -53,9 +53,9 @@ impl Sales {
         let from = self.end.saturating_sub(days.saturating_mul(86_400));
         let mut seen: Vec<(usize, bool, u32)> = Vec::new();
         for purchase in self.history.purchases.iter().filter(|purchase| purchase.second >= from) {
-            let is_named = purchase.customer != NOBODY;
+            let is_named = purchase.customer != UNKNOWN_ID;
             let buyer = if is_named { purchase.customer } else { purchase.basket };
-            seen.extend(self.places[purchase.product as usize].map(|place| (place, is_named, buyer)));
+            seen.extend(self.places[purchase.item as usize].map(|place| (place, is_named, buyer)));
         }
         seen.sort_unstable();
         seen.dedup();

@@ -1,24 +1,36 @@
-//! How complements are ordered: signals of every candidate, and a ranker that weighs them.
+//! Ranking of complements and upgrades in two stages: candidate retrieval by a linear blend, reranking by a forest.
 //!
-//! What is known of products (`tables`) is asked about what a customer has (`asked`); the answer is a row of signals for
-//! each candidate (`lanes`, `likeness`, `signals`). A ranker (`ranker`) picks the strongest candidates by a blend of few
-//! signals and orders these by a forest of decision trees (`forest`) that was trained on what customers did next in
-//! earlier windows of the same history (`lessons`). Which blend, which regularisers and whether the forest is used at
-//! all is chosen on the last window (`tuning`), which also tells what probability a strength is of (`curves`). Steps up (`steps`) are weighed by the same signals and by what is known of
-//! the two products, and learned in the same way (`step_lessons`).
+//! An item model (`item_model`), fitted as of one moment, holds item-to-item weights and statistics of each item. For a
+//! query about a customer or a basket (`ranking_query`) it yields association scores (`association_scores`), which with
+//! the catalogue (`content_similarity`) make up the features of each candidate (`features`). A ranker (`ranker`) retrieves
+//! candidates by a blend of few scores and reranks them by an ensemble of decision trees (`forest`). It is trained on what
+//! customers bought next in earlier windows of the same history (`temporal_folds`, `training`, `ranker_training`).
+//! Regularization, half-life and blend are tuned on the latest window (`tuning`), which also decides whether the forest is
+//! used, and calibrates probabilities (`calibration_fit`). Upgrades are ranked by the same features and those of the pair
+//! (`upgrade_features`), and trained in the same way (`upgrade_training`).
 
-pub mod asked;
-mod curves;
+pub(super) mod association_scores;
+mod calibration_fit;
+pub(super) mod content_similarity;
+pub(super) mod decay;
+pub mod features;
+mod fitted_fold;
 pub mod forest;
-pub mod lanes;
-pub mod lessons;
-pub mod likeness;
-pub mod pasts;
-pub mod ranker;
-pub mod shelves;
-pub mod signals;
-pub mod step_lessons;
-pub mod steps;
-pub mod tables;
-pub mod taught;
-pub mod tuning;
+mod holdout_queries;
+pub(super) mod interaction_rows;
+pub(super) mod item_groups;
+pub(super) mod item_model;
+mod item_statistics;
+mod query_kind;
+pub(super) mod ranker;
+mod ranker_training;
+mod ranking_quality;
+pub(super) mod ranking_query;
+mod sampling;
+mod temporal_folds;
+pub(super) mod training;
+mod training_examples;
+mod tuning;
+pub(super) mod upgrade_features;
+pub(super) mod upgrade_ranker;
+mod upgrade_training;

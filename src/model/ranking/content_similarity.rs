@@ -1,60 +1,60 @@
-//! How alike products are by what the catalogue says of them: words, categories, attributes, and neighbourhood.
+//! Content features of products from the catalogue: title words, category, attributes and price.
 
 use std::collections::HashMap;
 
 use crate::domain::catalog::Catalog;
 
-use super::super::offer_model::LearnedProduct;
+use super::super::learned_product::LearnedProduct;
 
-/// What the catalogue says of the products of a model, by their numbers.
+/// Content of the items of a model, by index.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Likeness {
-    /// Words of the title with their weight: rare words weigh more, and the squares of a title's weights add up to 1.
+pub struct ContentSimilarity {
+    /// Title words of each item with their inverse document frequency, scaled to length 1.
     pub words: Vec<Vec<(u32, f32)>>,
-    /// The category.
+    /// Category of each item.
     pub category: Vec<Option<u32>>,
-    /// Values of attributes.
+    /// Attribute values of each item.
     pub attributes: Vec<Vec<u32>>,
-    /// The natural logarithm of the price; of the catalogue, else of what was paid.
+    /// Natural logarithm of the price: of the catalogue, else the mean price paid.
     pub log_price: Vec<Option<f32>>,
-    /// How many words, categories and values of attributes there are.
+    /// Number of distinct words, categories and attribute values.
     pub counts: [usize; 3],
 }
 
-/// A price below this says nothing.
+/// A lower price is taken as this, so that logarithms stay small.
 const PRICE_MIN: f32 = 0.01;
 
-impl Likeness {
-    /// Looks the products up.
+impl ContentSimilarity {
+    /// Reads the content of the products from the catalogue.
     pub fn of(products: &[LearnedProduct], catalog: &Catalog) -> Self {
-        let mut words = Numbers::default();
-        let mut categories = Numbers::default();
-        let mut attributes = Numbers::default();
-        let mut likeness = Self::default();
+        let mut words = TermIndex::default();
+        let mut categories = TermIndex::default();
+        let mut attributes = TermIndex::default();
+        let mut content = Self::default();
         for learned in products {
             let product = catalog.get(&learned.id);
             let title = product.map_or("", |product| product.title.as_str());
-            let mut of_title: Vec<u32> = words_of(title).map(|word| words.number(word)).collect();
-            of_title.sort_unstable();
-            of_title.dedup();
-            likeness.words.push(of_title.into_iter().map(|word| (word, 1.0)).collect());
+            let mut title_words: Vec<u32> = words_of(title).map(|word| words.index_of(word)).collect();
+            title_words.sort_unstable();
+            title_words.dedup();
+            content.words.push(title_words.into_iter().map(|word| (word, 1.0)).collect());
             let category = product.filter(|product| !product.category.is_empty());
-            likeness.category.push(category.map(|product| categories.number(product.category.join("\n"))));
+            content.category.push(category.map(|product| categories.index_of(product.category.join("\n"))));
             let values = product.iter().flat_map(|product| &product.attributes);
-            likeness
+            content
                 .attributes
-                .push(values.map(|(name, value)| attributes.number(format!("{name}\n{value}"))).collect());
+                .push(values.map(|(name, value)| attributes.index_of(format!("{name}\n{value}"))).collect());
             let listed = product.and_then(|product| product.price).map(|price| price.approximate() as f32);
             let price = listed.or(learned.price).filter(|price| *price > 0.0);
-            likeness.log_price.push(price.map(|price| price.max(PRICE_MIN).ln()));
+            content.log_price.push(price.map(|price| price.max(PRICE_MIN).ln()));
         }
-        likeness.weigh_words(words.0.len());
-        likeness.counts = [words.0.len(), categories.0.len(), attributes.0.len()];
-        likeness
+        content.weight_words(words.0.len());
+        content.counts = [words.0.len(), categories.0.len(), attributes.0.len()];
+        content
     }
 
-    /// `ln(products / products with the word)`, scaled to length 1. A word of a single title likens nothing.
-    fn weigh_words(&mut self, words: usize) {
+    /// Weights words by `ln(products / products with the word)`, scaled to length 1. Words of a single title are dropped.
+    fn weight_words(&mut self, words: usize) {
         let mut titles = vec![0_u32; words];
         for &(word, _) in self.words.iter().flatten() {
             titles[word as usize] += 1;
@@ -84,12 +84,13 @@ fn words_of(title: &str) -> impl Iterator<Item = String> {
     })
 }
 
+/// Indices of terms, in order of first appearance.
 #[derive(Default)]
-struct Numbers(HashMap<String, u32>);
+struct TermIndex(HashMap<String, u32>);
 
-impl Numbers {
-    fn number(&mut self, text: String) -> u32 {
+impl TermIndex {
+    fn index_of(&mut self, term: String) -> u32 {
         let next = self.0.len() as u32;
-        *self.0.entry(text).or_insert(next)
+        *self.0.entry(term).or_insert(next)
     }
 }

@@ -1,0 +1,148 @@
+//! Binding of a model to a catalogue: indices of products in both, and what the catalogue adds to the model.
+//!
+//! An *item* is an index in the model, a *product index* is one in the catalogue; either may lack the other.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use crate::domain::catalog::Catalog;
+use crate::domain::customer::fingerprint;
+use crate::domain::ids::ProductId;
+use crate::domain::offer::PropensityBasis;
+use crate::domain::product::Product;
+use crate::domain::time::Timestamp;
+
+use super::cold_start::ColdStartItems;
+use super::learned_product::LearnedProduct;
+use super::offer_model::OfferModel;
+use super::offer_queries::CustomerContext;
+use super::ranking::content_similarity::ContentSimilarity;
+use super::ranking::ranking_query::{HeldItem, RankingQuery, UNDATED};
+
+/// Half-life index of the popularity where nothing else is known: the second shortest.
+pub const RECENT_POPULARITY: usize = 1;
+
+/// Model and catalogue with the indices of each product in both.
+#[derive(Debug)]
+pub struct CatalogBinding {
+    /// The model.
+    pub model: Arc<OfferModel>,
+    /// The catalogue.
+    pub catalog: Arc<Catalog>,
+    /// Item of each product of the catalogue.
+    pub item_of_product: Vec<Option<u32>>,
+    /// Product index of each item of the model.
+    pub product_of_item: Vec<Option<u32>>,
+    /// Content of the items.
+    pub content: ContentSimilarity,
+    /// Products that the catalogue names as complements, by product index.
+    pub hints: HashMap<usize, Vec<usize>>,
+    /// Products that were never bought.
+    pub cold_start: ColdStartItems,
+    /// Digest of the catalogue, see [`CacheKey::catalog`](crate::domain::cached_ranking::CacheKey).
+    pub catalog_digest: u64,
+    item_of_fingerprint: HashMap<u32, u32>,
+}
+
+impl CatalogBinding {
+    /// Binds a model to a catalogue.
+    pub fn new(model: Arc<OfferModel>, catalog: Arc<Catalog>) -> Self {
+        let mut item_of_product = vec![None; catalog.products().len()];
+        let mut product_of_item = vec![None; model.products().len()];
+        for (item, product) in model.products().iter().enumerate() {
+            if let Some(index) = catalog.index_of(&product.id) {
+                item_of_product[index] = Some(item as u32);
+                product_of_item[item] = Some(index as u32);
+            }
+        }
+        let hints = complement_hints(&catalog);
+        let content = ContentSimilarity::of(model.products(), &catalog);
+        let items = (0..).zip(model.products());
+        let item_of_fingerprint = items.map(|(item, product)| (fingerprint(&product.id), item)).collect();
+        let learned = |index: usize| item_of_product[index].map(|item| &model.products()[item as usize]);
+        let cold_start = ColdStartItems::new(&catalog, learned);
+        let catalog_digest = catalog_digest(&catalog, &cold_start);
+        Self {
+            model,
+            catalog,
+            item_of_product,
+            product_of_item,
+            content,
+            hints,
+            cold_start,
+            catalog_digest,
+            item_of_fingerprint,
+        }
+    }
+
+    /// The query in items of the model.
+    pub fn ranking_query(&self, customer: &CustomerContext, basket: Vec<u32>, now: Timestamp) -> RankingQuery {
+        let held = customer.holdings.iter().filter_map(|held| {
+            let item = self.item(&held.product)?;
+            Some(HeldItem { item, first_bought: seconds(held.first_at), last_bought: seconds(held.last_at) })
+        });
+        let mut held: Vec<HeldItem> = held.collect();
+        let forgotten = customer.forgotten.iter().filter_map(|fingerprint| self.item_of_fingerprint.get(fingerprint));
+        held.extend(forgotten.map(|&item| HeldItem { item, first_bought: UNDATED, last_bought: UNDATED }));
+        // A forgotten item that was bought again has the dates of the later purchase.
+        held.sort_unstable_by_key(|held| (held.item, Reverse(held.last_bought)));
+        held.dedup_by_key(|held| held.item);
+        let profile = self.model.item_model.profile_encoder.encode(&customer.profile);
+        RankingQuery::new(seconds(now), held, basket, profile)
+    }
+
+    /// Item of a product.
+    pub fn item(&self, product: &ProductId) -> Option<u32> {
+        self.item_of_product[self.catalog.index_of(product)?]
+    }
+
+    /// Statistics of a product.
+    pub fn learned(&self, product: &ProductId) -> Option<&LearnedProduct> {
+        self.learned_at(self.catalog.index_of(product)?)
+    }
+
+    /// Statistics of the product at an index of the catalogue.
+    pub fn learned_at(&self, index: usize) -> Option<&LearnedProduct> {
+        self.item_of_product[index].map(|item| &self.model.products()[item as usize])
+    }
+
+    /// True when the catalogue names the second product as a complement of the first.
+    pub fn has_hint(&self, from: usize, to: usize) -> bool {
+        self.hints.get(&from).is_some_and(|hinted| hinted.contains(&to))
+    }
+}
+
+/// Products that are compatible with, or require, each product of the catalogue.
+fn complement_hints(catalog: &Catalog) -> HashMap<usize, Vec<usize>> {
+    let mut hints: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (index, product) in catalog.products().iter().enumerate() {
+        for other in product.compatible_with.iter().chain(&product.requires) {
+            if let Some(other) = catalog.index_of(other) {
+                hints.entry(other).or_default().push(index);
+            }
+        }
+    }
+    hints
+}
+
+fn catalog_digest(catalog: &Catalog, cold_start: &ColdStartItems) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for Product { id, category, requires, compatible_with, repeatable, .. } in catalog.products() {
+        (id, category, requires, compatible_with, repeatable).hash(&mut hasher);
+    }
+    // Availability of products that were never bought.
+    cold_start.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Basis of the propensity of a product with or without statistics.
+pub fn propensity_basis(learned: Option<&LearnedProduct>) -> PropensityBasis {
+    if learned.is_some() { PropensityBasis::Purchases } else { PropensityBasis::Catalog }
+}
+
+/// A time in whole seconds after 1970.
+pub fn seconds(at: Timestamp) -> i64 {
+    at.unix_ms().div_euclid(1000)
+}
