@@ -1,20 +1,17 @@
-//! tactful: a gRPC backend that answers what to offer a customer, and when to offer nothing.
+//! tactful: a gRPC recommendation backend that decides what to offer a customer, and when to offer nothing.
 //!
 //! ```text
-//! floor
-//!   6                   main.rs -> cli/       one file per subcommand
-//!   5                   server/               the composition root; alone names sled and memory
-//!   4                    grpc/                the wire; alone knows prost and tonic
-//!       +-----------+-------------+-------------+-------------+-------------+
-//!   3   | config.rs | use_cases/  | evaluation/ | simulation/ |   ingest/   |
-//!       +-----------+-+---------+-+------+------+-------+-----+-------------+
-//!   2   |  decision/  | store/  | model/ | measurement/ |  policy_document/  |
-//!       +-------------+---------+--------+--------------+--------------------+
-//!   1   |                       domain/ (the nouns)                          |   telemetry/
-//!       +--------------------------------------------------------------------+
+//! layer
+//!   6                        main.rs -> cli/
+//!   5                          server/                 alone names the store backends
+//!   4                           grpc/                  alone knows prost and tonic
+//!   3         use_cases/    evaluation/    simulation/    config
+//!   2   decision/  model/  measurement/  policy_document/  store/  ingest/  export/
+//!   1                    domain/             telemetry
 //! ```
 //!
-//! Imports point down, and no wing of floor 2 imports another; `tests/architecture.rs` keeps it so.
+//! Imports point down, and no module of layer 2 imports another; `tests/architecture` checks it. `ARCHITECTURE.md` maps the
+//! code, `docs/glossary.md` defines the terms.
 
 pub mod cli;
 pub mod config;

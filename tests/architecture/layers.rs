@@ -53,7 +53,7 @@ const MODULES: &[Module] = &[
         may_import: &["domain", "decision", "store::contract", "model", "measurement", "ingest", "telemetry"],
     },
     Module { name: "simulation", may_import: &["domain", "decision", "measurement"] },
-    // Of the store only its error, which the use cases hand on.
+    // The store's error only, which the use cases pass on.
     Module {
         name: "grpc",
         may_import: &[
@@ -62,7 +62,7 @@ const MODULES: &[Module] = &[
             "policy_document",
             "use_cases",
             "store::contract::error",
-            // Who may call what.
+            // Roles of callers.
             "config::access",
             // How much of the server a call may use.
             "config::settings::CallLimits",
@@ -93,7 +93,7 @@ const BELOW_CLI: &[&str] = &[
     "domain",
     "decision",
     "store::contract",
-    // The form of backups, to check one that comes in.
+    // The backup format, to check a backup that is received.
     "store::backup",
     "model",
     "ingest",
@@ -156,6 +156,46 @@ fn every_source_keeps_to_the_layers() {
 
     let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
     assert!(violations.is_empty(), "{} violations of the layers:\n{}", listed.len(), listed.join("\n"));
+}
+
+/// An allowance that nothing uses says less about the plan than its absence.
+#[test]
+#[ignore = "until the renaming has reached every module"]
+fn every_allowance_is_used() {
+    let unused = unused_allowances(&sources_of_program());
+    assert!(unused.is_empty(), "allowances that nothing uses, to be removed: {}", unused.join(", "));
+}
+
+/// Modules that another may import and does not, and crates that it may name and does not.
+fn unused_allowances(sources: &[Source]) -> Vec<String> {
+    let blanked: Vec<String> = sources.iter().map(|source| without_comments_and_literals(&source.text)).collect();
+    let files: Vec<File> = sources.iter().zip(&blanked).map(|(source, blanked)| File::read(source, blanked)).collect();
+    let names = |module: &str, wanted: &dyn Fn(&NamedPath) -> bool| {
+        files.iter().filter(|file| file.top_module_name() == module).any(|file| file.paths.iter().any(wanted))
+    };
+    let mut unused = Vec::new();
+    for module in MODULES {
+        // The binary's root and its commands share one list.
+        let importers = if module.may_import == BELOW_CLI { vec!["cli", "main"] } else { vec![module.name] };
+        for allowed in module.may_import {
+            let segments: Vec<&str> = allowed.split("::").collect();
+            let is_wanted = |path: &NamedPath| path.is_of_crate && begins_with(&path.segments, &segments);
+            if !importers.iter().any(|importer| names(importer, &is_wanted)) {
+                unused.push(format!("{} may import {allowed}", module.name));
+            }
+        }
+    }
+    for (family, modules) in CRATES_OF_MODULES {
+        let is_wanted =
+            |path: &NamedPath| !path.is_of_crate && path.segments.first().is_some_and(|it| is_of_family(it, family));
+        let unused_by = modules.iter().filter(|module| !names(module, &is_wanted));
+        unused.extend(unused_by.map(|module| format!("{module} may name {family}")));
+    }
+    unused
+}
+
+fn is_of_family(name: &str, family: &str) -> bool {
+    name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
 }
 
 /// The crates that a manifest depends on, as the code writes them.
@@ -299,8 +339,7 @@ fn check_crates(file: &File, crates: &BTreeSet<String>, violations: &mut Vec<Vio
             ));
         }
         for (family, modules) in CRATES_OF_MODULES {
-            let is_of_family = name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
-            if is_of_family && !modules.contains(&module) {
+            if is_of_family(name, family) && !modules.contains(&module) {
                 violations.push(file.violation(
                     path.line,
                     format!("`{module}` names the crate {name}"),
