@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use fail::fail_point;
 use sled::{IVec, Tree};
 
 use super::committer::Write;
+use super::failpoint::failpoint;
 use super::inner::Inner;
 use crate::domain::customer::Customer;
 use crate::domain::ids::CustomerId;
@@ -71,7 +71,7 @@ impl Inner {
     }
 
     fn attempt(&self, commit: &Commit) -> Result<Attempt, StoreError> {
-        fail_point!("store::before_apply", |_| stopped());
+        failpoint!("store::before_apply", |_| stopped());
         let write = self.committer.begin_write();
         let version = commit.expected + 1;
         let (outbox, is_first) = loop {
@@ -88,7 +88,7 @@ impl Inner {
             let waiting_before = waiting.len();
             let kept = self.not_yet_durable(&commit.key, waiting);
             if kept.len() < waiting_before {
-                fail_point!("store::before_drop", |_| stopped());
+                failpoint!("store::before_drop", |_| stopped());
             }
             let outbox = Outbox(kept.into_iter().chain(commit.appended.0.iter().cloned()).collect());
             let bytes = encode_customer(version, &commit.body, &outbox)?;
@@ -101,7 +101,7 @@ impl Inner {
             }
         };
         self.counters.customers.add_if(is_first);
-        fail_point!("store::after_apply", |_| stopped());
+        failpoint!("store::after_apply", |_| stopped());
         self.copy(&commit.key, &outbox, version, write)?;
         self.empty_oldest_outbox()?;
         Ok(Attempt::Ended(CommitOutcome::Committed { version }))
@@ -123,10 +123,10 @@ impl Inner {
         while let Some(entry) = uncopied.next() {
             self.copy_entry(key, entry)?;
             if uncopied.peek().is_some() {
-                fail_point!("store::between_copies", |_| stopped());
+                failpoint!("store::between_copies", |_| stopped());
             }
         }
-        fail_point!("store::after_copy", |_| stopped());
+        failpoint!("store::after_copy", |_| stopped());
         let number = write.finish();
         if entries.is_empty() {
             self.copies.forget(key, version);
@@ -199,8 +199,8 @@ fn refuse_or_wait(commit: &Commit, version: u64) -> Result<Attempt, StoreError> 
     Ok(Attempt::NeedsRoom)
 }
 
-/// What a commit returns that a failpoint stopped.
-#[cfg_attr(not(feature = "failpoints"), allow(dead_code, reason = "failpoints expand to nothing"))]
+/// Error of a commit that a failpoint stopped.
+#[cfg(debug_assertions)]
 fn stopped<Success>() -> Result<Success, StoreError> {
     Err(StoreError::Failed { detail: "stopped by a failpoint".to_owned() })
 }

@@ -16,6 +16,7 @@ use std::time::Instant;
 use sled::Db;
 use tokio::sync::{oneshot, watch};
 
+use super::failpoint::failpoint;
 use super::high_water::{self, HighWater};
 use crate::store::contract::error::StoreError;
 
@@ -261,7 +262,7 @@ impl Disk {
         self.db.flush().map_err(|error| format!("flush: {error}"))?;
         self.log.sync_data().map_err(|error| format!("fdatasync of the log: {error}"))?;
         self.sync_blobs().map_err(|error| format!("fsync of large values: {error}"))?;
-        fail::fail_point!("store::after_flush", |_| Err("stopped by a failpoint".to_owned()));
+        failpoint!("store::after_flush", |_| Err("stopped by a failpoint".to_owned()));
         Ok(())
     }
 

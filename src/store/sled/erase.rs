@@ -11,6 +11,7 @@ use std::sync::Arc;
 use sled::{CompareAndSwapError, IVec, Tree};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::failpoint::failpoint;
 use super::inner::Inner;
 use super::scan::blocking;
 use super::trees::{COMPACTION_KEY, ERASURE_KEY_KEY, Trees};
@@ -92,7 +93,7 @@ impl Inner {
         };
         self.healthy(self.trees.erased.insert(&hash[..], encode_erasure(&erasure, false)?))?;
         self.healthy(self.trees.meta.insert(COMPACTION_KEY, &[1]))?;
-        fail::fail_point!("store::erasure_marked", |_| Err(StoreError::Failed {
+        failpoint!("store::erasure_marked", |_| Err(StoreError::Failed {
             detail: "stopped by a failpoint".to_owned()
         }));
         let erased = self.erasing().remove_all(customer)?;

@@ -30,6 +30,7 @@ mod counters;
 mod customers;
 mod erase;
 mod explicit_offers;
+mod failpoint;
 mod forget;
 mod held;
 mod high_water;
