@@ -261,8 +261,8 @@ fn router(
 
 /// Adds jitter of a tenth either way, so that replicas that start together do not send GOAWAY at the same time.
 fn with_jitter(span: Duration) -> Duration {
-    let [byte, ..] = *uuid::Uuid::new_v4().as_bytes();
-    span.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
+    let random = getrandom::u32().expect("the operating system provides random numbers");
+    span.mul_f64(0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX))
 }
 
 /// Updates gauges and the readiness of each service, periodically.

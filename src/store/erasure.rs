@@ -16,13 +16,10 @@ pub(super) const HASH_BYTES: usize = 32;
 pub(super) struct ErasureKey([u8; HASH_BYTES]);
 
 impl ErasureKey {
-    /// Generates a key of 244 random bits, those of two random UUIDs.
+    /// Generates a key from the random numbers of the operating system.
     pub fn random() -> Self {
-        let halves = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
         let mut key = [0; HASH_BYTES];
-        for (bytes, half) in key.chunks_mut(HASH_BYTES / 2).zip(halves) {
-            bytes.copy_from_slice(half.as_bytes());
-        }
+        getrandom::fill(&mut key).expect("the operating system provides random numbers");
         Self(key)
     }
 

@@ -26,10 +26,11 @@ impl PseudonymKey {
         (key.len() >= KEY_BYTES_MIN).then(|| Self(key.to_owned()))
     }
 
-    /// Returns a random key: 244 random bits, the content of two random UUIDs.
+    /// Generates a key from the random numbers of the operating system.
     fn random() -> Self {
-        let halves = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
-        Self(halves.iter().flat_map(|half| *half.as_bytes()).collect())
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).expect("the operating system provides random numbers");
+        Self(key.to_vec())
     }
 
     fn hash(&self, id: &str) -> [u8; PSEUDONYM_BYTES] {
