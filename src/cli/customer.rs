@@ -9,7 +9,8 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::client::{ServerAddress, rejected};
-use super::output::{out, outln};
+use super::customer_export::record_to_json;
+use super::output::outln;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::customer_service_client::CustomerServiceClient;
 
@@ -26,7 +27,9 @@ enum CustomerSubcommand {
     Erase(EraseCustomer),
 }
 
-/// Write all data of a customer as JSON Lines: profile, ledger, events and decisions.
+/// Write all data of a customer as JSON Lines: the customer, every event, outcome and decision.
+///
+/// The field `record` of each line names its kind: customer, ranking, event, outcome or decision.
 ///
 /// Example:
 ///   tactful customer export ada > ada.jsonl
@@ -72,12 +75,17 @@ impl ExportCustomer {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let mut client = CustomerServiceClient::new(self.server.connect().await?);
         let request = wire::ExportCustomerRequest { customer_id: self.customer };
-        let mut parts = client.export_customer(request).await.map_err(|status| rejected(&status))?.into_inner();
+        let mut pages = client.export_customer(request).await.map_err(|status| rejected(&status))?.into_inner();
         let mut file = self.out.as_ref().map(File::create).transpose()?.map(BufWriter::new);
-        while let Some(part) = parts.message().await.map_err(|status| rejected(&status))? {
-            match &mut file {
-                Some(file) => file.write_all(part.json_lines.as_bytes())?,
-                None => out!("{}", part.json_lines),
+        while let Some(page) = pages.message().await.map_err(|status| rejected(&status))? {
+            for record in page.records {
+                let Some(line) = record_to_json(record) else {
+                    bail!("the server exports a kind of record that this version does not know");
+                };
+                match &mut file {
+                    Some(file) => writeln!(file, "{line}")?,
+                    None => outln!("{line}"),
+                }
             }
         }
         if let Some(mut file) = file {

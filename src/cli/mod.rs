@@ -7,6 +7,7 @@ mod backup;
 mod client;
 pub mod command;
 mod customer;
+mod customer_export;
 pub mod demo;
 mod evaluate;
 mod explain;

@@ -9,6 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::batches::{BATCH_LEN_MAX, BatchEntries, check_batch_len};
+use super::convert::customer_export::export_record_to_wire;
 use super::convert::customers::{customer_to_wire, profile_from_wire};
 use super::convert::nouns::time_to_wire;
 use super::customer_ids::audited_customer_id;
@@ -17,7 +18,8 @@ use super::generated::tactful::v1::customer_service_server::CustomerService;
 use super::status;
 use crate::use_cases::app::App;
 use crate::use_cases::customers::{get_customer, upsert_customers};
-use crate::use_cases::erase_customer::{ErasedCustomer, Held, erase_customer};
+use crate::use_cases::erase_customer::{ErasedCustomer, erase_customer};
+use crate::use_cases::export_customer::CustomerExport;
 
 /// Implementation of `CustomerService`.
 pub(crate) struct CustomerRpc {
@@ -59,24 +61,24 @@ impl CustomerService for CustomerRpc {
         request: Request<wire::ExportCustomerRequest>,
     ) -> Result<Response<Self::ExportCustomerStream>, Status> {
         let id = audited_customer_id(request.into_inner().customer_id)?;
-        let mut held = Held::of(id);
+        let mut export = CustomerExport::new(id);
         // The first page is loaded before the response starts, so that NOT_FOUND can still be its status.
-        let mut page = held.next(&self.app).await.map_err(status::store)?;
+        let mut page = export.next_page(&self.app).await.map_err(status::store)?;
         if page.is_none() {
             return Err(customer_not_found());
         }
-        let (parts, stream) = mpsc::channel(1);
+        let (pages, stream) = mpsc::channel(1);
         let app = Arc::clone(&self.app);
         tokio::spawn(async move {
             while let Some(records) = page.take() {
-                let part = wire::ExportCustomerResponse { json_lines: json_lines(&records) };
+                let records = records.into_iter().map(export_record_to_wire).collect();
                 // The client has disconnected.
-                if parts.send(Ok(part)).await.is_err() {
+                if pages.send(Ok(wire::ExportCustomerResponse { records })).await.is_err() {
                     return;
                 }
-                match held.next(&app).await {
+                match export.next_page(&app).await {
                     Ok(next) => page = next,
-                    Err(error) => drop(parts.send(Err(status::store(error))).await),
+                    Err(error) => drop(pages.send(Err(status::store(error))).await),
                 }
             }
         });
@@ -101,8 +103,4 @@ impl CustomerService for CustomerRpc {
 
 fn customer_not_found() -> Status {
     status::not_found("CUSTOMER_NOT_FOUND", "no data is stored about this customer")
-}
-
-fn json_lines(records: &[serde_json::Value]) -> String {
-    records.iter().fold(String::new(), |lines, record| format!("{lines}{record}\n"))
 }

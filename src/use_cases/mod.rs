@@ -17,6 +17,7 @@ mod exhausted_offers;
 pub mod expire_history;
 pub(crate) mod explain_decision;
 pub mod explicit_offers;
+pub(crate) mod export_customer;
 pub(crate) mod get_backfire_report;
 pub mod get_relationship_health;
 pub mod holds;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use tactful::domain::time::DAY;
+use tactful::grpc::generated::tactful::v1::customer_export_record::Record;
 use tactful::grpc::generated::tactful::v1::{
-    BatchUpsertCustomersRequest, CapKind, CreateHoldRequest, CustomerEvent, CustomerProfile, EraseCustomerRequest,
-    EventKind, ExportCustomerRequest, GetRelationshipHealthRequest, HoldReason, OfferOutcome, OutcomeKind,
-    RecordEventsRequest, RecordOutcomesRequest,
+    BatchUpsertCustomersRequest, CapKind, CreateHoldRequest, CrossSellRequest, CustomerEvent, CustomerProfile,
+    EraseCustomerRequest, EventKind, ExportCustomerRequest, GetRelationshipHealthRequest, HoldReason, OfferOutcome,
+    OutcomeKind, RecordEventsRequest, RecordOutcomesRequest,
 };
 use tactful::use_cases::expire_history::expire_history;
 use tonic::Code;
@@ -15,18 +16,20 @@ use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
 use super::harness::TestServer;
 use super::shop::{ago, complaint, cross_sell, event, kept, open_shop, purchase, record};
 
-async fn export(shop: &TestServer, customer: &str) -> Vec<serde_json::Value> {
+async fn export(shop: &TestServer, customer: &str) -> Vec<Record> {
     let request = ExportCustomerRequest { customer_id: customer.into() };
-    let mut parts = shop.customers().export_customer(request).await.expect("answers").into_inner();
-    let mut lines = String::new();
-    while let Some(part) = parts.message().await.expect("goes on") {
-        lines.push_str(&part.json_lines);
+    let mut pages = shop.customers().export_customer(request).await.expect("answers").into_inner();
+    let mut records = Vec::new();
+    while let Some(page) = pages.message().await.expect("goes on") {
+        assert!(!page.records.is_empty());
+        records.extend(page.records.into_iter().map(|record| record.record.expect("a record")));
     }
-    lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    records
 }
 
+/// Broken by: a page that is left out, an outcome that is exported as an event without a kind.
 #[tokio::test]
-async fn an_export_tells_all_that_is_held() {
+async fn export_has_the_customer_and_every_event_outcome_and_decision() {
     let shop = open_shop().await;
     let profile = CustomerProfile {
         customer_id: "ada".into(),
@@ -37,13 +40,64 @@ async fn an_export_tells_all_that_is_held() {
     shop.customers().batch_upsert_customers(request).await.expect("kept");
     let many = (0..150).map(|number| purchase(&format!("p{number}"), "ada", "tea", ago(&shop.clock, DAY))).collect();
     record(&shop, many).await;
-    let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
-    let told = export(&shop, "ada").await;
-    let of = |kind: &str| told.iter().filter(|record| record["record"] == kind).collect::<Vec<_>>();
-    assert_eq!((of("customer").len(), of("event").len(), of("decision").len()), (1, 152, 1));
-    assert_eq!(of("customer")[0]["attributes"]["segment"], "gold");
-    let id = of("decision")[0]["id"].as_str().expect("an id").to_owned();
-    assert_eq!(id, answer.decision_id.replace('-', ""));
+    let request_id = "8e3b1a52-0c7e-4a8e-9f0a-6f8d2f3c1b7d";
+    let request = CrossSellRequest { request_id: request_id.into(), ..cross_sell("ada") };
+    let answer = shop.offers().cross_sell(request).await.expect("answers").into_inner();
+    let rejected = OfferOutcome {
+        customer_id: "ada".into(),
+        decision_id: answer.decision_id.clone(),
+        offer_id: answer.offers[0].offer_id.clone(),
+        kind: OutcomeKind::Rejected.into(),
+        ..OfferOutcome::default()
+    };
+    let request = RecordOutcomesRequest { outcomes: vec![rejected.clone()] };
+    shop.feedback().record_outcomes(request).await.expect("recorded");
+
+    let (mut customers, mut events, mut outcomes, mut decisions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for record in export(&shop, "ada").await {
+        match record {
+            Record::Customer(customer) => customers.push(customer),
+            Record::Ranking(ranking) => assert!(!ranking.products.is_empty()),
+            Record::Event(event) => events.push(event),
+            Record::Outcome(outcome) => outcomes.push(outcome),
+            Record::Decision(decision) => decisions.push(decision),
+        }
+    }
+    assert_eq!((customers.len(), events.len(), outcomes.len(), decisions.len()), (1, 152, 1, 1));
+
+    let customer = customers.remove(0);
+    assert_eq!(customer.profile.expect("a profile").attributes["segment"], "gold");
+    assert!(customer.holdings.iter().any(|holding| holding.product_id == "tea" && holding.bought == 150));
+    let relationship = customer.relationship.expect("its state");
+    assert_eq!(relationship.purchase_dates.len(), 1);
+    let ledger = customer.ledger.expect("a ledger");
+    let grants: Vec<_> =
+        ledger.grants.into_iter().map(|grant| grant.granted_offer.expect("its offer").offer_id).collect();
+    assert_eq!(grants, answer.offers.iter().map(|offer| offer.offer_id.clone()).collect::<Vec<_>>());
+    assert_eq!(
+        (ledger.request_keys[0].request_id.as_str(), &ledger.request_keys[0].decision_id),
+        (request_id, &answer.decision_id)
+    );
+    assert_eq!(ledger.back_off.expect("a pause").decision_id, answer.decision_id);
+
+    assert!(events.iter().all(|event| event.customer_id == "ada" && event.kind() != EventKind::Unspecified));
+    let outcome = outcomes.remove(0);
+    assert_eq!(outcome.product_id, answer.offers[0].product_id);
+    let exported = outcome.outcome.expect("an outcome");
+    assert!(exported.outcome_time.is_some());
+    assert_eq!(OfferOutcome { outcome_time: None, ..exported }, rejected);
+
+    let decision = decisions.remove(0);
+    assert_eq!(
+        (decision.decision_id, decision.customer_id, decision.message),
+        (answer.decision_id, "ada".into(), answer.message)
+    );
+    assert_eq!((decision.caps, decision.withheld), (answer.caps, answer.withheld));
+    let offered: Vec<_> = decision.offers.iter().map(|offer| (&offer.title, offer.rank, &offer.price)).collect();
+    let answered: Vec<_> = answer.offers.iter().map(|offer| (&offer.title, offer.rank, &offer.price)).collect();
+    assert_eq!(offered, answered);
+    assert!(decision.offers.iter().all(|offer| offer.score_breakdown.is_some() && !offer.reasons.is_empty()));
+
     let nobody = ExportCustomerRequest { customer_id: "nobody".into() };
     let refused = refusal(shop.customers().export_customer(nobody).await);
     assert_eq!(kind(&refused), (Code::NotFound, "CUSTOMER_NOT_FOUND".into()));

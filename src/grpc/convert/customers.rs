@@ -1,5 +1,7 @@
 //! Messages of `CustomerService`.
 
+use std::collections::BTreeMap;
+
 use super::nouns::{offer_kind_to_wire, time_to_wire};
 use super::violations::Violations;
 use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, CHANNEL_OPT_OUTS_MAX, Consents, Customer, Holding};
@@ -26,18 +28,27 @@ pub(crate) fn profile_from_wire(path: &str, message: wire::CustomerProfile) -> R
 /// Converts the stored customer.
 pub(crate) fn customer_to_wire(customer: Customer) -> wire::GetCustomerResponse {
     let Customer { id, attributes, consents, holds: _, holdings, relationship: _, ledger } = customer;
+    wire::GetCustomerResponse {
+        customer: Some(profile_to_wire(&id, attributes, consents)),
+        holdings: holdings.owned().map(|(product, holding)| holding_to_wire(product, holding)).collect(),
+        older_holdings: u32::try_from(holdings.fingerprints.len()).unwrap_or(u32::MAX),
+        granted_offers: ledger.grants.iter().map(grant_to_wire).collect(),
+    }
+}
+
+/// Converts a profile.
+pub(crate) fn profile_to_wire(
+    customer: &CustomerId,
+    attributes: BTreeMap<String, String>,
+    consents: Consents,
+) -> wire::CustomerProfile {
     let Consents { is_opted_out, channel_opt_outs, objects_to_profiling } = consents;
     let consents = wire::Consents {
         opted_out: is_opted_out,
         opted_out_channels: channel_opt_outs.iter().map(ToString::to_string).collect(),
         objects_to_profiling,
     };
-    wire::GetCustomerResponse {
-        customer: Some(wire::CustomerProfile { customer_id: id.to_string(), attributes, consents: Some(consents) }),
-        holdings: holdings.owned().map(|(product, holding)| holding_to_wire(product, holding)).collect(),
-        older_holdings: u32::try_from(holdings.fingerprints.len()).unwrap_or(u32::MAX),
-        granted_offers: ledger.grants.into_iter().map(grant_to_wire).collect(),
-    }
+    wire::CustomerProfile { customer_id: customer.to_string(), attributes, consents: Some(consents) }
 }
 
 fn holding_to_wire(product: &ProductId, holding: &Holding) -> wire::Holding {
@@ -51,7 +62,8 @@ fn holding_to_wire(product: &ProductId, holding: &Holding) -> wire::Holding {
     }
 }
 
-fn grant_to_wire(grant: Grant) -> wire::GrantedOffer {
+/// Converts the offer and the times of a grant.
+pub(crate) fn grant_to_wire(grant: &Grant) -> wire::GrantedOffer {
     wire::GrantedOffer {
         offer_id: grant.offer.to_string(),
         product_id: grant.product.to_string(),

@@ -57,6 +57,20 @@ pub(crate) fn outcome_kind(kind: i32) -> Option<OutcomeKind> {
     }
 }
 
+/// Converts the kind of an outcome.
+pub(crate) fn outcome_kind_to_wire(kind: OutcomeKind) -> wire::OutcomeKind {
+    match kind {
+        OutcomeKind::Shown => wire::OutcomeKind::Shown,
+        OutcomeKind::NotShown => wire::OutcomeKind::NotShown,
+        OutcomeKind::Clicked => wire::OutcomeKind::Clicked,
+        OutcomeKind::Accepted => wire::OutcomeKind::Accepted,
+        OutcomeKind::Rejected => wire::OutcomeKind::Rejected,
+        OutcomeKind::Dismissed => wire::OutcomeKind::Dismissed,
+        OutcomeKind::Complained => wire::OutcomeKind::Complained,
+        OutcomeKind::OptedOut => wire::OutcomeKind::OptedOut,
+    }
+}
+
 /// Reads an event; paths of violations start with `path`.
 pub(crate) fn event_from_wire(path: &str, message: wire::CustomerEvent, now: Timestamp) -> Result<Event, Violations> {
     let mut reader = EventReader { path, violations: Violations::default(), allowed: Vec::new() };

@@ -138,7 +138,8 @@ fn rejection_to_wire(explained: ExplainedRejection) -> wire::ExplainedCandidate 
     }
 }
 
-fn step_to_wire(step: DecisionStep) -> wire::DecisionStage {
+/// Converts a step of a decision.
+pub(crate) fn step_to_wire(step: DecisionStep) -> wire::DecisionStage {
     match step {
         DecisionStep::Proposal => wire::DecisionStage::Proposal,
         DecisionStep::Eligibility => wire::DecisionStage::Eligibility,

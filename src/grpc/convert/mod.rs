@@ -4,6 +4,7 @@
 //! destructured whole, so that a new field is a compile error where it has to be converted.
 
 pub(crate) mod backfire;
+pub(crate) mod customer_export;
 pub(crate) mod customers;
 pub(crate) mod events;
 pub(crate) mod explanations;

@@ -395,15 +395,17 @@ fn reasons_to_wire(reasons: Vec<Reason>, detail: ExplanationDetail) -> Vec<wire:
     if detail == ExplanationDetail::None {
         return Vec::new();
     }
-    let reason = |Reason { code, parameters, text }| wire::OfferReason {
-        code,
-        parameters: parameters.into_iter().collect(),
-        text,
-    };
-    reasons.into_iter().map(reason).collect()
+    reasons.into_iter().map(reason_to_wire).collect()
 }
 
-fn gain_to_wire(gain: FeatureGain) -> wire::Gain {
+/// Converts a reason for an offer.
+pub(crate) fn reason_to_wire(reason: Reason) -> wire::OfferReason {
+    let Reason { code, parameters, text } = reason;
+    wire::OfferReason { code, parameters: parameters.into_iter().collect(), text }
+}
+
+/// Converts the gain in one feature.
+pub(crate) fn gain_to_wire(gain: FeatureGain) -> wire::Gain {
     let FeatureGain { feature, from, to } = gain;
     wire::Gain { feature, from: from.map(feature_to_wire), to: Some(feature_to_wire(to)) }
 }

@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::record::{BackupRecord, RecordKind};
 use crate::domain::time::Timestamp;
-use crate::store::codec::STORE_FORMAT;
 use crate::store::codec::backup::{Block, LENGTH_BYTES, MAGIC, PREAMBLE_BYTES_MAX, decode_block};
+use crate::store::codec::store_format::STORE_FORMAT;
 use crate::store::digest::StoreDigest;
 
 /// Maximum length of a block. Blocks have little more than 64 KiB, or than the largest record.

@@ -11,9 +11,9 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::STORE_FORMAT;
 use super::frame::{self, CodecError};
 use super::scalar::timestamp;
+use super::store_format::STORE_FORMAT;
 use crate::domain::time::Timestamp;
 use crate::store::backup::record::{BackupRecord, RecordKind};
 use crate::store::contract::error::StoreError;

@@ -12,7 +12,7 @@ const RECORD: &str = "cached ranking";
 
 /// Stored [`CachedRanking`].
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredCachedRankingV1 {
+struct StoredCachedRankingV1 {
     model_version: u64,
     catalog: u64,
     customer: u64,

@@ -34,7 +34,7 @@ pub fn decode_decision(bytes: &[u8]) -> Result<Decision, StoreError> {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredDecisionV1 {
+struct StoredDecisionV1 {
     id: FixedU128,
     customer: String,
     kind: StoredOfferKind,

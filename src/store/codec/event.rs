@@ -24,7 +24,7 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, StoreError> {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredEventV1 {
+struct StoredEventV1 {
     id: String,
     customer: Option<String>,
     at: i64,

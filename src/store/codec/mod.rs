@@ -13,11 +13,11 @@
 //! do depends on whether the format was *shipped*, which means that a tagged release wrote it:
 //!
 //! - **Not shipped**, as everything today: the change replaces the V1 shape and its golden files in `tests/stored_formats/`,
-//!   and raises [`STORE_FORMAT`]. Data directories and backups of another number are refused as a whole.
+//!   and raises [`store_format::STORE_FORMAT`]. Data directories and backups of another number are refused as a whole.
 //! - **Shipped**: the change adds a shape (`StoredEventV2`) with the next version byte and a golden file of its own. The
-//!   shapes before it, their golden files and [`STORE_FORMAT`] stay. Decoding reads the shape that the version byte names and
-//!   converts it version by version, `impl From<StoredEventV1> for StoredEventV2` and so on, each step in one place, next to
-//!   the shape that it produces. Encoding writes the latest version only.
+//!   shapes before it, their golden files and [`store_format::STORE_FORMAT`] stay. Decoding reads the shape that the version
+//!   byte names and converts it version by version, `impl From<StoredEventV1> for StoredEventV2` and so on, each step in one
+//!   place, next to the shape that it produces. Encoding writes the latest version only.
 
 pub mod backup;
 pub mod cached_ranking;
@@ -27,7 +27,6 @@ pub mod erasure;
 pub mod event;
 pub mod explicit_offer;
 mod frame;
-pub mod held;
 mod ledger;
 pub mod model;
 mod offer;
@@ -38,8 +37,4 @@ mod profile;
 mod rejected_candidate;
 mod relationship;
 mod scalar;
-
-/// Format number of a data directory and of a backup, raised by every change of a format that was not shipped.
-///
-/// 1 had several nested versions of customers, decisions and models.
-pub const STORE_FORMAT: u32 = 2;
+pub mod store_format;

@@ -62,17 +62,8 @@ impl<'de> Deserialize<'de> for FiniteF64 {
 }
 
 /// A 128-bit id of fixed length: random bits would take up to 19 bytes as a varint.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FixedU128([u8; 16]);
-
-impl Serialize for FixedU128 {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            return serializer.collect_str(&format_args!("{:032x}", self.bits()));
-        }
-        self.0.serialize(serializer)
-    }
-}
 
 impl FixedU128 {
     pub fn of(bits: u128) -> Self {
@@ -85,17 +76,8 @@ impl FixedU128 {
 }
 
 /// A 64-bit digest of fixed length, for the same reason.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FixedU64([u8; 8]);
-
-impl Serialize for FixedU64 {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            return serializer.collect_str(&format_args!("{:016x}", self.bits()));
-        }
-        self.0.serialize(serializer)
-    }
-}
 
 impl FixedU64 {
     pub fn of(bits: u64) -> Self {

@@ -1,29 +1,30 @@
-//! The pages of a customer's export.
+//! Pages of the export of a customer.
 
+use crate::domain::customer_export::ExportedRecord;
 use crate::domain::ids::{DecisionId, EventId};
 
-/// A place in all that is held of a customer.
+/// Position in the export of a customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HeldPlace {
-    /// The customer, and what was committed and not yet entered in history.
-    Profile,
-    /// History, after this event.
+pub enum CustomerExportPosition {
+    /// The customer, the cached ranking, and what was committed but not yet copied to history and decision log.
+    Customer,
+    /// The history.
     Events {
-        /// The last event told.
+        /// The last event that was exported.
         after: Option<EventId>,
     },
-    /// The decision log, after this decision.
+    /// The decision log.
     Decisions {
-        /// The last decision told.
+        /// The last decision that was exported.
         after: Option<DecisionId>,
     },
 }
 
-/// A page of all that is held of a customer.
+/// A page of the export of a customer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct HeldPage {
-    /// Records as they are stored, in JSON; each names its kind in `record`.
-    pub records: Vec<serde_json::Value>,
-    /// Where the next page begins; `None` after the last.
-    pub next: Option<HeldPlace>,
+pub struct CustomerExportPage {
+    /// The records; may be empty although more follow.
+    pub records: Vec<ExportedRecord>,
+    /// Position of the next page; `None` after the last.
+    pub next: Option<CustomerExportPosition>,
 }

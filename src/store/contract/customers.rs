@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::change::{Appended, CommitOutcome};
-use super::customer_export::{HeldPage, HeldPlace};
+use super::customer_export::{CustomerExportPage, CustomerExportPosition};
 use super::erasure::{ErasedRecords, Erasure};
 use super::error::StoreError;
 use super::versioned::Versioned;
@@ -61,9 +61,13 @@ pub trait CustomerStore: Send + Sync + 'static {
     /// Reads the cached ranking of a customer; `None` also when it does not decode.
     async fn load_cached_ranking(&self, customer: &CustomerId) -> Result<Option<CachedRanking>, StoreError>;
 
-    /// Reads a page of everything that is stored about a customer.
-    async fn load_held(&self, customer: &CustomerId, place: HeldPlace, page_len: usize)
-    -> Result<HeldPage, StoreError>;
+    /// Reads a page of the export of a customer: everything that is stored under the id.
+    async fn load_customer_export(
+        &self,
+        customer: &CustomerId,
+        position: CustomerExportPosition,
+        page_len: usize,
+    ) -> Result<CustomerExportPage, StoreError>;
 
     /// Calls `visit` with every customer in an order of the store's own, in pages of at most `page_len`. Commits made
     /// meanwhile may or may not be seen. Other tasks run between pages.

@@ -11,7 +11,7 @@ use crate::store::codec::customer::{CustomerBody, encode_customer};
 use crate::store::codec::event::encode_event;
 use crate::store::codec::outbox::Outbox;
 use crate::store::contract::change::{APPENDED_MAX, Appended, CUSTOMER_BYTES_MAX, CommitOutcome};
-use crate::store::contract::customer_export::{HeldPage, HeldPlace};
+use crate::store::contract::customer_export::{CustomerExportPage, CustomerExportPosition};
 use crate::store::contract::customers::CustomerStore;
 use crate::store::contract::erasure::{ErasedRecords, Erasure};
 use crate::store::contract::error::StoreError;
@@ -129,13 +129,13 @@ impl CustomerStore for MemoryStore {
         Ok(self.contents().prepared.get(customer).cloned())
     }
 
-    async fn load_held(
+    async fn load_customer_export(
         &self,
         customer: &CustomerId,
-        place: HeldPlace,
+        position: CustomerExportPosition,
         page_len: usize,
-    ) -> Result<HeldPage, StoreError> {
-        self.contents().load_held(customer, place, page_len.max(1))
+    ) -> Result<CustomerExportPage, StoreError> {
+        Ok(self.contents().load_customer_export(customer, position, page_len.max(1)))
     }
 
     async fn visit_customers(

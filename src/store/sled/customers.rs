@@ -11,7 +11,7 @@ use crate::domain::ids::{CustomerId, DecisionId, EventId};
 use crate::domain::time::Timestamp;
 use crate::store::codec::customer::decode_customer;
 use crate::store::contract::change::{Appended, CommitOutcome};
-use crate::store::contract::customer_export::{HeldPage, HeldPlace};
+use crate::store::contract::customer_export::{CustomerExportPage, CustomerExportPosition};
 use crate::store::contract::customers::CustomerStore;
 use crate::store::contract::erasure::{ErasedRecords, Erasure};
 use crate::store::contract::error::StoreError;
@@ -69,13 +69,13 @@ impl CustomerStore for SledStore {
         self.inner()?.load_cached_ranking(&customer_key(customer))
     }
 
-    async fn load_held(
+    async fn load_customer_export(
         &self,
         customer: &CustomerId,
-        place: HeldPlace,
+        position: CustomerExportPosition,
         page_len: usize,
-    ) -> Result<HeldPage, StoreError> {
-        self.inner()?.load_held(customer, place, page_len.max(1)).await
+    ) -> Result<CustomerExportPage, StoreError> {
+        self.inner()?.load_customer_export(customer, position, page_len.max(1)).await
     }
 
     async fn visit_customers(

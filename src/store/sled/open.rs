@@ -14,7 +14,7 @@ use super::compact;
 use super::erase::finish_erasures;
 use super::high_water;
 use super::trees::{COMPACTION_KEY, FORMAT_KEY, Trees};
-use crate::store::codec::STORE_FORMAT;
+use crate::store::codec::store_format::STORE_FORMAT;
 use crate::store::contract::error::StoreError;
 
 /// The file whose lock is held while the store is opened.

@@ -1,0 +1,6 @@
+//! Format number of a whole store.
+
+/// Format number of a data directory and of a backup, raised by every change of a format that was not shipped.
+///
+/// 1 had several nested versions of customers, decisions and models.
+pub const STORE_FORMAT: u32 = 2;

@@ -1,0 +1,42 @@
+//! Exports everything that is stored of a customer.
+
+use super::app::App;
+use crate::domain::customer_export::ExportedRecord;
+use crate::domain::ids::CustomerId;
+use crate::store::contract::customer_export::{CustomerExportPage, CustomerExportPosition};
+use crate::store::contract::error::StoreError;
+
+/// Maximum number of records of a page.
+const EXPORT_PAGE_LEN: usize = 64;
+
+/// Cursor over the export of a customer, which is read page by page.
+///
+/// Deliberately not a snapshot: a customer may have years of history, and events recorded during the export may or may not be
+/// in it.
+pub struct CustomerExport {
+    customer: CustomerId,
+    next: Option<CustomerExportPosition>,
+}
+
+impl CustomerExport {
+    /// Creates a cursor at the first record.
+    pub fn new(customer: CustomerId) -> Self {
+        Self { customer, next: Some(CustomerExportPosition::Customer) }
+    }
+
+    /// Reads the next page, which is never empty; `None` after the last.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn next_page(&mut self, app: &App) -> Result<Option<Vec<ExportedRecord>>, StoreError> {
+        while let Some(position) = self.next.take() {
+            let page = app.store.load_customer_export(&self.customer, position, EXPORT_PAGE_LEN).await?;
+            let CustomerExportPage { records, next } = page;
+            self.next = next;
+            if !records.is_empty() {
+                return Ok(Some(records));
+            }
+        }
+        Ok(None)
+    }
+}
