@@ -1,6 +1,6 @@
-//! What hostile callers do. Each goes on until it is through, whatever the server does to its connections.
+//! Attacks of hostile clients. Each continues to its end, whatever the server does to its connections.
 
-#![allow(dead_code, reason = "the tests take one at a time, the benchmark all")]
+#![allow(dead_code, reason = "tests run one attack each, the benchmark all")]
 
 use std::convert::Infallible;
 use std::fmt;
@@ -24,37 +24,37 @@ use super::frames::{
 const CROSS_SELL: &str = "/tactful.v1.OfferService/CrossSell";
 const RECORD_EVENTS: &str = "/tactful.v1.FeedbackService/RecordEvents";
 pub const STREAM_EVENTS: &str = "/tactful.v1.FeedbackService/StreamEvents";
-/// What one connection may have at once.
+/// Maximum number of concurrent streams of a connection.
 const STREAMS_MAX: usize = 128;
-/// The largest message that is taken.
+/// Maximum size of an accepted message.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
-/// How long to wait for the end of a connection that was misused.
+/// Longest wait for the server to close a misused connection.
 const CLOSED_WITHIN: Duration = Duration::from_secs(5);
-/// Frames written in one go.
+/// Number of frames written at once.
 const BURST: u64 = 200;
 
-/// The table of threats.
+/// Kind of attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Threat {
-    /// Calls begun and reset at once (CVE-2023-44487).
+    /// Calls that are started and reset at once (CVE-2023-44487).
     RapidReset,
     /// Headers that never end (VU#421644).
     ContinuationFlood,
-    /// Calls begun and left, on one connection.
+    /// Calls that are started and abandoned, on one connection.
     ManyStreams,
-    /// Connections that say nothing.
+    /// Connections that send nothing.
     SilentConnections,
-    /// Connections that say one byte.
+    /// Connections that send one byte.
     OneByteConnections,
-    /// As many calls as places, each sending a byte a second.
+    /// As many calls as there are request permits, each sending a byte a second.
     SlowBodies,
-    /// Streams of events that bring none.
+    /// Streams of events that send none.
     IdleStreams,
     /// Messages of 5 MB.
     HugeMessages,
-    /// Messages of the largest size that are never whole.
+    /// Messages of the maximum size that are never complete.
     UnfinishedMessages,
-    /// Messages of the largest size, of empty entries.
+    /// Messages of the maximum size, full of empty entries.
     EmptyEntries,
     /// TLS handshakes that stall.
     StalledHandshakes,
@@ -94,23 +94,23 @@ impl fmt::Display for Threat {
     }
 }
 
-/// How much of it.
+/// Size of an attack.
 #[derive(Debug, Clone, Copy)]
-pub struct Size {
-    /// Frames of the floods.
+pub struct AttackSize {
+    /// Number of frames of a flood.
     pub frames: u64,
-    /// Streams begun on one connection.
+    /// Number of streams started on one connection.
     pub streams: u64,
     pub connections: usize,
-    /// Calls that trickle or idle.
+    /// Number of calls that trickle or idle.
     pub calls: usize,
-    /// Messages that are too large in one way or another.
+    /// Number of messages that are too large in one way or another.
     pub messages: usize,
-    /// How long what stays stays.
+    /// Time for which connections and calls stay open.
     pub hold: Duration,
 }
 
-impl Size {
+impl AttackSize {
     pub const SHORT: Self = Self {
         frames: 10_000,
         streams: 2_000,
@@ -129,26 +129,26 @@ impl Size {
     };
 }
 
-/// What came of an attack.
+/// Outcome of an attack.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct AttackOutcome {
     /// Connections that the server closed before the attacker did.
     pub closed: usize,
     /// Streams that the server reset.
     pub reset: u64,
-    /// How messages were answered.
+    /// Status codes of the messages.
     pub codes: Vec<Code>,
 }
 
-/// Carries out an attack.
-pub async fn attack(threat: Threat, address: &str, size: Size) -> Outcome {
+/// Runs an attack.
+pub async fn attack(threat: Threat, address: &str, size: AttackSize) -> AttackOutcome {
     match threat {
         Threat::RapidReset => rapid_reset(address, size.frames).await,
         Threat::ContinuationFlood => continuation_flood(address, size.frames).await,
         Threat::ManyStreams => many_streams(address, size).await,
         Threat::SilentConnections => stalled_connections(address, size, &[]).await,
         Threat::OneByteConnections => stalled_connections(address, size, b"P").await,
-        // A record of a handshake that says to be longer than what follows.
+        // Start of a handshake record that announces more bytes than follow.
         Threat::StalledHandshakes => stalled_connections(address, size, &[22, 3, 1, 2, 0, 1]).await,
         Threat::SlowBodies => slow_bodies(address, size, CROSS_SELL, true).await,
         Threat::IdleStreams => slow_bodies(address, size, STREAM_EVENTS, false).await,
@@ -161,19 +161,19 @@ pub async fn attack(threat: Threat, address: &str, size: Size) -> Outcome {
     }
 }
 
-async fn rapid_reset(address: &str, frames: u64) -> Outcome {
+async fn rapid_reset(address: &str, frames: u64) -> AttackOutcome {
     const CANCEL: [u8; 4] = [0, 0, 0, 8];
     let headers = call_headers(CROSS_SELL);
     flood(address, frames / 2, |stream| {
-        let begin = frame(HEADERS, END_HEADERS | END_STREAM, stream, &headers);
-        [begin, frame(RST_STREAM, 0, stream, &CANCEL)].concat()
+        let start = frame(HEADERS, END_HEADERS | END_STREAM, stream, &headers);
+        [start, frame(RST_STREAM, 0, stream, &CANCEL)].concat()
     })
     .await
 }
 
-async fn continuation_flood(address: &str, frames: u64) -> Outcome {
+async fn continuation_flood(address: &str, frames: u64) -> AttackOutcome {
     let headers = call_headers(CROSS_SELL);
-    // A literal that is not to be indexed: "a: ".
+    // A literal header without indexing: "a: ".
     let more = [0x00, 1, b'a', 0].repeat(250);
     flood(address, frames, |stream| match stream {
         1 => frame(HEADERS, 0, 1, &headers),
@@ -182,9 +182,9 @@ async fn continuation_flood(address: &str, frames: u64) -> Outcome {
     .await
 }
 
-/// As many times what `next` makes of the numbers of streams, over new connections when one is closed.
-async fn flood(address: &str, times: u64, next: impl Fn(u32) -> Vec<u8>) -> Outcome {
-    let mut outcome = Outcome::default();
+/// Sends this many results of `frames_of`, given increasing stream numbers, over a new connection whenever one is closed.
+async fn flood(address: &str, times: u64, frames_of: impl Fn(u32) -> Vec<u8>) -> AttackOutcome {
+    let mut outcome = AttackOutcome::default();
     let mut sent = 0;
     while sent < times {
         let Ok(mut connection) = RawConnection::open(address).await else { continue };
@@ -192,7 +192,7 @@ async fn flood(address: &str, times: u64, next: impl Fn(u32) -> Vec<u8>) -> Outc
         while sent < times && !connection.is_closed() {
             let burst = BURST.min(times - sent);
             let bytes: Vec<u8> =
-                (0..burst).flat_map(|place| next(stream + 2 * u32::try_from(place).unwrap_or(0))).collect();
+                (0..burst).flat_map(|index| frames_of(stream + 2 * u32::try_from(index).unwrap_or(0))).collect();
             stream += 2 * u32::try_from(burst).unwrap_or(0);
             sent += burst;
             if connection.send(&bytes).await.is_err() {
@@ -200,46 +200,46 @@ async fn flood(address: &str, times: u64, next: impl Fn(u32) -> Vec<u8>) -> Outc
             }
             tokio::task::yield_now().await;
         }
-        // The server may still be reading what was sent.
+        // The server may still be reading earlier frames.
         outcome.closed += usize::from(tokio::time::timeout(CLOSED_WITHIN, connection.closed()).await.is_ok());
     }
     outcome
 }
 
-async fn many_streams(address: &str, size: Size) -> Outcome {
+async fn many_streams(address: &str, size: AttackSize) -> AttackOutcome {
     let headers = call_headers(CROSS_SELL);
-    let mut outcome = Outcome::default();
-    let mut kept = Vec::new();
-    let mut begun = 0;
-    while begun < size.streams {
+    let mut outcome = AttackOutcome::default();
+    let mut open = Vec::new();
+    let mut started = 0;
+    while started < size.streams {
         let Ok(mut connection) = RawConnection::open(address).await else { continue };
         let mut stream = 1;
-        while begun < size.streams && !connection.is_closed() {
-            let burst = BURST.min(size.streams - begun);
+        while started < size.streams && !connection.is_closed() {
+            let burst = BURST.min(size.streams - started);
             let bytes: Vec<u8> = (0..burst)
-                .flat_map(|place| frame(HEADERS, END_HEADERS, stream + 2 * u32::try_from(place).unwrap_or(0), &headers))
+                .flat_map(|index| frame(HEADERS, END_HEADERS, stream + 2 * u32::try_from(index).unwrap_or(0), &headers))
                 .collect();
             stream += 2 * u32::try_from(burst).unwrap_or(0);
-            begun += burst;
+            started += burst;
             if connection.send(&bytes).await.is_err() {
                 break;
             }
             tokio::task::yield_now().await;
         }
-        kept.push(connection);
+        open.push(connection);
     }
     tokio::time::sleep(size.hold).await;
-    outcome.closed = kept.iter().filter(|connection| connection.is_closed()).count();
-    outcome.reset = kept.iter().map(|connection| connection.came(RST_STREAM)).sum();
+    outcome.closed = open.iter().filter(|connection| connection.is_closed()).count();
+    outcome.reset = open.iter().map(|connection| connection.frames_received(RST_STREAM)).sum();
     outcome
 }
 
-/// Connections that begin with some bytes and then say no more.
-async fn stalled_connections(address: &str, size: Size, bytes: &[u8]) -> Outcome {
+/// Opens connections that send these bytes and then nothing more.
+async fn stalled_connections(address: &str, size: AttackSize, bytes: &[u8]) -> AttackOutcome {
     let mut connections = Vec::new();
     for _ in 0..size.connections {
-        let Ok(mut connection) = RawConnection::silent(address).await else { continue };
-        // One that is closed already is counted below.
+        let Ok(mut connection) = RawConnection::connect(address).await else { continue };
+        // A connection that is closed already is counted below.
         let _closed = connection.send(bytes).await;
         connections.push(connection);
     }
@@ -250,40 +250,43 @@ async fn stalled_connections(address: &str, size: Size, bytes: &[u8]) -> Outcome
     };
     // The server closes them after five seconds.
     let _in_time = tokio::time::timeout(Duration::from_secs(20), all_closed).await;
-    Outcome { closed: connections.iter().filter(|connection| connection.is_closed()).count(), ..Outcome::default() }
+    AttackOutcome {
+        closed: connections.iter().filter(|connection| connection.is_closed()).count(),
+        ..AttackOutcome::default()
+    }
 }
 
-/// Calls whose bodies trickle in, or do not come at all.
-async fn slow_bodies(address: &str, size: Size, path: &str, trickles: bool) -> Outcome {
+/// Calls whose bodies trickle in, or never arrive.
+async fn slow_bodies(address: &str, size: AttackSize, path: &str, trickles: bool) -> AttackOutcome {
     let headers = call_headers(path);
     let mut connections = Vec::new();
     for first in (0..size.calls).step_by(STREAMS_MAX) {
         let Ok(mut connection) = RawConnection::open(address).await else { continue };
         let calls = STREAMS_MAX.min(size.calls - first);
-        let streams: Vec<u32> = (0..u32::try_from(calls).expect("few")).map(|place| 2 * place + 1).collect();
-        let begin = |&stream: &u32| {
+        let streams: Vec<u32> = (0..u32::try_from(calls).expect("few")).map(|index| 2 * index + 1).collect();
+        let start = |&stream: &u32| {
             let prefix = if trickles { frame(DATA, 0, stream, &[0, 0, 0, 1, 0]) } else { Vec::new() };
             [frame(HEADERS, END_HEADERS, stream, &headers), prefix].concat()
         };
-        let _closed = connection.send(&streams.iter().flat_map(begin).collect::<Vec<u8>>()).await;
+        let _closed = connection.send(&streams.iter().flat_map(start).collect::<Vec<u8>>()).await;
         connections.push((connection, streams));
     }
-    let ends = tokio::time::Instant::now() + size.hold;
+    let end = tokio::time::Instant::now() + size.hold;
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
-    while tokio::time::Instant::now() < ends {
+    while tokio::time::Instant::now() < end {
         seconds.tick().await;
         for (connection, streams) in connections.iter_mut().filter(|_| trickles) {
             let bytes: Vec<u8> = streams.iter().flat_map(|&stream| frame(DATA, 0, stream, &[0])).collect();
             let _closed = connection.send(&bytes).await;
         }
     }
-    Outcome::default()
+    AttackOutcome::default()
 }
 
 /// Calls with this body, four at a time.
-async fn messages(address: &str, size: Size, body: &[u8]) -> Outcome {
+async fn messages(address: &str, size: AttackSize, body: &[u8]) -> AttackOutcome {
     let body = Bytes::copy_from_slice(body);
-    let mut outcome = Outcome::default();
+    let mut outcome = AttackOutcome::default();
     let channel = connect(address).await;
     for _ in (0..size.messages).step_by(4) {
         let mut calls = JoinSet::new();
@@ -297,8 +300,8 @@ async fn messages(address: &str, size: Size, body: &[u8]) -> Outcome {
     outcome
 }
 
-/// Uploads of which the last byte does not come.
-async fn unfinished_messages(address: &str, size: Size) -> Outcome {
+/// Uploads whose last byte never arrives.
+async fn unfinished_messages(address: &str, size: AttackSize) -> AttackOutcome {
     let prefix = u32::try_from(MESSAGE_BYTES_MAX).expect("it fits").to_be_bytes();
     let body = [&[0][..], &prefix, &vec![0; MESSAGE_BYTES_MAX - 1]].concat();
     let body = Bytes::from(body);
@@ -313,14 +316,14 @@ async fn unfinished_messages(address: &str, size: Size) -> Outcome {
     }
     tokio::time::sleep(size.hold).await;
     drop(open);
-    Outcome { codes: calls.join_all().await, ..Outcome::default() }
+    AttackOutcome { codes: calls.join_all().await, ..AttackOutcome::default() }
 }
 
 async fn connect(address: &str) -> Channel {
     Endpoint::from_shared(format!("http://{address}")).expect("a URI").connect().await.expect("it listens")
 }
 
-/// How a call with a body of any bytes is answered.
+/// Calls a method with arbitrary bytes as its body; returns the status code.
 pub async fn call(mut channel: Channel, path: &str, chunks: mpsc::Receiver<Bytes>) -> Code {
     let request = http::Request::post(path)
         .header("content-type", "application/grpc")
@@ -328,9 +331,9 @@ pub async fn call(mut channel: Channel, path: &str, chunks: mpsc::Receiver<Bytes
         .body(Body::new(Chunks(chunks)))
         .expect("a request");
     let Ok(ready) = channel.ready().await else { return Code::Unavailable };
-    let Ok(answer) = ready.call(request).await else { return Code::Unavailable };
-    let in_headers = answer.headers().get("grpc-status").cloned();
-    let mut body = answer.into_body();
+    let Ok(response) = ready.call(request).await else { return Code::Unavailable };
+    let in_headers = response.headers().get("grpc-status").cloned();
+    let mut body = response.into_body();
     let mut status = in_headers;
     while let Some(Ok(frame)) = std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx)).await {
         if let Some(trailers) = frame.trailers_ref() {
@@ -340,7 +343,7 @@ pub async fn call(mut channel: Channel, path: &str, chunks: mpsc::Receiver<Bytes
     status.map_or(Code::Unknown, |status| Code::from_bytes(status.as_bytes()))
 }
 
-/// A body that is what comes in.
+/// Body made of the chunks of a channel.
 struct Chunks(mpsc::Receiver<Bytes>);
 
 impl http_body::Body for Chunks {

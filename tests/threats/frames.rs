@@ -1,4 +1,4 @@
-//! HTTP/2 by hand (RFC 9113), for what no library would send.
+//! Raw HTTP/2 frames (RFC 9113), for input that no library would send.
 
 #![allow(dead_code, reason = "the benchmark uses some of it")]
 
@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-// Types of frames.
+// Frame types.
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
@@ -22,13 +22,13 @@ pub const CONTINUATION: u8 = 9;
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
-/// A frame with its header of nine bytes.
+/// Encodes a frame with its header of nine bytes.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [_, length @ ..] = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
     [&length[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The headers of a call: indices into the static table of HPACK (RFC 7541), and literals that are not compressed.
+/// Encodes the headers of a call: indices into the static table of HPACK (RFC 7541), and uncompressed literals.
 pub fn call_headers(path: &str) -> Vec<u8> {
     const POST: u8 = 0x83;
     const HTTP: u8 = 0x86;
@@ -52,34 +52,34 @@ fn text(block: &mut Vec<u8>, text: &str) {
     block.extend(text.as_bytes());
 }
 
-/// A gRPC message: not compressed, its length, its bytes.
+/// Encodes an uncompressed gRPC message: a flag, its length, its bytes.
 pub fn message(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).expect("a short message").to_be_bytes();
     [&[0][..], &length, bytes].concat()
 }
 
-/// A connection whose answers are read and counted.
+/// Connection whose received frames are counted.
 pub struct RawConnection {
     write: OwnedWriteHalf,
-    /// Frames that came, by type.
-    came: watch::Receiver<[u64; 16]>,
+    /// Number of frames received, by type.
+    received: watch::Receiver<[u64; 16]>,
     reading: JoinHandle<()>,
 }
 
 impl RawConnection {
-    /// Connects and says nothing.
-    pub async fn silent(address: &str) -> std::io::Result<Self> {
+    /// Connects without sending anything.
+    pub async fn connect(address: &str) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (read, write) = stream.into_split();
-        let (count, came) = watch::channel([0; 16]);
+        let (count, received) = watch::channel([0; 16]);
         let reading = tokio::spawn(read_all(read, count));
-        Ok(Self { write, came, reading })
+        Ok(Self { write, received, reading })
     }
 
-    /// Connects, and says what HTTP/2 begins with.
+    /// Connects and sends the HTTP/2 preface.
     pub async fn open(address: &str) -> std::io::Result<Self> {
-        let mut connection = Self::silent(address).await?;
+        let mut connection = Self::connect(address).await?;
         connection.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await?;
         Ok(connection)
     }
@@ -88,19 +88,19 @@ impl RawConnection {
         self.write.write_all(bytes).await
     }
 
-    /// The server has closed it.
+    /// Whether the server has closed it.
     pub fn is_closed(&self) -> bool {
         self.reading.is_finished()
     }
 
-    /// How many frames of a type came so far.
-    pub fn came(&self, kind: u8) -> u64 {
-        self.came.borrow()[usize::from(kind)]
+    /// Returns the number of frames of a type received so far.
+    pub fn frames_received(&self, kind: u8) -> u64 {
+        self.received.borrow()[usize::from(kind)]
     }
 
-    /// Waits for a frame of a type, or for the end: whether it came.
-    pub async fn comes(&mut self, kind: u8) -> bool {
-        self.came.wait_for(|came| came[usize::from(kind)] > 0).await.is_ok()
+    /// Waits for a frame of a type, or for the end of the connection; returns whether the frame was received.
+    pub async fn receives(&mut self, kind: u8) -> bool {
+        self.received.wait_for(|received| received[usize::from(kind)] > 0).await.is_ok()
     }
 
     /// Waits until the server closes it.
@@ -117,10 +117,10 @@ impl Drop for RawConnection {
 
 async fn read_all(mut read: OwnedReadHalf, count: watch::Sender<[u64; 16]>) {
     let mut header = [0; 9];
-    // An error is an end as well.
+    // An error ends the connection as well.
     while read.read_exact(&mut header).await.is_ok() {
         let [a, b, c, kind, ..] = header;
-        count.send_modify(|came| came[usize::from(kind & 0xf)] += 1);
+        count.send_modify(|received| received[usize::from(kind & 0xf)] += 1);
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         if read.read_exact(&mut payload).await.is_err() {
             return;

@@ -1,15 +1,15 @@
-//! Hostile callers against the real binary: attacks, overload, and bytes that mean nothing.
+//! Hostile clients against the real binary: attacks, overload, and malformed input.
 //!
 //! The long form, `TACTFUL_LONG=1`, takes some minutes.
 
 mod attacks;
-mod caller;
 mod frames;
 mod malformed;
 mod memory;
-mod not_an_attack;
 mod overload;
 mod random;
+mod resilience;
+mod small_messages;
+mod steady_client;
 #[path = "../support/mod.rs"]
 mod support;
-mod table;

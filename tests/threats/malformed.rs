@@ -1,7 +1,7 @@
-//! Bytes that mean nothing: mutated HTTP/2 frames, and bodies of random protobuf on every method.
+//! Malformed input: mutated HTTP/2 frames, and random protobuf bodies on every method.
 //!
-//! From a seed, so that a run can be repeated (`TACTFUL_SEED`). No panic, no leak, and the server answers afterwards.
-//! Broken by: a handler that unwraps what came from the network, seen with one that unwrapped a customer id.
+//! Seeded, so that a run can be repeated (`TACTFUL_SEED`). The server does not panic, does not leak, and serves afterwards.
+//! Broken by: a handler that unwraps input from the network, as seen with one that unwrapped a customer id.
 
 use prost::Message;
 use prost::bytes::Bytes;
@@ -12,19 +12,19 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use super::attacks::call;
-use super::caller::Caller;
 use super::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, RawConnection, SETTINGS, call_headers, frame, message};
-use super::memory::Watch;
-use super::random::Random;
+use super::memory::PeakMemory;
+use super::random::SeededRandom;
+use super::steady_client::SteadyClient;
 use crate::support::long_form::short_or_long;
 use crate::support::running_server::{RunningServer, stock};
 
-/// What must not stay in memory.
+/// Maximum growth of the server's memory.
 const GROWTH_MAX: u64 = 64 << 20;
-/// Bodies under way at once.
-const BODIES_AT_ONCE: usize = 32;
-/// Frames on one connection, unless the server closes it before.
-const FRAMES_A_CONNECTION: u64 = 50;
+/// Number of concurrent calls.
+const CONCURRENT_CALLS: usize = 32;
+/// Number of frames on one connection, unless the server closes it earlier.
+const FRAMES_PER_CONNECTION: u64 = 50;
 
 fn seed() -> u64 {
     let seed = std::env::var("TACTFUL_SEED").ok().map(|text| text.parse().expect("a number"));
@@ -34,13 +34,13 @@ fn seed() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_frame_harms_the_server() {
-    unharmed(async |address, _| {
-        let mut random = Random(seed());
-        let mut left = short_or_long(20_000, 1_000_000);
+async fn mutated_frames_do_not_harm_the_server() {
+    assert_unharmed(async |address, _| {
+        let mut random = SeededRandom(seed());
+        let mut remaining = short_or_long(20_000, 1_000_000);
         let mut connections = 0_u64;
-        while left > 0 {
-            left -= send_frames(&address, &mut random, left).await;
+        while remaining > 0 {
+            remaining -= send_frames(&address, &mut random, remaining).await;
             connections += 1;
         }
         eprintln!("{connections} connections");
@@ -49,72 +49,74 @@ async fn no_frame_harms_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_body_harms_the_server() {
-    unharmed(async |_, channel| {
-        let mut random = Random(seed());
+async fn random_bodies_do_not_harm_the_server() {
+    assert_unharmed(async |_, channel| {
+        let mut random = SeededRandom(seed());
         let schema = Schema::new();
-        let mut under_way = JoinSet::new();
+        let mut calls = JoinSet::new();
         for _ in 0..short_or_long(20_000, 1_000_000) {
             let (path, body) = schema.call(&mut random);
             let (send, chunks) = mpsc::channel(2);
-            // In one piece, or in two.
+            // In one chunk, or in two.
             let cut = if random.below(2) == 0 { body.len() } else { random.below_len(body.len() + 1) };
-            // Without empty ones: a hundred on a connection close it.
+            // Without empty chunks: a hundred of them close a connection.
             for piece in [&body[..cut], &body[cut..]].into_iter().filter(|piece| !piece.is_empty()) {
                 send.try_send(Bytes::copy_from_slice(piece)).expect("there is room for two");
             }
             drop(send);
-            under_way.spawn(call(channel.clone(), path, chunks));
-            if under_way.len() >= BODIES_AT_ONCE {
-                answered(under_way.join_next().await.expect("some are under way").expect("a call does not panic"));
+            calls.spawn(call(channel.clone(), path, chunks));
+            if calls.len() >= CONCURRENT_CALLS {
+                assert_answered(
+                    calls.join_next().await.expect("some calls are running").expect("a call does not panic"),
+                );
             }
         }
-        under_way.join_all().await.into_iter().for_each(answered);
+        calls.join_all().await.into_iter().for_each(assert_answered);
     })
     .await;
 }
 
-/// Every body has an answer that its caller can read, and leaves the connection to the others.
-fn answered(code: Code) {
+/// Asserts that a body gets a readable status and leaves the connection open for other calls.
+fn assert_answered(code: Code) {
     assert!(![Code::Unavailable, Code::Unknown].contains(&code), "{code:?}");
 }
 
-/// Whatever is done to a server, it does not panic, it does not grow, and it answers.
-async fn unharmed(harm: impl AsyncFnOnce(String, Channel)) {
+/// Asserts that a server does not panic, does not grow, and serves after it was attacked.
+async fn assert_unharmed(attack: impl AsyncFnOnce(String, Channel)) {
     let directory = tempfile::tempdir().expect("a directory");
     let mut server = RunningServer::start_on(directory.path(), "127.0.0.1:0", &["--store", "memory"]);
     let channel = server.connect().await;
     stock(&channel).await;
-    let memory = Watch::start(server.pid());
-    harm(server.address().to_owned(), server.connect().await).await;
+    let memory = PeakMemory::watch(server.pid());
+    attack(server.address().to_owned(), server.connect().await).await;
     let growth = memory.stop().await;
     assert_eq!(server.panic(), None);
     assert!(server.is_alive(), "{}", server.log());
-    eprintln!("{} MiB more", growth >> 20);
-    assert!(growth < GROWTH_MAX, "{} MiB more", growth >> 20);
+    eprintln!("memory grew by {} MiB", growth >> 20);
+    assert!(growth < GROWTH_MAX, "memory grew by {} MiB", growth >> 20);
     stock(&channel).await;
-    Caller::start(channel).stop().await.expect("it answers");
+    SteadyClient::start(channel).stop().await.expect("serves");
 }
 
-/// A connection's worth of frames; how many were sent.
-async fn send_frames(address: &str, random: &mut Random, most: u64) -> u64 {
+/// Sends frames on one connection until it closes or the limit is reached; returns their number.
+async fn send_frames(address: &str, random: &mut SeededRandom, frames_max: u64) -> u64 {
     let mut connection = RawConnection::open(address).await.expect("it listens");
     let mut sent = 0;
-    while sent < most.min(FRAMES_A_CONNECTION) && !connection.is_closed() {
-        let burst = (1 + random.below(10)).min(most - sent);
+    while sent < frames_max.min(FRAMES_PER_CONNECTION) && !connection.is_closed() {
+        let burst = (1 + random.below(10)).min(frames_max - sent);
         let bytes: Vec<u8> = (0..burst).flat_map(|_| mutated_frame(random)).collect();
         sent += burst;
         if connection.send(&bytes).await.is_err() {
             break;
         }
-        // So that the end of the connection is seen, and frames that nobody reads are not counted.
+        // Lets the reader notice the end of the connection, so that unread frames are not counted.
         tokio::task::yield_now().await;
     }
     sent
 }
 
-/// A frame that would be right, or one of random parts, and some of its bits turned.
-fn mutated_frame(random: &mut Random) -> Vec<u8> {
+/// Returns a valid frame, or one of random parts, with some bits flipped.
+fn mutated_frame(random: &mut SeededRandom) -> Vec<u8> {
     let stream = 2 * u32::try_from(random.below(100)).expect("small") + 1;
     let mut bytes = match random.below(5) {
         0 => frame(HEADERS, END_HEADERS, stream, &call_headers("/tactful.v1.OfferService/CrossSell")),
@@ -124,18 +126,18 @@ fn mutated_frame(random: &mut Random) -> Vec<u8> {
         _ => return random.bytes(64),
     };
     for _ in 0..random.below(4) {
-        let place = random.below_len(bytes.len());
-        bytes[place] ^= 1 << random.below(8);
+        let index = random.below_len(bytes.len());
+        bytes[index] ^= 1 << random.below(8);
     }
     bytes
 }
 
-/// The methods with their requests.
+/// Methods with the fields of their requests.
 struct Schema {
     methods: Vec<(&'static str, Vec<Field>)>,
 }
 
-/// A field as far as it is read: its number, and what is in it.
+/// Field of a message, by its wire format.
 #[derive(Clone)]
 struct Field {
     number: u32,
@@ -148,7 +150,7 @@ enum FieldKind {
     Fixed32,
     Fixed64,
     Text,
-    /// Down to some depth.
+    /// Fields of a nested message, down to some depth.
     Fields(Vec<Field>),
 }
 
@@ -161,7 +163,7 @@ impl Schema {
         for file in &set.file {
             for service in &file.service {
                 for method in &service.method {
-                    // A training takes what it takes, and a watch does not end.
+                    // A training may take long, and a watch never ends.
                     if ["TrainModel", "Watch"].contains(&method.name()) {
                         continue;
                     }
@@ -173,26 +175,26 @@ impl Schema {
         Self { methods }
     }
 
-    /// A method, and a body that fits it more or less.
-    fn call(&self, random: &mut Random) -> (&'static str, Vec<u8>) {
+    /// Returns a method and a body that roughly fits it.
+    fn call(&self, random: &mut SeededRandom) -> (&'static str, Vec<u8>) {
         let (path, fields) = &self.methods[random.below_len(self.methods.len())];
         let mut encoded = encode(fields, random);
         for _ in 0..random.below(3) {
             if encoded.is_empty() {
                 break;
             }
-            let place = random.below_len(encoded.len());
-            encoded[place] = random.byte();
+            let index = random.below_len(encoded.len());
+            encoded[index] = random.byte();
         }
         let mut body = message(&encoded);
         match random.below(10) {
-            // A wrong flag of compression.
+            // A wrong compression flag.
             0 => body[0] = random.byte(),
             // A wrong length.
             1 => body[1 + random.below_len(4)] = random.byte(),
-            // Not all of it.
+            // Truncated.
             2 => body.truncate(random.below_len(body.len())),
-            // Too much of it.
+            // With trailing bytes.
             3 => body.extend(random.bytes(20)),
             _ => {}
         }
@@ -232,8 +234,8 @@ fn find<'a>(file: &'a prost_types::FileDescriptorProto, name: &str) -> Option<&'
     Some(message)
 }
 
-/// Each field some times, none included, with values near limits, ids that exist, and nonsense.
-fn encode(fields: &[Field], random: &mut Random) -> Vec<u8> {
+/// Encodes each field zero or more times, with values near limits, existing ids and random bytes.
+fn encode(fields: &[Field], random: &mut SeededRandom) -> Vec<u8> {
     let mut bytes = Vec::new();
     for Field { number, kind } in fields {
         let times = [0, 1, 1, 1, 2, 5][random.below_len(6)];
@@ -257,7 +259,7 @@ fn encode(fields: &[Field], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-fn text(random: &mut Random) -> Vec<u8> {
+fn text(random: &mut SeededRandom) -> Vec<u8> {
     match random.below(10) {
         0 => random.bytes(30),
         1 => vec![b'x'; random.below_len(2_000)],
@@ -265,7 +267,7 @@ fn text(random: &mut Random) -> Vec<u8> {
         3 => Vec::new(),
         4 | 5 => b"kettle".to_vec(),
         6 => b"EUR".to_vec(),
-        place => format!("customer-{}", random.below(50 * place)).into_bytes(),
+        case => format!("customer-{}", random.below(50 * case)).into_bytes(),
     }
 }
 

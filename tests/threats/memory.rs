@@ -1,4 +1,4 @@
-//! How much memory a process takes while something happens.
+//! Peak memory of a process while something happens.
 
 use std::time::Duration;
 
@@ -7,34 +7,34 @@ use tokio::task::JoinHandle;
 
 use crate::support::running_server::resident_bytes;
 
-/// Looks again and again.
-pub struct Watch {
+/// Background sampling of the resident memory of a process.
+pub struct PeakMemory {
     before: u64,
     stop: oneshot::Sender<()>,
-    watching: JoinHandle<u64>,
+    sampling: JoinHandle<u64>,
 }
 
-impl Watch {
-    pub fn start(pid: u32) -> Self {
+impl PeakMemory {
+    pub fn watch(pid: u32) -> Self {
         let (stop, mut stopped) = oneshot::channel();
-        let watching = tokio::spawn(async move {
-            let mut most = 0;
-            let mut looks = tokio::time::interval(Duration::from_millis(20));
+        let sampling = tokio::spawn(async move {
+            let mut peak = 0;
+            let mut ticks = tokio::time::interval(Duration::from_millis(20));
             loop {
-                most = most.max(resident_bytes(pid));
+                peak = peak.max(resident_bytes(pid));
                 tokio::select! {
-                    _ = &mut stopped => return most,
-                    _ = looks.tick() => {}
+                    _ = &mut stopped => return peak,
+                    _ = ticks.tick() => {}
                 }
             }
         });
-        Self { before: resident_bytes(pid), stop, watching }
+        Self { before: resident_bytes(pid), stop, sampling }
     }
 
-    /// How much more it was, at most, than at the start.
+    /// Stops and returns the maximum growth since the start, in bytes.
     pub async fn stop(self) -> u64 {
-        // An error means that the watch has panicked.
+        // Sending fails when the sampling has panicked.
         let _panicked = self.stop.send(());
-        self.watching.await.expect("the process runs").saturating_sub(self.before)
+        self.sampling.await.expect("the process runs").saturating_sub(self.before)
     }
 }

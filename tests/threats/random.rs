@@ -1,8 +1,8 @@
-//! Random numbers from a seed: `SplitMix64` (Steele, Lea, Flood 2014).
+//! Seeded random numbers: `SplitMix64` (Steele, Lea, Flood 2014).
 
-pub struct Random(pub u64);
+pub struct SeededRandom(pub u64);
 
-impl Random {
+impl SeededRandom {
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,7 +22,7 @@ impl Random {
         self.next().to_le_bytes()[0]
     }
 
-    /// Fewer than so many.
+    /// Returns fewer bytes than `bound`.
     pub fn bytes(&mut self, bound: usize) -> Vec<u8> {
         let len = self.below_len(bound);
         self.bytes_exactly(len)

@@ -1,4 +1,4 @@
-//! What looks like an attack to the transport and is none: callers who do well must not lose their connection over it.
+//! Streams of many small messages look like a flood to the transport, but must not lose their connection.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +12,8 @@ use super::attacks::{STREAM_EVENTS, call};
 use super::frames::message;
 use crate::support::running_server::{RunningServer, stock};
 
-/// A purchase in a message of its own.
-fn part(number: usize) -> Bytes {
+/// Returns a message with one purchase.
+fn message_with_purchase(number: usize) -> Bytes {
     let event = CustomerEvent {
         event_id: format!("e{number}"),
         customer_id: format!("c{}", number % 100),
@@ -25,18 +25,18 @@ fn part(number: usize) -> Bytes {
     message(&StreamEventsRequest { events: vec![event] }.encode_to_vec()).into()
 }
 
-/// Each message is a frame, and many are there before the first is recorded.
-/// Broken by: a window of a connection that is as small as that of a stream, by which the transport sizes what it bears.
+/// Each message is a frame, and many arrive before the first is recorded.
+/// Broken by: a connection window as small as a stream window; the transport derives its tolerance of small frames from it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_of_many_small_messages_is_read_to_its_end() {
-    const PARTS: usize = 5_000;
+async fn stream_of_many_small_messages_is_accepted() {
+    const MESSAGES: usize = 5_000;
     let directory = tempfile::tempdir().expect("a directory");
     let server = RunningServer::start(directory.path());
     let channel = server.connect().await;
     stock(&channel).await;
-    let (send, chunks) = mpsc::channel(PARTS);
-    for number in 0..PARTS {
-        send.try_send(part(number)).expect("there is room for all");
+    let (send, chunks) = mpsc::channel(MESSAGES);
+    for number in 0..MESSAGES {
+        send.try_send(message_with_purchase(number)).expect("there is room for all");
     }
     drop(send);
     assert_eq!(call(channel, STREAM_EVENTS, chunks).await, Code::Ok, "{}", server.log());
