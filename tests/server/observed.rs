@@ -1,5 +1,4 @@
-//! What operators see in the log of the real server: who did what to whom, in which trace, and what was slow; and what they must
-//! not see: customers' ids and secrets.
+//! Log of the real server: audited calls, traces and slow calls are logged; customer ids and secrets are not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -27,8 +26,8 @@ use wire::relationship_service_client::RelationshipServiceClient;
 
 use crate::support::running_server::RunningServer;
 
-const CUSTOMER: &str = "ada-whom-anybody-would-recognise";
-const NAMING_KEY: &str = "a naming key that nobody should see";
+const CUSTOMER: &str = "ada-with-a-recognizable-id";
+const PSEUDONYM_KEY: &str = "a pseudonym key that must stay secret";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 const ACCESS: &str = r#"
@@ -43,7 +42,7 @@ issuer = "https://issuer.example.org"
 audience = "tactful"
 "#;
 
-/// Whatever a caller sends with every call.
+/// Headers that a client sends with every call.
 #[derive(Clone, Default)]
 struct Headers(BTreeMap<&'static str, String>);
 
@@ -78,7 +77,7 @@ fn event(id: &str, kind: wire::EventKind, product: &str) -> wire::CustomerEvent 
     }
 }
 
-/// Calls every method, most of them about the customer, well and badly. What comes back is not looked at.
+/// Calls every method, most of them about the customer, with valid and invalid requests. Most responses are ignored.
 #[allow(clippy::too_many_lines, reason = "there are as many lines as methods")]
 async fn call_everything(caller: &Caller) {
     let id = || CUSTOMER.to_owned();
@@ -135,13 +134,13 @@ async fn call_everything(caller: &Caller) {
     drop(relationships.delete_hold(wire::DeleteHoldRequest { customer_id: id(), hold_id: id() }).await);
     drop(relationships.get_backfire_report(wire::GetBackfireReportRequest::default()).await);
 
-    let asked = wire::CrossSellRequest { customer_id: id(), ..Default::default() };
-    let answered = offers.cross_sell(asked.clone()).await.expect("answers").into_inner();
-    drop(offers.batch_cross_sell(wire::BatchCrossSellRequest { requests: vec![asked.clone(), asked] }).await);
-    let asked = wire::UpSellRequest { customer_id: id(), ..Default::default() };
-    drop(offers.up_sell(asked.clone()).await);
-    drop(offers.batch_up_sell(wire::BatchUpSellRequest { requests: vec![asked] }).await);
-    let decision_id = answered.decision_id;
+    let request = wire::CrossSellRequest { customer_id: id(), ..Default::default() };
+    let response = offers.cross_sell(request.clone()).await.expect("answers").into_inner();
+    drop(offers.batch_cross_sell(wire::BatchCrossSellRequest { requests: vec![request.clone(), request] }).await);
+    let request = wire::UpSellRequest { customer_id: id(), ..Default::default() };
+    drop(offers.up_sell(request.clone()).await);
+    drop(offers.batch_up_sell(wire::BatchUpSellRequest { requests: vec![request] }).await);
+    let decision_id = response.decision_id;
     let about = wire::explain_decision_request::About::DecisionId(decision_id.clone());
     drop(offers.explain_decision(wire::ExplainDecisionRequest { customer_id: id(), about: Some(about) }).await);
     let offer_ids = vec![id()];
@@ -167,11 +166,11 @@ async fn call_everything(caller: &Caller) {
     drop(feedback.record_events(wire::RecordEventsRequest { events: again }).await);
 }
 
-/// Files of a server with TLS and tokens, and what a caller needs.
+/// Secrets of a server with TLS and tokens, and credentials of a client.
 struct Secrets {
     authority: String,
     token: String,
-    /// Texts that nobody should see.
+    /// Texts that must not be logged.
     hidden: Vec<String>,
 }
 
@@ -195,13 +194,13 @@ fn write_secrets(directory: &Path) -> Secrets {
         ("jwks.json", &keys),
         ("tls.crt", &authority),
         ("tls.key", &tls_key),
-        ("key", NAMING_KEY),
+        ("key", PSEUDONYM_KEY),
     ];
     for (name, text) in files {
         std::fs::write(directory.join(name), text).expect("writes");
     }
     let inside_key = tls_key.lines().nth(1).expect("a line of the key").to_owned();
-    let hidden = vec![token.clone(), "a.token.that-is-not-one".to_owned(), inside_key, NAMING_KEY.to_owned()];
+    let hidden = vec![token.clone(), "a.token.that-is-not-one".to_owned(), inside_key, PSEUDONYM_KEY.to_owned()];
     Secrets { authority, token, hidden }
 }
 
@@ -209,9 +208,9 @@ fn values(lines: &[String]) -> Vec<Value> {
     lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
 }
 
-/// Broken by: an audit line that names the customer's id. Nothing prints a token or a key to break it.
+/// Broken by: an audit line with the customer's plain id. No code prints a token or a key that could break it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_line_names_a_customer_or_a_secret_and_the_audit_log_tells_whom() {
+async fn log_has_no_customer_ids_or_secrets_and_audit_log_has_pseudonyms() {
     let directory = tempfile::tempdir().expect("a directory");
     let secrets = write_secrets(directory.path());
     let file = |name: &str| directory.path().join(name);
@@ -224,9 +223,9 @@ async fn no_line_names_a_customer_or_a_secret_and_the_audit_log_tells_whom() {
     let endpoint = Endpoint::from_shared(url).expect("a URL").tls_config(tls).expect("TLS");
     let channel = endpoint.connect().await.unwrap_or_else(|error| panic!("{error:?}:\n{}", server.log()));
     call_everything(&caller(&channel, [("authorization", format!("Bearer {}", secrets.token))])).await;
-    let stranger = caller(&channel, [("authorization", "Bearer a.token.that-is-not-one".to_owned())]);
+    let unauthenticated = caller(&channel, [("authorization", "Bearer a.token.that-is-not-one".to_owned())]);
     let erase = wire::EraseCustomerRequest { customer_id: CUSTOMER.to_owned() };
-    CustomerServiceClient::new(stranger).erase_customer(erase).await.expect_err("is refused");
+    CustomerServiceClient::new(unauthenticated).erase_customer(erase).await.expect_err("access is denied");
     let lines = server.stop_and_read();
 
     let as_bytes = format!("{:?}", CUSTOMER.as_bytes());
@@ -238,68 +237,69 @@ async fn no_line_names_a_customer_or_a_secret_and_the_audit_log_tells_whom() {
     let lines = values(&lines);
     let called: BTreeSet<&str> = lines.iter().filter_map(|line| line["span"]["rpc"].as_str()).collect();
     let all: BTreeSet<&str> = ROLES.iter().map(|(path, _)| path.trim_start_matches('/')).collect();
-    assert_eq!(called, all, "every method was called and told of");
+    assert_eq!(called, all, "every method was called and logged");
 
-    let mut mac = Hmac::<Sha256>::new_from_slice(NAMING_KEY.as_bytes()).expect("any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(PSEUDONYM_KEY.as_bytes()).expect("any length");
     mac.update(CUSTOMER.as_bytes());
-    let name = mac.finalize().into_bytes()[..6].iter().fold(String::new(), |name, byte| format!("{name}{byte:02x}"));
+    let pseudonym = mac.finalize().into_bytes()[..6].iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let audit = |method: &str| -> Vec<(String, String, String)> {
-        let told = lines.iter().filter(|line| line["target"] == "tactful::audit" && line["rpc"] == method);
+        let audited = lines.iter().filter(|line| line["target"] == "tactful::audit" && line["rpc"] == method);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        told.map(|line| (text(&line["caller"]), text(&line["code"]), text(&line["customer"]))).collect()
+        audited.map(|line| (text(&line["caller"]), text(&line["code"]), text(&line["customer"]))).collect()
     };
     let by_desk = |customer: &str| ("jwt:desk".to_owned(), "Ok".to_owned(), customer.to_owned());
     for method in ["ExportCustomer", "EraseCustomer"] {
-        assert_eq!(audit(&format!("tactful.v1.CustomerService/{method}"))[0], by_desk(&name));
+        assert_eq!(audit(&format!("tactful.v1.CustomerService/{method}"))[0], by_desk(&pseudonym));
     }
-    assert_eq!(audit("tactful.v1.RelationshipService/ListHolds"), [by_desk(&name)]);
+    assert_eq!(audit("tactful.v1.RelationshipService/ListHolds"), [by_desk(&pseudonym)]);
     assert_eq!(audit("tactful.v1.PolicyService/ListPolicies"), [by_desk("")]);
-    let refused = ("unknown".to_owned(), "Unauthenticated".to_owned(), String::new());
-    assert_eq!(audit("tactful.v1.CustomerService/EraseCustomer")[1], refused);
-    let decided = lines.iter().find(|line| line["message"] == "offers decided").expect("a decision is told at debug");
-    assert_eq!(decided["customer"], name.as_str());
+    let denied = ("unknown".to_owned(), "Unauthenticated".to_owned(), String::new());
+    assert_eq!(audit("tactful.v1.CustomerService/EraseCustomer")[1], denied);
+    let decided =
+        lines.iter().find(|line| line["message"] == "offers decided").expect("decisions are logged at debug level");
+    assert_eq!(decided["customer"], pseudonym.as_str());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ids_are_logged_for_those_who_ask() {
+async fn plain_customer_ids_are_logged_when_configured() {
     let directory = tempfile::tempdir().expect("a directory");
     let server = RunningServer::start_with(&directory.path().join("data"), |command| {
         command.args(["--log", "info", "--log-customer-ids"])
     });
     let export = wire::ExportCustomerRequest { customer_id: CUSTOMER.to_owned() };
-    let refused = CustomerServiceClient::new(server.connect().await).export_customer(export).await;
-    assert_eq!(refused.expect_err("nobody knows her").code(), tonic::Code::NotFound);
+    let not_found = CustomerServiceClient::new(server.connect().await).export_customer(export).await;
+    assert_eq!(not_found.expect_err("an unknown customer").code(), tonic::Code::NotFound);
     let lines = values(&server.stop_and_read());
-    let audit = lines.iter().find(|line| line["target"] == "tactful::audit").expect("told");
+    let audit = lines.iter().find(|line| line["target"] == "tactful::audit").expect("an audit line");
     assert_eq!((audit["customer"].as_str(), audit["code"].as_str()), (Some(CUSTOMER), Some("NotFound")));
 }
 
-/// Broken by: a slow call that is told without its stages.
+/// Broken by: a slow-call line without its stages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_calls_are_told_in_the_callers_trace_with_what_their_stages_took() {
+async fn slow_calls_are_logged_with_trace_id_and_stage_durations() {
     let directory = tempfile::tempdir().expect("a directory");
     let server = RunningServer::start_with(&directory.path().join("data"), |command| {
-        // What is logged of a call is joined to it whatever the filter.
+        // Lines are joined to their call whatever the filter.
         command.args(["--log", "warn,tactful::server=info", "--slow-call-threshold", "1ns"])
     });
     let channel = server.connect().await;
     let traced =
         |parent: String, id: &str| caller(&channel, [("traceparent", parent), ("x-request-id", id.to_owned())]);
-    let right = traced(format!("00-{TRACE}-b7ad6b7169203331-00"), "right");
-    let ask = || wire::CrossSellRequest { customer_id: CUSTOMER.to_owned(), ..Default::default() };
-    OfferServiceClient::new(right.clone()).cross_sell(ask()).await.expect("answers");
-    let batch = wire::BatchCrossSellRequest { requests: vec![ask()] };
-    OfferServiceClient::new(right.clone()).batch_cross_sell(batch).await.expect("answers");
-    let part = || wire::StreamEventsRequest { events: vec![event("e", wire::EventKind::Purchase, "kettle")] };
-    FeedbackServiceClient::new(right).stream_events(tokio_stream::iter([part()])).await.expect("records");
-    let wrong = traced(format!("00-{TRACE}-0000000000000000-01"), "wrong");
-    let events = part().events;
-    FeedbackServiceClient::new(wrong).record_events(wire::RecordEventsRequest { events }).await.expect("records");
+    let valid = traced(format!("00-{TRACE}-b7ad6b7169203331-00"), "valid");
+    let request = || wire::CrossSellRequest { customer_id: CUSTOMER.to_owned(), ..Default::default() };
+    OfferServiceClient::new(valid.clone()).cross_sell(request()).await.expect("answers");
+    let batch = wire::BatchCrossSellRequest { requests: vec![request()] };
+    OfferServiceClient::new(valid.clone()).batch_cross_sell(batch).await.expect("answers");
+    let message = || wire::StreamEventsRequest { events: vec![event("e", wire::EventKind::Purchase, "kettle")] };
+    FeedbackServiceClient::new(valid).stream_events(tokio_stream::iter([message()])).await.expect("records");
+    let invalid = traced(format!("00-{TRACE}-0000000000000000-01"), "invalid");
+    let events = message().events;
+    FeedbackServiceClient::new(invalid).record_events(wire::RecordEventsRequest { events }).await.expect("records");
 
     let lines = values(&server.stop_and_read());
     let slow: Vec<&Value> = lines.iter().filter(|line| line["message"] == "slow call").collect();
     let stages = ["convert_ms", "load_ms", "rank_ms", "decide_ms", "apply_ms", "commit_ms", "durable_ms"];
-    let told = |line: &Value| {
+    let summary = |line: &Value| {
         assert!(line["took_ms"].as_f64().is_some_and(|took| took > 0.0) && line["code"] == "OK", "{line}");
         let stages = stages.into_iter().filter(|stage| line[stage].as_f64().is_some_and(|took| took > 0.0));
         let text = |name: &str| line["span"][name].as_str().unwrap_or_default().to_owned();
@@ -311,9 +311,9 @@ async fn slow_calls_are_told_in_the_callers_trace_with_what_their_stages_took() 
     let deciding = ["convert_ms", "load_ms", "rank_ms", "decide_ms", "commit_ms", "durable_ms"];
     let recording = ["convert_ms", "load_ms", "durable_ms"];
     let expected = [
-        call("OfferService/CrossSell", "right", TRACE, &deciding),
-        call("OfferService/BatchCrossSell", "right", TRACE, &deciding),
-        call("FeedbackService/RecordEvents", "wrong", "", &recording),
+        call("OfferService/CrossSell", "valid", TRACE, &deciding),
+        call("OfferService/BatchCrossSell", "valid", TRACE, &deciding),
+        call("FeedbackService/RecordEvents", "invalid", "", &recording),
     ];
-    assert_eq!(slow.into_iter().map(told).collect::<Vec<_>>(), expected);
+    assert_eq!(slow.into_iter().map(summary).collect::<Vec<_>>(), expected);
 }

@@ -1,4 +1,4 @@
-//! Traces: the real server, and a collector of our own that shows what arrives. With the feature `otlp`.
+//! Traces that the real server exports to a collector of this test. With the feature `otlp`.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -21,12 +21,12 @@ use tonic_prost::ProstCodec;
 use crate::support::running_server::RunningServer;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const CALLERS_SPAN: &str = "b7ad6b7169203331";
+const CLIENT_SPAN: &str = "b7ad6b7169203331";
 const METHOD: &str = "tactful.v1.OfferService/CrossSell";
-/// The kind of a span that is a call, as its server sees it.
+/// Span kind of a call on its server.
 const KIND_SERVER: i32 = 2;
 
-/// Of `opentelemetry/proto/collector/trace/v1/trace_service.proto` what is looked at here.
+/// Request of `opentelemetry/proto/collector/trace/v1/trace_service.proto`, as far as it is checked here.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Export {
     #[prost(message, repeated, tag = "1")]
@@ -88,7 +88,7 @@ struct Text {
 #[derive(Clone, PartialEq, prost::Message)]
 struct Taken {}
 
-/// Hands on what arrives.
+/// Collector that forwards the exported spans to the test.
 #[derive(Clone)]
 struct Collector(mpsc::UnboundedSender<Export>);
 
@@ -135,7 +135,7 @@ impl tower::Service<http::Request<Body>> for Collector {
 
 fn start(data_dir: &std::path::Path, collector: SocketAddr) -> RunningServer {
     RunningServer::start_with(data_dir, |command| {
-        // Nothing is sent before the stop, but for a full queue.
+        // Spans are sent at shutdown only, unless the queue is full.
         command.env("OTEL_BSP_SCHEDULE_DELAY", "600000").env("OTEL_SERVICE_NAME", "shop");
         let endpoint = format!("http://{collector}");
         command.args([
@@ -150,7 +150,7 @@ fn start(data_dir: &std::path::Path, collector: SocketAddr) -> RunningServer {
     })
 }
 
-async fn ask(channel: &Channel, request_id: &str, traceparent: Option<String>) {
+async fn cross_sell(channel: &Channel, request_id: &str, traceparent: Option<String>) {
     let mut request = Request::new(CrossSellRequest { customer_id: "ada".to_owned(), ..Default::default() });
     request.metadata_mut().insert("x-request-id", request_id.parse().expect("a header"));
     if let Some(traceparent) = traceparent {
@@ -169,16 +169,16 @@ fn texts(attributes: &[Attribute]) -> BTreeMap<&str, &str> {
     attributes.iter().map(|attribute| (attribute.key.as_str(), &*text(attribute).leak())).collect()
 }
 
-/// Broken by: a caller who is not asked whether the trace is recorded.
+/// Broken by: ignoring the sampling decision of the client.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn spans_arrive_in_the_callers_trace() {
+async fn spans_join_the_trace_of_the_client() {
     let directory = tempfile::tempdir().expect("a directory");
     let (address, mut arriving) = Collector::start().await;
     let server = start(&directory.path().join("data"), address);
     let channel = server.connect().await;
-    ask(&channel, "sampled", Some(format!("00-{TRACE}-{CALLERS_SPAN}-01"))).await;
-    ask(&channel, "unsampled", Some(format!("00-{}-{CALLERS_SPAN}-00", TRACE.replace('0', "1")))).await;
-    ask(&channel, "own", None).await;
+    cross_sell(&channel, "sampled", Some(format!("00-{TRACE}-{CLIENT_SPAN}-01"))).await;
+    cross_sell(&channel, "unsampled", Some(format!("00-{}-{CLIENT_SPAN}-00", TRACE.replace('0', "1")))).await;
+    cross_sell(&channel, "own", None).await;
     let lines = server.stop_and_read();
 
     let mut resources = Vec::new();
@@ -191,9 +191,9 @@ async fn spans_arrive_in_the_callers_trace() {
     }
     assert_eq!(texts(&resources[0].attributes)["service.name"], "shop");
     let calls: Vec<&Span> = spans.iter().filter(|span| span.name == METHOD).collect();
-    assert_eq!(calls.len(), 2, "the caller who does not record is not recorded: {spans:#?}");
+    assert_eq!(calls.len(), 2, "the unsampled call is not exported: {spans:#?}");
     let (in_callers, own) = (calls[0], calls[1]);
-    assert_eq!((hex(&in_callers.trace_id).as_str(), hex(&in_callers.parent_id).as_str()), (TRACE, CALLERS_SPAN));
+    assert_eq!((hex(&in_callers.trace_id).as_str(), hex(&in_callers.parent_id).as_str()), (TRACE, CLIENT_SPAN));
     assert_eq!((in_callers.kind, in_callers.trace_state.as_str()), (KIND_SERVER, "shop=7"));
     let attributes = texts(&in_callers.attributes);
     assert_eq!(attributes["rpc.response.status_code"], "OK");
@@ -217,19 +217,19 @@ async fn spans_arrive_in_the_callers_trace() {
     assert_eq!(trace_of("own"), hex(&own.trace_id), "the log leads to the trace");
 }
 
-/// Broken by: a stop that waits as long as the exporter would.
+/// Broken by: a shutdown that waits as long as the exporter would.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_that_is_away_or_silent_neither_slows_nor_stops_anything() {
-    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let away = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
-    for collector in [away, silent.local_addr().expect("bound")] {
+async fn unavailable_collector_delays_neither_calls_nor_shutdown() {
+    let unresponsive = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let down = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+    for collector in [down, unresponsive.local_addr().expect("bound")] {
         let directory = tempfile::tempdir().expect("a directory");
         let server = start(&directory.path().join("data"), collector);
         let channel = server.connect().await;
         let began = Instant::now();
         // Some 4,000 spans: more than the queue holds.
         for _ in 0..400 {
-            ask(&channel, "r", None).await;
+            cross_sell(&channel, "r", None).await;
         }
         let took = began.elapsed();
         let began = Instant::now();
@@ -237,19 +237,19 @@ async fn a_collector_that_is_away_or_silent_neither_slows_nor_stops_anything() {
         let stopped = began.elapsed();
         assert!(
             lines.iter().any(|line| line.contains("\"target\":\"opentelemetry")),
-            "what is lost is told: {lines:#?}"
+            "lost spans are logged: {lines:#?}"
         );
         assert!(took < Duration::from_secs(30) && stopped < Duration::from_secs(8), "{took:?}, {stopped:?}");
     }
 }
 
-/// Broken by: an endpoint that is taken as it comes.
+/// Broken by: an endpoint that is not validated.
 #[test]
-fn what_is_wrong_with_an_endpoint_is_told() {
-    // Not even an endpoint that is right may keep the program running here.
+fn invalid_endpoints_are_reported() {
+    // The port is in use, so that the program also ends with a valid endpoint.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("bound").to_string();
-    let told = |endpoint: &str| {
+    let error_for = |endpoint: &str| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tactful"));
         command.args(["serve", "--store", "memory", "--metrics-listen", "off", "--listen", &address]);
         command.args(["--otlp-endpoint", endpoint]);
@@ -257,6 +257,6 @@ fn what_is_wrong_with_an_endpoint_is_told() {
         assert!(!ended.status.success());
         String::from_utf8(ended.stderr).expect("text")
     };
-    assert!(told("collector:4317").contains("otlp-endpoint: must be a URL"), "{}", told("collector:4317"));
-    assert!(told("https://collector:4317").contains("OTEL_EXPORTER_OTLP_CERTIFICATE"));
+    assert!(error_for("collector:4317").contains("otlp-endpoint: must be a URL"), "{}", error_for("collector:4317"));
+    assert!(error_for("https://collector:4317").contains("OTEL_EXPORTER_OTLP_CERTIFICATE"));
 }
