@@ -13,7 +13,6 @@ use super::status;
 use crate::use_cases::app::App;
 use crate::use_cases::back_up::back_up;
 
-/// Implementation of `BackupService`.
 pub(crate) struct BackupRpc {
     app: Arc<App>,
 }

@@ -68,7 +68,7 @@ pub(super) struct StreamTally {
     pub(super) duplicates: u64,
     /// Invalid or rejected entries.
     pub(super) rejected: u64,
-    /// First rejected entries.
+    /// First rejected entries, with their positions in the stream.
     pub(super) rejections: Vec<wire::RejectedEntry>,
 }
 

@@ -20,7 +20,6 @@ use crate::use_cases::explicit_offers::{
     ExplicitOfferFault, check_offer, delete_offer, get_offer, list_offers, upsert_offers,
 };
 
-/// Implementation of `CatalogService`.
 pub(crate) struct CatalogRpc {
     app: Arc<App>,
 }

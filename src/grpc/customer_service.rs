@@ -21,7 +21,6 @@ use crate::use_cases::customers::{get_customer, upsert_customers};
 use crate::use_cases::erase_customer::{ErasedCustomer, erase_customer};
 use crate::use_cases::export_customer::CustomerExport;
 
-/// Implementation of `CustomerService`.
 pub(crate) struct CustomerRpc {
     app: Arc<App>,
 }

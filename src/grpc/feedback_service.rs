@@ -14,7 +14,6 @@ use crate::use_cases::app::App;
 use crate::use_cases::record_events::record_events;
 use crate::use_cases::record_outcomes::record_outcomes;
 
-/// Implementation of `FeedbackService`.
 pub(crate) struct FeedbackRpc {
     app: Arc<App>,
 }

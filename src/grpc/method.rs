@@ -18,7 +18,6 @@ pub(crate) enum CallKind {
     Exempt,
 }
 
-/// RPC method.
 #[derive(Debug)]
 pub(crate) struct Method {
     /// Full name, such as `tactful.v1.OfferService/CrossSell`.

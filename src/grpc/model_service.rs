@@ -11,7 +11,6 @@ use super::status;
 use crate::use_cases::app::App;
 use crate::use_cases::train_model::{current_model, train_model};
 
-/// Implementation of `ModelService`.
 pub(crate) struct ModelRpc {
     app: Arc<App>,
 }

@@ -33,7 +33,6 @@ const BATCH_LEN_MAX: usize = 100;
 /// Number of requests of a batch that are served at once: enough to share a flush, few compared with other clients' calls.
 const BATCH_CONCURRENCY: usize = 16;
 
-/// Implementation of `OfferService`.
 pub(crate) struct OfferRpc {
     app: Arc<App>,
 }

@@ -19,7 +19,6 @@ use crate::use_cases::simulate_policy::simulate_policy;
 const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: usize = 200;
 
-/// Implementation of `PolicyService`.
 pub(crate) struct PolicyRpc {
     app: Arc<App>,
 }

@@ -25,7 +25,6 @@ use crate::use_cases::holds::{create_hold, delete_hold, list_holds};
 /// Maximum number of customers of a batch.
 const BATCH_LEN_MAX: usize = 100;
 
-/// Implementation of `RelationshipService`.
 pub(crate) struct RelationshipRpc {
     app: Arc<App>,
 }

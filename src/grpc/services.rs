@@ -32,7 +32,6 @@ pub const SERVICE_NAMES: [&str; 8] = [
     "tactful.v1.BackupService",
 ];
 
-/// All services.
 pub(crate) struct Services {
     pub(crate) offers: OfferServiceServer<OfferRpc>,
     pub(crate) feedback: FeedbackServiceServer<FeedbackRpc>,

@@ -50,7 +50,6 @@ impl fmt::Debug for PseudonymKey {
 /// Form in which logs name customers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CustomerIdLogging {
-    /// Plain ids.
     PlainIds,
     /// Pseudonyms under this key; `None`: under a random one.
     Pseudonyms(Option<PseudonymKey>),

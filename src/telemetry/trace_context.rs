@@ -4,7 +4,7 @@
 
 use http::HeaderMap;
 
-/// Parsed `traceparent` header.
+/// Fields of a valid `traceparent` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TraceParent<'a> {
     /// 32 hex digits.

@@ -7,6 +7,7 @@ use super::violations::Violations;
 use crate::domain::relationship::Band;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::measurement::backfire::{BackfireMeasure, GroupComparison, MeasureComparison};
+use crate::measurement::interval::EstimatedDifference;
 use crate::use_cases::get_backfire_report::{ExperimentReport, FOLLOW_UP_DEFAULT, FOLLOW_UP_MAX, FOLLOW_UP_MIN};
 
 /// Reads the follow-up period.
@@ -36,20 +37,26 @@ pub(crate) fn backfire_to_wire(report: ExperimentReport) -> wire::GetBackfireRep
 }
 
 fn group_to_wire(band: Option<Band>, group: &GroupComparison) -> wire::BackfireGroup {
-    let comparison = |comparison: &MeasureComparison| wire::BackfireComparison {
-        measure: comparison.measure.as_str().to_owned(),
-        control: comparison.control,
-        rest: comparison.treatment,
-        difference: comparison.difference.value,
-        low: comparison.difference.interval[0],
-        high: comparison.difference.interval[1],
-        detectable: comparison.difference.detectable,
-    };
+    let GroupComparison { control, treatment, comparisons } = group;
     wire::BackfireGroup {
         band: band.map_or(wire::RelationshipBand::Unspecified, band_to_wire).into(),
-        control_customers: count(group.control),
-        rest_customers: count(group.treatment),
-        comparisons: group.comparisons.iter().map(comparison).collect(),
+        control_customers: count(*control),
+        rest_customers: count(*treatment),
+        comparisons: comparisons.iter().copied().map(comparison_to_wire).collect(),
+    }
+}
+
+fn comparison_to_wire(comparison: MeasureComparison) -> wire::BackfireComparison {
+    let MeasureComparison { measure, control, treatment, difference } = comparison;
+    let EstimatedDifference { value, interval: [low, high], detectable } = difference;
+    wire::BackfireComparison {
+        measure: measure.as_str().to_owned(),
+        control,
+        rest: treatment,
+        difference: value,
+        low,
+        high,
+        detectable,
     }
 }
 

@@ -14,7 +14,6 @@ use crate::use_cases::offer_request::OfferRequest;
 /// Subject of an explanation.
 #[derive(Debug)]
 pub(crate) enum ExplanationRequest {
-    /// Recorded decision.
     Decision(CustomerId, DecisionId),
     /// Hypothetical request for offers, and the product to explain, if only one.
     WhatIf(Box<OfferRequest>, Option<ProductId>),

@@ -25,7 +25,6 @@ const OFFERS_MAX: usize = 20;
 /// Amount of explanation in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ExplanationDetail {
-    /// Offers only.
     None,
     /// Reasons and withheld counts, too.
     Summary,
@@ -267,21 +266,19 @@ pub(crate) fn cross_sell_to_wire(
     mode: ServingMode,
     detail: ExplanationDetail,
 ) -> wire::CrossSellResponse {
-    let decision_id = recorded_id(&served.decision, mode);
-    let ServedOffers { decision, is_replayed: replayed } = served;
-    let cap = decision.binding_cap.and_then(|index| decision.caps.get(index).cloned());
+    let (slate, fields) = response_fields(served, mode, detail);
     wire::CrossSellResponse {
-        decision_id,
-        offers: decision.slate.into_iter().map(|offer| cross_sell_offer(offer, detail)).collect(),
-        message: decision.message,
-        relationship_health: Some(health_to_wire(decision.relationship_health, detail == ExplanationDetail::Full)),
-        cap: cap.map(cap_to_wire),
-        caps: decision.caps.into_iter().map(cap_to_wire).collect(),
-        withheld: withheld(decision.withheld, detail),
-        policy_version: decision.policy_version,
-        model_version: decision.model_version,
-        replayed,
-        decision_time: Some(time_to_wire(decision.at)),
+        decision_id: fields.decision_id,
+        offers: slate.into_iter().map(|offer| cross_sell_offer(offer, detail)).collect(),
+        message: fields.message,
+        relationship_health: Some(fields.relationship_health),
+        cap: fields.cap,
+        caps: fields.caps,
+        withheld: fields.withheld,
+        policy_version: fields.policy_version,
+        model_version: fields.model_version,
+        replayed: fields.replayed,
+        decision_time: Some(fields.decision_time),
     }
 }
 
@@ -290,30 +287,79 @@ pub(crate) fn up_sell_to_wire(
     mode: ServingMode,
     detail: ExplanationDetail,
 ) -> wire::UpSellResponse {
-    let decision_id = recorded_id(&served.decision, mode);
-    let ServedOffers { decision, is_replayed: replayed } = served;
-    let cap = decision.binding_cap.and_then(|index| decision.caps.get(index).cloned());
+    let (slate, fields) = response_fields(served, mode, detail);
     wire::UpSellResponse {
-        decision_id,
-        offers: decision.slate.into_iter().map(|offer| up_sell_offer(offer, detail)).collect(),
-        message: decision.message,
-        relationship_health: Some(health_to_wire(decision.relationship_health, detail == ExplanationDetail::Full)),
-        cap: cap.map(cap_to_wire),
-        caps: decision.caps.into_iter().map(cap_to_wire).collect(),
-        withheld: withheld(decision.withheld, detail),
-        policy_version: decision.policy_version,
-        model_version: decision.model_version,
-        replayed,
-        decision_time: Some(time_to_wire(decision.at)),
+        decision_id: fields.decision_id,
+        offers: slate.into_iter().map(|offer| up_sell_offer(offer, detail)).collect(),
+        message: fields.message,
+        relationship_health: Some(fields.relationship_health),
+        cap: fields.cap,
+        caps: fields.caps,
+        withheld: fields.withheld,
+        policy_version: fields.policy_version,
+        model_version: fields.model_version,
+        replayed: fields.replayed,
+        decision_time: Some(fields.decision_time),
     }
 }
 
-/// Returns the id of a decision, empty for a preview: nothing was recorded that it could name.
-fn recorded_id(decision: &Decision, mode: ServingMode) -> String {
-    match mode {
-        ServingMode::Reserve => decision.id.to_string(),
+/// Fields that CrossSell and UpSell responses share.
+struct OfferResponseFields {
+    /// Empty for a preview: nothing was recorded that it could name.
+    decision_id: String,
+    message: String,
+    relationship_health: wire::RelationshipHealth,
+    cap: Option<wire::Cap>,
+    caps: Vec<wire::Cap>,
+    withheld: Vec<wire::Withheld>,
+    policy_version: String,
+    model_version: u64,
+    replayed: bool,
+    decision_time: prost_types::Timestamp,
+}
+
+fn response_fields(
+    served: ServedOffers,
+    mode: ServingMode,
+    detail: ExplanationDetail,
+) -> (Vec<Offer>, OfferResponseFields) {
+    let ServedOffers { decision, is_replayed } = served;
+    let Decision {
+        id,
+        customer: _,
+        kind: _,
+        at,
+        channel: _,
+        placement: _,
+        slate,
+        would_be_slate: _,
+        message,
+        relationship_health,
+        caps,
+        binding_cap,
+        withheld: withheld_counts,
+        rejected_candidates: _,
+        policy_version,
+        model_version,
+        ranked_at: _,
+    } = decision;
+    let decision_id = match mode {
+        ServingMode::Reserve => id.to_string(),
         ServingMode::Preview => String::new(),
-    }
+    };
+    let fields = OfferResponseFields {
+        decision_id,
+        message,
+        relationship_health: health_to_wire(relationship_health, detail == ExplanationDetail::Full),
+        cap: binding_cap.and_then(|index| caps.get(index).cloned()).map(cap_to_wire),
+        caps: caps.into_iter().map(cap_to_wire).collect(),
+        withheld: withheld(withheld_counts, detail),
+        policy_version,
+        model_version,
+        replayed: is_replayed,
+        decision_time: time_to_wire(at),
+    };
+    (slate, fields)
 }
 
 fn withheld(counts: BTreeMap<WithheldReason, u32>, detail: ExplanationDetail) -> Vec<wire::Withheld> {

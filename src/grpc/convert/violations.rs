@@ -25,7 +25,6 @@ pub(crate) struct Violation {
 }
 
 impl Violations {
-    /// Adds a violation.
     pub(crate) fn add(&mut self, field: impl Into<String>, description: impl Display) {
         self.0.push(Violation { field: field.into(), description: description.to_string() });
     }
