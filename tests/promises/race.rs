@@ -157,7 +157,7 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
     let complement = |number: usize| shop::product(&format!("c{number}"));
     let mut policy = Policy { version: "rules".to_owned(), ..Policy::default() };
     policy.contact.caps = [BandCaps { offers: 20, up_sell: 5 }; 5];
-    // Each call requests three products, customer_name rules exclude products of the next calls.
+    // Each call requests three products, whose rules exclude products of the next calls.
     policy.contact.never_together = (0..60).map(|number| (complement(number), complement(number + 3))).collect();
     policy.contact.never_after = (0..60)
         .map(|number| NeverAfter { first: complement(number), then: complement(number + 6), within: DAY })
