@@ -277,6 +277,39 @@ impl EventKind {
         }
     }
 
+    /// The product that was taken back: returned, cancelled or given up for a lesser one.
+    pub fn reversed_product(&self) -> Option<&ProductId> {
+        if let Self::Return(OrderLine { product, .. })
+        | Self::Cancellation { product: Some(product) }
+        | Self::Downgrade { from: product, .. } = self
+        {
+            Some(product)
+        } else {
+            None
+        }
+    }
+
+    /// The product whose subscription started or was renewed.
+    pub fn subscribed_product(&self) -> Option<&ProductId> {
+        if let Self::SubscriptionStart { product } | Self::SubscriptionRenewal { product } = self {
+            Some(product)
+        } else {
+            None
+        }
+    }
+
+    /// The product whose subscription, if there was one, ended: by its end, a cancellation or a downgrade.
+    pub fn unsubscribed_product(&self) -> Option<&ProductId> {
+        if let Self::SubscriptionEnd { product }
+        | Self::Cancellation { product: Some(product) }
+        | Self::Downgrade { from: product, .. } = self
+        {
+            Some(product)
+        } else {
+            None
+        }
+    }
+
     /// Name in files and logs.
     pub fn as_str(&self) -> &'static str {
         match self {

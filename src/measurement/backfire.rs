@@ -94,36 +94,22 @@ impl FollowedCustomer {
         if event.at < from || event.at >= from + follow_up {
             return;
         }
-        match &event.kind {
-            EventKind::Purchase(line) => {
-                self.has_bought = true;
-                self.revenue += line.approximate_value();
-            }
-            EventKind::Return(line) => {
-                self.has_returned = true;
-                self.revenue -= line.approximate_value();
-            }
-            EventKind::SubscriptionStart { .. } | EventKind::SubscriptionRenewal { .. } => {
-                self.has_bought = true;
-                self.started_at = self.started_at.max(Some(event.at));
-            }
-            EventKind::SubscriptionEnd { .. } | EventKind::Cancellation { .. } => {
-                self.ended_at = self.ended_at.max(Some(event.at));
-            }
-            EventKind::Complaint(_) => self.has_complained = true,
-            EventKind::Outcome(outcome) => {
-                self.has_complained |= outcome.kind == OutcomeKind::Complained;
-                self.is_opted_out |= outcome.kind == OutcomeKind::OptedOut;
-            }
-            EventKind::Downgrade { .. }
-            | EventKind::Usage { .. }
-            | EventKind::SupportTicket(_)
-            | EventKind::CaseResolved { .. }
-            | EventKind::PaymentLate
-            | EventKind::PaymentFailed
-            | EventKind::PaymentDisputed
-            | EventKind::Survey(_)
-            | EventKind::Visit { .. } => {}
+        if let EventKind::Purchase(line) = &event.kind {
+            self.has_bought = true;
+            self.revenue += line.approximate_value();
+        } else if let EventKind::Return(line) = &event.kind {
+            self.has_returned = true;
+            self.revenue -= line.approximate_value();
+        } else if event.kind.subscribed_product().is_some() {
+            self.has_bought = true;
+            self.started_at = self.started_at.max(Some(event.at));
+        } else if let EventKind::SubscriptionEnd { .. } | EventKind::Cancellation { .. } = event.kind {
+            self.ended_at = self.ended_at.max(Some(event.at));
+        } else if let EventKind::Complaint(_) = event.kind {
+            self.has_complained = true;
+        } else if let EventKind::Outcome(outcome) = &event.kind {
+            self.has_complained |= outcome.kind == OutcomeKind::Complained;
+            self.is_opted_out |= outcome.kind == OutcomeKind::OptedOut;
         }
     }
 

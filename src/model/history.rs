@@ -48,28 +48,13 @@ impl TrainingHistory {
     /// Adds one event. Kinds that training does not learn from are ignored.
     pub fn push(&mut self, event: &Event) {
         let customer = event.customer.as_ref().map_or(UNKNOWN_ID, |customer| index_of(&mut self.customers, customer));
-        match &event.kind {
-            EventKind::Purchase(line) => self.buy(customer, line, event.at),
-            EventKind::SubscriptionStart { product } => self.acquire(customer, product, UNKNOWN_ID, event.at),
-            EventKind::Return(OrderLine { product, .. })
-            | EventKind::Cancellation { product: Some(product) }
-            | EventKind::Downgrade { from: product, .. } => {
-                let product = index_of(&mut self.products, product);
-                self.reversals.push((product, event.at.unix_ms().div_euclid(1000)));
-            }
-            EventKind::Cancellation { product: None }
-            | EventKind::SubscriptionEnd { .. }
-            | EventKind::SubscriptionRenewal { .. }
-            | EventKind::Usage { .. }
-            | EventKind::SupportTicket(_)
-            | EventKind::Complaint(_)
-            | EventKind::CaseResolved { .. }
-            | EventKind::PaymentLate
-            | EventKind::PaymentFailed
-            | EventKind::PaymentDisputed
-            | EventKind::Survey(_)
-            | EventKind::Visit { .. }
-            | EventKind::Outcome(_) => {}
+        if let EventKind::Purchase(line) = &event.kind {
+            self.buy(customer, line, event.at);
+        } else if let EventKind::SubscriptionStart { product } = &event.kind {
+            self.acquire(customer, product, UNKNOWN_ID, event.at);
+        } else if let Some(product) = event.kind.reversed_product() {
+            let product = index_of(&mut self.products, product);
+            self.reversals.push((product, event.at.unix_ms().div_euclid(1000)));
         }
     }
 

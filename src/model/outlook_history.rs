@@ -71,33 +71,21 @@ impl OutlookHistory {
     pub fn push(&mut self, event: &Event) {
         let Some(customer) = &event.customer else { return };
         let EngagementWeights { commitment, usage, visit } = self.engagement;
-        match &event.kind {
-            EventKind::Purchase(line) => {
-                self.record(customer, event, ActivityKind::Bought { spent: line.approximate_value() });
-            }
-            EventKind::Return(_) => self.record(customer, event, ActivityKind::Returned),
-            EventKind::SubscriptionStart { product } | EventKind::SubscriptionRenewal { product } => {
-                let product = self.product_index(product);
-                self.record(customer, event, ActivityKind::Subscribed { product });
-                self.record(customer, event, ActivityKind::Engaged { weight: commitment });
-            }
-            EventKind::SubscriptionEnd { product }
-            | EventKind::Cancellation { product: Some(product) }
-            | EventKind::Downgrade { from: product, .. } => {
-                let product = self.product_index(product);
-                self.record(customer, event, ActivityKind::SubscriptionEnded { product });
-            }
-            EventKind::Usage { .. } => self.record(customer, event, ActivityKind::Engaged { weight: usage }),
-            EventKind::Visit { .. } => self.record(customer, event, ActivityKind::Engaged { weight: visit }),
-            EventKind::Cancellation { product: None }
-            | EventKind::SupportTicket(_)
-            | EventKind::Complaint(_)
-            | EventKind::CaseResolved { .. }
-            | EventKind::PaymentLate
-            | EventKind::PaymentFailed
-            | EventKind::PaymentDisputed
-            | EventKind::Survey(_)
-            | EventKind::Outcome(_) => {}
+        if let EventKind::Purchase(line) = &event.kind {
+            self.record(customer, event, ActivityKind::Bought { spent: line.approximate_value() });
+        } else if let EventKind::Return(_) = event.kind {
+            self.record(customer, event, ActivityKind::Returned);
+        } else if let Some(product) = event.kind.subscribed_product() {
+            let product = self.product_index(product);
+            self.record(customer, event, ActivityKind::Subscribed { product });
+            self.record(customer, event, ActivityKind::Engaged { weight: commitment });
+        } else if let Some(product) = event.kind.unsubscribed_product() {
+            let product = self.product_index(product);
+            self.record(customer, event, ActivityKind::SubscriptionEnded { product });
+        } else if let EventKind::Usage { .. } = event.kind {
+            self.record(customer, event, ActivityKind::Engaged { weight: usage });
+        } else if let EventKind::Visit { .. } = event.kind {
+            self.record(customer, event, ActivityKind::Engaged { weight: visit });
         }
     }
 
