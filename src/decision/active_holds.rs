@@ -1,5 +1,6 @@
 //! Holds in force: those that agents created, and those derived from events and consents.
 
+use super::phrases::date;
 use crate::domain::customer::{ActiveHold, Customer, Hold, HoldReason};
 use crate::domain::ids::HoldId;
 use crate::domain::policy::ContactPolicy;
@@ -11,7 +12,7 @@ pub(crate) fn active_holds(customer: &Customer, policy: &ContactPolicy, now: Tim
     let created = customer.holds.iter().cloned().map(|hold| ActiveHold { hold, is_derived: false });
     let derived = consent_holds(customer)
         .into_iter()
-        .chain(complaint_hold(customer, policy))
+        .chain(complaint_hold(customer, policy, now))
         .chain(cancellation_hold(customer, policy))
         .map(|hold| ActiveHold { hold, is_derived: true });
     created.chain(derived).filter(|active| active.hold.is_active(now)).collect()
@@ -31,13 +32,15 @@ fn consent_holds(customer: &Customer) -> Vec<Hold> {
 }
 
 /// The complaint whose hold lasts longest.
-fn complaint_hold(customer: &Customer, policy: &ContactPolicy) -> Option<Hold> {
+fn complaint_hold(customer: &Customer, policy: &ContactPolicy, now: Timestamp) -> Option<Hold> {
     let complaints = customer.relationship.cases.iter().filter(|case| case.is_complaint);
     let ends = complaints.filter_map(|case| Some((complaint_hold_end(case, policy)?, case.reported_at?, case)));
     let (expires_at, reported_at, case) = ends.max_by_key(|&(expires_at, reported_at, _)| (expires_at, reported_at))?;
     let note = match case.resolved_at {
-        Some(resolved_at) if !case.is_open() => format!("of {}, settled {}", reported_at.day(), resolved_at.day()),
-        _ => format!("open since {}", reported_at.day()),
+        Some(resolved_at) if !case.is_open() => {
+            format!("of {}, resolved on {}", date(reported_at, now), date(resolved_at, now))
+        }
+        _ => format!("open since {}", date(reported_at, now)),
     };
     Some(derived(HoldReason::OpenComplaint, note, reported_at, Some(expires_at)))
 }

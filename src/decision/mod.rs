@@ -16,6 +16,7 @@ pub(crate) mod eligibility;
 pub mod explicit_offer_index;
 pub mod grants;
 pub mod offer_query;
+pub(crate) mod phrases;
 pub(crate) mod rejection_log;
 pub(crate) mod rejection_wording;
 pub mod relationship;

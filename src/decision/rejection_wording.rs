@@ -1,7 +1,7 @@
-//! Says in plain words why a candidate left, and what would have let it through. Words for what a decision recorded, no
-//! rules of its own.
+//! Sentences about a decision: why a candidate was rejected and what would have let it pass, and what an agent may say to
+//! the customer. They put recorded decisions into words and have no rules of their own.
 
-use super::wording::{moment, title};
+use super::phrases::{all_allowed, coming, product_name, within_sentence};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::HoldReason;
 use crate::domain::decision::{CapKind, Decision};
@@ -11,150 +11,153 @@ use crate::domain::rejected_candidate::{Ineligibility, RejectedCandidate};
 use crate::domain::time::Timestamp;
 use crate::domain::withheld_reason::WithheldReason;
 
-/// Why a candidate left, and what would have let it through; one clause each, without a full stop.
+/// A rejection in words: two clauses without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectionWording {
-    /// Why.
-    pub why: String,
-    /// The smallest change that would have let it through this step.
-    pub change: String,
+    /// Reason for the rejection, as a clause after "because".
+    pub reason: String,
+    /// Smallest change that would have let the candidate pass this step, as a phrase after "would need".
+    pub remedy: String,
 }
 
-/// Explains a rejection in words.
-pub fn rejection_in_words(rejected: &RejectedCandidate, catalog: &Catalog, now: Timestamp) -> RejectionWording {
-    RejectionWording { why: why(rejected, catalog), change: change(rejected, catalog, now) }
+/// Puts a rejection into words.
+pub(crate) fn rejection_in_words(rejected: &RejectedCandidate, catalog: &Catalog, now: Timestamp) -> RejectionWording {
+    RejectionWording { reason: reason(rejected, catalog), remedy: remedy(rejected, catalog, now) }
 }
 
-/// The clause that names the rule and what it looked at.
-fn why(rejected: &RejectedCandidate, catalog: &Catalog) -> String {
-    let Ineligibility { reason, other_product, observed: seen, threshold: _, until: _ } = &rejected.ineligibility;
-    let other = other_title(other_product.as_ref(), catalog);
-    let with_limit = |why: &str| match seen {
-        Some(limit) => format!("{why}: the limit is {limit:.0}"),
-        None => why.to_owned(),
-    };
+fn reason(rejected: &RejectedCandidate, catalog: &Catalog) -> String {
+    let Ineligibility { reason, other_product, observed, threshold: _, until: _ } = &rejected.ineligibility;
+    let other = other_name(other_product.as_ref(), catalog);
+    let all_made = |singular: &str, plural: &str, within: &str| all_made(*observed, singular, plural, within);
     match reason {
-        WithheldReason::Owned => "the customer has it".to_owned(),
+        WithheldReason::Owned => "the customer already has it".to_owned(),
         WithheldReason::RequirementMissing => format!("it requires {other}, which the customer does not have"),
-        WithheldReason::ExcludedByHolding => format!("it does not go with {other}, which the customer has"),
-        WithheldReason::Unavailable => "it is not to be had".to_owned(),
-        WithheldReason::OutsideDates => "outside its dates of sale".to_owned(),
-        WithheldReason::OtherCurrency => "priced in another currency than asked for".to_owned(),
-        WithheldReason::SameLadder => format!("a version of {other}, which the customer has"),
-        WithheldReason::NotBetter => format!("no better than {other}, which the customer has"),
-        WithheldReason::InContext => "in the basket or on the page already".to_owned(),
-        WithheldReason::ExcludedByCaller => "the caller asked to leave it out".to_owned(),
-        WithheldReason::NotInCatalog => "not in the catalogue".to_owned(),
-        WithheldReason::OfferedRecently => "offered a short while ago".to_owned(),
-        WithheldReason::Declined => "the customer declined it".to_owned(),
-        WithheldReason::NotWorthAttention => {
-            let score = seen.map_or_else(String::new, |score| format!(" (score {score:.5})"));
-            format!("not worth the customer's attention{score}")
-        }
-        WithheldReason::TooSimilar => format!("too much like {other}, which is in the slate"),
-        WithheldReason::CapReached => with_limit("the customer's cap is spent"),
-        WithheldReason::UpSellCapReached => with_limit("the customer's cap for up-sell is spent"),
-        WithheldReason::OnHold => "a hold is on".to_owned(),
-        WithheldReason::BackOff => "the customer rejected an offer a short while ago".to_owned(),
-        WithheldReason::QuietPeriod => "a quiet period is on".to_owned(),
-        WithheldReason::OptedOut => "the customer opted out of this channel".to_owned(),
-        WithheldReason::NeverTogether => format!("never offered together with {other}, which is open or in the slate"),
-        WithheldReason::NeverAfter => format!("never offered so short a time after {other}"),
-        WithheldReason::OnlyAfter => format!("offered only to customers who have {other}"),
-        WithheldReason::FamilyCapReached => with_limit("the cap of its family is spent"),
-        WithheldReason::ChannelCapReached => with_limit("the cap of this channel is spent"),
-        WithheldReason::ControlGroup => "the customer is in the control group, which is offered nothing".to_owned(),
-        WithheldReason::OfferOutsideDates => "its terms are not valid now".to_owned(),
-        WithheldReason::OfferElsewhere => "its terms are for another channel or placement".to_owned(),
-        WithheldReason::OfferConditionUnmet => {
-            "the customer's attributes do not fulfil its condition, or one that it asks for is missing".to_owned()
-        }
-        WithheldReason::VolumeCapReached => with_limit("its volume over all customers is gone"),
-        WithheldReason::SlateFull => {
-            format!("the slate was as long as asked for (score {:.5})", seen.unwrap_or(0.0))
-        }
+        WithheldReason::ExcludedByHolding => format!("it cannot be combined with {other}, which the customer has"),
+        WithheldReason::Unavailable => "it is not available".to_owned(),
+        WithheldReason::OutsideDates => "it is outside its dates of sale".to_owned(),
+        WithheldReason::OtherCurrency => "it is not priced in the requested currency".to_owned(),
+        WithheldReason::SameLadder => format!("it is another version of {other}, which the customer has"),
+        WithheldReason::NotBetter => format!("it is no better than {other}, which the customer has"),
+        WithheldReason::InContext => "it is already in the basket or on the page".to_owned(),
+        WithheldReason::ExcludedByCaller => "the request excludes it".to_owned(),
+        WithheldReason::NotInCatalog => "it is not in the catalogue".to_owned(),
+        WithheldReason::OfferedRecently => "it was offered recently".to_owned(),
+        WithheldReason::Declined => "the customer recently declined it".to_owned(),
+        WithheldReason::NotWorthAttention => "it is not worth the customer's attention".to_owned(),
+        WithheldReason::TooSimilar => format!("it is too similar to {other}, which is offered already"),
+        WithheldReason::CapReached => all_made("offer", "offers", ""),
+        WithheldReason::UpSellCapReached => all_made("up-sell offer", "up-sell offers", ""),
+        WithheldReason::OnHold => "offers to the customer are on hold".to_owned(),
+        WithheldReason::BackOff => "the customer recently rejected an offer".to_owned(),
+        WithheldReason::QuietPeriod => "there is a quiet period after a recent event".to_owned(),
+        WithheldReason::OptedOut => "the customer has opted out of offers on this channel".to_owned(),
+        WithheldReason::NeverTogether => format!("the policy does not allow it together with {other}"),
+        WithheldReason::NeverAfter => format!("the policy does not allow it so soon after {other}"),
+        WithheldReason::OnlyAfter => format!("the policy allows it only for customers who have {other}"),
+        WithheldReason::FamilyCapReached => all_made("offer", "offers", " for its product family"),
+        WithheldReason::ChannelCapReached => all_made("offer", "offers", " on this channel"),
+        WithheldReason::ControlGroup => "the customer is in the control group, which gets no offers".to_owned(),
+        WithheldReason::OfferOutsideDates => "the offer is not valid now".to_owned(),
+        WithheldReason::OfferElsewhere => "the offer is for another channel or placement".to_owned(),
+        WithheldReason::OfferConditionUnmet => "the customer does not meet the condition of the offer".to_owned(),
+        WithheldReason::VolumeCapReached => all_made("grant", "grants", " over all customers"),
+        WithheldReason::SlateFull => "better offers fill the slate".to_owned(),
         WithheldReason::NotProposed => {
-            format!("nothing speaks for {} to this customer", title(&rejected.product, catalog))
+            let name = product_name(&rejected.product, catalog);
+            format!("the model sees no reason to offer the {name} to this customer")
         }
     }
 }
 
-/// The clause that names the smallest change that would have let the candidate through this step.
-fn change(rejected: &RejectedCandidate, catalog: &Catalog, now: Timestamp) -> String {
+fn remedy(rejected: &RejectedCandidate, catalog: &Catalog, now: Timestamp) -> String {
     let Ineligibility { reason, other_product, observed: _, threshold, until } = &rejected.ineligibility;
-    let other = other_title(other_product.as_ref(), catalog);
+    let other = other_name(other_product.as_ref(), catalog);
     let later_or = |otherwise: &str| match until {
-        Some(until) => format!("asked from {} on", moment(*until, now)),
+        Some(until) => format!("a request after {}", coming(*until, now)),
         None => otherwise.to_owned(),
     };
     match reason {
-        WithheldReason::Owned => "the product marked repeatable in the catalogue".to_owned(),
+        WithheldReason::Owned => "the product to be marked as repeatable in the catalogue".to_owned(),
         WithheldReason::RequirementMissing | WithheldReason::OnlyAfter => {
-            format!("{other} bought before it or put into the basket")
+            format!("{other} to be bought first, or to be in the basket")
         }
-        WithheldReason::ExcludedByHolding => format!("{other} given up"),
-        WithheldReason::Unavailable => "the product made available in the catalogue".to_owned(),
-        WithheldReason::OutsideDates => later_or("its dates of sale extended"),
-        WithheldReason::OtherCurrency => "a question without that currency".to_owned(),
-        WithheldReason::SameLadder => "a question for up-sell".to_owned(),
+        WithheldReason::ExcludedByHolding => format!("the customer to give up {other}"),
+        WithheldReason::Unavailable => "the product to be made available in the catalogue".to_owned(),
+        WithheldReason::OutsideDates => later_or("longer dates of sale"),
+        WithheldReason::OtherCurrency => "a request without that currency".to_owned(),
+        WithheldReason::SameLadder => "an up-sell request".to_owned(),
         WithheldReason::NotBetter => {
-            threshold.map_or_else(|| "a higher tier".to_owned(), |tier| format!("a tier of {tier:.0} or more"))
+            threshold.map_or_else(|| "a higher tier".to_owned(), |tier| format!("a tier of at least {tier:.0}"))
         }
-        WithheldReason::InContext => "left out of the question's products".to_owned(),
-        WithheldReason::ExcludedByCaller => "not excluded by the caller".to_owned(),
-        WithheldReason::NotInCatalog => "the product put into the catalogue".to_owned(),
+        WithheldReason::InContext => "a request without it among the products of the basket or page".to_owned(),
+        WithheldReason::ExcludedByCaller => "a request that does not exclude it".to_owned(),
+        WithheldReason::NotInCatalog => "the product to be added to the catalogue".to_owned(),
         WithheldReason::OfferedRecently
         | WithheldReason::Declined
         | WithheldReason::BackOff
-        | WithheldReason::QuietPeriod => later_or("asked later"),
+        | WithheldReason::QuietPeriod => later_or("a later request"),
         WithheldReason::NotWorthAttention => worth_attention(rejected.factors.as_ref()),
-        WithheldReason::TooSimilar => format!("{other} not in the slate, for one by being excluded by the caller"),
-        WithheldReason::CapReached | WithheldReason::UpSellCapReached => later_or("a higher relationship health"),
-        WithheldReason::OnHold => later_or("the hold ended"),
-        WithheldReason::OptedOut => "a channel that the customer did not opt out of".to_owned(),
-        WithheldReason::NeverTogether | WithheldReason::NeverAfter => later_or(&format!("{other} not in the slate")),
-        WithheldReason::FamilyCapReached => later_or("a higher cap of its family"),
-        WithheldReason::ChannelCapReached => later_or("another channel, or a higher cap of this one"),
-        WithheldReason::ControlGroup => "another salt or a smaller share of the control group in the policy".to_owned(),
-        WithheldReason::OfferOutsideDates => later_or("the offer's validity extended"),
-        WithheldReason::OfferElsewhere => "a question that names the offer's channel and placement".to_owned(),
-        WithheldReason::OfferConditionUnmet => "attributes that fulfil the offer's condition".to_owned(),
+        WithheldReason::TooSimilar => format!("a slate without {other}, for example because the request excludes it"),
+        WithheldReason::CapReached | WithheldReason::UpSellCapReached => later_or("better relationship health"),
+        WithheldReason::OnHold => later_or("the end of the hold"),
+        WithheldReason::OptedOut => "a channel that the customer has not opted out of".to_owned(),
+        WithheldReason::NeverTogether | WithheldReason::NeverAfter => later_or(&format!("a slate without {other}")),
+        WithheldReason::FamilyCapReached => later_or("a higher cap for its product family"),
+        WithheldReason::ChannelCapReached => later_or("another channel, or a higher cap for this one"),
+        WithheldReason::ControlGroup => "a smaller control group or another salt in the policy".to_owned(),
+        WithheldReason::OfferOutsideDates => later_or("a longer validity of the offer"),
+        WithheldReason::OfferElsewhere => "a request with the channel and placement of the offer".to_owned(),
+        WithheldReason::OfferConditionUnmet => "attributes of the customer that meet the condition".to_owned(),
         WithheldReason::VolumeCapReached => "a higher volume cap".to_owned(),
-        WithheldReason::SlateFull => {
-            format!("a score above {:.5}, or a longer slate asked for", threshold.unwrap_or(0.0))
-        }
+        WithheldReason::SlateFull => "a higher score, or a request for more offers".to_owned(),
         WithheldReason::NotProposed => {
-            "others who have what this customer has buying it too, or the catalogue saying that it goes with it"
+            "similar customers to buy it, or the catalogue to declare that it goes with a product of the customer"
                 .to_owned()
         }
     }
 }
 
-/// The title of the product on the other side of a rule.
-fn other_title(other: Option<&ProductId>, catalog: &Catalog) -> String {
-    other.map_or_else(|| "another product".to_owned(), |other| title(other, catalog))
+/// The other product of a rule, with its article.
+fn other_name(other: Option<&ProductId>, catalog: &Catalog) -> String {
+    other.map_or_else(|| "another product".to_owned(), |other| format!("the {}", product_name(other, catalog)))
 }
 
-/// The smallest propensity that would have been worth it, all else as it is.
-fn worth_attention(factors: Option<&Factors>) -> String {
-    let Some(factors) = factors else { return "a propensity high enough to be weighed".to_owned() };
-    let worth = factors.value * factors.context * factors.lever;
-    if worth > 0.0 && factors.attention_price < worth {
-        format!("a propensity above {:.5} instead of {:.5}", factors.attention_price / worth, factors.propensity)
-    } else {
-        "a higher value, lever or relationship health".to_owned()
+/// The statement that a counted cap is used up; `observed` is its limit, where it was recorded.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a limit is a whole number, 0 and more")]
+fn all_made(observed: Option<f64>, singular: &str, plural: &str, within: &str) -> String {
+    match observed {
+        Some(limit) => all_allowed(limit as u64, singular, plural, within),
+        None => format!("all {plural} allowed{within} have been made"),
     }
 }
 
-/// One sentence that a person of the company may say to the customer. It never speaks of scores, caps or health.
-pub fn customer_sentence(decision: &Decision, catalog: &Catalog) -> String {
+/// The smallest propensity that would have been worth the customer's attention, all else being equal.
+fn worth_attention(factors: Option<&Factors>) -> String {
+    let Some(factors) = factors else { return "a much higher probability of acceptance".to_owned() };
+    let worth = factors.value * factors.context * factors.lever;
+    if worth > 0.0 && factors.attention_price < worth {
+        let (needed, actual) = (percent(factors.attention_price / worth), percent(factors.propensity));
+        format!("a probability of acceptance above {needed} instead of {actual}")
+    } else {
+        "a higher value, a higher lever or better relationship health".to_owned()
+    }
+}
+
+/// A probability in percent with two decimals, which tells small ones apart.
+fn percent(probability: f64) -> String {
+    format!("{:.2}%", probability * 100.0)
+}
+
+/// A sentence that an agent may say to the customer. It never mentions scores, caps or relationship health.
+pub(crate) fn customer_sentence(decision: &Decision, catalog: &Catalog) -> String {
     if let Some(offer) = decision.slate.first() {
         return offer_sentence(offer, catalog);
     }
-    let binding = decision.binding_cap.and_then(|place| decision.caps.get(place)).map(|cap| cap.kind);
+    let binding = decision.binding_cap.and_then(|index| decision.caps.get(index)).map(|cap| cap.kind);
     match binding {
+        // The hold outlasts the complaint by a while, so the sentence must not say that it is open.
         Some(CapKind::Hold(HoldReason::OpenComplaint)) => {
-            "I see that something is not settled yet; let us look after that first.".to_owned()
+            "I can see that you had reason to complain. Is there anything that I can do about it?".to_owned()
         }
         Some(CapKind::Hold(HoldReason::Bereavement | HoldReason::Vulnerability)) => {
             "How can I help you today?".to_owned()
@@ -164,19 +167,14 @@ pub fn customer_sentence(decision: &Decision, catalog: &Catalog) -> String {
 }
 
 fn offer_sentence(offer: &Offer, catalog: &Catalog) -> String {
-    let name = &offer.title;
-    match offer.kind {
-        OfferKind::UpSell => match &offer.replaces {
-            Some(replaced) => {
-                format!("You have the {}; may I tell you about the {name}?", title(replaced, catalog))
-            }
-            None => format!("May I tell you about the {name}?"),
-        },
-        OfferKind::CrossSell => match offer.goes_with.first() {
-            Some(with) => {
-                format!("The {name} goes well with the {} that you have; may I tell you more?", title(with, catalog))
-            }
-            None => format!("May I tell you about the {name}?"),
-        },
+    let name = within_sentence(&offer.title);
+    let owned = match offer.kind {
+        OfferKind::UpSell => offer.replaces.as_ref(),
+        OfferKind::CrossSell => offer.goes_with.first(),
+    };
+    match (offer.kind, owned.map(|owned| product_name(owned, catalog))) {
+        (OfferKind::CrossSell, Some(owned)) => format!("Since you have our {owned}, you might like our {name}."),
+        (OfferKind::UpSell, Some(owned)) => format!("You have our {owned}. May I tell you about our {name}?"),
+        (OfferKind::CrossSell | OfferKind::UpSell, None) => format!("May I tell you about our {name}?"),
     }
 }

@@ -141,17 +141,17 @@ fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(String, Vec<Event>)> 
     let report = |severity| CaseReport { case: None, severity: Severity::new(severity).expect("1 to 4") };
     let survey = |score| SurveyAnswer::new(score, 10.0).expect("within the scale");
     let single = [
-        ("a purchase", EventKind::Purchase(line())),
-        ("something is brought back", EventKind::Return(line())),
-        ("a ticket of severity 2", EventKind::SupportTicket(report(2))),
-        ("a complaint of severity 3", EventKind::Complaint(report(3))),
+        ("the customer makes a purchase", EventKind::Purchase(line())),
+        ("the customer returns a purchase", EventKind::Return(line())),
+        ("the customer opens a support ticket of severity 2", EventKind::SupportTicket(report(2))),
+        ("the customer makes a complaint of severity 3", EventKind::Complaint(report(3))),
         ("a payment fails", EventKind::PaymentFailed),
-        ("a survey answer of 10 of 10", EventKind::Survey(survey(10.0))),
-        ("a survey answer of 0 of 10", EventKind::Survey(survey(0.0))),
-        ("a visit", EventKind::Visit { product: None }),
-        ("an offer is accepted", outcome(OutcomeKind::Accepted)),
-        ("an offer is rejected", outcome(OutcomeKind::Rejected)),
-        ("an offer is shown and ignored", outcome(OutcomeKind::Shown)),
+        ("the customer answers a survey with 10 out of 10", EventKind::Survey(survey(10.0))),
+        ("the customer answers a survey with 0 out of 10", EventKind::Survey(survey(0.0))),
+        ("the customer visits", EventKind::Visit { product: None }),
+        ("the customer accepts an offer", outcome(OutcomeKind::Accepted)),
+        ("the customer rejects an offer", outcome(OutcomeKind::Rejected)),
+        ("the customer ignores an offer", outcome(OutcomeKind::Shown)),
     ];
     let mut hypotheses: Vec<(String, Vec<Event>)> = single
         .into_iter()
@@ -159,13 +159,14 @@ fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(String, Vec<Event>)> 
         .map(|((description, kind), number)| (description.to_owned(), vec![event(number, kind)]))
         .collect();
     let open = customer.relationship.cases.iter().filter(|case| case.is_open());
-    let settled: Vec<Event> = open
+    let resolutions: Vec<Event> = open
         .zip(100..)
         .map(|(case, number)| event(number, EventKind::CaseResolved { case: case.id.clone() }))
         .collect();
-    if !settled.is_empty() {
-        let what = if settled.len() == 1 { "the open case is settled" } else { "all open cases are settled" };
-        hypotheses.push((what.to_owned(), settled));
+    if !resolutions.is_empty() {
+        let description =
+            if resolutions.len() == 1 { "the open case is resolved" } else { "all open cases are resolved" };
+        hypotheses.push((description.to_owned(), resolutions));
     }
     hypotheses
 }

@@ -89,7 +89,7 @@ async fn what_is_accepted_is_likelier_and_what_is_rejected_less_likely() {
     let best = after[0].score_breakdown.as_ref().expect("explained in full");
     assert_eq!(best.propensity_basis(), PropensityBasis::Outcomes);
     let reason = after[0].reasons.iter().find(|reason| reason.code == "WELL_RECEIVED").expect("a reason");
-    assert_eq!(reason.text, "30 of 30 offers of it were accepted in the last 180 days");
+    assert_eq!(reason.text, "accepted 30 of the 30 times it was offered in the last 180 days");
 
     shop.models().train_model(TrainModelRequest {}).await.expect("trains");
     let recounted = previewed(&shop, "ada").await;

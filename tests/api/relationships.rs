@@ -43,7 +43,7 @@ async fn relationship_health_comes_with_components_caps_and_a_sentence() {
     assert_eq!((health.band(), health.components.len()), (RelationshipBand::NewCustomer, 7));
     assert!((0.0..=1.0).contains(&health.score) && (0.0..=1.0).contains(&health.coverage));
     assert_eq!(cap(&ada.caps, CapKind::RelationshipHealth).remaining, 3);
-    assert_eq!(ada.message, "The customer is new; 3 offers can be made now.");
+    assert_eq!(ada.message, "The customer is new. 3 offers can be made now.");
     assert_eq!(ada.as_of, Some(now(&shop.clock)));
     assert_eq!((ada.policy_version.as_str(), ada.holds.len()), ("default-1", 0));
 
@@ -74,7 +74,7 @@ async fn what_stands_behind_relationship_health_is_told() {
     assert!(friction.trend > 0.0, "an old complaint weighs less: {friction:?}");
 
     let first = view.levers.first().expect("something would help");
-    assert_eq!(first.what, "the open case is settled");
+    assert_eq!(first.what, "the open case is resolved");
     assert!(first.score > score(&view) && first.offers_cap == 0, "held for 14 days after it: {first:?}");
     let last = view.levers.last().expect("something would hurt");
     assert!(last.score < score(&view), "{last:?}");
@@ -188,7 +188,7 @@ async fn a_hold_withholds_every_offer_and_says_why_until_it_ends() {
     let cap = cross.cap.expect("the hold");
     assert_eq!((cap.kind(), cap.hold_reason()), (CapKind::Hold, HoldReason::Bereavement));
     assert_eq!(cap.next_eligible_time, Some(until));
-    assert_eq!(cross.message, "No offers before 17 November 2023: bereavement since 14 November 2023.");
+    assert_eq!(cross.message, "No offers before 17 November: bereavement reported on 14 November.");
 
     shop.clock.advance(DAY * 3);
     assert!(holds(&shop, "ada").await.is_empty());

@@ -91,7 +91,7 @@ async fn a_replay_leaves_out_what_was_given_back() {
     shop.offers().release_offers(request).await.expect("releases");
     let again = shop.offers().cross_sell(keyed("ada")).await.expect("answers").into_inner();
     assert!(again.replayed && again.offers.is_empty());
-    assert_eq!(again.message, "No offers: this decision was released.");
+    assert_eq!(again.message, "No offers: the offers of this decision have been released.");
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ async fn a_released_decision_is_replayed_without_offers() {
     release_offers(&app, &request.customer, first.decision.id, &[]).await.expect("released");
     let again = serve_offers(&app, &request, None).await.expect("served");
     assert!(again.is_replayed && again.decision.slate.is_empty());
-    assert_eq!(again.decision.message, "No offers: this decision was released.");
+    assert_eq!(again.decision.message, "No offers: the offers of this decision have been released.");
 }
 
 #[tokio::test]
