@@ -52,7 +52,7 @@ fn sources_protos_and_docs_speak_the_language_of_the_field() {
 
 fn check(source: &Source) -> Vec<Violation> {
     let mut violations = Vec::new();
-    let is_markdown = source.path.ends_with(".md");
+    let is_markdown = has_extension(&source.path, "md");
     let mut previous = "";
     for (number, line) in source.text.lines().enumerate() {
         let violation = |fault: String, cure: &str| Violation {
@@ -78,6 +78,10 @@ fn check(source: &Source) -> Vec<Violation> {
     violations
 }
 
+fn has_extension(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|it| it == extension)
+}
+
 /// Whether the words stand in the line as they are, without case, not as a part of others.
 fn contains_words(line: &str, words: &str) -> bool {
     let line = line.to_lowercase();
@@ -88,7 +92,7 @@ fn contains_words(line: &str, words: &str) -> bool {
 
 /// The text of a doc comment's first line.
 fn doc_comment<'a>(line: &'a str, previous: &str, path: &str) -> Option<&'a str> {
-    let markers: &[&str] = if path.ends_with(".proto") { &["// "] } else { &["/// ", "//! "] };
+    let markers: &[&str] = if has_extension(path, "proto") { &["// "] } else { &["/// ", "//! "] };
     let continues = |marker: &str| previous.trim_start().starts_with(marker.trim_end());
     let marker = markers.iter().find(|marker| line.trim_start().starts_with(**marker))?;
     if continues(marker) {
