@@ -2,15 +2,17 @@
 //!
 //! A commit succeeds only against the version that was read, so a change that meets another one starts over from a fresh
 //! read. [`serve_offers`](super::serve_offers) has a loop of its own around the same [`commit`]: what it decides differs
-//! from attempt to attempt, and it reserves volumes before the commit.
+//! from attempt to attempt, and it takes volume.
 
 use super::app::App;
 use super::load_customer::load_or_unknown;
+use super::volumes::{explicit_grants, released_units};
 use crate::domain::customer::Customer;
-use crate::domain::ids::CustomerId;
-use crate::store::contract::change::{Appended, CommitOutcome};
+use crate::domain::decision::Decision;
+use crate::domain::event::Event;
+use crate::domain::ids::{CustomerId, OfferId};
+use crate::store::contract::change::{Change, CommitOutcome, VolumeUnit};
 use crate::store::contract::error::StoreError;
-use crate::store::contract::store::Store;
 use crate::store::contract::versioned::Versioned;
 use crate::telemetry::call_context::CallStage;
 
@@ -47,8 +49,9 @@ pub enum ChangeError {
 
 /// Result of one application of a change to a customer as it was read.
 pub(super) enum CustomerChange<T> {
-    /// The customer is to be committed, with what the commit appends to history and to the decision log.
-    Commit { customer: Customer, appended: Appended, result: T },
+    /// The customer is to be committed, with events that the commit appends to history. Grants of explicit offers that are no
+    /// longer in its ledger return their units to the volumes.
+    Commit { customer: Customer, events: Vec<Event>, result: T },
     /// There is nothing to commit.
     Unchanged { customer: Customer, result: T },
 }
@@ -70,14 +73,21 @@ where
     for _ in 0..ATTEMPTS_MAX {
         let loaded = CallStage::Load.instrument(load_or_unknown(store, id)).await.map_err(ChangeError::from)?;
         let version = loaded.version;
-        let (mut customer, appended, result) = match change(loaded).await? {
-            CustomerChange::Commit { customer, appended, result } => (customer, appended, result),
+        let grants = explicit_grants(&loaded.value.ledger);
+        let (mut customer, events, result) = match change(loaded).await? {
+            CustomerChange::Commit { customer, events, result } => (customer, events, result),
             CustomerChange::Unchanged { customer, result } => return Ok((customer, result)),
         };
-        let committing = CallStage::Commit.instrument(commit(store, version, &mut customer, &appended));
+        let releases = released_units(grants, &customer.ledger);
+        let records = CommitRecords { events: &events, releases: &releases, ..CommitRecords::default() };
+        let committing = CallStage::Commit.instrument(commit(app, version, &mut customer, records));
         match committing.await.map_err(ChangeError::from)? {
-            CommitAttempt::Committed => return Ok((customer, result)),
-            CommitAttempt::Conflict => {}
+            CommitAttempt::Committed => {
+                releases.iter().for_each(|unit| app.exhausted_offers.remove(&unit.offer));
+                return Ok((customer, result));
+            }
+            // Nothing is taken here, so no volume can be exhausted.
+            CommitAttempt::Conflict | CommitAttempt::VolumeExhausted(_) => {}
             CommitAttempt::Erased => return Err(ChangeError::from(ChangeRejection::CustomerErased).into()),
             CommitAttempt::Full => return Err(ChangeError::from(ChangeRejection::CustomerFull).into()),
         }
@@ -86,7 +96,7 @@ where
 }
 
 /// Outcome of one attempt to commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CommitAttempt {
     Committed,
     Conflict,
@@ -94,24 +104,40 @@ pub(super) enum CommitAttempt {
     Erased,
     /// The record would exceed its maximum size, and nothing more may be trimmed.
     Full,
+    /// No unit is left of the volume of this offer.
+    VolumeExhausted(OfferId),
+}
+
+/// Records that a commit adds beside the customer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct CommitRecords<'a> {
+    pub(super) events: &'a [Event],
+    pub(super) decision: Option<&'a Decision>,
+    /// Offers of whose volume the decision takes a unit.
+    pub(super) takes: &'a [OfferId],
+    /// Units that return to their volumes.
+    pub(super) releases: &'a [VolumeUnit],
 }
 
 /// Commits against the version that was read. When the record is too large, the oldest holdings are reduced to
 /// fingerprints, except when several events make it so: fewer of them at once may fit.
 pub(super) async fn commit(
-    store: &dyn Store,
+    app: &App,
     read_version: u64,
     customer: &mut Customer,
-    appended: &Appended,
+    records: CommitRecords<'_>,
 ) -> Result<CommitAttempt, StoreError> {
+    let CommitRecords { events, decision, takes, releases } = records;
     loop {
-        match store.commit_customer(read_version, customer, appended).await? {
+        let change = Change { expected: read_version, customer, events, decision, takes, releases, now: app.now() };
+        match app.store.commit(change).await? {
             CommitOutcome::Committed { version: _ } => return Ok(CommitAttempt::Committed),
             CommitOutcome::Conflict => return Ok(CommitAttempt::Conflict),
             CommitOutcome::Erased => return Ok(CommitAttempt::Erased),
+            CommitOutcome::VolumeExhausted(offer) => return Ok(CommitAttempt::VolumeExhausted(offer)),
             CommitOutcome::TooLarge { bytes } => {
                 let detailed = customer.holdings.latest.len();
-                if appended.events.len() > 1 {
+                if events.len() > 1 {
                     return Ok(CommitAttempt::Full);
                 }
                 if detailed <= DETAILED_HOLDINGS_MIN {

@@ -7,7 +7,6 @@ use super::batch_entry::EntryOutcome;
 use super::change_customer::{ChangeError, CustomerChange, change_customer};
 use crate::domain::customer::{Consents, Customer};
 use crate::domain::ids::CustomerId;
-use crate::store::contract::change::Appended;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
 
@@ -46,7 +45,7 @@ async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<EntryOutco
         if version > 0 && customer == before {
             return Ok(CustomerChange::Unchanged { customer, result: EntryOutcome::Duplicate });
         }
-        Ok(CustomerChange::Commit { customer, appended: Appended::default(), result: EntryOutcome::New })
+        Ok(CustomerChange::Commit { customer, events: Vec::new(), result: EntryOutcome::New })
     });
     match changed.await {
         Ok((customer, recorded)) => {
@@ -62,5 +61,5 @@ async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<EntryOutco
 
 /// Returns a customer as stored; `None` when nothing is stored under the id.
 pub async fn get_customer(app: &App, customer: &CustomerId) -> Result<Option<Customer>, StoreError> {
-    Ok(app.store.load_customer(customer).await?.map(|loaded| loaded.value))
+    Ok(app.store.load_customer(customer).await?.stored().map(|stored| stored.value))
 }

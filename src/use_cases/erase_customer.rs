@@ -2,7 +2,7 @@
 
 use super::app::App;
 use crate::domain::ids::CustomerId;
-use crate::store::contract::erasure::{ErasedRecords, Erasure};
+use crate::store::contract::erasure::{ErasedRecords, Erasure, ErasureResult};
 use crate::store::contract::error::StoreError;
 
 /// Result of an erasure.
@@ -16,9 +16,7 @@ pub struct ErasedCustomer {
 
 /// Erases a customer; durable when it returns. An unknown customer is erased as well: the id is blocked from now on.
 pub async fn erase_customer(app: &App, customer: &CustomerId) -> Result<ErasedCustomer, StoreError> {
-    let at = app.now();
-    let erased = app.store.erase_customer(customer, at).await?;
+    let ErasureResult { removed, erasure } = app.store.erase_customer(customer, app.now()).await?;
     app.store.durable().await?;
-    let erasure = app.store.load_erasure(customer).await?;
-    Ok(ErasedCustomer { erased, erasure: erasure.unwrap_or(Erasure { at, was_opted_out: false }) })
+    Ok(ErasedCustomer { erased: removed, erasure })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::app::App;
 use crate::decision::condition::Condition;
-use crate::domain::explicit_offer::{EXPLICIT_OFFERS_MAX, ExplicitOffer, Volume};
+use crate::domain::explicit_offer::{EXPLICIT_OFFERS_MAX, ExplicitOffer};
 use crate::domain::ids::OfferId;
 use crate::store::contract::error::StoreError;
 
@@ -84,16 +84,16 @@ pub async fn delete_offer(app: &App, offer: &OfferId) -> Result<bool, StoreError
 pub struct OfferWithVolume {
     /// Offer as stored.
     pub offer: ExplicitOffer,
-    /// Used and reserved units of its volume.
-    pub volume: Volume,
+    /// Number of used units of its volume.
+    pub used_volume: u64,
 }
 
 /// Returns an offer; `None` when it does not exist.
 pub async fn get_offer(app: &App, id: &OfferId) -> Result<Option<OfferWithVolume>, StoreError> {
     let offer = app.snapshot().offers.all().find(|offer| offer.id == *id).cloned();
     let Some(offer) = offer else { return Ok(None) };
-    let volume = app.store.load_volume(id).await?;
-    Ok(Some(OfferWithVolume { offer, volume }))
+    let used_volume = app.store.used_volume(id).await?;
+    Ok(Some(OfferWithVolume { offer, used_volume }))
 }
 
 /// Returns a page of the offers with ids above `after`, ordered by id, and whether more follow.
@@ -109,7 +109,7 @@ pub async fn list_offers(
     let is_more = offers.len() > page_len;
     let mut page = Vec::new();
     for offer in offers.into_iter().take(page_len) {
-        page.push(OfferWithVolume { offer: offer.clone(), volume: app.store.load_volume(&offer.id).await? });
+        page.push(OfferWithVolume { offer: offer.clone(), used_volume: app.store.used_volume(&offer.id).await? });
     }
     Ok((page, is_more))
 }

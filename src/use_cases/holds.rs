@@ -7,7 +7,6 @@ use crate::decision::active_holds::active_holds;
 use crate::domain::customer::{ActiveHold, Customer, HOLDS_MAX, Hold, HoldReason};
 use crate::domain::ids::{CustomerId, HoldId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::change::Appended;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
 
@@ -88,7 +87,7 @@ async fn change_holds(
     change_customer(app, customer, |loaded: Versioned<Customer>| async move {
         let mut customer = loaded.value;
         change(&mut customer.holds, app.now())?;
-        Ok::<_, HoldError>(CustomerChange::Commit { customer, appended: Appended::default(), result: () })
+        Ok::<_, HoldError>(CustomerChange::Commit { customer, events: Vec::new(), result: () })
     })
     .await?;
     Ok(app.store.durable().await?)

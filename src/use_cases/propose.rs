@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use super::acceptance_counts::AcceptanceCounts;
 use super::app::App;
+use super::load_customer::{load_or_unknown, load_with_ranking};
 use super::offer_request::OfferRequest;
 use super::snapshot::Snapshot;
-use crate::domain::cached_ranking::{CACHED_RANKING_LEN_MAX, CacheKey};
+use crate::domain::cached_ranking::{CACHED_RANKING_LEN_MAX, CacheKey, CachedRanking};
 use crate::domain::candidate::{Candidate, Evidence, Proposal, Support};
 use crate::domain::customer::Customer;
 use crate::domain::offer::{OfferKind, PropensityBasis};
@@ -91,15 +92,28 @@ fn take_adjusted(ranked: &mut impl Iterator<Item = Candidate>, acceptances: &Acc
     adjusted
 }
 
+/// Loads the customer of a request, with the cached ranking where an answer may come from it: one for no product in
+/// particular. Other requests do without that read.
+pub(super) async fn load_for_proposal(
+    app: &App,
+    request: &OfferRequest,
+) -> Result<(Versioned<Customer>, Option<CachedRanking>), StoreError> {
+    if request.kind == OfferKind::CrossSell && request.products.is_empty() {
+        return load_with_ranking(app.store.as_ref(), &request.customer).await;
+    }
+    Ok((load_or_unknown(app.store.as_ref(), &request.customer).await?, None))
+}
+
 /// Proposes, and keeps what was ranked of a customer who is stored.
 pub(super) async fn propose<'a>(
     app: &'a App,
     snapshot: &'a Snapshot,
     request: &OfferRequest,
     customer: &Versioned<Customer>,
+    cached_ranking: Option<CachedRanking>,
     now: Timestamp,
 ) -> Result<AdjustedProposal<'a>, StoreError> {
-    let ranked = rank(app, snapshot, request, customer, now).await?;
+    let ranked = rank(app, snapshot, request, customer, cached_ranking, now).await?;
     Ok(AdjustedProposal { ranked, acceptance_counts: &app.acceptance_counts })
 }
 
@@ -108,6 +122,7 @@ async fn rank<'a>(
     snapshot: &'a Snapshot,
     request: &OfferRequest,
     customer: &Versioned<Customer>,
+    cached_ranking: Option<CachedRanking>,
     now: Timestamp,
 ) -> Result<ModelRanking<'a>, StoreError> {
     let Versioned { version, value: customer } = customer;
@@ -127,7 +142,7 @@ async fn rank<'a>(
         catalog: snapshot.model.catalog_digest(),
         customer: digest_of(customer, &query.customer),
     };
-    let prepared = app.store.load_cached_ranking(&customer.id).await?.filter(|prepared| {
+    let prepared = cached_ranking.filter(|prepared| {
         prepared.cache_key == cache_key && now < prepared.ranked_at + PREPARED_LIFE && prepared.ranked_at <= now
     });
     let source = if prepared.is_some() { "cached" } else { "computed" };

@@ -7,12 +7,11 @@ use super::app::App;
 use super::batch_entry::{EntryOutcome, EntryRejection};
 use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
 use super::learn_acceptances::count_outcome;
-use super::volumes::{explicit_grants, release_volumes};
 use crate::decision::apply_event::apply_event;
 use crate::domain::customer::Customer;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{CustomerId, EventId};
-use crate::store::contract::change::{APPENDED_MAX, Appended};
+use crate::store::contract::change::APPENDED_MAX;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
 use crate::telemetry::call_context::CallStage;
@@ -71,9 +70,8 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
         let new: Vec<Event> =
             events.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(event, _)| (*event).clone()).collect();
         let mut customer = loaded.value;
-        let result = (explicit_grants(&customer.ledger), is_new);
         if new.is_empty() {
-            return Ok::<_, ChangeError>(CustomerChange::Unchanged { customer, result });
+            return Ok::<_, ChangeError>(CustomerChange::Unchanged { customer, result: is_new });
         }
         let snapshot = app.snapshot();
         CallStage::Apply.in_scope(|| {
@@ -81,9 +79,9 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
                 apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
             }
         });
-        Ok(CustomerChange::Commit { customer, appended: Appended { events: new, decision: None }, result })
+        Ok(CustomerChange::Commit { customer, events: new, result: is_new })
     });
-    let (customer, (granted, is_new)) = match changed.await {
+    let (customer, is_new) = match changed.await {
         Ok(changed) => changed,
         Err(ChangeError::Rejected(ChangeRejection::CustomerFull)) if events.len() > 1 => {
             return Box::pin(record_in_halves(app, id, events)).await;
@@ -93,7 +91,6 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
         }
         Err(ChangeError::Store(error)) => return Err(error),
     };
-    release_volumes(app, granted, &customer.ledger).await?;
     if !customer.consents.objects_to_profiling {
         for event in events.iter().zip(&is_new).filter_map(|(event, is_new)| is_new.then_some(event)) {
             count_outcome(app, event).await?;

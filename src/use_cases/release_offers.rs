@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use super::app::App;
 use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
-use super::volumes::{explicit_grants, release_volumes};
 use crate::decision::customer_assessment::CustomerAssessment;
 use crate::decision::grants;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Cap;
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId};
-use crate::domain::ledger::{Grant, ReleaseResult};
+use crate::domain::ledger::ReleaseResult;
 use crate::domain::time::Timestamp;
-use crate::store::contract::change::Appended;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
 
@@ -78,20 +76,19 @@ pub async fn release_offers(
             .map(|offer| (offer.clone(), grants::release(&mut customer.ledger, decision, offer, now)))
             .collect();
         let is_changed = customer.ledger != before;
-        let result = ReleasedGrants { offers, before: explicit_grants(&before), now };
+        let result = ReleasedGrants { offers, now };
         if !is_changed {
             return Ok(CustomerChange::Unchanged { customer, result });
         }
         customer.ledger.clock = Some(now);
-        Ok(CustomerChange::Commit { customer, appended: Appended::default(), result })
+        Ok(CustomerChange::Commit { customer, events: Vec::new(), result })
     });
-    let (customer, ReleasedGrants { offers, before, now }) = match changed.await {
+    let (customer, ReleasedGrants { offers, now }) = match changed.await {
         Ok(changed) => changed,
         // The erasure has removed the decision with the customer.
         Err(ChangeError::Rejected(ChangeRejection::CustomerErased)) => return Err(ReleaseError::DecisionNotFound),
         Err(error) => return Err(error.into()),
     };
-    release_volumes(app, before, &customer.ledger).await?;
     app.store.durable().await?;
     let channel = decided.channel.as_ref();
     let snapshot = app.snapshot();
@@ -103,7 +100,5 @@ pub async fn release_offers(
 /// Result of one attempt to release, with the grants from which volumes are to be released.
 struct ReleasedGrants {
     offers: Vec<(OfferId, ReleaseResult)>,
-    /// Grants of explicit offers before the release.
-    before: Vec<Grant>,
     now: Timestamp,
 }

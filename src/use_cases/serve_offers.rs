@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::app::App;
-use super::change_customer::{ATTEMPTS_MAX, ChangeError, ChangeRejection, CommitAttempt, commit};
+use super::change_customer::{ATTEMPTS_MAX, ChangeError, ChangeRejection, CommitAttempt, CommitRecords, commit};
 use super::decide_offers::{DecisionInput, decide_offers};
-use super::load_customer::load_or_unknown;
 use super::offer_request::{OfferRequest, RetryKey, ServingMode};
-use super::propose::propose;
+use super::propose::{load_for_proposal, propose};
 use super::snapshot::Snapshot;
-use super::volumes::{ReservationOutcome, find_exhausted_offer, reserve_volumes};
+use super::volumes::{find_exhausted_offer, taken_volumes};
 use crate::decision::grants;
 use crate::decision::wording::released_message;
 use crate::domain::customer::Customer;
@@ -20,7 +19,6 @@ use crate::domain::ledger::RequestKey;
 use crate::domain::offer::OfferKind;
 use crate::domain::rejected_candidate::RECORDED_REJECTIONS_MAX;
 use crate::domain::time::Timestamp;
-use crate::store::contract::change::Appended;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
 use crate::telemetry::call_context::CallStage;
@@ -110,7 +108,7 @@ async fn serve_once(
     deadline: Option<Instant>,
 ) -> Result<ServingAttempt, ServeError> {
     let request = input.request;
-    let loaded = CallStage::Load.instrument(load_or_unknown(app.store.as_ref(), &request.customer)).await?;
+    let (loaded, cached_ranking) = CallStage::Load.instrument(load_for_proposal(app, request)).await?;
     let now = app.now();
     let retry_key = request.retry_key.filter(|_| request.mode == ServingMode::Reserve);
     if let Some(key) = retry_key {
@@ -124,7 +122,7 @@ async fn serve_once(
 
     // Held until the attempt ends: the activation of another policy waits for it.
     let snapshot = app.snapshot();
-    let proposal = CallStage::Rank.instrument(propose(app, &snapshot, request, &loaded, now)).await?;
+    let proposal = CallStage::Rank.instrument(propose(app, &snapshot, request, &loaded, cached_ranking, now)).await?;
     let (decision, mut ledger) =
         CallStage::Decide.in_scope(|| decide_offers(&snapshot, input, &loaded.value, &proposal, now));
     drop(proposal);
@@ -146,32 +144,33 @@ async fn serve_once(
     commit_decision(app, &snapshot, Versioned { version, value: customer }, decision).await
 }
 
-/// Reserves the volumes of the decision, commits the customer with it, and settles the reservation or abandons it.
+/// Commits the customer with the decision and the volume that it takes.
 async fn commit_decision(
     app: &App,
     snapshot: &Snapshot,
     customer: Versioned<Customer>,
     decision: Decision,
 ) -> Result<ServingAttempt, ServeError> {
-    let reservation = match CallStage::Commit.instrument(reserve_volumes(app, snapshot, &decision)).await? {
-        ReservationOutcome::Reserved(reservation) => reservation,
-        ReservationOutcome::Exhausted(offer) => return Ok(ServingAttempt::VolumeExhausted(offer)),
-    };
     let Versioned { version, value: mut customer } = customer;
-    let appended = Appended { events: Vec::new(), decision: Some(decision.clone()) };
-    let attempt = CallStage::Commit.instrument(commit(app.store.as_ref(), version, &mut customer, &appended)).await?;
+    let takes = taken_volumes(&decision, snapshot);
+    let records = CommitRecords { decision: Some(&decision), takes: &takes, ..CommitRecords::default() };
+    let attempt = CallStage::Commit.instrument(commit(app, version, &mut customer, records)).await?;
     if attempt == CommitAttempt::Committed {
-        CallStage::Commit.instrument(reservation.settle(app)).await?;
         CallStage::Durable.instrument(app.store.durable()).await?;
         return Ok(ServingAttempt::Served(ServedOffers { decision, is_replayed: false }));
     }
-    reservation.abandon(app).await?;
+    // Another call may have found a volume exhausted while this one held a unit of it.
+    takes.iter().for_each(|offer| app.exhausted_offers.remove(offer));
     Ok(match attempt {
         // Nothing is offered to a customer who was erased, and nothing recorded.
         CommitAttempt::Erased if decision.slate.is_empty() => {
             ServingAttempt::Served(ServedOffers { decision, is_replayed: false })
         }
         CommitAttempt::Full => ServingAttempt::RecordFull { offers: decision.slate.len() },
+        CommitAttempt::VolumeExhausted(offer) => {
+            app.exhausted_offers.add(&offer);
+            ServingAttempt::VolumeExhausted(offer)
+        }
         CommitAttempt::Committed | CommitAttempt::Conflict | CommitAttempt::Erased => ServingAttempt::Conflict,
     })
 }

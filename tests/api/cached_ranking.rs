@@ -11,6 +11,7 @@ use tactful::grpc::generated::tactful::v1::{
     BatchUpsertCustomersRequest, BatchUpsertProductsRequest, Consents, CustomerProfile, ExplainDecisionRequest,
     ExplainDecisionResponse, OfferKind, Product, TrainModelRequest, WhatIf,
 };
+use tactful::store::contract::loaded_customer::LoadedCustomer;
 
 use super::harness::TestServer;
 use super::shop::{ago, cross_sell, now, open_shop, preview, product, purchase, record};
@@ -88,7 +89,10 @@ async fn whatever_a_ranking_looks_at_makes_it_anew() {
 async fn nothing_is_kept_of_who_objects_to_profiling() {
     let shop = open_shop().await;
     let ada = CustomerId::new("ada").expect("a valid id");
-    let kept = async || shop.app.store().load_cached_ranking(&ada).await.expect("the store works");
+    let kept = async || match shop.app.store().load_customer_with_ranking(&ada).await.expect("the store works") {
+        LoadedCustomer::Stored { cached_ranking, .. } => cached_ranking,
+        LoadedCustomer::Unknown | LoadedCustomer::Erased(_) => None,
+    };
     ask(&shop, &[]).await;
     assert!(kept().await.is_some());
     let consents = Some(Consents { objects_to_profiling: true, ..Consents::default() });

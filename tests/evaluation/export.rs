@@ -8,7 +8,6 @@ use crate::support::stored_records::*;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Row;
 use tactful::store::backup::writer::BackupWriter;
-use tactful::store::contract::change::Appended;
 use tactful::store::contract::customers::CustomerStore;
 use tactful::store::contract::maintenance::MaintenanceStore;
 use tactful::store::contract::store::Store;
@@ -29,7 +28,7 @@ async fn backup(file: &Path) {
     let store = MemoryStore::new();
     let events = events_of_every_kind("ada");
     let appended = Appended { events, decision: Some(full_decision("ada", 7)) };
-    store.commit_customer(0, &full_customer("ada"), &appended).await.expect("the store works");
+    store.commit(appended.change(0, &full_customer("ada"))).await.expect("the store works");
     store.append_anonymous(&[anonymous_visit("a1")]).await.expect("the store works");
     let (sender, mut receiver) = mpsc::channel(4);
     let (mut writer, mut bytes) = BackupWriter::start(at(10)).expect("writes");

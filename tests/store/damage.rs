@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::support::stored_records::*;
 use tactful::store::contract::catalog::CatalogStore;
-use tactful::store::contract::change::{Appended, CommitOutcome};
+use tactful::store::contract::change::CommitOutcome;
 use tactful::store::contract::customers::CustomerStore;
 use tactful::store::contract::error::StoreError;
 use tactful::store::contract::maintenance::MaintenanceStore;
@@ -29,7 +29,7 @@ async fn commit_all(store: &SledStore, expected: u64) {
         let id = id(number);
         let events = vec![visit(&id, &format!("e{expected}"))];
         let appended = Appended { events, decision: Some(full_decision(&id, u128::from(expected))) };
-        let committed = store.commit_customer(expected, &full_customer(&id), &appended).await;
+        let committed = store.commit(appended.change(expected, &full_customer(&id))).await;
         assert_eq!(committed.expect("the store works"), CommitOutcome::Committed { version: expected + 1 });
     }
     store.durable().await.expect("the disk works");
@@ -50,7 +50,7 @@ async fn read(directory: &Path) -> Result<(u64, Vec<u64>), StoreError> {
     let store = SledStore::open(directory).await?;
     let mut versions = Vec::new();
     for number in 0..CUSTOMERS {
-        let stored = store.load_customer(&customer_id(&id(number))).await?;
+        let stored = store.load_customer(&customer_id(&id(number))).await?.stored();
         versions.push(stored.map_or(0, |stored| stored.version));
     }
     let digest = store.digest().await?;

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::stored_records::*;
+use tactful::domain::explicit_offer::VolumeToken;
 use tactful::domain::ids::DecisionId;
 use tactful::store::contract::catalog::CatalogStore;
-use tactful::store::contract::change::{Appended, CUSTOMER_BYTES_MAX, CommitOutcome};
+use tactful::store::contract::change::{CUSTOMER_BYTES_MAX, CommitOutcome};
 use tactful::store::contract::counts::StoreCounts;
 use tactful::store::contract::customers::CustomerStore;
 use tactful::store::contract::error::StoreError;
@@ -31,7 +32,7 @@ async fn commit_visits(store: &SledStore, name: &str, commits: u64) {
     for expected in 0..commits {
         let events = (0..3).map(|number| visit(name, &format!("e{expected}-{number}"))).collect();
         let appended = Appended { events, decision: Some(full_decision(name, u128::from(expected))) };
-        let outcome = store.commit_customer(expected, &full_customer(name), &appended).await.expect("the store works");
+        let outcome = store.commit(appended.change(expected, &full_customer(name))).await.expect("the store works");
         assert_eq!(outcome, CommitOutcome::Committed { version: expected + 1 });
     }
 }
@@ -78,7 +79,7 @@ async fn reopening_keeps_everything() {
         let after = (store.digest().await.expect("it works"), store.counts().await.expect("it works"));
         assert_eq!(after, before);
         assert_eq!(store.load_model().await.expect("it works"), Some(model.clone()));
-        let ada = store.load_customer(&customer_id("ada")).await.expect("it works").expect("stored");
+        let ada = store.load_customer(&customer_id("ada")).await.expect("it works").stored().expect("stored");
         assert_eq!((ada.version, ada.value), (5, full_customer("ada")));
         let decision = store.load_decision(&customer_id("ada"), DecisionId::from_bits(4)).await.expect("it works");
         assert_eq!(decision, Some(full_decision("ada", 4)));
@@ -112,14 +113,14 @@ async fn commits_quicker_than_flushes_stay_bounded_and_lose_nothing() {
                 let events: Vec<_> = (0..10).map(|number| visit("ada", &format!("{task}-{round}-{number}"))).collect();
                 let appended = Appended { events, decision: Some(full_decision("ada", task * 1000 + round)) };
                 loop {
-                    let stored = store.load_customer(&customer_id("ada")).await.expect("the store works");
+                    let stored = store.load_customer(&customer_id("ada")).await.expect("the store works").stored();
                     let version = stored.map_or(0, |stored| stored.version);
-                    let outcome = store.commit_customer(version, &ada, &appended).await;
+                    let outcome = store.commit(appended.change(version, &ada)).await;
                     match outcome.expect("the store works") {
                         CommitOutcome::Committed { .. } => break,
                         CommitOutcome::Conflict => tokio::task::yield_now().await,
                         CommitOutcome::TooLarge { bytes } => panic!("{bytes} bytes"),
-                        CommitOutcome::Erased => panic!("nobody erased anybody"),
+                        outcome @ (CommitOutcome::Erased | CommitOutcome::VolumeExhausted(_)) => panic!("{outcome:?}"),
                     }
                 }
                 if round % 7 == 0 {
@@ -136,7 +137,7 @@ async fn commits_quicker_than_flushes_stay_bounded_and_lose_nothing() {
     for round in 0..11_u64 {
         let events = (0..10).map(|number| visit("ada", &format!("last-{round}-{number}"))).collect();
         let appended = Appended { events, decision: Some(full_decision("ada", 1_000_000 + u128::from(round))) };
-        let outcome = store.commit_customer(320 + round, &ada, &appended).await.expect("the store works");
+        let outcome = store.commit(appended.change(320 + round, &ada)).await.expect("the store works");
         assert_eq!(outcome, CommitOutcome::Committed { version: 321 + round });
     }
     let counts = StoreCounts { customers: 1, products: 0, events: 3310, decisions: 331 };
@@ -161,7 +162,7 @@ async fn customers_who_stay_away_do_not_keep_their_outboxes() {
     for number in 0..CUSTOMERS {
         let name = format!("c{number}");
         let appended = Appended { events: vec![visit(&name, "e")], decision: None };
-        store.commit_customer(0, &customer(&name), &appended).await.expect("the store works");
+        store.commit(appended.change(0, &customer(&name))).await.expect("the store works");
         if number % 100 == 0 {
             store.durable().await.expect("the store works");
         }
@@ -331,8 +332,8 @@ async fn nothing_of_an_erased_customer_is_left_in_any_file_after_the_next_start(
     let store = open(&path).await;
     commit_visits(&store, NAME, 20).await;
     commit_visits(&store, "another-customer", 20).await;
-    let token = volume_token("spring", 3);
-    store.take_volume(&token, 5).await.expect("the store works");
+    let of_the_customer = VolumeToken { customer: customer_id(NAME), ..reservation("spring", 3) };
+    store.restore(vec![volume_record(0, of_the_customer)]).await.expect("the store works");
     store.durable().await.expect("the disk works");
     assert!(!files_with(&path, NAME).is_empty());
     store.erase_customer(&customer_id(NAME), at(5)).await.expect("the store works");
@@ -347,7 +348,7 @@ async fn nothing_of_an_erased_customer_is_left_in_any_file_after_the_next_start(
     assert_eq!(store.digest().await.expect("reads"), digest);
     assert_eq!(store.counts().await.expect("counts"), counts);
     assert_eq!((counts.customers, counts.events, counts.decisions), (1, 60, 20));
-    let blocked = store.commit_customer(0, &full_customer(NAME), &Appended::default()).await;
+    let blocked = store.commit(Appended::default().change(0, &full_customer(NAME))).await;
     assert_eq!(blocked.expect("the store works"), CommitOutcome::Erased);
     commit_visits(&store, "a-third-customer", 3).await;
     store.durable().await.expect("the disk works");

@@ -8,7 +8,7 @@ use tactful::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, H
 use tactful::domain::decision::{Cap, CapKind, Decision};
 use tactful::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
-use tactful::domain::explicit_offer::{ExplicitOffer, VolumeToken};
+use tactful::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use tactful::domain::ids::{
     CaseId, Channel, CustomerId, DecisionId, EventId, HoldId, LadderId, OfferId, OrderId, Placement, ProductId,
     RequestId,
@@ -25,6 +25,9 @@ use tactful::domain::relationship::{
 };
 use tactful::domain::time::{DAY, Day, Timestamp};
 use tactful::domain::withheld_reason::WithheldReason;
+use tactful::store::backup::record::{BackupRecord, RecordKind};
+use tactful::store::codec::explicit_offer::encode_volume;
+use tactful::store::contract::change::{Change, VolumeUnit};
 
 pub fn customer_id(text: &str) -> CustomerId {
     CustomerId::new(text).expect("a valid id")
@@ -32,6 +35,10 @@ pub fn customer_id(text: &str) -> CustomerId {
 
 pub fn event_id(text: &str) -> EventId {
     EventId::new(text).expect("a valid id")
+}
+
+pub fn offer_id(text: &str) -> OfferId {
+    OfferId::new(text).expect("a valid id")
 }
 
 pub fn product_id(text: &str) -> ProductId {
@@ -511,11 +518,49 @@ pub fn full_explicit_offer(id: &str) -> ExplicitOffer {
     }
 }
 
-pub fn volume_token(offer: &str, decision: u128) -> VolumeToken {
+/// An explicit offer of a product of its own.
+pub fn sale(offer: &str, volume_cap: Option<u64>) -> ExplicitOffer {
+    ExplicitOffer { volume_cap, ..ExplicitOffer::new(offer_id(offer), product_id(offer)) }
+}
+
+/// A decision that grants these offers.
+pub fn grant(customer: &str, id: u128, offers: &[&str]) -> Decision {
+    let granted = |offer: &&str| Offer { id: offer_id(offer), ..full_decision(customer, id).slate[0].clone() };
+    Decision { slate: offers.iter().map(granted).collect(), ..decision(customer, id) }
+}
+
+/// The unit of an offer's volume that a decision took.
+pub fn volume_unit(offer: &str, decision: u128) -> VolumeUnit {
+    VolumeUnit { offer: offer_id(offer), decision: DecisionId::from_bits(decision) }
+}
+
+/// A reservation of ada's, left behind by a commit that was interrupted, whose lease expires at 60 seconds.
+pub fn reservation(offer: &str, decision: u128) -> VolumeToken {
     VolumeToken {
-        offer: OfferId::new(offer).expect("a valid id"),
+        offer: offer_id(offer),
         decision: DecisionId::from_bits(decision),
         customer: customer_id("ada"),
         lease_ends_at: at(60),
+    }
+}
+
+/// A volume of `settled` units with one reservation. The contract has no other way to leave a reservation behind.
+pub fn volume_record(settled: u64, pending: VolumeToken) -> BackupRecord {
+    let key = pending.offer.as_str().as_bytes().to_vec();
+    let volume = Volume { settled, pending: vec![pending] };
+    BackupRecord { kind: RecordKind::Volume, key, value: encode_volume(&volume).expect("encodes") }
+}
+
+/// Records that a commit appends.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Appended {
+    pub events: Vec<Event>,
+    pub decision: Option<Decision>,
+}
+
+impl Appended {
+    /// The change that appends them.
+    pub fn change<'a>(&'a self, expected: u64, customer: &'a Customer) -> Change<'a> {
+        Change { events: &self.events, decision: self.decision.as_ref(), ..Change::new(expected, customer, at(0)) }
     }
 }

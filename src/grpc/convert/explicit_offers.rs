@@ -75,7 +75,7 @@ pub(crate) fn explicit_offer_from_wire(path: &str, message: wire::ExplicitOffer)
 }
 
 pub(crate) fn explicit_offer_to_wire(stored: OfferWithVolume) -> wire::ExplicitOffer {
-    let OfferWithVolume { offer, volume } = stored;
+    let OfferWithVolume { offer, used_volume } = stored;
     let ExplicitOffer {
         id,
         product,
@@ -101,6 +101,6 @@ pub(crate) fn explicit_offer_to_wire(stored: OfferWithVolume) -> wire::ExplicitO
         lever: Some(lever),
         volume_cap,
         condition: condition.unwrap_or_default(),
-        volume_used: volume.used(),
+        volume_used: used_volume,
     }
 }

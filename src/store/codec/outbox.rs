@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::encode_decision;
 use super::event::encode_event;
-use crate::domain::ids::CustomerId;
-use crate::store::contract::change::Appended;
+use crate::store::contract::change::Change;
 use crate::store::contract::error::StoreError;
 use crate::store::ownership::{require_decision_of, require_event_of};
 
@@ -35,19 +34,20 @@ pub enum OutboxItem {
 }
 
 impl Outbox {
-    /// Builds the outbox entries of one commit.
+    /// Builds the outbox entries of the commit of a change.
     ///
     /// # Errors
     /// When an event or the decision belongs to another customer, under whose key no reader would look for it.
-    pub fn of(since: u64, customer: &CustomerId, appended: &Appended) -> Result<Self, StoreError> {
-        let Appended { events, decision } = appended;
+    pub fn of(change: &Change<'_>) -> Result<Self, StoreError> {
+        let Change { expected, customer, events, decision, takes: _, releases: _, now: _ } = *change;
+        let since = expected + 1;
         let mut entries = Vec::with_capacity(events.len() + usize::from(decision.is_some()));
         for event in events {
-            require_event_of(Some(customer), event)?;
+            require_event_of(Some(&customer.id), event)?;
             entries.push(OutboxEntry { since, item: OutboxItem::Event(encode_event(event)?) });
         }
         if let Some(decision) = decision {
-            require_decision_of(customer, decision)?;
+            require_decision_of(&customer.id, decision)?;
             entries.push(OutboxEntry { since, item: OutboxItem::Decision(encode_decision(decision)?) });
         }
         Ok(Self(entries))

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::error::StoreError;
-use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
-use crate::domain::ids::{DecisionId, OfferId, ProductId};
+use crate::domain::explicit_offer::ExplicitOffer;
+use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::product::Product;
 
 /// The catalogue: products, explicit offers, and how much of each offer's volume is used.
@@ -28,23 +28,6 @@ pub trait CatalogStore: Send + Sync + 'static {
     /// Reads all explicit offers, ordered by id.
     async fn load_offers(&self) -> Result<Vec<ExplicitOffer>, StoreError>;
 
-    /// Takes one of an offer's volume for a decision that is about to be committed; false when `cap` are used. The order is:
-    /// take, commit the customer, settle; and for a release: commit the customer, then release. So a crash may waste one and
-    /// never grants one too many.
-    async fn take_volume(&self, token: &VolumeToken, cap: u64) -> Result<bool, StoreError>;
-
-    /// The decision that took it was committed.
-    async fn settle_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError>;
-
-    /// The decision that took it was not committed and never can be. Again, or after it was settled, changes nothing.
-    async fn abandon_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError>;
-
-    /// The grant that the decision made was released unseen. Call once for each.
-    async fn release_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError>;
-
-    /// Reads how much of an offer's volume is used.
-    async fn load_volume(&self, offer: &OfferId) -> Result<Volume, StoreError>;
-
-    /// Reads every volume of which something was taken, ordered by offer.
-    async fn load_volumes(&self) -> Result<Vec<(OfferId, Volume)>, StoreError>;
+    /// Returns how many units of an offer's volume are taken.
+    async fn used_volume(&self, offer: &OfferId) -> Result<u64, StoreError>;
 }

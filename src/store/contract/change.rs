@@ -1,24 +1,54 @@
-//! A commit: what it appends and how it ends.
+//! A change of one customer, and how its commit ends.
 
+use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
+use crate::domain::ids::{DecisionId, OfferId};
+use crate::domain::time::Timestamp;
 
 /// Maximum size of an encoded customer, in bytes.
 pub const CUSTOMER_BYTES_MAX: usize = 16 * 1024;
 /// Maximum number of events and decisions that one commit appends.
 pub const APPENDED_MAX: usize = 64;
 
-/// Records that a commit adds to history and to the decision log.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Appended {
-    /// Events of this customer, each with an id that history does not contain yet.
-    pub events: Vec<Event>,
-    /// The decision made, if any.
-    pub decision: Option<Decision>,
+/// A change of one customer with everything that belongs to it. It is committed whole or not at all.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// Version at which the customer was read; 0 when it was not stored.
+    pub expected: u64,
+    /// The customer as it is to be stored.
+    pub customer: &'a Customer,
+    /// Events of this customer to append to history, each with an id that history does not contain yet.
+    pub events: &'a [Event],
+    /// Decision about this customer to append to the decision log.
+    pub decision: Option<&'a Decision>,
+    /// Explicit offers that the decision grants: it takes one unit of the volume of each.
+    pub takes: &'a [OfferId],
+    /// Units that return to their volumes, because their grants were released. Each may be released once.
+    pub releases: &'a [VolumeUnit],
+    /// Time of the commit.
+    pub now: Timestamp,
 }
 
-/// Outcome of a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl<'a> Change<'a> {
+    /// Creates a change of the customer alone.
+    pub fn new(expected: u64, customer: &'a Customer, now: Timestamp) -> Self {
+        Self { expected, customer, events: &[], decision: None, takes: &[], releases: &[], now }
+    }
+}
+
+/// One unit of an explicit offer's volume, identified by the decision that took it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeUnit {
+    /// The explicit offer.
+    pub offer: OfferId,
+    /// Decision that took the unit.
+    pub decision: DecisionId,
+}
+
+/// Outcome of a commit; every one but `Committed` has changed nothing. When several apply, which one is returned is up to the
+/// backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitOutcome {
     /// The customer now has this version.
     Committed {
@@ -29,9 +59,11 @@ pub enum CommitOutcome {
     Conflict,
     /// The customer was erased and cannot be stored again.
     Erased,
-    /// The customer with its appended records exceeds [`CUSTOMER_BYTES_MAX`]; nothing changed. Trim the customer and retry.
+    /// The customer with its appended records exceeds [`CUSTOMER_BYTES_MAX`]; trim the customer and retry.
     TooLarge {
         /// The size it would have, in bytes.
         bytes: usize,
     },
+    /// No unit is left of the volume of this offer, or the offer is not stored any more; decide again without it.
+    VolumeExhausted(OfferId),
 }

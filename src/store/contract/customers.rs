@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::change::{Appended, CommitOutcome};
+use super::change::{Change, CommitOutcome};
 use super::customer_export::{CustomerExportPage, CustomerExportPosition};
-use super::erasure::{ErasedRecords, Erasure};
+use super::erasure::ErasureResult;
 use super::error::StoreError;
-use super::versioned::Versioned;
+use super::loaded_customer::LoadedCustomer;
 use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
@@ -17,20 +17,19 @@ use crate::domain::time::Timestamp;
 /// Customers, their history and the decision log.
 #[async_trait]
 pub trait CustomerStore: Send + Sync + 'static {
-    /// Reads a customer; `None` when nothing is stored under the id.
-    async fn load_customer(&self, id: &CustomerId) -> Result<Option<Versioned<Customer>>, StoreError>;
+    /// Reads a customer, or its erasure, without its cached ranking.
+    async fn load_customer(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError>;
 
-    /// Writes a customer whose version is still `expected` (0: still not stored), and appends to history and to the
-    /// decision log in the same step.
+    /// Reads a customer, or its erasure, with its cached ranking. A method of its own, because most callers have no use for
+    /// the ranking, and an embedded store reads and decodes it separately; a networked one brings both in one round trip.
+    async fn load_customer_with_ranking(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError>;
+
+    /// Commits a change of a customer whose version is still the expected one (0: still not stored): writes the customer,
+    /// appends its events and decision, takes volume up to the caps of the stored explicit offers and releases volume. All
+    /// of it, or none.
     ///
-    /// A commit that would make the customer too large is refused. Backends that need room of their own inside the
-    /// value (an outbox) first wait until what is in it is durable elsewhere and may be dropped.
-    async fn commit_customer(
-        &self,
-        expected: u64,
-        customer: &Customer,
-        appended: &Appended,
-    ) -> Result<CommitOutcome, StoreError>;
+    /// A crash may waste a unit of a volume; it never lets a cap be exceeded.
+    async fn commit(&self, change: Change<'_>) -> Result<CommitOutcome, StoreError>;
 
     /// Returns for each id whether history contains that event, in the order of the ids. `None` looks among the events
     /// without a customer.
@@ -46,10 +45,7 @@ pub trait CustomerStore: Send + Sync + 'static {
     /// Erases a customer: profile, ledger, history, decisions, cached ranking. A keyed hash of the id remains, which blocks
     /// the id for good, and whether the customer had opted out. Erasing again removes nothing; an erasure that was
     /// interrupted is finished at the next start.
-    async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasedRecords, StoreError>;
-
-    /// Reads the erasure of a customer; `None` when the customer was not erased.
-    async fn load_erasure(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError>;
+    async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasureResult, StoreError>;
 
     /// Stores the ranking of a customer in place of the one before; stores nothing for a customer who is not stored. A
     /// ranking may be lost at any time, and is in no digest, count or backup.
@@ -57,9 +53,6 @@ pub trait CustomerStore: Send + Sync + 'static {
 
     /// Removes the cached ranking of a customer.
     async fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError>;
-
-    /// Reads the cached ranking of a customer; `None` also when it does not decode.
-    async fn load_cached_ranking(&self, customer: &CustomerId) -> Result<Option<CachedRanking>, StoreError>;
 
     /// Reads a page of the export of a customer: everything that is stored under the id.
     async fn load_customer_export(

@@ -11,6 +11,15 @@ pub struct Erasure {
     pub was_opted_out: bool,
 }
 
+/// Result of erasing a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErasureResult {
+    /// Number of records removed now; none when the customer was erased before.
+    pub removed: ErasedRecords,
+    /// The record that remains.
+    pub erasure: Erasure,
+}
+
 /// Number of records that an erasure removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ErasedRecords {

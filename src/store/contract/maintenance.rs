@@ -21,6 +21,10 @@ pub trait MaintenanceStore: Send + Sync + 'static {
         decisions_before: Option<Timestamp>,
     ) -> Result<ExpiredRecords, StoreError>;
 
+    /// Settles or returns the units of volumes that commits reserved and, being interrupted, left in neither state. Returns
+    /// their number. A backend whose commits cannot be interrupted half-way has none.
+    async fn recover_expired_reservations(&self, now: Timestamp) -> Result<usize, StoreError>;
+
     /// Sends everything that is stored except cached rankings, while the store goes on. A customer comes with exactly the
     /// events and decisions that its value has counted; different customers may come as of different moments of the backup.
     /// Of a volume at least as much is used as the customers sent were granted. A customer erased meanwhile may be among the

@@ -13,6 +13,7 @@ pub mod customer_export;
 pub mod customers;
 pub mod erasure;
 pub mod error;
+pub mod loaded_customer;
 pub mod maintenance;
 pub mod policies_and_models;
 pub mod store;

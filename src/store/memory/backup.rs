@@ -48,7 +48,7 @@ fn records_of(contents: Contents, erasure_key: Option<&ErasureKey>) -> Result<Ve
         customers,
         events,
         decisions,
-        prepared: _,
+        cached_rankings: _,
         products,
         erased,
         offers,

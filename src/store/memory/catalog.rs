@@ -1,8 +1,8 @@
 //! Products, explicit offers and their volumes in memory.
 
 use super::store::MemoryStore;
-use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
-use crate::domain::ids::{DecisionId, OfferId, ProductId};
+use crate::domain::explicit_offer::{ExplicitOffer, Volume};
+use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::product::Product;
 use crate::store::codec::explicit_offer::encode_explicit_offer;
 use crate::store::codec::product::encode_product;
@@ -50,32 +50,7 @@ impl CatalogStore for MemoryStore {
         Ok(self.contents().offers.values().cloned().collect())
     }
 
-    async fn take_volume(&self, token: &VolumeToken, cap: u64) -> Result<bool, StoreError> {
-        Ok(self.contents().volumes.entry(token.offer.clone()).or_default().take(token, cap))
-    }
-
-    async fn settle_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
-        self.contents().volumes.entry(offer.clone()).or_default().settle(decision);
-        Ok(())
-    }
-
-    async fn abandon_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
-        self.contents().volumes.entry(offer.clone()).or_default().abandon(decision);
-        Ok(())
-    }
-
-    async fn release_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
-        self.contents().volumes.entry(offer.clone()).or_default().release(decision);
-        Ok(())
-    }
-
-    async fn load_volume(&self, offer: &OfferId) -> Result<Volume, StoreError> {
-        Ok(self.contents().volumes.get(offer).cloned().unwrap_or_default())
-    }
-
-    async fn load_volumes(&self) -> Result<Vec<(OfferId, Volume)>, StoreError> {
-        let contents = self.contents();
-        let taken = contents.volumes.iter().filter(|(_, volume)| **volume != Volume::default());
-        Ok(taken.map(|(offer, volume)| (offer.clone(), volume.clone())).collect())
+    async fn used_volume(&self, offer: &OfferId) -> Result<u64, StoreError> {
+        Ok(self.contents().volumes.get(offer).map_or(0, Volume::used))
     }
 }

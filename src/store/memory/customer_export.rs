@@ -18,7 +18,7 @@ impl Contents {
         match position {
             CustomerExportPosition::Customer => {
                 let stored = self.customers.get(customer).map(|stored| Box::new(stored.value.clone()));
-                let ranking = self.prepared.get(customer).cloned();
+                let ranking = self.cached_rankings.get(customer).cloned();
                 let records = stored.map(ExportedRecord::Customer).into_iter();
                 let records = records.chain(ranking.map(ExportedRecord::CachedRanking)).collect();
                 CustomerExportPage { records, next: Some(CustomerExportPosition::Events { after: None }) }

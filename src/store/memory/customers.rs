@@ -10,29 +10,41 @@ use crate::domain::time::Timestamp;
 use crate::store::codec::customer::{CustomerBody, encode_customer};
 use crate::store::codec::event::encode_event;
 use crate::store::codec::outbox::Outbox;
-use crate::store::contract::change::{APPENDED_MAX, Appended, CUSTOMER_BYTES_MAX, CommitOutcome};
+use crate::store::contract::change::{APPENDED_MAX, CUSTOMER_BYTES_MAX, Change, CommitOutcome, VolumeUnit};
 use crate::store::contract::customer_export::{CustomerExportPage, CustomerExportPosition};
 use crate::store::contract::customers::CustomerStore;
-use crate::store::contract::erasure::{ErasedRecords, Erasure};
+use crate::store::contract::erasure::{ErasedRecords, Erasure, ErasureResult};
 use crate::store::contract::error::StoreError;
+use crate::store::contract::loaded_customer::LoadedCustomer;
 use crate::store::contract::versioned::Versioned;
-use crate::store::ownership::require_event_of;
+use crate::store::ownership::{require_event_of, require_granted_volume};
 use async_trait::async_trait;
 
 #[async_trait]
 impl CustomerStore for MemoryStore {
-    async fn load_customer(&self, id: &CustomerId) -> Result<Option<Versioned<Customer>>, StoreError> {
-        Ok(self.contents().customers.get(id).cloned())
+    async fn load_customer(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
+        let contents = self.contents();
+        if let Some(customer) = contents.customers.get(id).cloned() {
+            return Ok(LoadedCustomer::Stored { customer, cached_ranking: None });
+        }
+        let erasure = contents.erased.get(&self.hash(id)).copied();
+        Ok(erasure.map_or(LoadedCustomer::Unknown, LoadedCustomer::Erased))
     }
 
-    async fn commit_customer(
-        &self,
-        expected: u64,
-        customer: &Customer,
-        appended: &Appended,
-    ) -> Result<CommitOutcome, StoreError> {
+    async fn load_customer_with_ranking(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
+        Ok(match self.load_customer(id).await? {
+            LoadedCustomer::Stored { customer, cached_ranking: _ } => {
+                LoadedCustomer::Stored { customer, cached_ranking: self.contents().cached_rankings.get(id).cloned() }
+            }
+            not_stored @ (LoadedCustomer::Unknown | LoadedCustomer::Erased(_)) => not_stored,
+        })
+    }
+
+    async fn commit(&self, change: Change<'_>) -> Result<CommitOutcome, StoreError> {
+        require_granted_volume(&change)?;
+        let outbox = Outbox::of(&change)?;
+        let Change { expected, customer, events, decision, takes, releases, now: _ } = change;
         let version = expected + 1;
-        let outbox = Outbox::of(version, &customer.id, appended)?;
         let bytes = encode_customer(version, &CustomerBody::of(customer)?, &outbox)?.len();
         let mut contents = self.contents();
         if expected == 0 && contents.erased.contains_key(&self.hash(&customer.id)) {
@@ -44,8 +56,17 @@ impl CustomerStore for MemoryStore {
         if bytes > CUSTOMER_BYTES_MAX || outbox.0.len() > APPENDED_MAX {
             return Ok(CommitOutcome::TooLarge { bytes });
         }
+        if let Some(offer) = takes.iter().find(|offer| !contents.has_volume_left(offer)) {
+            return Ok(CommitOutcome::VolumeExhausted(offer.clone()));
+        }
+        // Nothing fails from here on, so all of it is done or none.
+        for offer in takes {
+            contents.volumes.entry(offer.clone()).or_default().settled += 1;
+        }
+        for VolumeUnit { offer, decision } in releases {
+            contents.volumes.entry(offer.clone()).or_default().release(*decision);
+        }
         contents.customers.insert(customer.id.clone(), Versioned { version, value: customer.clone() });
-        let Appended { events, decision } = appended;
         for event in events {
             contents.events.insert((event.customer.clone(), event.id.clone()), event.clone());
         }
@@ -83,14 +104,15 @@ impl CustomerStore for MemoryStore {
         Ok(self.contents().decisions.get(&(customer.clone(), decision)).cloned())
     }
 
-    async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasedRecords, StoreError> {
+    async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasureResult, StoreError> {
         let hash = self.hash(customer);
         let mut contents = self.contents();
         let stored = contents.customers.remove(customer);
         let opted_out = stored.as_ref().is_some_and(|stored| stored.value.consents.is_opted_out);
         let erasure = contents.erased.entry(hash).or_insert(Erasure { at, was_opted_out: false });
         erasure.was_opted_out |= opted_out;
-        contents.prepared.remove(customer);
+        let erasure = *erasure;
+        contents.cached_rankings.remove(customer);
         let (events, decisions) = (contents.events.len(), contents.decisions.len());
         contents.events.retain(|(whose, _), _| whose.as_ref() != Some(customer));
         contents.decisions.retain(|(whose, _), _| whose != customer);
@@ -101,32 +123,25 @@ impl CustomerStore for MemoryStore {
                 volume.settle(decision);
             }
         }
-        Ok(ErasedRecords {
+        let removed = ErasedRecords {
             was_stored: stored.is_some(),
             events: (events - contents.events.len()) as u64,
             decisions: (decisions - contents.decisions.len()) as u64,
-        })
+        };
+        Ok(ErasureResult { removed, erasure })
     }
 
-    async fn load_erasure(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError> {
-        Ok(self.contents().erased.get(&self.hash(customer)).copied())
-    }
-
-    async fn put_cached_ranking(&self, customer: &CustomerId, prepared: &CachedRanking) -> Result<(), StoreError> {
+    async fn put_cached_ranking(&self, customer: &CustomerId, ranking: &CachedRanking) -> Result<(), StoreError> {
         let mut contents = self.contents();
         if contents.customers.contains_key(customer) {
-            contents.prepared.insert(customer.clone(), prepared.clone());
+            contents.cached_rankings.insert(customer.clone(), ranking.clone());
         }
         Ok(())
     }
 
     async fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError> {
-        self.contents().prepared.remove(customer);
+        self.contents().cached_rankings.remove(customer);
         Ok(())
-    }
-
-    async fn load_cached_ranking(&self, customer: &CustomerId) -> Result<Option<CachedRanking>, StoreError> {
-        Ok(self.contents().prepared.get(customer).cloned())
     }
 
     async fn load_customer_export(

@@ -1,8 +1,8 @@
 //! Operations on the whole store in memory.
 
 use super::backup;
-use super::store::MemoryStore;
-use crate::domain::explicit_offer::Volume;
+use super::store::{Contents, MemoryStore};
+use crate::domain::explicit_offer::{Volume, VolumeToken};
 use crate::domain::time::Timestamp;
 use crate::store::backup::record::BackupRecord;
 use crate::store::codec::customer::{CustomerBody, encode_customer};
@@ -43,6 +43,26 @@ impl MaintenanceStore for MemoryStore {
             events: (all_events - contents.events.len()) as u64,
             decisions: (all_decisions - contents.decisions.len()) as u64,
         })
+    }
+
+    /// Only a restored backup of another backend brings reservations into memory.
+    async fn recover_expired_reservations(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let mut contents = self.contents();
+        let Contents { volumes, decisions, .. } = &mut *contents;
+        let mut recovered = 0;
+        for volume in volumes.values_mut() {
+            let expired: Vec<_> = volume.pending.iter().filter(|it| now >= it.lease_ends_at).cloned().collect();
+            recovered += expired.len();
+            for VolumeToken { offer, decision, customer, lease_ends_at: _ } in expired {
+                let recorded = decisions.get(&(customer, decision));
+                if recorded.is_some_and(|recorded| recorded.slate.iter().any(|granted| granted.id == offer)) {
+                    volume.settle(decision);
+                } else {
+                    volume.abandon(decision);
+                }
+            }
+        }
+        Ok(recovered)
     }
 
     async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {

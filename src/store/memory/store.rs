@@ -43,7 +43,7 @@ pub(super) struct Contents {
     /// By customer, then id; `None` before all customers.
     pub events: BTreeMap<(Option<CustomerId>, EventId), Event>,
     pub decisions: BTreeMap<(CustomerId, DecisionId), Decision>,
-    pub prepared: BTreeMap<CustomerId, CachedRanking>,
+    pub cached_rankings: BTreeMap<CustomerId, CachedRanking>,
     pub products: BTreeMap<ProductId, Product>,
     /// By keyed hash of the id.
     pub erased: BTreeMap<[u8; 32], Erasure>,
@@ -67,6 +67,14 @@ impl MemoryStore {
     pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
         // No method leaves a change half made, so a panic elsewhere under the lock did not either.
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Contents {
+    /// Whether a unit is left of the volume of an explicit offer; none is when the offer is not stored.
+    pub fn has_volume_left(&self, offer: &OfferId) -> bool {
+        let used = self.volumes.get(offer).map_or(0, Volume::used);
+        self.offers.get(offer).is_some_and(|offer| offer.volume_cap.is_none_or(|cap| used < cap))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::scan::blocking;
 use super::store::SledStore;
-use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
-use crate::domain::ids::{DecisionId, OfferId, ProductId};
+use crate::domain::explicit_offer::ExplicitOffer;
+use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::product::Product;
 use crate::store::contract::catalog::CatalogStore;
 use crate::store::contract::error::StoreError;
@@ -36,28 +36,7 @@ impl CatalogStore for SledStore {
         self.inner()?.load_offers().await
     }
 
-    async fn take_volume(&self, token: &VolumeToken, cap: u64) -> Result<bool, StoreError> {
-        self.inner()?.change_volume(&token.offer, |volume| volume.take(token, cap))
-    }
-
-    async fn settle_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
-        self.inner()?.change_volume(offer, |volume| volume.settle(decision))
-    }
-
-    async fn abandon_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
-        self.inner()?.change_volume(offer, |volume| volume.abandon(decision))
-    }
-
-    async fn release_volume(&self, offer: &OfferId, decision: DecisionId) -> Result<(), StoreError> {
-        self.inner()?.releases.note(offer);
-        self.inner()?.change_volume(offer, |volume| volume.release(decision))
-    }
-
-    async fn load_volume(&self, offer: &OfferId) -> Result<Volume, StoreError> {
-        self.inner()?.load_volume(offer)
-    }
-
-    async fn load_volumes(&self) -> Result<Vec<(OfferId, Volume)>, StoreError> {
-        self.inner()?.load_volumes().await
+    async fn used_volume(&self, offer: &OfferId) -> Result<u64, StoreError> {
+        self.inner()?.used_volume(offer)
     }
 }

@@ -7,15 +7,15 @@ use sled::{IVec, Tree};
 use super::committer::Write;
 use super::failpoint::failpoint;
 use super::inner::Inner;
-use crate::domain::customer::Customer;
-use crate::domain::ids::CustomerId;
+use super::volumes::ReservationOutcome;
 use crate::store::codec::customer::{CustomerBody, CustomerValue, encode_customer};
 use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::decode_event;
 use crate::store::codec::outbox::{Outbox, OutboxEntry, OutboxItem};
-use crate::store::contract::change::{APPENDED_MAX, Appended, CUSTOMER_BYTES_MAX, CommitOutcome};
+use crate::store::contract::change::{APPENDED_MAX, CUSTOMER_BYTES_MAX, Change, CommitOutcome};
 use crate::store::contract::error::StoreError;
 use crate::store::keys::{customer_key, decision_key, event_key};
+use crate::store::ownership::require_granted_volume;
 
 /// The most entries in an outbox. Twice what one commit may append, so that one commit need not wait for the one before.
 const OUTBOX_MAX: usize = 2 * APPENDED_MAX;
@@ -25,8 +25,7 @@ const OUTBOX_MAX: usize = 2 * APPENDED_MAX;
 const WAITS_FOR_ROOM_MAX: usize = 4;
 
 /// A commit, encoded once for all its attempts.
-pub(super) struct Commit {
-    customer: CustomerId,
+struct Commit {
     key: Vec<u8>,
     expected: u64,
     body: CustomerBody,
@@ -40,24 +39,43 @@ enum Attempt {
 }
 
 impl Commit {
-    pub fn of(expected: u64, customer: &Customer, appended: &Appended) -> Result<Self, StoreError> {
+    fn of(change: &Change<'_>) -> Result<Self, StoreError> {
+        require_granted_volume(change)?;
         Ok(Self {
-            customer: customer.id.clone(),
-            key: customer_key(&customer.id),
-            expected,
-            body: CustomerBody::of(customer)?,
-            appended: Outbox::of(expected + 1, &customer.id, appended)?,
+            key: customer_key(&change.customer.id),
+            expected: change.expected,
+            body: CustomerBody::of(change.customer)?,
+            appended: Outbox::of(change)?,
         })
     }
 }
 
 impl Inner {
-    /// Commits, waiting for room in the outbox where needed.
-    pub async fn commit(self: &Arc<Self>, commit: &Commit) -> Result<CommitOutcome, StoreError> {
+    /// Commits a change: reserves the volume that it takes, swaps the customer, then settles and releases. The order is that
+    /// of [`super::volumes`]. A commit that fails half-way leaves its reservations to be recovered.
+    pub async fn commit(self: &Arc<Self>, change: &Change<'_>) -> Result<CommitOutcome, StoreError> {
+        let commit = Commit::of(change)?;
         let _turn = self.turns.commit(&commit.key).await;
-        if commit.expected == 0 && self.erasure_of(&commit.customer)?.is_some() {
+        if change.expected == 0 && self.erasure_of(&change.customer.id)?.is_some() {
             return Ok(CommitOutcome::Erased);
         }
+        let reservations = match self.reserve(change)? {
+            ReservationOutcome::Reserved(reservations) => reservations,
+            ReservationOutcome::Exhausted(offer) => return Ok(CommitOutcome::VolumeExhausted(offer)),
+        };
+        let outcome = self.commit_customer(&commit).await?;
+        let is_committed = matches!(outcome, CommitOutcome::Committed { .. });
+        if let Some(reservations) = reservations {
+            if is_committed { self.settle(reservations)? } else { self.abandon(reservations)? }
+        }
+        if is_committed {
+            self.release(change.releases)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Commits the customer with its outbox, waiting for room in it where needed.
+    async fn commit_customer(&self, commit: &Commit) -> Result<CommitOutcome, StoreError> {
         for _ in 0..WAITS_FOR_ROOM_MAX {
             match self.attempt(commit)? {
                 Attempt::Ended(outcome) => return Ok(outcome),

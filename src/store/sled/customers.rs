@@ -1,6 +1,5 @@
 //! Customers, history and the decision log as the contract sees them, on disk.
 
-use super::commit::Commit;
 use super::scan::blocking;
 use super::store::SledStore;
 use crate::domain::cached_ranking::CachedRanking;
@@ -9,31 +8,26 @@ use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::ids::{CustomerId, DecisionId, EventId};
 use crate::domain::time::Timestamp;
-use crate::store::codec::customer::decode_customer;
-use crate::store::contract::change::{Appended, CommitOutcome};
+use crate::store::contract::change::{Change, CommitOutcome};
 use crate::store::contract::customer_export::{CustomerExportPage, CustomerExportPosition};
 use crate::store::contract::customers::CustomerStore;
-use crate::store::contract::erasure::{ErasedRecords, Erasure};
+use crate::store::contract::erasure::ErasureResult;
 use crate::store::contract::error::StoreError;
-use crate::store::contract::versioned::Versioned;
-use crate::store::keys::customer_key;
+use crate::store::contract::loaded_customer::LoadedCustomer;
 use async_trait::async_trait;
 
 #[async_trait]
 impl CustomerStore for SledStore {
-    async fn load_customer(&self, id: &CustomerId) -> Result<Option<Versioned<Customer>>, StoreError> {
-        let inner = self.inner()?;
-        let bytes = inner.healthy(inner.trees.customers.get(customer_key(id)))?;
-        bytes.map(|bytes| decode_customer(&bytes)).transpose()
+    async fn load_customer(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
+        self.inner()?.load_customer(id)
     }
 
-    async fn commit_customer(
-        &self,
-        expected: u64,
-        customer: &Customer,
-        appended: &Appended,
-    ) -> Result<CommitOutcome, StoreError> {
-        self.inner()?.commit(&Commit::of(expected, customer, appended)?).await
+    async fn load_customer_with_ranking(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
+        self.inner()?.load_customer_with_ranking(id)
+    }
+
+    async fn commit(&self, change: Change<'_>) -> Result<CommitOutcome, StoreError> {
+        self.inner()?.commit(&change).await
     }
 
     async fn are_recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError> {
@@ -49,24 +43,16 @@ impl CustomerStore for SledStore {
         self.inner()?.load_decision(customer, decision)
     }
 
-    async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasedRecords, StoreError> {
+    async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasureResult, StoreError> {
         self.inner()?.erase(customer, at).await
     }
 
-    async fn load_erasure(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError> {
-        self.inner()?.erasure_of(customer)
-    }
-
-    async fn put_cached_ranking(&self, customer: &CustomerId, prepared: &CachedRanking) -> Result<(), StoreError> {
-        self.inner()?.put_cached_ranking(customer, prepared).await
+    async fn put_cached_ranking(&self, customer: &CustomerId, ranking: &CachedRanking) -> Result<(), StoreError> {
+        self.inner()?.put_cached_ranking(customer, ranking).await
     }
 
     async fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError> {
         self.inner()?.delete_cached_ranking(customer)
-    }
-
-    async fn load_cached_ranking(&self, customer: &CustomerId) -> Result<Option<CachedRanking>, StoreError> {
-        self.inner()?.load_cached_ranking(&customer_key(customer))
     }
 
     async fn load_customer_export(

@@ -20,8 +20,9 @@ use crate::domain::time::Timestamp;
 use crate::store::codec::customer::decode_customer;
 use crate::store::codec::erasure::{decode_erasure, encode_erasure};
 use crate::store::codec::explicit_offer::{decode_volume, encode_volume};
-use crate::store::contract::erasure::{ErasedRecords, Erasure};
+use crate::store::contract::erasure::{ErasedRecords, Erasure, ErasureResult};
 use crate::store::contract::error::StoreError;
+use crate::store::contract::loaded_customer::LoadedCustomer;
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
 use crate::store::keys::{customer_key, customer_of_key};
 
@@ -71,15 +72,23 @@ impl Inner {
         bytes.map(|bytes| Ok(decode_erasure(&bytes)?.0)).transpose()
     }
 
+    /// Reads a customer. The erasure is looked up only when nothing is stored, so a known customer costs one read.
+    pub fn load_customer(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
+        if let Some(bytes) = self.healthy(self.trees.customers.get(customer_key(id)))? {
+            return Ok(LoadedCustomer::Stored { customer: decode_customer(&bytes)?, cached_ranking: None });
+        }
+        Ok(self.erasure_of(id)?.map_or(LoadedCustomer::Unknown, LoadedCustomer::Erased))
+    }
+
     /// Erases a customer.
-    pub async fn erase(self: &Arc<Self>, customer: &CustomerId, at: Timestamp) -> Result<ErasedRecords, StoreError> {
+    pub async fn erase(self: &Arc<Self>, customer: &CustomerId, at: Timestamp) -> Result<ErasureResult, StoreError> {
         let key = customer_key(customer);
         let _turn = self.turns.wait(&key).await;
         let customer = customer.clone();
         blocking(self, move |inner| inner.erase_in_turn(&customer, at)).await
     }
 
-    fn erase_in_turn(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasedRecords, StoreError> {
+    fn erase_in_turn(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasureResult, StoreError> {
         let _write = self.committer.begin_write();
         let (key, hash) = (customer_key(customer), self.erasing().key()?.hash(customer));
         let stored = self.healthy(self.trees.customers.get(&key))?;
@@ -96,13 +105,13 @@ impl Inner {
         failpoint!("store::erasure_marked", |_| Err(StoreError::Failed {
             detail: "stopped by a failpoint".to_owned()
         }));
-        let erased = self.erasing().remove_all(customer)?;
-        self.counters.customers.subtract_if(erased.was_stored);
-        self.counters.events.subtract(erased.events);
-        self.counters.decisions.subtract(erased.decisions);
+        let removed = self.erasing().remove_all(customer)?;
+        self.counters.customers.subtract_if(removed.was_stored);
+        self.counters.events.subtract(removed.events);
+        self.counters.decisions.subtract(removed.decisions);
         self.copies.forget(&key, u64::MAX);
         self.healthy(self.trees.erased.insert(&hash[..], encode_erasure(&erasure, true)?))?;
-        Ok(erased)
+        Ok(ErasureResult { removed, erasure })
     }
 }
 

@@ -24,6 +24,10 @@ impl MaintenanceStore for SledStore {
         self.inner()?.expire_records(events, decisions).await
     }
 
+    async fn recover_expired_reservations(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.inner()?.recover_expired_reservations(now).await
+    }
+
     async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
         self.inner()?.back_up(pages).await
     }

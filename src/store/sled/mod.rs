@@ -47,3 +47,4 @@ mod scan;
 pub mod store;
 mod sweep;
 mod trees;
+mod volumes;
