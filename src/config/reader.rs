@@ -25,7 +25,9 @@ impl SettingReader {
     pub(super) fn read<T>(&mut self, name: &str, setting: ServerSetting<T>) -> T {
         let text = self.values.get(name).map(|value| value.text.as_str());
         let (value, problems) = setting.read(text);
-        problems.into_iter().for_each(|problem| self.fault(name, problem));
+        for problem in problems {
+            self.fault(name, problem);
+        }
         value
     }
 

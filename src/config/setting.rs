@@ -99,12 +99,15 @@ pub(super) struct Declaration {
 impl Declaration {
     pub(super) fn new<T>(field: &str, heading: &'static str, doc: &str, setting: &ServerSetting<T>) -> Self {
         let default = setting.default_text.as_ref().map(|text| format!("default: {text}"));
-        let hints: String = default.iter().chain(&setting.hints).map(|hint| format!(" [{hint}]")).collect();
+        let mut help = doc.trim().trim_end_matches('.').to_owned();
+        for hint in default.iter().chain(&setting.hints) {
+            help = format!("{help} [{hint}]");
+        }
         Self {
             name: flag_name(field),
             environment: environment_name(field),
             heading,
-            help: format!("{}{hints}", doc.trim().trim_end_matches('.')),
+            help,
             value_name: setting.value_name,
             is_switch: setting.is_switch,
         }

@@ -132,10 +132,10 @@ settings! {
     calls: CallLimits, "Call limits" {
         /// Maximum duration of a call; trainings, replays, reports and streams have none.
         request_timeout: Duration = duration().or("10s");
-        /// Maximum number of calls in progress; by default 128 for each core. More are rejected with RESOURCE_EXHAUSTED.
+        /// Maximum number of calls in progress; by default 128 for each core. More are rejected with `RESOURCE_EXHAUSTED`.
         requests_max: usize = count("N", 1..=1_000_000).or(REQUESTS_PER_CORE * cores());
         /// Maximum time that a call may wait in the admission queue; a call that waited longer, while 64 others arrived, is
-        /// rejected with RESOURCE_EXHAUSTED.
+        /// rejected with `RESOURCE_EXHAUSTED`.
         queue_delay_max: Duration = duration().or("100ms");
         /// Maximum number of calls whose request message is incomplete; more are rejected. They hold no permit, only memory.
         pending_uploads_max: usize = count("N", 1..=1_000_000).or(4096);
@@ -199,7 +199,7 @@ settings! {
 
     /// Export of traces.
     tracing: TracingSettings, "Tracing" {
-        /// OTLP collector to send traces to, such as http://127.0.0.1:4317. Needs a build with the feature otlp.
+        /// OTLP collector to send traces to, such as `http://127.0.0.1:4317`. Needs a build with the feature otlp.
         otlp_endpoint: Option<String> = otlp_endpoint().optional();
         /// Share of calls that are traced, unless the client decides. The default shows where time goes at no visible cost.
         otlp_sample_ratio: f64 = ratio().or(0.01);
@@ -267,9 +267,10 @@ impl SecuritySettings {
 impl LoggingSettings {
     /// Form in which customer ids are logged.
     pub(crate) fn customer_id_logging(&self) -> CustomerIdLogging {
-        match self.log_customer_ids {
-            true => CustomerIdLogging::PlainIds,
-            false => CustomerIdLogging::Pseudonyms(self.log_customer_key.clone()),
+        if self.log_customer_ids {
+            CustomerIdLogging::PlainIds
+        } else {
+            CustomerIdLogging::Pseudonyms(self.log_customer_key.clone())
         }
     }
 }

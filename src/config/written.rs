@@ -57,12 +57,11 @@ impl WrittenSettings {
         };
         for (name, value) in table {
             let origin = format!("{file}: {name}");
-            match scalar(&value) {
-                Some(text) => written.insert(&name, text, origin),
-                None => {
-                    let problem = "must be a text, a number or a boolean".to_owned();
-                    written.faults.push(SettingFault { origin, problem });
-                }
+            if let Some(text) = scalar(&value) {
+                written.insert(&name, text, origin);
+            } else {
+                let problem = "must be a text, a number or a boolean".to_owned();
+                written.faults.push(SettingFault { origin, problem });
             }
         }
         written

@@ -148,11 +148,11 @@ impl Server {
         &self.app
     }
 
-    /// Serves until `stop` resolves or the store fails, then shuts down in order: report not ready, drain, flush.
+    /// Serves until `stop_signal` resolves or the store fails, then shuts down in order: report not ready, drain, flush.
     ///
     /// # Errors
     /// If the store or the transport fails.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), RunError> {
+    pub async fn run(self, stop_signal: impl Future<Output = ()> + Send) -> Result<(), RunError> {
         let Self { settings, listener, local_addr, router, health, separate_health, security, app, monitored_clock } =
             self;
         // Serves until it is dropped at the end.
@@ -178,7 +178,7 @@ impl Server {
         tracing::info!(address = %local_addr, "serving");
 
         let failure = tokio::select! {
-            () = stop => None,
+            () = stop_signal => None,
             failure = app.store().failed() => Some(failure),
         };
         let step = ShutdownStep::start("report not ready");
