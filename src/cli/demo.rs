@@ -9,9 +9,9 @@ use anyhow::{anyhow, bail};
 use super::output::outln;
 use crate::domain::event::Event;
 use crate::ingest::mapping::Mapping;
-use crate::ingest::read::{self, Rows};
-use crate::ingest::row::{CustomerProfile, Row};
-use crate::ingest::source::Source;
+use crate::ingest::row_outcome::{CustomerProfile, RowOutcome};
+use crate::ingest::row_reader::{self, RowReader};
+use crate::ingest::source::RowSource;
 use crate::use_cases::app::App;
 use crate::use_cases::catalog::{publish_catalog, upsert_products};
 use crate::use_cases::customers::{ProfileUpdate, upsert_customers};
@@ -28,36 +28,37 @@ pub async fn load(app: &Arc<App>) -> anyhow::Result<()> {
     let now = app.now();
     let days_ago = Mapping::from_toml("[time]\nformat = \"days_ago\"")
         .map_err(|faults| anyhow!(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-    let products = accepted(read::products(source("products.csv", PRODUCTS)?, &Mapping::canonical(), now)?)?;
+    let products = accepted(row_reader::read_products(source("products.csv", PRODUCTS)?, &Mapping::canonical(), now)?)?;
     upsert_products(app, &products).await?;
     publish_catalog(app).await?;
 
-    let customers = accepted(read::customers(source("customers.csv", CUSTOMERS)?, &Mapping::canonical(), now)?)?;
+    let customers =
+        accepted(row_reader::read_customers(source("customers.csv", CUSTOMERS)?, &Mapping::canonical(), now)?)?;
     let profiles: Vec<ProfileUpdate> = customers
         .into_iter()
         .map(|CustomerProfile { id, attributes }| ProfileUpdate { customer: id, attributes, consents: None })
         .collect();
     upsert_customers(app, &profiles).await?;
 
-    let mut events: Vec<Event> = accepted(read::events(source("events.csv", EVENTS)?, &days_ago, now)?)?;
+    let mut events: Vec<Event> = accepted(row_reader::read_events(source("events.csv", EVENTS)?, &days_ago, now)?)?;
     events.sort_by_key(|event| event.at);
     record_events(app, &events).await?;
     train_model(app).await?;
     Ok(())
 }
 
-fn source(name: &str, content: &'static [u8]) -> anyhow::Result<Source> {
-    Ok(Source::from_reader(&format!("demo/{name}"), Cursor::new(content), Some(content.len() as u64))?)
+fn source(name: &str, content: &'static [u8]) -> anyhow::Result<RowSource> {
+    Ok(RowSource::from_reader(&format!("demo/{name}"), Cursor::new(content), Some(content.len() as u64))?)
 }
 
 /// Collects all rows. The demo has no invalid ones, so the first is an error.
-fn accepted<T>(rows: Rows<T>) -> anyhow::Result<Vec<T>> {
+fn accepted<T>(rows: RowReader<T>) -> anyhow::Result<Vec<T>> {
     let mut accepted = Vec::new();
     for row in rows {
         match row? {
-            Row::Accepted { line: _, value } => accepted.push(value),
-            Row::Filtered { line: _ } => {}
-            Row::Rejected(rejection) => bail!("{rejection}"),
+            RowOutcome::Accepted { line: _, value } => accepted.push(value),
+            RowOutcome::Filtered { line: _ } => {}
+            RowOutcome::Rejected(rejected_row) => bail!("{rejected_row}"),
         }
     }
     Ok(accepted)

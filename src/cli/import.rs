@@ -20,11 +20,11 @@ use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::catalog_service_client::CatalogServiceClient;
 use crate::grpc::generated::tactful::v1::customer_service_client::CustomerServiceClient;
 use crate::grpc::generated::tactful::v1::feedback_service_client::FeedbackServiceClient;
-use crate::ingest::error::ReadError;
 use crate::ingest::mapping::Mapping;
-use crate::ingest::read::{self, Rows};
-use crate::ingest::row::{CustomerProfile, Row};
-use crate::ingest::source::{Progress, Source};
+use crate::ingest::read_error::ReadError;
+use crate::ingest::row_outcome::{CustomerProfile, RowOutcome};
+use crate::ingest::row_reader::{self, RowReader};
+use crate::ingest::source::{ReadProgress, RowSource};
 
 /// Number of rows sent in one call.
 const BATCH_LEN: usize = 1000;
@@ -96,7 +96,7 @@ impl ImportCommand {
                     let response = client.clone().batch_upsert_products(request).await;
                     response.map(Response::into_inner).map(|response| response.results)
                 };
-                files.import(read::products, |product| Some(product_to_wire(product)), send).await
+                files.import(row_reader::read_products, |product| Some(product_to_wire(product)), send).await
             }
             ImportSubcommand::Customers(files) => {
                 let client = CustomerServiceClient::new(files.server.connect().await?);
@@ -105,7 +105,7 @@ impl ImportCommand {
                     let response = client.clone().batch_upsert_customers(request).await;
                     response.map(Response::into_inner).map(|response| response.results)
                 };
-                files.import(read::customers, |profile| Some(profile_to_wire(profile)), send).await
+                files.import(row_reader::read_customers, |profile| Some(profile_to_wire(profile)), send).await
             }
             ImportSubcommand::Events(files) => {
                 let client = FeedbackServiceClient::new(files.server.connect().await?);
@@ -113,7 +113,7 @@ impl ImportCommand {
                     let response = client.clone().record_events(wire::RecordEventsRequest { events }).await;
                     response.map(Response::into_inner).map(|response| response.results)
                 };
-                files.import(read::events, event_to_wire, send).await
+                files.import(row_reader::read_events, event_to_wire, send).await
             }
         }
     }
@@ -125,7 +125,7 @@ fn profile_to_wire(profile: CustomerProfile) -> wire::CustomerProfile {
 }
 
 /// Function that reads the rows of a source.
-type ReadRows<T> = fn(Source, &Mapping, Timestamp) -> Result<Rows<T>, ReadError>;
+type ReadRows<T> = fn(RowSource, &Mapping, Timestamp) -> Result<RowReader<T>, ReadError>;
 
 impl ImportArgs {
     async fn import<T, M: Clone>(
@@ -137,7 +137,7 @@ impl ImportArgs {
         let mapping = self.mapping()?;
         let mut opened = Vec::new();
         for path in &self.files {
-            let source = Source::open(path)?;
+            let source = RowSource::open(path)?;
             let progress = source.progress();
             opened.push((path, progress, read_rows(source, &mapping, now())?));
         }
@@ -174,7 +174,7 @@ impl ImportArgs {
 struct FileImport<'a, M> {
     path: &'a Path,
     bar: ProgressBar,
-    progress: Progress,
+    progress: ReadProgress,
     counts: &'a mut ImportCounts,
     /// Rows of the next call with their lines.
     batch: Vec<(u64, M)>,
@@ -183,20 +183,20 @@ struct FileImport<'a, M> {
 impl<M: Clone> FileImport<'_, M> {
     async fn run<T>(
         &mut self,
-        rows: Rows<T>,
+        rows: RowReader<T>,
         to_wire: &impl Fn(T) -> Option<M>,
         send: &impl AsyncFn(Vec<M>) -> Result<Vec<wire::EntryResult>, Status>,
     ) -> anyhow::Result<()> {
         for row in rows {
             match row? {
-                Row::Accepted { line, value } => match to_wire(value) {
+                RowOutcome::Accepted { line, value } => match to_wire(value) {
                     Some(message) => self.batch.push((line, message)),
                     None => self.reject(line, "outcomes must be sent to RecordOutcomes"),
                 },
-                Row::Filtered { line: _ } => self.counts.filtered += 1,
-                Row::Rejected(rejection) => {
+                RowOutcome::Filtered { line: _ } => self.counts.filtered += 1,
+                RowOutcome::Rejected(rejected_row) => {
                     self.counts.rejected += 1;
-                    self.bar.suspend(|| eprintln!("rejected: {rejection}"));
+                    self.bar.suspend(|| eprintln!("rejected: {rejected_row}"));
                 }
             }
             if self.batch.len() == BATCH_LEN {
@@ -279,7 +279,7 @@ impl ImportCounts {
 }
 
 /// Progress bar on a terminal, hidden in a pipe.
-fn bar(path: &Path, progress: &Progress) -> ProgressBar {
+fn bar(path: &Path, progress: &ReadProgress) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

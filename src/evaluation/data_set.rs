@@ -1,89 +1,88 @@
-//! Reads the files of a description. A row that cannot be read ends it: a figure from half a file is worth nothing.
+//! Reading of the files that a description names. A rejected row is an error: a metric computed on part of a file is worthless.
 
 use std::collections::HashSet;
 
-use super::description::Files;
+use super::description::MappedFiles;
 use crate::domain::event::Event;
 use crate::domain::ids::{CustomerId, EventId};
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
-use crate::ingest::error::ReadError;
-use crate::ingest::read::{self, Rows};
-use crate::ingest::row::{CustomerProfile, Rejection, Row};
-use crate::ingest::source::Source;
+use crate::ingest::read_error::ReadError;
+use crate::ingest::row_outcome::{CustomerProfile, RejectedRow, RowOutcome};
+use crate::ingest::row_reader::{self, RowReader};
+use crate::ingest::source::RowSource;
 
-/// Why files could not be read.
+/// Error returned when a data set cannot be read or is insufficient for a task.
 #[derive(Debug, thiserror::Error)]
 pub enum DataSetError {
-    /// A file or its header.
+    /// A file or its header cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A row that the mapping neither takes nor filters out.
-    #[error("{rejection}; an evaluation needs every row, filter out what does not count")]
+    /// A row is rejected.
+    #[error("{rejected_row}; an evaluation needs every row: filter out the rows that do not count")]
     Rejected {
-        /// The row.
-        rejection: Rejection,
+        /// The row, with its faults.
+        rejected_row: RejectedRow,
     },
-    /// A file of queries.
+    /// A query file is invalid.
     #[error("{file}: {problem}")]
     Queries {
-        /// The file.
         file: String,
-        /// What is wrong with it.
+        /// The fault, with its line.
         problem: String,
     },
-    /// The files do not hold what the task needs.
+    /// The files do not contain what the task needs.
     #[error("{0}")]
-    NotEnough(String),
+    InsufficientData(String),
 }
 
-/// Reads all events, each id of a customer once, as the server counts them. `now` is what times written as `days_ago`
-/// count from.
-pub fn events(files: &Files, now: Timestamp) -> Result<Vec<Event>, DataSetError> {
+/// Reads all events and drops repeated event ids of a customer, as the server does. Times written as `days_ago` count back
+/// from `now`.
+pub fn events(files: &MappedFiles, now: Timestamp) -> Result<Vec<Event>, DataSetError> {
     let mut seen: HashSet<(Option<CustomerId>, EventId)> = HashSet::new();
-    let mut events: Vec<Event> = each(files, |source, mapping| read::events(source, mapping, now))?;
+    let mut events: Vec<Event> = read_rows(files, |source, mapping| row_reader::read_events(source, mapping, now))?;
     events.retain(|event| seen.insert((event.customer.clone(), event.id.clone())));
     Ok(events)
 }
 
-/// A cutoff before all events leaves nothing to learn from.
+/// Checks that the cutoff leaves training data.
 pub fn check_cutoff(cutoff: Timestamp, events: &[Event]) -> Result<(), DataSetError> {
     match events.iter().map(|event| event.at).min() {
-        Some(first) if first >= cutoff => Err(DataSetError::NotEnough(format!(
-            "cutoff: nothing happened before {cutoff}, the first event is of {first}; set a later one"
+        Some(first) if first >= cutoff => Err(DataSetError::InsufficientData(format!(
+            "cutoff: there is no event before {cutoff}, the first is at {first}; set a later cutoff"
         ))),
         Some(_) | None => Ok(()),
     }
 }
 
-/// Reads all profiles, in the order of the files.
-pub fn customers(files: &Files, now: Timestamp) -> Result<Vec<CustomerProfile>, DataSetError> {
-    each(files, |source, mapping| read::customers(source, mapping, now))
+/// Reads all customer profiles, in the order of the files.
+pub fn customers(files: &MappedFiles, now: Timestamp) -> Result<Vec<CustomerProfile>, DataSetError> {
+    read_rows(files, |source, mapping| row_reader::read_customers(source, mapping, now))
 }
 
-/// Reads all products; of several with one id the last counts.
-pub fn products(files: &Files, now: Timestamp) -> Result<Vec<Product>, DataSetError> {
-    each(files, |source, mapping| read::products(source, mapping, now))
+/// Reads all products; of several with the same id the last one counts.
+pub fn products(files: &MappedFiles, now: Timestamp) -> Result<Vec<Product>, DataSetError> {
+    read_rows(files, |source, mapping| row_reader::read_products(source, mapping, now))
 }
 
-fn each<T>(
-    files: &Files,
-    open: impl Fn(Source, &crate::ingest::mapping::Mapping) -> Result<Rows<T>, ReadError>,
+fn read_rows<T>(
+    files: &MappedFiles,
+    open: impl Fn(RowSource, &crate::ingest::mapping::Mapping) -> Result<RowReader<T>, ReadError>,
 ) -> Result<Vec<T>, DataSetError> {
     let mut values = Vec::new();
     for path in &files.paths {
-        for row in open(Source::open(path)?, &files.mapping)? {
+        for row in open(RowSource::open(path)?, &files.mapping)? {
             match row? {
-                Row::Accepted { value, .. } => values.push(value),
-                Row::Filtered { .. } => {}
-                Row::Rejected(rejection) => return Err(DataSetError::Rejected { rejection }),
+                RowOutcome::Accepted { value, .. } => values.push(value),
+                RowOutcome::Filtered { .. } => {}
+                RowOutcome::Rejected(rejected_row) => return Err(DataSetError::Rejected { rejected_row }),
             }
         }
     }
     if values.is_empty() {
         let names: Vec<String> = files.paths.iter().map(|path| path.display().to_string()).collect();
-        let problem = format!("{}: there is no row, or the mapping filters out all", names.join(", "));
-        return Err(DataSetError::NotEnough(problem));
+        let problem = format!("{}: there is no row, or the mapping filters out every row", names.join(", "));
+        return Err(DataSetError::InsufficientData(problem));
     }
     Ok(values)
 }

@@ -1,134 +1,136 @@
-//! A row as an event. Columns that its kind has no use for are not looked at.
+//! Conversion of a row to an event. Columns that the kind of event does not use are ignored.
 
-use super::column::Column;
-use super::fields::Fields;
-use super::kind::{KindName, RowKind};
-use super::numbers::{decimal, shown, whole};
+use super::canonical_column::CanonicalColumn;
+use super::cell_values::{excerpt, parse_decimal, parse_integer};
+use super::event_kind_rule::{EventKindName, EventRowKind};
+use super::invalid_cell::InvalidCell;
+use super::row_fields::RowFields;
 use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, QUANTITY_MAX, Severity, SurveyAnswer};
 use crate::domain::ids::{CaseId, CustomerId, EventId, OrderId, ProductId};
 
-/// The largest amount or allowance of a usage, in whatever unit the product has. Far above any real one, and far below
-/// where a float loses whole numbers.
+/// Maximum amount and allowance of a usage, in the unit of the product. Far above any real one, and far below the range in which
+/// a float cannot represent every integer.
 const USAGE_AMOUNT_MAX: f64 = 1e12;
 
-/// Reads an event; `None` only with a reason in the fields.
-pub(super) fn event(fields: &mut Fields<'_>) -> Option<Event> {
-    let id = fields.id(Column::EventId, EventId::new);
-    fields.require(Column::Time);
-    let at = fields.time(Column::Time);
-    let customer = fields.id(Column::CustomerId, CustomerId::new);
+/// Converts a row; `None` only with a fault in the fields.
+pub(super) fn event(fields: &mut RowFields<'_>) -> Option<Event> {
+    let id = fields.id(CanonicalColumn::EventId, EventId::new);
+    fields.require(CanonicalColumn::Time);
+    let at = fields.time(CanonicalColumn::Time);
+    let customer = fields.id(CanonicalColumn::CustomerId, CustomerId::new);
     let row_kind = row_kind(fields);
-    if row_kind.is_some_and(|kind| !teaches_without_customer(kind.name)) {
-        fields.require(Column::CustomerId);
+    if row_kind.is_some_and(|kind| !may_be_anonymous(kind.name)) {
+        fields.require(CanonicalColumn::CustomerId);
     }
     let kind = row_kind.and_then(|row_kind| event_kind(row_kind, fields));
     let (at, kind) = (at?, kind?);
     // A row that is going to be rejected must not use up an occurrence number.
-    if !fields.reasons.is_empty() {
+    if !fields.faults.is_empty() {
         return None;
     }
-    let id = id.unwrap_or_else(|| fields.row_id());
+    let id = id.unwrap_or_else(|| fields.generate_id());
     Some(Event { id, customer, at, kind })
 }
 
-/// What anonymous buyers do still teaches the model; every other event says something about one customer.
-fn teaches_without_customer(kind: KindName) -> bool {
-    matches!(kind, KindName::Purchase | KindName::Return)
+/// Whether an event may be anonymous: sales without a customer still train the model, all other events are about a customer.
+fn may_be_anonymous(kind: EventKindName) -> bool {
+    matches!(kind, EventKindName::Purchase | EventKindName::Return)
 }
 
-fn row_kind(fields: &mut Fields<'_>) -> Option<RowKind> {
+fn row_kind(fields: &mut RowFields<'_>) -> Option<EventRowKind> {
     let Some(rule) = &fields.mapping.kind else {
-        fields.require(Column::Kind);
-        let name = fields.parsed(Column::Kind, KindName::parse)?;
-        return Some(RowKind { name, is_negative: false });
+        fields.require(CanonicalColumn::Kind);
+        let name = fields.parsed(CanonicalColumn::Kind, EventKindName::parse)?;
+        return Some(EventRowKind { name, is_negative: false });
     };
-    let cell = fields.layout.kind.map_or(super::cells::Cell::Empty, |position| fields.row.cell(position));
-    rule.kind_of(cell).map_err(|problem| fields.refuse_source(rule.column(), problem)).ok()
+    let cell = fields.layout.kind.map_or(super::raw_row::CellValue::Empty, |position| fields.row.cell(position));
+    rule.kind_of(cell).map_err(|problem| fields.add_column_fault(rule.column(), problem)).ok()
 }
 
-fn event_kind(row_kind: RowKind, fields: &mut Fields<'_>) -> Option<EventKind> {
+fn event_kind(row_kind: EventRowKind, fields: &mut RowFields<'_>) -> Option<EventKind> {
     Some(match row_kind.name {
-        KindName::Purchase => EventKind::Purchase(line(row_kind, fields)?),
-        KindName::Return => EventKind::Return(line(row_kind, fields)?),
-        KindName::Cancellation => EventKind::Cancellation { product: optional_product(fields) },
-        KindName::Downgrade => {
-            let to = fields.id(Column::ToProductId, ProductId::new);
+        EventKindName::Purchase => EventKind::Purchase(line(row_kind, fields)?),
+        EventKindName::Return => EventKind::Return(line(row_kind, fields)?),
+        EventKindName::Cancellation => EventKind::Cancellation { product: optional_product(fields) },
+        EventKindName::Downgrade => {
+            let to = fields.id(CanonicalColumn::ToProductId, ProductId::new);
             EventKind::Downgrade { from: product(fields)?, to }
         }
-        KindName::SubscriptionStart => EventKind::SubscriptionStart { product: product(fields)? },
-        KindName::SubscriptionEnd => EventKind::SubscriptionEnd { product: product(fields)? },
-        KindName::SubscriptionRenewal => EventKind::SubscriptionRenewal { product: product(fields)? },
-        KindName::Usage => usage(fields)?,
-        KindName::SupportTicket => EventKind::SupportTicket(case_report(fields)),
-        KindName::Complaint => EventKind::Complaint(case_report(fields)),
-        KindName::CaseResolved => {
-            fields.require(Column::CaseId);
-            EventKind::CaseResolved { case: fields.id(Column::CaseId, CaseId::new)? }
+        EventKindName::SubscriptionStart => EventKind::SubscriptionStart { product: product(fields)? },
+        EventKindName::SubscriptionEnd => EventKind::SubscriptionEnd { product: product(fields)? },
+        EventKindName::SubscriptionRenewal => EventKind::SubscriptionRenewal { product: product(fields)? },
+        EventKindName::Usage => usage(fields)?,
+        EventKindName::SupportTicket => EventKind::SupportTicket(case_report(fields)),
+        EventKindName::Complaint => EventKind::Complaint(case_report(fields)),
+        EventKindName::CaseResolved => {
+            fields.require(CanonicalColumn::CaseId);
+            EventKind::CaseResolved { case: fields.id(CanonicalColumn::CaseId, CaseId::new)? }
         }
-        KindName::PaymentLate => EventKind::PaymentLate,
-        KindName::PaymentFailed => EventKind::PaymentFailed,
-        KindName::PaymentDisputed => EventKind::PaymentDisputed,
-        KindName::Survey => EventKind::Survey(survey_answer(fields)?),
-        KindName::Visit => EventKind::Visit { product: optional_product(fields) },
+        EventKindName::PaymentLate => EventKind::PaymentLate,
+        EventKindName::PaymentFailed => EventKind::PaymentFailed,
+        EventKindName::PaymentDisputed => EventKind::PaymentDisputed,
+        EventKindName::Survey => EventKind::Survey(survey_answer(fields)?),
+        EventKindName::Visit => EventKind::Visit { product: optional_product(fields) },
     })
 }
 
-fn optional_product(fields: &mut Fields<'_>) -> Option<ProductId> {
-    fields.id(Column::ProductId, ProductId::new)
+fn optional_product(fields: &mut RowFields<'_>) -> Option<ProductId> {
+    fields.id(CanonicalColumn::ProductId, ProductId::new)
 }
 
-fn product(fields: &mut Fields<'_>) -> Option<ProductId> {
-    fields.require(Column::ProductId);
+fn product(fields: &mut RowFields<'_>) -> Option<ProductId> {
+    fields.require(CanonicalColumn::ProductId);
     optional_product(fields)
 }
 
-/// A line without a quantity is one item.
-fn line(row_kind: RowKind, fields: &mut Fields<'_>) -> Option<OrderLine> {
+/// Reads an order line; a missing quantity is 1.
+fn line(row_kind: EventRowKind, fields: &mut RowFields<'_>) -> Option<OrderLine> {
     let product = product(fields);
-    let order = fields.id(Column::OrderId, OrderId::new);
-    let is_given = !fields.is_empty(Column::Quantity);
-    let quantity = fields.parsed(Column::Quantity, |text| {
-        let number = whole(text)?;
+    let order = fields.id(CanonicalColumn::OrderId, OrderId::new);
+    let is_given = !fields.is_empty(CanonicalColumn::Quantity);
+    let quantity = fields.parsed(CanonicalColumn::Quantity, |text| {
+        let number = parse_integer(text)?;
         let number = if row_kind.is_negative { number.saturating_abs() } else { number };
         let quantity = u32::try_from(number).ok().filter(|quantity| (1..=QUANTITY_MAX).contains(quantity));
-        quantity.ok_or_else(|| format!("must be 1 to {QUANTITY_MAX}, not {}", shown(text)))
+        quantity.ok_or_else(|| InvalidCell(format!("must be 1 to {QUANTITY_MAX}, not {}", excerpt(text))))
     });
-    let unit_price = fields.price(Column::UnitPrice);
+    let unit_price = fields.price(CanonicalColumn::UnitPrice);
     let quantity = if is_given { quantity? } else { 1 };
     Some(OrderLine { product: product?, order, quantity, unit_price })
 }
 
-fn usage(fields: &mut Fields<'_>) -> Option<EventKind> {
+fn usage(fields: &mut RowFields<'_>) -> Option<EventKind> {
     let product = product(fields);
-    fields.require(Column::Quantity);
-    let amount = fields.parsed(Column::Quantity, |text| match decimal(text)? {
+    fields.require(CanonicalColumn::Quantity);
+    let amount = fields.parsed(CanonicalColumn::Quantity, |text| match parse_decimal(text)? {
         amount if (0.0..=USAGE_AMOUNT_MAX).contains(&amount) => Ok(amount),
-        _ => Err(format!("must be 0 to {USAGE_AMOUNT_MAX}, not {}", shown(text))),
+        _ => Err(InvalidCell(format!("must be 0 to {USAGE_AMOUNT_MAX}, not {}", excerpt(text)))),
     });
-    let allowance = fields.parsed(Column::Allowance, |text| match decimal(text)? {
+    let allowance = fields.parsed(CanonicalColumn::Allowance, |text| match parse_decimal(text)? {
         allowance if allowance > 0.0 && allowance <= USAGE_AMOUNT_MAX => Ok(allowance),
-        _ => Err(format!("must be above 0 and at most {USAGE_AMOUNT_MAX}, not {}", shown(text))),
+        _ => Err(InvalidCell(format!("must be above 0 and at most {USAGE_AMOUNT_MAX}, not {}", excerpt(text)))),
     });
     Some(EventKind::Usage { product: product?, amount: amount?, allowance })
 }
 
-fn case_report(fields: &mut Fields<'_>) -> CaseReport {
-    let case = fields.id(Column::CaseId, CaseId::new);
-    let severity = fields.parsed(Column::Severity, |text| {
-        let severity = u8::try_from(whole(text)?).ok().and_then(Severity::new);
-        severity.ok_or_else(|| format!("must be 1 (a question) to 4 (cannot go on), not {}", shown(text)))
+fn case_report(fields: &mut RowFields<'_>) -> CaseReport {
+    let case = fields.id(CanonicalColumn::CaseId, CaseId::new);
+    let severity = fields.parsed(CanonicalColumn::Severity, |text| {
+        let severity = u8::try_from(parse_integer(text)?).ok().and_then(Severity::new);
+        severity
+            .ok_or_else(|| InvalidCell(format!("must be 1 (a question) to 4 (cannot go on), not {}", excerpt(text))))
     });
     CaseReport { case, severity: severity.unwrap_or(Severity::DEFAULT) }
 }
 
-fn survey_answer(fields: &mut Fields<'_>) -> Option<SurveyAnswer> {
-    fields.require(Column::Score);
-    fields.require(Column::ScoreMax);
-    let score = fields.parsed(Column::Score, decimal);
-    let score_max = fields.parsed(Column::ScoreMax, decimal);
+fn survey_answer(fields: &mut RowFields<'_>) -> Option<SurveyAnswer> {
+    fields.require(CanonicalColumn::Score);
+    fields.require(CanonicalColumn::ScoreMax);
+    let score = fields.parsed(CanonicalColumn::Score, parse_decimal);
+    let score_max = fields.parsed(CanonicalColumn::ScoreMax, parse_decimal);
     let answer = SurveyAnswer::new(score?, score_max?);
     if answer.is_none() {
-        fields.refuse(Column::Score, "must be 0 to `score_max`, and `score_max` above 0 and at most 1000");
+        fields.add_fault(CanonicalColumn::Score, "must be 0 to `score_max`, and `score_max` above 0 and at most 1000");
     }
     answer
 }

@@ -1,27 +1,27 @@
-//! A mapping: what the columns of somebody's file mean here. Written as TOML; every table is optional.
+//! Mapping of the columns of a file to the canonical columns, as TOML; every table is optional.
 //!
 //! ```toml
 //! [columns]                        # canonical column = "column of the file"
 //! product_id = "stock_code"
-//! category = "{department} > {type}"   # made of several columns; empty when one of them is
+//! category = "{department} > {type}"   # composed of several columns; empty when one of them is
 //!
 //! [constants]                      # canonical column = the value of every row
 //! currency = "GBP"
 //!
-//! [ignore]                         # columns of the file that nothing reads; "*" is all such columns
+//! [ignore]                         # columns of the file that are not imported; "*" is all unmapped columns
 //! columns = ["country"]
 //!
 //! [csv]
-//! delimiter = ";"                  # default: a comma; "\t" is a tabulator
+//! delimiter = ";"                  # default: a comma; "\t" is a tab
 //!
 //! [kind]                           # events: the kind by the sign of a column ...
 //! by_sign = "quantity"             # (the quantity of a negative row then counts without its sign)
 //! positive = "purchase"
 //! negative = "return"
-//! # column = "type"                # ... or by the word in a column
+//! # column = "type"                # ... or by the value of a column
 //! # values = { SALE = "purchase", RET = "return" }
 //!
-//! [[filter]]                       # any number; a row for which one does not hold is skipped and counted
+//! [[filter]]                       # any number; a row that fails one is skipped and counted
 //! column = "is_product"
 //! equals = "1"                     # also not_equals, one_of = [...], none_of = [...],
 //!                                  # contains_none_of = [...], above, below, present = true or false
@@ -29,56 +29,56 @@
 //! [time]
 //! format = "%Y-%m-%d %H:%M:%S"     # strptime; or rfc3339 (default), unix_seconds, unix_ms, days_ago
 //! zone = "Europe/London"           # of times without an offset; default UTC
-//! until = "2011-06-10T00:00:00Z"   # events at this moment or later are skipped and counted
+//! until = "2011-06-10T00:00:00Z"   # events at this time or later are skipped and counted
 //! ```
 //!
-//! A canonical column that the mapping does not mention is read from the column of the same name, where there is one.
+//! A canonical column that the mapping does not mention is read from the column of the same name, if there is one.
 //! For customers, `[columns]` and `[constants]` may name any attribute.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
-use super::error::MappingFault;
-use super::filter::Filter;
-use super::kind::{KindName, KindRule};
-use super::section::Section;
-use super::template::Template;
+use super::column_template::ColumnTemplate;
+use super::event_kind_rule::{EventKindName, EventKindRule};
+use super::mapping_table::MappingTable;
+use super::read_error::MappingFault;
+use super::row_filter::RowFilter;
 use super::time_rule::TimeRule;
 use crate::domain::money::Currency;
 
-/// How to read a file. Whether its columns exist is seen when it meets a file.
+/// Mapping of a file. Whether its columns exist is checked when a file is opened.
 #[derive(Debug, Clone, Default)]
 pub struct Mapping {
     pub(super) columns: BTreeMap<String, String>,
     pub(super) constants: BTreeMap<String, String>,
     pub(super) ignored: BTreeSet<String>,
     pub(super) delimiter: Option<u8>,
-    pub(super) kind: Option<KindRule>,
-    pub(super) filters: Vec<Filter>,
+    pub(super) kind: Option<EventKindRule>,
+    pub(super) filters: Vec<RowFilter>,
     pub(super) time: TimeRule,
-    /// The tables that the file has, for those that make sense for some subjects only.
+    /// Whether the mapping has a table `[time]`, which applies to some kinds of entity only.
     pub(super) has_time: bool,
 }
 
-/// In `[ignore] columns`: every column that nothing reads.
+/// Entry of `[ignore] columns` for all columns that are not read.
 pub(super) const IGNORE_ALL: &str = "*";
 
 impl Mapping {
-    /// The mapping for files whose columns have the canonical names already.
+    /// Returns the mapping for files whose columns have the canonical names.
     pub fn canonical() -> Self {
         Self::default()
     }
 
-    /// How a canonical column is made, when it is made of several columns of the file.
-    pub(super) fn template(&self, column: &str) -> Option<Template> {
-        self.columns.get(column).and_then(|source| Template::parse(source))
+    /// Returns the template of a canonical column that is composed of several columns of the file.
+    pub(super) fn template(&self, column: &str) -> Option<ColumnTemplate> {
+        self.columns.get(column).and_then(|source| ColumnTemplate::parse(source))
     }
 
-    /// Reads a mapping file.
+    /// Parses a mapping.
     ///
     /// # Errors
-    /// Every fault at once; only a file that is no TOML at all has just one.
+    /// All faults at once; a text that is not TOML is reported as a single fault.
     pub fn from_toml(text: &str) -> Result<Self, Vec<MappingFault>> {
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
             vec![MappingFault { place: "the mapping".to_owned(), problem: format!("is not TOML: {error}") }]
@@ -95,20 +95,20 @@ impl Mapping {
             let place = format!("[{name}]");
             match (name.as_str(), value) {
                 ("columns", Value::Table(table)) => {
-                    mapping.columns = Section::new(place, table, faults).all_texts().into_iter().collect();
+                    mapping.columns = MappingTable::new(place, table, faults).all_texts().into_iter().collect();
                 }
                 ("constants", Value::Table(table)) => {
-                    mapping.constants = Section::new(place, table, faults).all_texts().into_iter().collect();
+                    mapping.constants = MappingTable::new(place, table, faults).all_texts().into_iter().collect();
                 }
                 ("ignore", Value::Table(table)) => {
-                    mapping.ignored = ignored_columns(Section::new(place, table, faults));
+                    mapping.ignored = ignored_columns(MappingTable::new(place, table, faults));
                 }
-                ("csv", Value::Table(table)) => mapping.delimiter = delimiter(Section::new(place, table, faults)),
+                ("csv", Value::Table(table)) => mapping.delimiter = delimiter(MappingTable::new(place, table, faults)),
                 ("kind", Value::Table(table)) => {
-                    mapping.kind = KindRule::from_section(Section::new(place, table, faults));
+                    mapping.kind = EventKindRule::from_table(MappingTable::new(place, table, faults));
                 }
                 ("time", Value::Table(table)) => {
-                    mapping.time = TimeRule::from_section(Section::new(place, table, faults));
+                    mapping.time = TimeRule::from_table(MappingTable::new(place, table, faults));
                     mapping.has_time = true;
                 }
                 ("filter", Value::Array(list)) => mapping.filters = filters(list, faults),
@@ -121,7 +121,7 @@ impl Mapping {
         mapping
     }
 
-    /// Finds what each table allows and the tables together do not, and constants that no row could be accepted with.
+    /// Finds contradictions between tables, and constants with which no row could be accepted.
     fn find_contradictions(&self, has_kind: bool, faults: &mut Vec<MappingFault>) {
         let mut fault = |place: &str, problem: &str| {
             faults.push(MappingFault { place: place.to_owned(), problem: problem.to_owned() });
@@ -133,7 +133,7 @@ impl Mapping {
             let problem = match name.as_str() {
                 _ if value.trim().is_empty() => Some("must not be empty".to_owned()),
                 "currency" => Currency::new(value).err().map(|invalid| invalid.to_string()),
-                "kind" => KindName::parse(value).err(),
+                "kind" => EventKindName::parse(value).err().map(String::from),
                 _ => None,
             };
             if let Some(problem) = problem {
@@ -141,43 +141,43 @@ impl Mapping {
             }
         }
         if has_kind && self.columns.contains_key("kind") {
-            fault("[columns] kind", "is also told by [kind]; keep one of them");
+            fault("[columns] kind", "is also determined by [kind]; keep one of them");
         }
         if has_kind && self.constants.contains_key("kind") {
-            fault("[constants] kind", "is also told by [kind]; keep one of them");
+            fault("[constants] kind", "is also determined by [kind]; keep one of them");
         }
     }
 }
 
-fn ignored_columns(mut section: Section<'_>) -> BTreeSet<String> {
-    let columns = section.texts("columns");
+fn ignored_columns(mut table: MappingTable<'_>) -> BTreeSet<String> {
+    let columns = table.texts("columns");
     if columns.is_none() {
-        section.fault_of_table("needs `columns`, a list of columns of the file");
+        table.fault_of_table("needs `columns`, a list of columns of the file");
     }
-    section.finish();
+    table.finish();
     columns.unwrap_or_default().into_iter().collect()
 }
 
-fn delimiter(mut section: Section<'_>) -> Option<u8> {
-    let text = section.text("delimiter");
+fn delimiter(mut table: MappingTable<'_>) -> Option<u8> {
+    let text = table.text("delimiter");
     let delimiter = match text.as_deref().map(str::as_bytes) {
         Some(&[byte]) if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => Some(byte),
         Some(_) => {
-            section.fault("delimiter", "must be one ASCII character and not a quote, such as \";\" or \"\\t\"");
+            table.fault("delimiter", "must be one ASCII character other than a quote, such as \";\" or \"\\t\"");
             None
         }
         None => None,
     };
-    section.finish();
+    table.finish();
     delimiter
 }
 
-fn filters(list: Vec<Value>, faults: &mut Vec<MappingFault>) -> Vec<Filter> {
+fn filters(list: Vec<Value>, faults: &mut Vec<MappingFault>) -> Vec<RowFilter> {
     let mut filters = Vec::new();
     for (index, value) in list.into_iter().enumerate() {
         let place = format!("[[filter]] number {}", index + 1);
         match value {
-            Value::Table(table) => filters.extend(Filter::from_section(Section::new(place, table, faults))),
+            Value::Table(table) => filters.extend(RowFilter::from_table(MappingTable::new(place, table, faults))),
             Value::String(_)
             | Value::Integer(_)
             | Value::Float(_)
@@ -194,7 +194,7 @@ fn wrong_table(place: &str) -> MappingFault {
 }
 
 fn unknown_table() -> String {
-    "is not known; known are [columns], [constants], [ignore], [csv], [kind], [[filter]] and [time]".to_owned()
+    "is unknown; known are [columns], [constants], [ignore], [csv], [kind], [[filter]] and [time]".to_owned()
 }
 
 #[cfg(test)]
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn no_toml_is_one_fault() {
+    fn a_text_that_is_not_toml_is_one_fault() {
         assert_eq!(Mapping::from_toml("[columns").expect_err("no TOML").len(), 1);
         assert!(Mapping::from_toml("").is_ok());
     }

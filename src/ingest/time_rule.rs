@@ -1,9 +1,8 @@
-//! How times are written in a file.
+//! Time formats of a file.
 //!
-//! A time without an offset is local time in the mapping's zone. Where the clocks go back and a local time comes twice,
-//! it means the first one; where they go forward and it never comes, it means as long after the change as it claims to
-//! be (02:30 becomes 03:30), as iCalendar has it (RFC 5545). The zones are those of the IANA database kept in the program,
-//! so that the same file gives the same times on every machine.
+//! A time without an offset is local time in the mapping's zone. An ambiguous local time, when clocks are set back, means the
+//! first one; a local time that is skipped, when clocks are set forward, is moved by the gap (02:30 becomes 03:30), as in
+//! iCalendar (RFC 5545). The IANA time zone database is compiled in, so that a file gives the same times on every machine.
 
 use std::time::Duration;
 
@@ -11,16 +10,17 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::{Disambiguation, TimeZone};
 
-use super::numbers::{decimal, shown};
-use super::section::Section;
+use super::cell_values::{excerpt, parse_decimal};
+use super::invalid_cell::InvalidCell;
+use super::mapping_table::MappingTable;
 use crate::domain::time::{DAY, Timestamp};
 
-/// The table `[time]` of a mapping.
+/// Table `[time]` of a mapping.
 #[derive(Debug, Clone)]
 pub(super) struct TimeRule {
     format: TimeFormat,
     zone: TimeZone,
-    /// Events at this moment or later are left out.
+    /// Events at this time or later are skipped.
     pub until: Option<Timestamp>,
 }
 
@@ -40,62 +40,65 @@ impl Default for TimeRule {
 }
 
 impl TimeRule {
-    /// Reads the table, with the default in place of what has faults.
-    pub fn from_section(mut section: Section<'_>) -> Self {
+    /// Parses the table; faulty values are replaced by their defaults.
+    pub fn from_table(mut table: MappingTable<'_>) -> Self {
         let mut rule = Self::default();
-        if let Some(name) = section.text("zone") {
+        if let Some(name) = table.text("zone") {
             match TimeZone::get(&name) {
                 Ok(zone) => rule.zone = zone,
                 Err(_) => {
-                    section.fault("zone", format!("no IANA time zone {}; write it like Europe/London", shown(&name)));
+                    table.fault(
+                        "zone",
+                        format!("unknown IANA time zone {}; write it like Europe/London", excerpt(&name)),
+                    );
                 }
             }
         }
-        if let Some(format) = section.text("format") {
+        if let Some(format) = table.text("format") {
             match TimeFormat::parse(&format) {
                 Ok(format) => rule.format = format,
-                Err(problem) => section.fault("format", problem),
+                Err(problem) => table.fault("format", problem),
             }
         }
-        if let Some(until) = section.text("until") {
-            match rule.read_rfc3339(&until) {
+        if let Some(until) = table.text("until") {
+            match rule.parse_rfc3339(&until) {
                 Ok(until) => rule.until = Some(until),
-                Err(problem) => section.fault("until", problem),
+                Err(problem) => table.fault("until", problem),
             }
         }
-        section.finish();
+        table.finish();
         rule
     }
 
-    /// Reads a time as it stands in a cell.
-    pub fn read(&self, text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    /// Parses the time in a cell.
+    pub fn parse(&self, text: &str, now: Timestamp) -> Result<Timestamp, InvalidCell> {
         match &self.format {
-            TimeFormat::Rfc3339 => self.read_rfc3339(text),
-            TimeFormat::UnixSeconds => in_range(decimal(text)? * 1000.0),
-            TimeFormat::UnixMs => in_range(decimal(text)?),
-            TimeFormat::DaysAgo => days_before(now, decimal(text)?),
-            TimeFormat::Pattern(pattern) => self.read_pattern(pattern, text),
+            TimeFormat::Rfc3339 => self.parse_rfc3339(text),
+            TimeFormat::UnixSeconds => in_range(parse_decimal(text)? * 1000.0),
+            TimeFormat::UnixMs => in_range(parse_decimal(text)?),
+            TimeFormat::DaysAgo => days_before(now, parse_decimal(text)?),
+            TimeFormat::Pattern(pattern) => self.parse_pattern(pattern, text),
         }
     }
 
-    /// RFC 3339, and also a time without an offset or a day alone, both taken in the zone.
-    fn read_rfc3339(&self, text: &str) -> Result<Timestamp, String> {
+    /// Parses RFC 3339, and also a time without an offset or a date alone, both taken in the zone.
+    fn parse_rfc3339(&self, text: &str) -> Result<Timestamp, InvalidCell> {
         if let Ok(moment) = text.parse::<jiff::Timestamp>() {
             return from_jiff(moment);
         }
-        // A local time with a zone in brackets would parse, and the zone would be lost.
+        // A local time with a zone in brackets would parse, and its zone would be dropped.
         match text.parse::<DateTime>() {
             Ok(local) if !text.contains('[') => self.at_local(local),
-            _ => Err(format!(
+            _ => Err(InvalidCell(format!(
                 "must be a time such as 2011-06-10T09:30:00Z or a day such as 2011-06-10, not {}; [time] format of the \
                  mapping can name another way to write it",
-                shown(text)
-            )),
+                excerpt(text)
+            ))),
         }
     }
 
-    fn read_pattern(&self, pattern: &str, text: &str) -> Result<Timestamp, String> {
-        let unfit = |_| format!("must be written as {pattern:?}, not {}", shown(text));
+    fn parse_pattern(&self, pattern: &str, text: &str) -> Result<Timestamp, InvalidCell> {
+        let unfit = |_| InvalidCell(format!("must be written as {pattern:?}, not {}", excerpt(text)));
         let parsed = BrokenDownTime::parse(pattern, text).map_err(unfit)?;
         if parsed.iana_time_zone().is_some() {
             return from_jiff(parsed.to_zoned_datetime().map_err(unfit)?.timestamp());
@@ -106,55 +109,57 @@ impl TimeRule {
         self.at_local(parsed.to_datetime().map_err(unfit)?)
     }
 
-    fn at_local(&self, local: DateTime) -> Result<Timestamp, String> {
+    fn at_local(&self, local: DateTime) -> Result<Timestamp, InvalidCell> {
         let zoned = self.zone.to_ambiguous_zoned_datetime(local).disambiguate(Disambiguation::Compatible);
         from_jiff(zoned.map_err(|_| out_of_range())?.timestamp())
     }
 }
 
 impl TimeFormat {
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, InvalidCell> {
         match text {
             "rfc3339" => Ok(Self::Rfc3339),
             "unix_seconds" => Ok(Self::UnixSeconds),
             "unix_ms" => Ok(Self::UnixMs),
             "days_ago" => Ok(Self::DaysAgo),
             pattern if pattern.contains('%') => check_pattern(pattern).map(|()| Self::Pattern(pattern.to_owned())),
-            _ => Err(format!(
+            _ => Err(InvalidCell(format!(
                 "must be rfc3339, unix_seconds, unix_ms, days_ago or a pattern such as \"%Y-%m-%d %H:%M:%S\", not {}",
-                shown(text)
-            )),
+                excerpt(text)
+            ))),
         }
     }
 }
 
-/// A pattern must read back a time that it wrote; one without the year, say, does not.
-fn check_pattern(pattern: &str) -> Result<(), String> {
-    let unusable = |_| format!("the pattern {pattern:?} cannot be used; see strptime for what it may hold");
+/// Checks that a pattern parses a time that it formatted; one without the year, for example, does not.
+fn check_pattern(pattern: &str) -> Result<(), InvalidCell> {
+    let unusable = |_| InvalidCell(format!("the pattern {pattern:?} cannot be used; see strptime for valid patterns"));
     let sample = jiff::Timestamp::UNIX_EPOCH.to_zoned_datetime(TimeZone::UTC);
     let written = jiff::fmt::strtime::format(pattern, &sample).map_err(unusable)?;
     let read = BrokenDownTime::parse(pattern, &written).map_err(unusable)?;
     let is_moment = read.timestamp().is_some() || read.to_datetime().is_ok();
     is_moment.then_some(()).ok_or_else(|| {
-        format!("the pattern {pattern:?} does not give a whole day (year, month and day) and a time that fits it")
+        InvalidCell(format!(
+            "the pattern {pattern:?} does not give a complete date (year, month and day) with a consistent time"
+        ))
     })
 }
 
-fn days_before(now: Timestamp, days: f64) -> Result<Timestamp, String> {
+fn days_before(now: Timestamp, days: f64) -> Result<Timestamp, InvalidCell> {
     let longest = Timestamp::MAX.days_since(Timestamp::MIN);
     if !(0.0..=longest).contains(&days) {
-        return Err(format!("must be 0 or more days ago, at most {longest:.0}"));
+        return Err(InvalidCell(format!("must be 0 or more days ago, at most {longest:.0}")));
     }
     let span = Duration::from_millis(to_ms(days * DAY.as_secs_f64() * 1000.0).unsigned_abs());
     Ok(now - span)
 }
 
-fn from_jiff(moment: jiff::Timestamp) -> Result<Timestamp, String> {
+fn from_jiff(moment: jiff::Timestamp) -> Result<Timestamp, InvalidCell> {
     let ms = moment.as_nanosecond().div_euclid(1_000_000);
     i64::try_from(ms).ok().and_then(Timestamp::from_unix_ms).ok_or_else(out_of_range)
 }
 
-fn in_range(ms: f64) -> Result<Timestamp, String> {
+fn in_range(ms: f64) -> Result<Timestamp, InvalidCell> {
     Timestamp::from_unix_ms(to_ms(ms)).ok_or_else(out_of_range)
 }
 
@@ -163,24 +168,24 @@ fn to_ms(ms: f64) -> i64 {
     ms.round() as i64
 }
 
-fn out_of_range() -> String {
-    "must be within the years 1900 to 2200; is the [time] format of the mapping right?".to_owned()
+fn out_of_range() -> InvalidCell {
+    InvalidCell("must be within the years 1900 to 2200; is the [time] format of the mapping right?".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::MappingFault;
+    use super::super::read_error::MappingFault;
     use super::*;
 
     fn rule(text: &str) -> Result<TimeRule, Vec<MappingFault>> {
         let mut faults = Vec::new();
-        let rule = TimeRule::from_section(Section::new("[time]", text.parse().expect("TOML"), &mut faults));
+        let rule = TimeRule::from_table(MappingTable::new("[time]", text.parse().expect("TOML"), &mut faults));
         if faults.is_empty() { Ok(rule) } else { Err(faults) }
     }
 
-    fn read(rule_text: &str, text: &str) -> Result<String, String> {
+    fn read(rule_text: &str, text: &str) -> Result<String, InvalidCell> {
         let now = Timestamp::from_unix_ms(1_700_000_000_000).expect("in range");
-        rule(rule_text).expect("a good rule").read(text, now).map(|at| at.to_string())
+        rule(rule_text).expect("a good rule").parse(text, now).map(|at| at.to_string())
     }
 
     #[test]
@@ -203,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_times_are_rejected() {
         let pattern = "format = '%Y-%m-%d'";
         let cases = [
             ("", "yesterday"),
@@ -223,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_time_that_comes_twice_is_the_first_and_one_that_never_comes_is_later() {
+    fn an_ambiguous_local_time_is_the_first_and_a_skipped_one_is_moved() {
         let london = "zone = 'Europe/London'";
         assert_eq!(read(london, "2010-10-31T01:30:00").as_deref(), Ok("2010-10-31T00:30:00Z"));
         assert_eq!(read(london, "2011-03-27T01:30:00").as_deref(), Ok("2011-03-27T01:30:00Z"));

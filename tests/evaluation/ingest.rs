@@ -1,4 +1,4 @@
-//! Reading files as a caller does: whole files in, accepted, filtered and rejected rows out.
+//! Import of whole files: accepted, filtered and rejected rows.
 
 use std::io::{Cursor, Write};
 
@@ -8,18 +8,18 @@ use proptest::prelude::*;
 use tactful::domain::event::{Event, EventKind, Severity};
 use tactful::domain::product::{FeatureValue, Product};
 use tactful::domain::time::Timestamp;
-use tactful::ingest::error::ReadError;
 use tactful::ingest::mapping::Mapping;
-use tactful::ingest::read::{self, Rows};
-use tactful::ingest::row::{CustomerProfile, Row};
-use tactful::ingest::source::Source;
+use tactful::ingest::read_error::ReadError;
+use tactful::ingest::row_outcome::{CustomerProfile, RowOutcome};
+use tactful::ingest::row_reader::{self, RowReader};
+use tactful::ingest::source::RowSource;
 
 fn now() -> Timestamp {
     Timestamp::from_unix_ms(1_700_000_000_000).expect("in range")
 }
 
-fn source(name: &str, bytes: impl AsRef<[u8]>) -> Source {
-    Source::from_reader(name, Cursor::new(bytes.as_ref().to_vec()), None).expect("opens")
+fn source(name: &str, bytes: impl AsRef<[u8]>) -> RowSource {
+    RowSource::from_reader(name, Cursor::new(bytes.as_ref().to_vec()), None).expect("opens")
 }
 
 fn mapping(text: &str) -> Mapping {
@@ -32,7 +32,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("writes to memory")
 }
 
-/// What came of a file.
+/// Rows of a file by outcome, with the error that ended it.
 struct Read<T> {
     accepted: Vec<T>,
     filtered: usize,
@@ -40,7 +40,7 @@ struct Read<T> {
     error: Option<ReadError>,
 }
 
-fn collect<T>(rows: Result<Rows<T>, ReadError>) -> Read<T> {
+fn collect<T>(rows: Result<RowReader<T>, ReadError>) -> Read<T> {
     let mut read = Read { accepted: Vec::new(), filtered: 0, rejected: Vec::new(), error: None };
     let rows = match rows {
         Ok(rows) => rows,
@@ -48,10 +48,10 @@ fn collect<T>(rows: Result<Rows<T>, ReadError>) -> Read<T> {
     };
     for row in rows {
         match row {
-            Ok(Row::Accepted { value, .. }) => read.accepted.push(value),
-            Ok(Row::Filtered { .. }) => read.filtered += 1,
-            Ok(Row::Rejected(rejection)) => {
-                assert!(!rejection.reasons.is_empty(), "a rejection says why");
+            Ok(RowOutcome::Accepted { value, .. }) => read.accepted.push(value),
+            Ok(RowOutcome::Filtered { .. }) => read.filtered += 1,
+            Ok(RowOutcome::Rejected(rejection)) => {
+                assert!(!rejection.faults.is_empty(), "a rejection says why");
                 read.rejected.push(rejection.to_string());
             }
             Err(error) => read.error = Some(error),
@@ -61,15 +61,15 @@ fn collect<T>(rows: Result<Rows<T>, ReadError>) -> Read<T> {
 }
 
 fn products(name: &str, bytes: impl AsRef<[u8]>, mapping_text: &str) -> Read<Product> {
-    collect(read::products(source(name, bytes), &mapping(mapping_text), now()))
+    collect(row_reader::read_products(source(name, bytes), &mapping(mapping_text), now()))
 }
 
 fn customers(name: &str, bytes: impl AsRef<[u8]>, mapping_text: &str) -> Read<CustomerProfile> {
-    collect(read::customers(source(name, bytes), &mapping(mapping_text), now()))
+    collect(row_reader::read_customers(source(name, bytes), &mapping(mapping_text), now()))
 }
 
 fn events(name: &str, bytes: impl AsRef<[u8]>, mapping_text: &str) -> Read<Event> {
-    collect(read::events(source(name, bytes), &mapping(mapping_text), now()))
+    collect(row_reader::read_events(source(name, bytes), &mapping(mapping_text), now()))
 }
 
 fn all_good<T>(read: Read<T>) -> Vec<T> {
@@ -116,7 +116,7 @@ fn a_product_with_everything_is_read() {
 }
 
 #[test]
-fn json_lines_say_the_same_with_their_own_types() {
+fn json_lines_give_the_same_products_as_csv() {
     let csv = "product_id,title,price,currency,ladder,tier,features,requires,repeatable\n\
                7,Toaster,2.1,GBP,l,2,slots=4;bagel=true,a;b,true\n";
     let json = r#"{"product_id": 7, "title": "Toaster", "price": 2.1, "currency": "GBP", "ladder": "l", "tier": 2,
@@ -130,18 +130,18 @@ fn json_lines_say_the_same_with_their_own_types() {
 }
 
 #[test]
-fn json_values_of_the_wrong_shape_are_refused() {
+fn json_values_of_the_wrong_type_are_rejected() {
     let json = "{\"product_id\": 1.5, \"title\": [\"a\"], \"features\": {\"a\": [1]}, \"requires\": [{}]}\n\
                 {\"product_id\": \"a\", \"title\": \"A\", \"colour\": \"red\"}\n\
                 {\"product_id\": \"b\", \"title\": \"B\"}";
     let read = products("p.jsonl", json, "");
     assert_one_with(&read.rejected, &["p.jsonl:1:", "`product_id`", "`title`", "`features`", "`requires`"]);
-    assert_one_with(&read.rejected, &["p.jsonl:2:", "not known for products: `colour`"]);
+    assert_one_with(&read.rejected, &["p.jsonl:2:", "unknown columns for products: `colour`"]);
     assert_eq!(read.accepted.len(), 1);
 }
 
 #[test]
-fn every_bad_field_of_a_row_is_named_at_once() {
+fn every_invalid_field_of_a_row_is_reported_at_once() {
     let csv = format!(
         "product_id,title,category,price,currency,tier,features,available_from,available_until,repeatable\n\
          ok,Fine,,,,,,,,\n\
@@ -168,19 +168,19 @@ fn customers_have_every_other_column_as_an_attribute() {
 }
 
 #[test]
-fn a_column_of_a_customer_is_read_once_and_as_what_the_mapping_says() {
+fn a_column_of_a_customer_is_read_once_as_the_mapping_says() {
     let text = "[columns]\ncustomer_id = 'Id'\nsegment = 'SEG'\ntier = 'SEG'";
     let read = all_good(customers("c.csv", "Id,SEG,age\nc-1,gold,7\n", text)).remove(0);
     assert_eq!(read.attributes.keys().collect::<Vec<_>>(), ["age", "segment", "tier"]);
     let faults = column_faults(&customers("c.csv", "Id,SEG,SEG,segment,customer_id\n", text));
-    assert_one_with(&faults, &["`SEG` is there twice"]);
+    assert_one_with(&faults, &["`SEG` is repeated"]);
     assert_one_with(&faults, &["`segment` is in the file and [columns] reads it from `SEG`"]);
     assert_one_with(&faults, &["`customer_id` is in the file and [columns] reads it from `Id`"]);
     assert_eq!(faults.len(), 3);
 }
 
 #[test]
-fn customers_with_too_much_are_rejected() {
+fn customers_beyond_the_limits_are_rejected() {
     let names: Vec<String> = (0..50).map(|index| format!("a{index}")).collect();
     let csv =
         format!("customer_id,{}\nc-1{}\nc-2{},{}\n", names.join(","), ",x".repeat(50), ",".repeat(49), "y".repeat(129));
@@ -289,7 +289,7 @@ const SALES_MAPPING: &str = "
 const SALES_HEADER: &str = "stock_code,quantity,unit_price,at,is_product\n";
 
 #[test]
-fn signs_filters_and_the_end_of_time_decide_what_a_row_is() {
+fn signs_filters_and_until_decide_the_outcome_of_a_row() {
     let rows = "a,2,1.5,2010-10-31 01:30:00,1\n\
                 a,-2,1.5,2010-12-01 08:00:00,1\n\
                 post,1,9,2010-12-01 08:00:00,0\n\
@@ -318,7 +318,7 @@ fn signs_filters_and_the_end_of_time_decide_what_a_row_is() {
 }
 
 #[test]
-fn kinds_are_translated_from_words() {
+fn kinds_are_translated_from_values() {
     let text = "[kind]\ncolumn = 'type'\nvalues = { SALE = 'purchase', RET = 'return' }";
     let csv = "type,product_id,time\nSALE,a,2011-06-10\nRET,a,2011-06-10\nGIFT,a,2011-06-10\n";
     let read = events("e.csv", csv, text);
@@ -334,7 +334,7 @@ fn days_ago_count_from_now() {
 }
 
 #[test]
-fn repeated_rows_all_count_and_reading_again_gives_the_same_ids() {
+fn repeated_rows_all_count_and_a_second_import_gives_the_same_ids() {
     let row = "a,1,1,2011-06-01 00:00:00,1\n";
     let csv = format!("{SALES_HEADER}{row}b,1,1,2011-06-01 00:00:00,1\n{row}{row}");
     let ids = |name: &str, bytes: &[u8]| -> Vec<String> {
@@ -386,7 +386,7 @@ fn an_open_quote_before_the_damage_costs_one_row() {
 }
 
 #[test]
-fn broken_rows_cost_themselves_only() {
+fn malformed_rows_do_not_affect_other_rows() {
     let csv = b"customer_id,name\nc-1,fine\nc-2,caf\xe9\nc-3\nc-4,\"open\nc-5,fine\nc-6,a,b\nc-7,fine";
     let read = customers("c.csv", csv, "");
     let ids: Vec<&str> = read.accepted.iter().map(|profile| profile.id.as_str()).collect();
@@ -407,11 +407,11 @@ fn lines_are_counted_where_rows_start() {
 }
 
 #[test]
-fn headers_that_do_not_fit_are_refused_with_every_fault() {
+fn unfit_headers_are_rejected_with_every_fault() {
     let faults = column_faults(&products("p.csv", "product_id,titel,product_id,,price\n", ""));
-    assert_one_with(&faults, &["not known for products: `titel`; known are: product_id, title"]);
+    assert_one_with(&faults, &["unknown columns for products: `titel`; known are: product_id, title"]);
     assert_one_with(&faults, &["`title` is missing"]);
-    assert_one_with(&faults, &["`product_id` is there twice"]);
+    assert_one_with(&faults, &["`product_id` is repeated"]);
     assert_one_with(&faults, &["column 4 has no name"]);
     assert_eq!(faults.len(), 4);
 
@@ -429,7 +429,7 @@ fn headers_that_do_not_fit_are_refused_with_every_fault() {
 }
 
 #[test]
-fn files_without_a_header_are_refused() {
+fn files_without_a_header_are_rejected() {
     assert_one_with(&column_faults(&products("p.csv", "", "")), &["it is empty"]);
     assert_one_with(&column_faults(&products("p.csv", "\n\n", "")), &["it is empty"]);
     assert_one_with(&column_faults(&products("p.csv", b"\xff,b\n", "")), &["the header is not valid UTF-8"]);
@@ -447,7 +447,7 @@ fn unknown_columns_can_be_ignored_by_name_or_all_at_once() {
 }
 
 #[test]
-fn another_delimiter_is_a_line_of_the_mapping() {
+fn the_mapping_may_set_another_delimiter() {
     let read = customers("c.csv", "customer_id;name\nc-1;\"a;b\"\n", "[csv]\ndelimiter = ';'");
     assert_eq!(read.accepted[0].attributes["name"], "a;b");
 }
@@ -456,21 +456,21 @@ fn another_delimiter_is_a_line_of_the_mapping() {
 fn the_position_reaches_the_end_of_the_file() {
     let bytes = gzip(b"customer_id\nc-1\n");
     let total = bytes.len() as u64;
-    let source = Source::from_reader("c.csv.gz", Cursor::new(bytes), Some(total)).expect("opens");
+    let source = RowSource::from_reader("c.csv.gz", Cursor::new(bytes), Some(total)).expect("opens");
     let progress = source.progress();
-    let read = collect(read::customers(source, &Mapping::canonical(), now()));
+    let read = collect(row_reader::read_customers(source, &Mapping::canonical(), now()));
     assert_eq!(read.accepted.len(), 1);
     assert_eq!((progress.bytes_read(), progress.bytes_total()), (total, Some(total)));
 }
 
 #[test]
-fn a_file_that_is_not_there_is_an_error() {
+fn a_missing_file_is_an_error() {
     let path = tempfile::tempdir().expect("a directory").path().join("none.csv");
-    assert!(matches!(Source::open(&path), Err(ReadError::Open { .. })));
+    assert!(matches!(RowSource::open(&path), Err(ReadError::Open { .. })));
 }
 
 #[test]
-fn the_example_mappings_are_good() {
+fn the_example_mappings_are_valid() {
     let read = |name: &str| std::fs::read_to_string(format!("examples/mappings/{name}")).expect("the example is there");
     let csv = "stock_code,description,median_price,lines,first_sold,last_sold,family\n\
                10002,INFLATABLE POLITICAL GLOBE,0.85,372,2009-12-01,2011-04-18,\n";
@@ -485,17 +485,17 @@ fn the_example_mappings_are_good() {
 }
 
 fn read_every_way(name: &str, bytes: &[u8]) {
-    let open = || Source::from_reader(name, Cursor::new(bytes.to_vec()), None).ok();
+    let open = || RowSource::from_reader(name, Cursor::new(bytes.to_vec()), None).ok();
     for mapping_text in ["", SALES_MAPPING, "[ignore]\ncolumns = ['*', '']"] {
         let mapping = mapping(mapping_text);
         if let Some(source) = open() {
-            collect(read::products(source, &mapping, now()));
+            collect(row_reader::read_products(source, &mapping, now()));
         }
         if let Some(source) = open() {
-            collect(read::customers(source, &mapping, now()));
+            collect(row_reader::read_customers(source, &mapping, now()));
         }
         if let Some(source) = open() {
-            collect(read::events(source, &mapping, now()));
+            collect(row_reader::read_events(source, &mapping, now()));
         }
     }
 }

@@ -17,9 +17,9 @@ use tactful::domain::policy::Policy;
 use tactful::domain::relationship::Band;
 use tactful::domain::time::{DAY, Timestamp};
 use tactful::ingest::mapping::Mapping;
-use tactful::ingest::read::{self, Rows};
-use tactful::ingest::row::Row;
-use tactful::ingest::source::Source;
+use tactful::ingest::row_outcome::RowOutcome;
+use tactful::ingest::row_reader::{self, RowReader};
+use tactful::ingest::source::RowSource;
 use tactful::model::training_settings::TrainingSettings;
 use tactful::store::memory::store::MemoryStore;
 use tactful::use_cases::app::{App, Clock};
@@ -86,14 +86,16 @@ fn data_directory() -> Option<PathBuf> {
 /// Every product and every line; returns who bought.
 async fn import(tactful: &App, data: &Path) -> BTreeSet<CustomerId> {
     let now = tactful.now();
-    let source = |name: &str| Source::open(&data.join(name)).expect("the data set has this file");
-    let products = read::products(source("products.csv"), &mapping("products"), now).expect("has the columns");
+    let source = |name: &str| RowSource::open(&data.join(name)).expect("the data set has this file");
+    let products =
+        row_reader::read_products(source("products.csv"), &mapping("products"), now).expect("has the columns");
     let products = accepted(products).collect::<Vec<_>>();
     assert_eq!(products.len(), 4498);
     upsert_products(tactful, &products).await.expect("upserts");
     publish_catalog(tactful).await.expect("publishes");
 
-    let events = read::events(source("transactions.csv.gz"), &mapping("events"), now).expect("has the columns");
+    let events =
+        row_reader::read_events(source("transactions.csv.gz"), &mapping("events"), now).expect("has the columns");
     let events = accepted(events).collect::<Vec<_>>();
     assert_eq!(events.len(), 715_634);
     for batch in events.chunks(10_000) {
@@ -108,11 +110,11 @@ fn mapping(of: &str) -> Mapping {
     Mapping::from_toml(&std::fs::read_to_string(path).expect("the mapping is there")).expect("the mapping is right")
 }
 
-fn accepted<T>(rows: Rows<T>) -> impl Iterator<Item = T> {
+fn accepted<T>(rows: RowReader<T>) -> impl Iterator<Item = T> {
     rows.filter_map(|row| match row.expect("the file reads") {
-        Row::Accepted { line: _, value } => Some(value),
-        Row::Filtered { line: _ } => None,
-        Row::Rejected(rejection) => panic!("{rejection}"),
+        RowOutcome::Accepted { line: _, value } => Some(value),
+        RowOutcome::Filtered { line: _ } => None,
+        RowOutcome::Rejected(rejection) => panic!("{rejection}"),
     })
 }
 

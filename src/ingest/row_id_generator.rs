@@ -1,27 +1,27 @@
-//! Ids for events that have none: made from the row, so that the same file read twice gives the same events.
+//! Ids for events without one: derived from the row, so that importing a file twice gives the same events.
 
 use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use super::cells::RawRow;
+use super::raw_row::RawRow;
 use crate::domain::ids::EventId;
 
-/// Counts how often each row came, since exact repeats are real: two of the same thing, scanned one by one.
+/// Generator of ids that counts the occurrences of each row, because exact repeats are real: two items scanned one by one.
 ///
-/// Costs about 10 to 20 bytes of memory for each row of one file. Rows are told apart by 64 bits of their hash; should
-/// two ever agree by chance, one gets a higher occurrence number, which is an id of its own all the same.
+/// Needs about 10 to 20 bytes of memory for each row of a file. Rows are distinguished by 64 bits of their hash; on a collision
+/// one row gets a higher occurrence number, which still gives it a unique id.
 #[derive(Debug, Default)]
-pub(super) struct RowIds {
+pub(super) struct RowIdGenerator {
     seen: HashSet<u64>,
     repeats: HashMap<u64, u64>,
 }
 
-impl RowIds {
-    /// The id of the row: SHA-256 of its raw fields and its occurrence number in the file, the first 128 bits.
-    pub fn id(&mut self, row: &RawRow) -> EventId {
+impl RowIdGenerator {
+    /// Generates the id of a row: the first 128 bits of the SHA-256 of its raw fields and its occurrence number in the file.
+    pub fn generate(&mut self, row: &RawRow) -> EventId {
         let mut hash = Sha256::new();
-        row.add_to(&mut hash);
+        row.hash_into(&mut hash);
         let occurrence = self.count(first_bits(&hash.clone().finalize()));
         hash.update(occurrence.to_le_bytes());
         let digest = hash.finalize();
@@ -45,7 +45,7 @@ fn first_bits(digest: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cells::Content;
+    use super::super::raw_row::RawCells;
     use super::*;
 
     fn row(cells: &[&str]) -> RawRow {
@@ -55,7 +55,7 @@ mod tests {
             row.text.push_str(cell);
             ends.push(row.text.len());
         }
-        row.content = Content::Ends(ends);
+        row.content = RawCells::Ends(ends);
         row
     }
 
@@ -63,8 +63,8 @@ mod tests {
     fn repeats_get_ids_of_their_own_and_a_second_reading_gives_the_same() {
         let rows = [row(&["a", "b"]), row(&["a", "b"]), row(&["ab", ""]), row(&["a", "b"])];
         let read = || {
-            let mut ids = RowIds::default();
-            rows.iter().map(|row| ids.id(row)).collect::<Vec<EventId>>()
+            let mut ids = RowIdGenerator::default();
+            rows.iter().map(|row| ids.generate(row)).collect::<Vec<EventId>>()
         };
         let ids = read();
         assert_eq!(ids, read());

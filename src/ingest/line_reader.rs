@@ -1,62 +1,63 @@
-//! Physical lines of a file, numbered from 1, with a limit on their length and a way to give lines back.
+//! Physical lines of a file, numbered from 1, with a length limit and push-back.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 
+use super::invalid_cell::MalformedRow;
 use super::source::BYTE_ORDER_MARK;
 
-/// The longest line and the longest row, in bytes. Far above any row of the canonical columns (a product with every list
-/// full is below 100 kB), and small enough that a file without line ends costs little memory.
+/// Maximum length of a line and of a row, in bytes. Far above any row of the canonical columns (a product with every list full
+/// is below 100 kB), and small enough that a file without line breaks costs little memory.
 pub(super) const ROW_BYTES_MAX: usize = 1024 * 1024;
 
-/// One line without its line end.
+/// Line of a file without its line break.
 #[derive(Debug)]
-pub(super) struct Line {
-    /// Counted from 1.
+pub(super) struct PhysicalLine {
+    /// Line number, counted from 1.
     pub number: u64,
-    /// The content, cut at [`ROW_BYTES_MAX`].
+    /// Content, truncated to [`ROW_BYTES_MAX`].
     pub bytes: Vec<u8>,
-    /// True when the line was cut; the rest of it is passed over.
+    /// Whether the line was truncated.
     pub is_cut: bool,
 }
 
-impl Line {
-    /// The content as text, or what is wrong with it.
-    pub fn text(&self) -> Result<&str, String> {
+impl PhysicalLine {
+    /// Returns the content as text.
+    pub fn text(&self) -> Result<&str, MalformedRow> {
         if self.is_cut {
-            return Err(format!("is longer than {ROW_BYTES_MAX} bytes"));
+            return Err(MalformedRow(format!("is longer than {ROW_BYTES_MAX} bytes")));
         }
         std::str::from_utf8(&self.bytes).map_err(|error| {
-            let place = error.valid_up_to();
-            format!("is not valid UTF-8: byte {} is {:#04x}", place + 1, self.bytes[place])
+            let offset = error.valid_up_to();
+            MalformedRow(format!("is not valid UTF-8: byte {} is {:#04x}", offset + 1, self.bytes[offset]))
         })
     }
 }
 
-/// Reads lines and remembers those that were given back.
-pub(super) struct Lines {
+/// Reader of lines with push-back.
+pub(super) struct LineReader {
     input: Box<dyn BufRead + Send>,
     count: u64,
-    given_back: VecDeque<Line>,
-    postponed: Option<io::Error>,
+    unread: VecDeque<PhysicalLine>,
+    deferred_error: Option<io::Error>,
 }
 
-impl Lines {
+impl LineReader {
     pub fn new(input: Box<dyn BufRead + Send>) -> Self {
-        Self { input, count: 0, given_back: VecDeque::new(), postponed: None }
+        Self { input, count: 0, unread: VecDeque::new(), deferred_error: None }
     }
 
-    /// The lines read whole so far.
+    /// Number of lines read so far.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The next line; `None` at the end of the file.
-    pub fn next(&mut self) -> io::Result<Option<Line>> {
-        if let Some(line) = self.given_back.pop_front() {
+    /// Reads the next line; `None` at the end of the file.
+    pub fn next(&mut self) -> io::Result<Option<PhysicalLine>> {
+        if let Some(line) = self.unread.pop_front() {
             return Ok(Some(line));
         }
-        if let Some(error) = self.postponed.take() {
+        if let Some(error) = self.deferred_error.take() {
             return Err(error);
         }
         let mut bytes = Vec::new();
@@ -75,21 +76,21 @@ impl Lines {
             bytes.drain(..BYTE_ORDER_MARK.len());
         }
         self.count += 1;
-        Ok(Some(Line { number: self.count, bytes, is_cut }))
+        Ok(Some(PhysicalLine { number: self.count, bytes, is_cut }))
     }
 
-    /// The next line, or none where the file breaks off: the error then comes after the lines that are given back.
-    pub fn next_or_break(&mut self) -> Option<Line> {
+    /// Reads the next line, or none where reading fails: the error is then returned after the lines that are pushed back.
+    pub fn next_or_break(&mut self) -> Option<PhysicalLine> {
         self.next().unwrap_or_else(|error| {
-            self.postponed = Some(error);
+            self.deferred_error = Some(error);
             None
         })
     }
 
-    /// Takes lines back, in their order, to be read again.
-    pub fn give_back(&mut self, lines: Vec<Line>) {
+    /// Pushes lines back, in their order, to be read again.
+    pub fn unread(&mut self, lines: Vec<PhysicalLine>) {
         for line in lines.into_iter().rev() {
-            self.given_back.push_front(line);
+            self.unread.push_front(line);
         }
     }
 }
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> Vec<(u64, Vec<u8>, bool)> {
-        let mut lines = Lines::new(Box::new(io::Cursor::new(bytes.to_vec())));
+        let mut lines = LineReader::new(Box::new(io::Cursor::new(bytes.to_vec())));
         let mut all = Vec::new();
         while let Some(line) = lines.next().expect("reads from memory") {
             all.push((line.number, line.bytes, line.is_cut));

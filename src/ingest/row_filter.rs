@@ -1,13 +1,14 @@
-//! Which rows of a file count. A row that a filter leaves out is counted as filtered; it is not an error.
+//! Row filters of a mapping. A row that does not pass is counted as filtered; it is not an error.
 
-use super::cells::Cell;
-use super::numbers::decimal;
-use super::section::Section;
+use super::cell_values::parse_decimal;
+use super::invalid_cell::InvalidCell;
+use super::mapping_table::MappingTable;
+use super::raw_row::CellValue;
 
-/// One `[[filter]]` of a mapping: conditions on one column that must all hold.
+/// One `[[filter]]` of a mapping: conditions on one column, all of which must hold.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Filter {
-    /// The column of the file.
+pub(super) struct RowFilter {
+    /// Column of the file.
     pub column: String,
     equals: Option<String>,
     not_equals: Option<String>,
@@ -19,30 +20,30 @@ pub(super) struct Filter {
     present: Option<bool>,
 }
 
-impl Filter {
-    /// Reads the table; `None` when it has faults.
-    pub fn from_section(mut section: Section<'_>) -> Option<Self> {
-        let column = section.text("column");
+impl RowFilter {
+    /// Parses the table; `None` without a column.
+    pub fn from_table(mut table: MappingTable<'_>) -> Option<Self> {
+        let column = table.text("column");
         let filter = Self {
             column: column.clone().unwrap_or_default(),
-            equals: section.text("equals"),
-            not_equals: section.text("not_equals"),
-            one_of: section.texts("one_of"),
-            none_of: section.texts("none_of"),
-            contains_none_of: section.texts("contains_none_of"),
-            above: section.number("above"),
-            below: section.number("below"),
-            present: section.flag("present"),
+            equals: table.text("equals"),
+            not_equals: table.text("not_equals"),
+            one_of: table.texts("one_of"),
+            none_of: table.texts("none_of"),
+            contains_none_of: table.texts("contains_none_of"),
+            above: table.number("above"),
+            below: table.number("below"),
+            present: table.flag("present"),
         };
         if column.is_none() {
-            section.fault_of_table("needs `column`, the name of a column of the file");
+            table.fault_of_table("needs `column`, the name of a column of the file");
         }
         if filter.has_no_condition() {
-            section.fault_of_table(
+            table.fault_of_table(
                 "needs a condition: equals, not_equals, one_of, none_of, contains_none_of, above, below or present",
             );
         }
-        section.finish();
+        table.finish();
         column.map(|_| filter)
     }
 
@@ -53,11 +54,11 @@ impl Filter {
         !has_text && above.is_none() && below.is_none() && present.is_none()
     }
 
-    /// True when the row is to be read. `Err` when the cell is no number and a number is compared: leaving out such a
-    /// row silently would hide a fault of the file.
-    pub fn holds(&self, cell: Cell<'_>) -> Result<bool, String> {
+    /// Checks whether a row passes. A cell that is not a number is an error where a number is compared: skipping the row silently
+    /// would hide a fault of the file.
+    pub fn holds(&self, cell: CellValue<'_>) -> Result<bool, InvalidCell> {
         let Self { column: _, equals, not_equals, one_of, none_of, contains_none_of, above, below, present } = self;
-        let is_present = cell != Cell::Empty;
+        let is_present = cell != CellValue::Empty;
         if present.is_some_and(|wanted| wanted != is_present) {
             return Ok(false);
         }
@@ -71,24 +72,24 @@ impl Filter {
             return Ok(text_fits);
         }
         if !is_present {
-            return Err("is empty, and a [[filter]] compares it with a number; add `present = true` there to skip \
-                        such rows"
-                .to_owned());
+            let problem =
+                "is empty, and a [[filter]] compares it with a number; add `present = true` there to skip such rows";
+            return Err(InvalidCell(problem.to_owned()));
         }
-        let number = decimal(&text)?;
+        let number = parse_decimal(&text)?;
         Ok(above.is_none_or(|limit| number > limit) && below.is_none_or(|limit| number < limit))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::MappingFault;
+    use super::super::read_error::MappingFault;
     use super::*;
 
-    fn filter(conditions: &str) -> Filter {
+    fn filter(conditions: &str) -> RowFilter {
         let table = format!("column = 'c'\n{conditions}").parse().expect("TOML");
         let mut faults: Vec<MappingFault> = Vec::new();
-        let filter = Filter::from_section(Section::new("[[filter]]", table, &mut faults)).expect("a column");
+        let filter = RowFilter::from_table(MappingTable::new("[[filter]]", table, &mut faults)).expect("a column");
         assert!(faults.is_empty(), "{faults:?}");
         filter
     }
@@ -115,14 +116,14 @@ mod tests {
             ("present = true\nabove = 0", "", false),
         ];
         for (conditions, text, expected) in cases {
-            assert_eq!(filter(conditions).holds(Cell::from_text(text)), Ok(expected), "{conditions} on {text:?}");
+            assert_eq!(filter(conditions).holds(CellValue::from_text(text)), Ok(expected), "{conditions} on {text:?}");
         }
     }
 
     #[test]
-    fn what_is_no_number_is_not_compared_silently() {
+    fn a_cell_that_is_not_a_number_cannot_be_compared() {
         for text in ["", "x", "NaN"] {
-            assert!(filter("above = 0").holds(Cell::from_text(text)).is_err(), "{text:?}");
+            assert!(filter("above = 0").holds(CellValue::from_text(text)).is_err(), "{text:?}");
         }
     }
 }

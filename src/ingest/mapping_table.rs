@@ -1,40 +1,40 @@
-//! One table of a mapping file, taken apart key by key so that all its faults are found at once, not only the first.
+//! Access to one table of a mapping, key by key, which collects all faults instead of stopping at the first.
 
 use toml::{Table, Value};
 
-use super::error::MappingFault;
+use super::read_error::MappingFault;
 
-/// A table whose keys are asked for by name; whatever was not asked for is a fault.
-pub(super) struct Section<'a> {
+/// Table whose values are taken by key; every key that is not taken is a fault.
+pub(super) struct MappingTable<'a> {
     place: String,
     table: Table,
-    asked: Vec<&'static str>,
+    known_keys: Vec<&'static str>,
     faults: &'a mut Vec<MappingFault>,
 }
 
-impl<'a> Section<'a> {
-    /// The place is the table's name as it stands in the file, such as `[time]`.
+impl<'a> MappingTable<'a> {
+    /// Wraps a table; `place` is its name in the file, such as `[time]`.
     pub fn new(place: impl Into<String>, table: Table, faults: &'a mut Vec<MappingFault>) -> Self {
-        Self { place: place.into(), table, asked: Vec::new(), faults }
+        Self { place: place.into(), table, known_keys: Vec::new(), faults }
     }
 
-    /// Notes a fault of a key.
+    /// Adds a fault of a key.
     pub fn fault(&mut self, key: &str, problem: impl Into<String>) {
         self.faults.push(MappingFault { place: format!("{} {key}", self.place), problem: problem.into() });
     }
 
-    /// Notes a fault of the table as a whole.
+    /// Adds a fault of the table as a whole.
     pub fn fault_of_table(&mut self, problem: impl Into<String>) {
         self.faults.push(MappingFault { place: self.place.clone(), problem: problem.into() });
     }
 
     /// Takes a value of any type.
     pub fn value(&mut self, key: &'static str) -> Option<Value> {
-        self.asked.push(key);
+        self.known_keys.push(key);
         self.table.remove(key)
     }
 
-    /// Takes a text; numbers, truth values and times count as the text they are written as.
+    /// Takes a text; numbers, booleans and times count as the text they are written as.
     pub fn text(&mut self, key: &'static str) -> Option<String> {
         let value = self.value(key)?;
         let text = scalar(&value);
@@ -44,10 +44,9 @@ impl<'a> Section<'a> {
         text
     }
 
-    /// Takes a number.
     pub fn number(&mut self, key: &'static str) -> Option<f64> {
         let text = self.text(key)?;
-        match super::numbers::decimal(&text) {
+        match super::cell_values::parse_decimal(&text) {
             Ok(number) => Some(number),
             Err(problem) => {
                 self.fault(key, problem);
@@ -56,7 +55,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Takes `true` or `false`.
     pub fn flag(&mut self, key: &'static str) -> Option<bool> {
         let value = self.value(key)?;
         if value.as_bool().is_none() {
@@ -103,11 +101,11 @@ impl<'a> Section<'a> {
         entries
     }
 
-    /// Notes every key that nobody asked for.
+    /// Adds a fault for every key that was not taken.
     pub fn finish(mut self) {
-        let known = self.asked.join(", ");
+        let known = self.known_keys.join(", ");
         for key in std::mem::take(&mut self.table).keys() {
-            self.fault(key, format!("is not known here; known are: {known}"));
+            self.fault(key, format!("is unknown here; known are: {known}"));
         }
     }
 }

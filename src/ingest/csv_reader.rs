@@ -1,51 +1,52 @@
-//! Rows of a CSV file (RFC 4180: cells in double quotes may hold the delimiter, line ends, and quotes written twice).
+//! Reader of CSV files (RFC 4180: quoted cells may contain the delimiter, line breaks, and doubled quotes).
 //!
-//! The rows are taken apart here and not by the csv crate, because that crate reads a quote that is never closed as one
-//! cell up to the end of the file without a word: every row after it would be lost silently. Here such a row is rejected
-//! by its first line, and reading goes on with the second. Blank lines are no rows.
+//! The csv crate is deliberately not used: it reads an unclosed quote as one cell up to the end of the file, so every row after it
+//! would be lost silently. Here such a row is rejected with its first line, and reading continues with the second. Blank lines are
+//! skipped.
 
 use std::io;
 
-use super::cells::{Content, RawRow};
-use super::lines::{Lines, ROW_BYTES_MAX};
+use super::invalid_cell::MalformedRow;
+use super::line_reader::{LineReader, ROW_BYTES_MAX};
+use super::raw_row::{RawCells, RawRow};
 
-/// Reads rows whose number of cells is that of the header.
-pub(super) struct CsvRows {
-    pub lines: Lines,
+/// Reader of rows that have as many cells as the header.
+pub(super) struct CsvReader {
+    pub lines: LineReader,
     pub delimiter: u8,
     pub columns: usize,
 }
 
-impl CsvRows {
-    /// Reads the first row, whatever its number of cells; `None` when the file has no row.
-    pub fn header(&mut self) -> io::Result<Option<Result<Vec<String>, String>>> {
+impl CsvReader {
+    /// Reads the header, which may have any number of cells; `None` when the file has no row.
+    pub fn header(&mut self) -> io::Result<Option<Result<Vec<String>, MalformedRow>>> {
         let mut row = RawRow::default();
         let Some(outcome) = self.read_any(&mut row)? else { return Ok(None) };
         Ok(Some(outcome.map(|_| {
-            let Content::Ends(ends) = &row.content else { return Vec::new() };
+            let RawCells::Ends(ends) = &row.content else { return Vec::new() };
             let starts = std::iter::once(&0).chain(ends);
             starts.zip(ends).map(|(&start, &end)| row.text[start..end].trim().to_owned()).collect()
         })))
     }
 
-    /// Reads the next row; `None` at the end of the file, the inner error when the row is broken.
-    pub fn read(&mut self, row: &mut RawRow) -> io::Result<Option<Result<(), String>>> {
+    /// Reads the next row; `None` at the end of the file, the inner error for a malformed row.
+    pub fn read(&mut self, row: &mut RawRow) -> io::Result<Option<Result<(), MalformedRow>>> {
         let Some(outcome) = self.read_any(row)? else { return Ok(None) };
         let Ok(last_line) = outcome else { return Ok(Some(outcome.map(|_| ()))) };
-        let Content::Ends(ends) = &row.content else { return Ok(Some(Ok(()))) };
+        let RawCells::Ends(ends) = &row.content else { return Ok(Some(Ok(()))) };
         if ends.len() == self.columns {
             return Ok(Some(Ok(())));
         }
         let extent = if row.line == last_line {
             String::new()
         } else {
-            format!(" (the row goes on to line {last_line}: is a quote left open?)")
+            format!(" (the row extends to line {last_line}: is a quote left open?)")
         };
-        Ok(Some(Err(format!("has {} cells, the header has {}{extent}", ends.len(), self.columns))))
+        Ok(Some(Err(MalformedRow(format!("has {} cells where the header has {}{extent}", ends.len(), self.columns)))))
     }
 
     /// Reads the next row and returns the line on which it ends.
-    fn read_any(&mut self, row: &mut RawRow) -> io::Result<Option<Result<u64, String>>> {
+    fn read_any(&mut self, row: &mut RawRow) -> io::Result<Option<Result<u64, MalformedRow>>> {
         let first = loop {
             match self.lines.next()? {
                 None => return Ok(None),
@@ -54,59 +55,61 @@ impl CsvRows {
             }
         };
         row.line = first.number;
-        let mut splitter = Splitter::new(row, self.delimiter);
+        let mut parser = CsvRowParser::new(row, self.delimiter);
         let mut lines = vec![first];
         loop {
-            let line = lines.last().expect("begins with the first line");
-            let end = line.text().and_then(|text| splitter.add_line(text));
+            let line = lines.last().expect("starts with the first line");
+            let end = line.text().and_then(|text| parser.add_line(text));
             let problem = match end {
                 Ok(LineEnd::EndsRow) => return Ok(Some(Ok(line.number))),
                 Ok(LineEnd::WithinQuotes) => match self.lines.next_or_break() {
-                    Some(next) if splitter.text.len() + next.bytes.len() <= ROW_BYTES_MAX => {
+                    Some(next) if parser.text.len() + next.bytes.len() <= ROW_BYTES_MAX => {
                         lines.push(next);
                         continue;
                     }
                     Some(next) => {
                         lines.push(next);
-                        format!("opens a quote that is not closed within {ROW_BYTES_MAX} bytes")
+                        MalformedRow(format!("opens a quote that is not closed within {ROW_BYTES_MAX} bytes"))
                     }
-                    None => "opens a quote that is never closed".to_owned(),
+                    None => MalformedRow("opens a quote that is never closed".to_owned()),
                 },
                 Err(problem) if lines.len() == 1 => problem,
-                Err(problem) => format!("opens a quote that is not closed properly: line {} {problem}", line.number),
+                Err(problem) => {
+                    MalformedRow(format!("opens a quote that is not closed properly: line {} {problem}", line.number))
+                }
             };
-            self.lines.give_back(lines.split_off(1));
+            self.lines.unread(lines.split_off(1));
             return Ok(Some(Err(problem)));
         }
     }
 }
 
-/// Where the end of a line leaves the row.
+/// State of a row at the end of a line.
 enum LineEnd {
     EndsRow,
     WithinQuotes,
 }
 
-/// Takes the lines of one row apart.
-struct Splitter<'a> {
+/// Parser of the lines of one row.
+struct CsvRowParser<'a> {
     text: &'a mut String,
     ends: &'a mut Vec<usize>,
     delimiter: u8,
     is_within_quotes: bool,
 }
 
-impl<'a> Splitter<'a> {
+impl<'a> CsvRowParser<'a> {
     fn new(row: &'a mut RawRow, delimiter: u8) -> Self {
         row.text.clear();
         match &mut row.content {
-            Content::Ends(ends) => ends.clear(),
-            Content::Values(_) => row.content = Content::Ends(Vec::new()),
+            RawCells::Ends(ends) => ends.clear(),
+            RawCells::Values(_) => row.content = RawCells::Ends(Vec::new()),
         }
-        let Content::Ends(ends) = &mut row.content else { unreachable!("set above") };
+        let RawCells::Ends(ends) = &mut row.content else { unreachable!("set above") };
         Self { text: &mut row.text, ends, delimiter, is_within_quotes: false }
     }
 
-    fn add_line(&mut self, line: &str) -> Result<LineEnd, String> {
+    fn add_line(&mut self, line: &str) -> Result<LineEnd, MalformedRow> {
         let mut rest = line;
         if self.is_within_quotes {
             self.text.push('\n');
@@ -129,15 +132,15 @@ impl<'a> Splitter<'a> {
         }
     }
 
-    /// Adds a cell without quotes and returns what follows it. A quote further on in such a cell is a plain character.
+    /// Adds an unquoted cell and returns the rest of the line. A quote inside such a cell is an ordinary character.
     fn add_plain<'l>(&mut self, rest: &'l str) -> &'l str {
         let end = rest.bytes().position(|byte| byte == self.delimiter).unwrap_or(rest.len());
         self.text.push_str(&rest[..end]);
         &rest[end..]
     }
 
-    /// Adds the rest of a quoted cell and returns what follows it; `None` when the line ends within the quotes.
-    fn add_quoted<'l>(&mut self, mut rest: &'l str) -> Result<Option<&'l str>, String> {
+    /// Adds a quoted cell and returns the rest of the line; `None` when the line ends within the quotes.
+    fn add_quoted<'l>(&mut self, mut rest: &'l str) -> Result<Option<&'l str>, MalformedRow> {
         loop {
             let Some((before, after)) = rest.split_once('"') else {
                 self.text.push_str(rest);
@@ -148,7 +151,9 @@ impl<'a> Splitter<'a> {
                 self.is_within_quotes = false;
                 let is_closed = after.as_bytes().first().is_none_or(|&byte| byte == self.delimiter);
                 if !is_closed {
-                    return Err("has text after a closing quote (write a quote within quotes twice)".to_owned());
+                    return Err(MalformedRow(
+                        "has text after a closing quote (write a quote within quotes twice)".to_owned(),
+                    ));
                 }
                 return Ok(Some(after));
             };
@@ -162,23 +167,23 @@ impl<'a> Splitter<'a> {
 mod tests {
     use super::*;
 
-    type Outcome = (u64, Result<Vec<String>, String>);
+    type ParsedRow = (u64, Result<Vec<String>, String>);
 
-    fn read(text: &str) -> Vec<Outcome> {
-        let lines = Lines::new(Box::new(io::Cursor::new(text.as_bytes().to_vec())));
-        let mut rows = CsvRows { lines, delimiter: b',', columns: 2 };
+    fn read(text: &str) -> Vec<ParsedRow> {
+        let lines = LineReader::new(Box::new(io::Cursor::new(text.as_bytes().to_vec())));
+        let mut rows = CsvReader { lines, delimiter: b',', columns: 2 };
         let mut row = RawRow::default();
         let mut all = Vec::new();
         while let Some(outcome) = rows.read(&mut row).expect("reads from memory") {
-            let Content::Ends(ends) = &row.content else { panic!("CSV rows have ends") };
+            let RawCells::Ends(ends) = &row.content else { panic!("CSV rows have ends") };
             let starts = std::iter::once(&0).chain(ends);
             let cells = starts.zip(ends).map(|(&start, &end)| row.text[start..end].to_owned()).collect();
-            all.push((row.line, outcome.map(|()| cells)));
+            all.push((row.line, outcome.map(|()| cells).map_err(String::from)));
         }
         all
     }
 
-    fn cells(line: u64, first: &str, second: &str) -> Outcome {
+    fn cells(line: u64, first: &str, second: &str) -> ParsedRow {
         (line, Ok(vec![first.to_owned(), second.to_owned()]))
     }
 
@@ -192,9 +197,9 @@ mod tests {
     #[test]
     fn a_wrong_number_of_cells_names_the_lines() {
         let rows = read("a\n\"b\nc\",d,e\nf,g\n");
-        assert_eq!(rows[0], (1, Err("has 1 cells, the header has 2".to_owned())));
+        assert_eq!(rows[0], (1, Err("has 1 cells where the header has 2".to_owned())));
         let problem = rows[1].1.as_ref().expect_err("three cells");
-        assert!(rows[1].0 == 2 && problem.contains("goes on to line 3"), "{problem}");
+        assert!(rows[1].0 == 2 && problem.contains("extends to line 3"), "{problem}");
         assert_eq!(rows[2], cells(4, "f", "g"));
     }
 

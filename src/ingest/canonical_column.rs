@@ -1,0 +1,141 @@
+//! Canonical columns: the names of the fields that can be imported.
+
+/// Kind of entity that the rows of a file describe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntityKind {
+    /// One product per row.
+    Products,
+    /// One customer per row; every column without a canonical name is an attribute.
+    Customers,
+    /// One event per row.
+    Events,
+}
+
+macro_rules! columns {
+    ($($variant:ident = $name:literal,)+) => {
+        /// Canonical column.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum CanonicalColumn {
+            $($variant,)+
+        }
+
+        impl CanonicalColumn {
+            /// All columns, in the order of the variants.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// Name in headers and mappings.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+columns! {
+    ProductId = "product_id",
+    Title = "title",
+    Category = "category",
+    Price = "price",
+    Currency = "currency",
+    Margin = "margin",
+    Ladder = "ladder",
+    Tier = "tier",
+    Features = "features",
+    Requires = "requires",
+    Excludes = "excludes",
+    CompatibleWith = "compatible_with",
+    Repeatable = "repeatable",
+    Available = "available",
+    AvailableFrom = "available_from",
+    AvailableUntil = "available_until",
+    Attributes = "attributes",
+    CustomerId = "customer_id",
+    EventId = "event_id",
+    Kind = "kind",
+    Time = "time",
+    ToProductId = "to_product_id",
+    OrderId = "order_id",
+    Quantity = "quantity",
+    UnitPrice = "unit_price",
+    Allowance = "allowance",
+    CaseId = "case_id",
+    Severity = "severity",
+    Score = "score",
+    ScoreMax = "score_max",
+}
+
+impl EntityKind {
+    /// Returns the columns that rows of this kind may have.
+    pub fn columns(self) -> &'static [CanonicalColumn] {
+        match self {
+            Self::Products => &[
+                CanonicalColumn::ProductId,
+                CanonicalColumn::Title,
+                CanonicalColumn::Category,
+                CanonicalColumn::Price,
+                CanonicalColumn::Currency,
+                CanonicalColumn::Margin,
+                CanonicalColumn::Ladder,
+                CanonicalColumn::Tier,
+                CanonicalColumn::Features,
+                CanonicalColumn::Requires,
+                CanonicalColumn::Excludes,
+                CanonicalColumn::CompatibleWith,
+                CanonicalColumn::Repeatable,
+                CanonicalColumn::Available,
+                CanonicalColumn::AvailableFrom,
+                CanonicalColumn::AvailableUntil,
+                CanonicalColumn::Attributes,
+            ],
+            Self::Customers => &[CanonicalColumn::CustomerId],
+            Self::Events => &[
+                CanonicalColumn::EventId,
+                CanonicalColumn::CustomerId,
+                CanonicalColumn::Kind,
+                CanonicalColumn::Time,
+                CanonicalColumn::ProductId,
+                CanonicalColumn::ToProductId,
+                CanonicalColumn::OrderId,
+                CanonicalColumn::Quantity,
+                CanonicalColumn::UnitPrice,
+                CanonicalColumn::Currency,
+                CanonicalColumn::Allowance,
+                CanonicalColumn::CaseId,
+                CanonicalColumn::Severity,
+                CanonicalColumn::Score,
+                CanonicalColumn::ScoreMax,
+            ],
+        }
+    }
+
+    /// Returns the required columns.
+    pub fn required(self) -> &'static [CanonicalColumn] {
+        match self {
+            Self::Products => &[CanonicalColumn::ProductId, CanonicalColumn::Title],
+            Self::Customers => &[CanonicalColumn::CustomerId],
+            Self::Events => &[CanonicalColumn::Kind, CanonicalColumn::Time],
+        }
+    }
+
+    /// Plural noun for messages.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Products => "products",
+            Self::Customers => "customers",
+            Self::Events => "events",
+        }
+    }
+
+    /// Finds a column by its name.
+    pub fn column(self, name: &str) -> Option<CanonicalColumn> {
+        self.columns().iter().copied().find(|column| column.as_str() == name)
+    }
+
+    /// Names of all columns, for messages.
+    pub fn column_names(self) -> String {
+        let names: Vec<&str> = self.columns().iter().map(|column| column.as_str()).collect();
+        names.join(", ")
+    }
+}
