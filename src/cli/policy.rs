@@ -14,8 +14,8 @@ use crate::domain::policy::Policy as DomainPolicy;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::create_policy_request::Source;
 use crate::grpc::generated::tactful::v1::policy_service_client::PolicyServiceClient;
-use crate::policy_document::read::read;
-use crate::policy_document::write::write;
+use crate::policy_document::format_policy::format_policy;
+use crate::policy_document::parse_policy::parse_policy;
 
 /// Show, check, store and activate versions of the policy.
 ///
@@ -131,7 +131,7 @@ impl PolicyCommand {
 fn read_file(file: &Path) -> anyhow::Result<(DomainPolicy, String)> {
     let at = |problem: &dyn std::fmt::Display| anyhow!("{}: {problem}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| at(&error))?;
-    let policy = read(&text).map_err(|faults| {
+    let policy = parse_policy(&text).map_err(|faults| {
         let count = faults.0.len();
         let counted = if count == 1 { "1 fault".to_owned() } else { format!("{count} faults") };
         at(&format_args!("{counted}\n{faults}"))
@@ -161,7 +161,7 @@ fn print_activation(version: &str, previous: &str, is_drained: bool) {
 impl ShowPolicy {
     async fn run(self) -> anyhow::Result<()> {
         if self.default {
-            let text = write(&DomainPolicy::default());
+            let text = format_policy(&DomainPolicy::default());
             if self.json {
                 outln!("{:#}", json!({ "version": DomainPolicy::default().version, "toml": text }));
             } else {

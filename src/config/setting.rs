@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::domain::time::{DAY, Timestamp};
-use crate::policy_document::span;
+use crate::policy_document::duration_text;
 
 /// Text that turns a setting off.
 const OFF: &str = "off";
@@ -151,7 +151,7 @@ pub(super) fn duration() -> Parser<Duration> {
 /// A time to keep something: at least a day, because what is deleted sooner can hardly be read at all.
 pub(super) fn retention() -> Parser<Duration> {
     let parser = Parser::new("DURATION", "off, or a span of at least a day such as 396d", |text| {
-        span::read(text).filter(|span| (DAY..=DAY * 36_500).contains(span))
+        duration_text::parse_duration(text).filter(|span| (DAY..=DAY * 36_500).contains(span))
     });
     Parser { hints: vec!["at least 1d".to_owned()], ..parser }
 }

@@ -14,7 +14,7 @@ use super::setting::{
 };
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
-use crate::policy_document;
+use crate::policy_document::parse_policy::parse_policy;
 use crate::telemetry::customer_pseudonyms::{CustomerIdLogging, KEY_BYTES_MIN, PseudonymKey};
 use crate::telemetry::trace_settings::TraceSettings;
 
@@ -324,7 +324,7 @@ fn access_file() -> Parser<AccessFile> {
 fn policy_file() -> Parser<PolicyFile> {
     Parser::explained("FILE.toml", |path| {
         let text = std::fs::read_to_string(path).map_err(|error| vec![format!("{path}: {error}")])?;
-        match policy_document::read::read(&text) {
+        match parse_policy(&text) {
             Ok(policy) => Ok(PolicyFile { policy, text }),
             Err(faults) => Err(faults.0.into_iter().map(|fault| format!("{path}: {fault}")).collect()),
         }

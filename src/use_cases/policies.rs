@@ -7,7 +7,7 @@ use super::app::App;
 use super::stored_policy::read_stored_policy;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
-use crate::policy_document::fault::Faults;
+use crate::policy_document::invalid_policy::InvalidPolicy;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::stored_policy::{Activation, StoredPolicy};
 
@@ -47,7 +47,7 @@ pub struct PolicyActivation {
 pub enum PolicyError {
     /// The document has faults.
     #[error(transparent)]
-    Faults(#[from] Faults),
+    Faults(#[from] InvalidPolicy),
     /// Another policy has this version; versions never change.
     #[error("another policy has this version")]
     AlreadyExists,
@@ -115,7 +115,8 @@ pub async fn list_policies(app: &App) -> Result<Vec<PolicyVersion>, PolicyError>
     }
     let default = Policy::default();
     if !versions.iter().any(|known| known.policy.version == default.version) {
-        let (text, active_since) = (crate::policy_document::write::write(&default), active_since(&default.version));
+        let (text, active_since) =
+            (crate::policy_document::format_policy::format_policy(&default), active_since(&default.version));
         versions.push(PolicyVersion { policy: default, text, created_at: None, active_since });
     }
     versions.sort_by(|a, b| (b.created_at, &b.policy.version).cmp(&(a.created_at, &a.policy.version)));
@@ -167,7 +168,7 @@ async fn wait_until_drained(policy: &Weak<Policy>, wait_max: Duration) -> bool {
 mod tests {
     use super::*;
     use crate::model::training_settings::TrainingSettings;
-    use crate::policy_document::write::write;
+    use crate::policy_document::format_policy::format_policy;
     use crate::store::contract::store::Store;
     use crate::store::memory::store::MemoryStore;
     use crate::use_cases::app::Clock;
@@ -185,7 +186,7 @@ mod tests {
         let limits = TrainingSettings::new(1, 1 << 20);
         let app = App::open(store, Arc::new(FixedClock), Policy::default(), limits).await.expect("opens");
         let calm = Policy { version: "calm".to_owned(), ..Policy::default() };
-        let text = write(&calm);
+        let text = format_policy(&calm);
         create_policy(&app, calm, text).await.expect("stored");
         app
     }

@@ -1,14 +1,14 @@
 //! Policies as the store keeps them: a document for each version, and the activations in order.
 
 use crate::domain::policy::Policy;
-use crate::policy_document::read::read;
+use crate::policy_document::parse_policy::parse_policy;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
 use crate::store::contract::stored_policy::Activation;
 
 /// Parses a stored document.
 pub(super) fn read_stored_policy(version: &str, text: &str) -> Result<Policy, StoreError> {
-    read(text).map_err(|faults| StoreError::Damaged { what: "policy", detail: format!("{version}: {faults}") })
+    parse_policy(text).map_err(|faults| StoreError::Damaged { what: "policy", detail: format!("{version}: {faults}") })
 }
 
 /// Loads the policy that was activated last; `None` when none ever was.

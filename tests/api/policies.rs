@@ -10,7 +10,7 @@ use tactful::grpc::generated::tactful::v1::{
     ActivatePolicyRequest, CapKind, CreatePolicyRequest, GetPolicyRequest, ListPoliciesRequest, Policy, PolicyCaps,
     PolicySetting, PolicyVersion, RollBackPolicyRequest, SimulatePolicyRequest,
 };
-use tactful::policy_document::write::write;
+use tactful::policy_document::format_policy::format_policy;
 use tonic::Code;
 
 use super::faults::{bad_fields, kind, refusal};
@@ -50,7 +50,7 @@ async fn the_default_is_in_force_and_says_every_value() {
     let server = TestServer::in_memory().await;
     let default = get(&server, "").await;
     assert_eq!((name(&default), default.active, default.create_time), ("default-1", true, None));
-    assert_eq!(default.toml, write(&DomainPolicy::default()));
+    assert_eq!(default.toml, format_policy(&DomainPolicy::default()));
     let settings = &default.policy.as_ref().expect("told").settings;
     let guarded = settings.iter().find(|setting| setting.key == "contact.caps.guarded").expect("every key");
     assert_eq!(guarded.value, Some(Value::Caps(PolicyCaps { offers: 2, up_sell: 0 })));

@@ -1,4 +1,4 @@
-//! The policy as a document: what is written is read again, and everything wrong is told at once.
+//! The policy as a document: a formatted policy is parsed to the same policy, and every fault is reported at once.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,35 +9,36 @@ use tactful::domain::ids::ProductId;
 use tactful::domain::policy::{BandCaps, NeverAfter, OnlyAfter, Policy, ProductFamily};
 use tactful::domain::relationship::ComponentKind;
 use tactful::domain::time::DAY;
-use tactful::policy_document::read::{read, read_values};
-use tactful::policy_document::settings::settings;
-use tactful::policy_document::write::write;
+use tactful::policy_document::format_policy::format_policy;
+use tactful::policy_document::parse_policy::{parse_policy, policy_from_values};
+use tactful::policy_document::policy_entries::{PolicyEntry, policy_entries};
 
-/// `docs/default-policy.toml` is what people read; written with `TACTFUL_WRITE_GOLDEN_FILES=1`.
+/// Checks `docs/default-policy.toml`; rewritten with `TACTFUL_WRITE_GOLDEN_FILES=1`.
 #[test]
-fn the_default_is_written_out_as_it_is() {
+fn the_default_document_is_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/default-policy.toml");
-    let written = write(&Policy::default());
+    let written = format_policy(&Policy::default());
     if std::env::var_os("TACTFUL_WRITE_GOLDEN_FILES").is_some() {
         std::fs::write(&path, &written).expect("the file can be written");
     }
     assert_eq!(std::fs::read_to_string(path).expect("the file is there"), written);
-    assert_eq!(read(&written), Ok(Policy::default()));
+    assert_eq!(parse_policy(&written), Ok(Policy::default()));
 }
 
 #[test]
 fn every_value_has_a_comment_and_a_key_of_its_own() {
     let mut policy = Policy::default();
-    let settings = settings(&mut policy);
-    let mut paths: Vec<String> = settings.iter().map(tactful::policy_document::settings::Setting::path).collect();
-    assert!(settings.iter().all(|setting| setting.comment.len() > 5));
+    let entries = policy_entries(&mut policy);
+    let mut paths: Vec<String> = entries.iter().map(PolicyEntry::path).collect();
+    assert!(entries.iter().all(|entry| entry.comment.len() > 5));
     paths.sort();
     assert!(paths.windows(2).all(|pair| pair[0] != pair[1]), "{paths:?}");
 }
 
 #[test]
-fn what_is_left_out_has_its_default() {
-    let policy = read("version = 'mild'\n[contact.caps]\nstrong = { offers = 6, up_sell = 1 }").expect("a policy");
+fn missing_values_have_their_defaults() {
+    let policy =
+        parse_policy("version = 'mild'\n[contact.caps]\nstrong = { offers = 6, up_sell = 1 }").expect("a policy");
     let mut expected = Policy { version: "mild".to_owned(), ..Policy::default() };
     expected.contact.caps[3] = BandCaps { offers: 6, up_sell: 1 };
     assert_eq!(policy, expected);
@@ -45,11 +46,11 @@ fn what_is_left_out_has_its_default() {
 
 /// The keys of the faults of a document.
 fn faults(text: &str) -> Vec<String> {
-    read(text).expect_err("faults").0.into_iter().map(|fault| fault.key).collect()
+    parse_policy(text).expect_err("faults").0.into_iter().map(|fault| fault.key).collect()
 }
 
 #[test]
-fn every_fault_is_told_at_once() {
+fn every_fault_is_reported_at_once() {
     let text = "
         version = 'has spaces'
         [contact]
@@ -81,8 +82,8 @@ fn every_fault_is_told_at_once() {
         [shipping]
         free = true
     ";
-    let mut told = faults(text);
-    told.sort();
+    let mut reported = faults(text);
+    reported.sort();
     let expected = [
         "arbitration.attention_price",
         "contact.back_off",
@@ -110,16 +111,16 @@ fn every_fault_is_told_at_once() {
         "version",
     ];
     for key in expected {
-        assert!(told.iter().any(|told| told == key), "{key} is not in {told:?}");
+        assert!(reported.iter().any(|fault| fault == key), "{key} is not in {reported:?}");
     }
 }
 
 #[test]
-fn each_fault_says_what_would_be_right() {
-    let problem = |text: &str| read(&format!("version = 'x'\n{text}")).expect_err("a fault").to_string();
+fn each_fault_names_the_remedy() {
+    let problem = |text: &str| parse_policy(&format!("version = 'x'\n{text}")).expect_err("a fault").to_string();
     let cases = [
         ("[contact]\nleese = '1m'", "did you mean contact.lease?"),
-        ("[contact]\nlease = 15", "a span of time such as"),
+        ("[contact]\nlease = 15", "a duration such as"),
         ("[contact]\nlease = '0s'", "must be 1s to 30d, not 0s"),
         ("[contact.caps]\nstrained = 3", "{ offers = 4, up_sell = 1 }"),
         ("[contact.caps]\nstrained = { offers = 3, up_sell = 0, extra = 1 }", "{ offers = 4, up_sell = 1 }"),
@@ -135,7 +136,7 @@ fn each_fault_says_what_would_be_right() {
     let lines = ComponentKind::ALL.iter().map(zero).map(|(name, value)| [name, " = ", value, "\n"].concat());
     let all_zero: String = lines.collect();
     assert!(problem(&format!("[relationship.components]\n{all_zero}")).contains("the weights sum to zero"));
-    assert!(read("version = ").expect_err("no TOML").to_string().contains("line 1"));
+    assert!(parse_policy("version = ").expect_err("no TOML").to_string().contains("line 1"));
     assert_eq!(faults(""), ["version"]);
     assert_eq!(faults(&format!("version = 'x'\n#{}", "x".repeat(70_000))), ["the document"]);
 }
@@ -190,19 +191,19 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever a policy says, its document and its values say the same.
+    /// Formatting and parsing a policy, as a document and as values, gives the same policy.
     #[test]
-    fn what_is_written_is_read_again(policy in any_policy()) {
-        prop_assert_eq!(read(&write(&policy)), Ok(policy.clone()));
-        let mut told = policy.clone();
-        let values = settings(&mut told).iter().map(|setting| (setting.path(), setting.slot.value())).collect();
-        prop_assert_eq!(read_values(policy.version.clone(), values), Ok(policy));
+    fn a_formatted_policy_is_parsed_to_the_same_policy(policy in any_policy()) {
+        prop_assert_eq!(parse_policy(&format_policy(&policy)), Ok(policy.clone()));
+        let mut copy = policy.clone();
+        let values = policy_entries(&mut copy).iter().map(|entry| (entry.path(), entry.field.value())).collect();
+        prop_assert_eq!(policy_from_values(policy.version.clone(), values), Ok(policy));
     }
 
-    /// No text makes it panic.
+    /// Parsing arbitrary text never panics.
     #[test]
-    fn any_text_is_a_policy_or_faults(text in "(version = 'x'\n)?(\\[[a-z.]{0,24}\\]\n)?([a-z_]{1,20} = [-0-9.a-z\"'\\[\\]{}]{0,12}\n){0,4}") {
-        if let Err(faults) = read(&text) {
+    fn arbitrary_text_is_a_policy_or_has_faults(text in "(version = 'x'\n)?(\\[[a-z.]{0,24}\\]\n)?([a-z_]{1,20} = [-0-9.a-z\"'\\[\\]{}]{0,12}\n){0,4}") {
+        if let Err(faults) = parse_policy(&text) {
             prop_assert!(!faults.0.is_empty());
         }
     }

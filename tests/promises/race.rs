@@ -8,7 +8,7 @@ use tactful::domain::ledger::ReleaseResult;
 use tactful::domain::offer::OfferKind;
 use tactful::domain::policy::{BandCaps, NeverAfter, Policy, ProductFamily};
 use tactful::domain::time::DAY;
-use tactful::policy_document::write::write;
+use tactful::policy_document::format_policy::format_policy;
 use tactful::store::contract::store::Store;
 use tactful::use_cases::app::App;
 use tactful::use_cases::customers::get_customer;
@@ -170,7 +170,7 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
         per_window: 5,
     }];
     policy.contact.channel_caps = vec![("email".to_owned(), 2)];
-    let text = write(&policy);
+    let text = format_policy(&policy);
     create_policy(&app, policy.clone(), text).await.expect("stored");
     activate_policy(&app, "rules").await.expect("activates");
 

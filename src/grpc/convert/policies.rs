@@ -8,11 +8,11 @@ use super::violations::Violations;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
-use crate::policy_document::fault::Faults;
-use crate::policy_document::read::{read, read_values};
-use crate::policy_document::settings::settings;
-use crate::policy_document::value::{FamilyValue, SequenceValue, Value};
-use crate::policy_document::write::write;
+use crate::policy_document::format_policy::format_policy;
+use crate::policy_document::invalid_policy::InvalidPolicy;
+use crate::policy_document::parse_policy::{parse_policy, policy_from_values};
+use crate::policy_document::policy_entries::policy_entries;
+use crate::policy_document::policy_value::{FamilyValue, PolicyValue, SequenceValue};
 use crate::use_cases::policies::PolicyVersion;
 
 /// Reads a policy and its document.
@@ -27,7 +27,7 @@ pub(crate) fn policy_from_wire(
             Err(violations)
         }
         Some(Source::Toml(text)) => {
-            let policy = read(&text).map_err(|faults| violations_of("toml", faults))?;
+            let policy = parse_policy(&text).map_err(|faults| violations_of("toml", faults))?;
             Ok((policy, text))
         }
         Some(Source::Policy(wire::Policy { version, settings })) => {
@@ -40,9 +40,9 @@ pub(crate) fn policy_from_wire(
                     None => violations.add(format!("policy.settings[{index}].value"), "is required"),
                 }
             }
-            match read_values(version, values) {
+            match policy_from_values(version, values) {
                 Ok(policy) => {
-                    let text = write(&policy);
+                    let text = format_policy(&policy);
                     violations.or(Some((policy, text)))
                 }
                 Err(faults) => {
@@ -55,7 +55,7 @@ pub(crate) fn policy_from_wire(
 }
 
 /// Converts faults of a policy document. The key of a setting serves as the path of the field, because authors of policies know keys.
-fn violations_of(source: &str, Faults(faults): Faults) -> Violations {
+fn violations_of(source: &str, InvalidPolicy(faults): InvalidPolicy) -> Violations {
     let mut violations = Violations::default();
     for fault in faults {
         violations.add(format!("{source}: {}", fault.key), fault.problem);
@@ -63,42 +63,42 @@ fn violations_of(source: &str, Faults(faults): Faults) -> Violations {
     violations
 }
 
-fn value_from_wire(value: wire::policy_setting::Value) -> Result<Value, String> {
+fn value_from_wire(value: wire::policy_setting::Value) -> Result<PolicyValue, String> {
     use wire::policy_setting::Value as Wire;
     Ok(match value {
-        Wire::Number(number) => Value::Number(number),
-        Wire::Count(count) => Value::Count(count),
-        Wire::Span(span) => Value::Span(span_from_wire(span)?),
-        Wire::Numbers(wire::PolicyNumbers { numbers }) => Value::Numbers(numbers),
-        Wire::Text(text) => Value::Text(text),
-        Wire::Names(wire::PolicyNames { names }) => Value::Names(names),
-        Wire::Texts(wire::PolicyTexts { texts }) => Value::Texts(texts.into_iter().collect()),
+        Wire::Number(number) => PolicyValue::Number(number),
+        Wire::Count(count) => PolicyValue::Count(count),
+        Wire::Span(span) => PolicyValue::Duration(span_from_wire(span)?),
+        Wire::Numbers(wire::PolicyNumbers { numbers }) => PolicyValue::Numbers(numbers),
+        Wire::Text(text) => PolicyValue::Text(text),
+        Wire::Names(wire::PolicyNames { names }) => PolicyValue::Names(names),
+        Wire::Texts(wire::PolicyTexts { texts }) => PolicyValue::Texts(texts.into_iter().collect()),
         Wire::Caps(wire::PolicyCaps { offers, up_sell }) => {
-            Value::Caps { offers: offers.into(), up_sell: up_sell.into() }
+            PolicyValue::Caps { offers: offers.into(), up_sell: up_sell.into() }
         }
         Wire::Component(wire::PolicyComponent { weight, prior, half_life_days }) => {
-            Value::Component { weight, prior, half_life_days }
+            PolicyValue::Component { weight, prior, half_life_days }
         }
         Wire::Spans(wire::PolicySpans { spans }) => {
             let read = spans.into_iter().map(|(name, span)| Ok((name, span_from_wire(span)?)));
-            Value::Spans(read.collect::<Result<BTreeMap<_, _>, String>>()?)
+            PolicyValue::Durations(read.collect::<Result<BTreeMap<_, _>, String>>()?)
         }
         Wire::Counts(wire::PolicyCounts { counts }) => {
-            Value::Counts(counts.into_iter().map(|(name, count)| (name, count.into())).collect())
+            PolicyValue::Counts(counts.into_iter().map(|(name, count)| (name, count.into())).collect())
         }
         Wire::Families(wire::PolicyFamilies { families }) => {
-            Value::Families(families.into_iter().map(|(name, family)| (name, family_from_wire(family))).collect())
+            PolicyValue::Families(families.into_iter().map(|(name, family)| (name, family_from_wire(family))).collect())
         }
         Wire::Pairs(wire::PolicyPairs { pairs }) => {
             let pair = |wire::PolicyPair { product_id, other_product_id }| (product_id, other_product_id);
-            Value::Pairs(pairs.into_iter().map(pair).collect())
+            PolicyValue::Pairs(pairs.into_iter().map(pair).collect())
         }
         Wire::Sequences(wire::PolicySequences { sequences }) => {
             let read = sequences.into_iter().map(|sequence| {
                 let wire::PolicySequence { first_product_id: first, then_product_id: then, within } = sequence;
                 Ok(SequenceValue { first, then, within: span_from_wire(within.unwrap_or_default())? })
             });
-            Value::Sequences(read.collect::<Result<Vec<_>, String>>()?)
+            PolicyValue::Sequences(read.collect::<Result<Vec<_>, String>>()?)
         }
     })
 }
@@ -118,40 +118,40 @@ fn span_from_wire(span: prost_types::Duration) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| "must be a duration of zero or more".to_owned())
 }
 
-fn value_to_wire(value: Value) -> wire::policy_setting::Value {
+fn value_to_wire(value: PolicyValue) -> wire::policy_setting::Value {
     use wire::policy_setting::Value as Wire;
     let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
     match value {
-        Value::Number(number) => Wire::Number(number),
-        Value::Count(count) => Wire::Count(count),
-        Value::Span(span) => Wire::Span(duration_to_wire(span)),
-        Value::Numbers(numbers) => Wire::Numbers(wire::PolicyNumbers { numbers }),
-        Value::Text(text) => Wire::Text(text),
-        Value::Names(names) => Wire::Names(wire::PolicyNames { names }),
-        Value::Texts(texts) => Wire::Texts(wire::PolicyTexts { texts: texts.into_iter().collect() }),
-        Value::Caps { offers, up_sell } => {
+        PolicyValue::Number(number) => Wire::Number(number),
+        PolicyValue::Count(count) => Wire::Count(count),
+        PolicyValue::Duration(span) => Wire::Span(duration_to_wire(span)),
+        PolicyValue::Numbers(numbers) => Wire::Numbers(wire::PolicyNumbers { numbers }),
+        PolicyValue::Text(text) => Wire::Text(text),
+        PolicyValue::Names(names) => Wire::Names(wire::PolicyNames { names }),
+        PolicyValue::Texts(texts) => Wire::Texts(wire::PolicyTexts { texts: texts.into_iter().collect() }),
+        PolicyValue::Caps { offers, up_sell } => {
             Wire::Caps(wire::PolicyCaps { offers: narrow(offers), up_sell: narrow(up_sell) })
         }
-        Value::Component { weight, prior, half_life_days } => {
+        PolicyValue::Component { weight, prior, half_life_days } => {
             Wire::Component(wire::PolicyComponent { weight, prior, half_life_days })
         }
-        Value::Spans(spans) => {
+        PolicyValue::Durations(spans) => {
             let spans = spans.into_iter().map(|(name, span)| (name, duration_to_wire(span))).collect();
             Wire::Spans(wire::PolicySpans { spans })
         }
-        Value::Counts(counts) => {
+        PolicyValue::Counts(counts) => {
             let counts = counts.into_iter().map(|(name, count)| (name, narrow(count))).collect();
             Wire::Counts(wire::PolicyCounts { counts })
         }
-        Value::Families(families) => {
+        PolicyValue::Families(families) => {
             let families = families.into_iter().map(|(name, family)| (name, family_to_wire(family))).collect();
             Wire::Families(wire::PolicyFamilies { families })
         }
-        Value::Pairs(pairs) => {
+        PolicyValue::Pairs(pairs) => {
             let pair = |(product_id, other_product_id)| wire::PolicyPair { product_id, other_product_id };
             Wire::Pairs(wire::PolicyPairs { pairs: pairs.into_iter().map(pair).collect() })
         }
-        Value::Sequences(sequences) => {
+        PolicyValue::Sequences(sequences) => {
             let sequence = |SequenceValue { first, then, within }| wire::PolicySequence {
                 first_product_id: first,
                 then_product_id: then,
@@ -165,10 +165,10 @@ fn value_to_wire(value: Value) -> wire::policy_setting::Value {
 /// Converts a version with all its settings.
 pub(crate) fn policy_version_to_wire(version: PolicyVersion) -> wire::PolicyVersion {
     let mut policy = version.policy.clone();
-    let converted = settings(&mut policy).into_iter().map(|setting| wire::PolicySetting {
-        key: setting.path(),
-        value: Some(value_to_wire(setting.slot.value())),
-        comment: setting.comment.to_owned(),
+    let converted = policy_entries(&mut policy).into_iter().map(|entry| wire::PolicySetting {
+        key: entry.path(),
+        value: Some(value_to_wire(entry.field.value())),
+        comment: entry.comment.to_owned(),
     });
     let settings = converted.collect();
     let mut listed = listed_version_to_wire(version);

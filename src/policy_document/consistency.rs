@@ -1,17 +1,17 @@
-//! What the values of a policy must be together.
+//! Constraints between the values of a policy.
 
-use super::fault::Fault;
+use super::invalid_policy::PolicyFault;
 use crate::domain::ids::ProductId;
 use crate::domain::policy::{OnlyAfter, Policy};
 use crate::domain::relationship::Band;
 
-/// The longest name of a version.
-pub const VERSION_BYTES_MAX: usize = 64;
+/// Maximum length of a version name.
+const VERSION_BYTES_MAX: usize = 64;
 
-/// Everything that does not fit together.
-pub fn faults(policy: &Policy) -> Vec<Fault> {
+/// Finds every violated constraint.
+pub(super) fn consistency_faults(policy: &Policy) -> Vec<PolicyFault> {
     let mut faults = Vec::new();
-    let mut fault = |key: &str, problem: String| faults.push(Fault::new(key, problem));
+    let mut fault = |key: &str, problem: String| faults.push(PolicyFault::new(key, problem));
     if let Some(problem) = version_problem(&policy.version) {
         fault("version", problem);
     }
@@ -50,7 +50,7 @@ pub fn faults(policy: &Policy) -> Vec<Fault> {
     let rules = &contact.only_after;
     for rule in rules {
         if is_circular(rules, &rule.product) {
-            let problem = format!("{} would have to be had before it is offered", rule.product);
+            let problem = format!("{} would be offered only to customers who have it already", rule.product);
             fault("contact.rules.only_after", problem);
         }
     }
@@ -59,7 +59,7 @@ pub fn faults(policy: &Policy) -> Vec<Fault> {
     };
     for rule in &contact.never_after {
         if is_together(&rule.first, &rule.then) && rule.within <= contact.visit_window {
-            let problem = format!("{} after {} is told by never_together already", rule.then, rule.first);
+            let problem = format!("{} after {} is already covered by never_together", rule.then, rule.first);
             fault("contact.rules.never_after", problem);
         }
     }
@@ -88,23 +88,23 @@ pub fn faults(policy: &Policy) -> Vec<Fault> {
     ];
     for (key, weights) in rising {
         if !weights.is_sorted() {
-            fault(&format!("relationship.{key}"), "must not fall: what is worse weighs no less".to_owned());
+            fault(&format!("relationship.{key}"), "must not decrease: a worse event must not weigh less".to_owned());
         }
     }
     let [at_start, in_the_end] = relationship.leaving_risk;
     if in_the_end > at_start {
-        fault("relationship.leaving_risk", "must not grow: who stayed long is no likelier to leave".to_owned());
+        fault("relationship.leaving_risk", "must not increase with tenure".to_owned());
     }
     let recent = relationship.engagement_recent_half_life.days();
     let usual = relationship.component(crate::domain::relationship::ComponentKind::EngagementTrend).half_life.days();
     if recent >= usual {
-        let problem = format!("must be shorter than that of the component engagement_trend, {usual} days");
+        let problem = format!("must be shorter than the half-life of the component engagement_trend, {usual} days");
         fault("relationship.engagement_recent_half_life", problem);
     }
     faults
 }
 
-/// True when what a product is offered after leads back to it.
+/// Whether the products that must be held before a product lead back to it.
 fn is_circular(rules: &[OnlyAfter], product: &ProductId) -> bool {
     let mut reached: Vec<&ProductId> = vec![product];
     let mut next = 0;

@@ -1,0 +1,394 @@
+//! Typed references to the fields of a policy: reading a value, and setting it after its range is checked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::duration_text::format_duration;
+use super::invalid_policy_value::InvalidPolicyValue;
+use super::policy_value::{FamilyValue, PolicyValue, SequenceValue};
+use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
+use crate::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
+use crate::domain::explicit_offer::{AttributeKind, AttributeKinds};
+use crate::domain::ids::{Channel, ProductId};
+use crate::domain::policy::{BandCaps, ComponentPolicy, NeverAfter, OnlyAfter, ProductFamily};
+
+/// Maximum of every cap: the number of offers that a customer's bounded record can remember.
+pub(super) const OFFERS_MAX: u32 = 40;
+/// Maximum number of entries by name.
+const NAMED_MAX: usize = 16;
+/// Maximum length of a list.
+const LIST_MAX: usize = 200;
+/// Maximum look-back of a rule: grants are remembered as long, and a customer's record is bounded.
+const LOOK_BACK_MAX: Duration = Duration::from_secs(180 * 86_400);
+/// Minimum look-back of a rule.
+const A_SECOND: Duration = Duration::from_secs(1);
+
+/// Reference to a field of a policy with the range of its values.
+pub enum PolicyField<'p> {
+    /// Number between a minimum and a maximum.
+    Number(&'p mut f64, f64, f64),
+    /// Integer between a minimum and a maximum.
+    Count(&'p mut u32, u32, u32),
+    /// Size between a minimum and a maximum.
+    Size(&'p mut usize, usize, usize),
+    /// Duration between a minimum and a maximum.
+    Duration(&'p mut Duration, Duration, Duration),
+    /// Half-life, one of those that are kept.
+    HalfLife(&'p mut HalfLife),
+    /// Numbers, each between a minimum and a maximum.
+    Numbers(&'p mut [f64], f64, f64),
+    /// Text of limited length.
+    Text(&'p mut String, usize),
+    /// Names of customer attributes.
+    Names(&'p mut Vec<String>),
+    /// Kinds of customer attributes by name.
+    AttributeKinds(&'p mut AttributeKinds),
+    /// Caps of a band.
+    Caps(&'p mut BandCaps),
+    /// Component of relationship health.
+    Component(&'p mut ComponentPolicy),
+    /// Durations by the name of a channel, each between a minimum and a maximum.
+    Durations(&'p mut Vec<(String, Duration)>, Duration, Duration),
+    /// Caps by the name of a channel.
+    Counts(&'p mut Vec<(String, u32)>),
+    /// Families of products that share a cap.
+    Families(&'p mut Vec<ProductFamily>),
+    /// Pairs of products that exclude each other.
+    Pairs(&'p mut Vec<(ProductId, ProductId)>),
+    /// Products that are not offered for some time after another.
+    Sequences(&'p mut Vec<NeverAfter>),
+    /// Products that require another, as pairs.
+    Requirements(&'p mut Vec<OnlyAfter>),
+}
+
+impl PolicyField<'_> {
+    /// Returns the current value.
+    pub fn value(&self) -> PolicyValue {
+        match self {
+            Self::Number(number, ..) => PolicyValue::Number(**number),
+            Self::Count(count, ..) => PolicyValue::Count(u64::from(**count)),
+            Self::Size(size, ..) => PolicyValue::Count(**size as u64),
+            Self::Duration(duration, ..) => PolicyValue::Duration(**duration),
+            Self::HalfLife(half_life) => PolicyValue::Number(half_life.days()),
+            Self::Numbers(numbers, ..) => PolicyValue::Numbers(numbers.to_vec()),
+            Self::Text(text, _) => PolicyValue::Text((**text).clone()),
+            Self::Names(names) => PolicyValue::Names((**names).clone()),
+            Self::AttributeKinds(kinds) => {
+                PolicyValue::Texts(kinds.iter().map(|(name, kind)| (name.clone(), kind.as_str().to_owned())).collect())
+            }
+            Self::Caps(caps) => PolicyValue::Caps { offers: caps.offers.into(), up_sell: caps.up_sell.into() },
+            Self::Component(ComponentPolicy { weight, prior, half_life }) => {
+                PolicyValue::Component { weight: *weight, prior: *prior, half_life_days: half_life.days() }
+            }
+            Self::Durations(durations, ..) => PolicyValue::Durations(durations.iter().cloned().collect()),
+            Self::Counts(counts) => {
+                PolicyValue::Counts(counts.iter().map(|(name, count)| (name.clone(), u64::from(*count))).collect())
+            }
+            Self::Families(families) => PolicyValue::Families(families.iter().map(family_value).collect()),
+            Self::Pairs(pairs) => {
+                PolicyValue::Pairs(pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect())
+            }
+            Self::Sequences(rules) => {
+                let value = |NeverAfter { first, then, within }: &NeverAfter| SequenceValue {
+                    first: first.to_string(),
+                    then: then.to_string(),
+                    within: *within,
+                };
+                PolicyValue::Sequences(rules.iter().map(value).collect())
+            }
+            Self::Requirements(rules) => {
+                let value = |OnlyAfter { product, after }: &OnlyAfter| (product.to_string(), after.to_string());
+                PolicyValue::Pairs(rules.iter().map(value).collect())
+            }
+        }
+    }
+
+    /// Sets the field; an invalid value leaves it unchanged.
+    pub(super) fn set(&mut self, value: PolicyValue) -> Result<(), InvalidPolicyValue> {
+        match (self, value) {
+            (Self::Number(field, min, max), PolicyValue::Number(number)) => {
+                **field = checked_number(number, *min, *max)?
+            }
+            // An integer is accepted where a number is expected: TOML distinguishes 1 and 1.0.
+            (Self::Number(field, min, max), PolicyValue::Count(count)) => {
+                let count = u32::try_from(count)
+                    .map_err(|_| InvalidPolicyValue(format!("must be {min} to {max}, not {count}")))?;
+                **field = checked_number(f64::from(count), *min, *max)?;
+            }
+            (Self::Count(field, min, max), PolicyValue::Count(count)) => {
+                let fits = u32::try_from(count).ok().filter(|count| (*min..=*max).contains(count));
+                **field = fits.ok_or_else(|| InvalidPolicyValue(format!("must be {min} to {max}, not {count}")))?;
+            }
+            (Self::Size(field, min, max), PolicyValue::Count(count)) => {
+                let fits = usize::try_from(count).ok().filter(|count| (*min..=*max).contains(count));
+                **field = fits.ok_or_else(|| InvalidPolicyValue(format!("must be {min} to {max}, not {count}")))?;
+            }
+            (Self::Duration(field, min, max), PolicyValue::Duration(duration)) => {
+                **field = checked_duration(duration, *min, *max)?
+            }
+            (Self::HalfLife(field), PolicyValue::Number(days)) => **field = half_life(days)?,
+            (Self::HalfLife(field), PolicyValue::Count(days)) => {
+                **field = half_life(u32::try_from(days).map_or(f64::INFINITY, f64::from))?;
+            }
+            (Self::Numbers(field, min, max), PolicyValue::Numbers(numbers)) => {
+                set_numbers(field, &numbers, *min, *max)?
+            }
+            (Self::Text(field, max), PolicyValue::Text(text)) => **field = short_text(text, *max)?,
+            (Self::Names(field), PolicyValue::Names(names)) => **field = attribute_names(names)?,
+            (Self::AttributeKinds(field), PolicyValue::Texts(texts)) => **field = attribute_kinds(texts)?,
+            (Self::Caps(field), PolicyValue::Caps { offers, up_sell }) => **field = caps(offers, up_sell)?,
+            (Self::Component(field), PolicyValue::Component { weight, prior, half_life_days }) => {
+                let weight = checked_number(weight, 0.0, 1000.0)
+                    .map_err(|problem| InvalidPolicyValue(format!("weight {problem}")))?;
+                let prior = checked_number(prior, 0.01, 1.0)
+                    .map_err(|problem| InvalidPolicyValue(format!("prior {problem}")))?;
+                let half_life = half_life(half_life_days)
+                    .map_err(|problem| InvalidPolicyValue(format!("half_life_days {problem}")))?;
+                **field = ComponentPolicy { weight, prior, half_life };
+            }
+            (Self::Durations(field, min, max), PolicyValue::Durations(durations)) => {
+                **field = channel_leases(durations, *min, *max)?
+            }
+            (Self::Counts(field), PolicyValue::Counts(counts)) => **field = channel_caps(counts)?,
+            (Self::Families(field), PolicyValue::Families(values)) => **field = families(values)?,
+            (Self::Pairs(field), PolicyValue::Pairs(values)) => **field = pairs(values)?,
+            (Self::Sequences(field), PolicyValue::Sequences(values)) => **field = sequences(values)?,
+            (Self::Requirements(field), PolicyValue::Pairs(values)) => {
+                let read = pairs(values)?.into_iter().map(|(product, after)| OnlyAfter { product, after });
+                **field = read.collect();
+            }
+            (field, other) => {
+                return Err(InvalidPolicyValue(format!("must be {}, not {}", field.expected(), kind_of(&other))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Describes the expected value in words.
+    pub(super) fn expected(&self) -> &'static str {
+        match self {
+            Self::Number(..) => "a number",
+            Self::Count(..) | Self::Size(..) => "a whole number",
+            Self::Duration(..) => "a duration such as \"28d\", \"36h\", \"15m\" or \"30s\"",
+            Self::HalfLife(_) => "a half-life in days",
+            Self::Numbers(..) => "a list of numbers",
+            Self::Text(..) => "a text",
+            Self::Names(_) => "a list of names, such as [\"age_band\"]",
+            Self::AttributeKinds(_) => "kinds by name, such as { age = \"number\", segment = \"text\" }",
+            Self::Caps(_) => "{ offers = 4, up_sell = 1 }",
+            Self::Component(_) => "{ weight = 0.1, prior = 0.7, half_life_days = 180 }",
+            Self::Durations(..) => "durations by name, such as { email = \"2d\" }",
+            Self::Counts(_) => "whole numbers by name, such as { email = 2 }",
+            Self::Families(_) => {
+                "families by name, such as { insurance = { category = [\"Insurance\"], products = [], per_slate = 1, \
+                 per_window = 2 } }"
+            }
+            Self::Pairs(_) | Self::Requirements(_) => "pairs of products, such as [[\"a\", \"b\"]]",
+            Self::Sequences(_) => "a list such as [{ first = \"a\", then = \"b\", within = \"90d\" }]",
+        }
+    }
+}
+
+fn kind_of(value: &PolicyValue) -> &'static str {
+    match value {
+        PolicyValue::Number(_) => "a number",
+        PolicyValue::Count(_) => "a whole number",
+        PolicyValue::Duration(_) => "a duration",
+        PolicyValue::Numbers(_) => "a list of numbers",
+        PolicyValue::Text(_) => "a text",
+        PolicyValue::Names(_) => "a list of names",
+        PolicyValue::Texts(_) => "texts by name",
+        PolicyValue::Caps { .. } => "caps",
+        PolicyValue::Component { .. } => "a component",
+        PolicyValue::Durations(_) => "durations by name",
+        PolicyValue::Counts(_) => "whole numbers by name",
+        PolicyValue::Families(_) => "families",
+        PolicyValue::Pairs(_) => "pairs",
+        PolicyValue::Sequences(_) => "sequences",
+    }
+}
+
+fn checked_number(number: f64, min: f64, max: f64) -> Result<f64, InvalidPolicyValue> {
+    // Written so that NaN is rejected, too.
+    if number >= min && number <= max {
+        Ok(number)
+    } else {
+        Err(InvalidPolicyValue(format!("must be {min} to {max}, not {number}")))
+    }
+}
+
+fn checked_duration(duration: Duration, min: Duration, max: Duration) -> Result<Duration, InvalidPolicyValue> {
+    if !duration.subsec_nanos().is_multiple_of(1_000_000) {
+        return Err(InvalidPolicyValue("must be in whole milliseconds".to_owned()));
+    }
+    if (min..=max).contains(&duration) {
+        return Ok(duration);
+    }
+    let write = format_duration;
+    Err(InvalidPolicyValue(format!("must be {} to {}, not {}", write(min), write(max), write(duration))))
+}
+
+fn half_life(days: f64) -> Result<HalfLife, InvalidPolicyValue> {
+    let kept = || HALF_LIVES_DAYS.map(|days| days.to_string()).join(", ");
+    HalfLife::of_days(days).ok_or_else(|| InvalidPolicyValue(format!("must be one of {}, not {days}", kept())))
+}
+
+fn set_numbers(field: &mut [f64], numbers: &[f64], min: f64, max: f64) -> Result<(), InvalidPolicyValue> {
+    if numbers.len() != field.len() {
+        return Err(InvalidPolicyValue(format!("must have {} numbers, not {}", field.len(), numbers.len())));
+    }
+    for &number in numbers {
+        checked_number(number, min, max)?;
+    }
+    field.copy_from_slice(numbers);
+    Ok(())
+}
+
+fn short_text(text: String, max: usize) -> Result<String, InvalidPolicyValue> {
+    if text.is_empty() || text.len() > max {
+        return Err(InvalidPolicyValue(format!("must have 1 to {max} bytes, not {}", text.len())));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(InvalidPolicyValue("must not contain control characters".to_owned()));
+    }
+    Ok(text)
+}
+
+fn attribute_names(names: Vec<String>) -> Result<Vec<String>, InvalidPolicyValue> {
+    if names.len() > LIST_MAX {
+        return Err(InvalidPolicyValue(format!("has {} names, at most {LIST_MAX} are allowed", names.len())));
+    }
+    names.into_iter().map(|name| short_text(name, ATTRIBUTE_BYTES_MAX)).collect()
+}
+
+fn attribute_kinds(texts: BTreeMap<String, String>) -> Result<AttributeKinds, InvalidPolicyValue> {
+    if texts.len() > ATTRIBUTES_MAX {
+        return Err(InvalidPolicyValue(format!("has {} names, at most {ATTRIBUTES_MAX} are allowed", texts.len())));
+    }
+    let read = texts.into_iter().map(|(name, text)| {
+        let mut letters = name.chars();
+        let is_name = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+            && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        if !is_name || name.len() > ATTRIBUTE_BYTES_MAX {
+            return Err(InvalidPolicyValue(format!(
+                "{name:?} cannot be used in a condition: a name consists of letters, digits and underscores"
+            )));
+        }
+        let kind = AttributeKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+        let kind =
+            kind.ok_or_else(|| InvalidPolicyValue(format!("{name} must be text, number or flag, not {text:?}")))?;
+        Ok((name, kind))
+    });
+    read.collect()
+}
+
+fn caps(offers: u64, up_sell: u64) -> Result<BandCaps, InvalidPolicyValue> {
+    let fits = |name, count: u64| {
+        let fits = u32::try_from(count).ok().filter(|count| *count <= OFFERS_MAX);
+        fits.ok_or_else(|| InvalidPolicyValue(format!("{name} must be 0 to {OFFERS_MAX}, not {count}")))
+    };
+    Ok(BandCaps { offers: fits("offers", offers)?, up_sell: fits("up_sell", up_sell)? })
+}
+
+fn channel_leases(
+    durations: BTreeMap<String, Duration>,
+    min: Duration,
+    max: Duration,
+) -> Result<Vec<(String, Duration)>, InvalidPolicyValue> {
+    if durations.len() > NAMED_MAX {
+        return Err(InvalidPolicyValue(format!("has {} names, at most {NAMED_MAX} are allowed", durations.len())));
+    }
+    let read = durations.into_iter().map(|(name, duration)| {
+        Channel::new(name.clone()).map_err(|invalid| InvalidPolicyValue(format!("the name {name:?} {invalid}")))?;
+        Ok((
+            name.clone(),
+            checked_duration(duration, min, max).map_err(|problem| InvalidPolicyValue(format!("{name} {problem}")))?,
+        ))
+    });
+    read.collect()
+}
+
+fn channel_caps(counts: BTreeMap<String, u64>) -> Result<Vec<(String, u32)>, InvalidPolicyValue> {
+    if counts.len() > NAMED_MAX {
+        return Err(InvalidPolicyValue(format!("has {} names, at most {NAMED_MAX} are allowed", counts.len())));
+    }
+    let read = counts.into_iter().map(|(name, count)| {
+        Channel::new(name.clone()).map_err(|invalid| InvalidPolicyValue(format!("the name {name:?} {invalid}")))?;
+        let fits = u32::try_from(count).ok().filter(|count| *count <= OFFERS_MAX);
+        let cap = fits.ok_or_else(|| InvalidPolicyValue(format!("{name} must be 0 to {OFFERS_MAX}, not {count}")))?;
+        Ok((name, cap))
+    });
+    read.collect()
+}
+
+fn family_value(family: &ProductFamily) -> (String, FamilyValue) {
+    let ProductFamily { name, category, products, per_slate, per_window } = family;
+    let value = FamilyValue {
+        category: category.clone(),
+        products: products.iter().map(ToString::to_string).collect(),
+        per_slate: *per_slate as u64,
+        per_window: (*per_window).into(),
+    };
+    (name.clone(), value)
+}
+
+fn families(values: BTreeMap<String, FamilyValue>) -> Result<Vec<ProductFamily>, InvalidPolicyValue> {
+    if values.len() > NAMED_MAX {
+        return Err(InvalidPolicyValue(format!("has {} families, at most {NAMED_MAX} are allowed", values.len())));
+    }
+    values
+        .into_iter()
+        .map(|(name, value)| family(&name, value).map_err(|problem| InvalidPolicyValue(format!("{name}: {problem}"))))
+        .collect()
+}
+
+fn family(name: &str, value: FamilyValue) -> Result<ProductFamily, InvalidPolicyValue> {
+    let FamilyValue { category, products, per_slate, per_window } = value;
+    if category.is_empty() && products.is_empty() {
+        return Err(InvalidPolicyValue("must have a category or products".to_owned()));
+    }
+    if products.len() > LIST_MAX {
+        return Err(InvalidPolicyValue(format!("has {} products, at most {LIST_MAX} are allowed", products.len())));
+    }
+    let at_least_one = |what: &str, count: u64| {
+        let fits = u32::try_from(count).ok().filter(|count| (1..=OFFERS_MAX).contains(count));
+        fits.ok_or_else(|| InvalidPolicyValue(format!("{what} must be 1 to {OFFERS_MAX}, not {count}")))
+    };
+    let per_slate = at_least_one("per_slate", per_slate)? as usize;
+    let per_window = at_least_one("per_window", per_window)?;
+    let products = products.into_iter().map(product).collect::<Result<_, _>>()?;
+    Ok(ProductFamily { name: name.to_owned(), category, products, per_slate, per_window })
+}
+
+fn product(id: String) -> Result<ProductId, InvalidPolicyValue> {
+    ProductId::new(id.clone()).map_err(|invalid| InvalidPolicyValue(format!("the product {id:?} {invalid}")))
+}
+
+fn pairs(values: Vec<(String, String)>) -> Result<Vec<(ProductId, ProductId)>, InvalidPolicyValue> {
+    if values.len() > LIST_MAX {
+        return Err(InvalidPolicyValue(format!("has {} pairs, at most {LIST_MAX} are allowed", values.len())));
+    }
+    let read = values.into_iter().map(|(a, b)| {
+        if a == b {
+            Err(InvalidPolicyValue(format!("{a:?} is paired with itself")))
+        } else {
+            Ok((product(a)?, product(b)?))
+        }
+    });
+    read.collect()
+}
+
+fn sequences(values: Vec<SequenceValue>) -> Result<Vec<NeverAfter>, InvalidPolicyValue> {
+    if values.len() > LIST_MAX {
+        return Err(InvalidPolicyValue(format!("has {} entries, at most {LIST_MAX} are allowed", values.len())));
+    }
+    let read = values.into_iter().map(|SequenceValue { first, then, within }| {
+        if first == then {
+            return Err(InvalidPolicyValue(format!("{first:?} follows itself")));
+        }
+        let within = checked_duration(within, A_SECOND, LOOK_BACK_MAX)
+            .map_err(|problem| InvalidPolicyValue(format!("within {problem}")))?;
+        Ok(NeverAfter { first: product(first)?, then: product(then)?, within })
+    });
+    read.collect()
+}
