@@ -31,14 +31,14 @@ impl ExportCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         use super::backup::byte_progress;
         use super::output::outln;
-        use crate::export::tables::{Exported, Tables};
+        use crate::export::export_tables::{ExportTables, ExportedRows};
         use crate::server::restore::read_backup;
 
         let at = |error: &dyn std::fmt::Display| anyhow!("{}: {error}", self.directory.display());
         std::fs::create_dir_all(&self.directory).map_err(|error| at(&error))?;
-        let mut tables = Tables::create(&self.directory).map_err(|error| at(&error))?;
+        let mut tables = ExportTables::create(&self.directory).map_err(|error| at(&error))?;
         let progress = byte_progress("exporting");
-        let enter = |tables: &mut Tables| -> anyhow::Result<()> {
+        let enter = |tables: &mut ExportTables| -> anyhow::Result<()> {
             read_backup(&self.backup, &mut |bytes| progress.set_position(bytes), &mut |record| {
                 if let Some(event) = record.event()? {
                     tables.add_event(&event).map_err(|error| at(&error))?;
@@ -53,7 +53,7 @@ impl ExportCommand {
             tables.abandon();
             return Err(failure);
         }
-        let Exported { events, decisions, offers } = tables.finish().map_err(|error| at(&error))?;
+        let ExportedRows { events, decisions, offers } = tables.finish().map_err(|error| at(&error))?;
         progress.finish_and_clear();
         outln!("{}: {events} events, {decisions} decisions, {offers} offers", self.directory.display());
         Ok(ExitCode::SUCCESS)

@@ -1,8 +1,9 @@
-//! History and decisions as Parquet files, for those who analyse them elsewhere.
+//! Export of history and decisions as Parquet files for analysis elsewhere.
 //!
-//! One table for events, one for decisions, one for the offers of decisions; rows in the order in which they come. It reads no
-//! store: what is exported is a backup, so an export is as consistent as one. Customers' profiles stay out: who needs those asks
-//! for them by name (`tactful customer export`).
+//! One table for events, one for decisions and one for the offers of decisions; rows keep the order of the source. No store is
+//! read: the source is a backup, so an export is as consistent as one. Customer profiles are deliberately left out; they are
+//! exported one customer at a time (`tactful customer export`).
 
-pub mod columns;
-pub mod tables;
+pub(crate) mod export_tables;
+
+mod table_writer;

@@ -54,8 +54,8 @@ async fn every_event_decision_and_offer_of_a_backup_is_a_row() {
             .output()
             .expect("the binary runs")
     };
-    let told = export();
-    assert!(told.status.success(), "{told:?}");
+    let exported = export();
+    assert!(exported.status.success(), "{exported:?}");
     let (all, decision) = (events_of_every_kind("ada"), full_decision("ada", 7));
     let events = rows(&lake.join("events.parquet"));
     assert_eq!(events.len(), all.len() + 1);

@@ -1,15 +1,15 @@
-//! What is in the three tables.
+//! Schemas and rows of the three exported tables.
 
 use std::path::{Path, PathBuf};
 
 use parquet::errors::Result;
 
-use super::columns::{Cell, TableWriter};
+use super::table_writer::{ColumnValue, TableWriter};
 use crate::domain::decision::Decision;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::offer::Offer;
 
-/// One row for each event. Which columns are filled depends on its kind.
+/// One row for each event; its kind decides which columns are filled.
 const EVENTS: &str = "message events {
     required binary event_id (STRING);
     optional binary customer_id (STRING);
@@ -32,7 +32,7 @@ const EVENTS: &str = "message events {
     optional binary outcome (STRING);
 }";
 
-/// One row for each decision, also for those that offered nothing.
+/// One row for each decision, including those without an offer.
 const DECISIONS: &str = "message decisions {
     required binary decision_id (STRING);
     required binary customer_id (STRING);
@@ -51,7 +51,7 @@ const DECISIONS: &str = "message decisions {
     required binary message (STRING);
 }";
 
-/// One row for each offer of a decision. Those of the control group would have been made, and were not.
+/// One row for each offer of a decision. Offers of the control group would have been made, and were not.
 const OFFERS: &str = "message offers {
     required binary decision_id (STRING);
     required binary customer_id (STRING);
@@ -75,19 +75,16 @@ const OFFERS: &str = "message offers {
     required double lever;
 }";
 
-/// How many rows were written.
+/// Number of rows written to each table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exported {
-    /// In `events.parquet`.
+pub struct ExportedRows {
     pub events: u64,
-    /// In `decisions.parquet`.
     pub decisions: u64,
-    /// In `offers.parquet`.
     pub offers: u64,
 }
 
-/// The three files being written: under other names until they are whole.
-pub struct Tables {
+/// Writers of the three tables. The files have temporary names until they are complete.
+pub struct ExportTables {
     directory: PathBuf,
     events: TableWriter,
     decisions: TableWriter,
@@ -96,17 +93,14 @@ pub struct Tables {
 
 const NAMES: [&str; 3] = ["events", "decisions", "offers"];
 
-fn unfinished(directory: &Path, name: &str) -> PathBuf {
+fn partial_path(directory: &Path, name: &str) -> PathBuf {
     directory.join(format!("{name}.parquet.part"))
 }
 
-impl Tables {
-    /// Begins the files in a directory, which must exist.
-    ///
-    /// # Errors
-    /// When they cannot be written; so do the other steps.
+impl ExportTables {
+    /// Creates the files in an existing directory.
     pub fn create(directory: &Path) -> Result<Self> {
-        let table = |name, schema| TableWriter::create(&unfinished(directory, name), schema);
+        let table = |name, schema| TableWriter::create(&partial_path(directory, name), schema);
         Ok(Self {
             directory: directory.to_owned(),
             events: table("events", EVENTS)?,
@@ -115,55 +109,56 @@ impl Tables {
         })
     }
 
-    /// Adds an event.
+    /// Adds the row of an event.
     pub fn add_event(&mut self, event: &Event) -> Result<()> {
-        let Detail { product, to_product, line, usage, case, severity, survey, outcome } = Detail::of(&event.kind);
+        let EventColumns { product, to_product, line, usage, case, severity, survey, outcome } =
+            EventColumns::of(&event.kind);
         let (order, quantity, unit_price) = line.unwrap_or_default();
         self.events.add([
-            Cell::Text(event.id.to_string()),
-            Cell::text(event.customer.as_ref()),
-            Cell::Whole(event.at.unix_ms()),
-            Cell::Text(event.kind.as_str().to_owned()),
-            Cell::text(product),
-            Cell::text(to_product),
-            Cell::text(order),
-            Cell::whole(quantity),
-            Cell::amount(unit_price),
-            Cell::text(unit_price.map(crate::domain::money::Money::currency)),
-            Cell::number(usage.map(|(amount, _)| amount)),
-            Cell::number(usage.and_then(|(_, allowance)| allowance)),
-            Cell::text(case),
-            Cell::whole(severity),
-            Cell::number(survey.map(|(score, _)| score)),
-            Cell::number(survey.map(|(_, score_max)| score_max)),
-            Cell::text(outcome.as_ref().map(|(decision, _, _)| decision)),
-            Cell::text(outcome.as_ref().map(|(_, offer, _)| offer)),
-            Cell::text(outcome.as_ref().map(|(_, _, kind)| kind)),
+            ColumnValue::Text(event.id.to_string()),
+            ColumnValue::text(event.customer.as_ref()),
+            ColumnValue::Integer(event.at.unix_ms()),
+            ColumnValue::Text(event.kind.as_str().to_owned()),
+            ColumnValue::text(product),
+            ColumnValue::text(to_product),
+            ColumnValue::text(order),
+            ColumnValue::integer(quantity),
+            ColumnValue::amount(unit_price),
+            ColumnValue::text(unit_price.map(crate::domain::money::Money::currency)),
+            ColumnValue::number(usage.map(|(amount, _)| amount)),
+            ColumnValue::number(usage.and_then(|(_, allowance)| allowance)),
+            ColumnValue::text(case),
+            ColumnValue::integer(severity),
+            ColumnValue::number(survey.map(|(score, _)| score)),
+            ColumnValue::number(survey.map(|(_, score_max)| score_max)),
+            ColumnValue::text(outcome.as_ref().map(|(decision, _, _)| decision)),
+            ColumnValue::text(outcome.as_ref().map(|(_, offer, _)| offer)),
+            ColumnValue::text(outcome.as_ref().map(|(_, _, kind)| kind)),
         ])
     }
 
-    /// Adds a decision and its offers.
+    /// Adds the rows of a decision and its offers.
     pub fn add_decision(&mut self, decision: &Decision) -> Result<()> {
         let Decision { slate, would_be_slate, relationship_health, caps, binding_cap, .. } = decision;
-        let len = |slate: &Vec<Offer>| Cell::Whole(i64::try_from(slate.len()).unwrap_or(i64::MAX));
+        let len = |slate: &Vec<Offer>| ColumnValue::Integer(i64::try_from(slate.len()).unwrap_or(i64::MAX));
         let withheld = decision.withheld.values().map(|&count| i64::from(count)).sum();
         let binding = binding_cap.and_then(|place| caps.get(place)).map(|cap| cap.kind.as_str());
         self.decisions.add([
-            Cell::Text(decision.id.to_string()),
-            Cell::Text(decision.customer.to_string()),
-            Cell::Whole(decision.at.unix_ms()),
-            Cell::Text(decision.kind.as_str().to_owned()),
-            Cell::text(decision.channel.as_ref()),
-            Cell::text(decision.placement.as_ref()),
+            ColumnValue::Text(decision.id.to_string()),
+            ColumnValue::Text(decision.customer.to_string()),
+            ColumnValue::Integer(decision.at.unix_ms()),
+            ColumnValue::Text(decision.kind.as_str().to_owned()),
+            ColumnValue::text(decision.channel.as_ref()),
+            ColumnValue::text(decision.placement.as_ref()),
             len(slate),
             len(would_be_slate),
-            Cell::Number(relationship_health.score),
-            Cell::Text(relationship_health.band.as_str().to_owned()),
-            Cell::text(binding),
-            Cell::Whole(withheld),
-            Cell::Text(decision.policy_version.clone()),
-            Cell::Whole(i64::try_from(decision.model_version).unwrap_or(i64::MAX)),
-            Cell::Text(decision.message.clone()),
+            ColumnValue::Number(relationship_health.score),
+            ColumnValue::Text(relationship_health.band.as_str().to_owned()),
+            ColumnValue::text(binding),
+            ColumnValue::Integer(withheld),
+            ColumnValue::Text(decision.policy_version.clone()),
+            ColumnValue::Integer(i64::try_from(decision.model_version).unwrap_or(i64::MAX)),
+            ColumnValue::Text(decision.message.clone()),
         ])?;
         for (offers, is_would_be) in [(slate, false), (would_be_slate, true)] {
             for offer in offers {
@@ -176,53 +171,54 @@ impl Tables {
     fn add_offer(&mut self, decision: &Decision, offer: &Offer, is_would_be: bool) -> Result<()> {
         let factors = &offer.factors;
         self.offers.add([
-            Cell::Text(decision.id.to_string()),
-            Cell::Text(decision.customer.to_string()),
-            Cell::Whole(decision.at.unix_ms()),
-            Cell::Truth(is_would_be),
-            Cell::Whole(i64::from(offer.rank)),
-            Cell::Text(offer.id.to_string()),
-            Cell::Text(offer.product.to_string()),
-            Cell::Text(offer.kind.as_str().to_owned()),
-            Cell::text(offer.replaces.as_ref()),
-            Cell::amount(offer.price),
-            Cell::text(offer.price.map(crate::domain::money::Money::currency)),
-            Cell::Truth(offer.is_already_granted),
-            Cell::Number(factors.score()),
-            Cell::Number(factors.propensity),
-            Cell::Text(factors.propensity_basis.as_str().to_owned()),
-            Cell::Number(factors.acceptance_lift),
-            Cell::Number(factors.value),
-            Cell::Number(factors.need),
-            Cell::Number(factors.context),
-            Cell::Number(factors.lever),
+            ColumnValue::Text(decision.id.to_string()),
+            ColumnValue::Text(decision.customer.to_string()),
+            ColumnValue::Integer(decision.at.unix_ms()),
+            ColumnValue::Flag(is_would_be),
+            ColumnValue::Integer(i64::from(offer.rank)),
+            ColumnValue::Text(offer.id.to_string()),
+            ColumnValue::Text(offer.product.to_string()),
+            ColumnValue::Text(offer.kind.as_str().to_owned()),
+            ColumnValue::text(offer.replaces.as_ref()),
+            ColumnValue::amount(offer.price),
+            ColumnValue::text(offer.price.map(crate::domain::money::Money::currency)),
+            ColumnValue::Flag(offer.is_already_granted),
+            ColumnValue::Number(factors.score()),
+            ColumnValue::Number(factors.propensity),
+            ColumnValue::Text(factors.propensity_basis.as_str().to_owned()),
+            ColumnValue::Number(factors.acceptance_lift),
+            ColumnValue::Number(factors.value),
+            ColumnValue::Number(factors.need),
+            ColumnValue::Number(factors.context),
+            ColumnValue::Number(factors.lever),
         ])
     }
 
-    /// Ends the files and gives them their names, in place of those of an earlier export.
-    pub fn finish(self) -> Result<Exported> {
+    /// Completes the files and renames them, replacing those of an earlier export.
+    pub fn finish(self) -> Result<ExportedRows> {
         let Self { directory, events, decisions, offers } = self;
-        let exported = Exported { events: events.finish()?, decisions: decisions.finish()?, offers: offers.finish()? };
+        let exported =
+            ExportedRows { events: events.finish()?, decisions: decisions.finish()?, offers: offers.finish()? };
         for name in NAMES {
-            std::fs::rename(unfinished(&directory, name), directory.join(format!("{name}.parquet")))?;
+            std::fs::rename(partial_path(&directory, name), directory.join(format!("{name}.parquet")))?;
         }
         Ok(exported)
     }
 
-    /// Removes what was written.
+    /// Removes the incomplete files.
     pub fn abandon(self) {
         let directory = self.directory.clone();
         drop(self);
         for name in NAMES {
-            // What cannot be removed has no name of an export.
-            let _left = std::fs::remove_file(unfinished(&directory, name));
+            // A file that cannot be removed keeps its temporary name and is no export.
+            let _left = std::fs::remove_file(partial_path(&directory, name));
         }
     }
 }
 
-/// What the kinds of event say, each in its column.
+/// Columns that depend on the kind of an event.
 #[derive(Default)]
-struct Detail {
+struct EventColumns {
     product: Option<String>,
     to_product: Option<String>,
     line: Option<(Option<String>, Option<u32>, Option<crate::domain::money::Money>)>,
@@ -233,7 +229,7 @@ struct Detail {
     outcome: Option<(String, String, &'static str)>,
 }
 
-impl Detail {
+impl EventColumns {
     fn of(kind: &EventKind) -> Self {
         let none = Self::default();
         match kind {

@@ -1,4 +1,4 @@
-//! Columns being filled, and their way into a Parquet file.
+//! Row-by-row writing of a Parquet file.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,82 +14,80 @@ use parquet::schema::parser::parse_message_type;
 
 use crate::domain::money::Money;
 
-/// Rows that are written at once. A reader can skip or load so many.
+/// Rows of a row group, the unit that a reader can skip or load.
 const ROW_GROUP_LEN: usize = 128 * 1024;
 
-/// The cell of a column; each column keeps to one kind, and only optional ones may be empty.
+/// Value of one column in one row. All values of a column have the same type, and only optional columns may be empty.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
-    /// Nothing. Only in columns that are optional.
+pub enum ColumnValue {
+    /// No value, only in optional columns.
     Empty,
-    /// Text.
+    /// String of any length.
     Text(String),
-    /// A whole number, or a moment in milliseconds after 1970.
-    Whole(i64),
-    /// A number.
+    /// Integer, or a time in milliseconds after 1970.
+    Integer(i64),
     Number(f64),
-    /// An amount of money, without its currency, in billionths.
+    /// Amount of money in billionths, without its currency.
     Amount(i128),
-    /// Yes or no.
-    Truth(bool),
+    Flag(bool),
 }
 
-impl Cell {
-    /// Text, or nothing.
+impl ColumnValue {
+    /// Makes a text of an optional value.
     pub fn text(value: Option<impl ToString>) -> Self {
         value.map_or(Self::Empty, |value| Self::Text(value.to_string()))
     }
 
-    /// A number, or nothing.
+    /// Makes a number of an optional value.
     pub fn number(value: Option<f64>) -> Self {
         value.map_or(Self::Empty, Self::Number)
     }
 
-    /// A whole number, or nothing.
-    pub fn whole(value: Option<impl Into<i64>>) -> Self {
-        value.map_or(Self::Empty, |value| Self::Whole(value.into()))
+    /// Makes an integer of an optional value.
+    pub fn integer(value: Option<impl Into<i64>>) -> Self {
+        value.map_or(Self::Empty, |value| Self::Integer(value.into()))
     }
 
-    /// The amount of a price, or nothing.
+    /// Makes an amount of an optional price.
     pub fn amount(money: Option<Money>) -> Self {
         money.map_or(Self::Empty, |money| Self::Amount(money.total_nanos()))
     }
 }
 
-/// A Parquet file being written.
+/// Writer of one Parquet file.
 pub struct TableWriter {
     writer: SerializedFileWriter<File>,
-    /// Column by column.
-    waiting: Vec<Vec<Cell>>,
+    /// Buffered values of each column.
+    buffered: Vec<Vec<ColumnValue>>,
     rows: u64,
 }
 
 impl TableWriter {
-    /// Begins a file of this schema, written in Parquet's message notation.
+    /// Creates a file with a schema in Parquet's message notation.
     pub fn create(path: &Path, schema: &str) -> Result<Self> {
         let schema = Arc::new(parse_message_type(schema)?);
         let columns = schema.get_fields().len();
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let writer = SerializedFileWriter::new(File::create(path)?, schema, Arc::new(properties))?;
-        Ok(Self { writer, waiting: vec![Vec::new(); columns], rows: 0 })
+        Ok(Self { writer, buffered: vec![Vec::new(); columns], rows: 0 })
     }
 
-    /// Adds a row with a cell for each column.
-    pub fn add<const COLUMNS: usize>(&mut self, row: [Cell; COLUMNS]) -> Result<()> {
-        if COLUMNS != self.waiting.len() {
-            return Err(ParquetError::General(format!("{COLUMNS} cells for {} columns", self.waiting.len())));
+    /// Adds a row with a value for each column.
+    pub fn add<const COLUMNS: usize>(&mut self, row: [ColumnValue; COLUMNS]) -> Result<()> {
+        if COLUMNS != self.buffered.len() {
+            return Err(ParquetError::General(format!("{COLUMNS} cells for {} columns", self.buffered.len())));
         }
-        for (column, cell) in self.waiting.iter_mut().zip(row) {
+        for (column, cell) in self.buffered.iter_mut().zip(row) {
             column.push(cell);
         }
         self.rows += 1;
-        if self.waiting.first().is_some_and(|column| column.len() >= ROW_GROUP_LEN) {
+        if self.buffered.first().is_some_and(|column| column.len() >= ROW_GROUP_LEN) {
             self.write_group()?;
         }
         Ok(())
     }
 
-    /// Ends the file, on disk when it returns; tells how many rows it has.
+    /// Completes and syncs the file; returns its number of rows.
     pub fn finish(mut self) -> Result<u64> {
         self.write_group()?;
         let file = self.writer.into_inner()?;
@@ -98,11 +96,11 @@ impl TableWriter {
     }
 
     fn write_group(&mut self) -> Result<()> {
-        if self.waiting.first().is_none_or(Vec::is_empty) {
+        if self.buffered.first().is_none_or(Vec::is_empty) {
             return Ok(());
         }
         let mut group = self.writer.next_row_group()?;
-        for cells in &mut self.waiting {
+        for cells in &mut self.buffered {
             let cells = std::mem::take(cells);
             let Some(mut column) = group.next_column()? else { break };
             write_column(column.untyped(), cells)?;
@@ -113,32 +111,34 @@ impl TableWriter {
     }
 }
 
-fn write_column(column: &mut ColumnWriter<'_>, cells: Vec<Cell>) -> Result<()> {
-    // Whether there is a value, row by row; columns that are not optional pay no heed to it.
-    let levels: Vec<i16> = cells.iter().map(|cell| i16::from(*cell != Cell::Empty)).collect();
-    let values = cells.into_iter().filter(|cell| *cell != Cell::Empty);
+fn write_column(column: &mut ColumnWriter<'_>, cells: Vec<ColumnValue>) -> Result<()> {
+    // Definition levels: 1 for a value, 0 for none; required columns ignore them.
+    let levels: Vec<i16> = cells.iter().map(|cell| i16::from(*cell != ColumnValue::Empty)).collect();
+    let values = cells.into_iter().filter(|cell| *cell != ColumnValue::Empty);
     match column {
         ColumnWriter::ByteArrayColumnWriter(writer) => {
             let values = collect(values, |cell| {
-                if let Cell::Text(text) = cell { Some(ByteArray::from(text.into_bytes())) } else { None }
+                if let ColumnValue::Text(text) = cell { Some(ByteArray::from(text.into_bytes())) } else { None }
             })?;
             writer.write_batch(&values, Some(&levels), None)
         }
         ColumnWriter::Int64ColumnWriter(writer) => {
-            let values = collect(values, |cell| if let Cell::Whole(value) = cell { Some(value) } else { None })?;
+            let values =
+                collect(values, |cell| if let ColumnValue::Integer(value) = cell { Some(value) } else { None })?;
             writer.write_batch(&values, Some(&levels), None)
         }
         ColumnWriter::DoubleColumnWriter(writer) => {
-            let values = collect(values, |cell| if let Cell::Number(value) = cell { Some(value) } else { None })?;
+            let values =
+                collect(values, |cell| if let ColumnValue::Number(value) = cell { Some(value) } else { None })?;
             writer.write_batch(&values, Some(&levels), None)
         }
         ColumnWriter::BoolColumnWriter(writer) => {
-            let values = collect(values, |cell| if let Cell::Truth(value) = cell { Some(value) } else { None })?;
+            let values = collect(values, |cell| if let ColumnValue::Flag(value) = cell { Some(value) } else { None })?;
             writer.write_batch(&values, Some(&levels), None)
         }
         ColumnWriter::FixedLenByteArrayColumnWriter(writer) => {
             let amount = |cell| {
-                if let Cell::Amount(nanos) = cell {
+                if let ColumnValue::Amount(nanos) = cell {
                     Some(FixedLenByteArray::from(nanos.to_be_bytes().to_vec()))
                 } else {
                     None
@@ -148,15 +148,15 @@ fn write_column(column: &mut ColumnWriter<'_>, cells: Vec<Cell>) -> Result<()> {
         }
         ColumnWriter::Int32ColumnWriter(_)
         | ColumnWriter::Int96ColumnWriter(_)
-        | ColumnWriter::FloatColumnWriter(_) => Err(other_kind()),
+        | ColumnWriter::FloatColumnWriter(_) => Err(type_mismatch()),
     }
     .map(drop)
 }
 
-fn collect<T>(cells: impl Iterator<Item = Cell>, take: impl Fn(Cell) -> Option<T>) -> Result<Vec<T>> {
-    cells.map(|cell| take(cell).ok_or_else(other_kind)).collect()
+fn collect<T>(cells: impl Iterator<Item = ColumnValue>, take: impl Fn(ColumnValue) -> Option<T>) -> Result<Vec<T>> {
+    cells.map(|cell| take(cell).ok_or_else(type_mismatch)).collect()
 }
 
-fn other_kind() -> ParquetError {
-    ParquetError::General("a cell is of another kind than its column".to_owned())
+fn type_mismatch() -> ParquetError {
+    ParquetError::General("a value has another type than its column".to_owned())
 }
