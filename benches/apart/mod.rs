@@ -1,9 +1,9 @@
-//! With `--apart` the servers have one core and their callers another, by `taskset` of util-linux.
+//! CPU pinning for `--apart`: servers on one core and their callers on another, by `taskset` of util-linux.
 
 const SERVERS_CORE: &str = "0";
 const CALLERS_CORE: &str = "1";
 
-/// Starts a server where servers belong: it stays where this process is meanwhile, and has as many workers as it finds cores.
+/// Starts a server on the servers' core: it inherits the affinity of this process, and has as many workers as it finds cores.
 pub fn start<T>(start: impl FnOnce() -> T) -> T {
     if !std::env::args().any(|argument| argument == "--apart") {
         return start();
@@ -14,7 +14,7 @@ pub fn start<T>(start: impl FnOnce() -> T) -> T {
     started
 }
 
-/// Moves this process, and whatever it will start.
+/// Pins this process and the processes that it starts.
 fn move_to(core: &str) {
     let this = std::process::id().to_string();
     let moved = std::process::Command::new("taskset").args(["-acp", core, &this]).output();

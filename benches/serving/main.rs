@@ -1,26 +1,25 @@
-//! What an answer costs, beside a handler that only answers.
+//! Cost of serving a request, relative to an empty handler.
 //!
-//! Starts the real server on a sled store, filled with 10,000 customers and 5,000 products, and an empty `tonic`
-//! handler that answers the same bytes; each is a process of its own. Loads both in turn with CrossSell, as PREVIEW and
-//! as durable RESERVE, at 1, 16 and 64 calls in flight, and prints requests per second, latencies and the server's CPU
-//! per request, and their ratios. Ratios of one run are comparable between machines; the figures are not.
+//! Starts the real server on a sled store, filled with 10,000 customers and 5,000 products, and an empty `tonic` handler that
+//! returns the same bytes; each is a separate process. Loads both alternately with CrossSell, as PREVIEW and as durable RESERVE,
+//! at 1, 16 and 64 calls in flight, and prints requests per second, latencies, the server's CPU time per request, and their
+//! ratios. Ratios of one run are comparable between machines; absolute values are not.
 //!
-//! The clock of the server is moved on with every RESERVE call, so that a customer's caps are free again when the
-//! customer's turn comes again. Fewer than 95 % new grants among the timed RESERVE calls fail the run: repeating open
-//! offers is cheaper and would flatter.
+//! The server's clock advances with every RESERVE call, so that the caps of a customer are free again at the customer's next call.
+//! Fewer than 95 % new grants among the timed RESERVE calls fail the run: repeating open offers is cheaper and would flatter.
 //!
-//! At last, PREVIEW while a training runs beside PREVIEW while none does.
+//! Finally, PREVIEW during a training is compared with PREVIEW without one.
 //!
-//! With `-- --overload` instead: calls at five times what the server can do, at a rate of their own. It fails unless, for a
-//! basket, goodput stays at 90 % of the peak, p99 of those admitted within three times that at the peak, all others are
-//! refused with a time to come again, and nobody is refused two seconds later. Other calls are only told: to refuse four
-//! times as many takes a fifth of what cheap ones take. `-- --overload RESERVE` is about one kind. `--apart` gives the server
-//! one core and the callers another (by `taskset`), without which callers take from the server what they offer it.
+//! With `-- --overload` instead: an open loop at five times the server's capacity. It fails unless, for a basket, goodput stays at
+//! 90 % of the peak, p99 of the admitted calls within three times that at the peak, all other calls are rejected with a retry
+//! delay, and no call is rejected two seconds later. Other kinds of call are only reported: rejecting four times as many takes a
+//! fifth of the CPU that cheap calls take. `-- --overload RESERVE` selects one kind. `--apart` pins the server to one core and the
+//! callers to another (by `taskset`); otherwise the callers compete with the server for CPU.
 //!
-//! Deliberately not measured: the network (loopback only), the client (it shares the cores, the same for both sides),
-//! other RPCs, and stores that are being imported into.
+//! Deliberately not measured: the network (loopback only), the client (it shares the cores, the same for both sides), other
+//! RPCs, and a store during an import.
 //!
-//! `cargo bench --bench serving`; `-- --json` for machines, `-- --quick` for a run of a quarter of a minute on a small shop.
+//! `cargo bench --bench serving`; `-- --json` for JSON, `-- --quick` for a run of a quarter of a minute on a small shop.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -42,29 +41,29 @@ mod roles;
 mod shop;
 mod thin_client;
 
-use load::{Cell, Mode, load};
+use load::{Mode, Scenario, load};
 use report::Report;
-use roles::Role;
+use roles::ServerRole;
 use shop::ShopSize;
 
-// As in the server's binary.
+// The same allocator as in the server's binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Calls in flight.
+/// Numbers of calls in flight.
 const IN_FLIGHT: [usize; 3] = [1, 16, 64];
-/// The two servers take this many turns in each cell, so that a noisy moment meets both.
-const TURNS: u32 = 4;
-/// Of each step towards overload, and of it: a queue takes a while to fill.
+/// Number of rounds in which the two servers alternate, so that noise affects both.
+const ROUNDS: u32 = 4;
+/// Minimum time of each rate under overload: a queue takes a while to fill.
 const OVERLOAD_TIME_MIN: Duration = Duration::from_secs(4);
-/// Least share of timed RESERVE calls that grant something new.
+/// Minimum share of timed RESERVE calls that grant a new offer.
 const NEW_GRANTS_MIN: f64 = 0.95;
 
-/// How long and on what to measure.
+/// Size and duration of a run.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     shop: ShopSize,
-    /// Of each server in each cell, in all turns together.
+    /// Time of each server in each scenario, over all rounds.
     time: Duration,
     warm_up: Duration,
 }
@@ -78,8 +77,8 @@ impl Plan {
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be had");
-    if let Some(role) = Role::of_this_process() {
-        runtime.block_on(role.play());
+    if let Some(role) = ServerRole::from_environment() {
+        runtime.block_on(role.run());
         return ExitCode::SUCCESS;
     }
     let has = |flag: &str| std::env::args().any(|argument| argument == flag);
@@ -95,14 +94,14 @@ fn main() -> ExitCode {
     }
     let granted_enough = report.rows.iter().all(|row| row.new_grants.is_none_or(|share| share >= NEW_GRANTS_MIN));
     if !granted_enough {
-        eprintln!("fewer than {:.0} % of the RESERVE calls granted something new", NEW_GRANTS_MIN * 100.0);
+        eprintln!("fewer than {:.0} % of the RESERVE calls granted a new offer", NEW_GRANTS_MIN * 100.0);
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
 async fn measure_overload(plan: Plan, as_json: bool) -> ExitCode {
-    let mut tactful = roles::start(Role::App, plan.shop, None).await;
+    let mut tactful = roles::start(ServerRole::App, plan.shop, None).await;
     let mut faults = Vec::new();
     let word = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let asked_for = |mode: &Mode| word.as_ref().is_none_or(|word| *word == mode.to_string());
@@ -127,34 +126,35 @@ async fn measure_overload(plan: Plan, as_json: bool) -> ExitCode {
 
 async fn measure(plan: Plan) -> Report {
     eprintln!("filling a shop of {} customers and {} products", plan.shop.customers, plan.shop.products);
-    let mut tactful = roles::start(Role::App, plan.shop, None).await;
+    let mut tactful = roles::start(ServerRole::App, plan.shop, None).await;
     let mut report = Report::new(plan.shop);
     for mode in [Mode::Preview, Mode::Basket, Mode::Reserve] {
         let sample = load::sample(&tactful, mode).await;
-        let mut empty = roles::start(Role::Empty, plan.shop, Some(&sample)).await;
+        let mut empty = roles::start(ServerRole::Empty, plan.shop, Some(&sample)).await;
         for in_flight in IN_FLIGHT {
             eprintln!("{mode}, {in_flight} in flight");
-            let cell = Cell { mode, in_flight, customers: plan.shop.customers };
-            let (mut ours, mut theirs) = (load::Measured::default(), load::Measured::default());
-            load(&mut empty, cell, plan.warm_up).await;
-            load(&mut tactful, cell, plan.warm_up).await;
-            for _ in 0..TURNS {
-                theirs.add(load(&mut empty, cell, plan.time / TURNS).await);
-                ours.add(load(&mut tactful, cell, plan.time / TURNS).await);
+            let scenario = Scenario { mode, in_flight, customers: plan.shop.customers };
+            let (mut tactful_load, mut empty_load) =
+                (load::LoadMeasurement::default(), load::LoadMeasurement::default());
+            load(&mut empty, scenario, plan.warm_up).await;
+            load(&mut tactful, scenario, plan.warm_up).await;
+            for _ in 0..ROUNDS {
+                empty_load.add(load(&mut empty, scenario, plan.time / ROUNDS).await);
+                tactful_load.add(load(&mut tactful, scenario, plan.time / ROUNDS).await);
             }
-            report.add(cell, sample.len(), &ours, &theirs);
+            report.add(scenario, sample.len(), &tactful_load, &empty_load);
         }
     }
     for in_flight in IN_FLIGHT {
         eprintln!("{} while training, {in_flight} in flight", Mode::Preview);
-        let cell = Cell { mode: Mode::Preview, in_flight, customers: plan.shop.customers };
-        load(&mut tactful, cell, plan.warm_up).await;
-        let quiet = load(&mut tactful, cell, plan.time).await;
-        tactful.begin_training().await;
-        let began = Instant::now();
-        let training = load(&mut tactful, cell, plan.time).await;
-        tactful.has_trained().await;
-        report.add_training(cell, &quiet, &training, began.elapsed());
+        let scenario = Scenario { mode: Mode::Preview, in_flight, customers: plan.shop.customers };
+        load(&mut tactful, scenario, plan.warm_up).await;
+        let baseline = load(&mut tactful, scenario, plan.time).await;
+        tactful.start_training().await;
+        let started = Instant::now();
+        let training = load(&mut tactful, scenario, plan.time).await;
+        tactful.wait_for_training().await;
+        report.add_training(scenario, &baseline, &training, started.elapsed());
     }
     report
 }

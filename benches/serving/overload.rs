@@ -1,8 +1,8 @@
-//! Overload: calls come at a rate of their own, whether or not those before were answered.
+//! Overload: open-loop calls at fixed rates, independent of the responses.
 //!
-//! The peak is the best of rates that rise from half of what a closed loop gets done until more brings no more. Then that rate and
-//! five times what came of it take turns, so that a noisy moment meets both; and then half of it, to see how soon nobody
-//! is refused any more.
+//! The peak is the best of rates that rise from half the throughput of a closed loop until goodput stops rising. Then the peak rate
+//! and five times its goodput alternate, so that noise affects both; finally half of the goodput, to measure how soon no call is
+//! rejected any more.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,54 +17,54 @@ use tokio::sync::mpsc;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::load::{Cell, Mode, in_mixed_order, load, request};
-use super::roles::Running;
+use super::load::{Mode, Scenario, customer_of_call, load, request};
+use super::roles::ServerProcess;
 use super::thin_client::ThinClient;
 
-/// Enough that their limits of calls at once are not what limits.
+/// Number of connections, enough that their stream limits do not limit the load.
 const CONNECTIONS: usize = 16;
-/// Of the closed loop that finds out where to look for the peak: fewer than are ever refused.
+/// Calls in flight of the closed loop that finds the starting rate: few enough that none is rejected.
 const IN_FLIGHT: usize = 32;
-/// The first rate, as a share of what the closed loop got done, and how rates rise.
-const FIRST: f64 = 0.5;
-const STEP: f64 = 1.15;
-/// More than this many steps the client cannot offer.
+/// First rate as a share of the closed loop's throughput, and the factor between rates.
+const FIRST_RATE_SHARE: f64 = 0.5;
+const RATE_STEP: f64 = 1.15;
+/// Maximum number of steps, beyond which the client itself is the limit.
 const STEPS_MAX: usize = 20;
-const OVERLOAD: f64 = 5.0;
-/// The peak and the overload take so many turns.
-const TURNS: usize = 3;
-const AFTERWARDS: f64 = 0.5;
-/// Calls that are due are begun this often.
+const OVERLOAD_FACTOR: f64 = 5.0;
+/// Number of rounds in which peak and overload alternate.
+const ROUNDS: usize = 3;
+const RECOVERY_RATE_SHARE: f64 = 0.5;
+/// Interval at which due calls are started.
 const TICK: Duration = Duration::from_millis(1);
-/// The longest window of the default policy, and some more.
+/// Time after which all caps of a customer are free again: the longest window of the default policy, with a margin.
 const ROUND_OF_ALL_CUSTOMERS: Duration = Duration::from_secs(32 * DAY.as_secs());
 const GOODPUT_MIN: f64 = 0.9;
 const P99_RATIO_MAX: f64 = 3.0;
 const RECOVERY_MAX: Duration = Duration::from_secs(2);
 
-/// What came of calls at some rate.
-struct Offered {
+/// Measurement of calls at one rate.
+struct RateMeasurement {
     per_second: f64,
     time: Duration,
-    /// Answered before the time was over.
+    /// Number of calls answered within the time.
     in_time: u64,
-    /// Answered, from the moment that a call was due, in microseconds.
+    /// Latencies of answered calls from the time at which each was due, in microseconds.
     answered: Histogram<u64>,
-    refused: u64,
-    /// Neither answered, nor refused with a time to come again.
-    others: BTreeMap<String, u64>,
-    /// When the last call was due that was refused.
-    last_refused: Option<Duration>,
+    rejected: u64,
+    /// Failures other than a rejection with a retry delay, with their numbers.
+    other_errors: BTreeMap<String, u64>,
+    /// Due time of the last rejected call.
+    last_rejected: Option<Duration>,
 }
 
-impl Offered {
+impl RateMeasurement {
     fn add(&mut self, other: Self) {
         self.time += other.time;
         self.in_time += other.in_time;
         self.answered.add(other.answered).expect("both resize by themselves");
-        self.refused += other.refused;
-        for (what, count) in other.others {
-            *self.others.entry(what).or_default() += count;
+        self.rejected += other.rejected;
+        for (what, count) in other.other_errors {
+            *self.other_errors.entry(what).or_default() += count;
         }
     }
 
@@ -77,14 +77,14 @@ impl Offered {
     }
 }
 
-/// What a server makes of too many calls of one kind.
+/// Behaviour of a server under overload by one kind of call.
 pub struct Overload {
     mode: Mode,
-    ladder: Vec<Offered>,
-    peak: Offered,
-    beyond: Offered,
+    ladder: Vec<RateMeasurement>,
+    peak: RateMeasurement,
+    beyond: RateMeasurement,
     recovery: Duration,
-    afterwards: Offered,
+    afterwards: RateMeasurement,
 }
 
 impl Overload {
@@ -96,35 +96,35 @@ impl Overload {
         self.beyond.p99().as_secs_f64() / self.peak.p99().as_secs_f64()
     }
 
-    /// What was promised and does not hold.
+    /// Lists the promises that do not hold.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        let mut must = |holds: bool, told: String| {
+        let mut must = |holds: bool, promise: String| {
             if !holds {
-                faults.push(format!("{}: {told}", self.mode));
+                faults.push(format!("{}: {promise}", self.mode));
             }
         };
         must(self.goodput() >= GOODPUT_MIN, format!("{:.0} % of the peak's goodput", self.goodput() * 100.0));
         must(self.p99_ratio() <= P99_RATIO_MAX, format!("{:.1} times the peak's p99", self.p99_ratio()));
-        must(self.beyond.others.is_empty(), format!("answered by {:?}", self.beyond.others));
-        must(self.recovery < RECOVERY_MAX, format!("{:?} until nobody was refused", self.recovery));
+        must(self.beyond.other_errors.is_empty(), format!("answered by {:?}", self.beyond.other_errors));
+        must(self.recovery < RECOVERY_MAX, format!("{:?} until no call was rejected", self.recovery));
         faults
     }
 
     pub fn json(&self) -> Value {
-        let offered = |offered: &Offered| {
+        let measurement = |measurement: &RateMeasurement| {
             json!({
-                "offered_per_second": offered.per_second, "goodput_per_second": offered.goodput(),
-                "p50_us": offered.answered.value_at_quantile(0.5), "p99_us": offered.p99().as_micros() as u64,
-                "refused": offered.refused, "others": offered.others,
+                "offered_per_second": measurement.per_second, "goodput_per_second": measurement.goodput(),
+                "p50_us": measurement.answered.value_at_quantile(0.5), "p99_us": measurement.p99().as_micros() as u64,
+                "rejected": measurement.rejected, "other_errors": measurement.other_errors,
             })
         };
         json!({
             "mode": self.mode.to_string(),
-            "ladder": self.ladder.iter().map(offered).collect::<Vec<_>>(),
-            "peak": offered(&self.peak),
-            "overload": offered(&self.beyond),
-            "afterwards": offered(&self.afterwards),
+            "ladder": self.ladder.iter().map(measurement).collect::<Vec<_>>(),
+            "peak": measurement(&self.peak),
+            "overload": measurement(&self.beyond),
+            "afterwards": measurement(&self.afterwards),
             "ratio": {"goodput": self.goodput(), "p99": self.p99_ratio()},
             "recovery_s": self.recovery.as_secs_f64(),
         })
@@ -133,22 +133,22 @@ impl Overload {
 
 impl fmt::Display for Overload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: offered/s | answered/s | p50 | p99 | refused | others", self.mode)?;
-        for offered in self.ladder.iter().chain([&self.peak, &self.beyond, &self.afterwards]) {
+        writeln!(f, "{}: offered/s | answered/s | p50 | p99 | rejected | other errors", self.mode)?;
+        for measurement in self.ladder.iter().chain([&self.peak, &self.beyond, &self.afterwards]) {
             writeln!(
                 f,
                 "  {:>7.0} | {:>7.0} | {:>7.1?} | {:>7.1?} | {} | {}",
-                offered.per_second,
-                offered.goodput(),
-                Duration::from_micros(offered.answered.value_at_quantile(0.5)),
-                offered.p99(),
-                offered.refused,
-                offered.others.values().sum::<u64>(),
+                measurement.per_second,
+                measurement.goodput(),
+                Duration::from_micros(measurement.answered.value_at_quantile(0.5)),
+                measurement.p99(),
+                measurement.rejected,
+                measurement.other_errors.values().sum::<u64>(),
             )?;
         }
         writeln!(
             f,
-            "  at {OVERLOAD} times the peak: goodput {:.0} %, p99 x {:.1}, nobody refused after {:.1?}",
+            "  at {OVERLOAD_FACTOR} times the peak: goodput {:.0} %, p99 x {:.1}, no call rejected after {:.1?}",
             self.goodput() * 100.0,
             self.p99_ratio(),
             self.recovery
@@ -156,107 +156,113 @@ impl fmt::Display for Overload {
     }
 }
 
-/// Measures one kind of call.
-pub async fn overload(server: &mut Running, mode: Mode, customers: u64, time: Duration) -> Overload {
-    let cell = Cell { mode, in_flight: IN_FLIGHT, customers };
-    let closed = load(server, cell, time).await;
+/// Measures one kind of call at rising rates, at overload and afterwards.
+pub async fn overload(server: &mut ServerProcess, mode: Mode, customers: u64, time: Duration) -> Overload {
+    let scenario = Scenario { mode, in_flight: IN_FLIGHT, customers };
+    let closed = load(server, scenario, time).await;
     let capacity = closed.calls as f64 / closed.wall.as_secs_f64();
     let mut ladder = Vec::new();
-    let mut rate = FIRST * capacity;
+    let mut rate = FIRST_RATE_SHARE * capacity;
     while ladder.len() < STEPS_MAX {
-        let offered = offer(server, mode, customers, rate, time).await;
-        let brings_more = offered.goodput() > 0.95 * rate;
-        ladder.push(offered);
+        let measurement = offer(server, mode, customers, rate, time).await;
+        let brings_more = measurement.goodput() > 0.95 * rate;
+        ladder.push(measurement);
         if !brings_more {
             break;
         }
-        rate *= STEP;
+        rate *= RATE_STEP;
     }
     let best = ladder.iter().max_by(|a, b| a.goodput().total_cmp(&b.goodput())).expect("a ladder has steps");
     let (rate, goodput) = (best.per_second, best.goodput());
     let mut peak = offer(server, mode, customers, rate, time).await;
-    let mut beyond = offer(server, mode, customers, OVERLOAD * goodput, time).await;
-    for _ in 1..TURNS {
+    let mut beyond = offer(server, mode, customers, OVERLOAD_FACTOR * goodput, time).await;
+    for _ in 1..ROUNDS {
         peak.add(offer(server, mode, customers, rate, time).await);
-        beyond.add(offer(server, mode, customers, OVERLOAD * goodput, time).await);
+        beyond.add(offer(server, mode, customers, OVERLOAD_FACTOR * goodput, time).await);
     }
-    let afterwards = offer(server, mode, customers, AFTERWARDS * goodput, time).await;
-    let recovery = afterwards.last_refused.unwrap_or_default();
+    let afterwards = offer(server, mode, customers, RECOVERY_RATE_SHARE * goodput, time).await;
+    let recovery = afterwards.last_rejected.unwrap_or_default();
     Overload { mode, ladder, peak, beyond, recovery, afterwards }
 }
 
-/// Calls at a rate, over many connections.
-async fn offer(server: &mut Running, mode: Mode, customers: u64, per_second: f64, time: Duration) -> Offered {
+/// Starts calls at a fixed rate over many connections, and collects their outcomes.
+async fn offer(
+    server: &mut ServerProcess,
+    mode: Mode,
+    customers: u64,
+    per_second: f64,
+    time: Duration,
+) -> RateMeasurement {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         connections.push(ThinClient::connect(server).await);
     }
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let turns = Arc::clone(&server.turns);
+    let (outcome_sender, mut outcomes) = mpsc::unbounded_channel();
+    let calls_started = Arc::clone(&server.calls_started);
     let step = ROUND_OF_ALL_CUSTOMERS / u32::try_from(customers).expect("few customers");
-    let began = Instant::now();
+    let started = Instant::now();
     let mut sent = 0_u64;
     let mut ticks = tokio::time::interval(TICK);
-    while began.elapsed() < time {
+    while started.elapsed() < time {
         ticks.tick().await;
-        let due = (began.elapsed().min(time).as_secs_f64() * per_second) as u64;
+        let due = (started.elapsed().min(time).as_secs_f64() * per_second) as u64;
         let fresh = due.saturating_sub(sent);
         for call in sent..due {
             let client = connections[call as usize % CONNECTIONS].clone();
-            let due_at = began + Duration::from_secs_f64(call as f64 / per_second);
-            tokio::spawn(one_call(client, mode, customers, due_at, Arc::clone(&turns), tell.clone()));
+            let due_at = started + Duration::from_secs_f64(call as f64 / per_second);
+            tokio::spawn(one_call(client, mode, customers, due_at, Arc::clone(&calls_started), outcome_sender.clone()));
         }
         sent = due.max(sent);
         if mode == Mode::Reserve && fresh > 0 {
-            // The clock follows the calls, so that caps are free again when a customer's turn comes again.
+            // The server's clock advances with the calls, so that caps are free again at a customer's next call.
             server.advance(step * u32::try_from(fresh).expect("few calls")).await;
         }
     }
-    drop(tell);
-    let mut offered = Offered {
+    drop(outcome_sender);
+    let mut measurement = RateMeasurement {
         per_second,
         time,
         in_time: 0,
         answered: Histogram::new(3).expect("3 digits are allowed"),
-        refused: 0,
-        others: BTreeMap::new(),
-        last_refused: None,
+        rejected: 0,
+        other_errors: BTreeMap::new(),
+        last_rejected: None,
     };
-    while let Some((due_at, answer)) = told.recv().await {
+    while let Some((due_at, answer)) = outcomes.recv().await {
         match answer {
             Ok(took) => {
-                offered.answered.record(took.as_micros() as u64).expect("it resizes by itself");
-                offered.in_time += u64::from(due_at + took <= began + time);
+                measurement.answered.record(took.as_micros() as u64).expect("it resizes by itself");
+                measurement.in_time += u64::from(due_at + took <= started + time);
             }
-            Err(status) if is_refusal(&status) => {
-                offered.refused += 1;
-                offered.last_refused = offered.last_refused.max(Some(due_at.duration_since(began)));
+            Err(status) if is_load_shedding(&status) => {
+                measurement.rejected += 1;
+                measurement.last_rejected = measurement.last_rejected.max(Some(due_at.duration_since(started)));
             }
             Err(status) => {
-                *offered.others.entry(format!("{:?}: {}", status.code(), status.message())).or_default() += 1;
+                *measurement.other_errors.entry(format!("{:?}: {}", status.code(), status.message())).or_default() += 1;
             }
         }
     }
-    offered
+    measurement
 }
 
-type Told = (Instant, Result<Duration, Status>);
+type CallOutcome = (Instant, Result<Duration, Status>);
 
 async fn one_call(
     client: ThinClient,
     mode: Mode,
     customers: u64,
     due_at: Instant,
-    turns: Arc<AtomicU64>,
-    tell: mpsc::UnboundedSender<Told>,
+    calls_started: Arc<AtomicU64>,
+    outcome_sender: mpsc::UnboundedSender<CallOutcome>,
 ) {
-    let turn = turns.fetch_add(1, Ordering::Relaxed);
-    let answer = client.cross_sell(request(in_mixed_order(turn, customers), mode)).await;
-    // An error means that nobody counts any more.
-    let _uncounted = tell.send((due_at, answer.map(|()| due_at.elapsed())));
+    let call_number = calls_started.fetch_add(1, Ordering::Relaxed);
+    let answer = client.cross_sell(request(customer_of_call(call_number, customers), mode)).await;
+    // An error means that the measurement has ended.
+    let _uncounted = outcome_sender.send((due_at, answer.map(|()| due_at.elapsed())));
 }
 
-fn is_refusal(status: &Status) -> bool {
+fn is_load_shedding(status: &Status) -> bool {
     let retry_info = status.get_details_retry_info();
     status.code() == Code::ResourceExhausted && retry_info.is_some_and(|info| info.retry_delay.is_some())
 }

@@ -1,59 +1,59 @@
-//! The figures, for people and for machines.
+//! Report of a run as text and as JSON.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::load::{Cell, Measured, Mode};
+use super::load::{LoadMeasurement, Mode, Scenario};
 use super::shop::ShopSize;
 
-/// Everything that was measured.
+/// All measurements of a run.
 pub struct Report {
     shop: ShopSize,
     pub rows: Vec<Row>,
     trainings: Vec<Training>,
 }
 
-/// A cell without and with a training beside it.
+/// A scenario without and during a training.
 struct Training {
-    cell: Cell,
-    quiet: Figures,
-    beside: Figures,
-    took: Duration,
+    scenario: Scenario,
+    baseline: Metrics,
+    during_training: Metrics,
+    training_time: Duration,
 }
 
-/// One cell.
+/// Measurements of both servers in one scenario.
 pub struct Row {
-    cell: Cell,
+    scenario: Scenario,
     answer_bytes: usize,
-    tactful: Figures,
-    empty: Figures,
-    /// The share of calls that granted something new; of RESERVE only.
+    tactful: Metrics,
+    empty: Metrics,
+    /// Share of calls that granted a new offer, for RESERVE.
     pub new_grants: Option<f64>,
 }
 
-/// What one server did in a cell.
+/// Metrics of one server in one scenario.
 #[derive(Debug, Clone, Copy)]
-struct Figures {
+struct Metrics {
     per_second: f64,
     p50_us: f64,
     p99_us: f64,
     cpu_us: f64,
 }
 
-impl Figures {
-    fn of(measured: &Measured) -> Self {
-        let calls = measured.calls as f64;
+impl Metrics {
+    fn of(measurement: &LoadMeasurement) -> Self {
+        let calls = measurement.calls as f64;
         Self {
-            per_second: calls / measured.wall.as_secs_f64(),
-            p50_us: measured.latencies.value_at_quantile(0.5) as f64,
-            p99_us: measured.latencies.value_at_quantile(0.99) as f64,
-            cpu_us: measured.cpu.as_secs_f64() * 1e6 / calls,
+            per_second: calls / measurement.wall.as_secs_f64(),
+            p50_us: measurement.latencies.value_at_quantile(0.5) as f64,
+            p99_us: measurement.latencies.value_at_quantile(0.99) as f64,
+            cpu_us: measurement.cpu.as_secs_f64() * 1e6 / calls,
         }
     }
 
-    /// Each figure as a multiple of the other's.
+    /// Divides each metric by the other's.
     fn over(self, other: Self) -> Self {
         Self {
             per_second: self.per_second / other.per_second,
@@ -73,23 +73,29 @@ impl Report {
         Self { shop, rows: Vec::new(), trainings: Vec::new() }
     }
 
-    pub fn add_training(&mut self, cell: Cell, quiet: &Measured, training: &Measured, took: Duration) {
-        let (quiet, beside) = (Figures::of(quiet), Figures::of(training));
-        self.trainings.push(Training { cell, quiet, beside, took });
+    pub fn add_training(
+        &mut self,
+        scenario: Scenario,
+        baseline: &LoadMeasurement,
+        training: &LoadMeasurement,
+        training_time: Duration,
+    ) {
+        let (baseline, during_training) = (Metrics::of(baseline), Metrics::of(training));
+        self.trainings.push(Training { scenario, baseline, during_training, training_time });
     }
 
-    pub fn add(&mut self, cell: Cell, answer_bytes: usize, tactful: &Measured, empty: &Measured) {
-        let new_grants = (cell.mode == Mode::Reserve).then(|| tactful.granting as f64 / tactful.calls as f64);
-        let (tactful, empty) = (Figures::of(tactful), Figures::of(empty));
-        self.rows.push(Row { cell, answer_bytes, tactful, empty, new_grants });
+    pub fn add(&mut self, scenario: Scenario, answer_bytes: usize, tactful: &LoadMeasurement, empty: &LoadMeasurement) {
+        let new_grants = (scenario.mode == Mode::Reserve).then(|| tactful.granting as f64 / tactful.calls as f64);
+        let (tactful, empty) = (Metrics::of(tactful), Metrics::of(empty));
+        self.rows.push(Row { scenario, answer_bytes, tactful, empty, new_grants });
     }
 
     pub fn json(&self) -> Value {
         let rows = self.rows.iter().map(|row| {
             let ratio = row.tactful.over(row.empty).json();
             json!({
-                "mode": row.cell.mode.to_string(),
-                "in_flight": row.cell.in_flight,
+                "mode": row.scenario.mode.to_string(),
+                "in_flight": row.scenario.in_flight,
                 "answer_bytes": row.answer_bytes,
                 "tactful": row.tactful.json(),
                 "empty": row.empty.json(),
@@ -102,11 +108,11 @@ impl Report {
         });
         let trainings = self.trainings.iter().map(|it| {
             json!({
-                "in_flight": it.cell.in_flight,
-                "quiet": it.quiet.json(),
-                "training": it.beside.json(),
-                "p99_ratio": it.beside.p99_us / it.quiet.p99_us,
-                "training_seconds": it.took.as_secs_f64(),
+                "in_flight": it.scenario.in_flight,
+                "baseline": it.baseline.json(),
+                "training": it.during_training.json(),
+                "p99_ratio": it.during_training.p99_us / it.baseline.p99_us,
+                "training_seconds": it.training_time.as_secs_f64(),
             })
         });
         json!({
@@ -134,9 +140,9 @@ impl fmt::Display for Report {
         )?;
         for row in &self.rows {
             let ratio = row.tactful.over(row.empty);
-            for (server, figures) in [("tactful", row.tactful), ("empty", row.empty)] {
-                let Figures { per_second, p50_us, p99_us, cpu_us } = figures;
-                write!(f, "{:<8} {:>9}  {server:<8}", row.cell.mode, row.cell.in_flight)?;
+            for (server, metrics) in [("tactful", row.tactful), ("empty", row.empty)] {
+                let Metrics { per_second, p50_us, p99_us, cpu_us } = metrics;
+                write!(f, "{:<8} {:>9}  {server:<8}", row.scenario.mode, row.scenario.in_flight)?;
                 writeln!(f, " {per_second:>9.0} {p50_us:>6.0} us {p99_us:>6.0} us {cpu_us:>6.0} us")?;
             }
             write!(f, "{:<8} {:>9}  {:<8}", "", "", "ratio")?;
@@ -146,18 +152,18 @@ impl fmt::Display for Report {
                 None => writeln!(f)?,
             }
         }
-        for Training { cell, quiet, beside, took } in &self.trainings {
+        for Training { scenario, baseline, during_training, training_time } in &self.trainings {
             writeln!(
                 f,
-                "{} {:>9}  while training for {:.0} s: p50 {:.0} us, p99 {:.0} us; quiet {:.0} us, {:.0} us (p99 x {:.2})",
-                cell.mode,
-                cell.in_flight,
-                took.as_secs_f64(),
-                beside.p50_us,
-                beside.p99_us,
-                quiet.p50_us,
-                quiet.p99_us,
-                beside.p99_us / quiet.p99_us
+                "{} {:>9}  during a training of {:.0} s: p50 {:.0} us, p99 {:.0} us; without {:.0} us, {:.0} us (p99 x {:.2})",
+                scenario.mode,
+                scenario.in_flight,
+                training_time.as_secs_f64(),
+                during_training.p50_us,
+                during_training.p99_us,
+                baseline.p50_us,
+                baseline.p99_us,
+                during_training.p99_us / baseline.p99_us
             )?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The processes of a run: this program starts itself again as the real server and as the empty handler.
+//! Processes of a run: this program starts itself again as the real server and as the empty handler.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -25,77 +25,77 @@ use super::shop::{self, ShopSize};
 const ROLE: &str = "TACTFUL_BENCH_ROLE";
 const ANSWER_FILE: &str = "TACTFUL_BENCH_ANSWER";
 const QUICK: &str = "TACTFUL_BENCH_QUICK";
-/// The order to train; any other is a time to move the clock by.
+/// Command to train; any other command is a number of milliseconds by which to advance the clock.
 const TRAIN: &str = "train";
 
-/// What a process is.
+/// Role of a server process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum ServerRole {
     /// The real server.
     App,
-    /// The handler that only answers.
+    /// A handler that returns a fixed response.
     Empty,
 }
 
-/// A server in a process of its own, killed when dropped.
-pub struct Running {
+/// Server in a separate process, killed when dropped.
+pub struct ServerProcess {
     pub address: String,
     pub pid: u32,
-    /// Calls so far: customers take turns, over all loads.
-    pub turns: Arc<AtomicU64>,
-    orders: ChildStdin,
-    told: Lines<BufReader<ChildStdout>>,
+    /// Number of calls started over all loads, from which the customer of the next call follows.
+    pub calls_started: Arc<AtomicU64>,
+    commands: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
     _process: Child,
     _directory: tempfile::TempDir,
 }
 
-impl Running {
-    /// Moves the server's clock on. The empty handler has none and does not mind.
+impl ServerProcess {
+    /// Advances the server's clock; the empty handler ignores it.
     pub async fn advance(&mut self, span: Duration) {
-        self.orders.write_all(format!("{}\n", span.as_millis()).as_bytes()).await.expect("the server listens");
+        self.commands.write_all(format!("{}\n", span.as_millis()).as_bytes()).await.expect("the server listens");
     }
 
-    /// Makes the server train once more, beside what it serves.
-    pub async fn begin_training(&mut self) {
-        self.orders.write_all(format!("{TRAIN}\n").as_bytes()).await.expect("the server listens");
+    /// Starts a training while the server keeps serving.
+    pub async fn start_training(&mut self) {
+        self.commands.write_all(format!("{TRAIN}\n").as_bytes()).await.expect("the server listens");
     }
 
-    /// Waits until it has trained.
-    pub async fn has_trained(&mut self) {
-        self.told.next_line().await.expect("it tells").expect("that it has trained");
+    /// Waits until the training has finished.
+    pub async fn wait_for_training(&mut self) {
+        self.output.next_line().await.expect("the output is readable").expect("the server reports the training");
     }
 }
 
-/// Starts a role, and waits until it serves.
-pub async fn start(role: Role, size: ShopSize, answer: Option<&[u8]>) -> Running {
+/// Starts a server process and waits until it serves.
+pub async fn start(role: ServerRole, size: ShopSize, answer: Option<&[u8]>) -> ServerProcess {
     let directory = tempfile::tempdir().expect("a directory");
     let answer_file = directory.path().join("answer");
     std::fs::write(&answer_file, answer.unwrap_or_default()).expect("a file");
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command
-        .env(ROLE, if role == Role::App { "tactful" } else { "empty" })
+        .env(ROLE, if role == ServerRole::App { "tactful" } else { "empty" })
         .env(ANSWER_FILE, answer_file)
         .env(QUICK, if size.customers == ShopSize::QUICK.customers { "1" } else { "" })
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
     let mut process = apart::start(|| command.spawn()).expect("this program starts");
-    let mut told = BufReader::new(process.stdout.take().expect("piped")).lines();
-    let address = told.next_line().await.expect("it tells").expect("its address");
-    Running {
+    let mut output = BufReader::new(process.stdout.take().expect("piped")).lines();
+    let address = output.next_line().await.expect("the output is readable").expect("the server prints its address");
+    ServerProcess {
         address,
         pid: process.id().expect("it runs"),
-        turns: Arc::default(),
-        orders: process.stdin.take().expect("piped"),
-        told,
+        calls_started: Arc::default(),
+        commands: process.stdin.take().expect("piped"),
+        output,
         _process: process,
         _directory: directory,
     }
 }
 
-impl Role {
-    /// The role that the process that started this one asked for.
-    pub fn of_this_process() -> Option<Self> {
+impl ServerRole {
+    /// Reads the role that the parent process has set.
+    pub fn from_environment() -> Option<Self> {
         match std::env::var(ROLE).ok()?.as_str() {
             "tactful" => Some(Self::App),
             "empty" => Some(Self::Empty),
@@ -103,8 +103,8 @@ impl Role {
         }
     }
 
-    /// Serves until the parent goes away.
-    pub async fn play(self) {
+    /// Serves until the parent process exits.
+    pub async fn run(self) {
         let answer = PathBuf::from(std::env::var_os(ANSWER_FILE).expect("set by the parent"));
         match self {
             Self::App => serve_tactful(answer.with_file_name("data")).await,
@@ -120,16 +120,16 @@ async fn serve_tactful(data_dir: PathBuf) {
         .with("metrics-listen", "off")
         .with("data-dir", data_dir.display().to_string())
         .with("training-interval", "off");
-    let clock = Arc::new(MovedClock(AtomicI64::new(1_700_000_000_000)));
+    let clock = Arc::new(ManualClock(AtomicI64::new(1_700_000_000_000)));
     let server =
         Server::build(settings.check().expect("these hold together"), Some(Arc::clone(&clock) as Arc<dyn Clock>));
     let server = server.await.expect("opens");
     shop::fill(server.app(), if is_quick { ShopSize::QUICK } else { ShopSize::FULL }).await;
     println!("{}", server.local_addr());
     let tactful = Arc::clone(server.app());
-    let orders = async move {
-        let mut orders = BufReader::new(tokio::io::stdin()).lines();
-        while let Ok(Some(order)) = orders.next_line().await {
+    let commands = async move {
+        let mut commands = BufReader::new(tokio::io::stdin()).lines();
+        while let Ok(Some(order)) = commands.next_line().await {
             if order == TRAIN {
                 let tactful = Arc::clone(&tactful);
                 tokio::spawn(async move {
@@ -141,19 +141,19 @@ async fn serve_tactful(data_dir: PathBuf) {
             clock.0.fetch_add(order.parse().expect("milliseconds"), Ordering::SeqCst);
         }
     };
-    server.run(orders).await.expect("serves");
+    server.run(commands).await.expect("serves");
 }
 
-/// Shows what the parent set.
-struct MovedClock(AtomicI64);
+/// Clock that the parent process advances.
+struct ManualClock(AtomicI64);
 
-impl Clock for MovedClock {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix_ms(self.0.load(Ordering::SeqCst)).expect("a few years after 2023")
     }
 }
 
-/// A service as anybody would write it, whose handler has nothing to do.
+/// Plain tonic service whose handler returns a fixed response.
 struct EmptyHandler(wire::CrossSellResponse);
 
 async fn serve_empty(answer: Vec<u8>) {
@@ -168,8 +168,8 @@ async fn serve_empty(answer: Vec<u8>) {
         })
     });
     let parent_gone = async {
-        let mut orders = BufReader::new(tokio::io::stdin()).lines();
-        while let Ok(Some(_)) = orders.next_line().await {}
+        let mut commands = BufReader::new(tokio::io::stdin()).lines();
+        while let Ok(Some(_)) = commands.next_line().await {}
     };
     tonic::transport::Server::builder()
         .add_service(OfferServiceServer::new(EmptyHandler(answer)))

@@ -1,4 +1,4 @@
-//! A made-up shop of the size of a real one: the same at every run.
+//! Synthetic shop of realistic size, the same in every run.
 
 use std::sync::Arc;
 
@@ -12,23 +12,23 @@ use tactful::use_cases::catalog::{publish_catalog, upsert_products};
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::train_model::train_model;
 
-/// Events recorded in one go.
+/// Number of events recorded in one call.
 const BATCH_LEN: usize = 10_000;
-/// Lines of one order.
+/// Number of lines of one order.
 const ORDER_LINES: u64 = 12;
-/// The history reaches this far back.
+/// Length of the history in days.
 const HISTORY_DAYS: u64 = 540;
-/// Products of one category; neighbours in it are bought together.
+/// Number of products of one category; neighbours in it are bought together.
 const CATEGORY_LEN: u64 = 25;
 
-/// How much of everything.
+/// Size of the shop.
 #[derive(Debug, Clone, Copy)]
 pub struct ShopSize {
     pub customers: u64,
     pub products: u64,
-    /// Lines of the average customer.
+    /// Mean number of order lines of a customer.
     pub lines_mean: u64,
-    /// Lines of the largest: that of the largest customer of Online Retail II is near it.
+    /// Number of order lines of the largest customer, near that of Online Retail II.
     pub lines_max: u64,
 }
 
@@ -36,7 +36,7 @@ impl ShopSize {
     pub const FULL: Self = Self { customers: 10_000, products: 5_000, lines_mean: 100, lines_max: 13_000 };
     pub const QUICK: Self = Self { customers: 2_000, products: 300, lines_mean: 20, lines_max: 500 };
 
-    /// The lines of each customer, the largest first: falling with the rank by a power law, scaled to the mean.
+    /// Returns the number of lines of each customer, the largest first: a power law of the rank, scaled to the mean.
     fn lines(&self) -> impl Iterator<Item = u64> {
         let weight = |rank: u64| 1.0 / (rank as f64).powf(0.6);
         let total: f64 = (1..self.customers).map(weight).sum();
@@ -46,17 +46,17 @@ impl ShopSize {
     }
 }
 
-/// The id of a customer.
+/// Makes the id of a customer.
 pub fn customer(number: u64) -> String {
     format!("customer-{number:05}")
 }
 
-/// The id of a product.
+/// Makes the id of a product.
 pub fn product(number: u64) -> String {
     format!("product-{number:04}")
 }
 
-/// Fills the shop and trains on it.
+/// Fills the store and trains a model.
 pub async fn fill(tactful: &Arc<App>, size: ShopSize) {
     let products: Vec<Product> = (0..size.products).map(described).collect();
     upsert_products(tactful, &products).await.expect("upserts");
@@ -98,25 +98,25 @@ fn described(number: u64) -> Product {
     }
 }
 
-/// The price of a product.
+/// Price of a product in pence.
 fn pence(product: u64) -> u64 {
-    100 + mixed(product, 1) % 2_000
+    100 + mix(product, 1) % 2_000
 }
 
-/// A line of a customer: orders are spread over the history, stay within a few categories of the customer's own, and near
-/// the prices that the customer likes, which is what a forest finds and a blend does not.
+/// Makes an order line of a customer: orders are spread over the history, stay within a few preferred categories, and near the
+/// customer's preferred price, which the tree ensemble finds and the blend does not.
 fn purchase(rank: u64, line: u64, size: ShopSize, now: Timestamp) -> Event {
     let order = line / ORDER_LINES;
     let categories = size.products / CATEGORY_LEN;
-    let liked = mixed(rank, 7) + mixed(rank * 31 + order, 8) % 4;
-    let price_liked = pence(mixed(rank, 11));
+    let liked = mix(rank, 7) + mix(rank * 31 + order, 8) % 4;
+    let price_liked = pence(mix(rank, 11));
     let draw = |number: u64| {
-        // Small numbers are likelier: some products are bought by many.
-        let draw = mixed(rank * 100_003 + line, 20 + number);
+        // Small numbers are likelier, so that some products are popular.
+        let draw = mix(rank * 100_003 + line, 20 + number);
         liked % categories * CATEGORY_LEN + (draw % CATEGORY_LEN).min((draw >> 32) % CATEGORY_LEN)
     };
     let bought = (0..3).map(draw).min_by_key(|&product| pence(product).abs_diff(price_liked)).expect("three draws");
-    let days_ago = mixed(rank * 7 + order, 10) % HISTORY_DAYS;
+    let days_ago = mix(rank * 7 + order, 10) % HISTORY_DAYS;
     Event {
         id: EventId::new(format!("{rank}-{line}")).expect("a valid id"),
         customer: Some(CustomerId::new(customer(rank)).expect("a valid id")),
@@ -130,10 +130,10 @@ fn purchase(rank: u64, line: u64, size: ShopSize, now: Timestamp) -> Event {
     }
 }
 
-/// A number that looks random and is not (the finisher of `SplitMix64`).
-pub fn mixed(number: u64, salt: u64) -> u64 {
-    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0xd6e8_feb8_6659_fd93));
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+/// Hashes a number (the finalizer of `SplitMix64`).
+pub fn mix(number: u64, salt: u64) -> u64 {
+    let mix = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0xd6e8_feb8_6659_fd93));
+    let mix = (mix ^ (mix >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mix = (mix ^ (mix >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mix ^ (mix >> 31)
 }

@@ -1,18 +1,18 @@
-//! A caller that costs as little as it can, so that what is measured is the server: messages as bytes on HTTP/2, and of an answer
-//! only its status.
+//! Client with minimal overhead, so that the server is measured: messages as bytes over HTTP/2, and only the status of a response
+//! is decoded.
 
 use http::{HeaderMap, Request};
 use prost::Message;
 use prost::bytes::{BufMut, Bytes, BytesMut};
 use tonic::Status;
 
-use super::roles::Running;
+use super::roles::ServerProcess;
 
 const CROSS_SELL: &str = "/tactful.v1.OfferService/CrossSell";
-/// Answers are read as they come.
+/// Flow-control window of a stream and of the connection.
 const WINDOW_BYTES: u32 = 1 << 20;
 
-/// A connection, to be cloned for each call.
+/// Connection, cloned for each call.
 #[derive(Clone)]
 pub struct ThinClient {
     sender: h2::client::SendRequest<Bytes>,
@@ -21,7 +21,7 @@ pub struct ThinClient {
 
 impl ThinClient {
     /// Connects to a server.
-    pub async fn connect(server: &Running) -> Self {
+    pub async fn connect(server: &ServerProcess) -> Self {
         let stream = tokio::net::TcpStream::connect(&server.address).await.expect("it listens");
         stream.set_nodelay(true).expect("a socket");
         let mut builder = h2::client::Builder::new();
@@ -36,14 +36,14 @@ impl ThinClient {
         Self { sender, uri }
     }
 
-    /// Asks, and reads the answer to its end.
-    pub async fn cross_sell(self, question: impl Message) -> Result<(), Status> {
+    /// Sends a request and reads the response to its end.
+    pub async fn cross_sell(self, request_message: impl Message) -> Result<(), Status> {
         let request = Request::post(self.uri)
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .body(())
             .expect("a request");
-        match exchange(self.sender, request, framed(&question)).await {
+        match exchange(self.sender, request, grpc_frame(&request_message)).await {
             Ok(trailers) => match Status::from_header_map(&trailers) {
                 Some(status) if status.code() == tonic::Code::Ok => Ok(()),
                 Some(status) => Err(status),
@@ -54,7 +54,7 @@ impl ThinClient {
     }
 }
 
-/// The trailers; the headers where there is nothing else.
+/// Exchanges the messages and returns the trailers, or the headers of a trailers-only response.
 async fn exchange(
     sender: h2::client::SendRequest<Bytes>,
     request: Request<()>,
@@ -71,8 +71,8 @@ async fn exchange(
     Ok(body.trailers().await?.unwrap_or(head.headers))
 }
 
-/// Not compressed, and of this length.
-fn framed(message: &impl Message) -> Bytes {
+/// Encodes an uncompressed gRPC frame.
+fn grpc_frame(message: &impl Message) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_u8(0);
     bytes.put_u32(u32::try_from(message.encoded_len()).expect("a short message"));
