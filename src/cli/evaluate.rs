@@ -6,22 +6,24 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
+use super::figures::draw_deciles;
 use super::output::{out, outln};
-use super::rankings::{self, figures_json, gains_json, write_rankings};
+use super::rankings::{self, differences_json, metrics_json, write_rankings};
 use super::table::Table;
 use crate::config::settings::cores;
 use crate::domain::policy::Policy;
-use crate::evaluation::deciles::{Decile, is_monotone};
-use crate::evaluation::description::Description;
-use crate::evaluation::health::{HealthReport, evaluate_health};
-use crate::evaluation::judged::{Estimate, Judged};
-use crate::evaluation::plot::draw_deciles;
-use crate::evaluation::ranking::{RankingReport, evaluate_ranking};
+use crate::evaluation::description::DataSetDescription;
+use crate::evaluation::estimate::Estimate;
+use crate::evaluation::health_evaluation::{HealthReport, evaluate_health};
+use crate::evaluation::method_predictions::MethodPredictions;
+use crate::evaluation::ranking_evaluation::evaluate_ranking;
+use crate::evaluation::ranking_report::RankingReport;
+use crate::evaluation::score_deciles::{Decile, is_monotone};
 use crate::model::training_settings::TrainingSettings;
 
 /// Evaluate the models on a data set, beside baselines.
@@ -44,7 +46,7 @@ pub(super) struct EvaluateCommand {
     /// Write the ranking of every query as JSON Lines with task, query and ranked ids
     #[arg(long, value_name = "FILE.jsonl")]
     rankings: Option<PathBuf>,
-    /// Plot the share of customers who came back by relationship health
+    /// Plot the share of customers who returned by decile of relationship health
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
     /// Largest catalogue for which each product is regressed on all others; in a larger one, on its nearest neighbours
@@ -103,10 +105,10 @@ impl EvaluateCommand {
         let EvaluationReport { name, rankings, health } = evaluation.await??;
         if json {
             let mut tasks: Map<String, Value> =
-                rankings.iter().map(|report| (report.task.to_owned(), figures_json(report))).collect();
+                rankings.iter().map(|report| (report.task.to_owned(), metrics_json(report))).collect();
             tasks.extend(health.iter().map(|report| (HEALTH.to_owned(), health_json(report))));
             let gains: Map<String, Value> =
-                rankings.iter().map(|report| (report.task.to_owned(), gains_json(report))).collect();
+                rankings.iter().map(|report| (report.task.to_owned(), differences_json(report))).collect();
             outln!("{:#}", json!({ "dataset": name, "tasks": tasks, "gains": gains }));
         } else {
             outln!("{name}");
@@ -121,14 +123,14 @@ impl EvaluateCommand {
     }
 
     fn evaluate(&self) -> anyhow::Result<EvaluationReport> {
-        let description = Description::read(&self.dataset, self.directory.as_deref())?;
+        let description = DataSetDescription::read(&self.dataset, self.directory.as_deref())?;
         let mut tasks: Vec<&str> = description.ranking.iter().map(|(name, _)| *name).collect();
         tasks.extend(description.health.iter().map(|_| HEALTH));
         if let Some(missing) = self.task.iter().find(|task| !tasks.contains(&task.name())) {
             bail!("{} has no task `{}`", description.name, missing.name());
         }
-        let is_wanted = |name: &str| self.task.is_empty() || self.task.iter().any(|task| task.name() == name);
-        if self.plot.is_some() && !(description.health.is_some() && is_wanted(HEALTH)) {
+        let is_selected = |name: &str| self.task.is_empty() || self.task.iter().any(|task| task.name() == name);
+        if self.plot.is_some() && !(description.health.is_some() && is_selected(HEALTH)) {
             bail!("--plot needs the task `{HEALTH}`, which is not run on {}", description.name);
         }
         let progress = spinner();
@@ -137,19 +139,17 @@ impl EvaluateCommand {
             dense_columns_max: self.dense_products_max,
             ..TrainingSettings::new(threads, TRAINING_MEMORY_BYTES)
         };
-        let rankings = evaluate_ranking(&description, &is_wanted, &settings, &|stage| progress.set_message(stage))?;
+        let rankings = evaluate_ranking(&description, &is_selected, &settings, &|stage| progress.set_message(stage))?;
         progress.set_message(HEALTH);
-        let health = if is_wanted(HEALTH) { evaluate_health(&description, &Policy::default())? } else { None };
+        let health = if is_selected(HEALTH) { evaluate_health(&description, &Policy::default())? } else { None };
         progress.finish_and_clear();
         if let (Some(file), Some(report)) = (&self.plot, &health) {
             if report.deciles.is_empty() {
                 bail!("{} has no history to plot relationship health from", description.name);
             }
-            draw_deciles(
-                file,
-                &format!("{}: relationship health and who came back", description.name),
-                &report.deciles,
-            )?;
+            let title = format!("{}: returning customers by relationship health", description.name);
+            std::fs::write(file, draw_deciles(&title, &report.deciles))
+                .with_context(|| format!("{} cannot be written", file.display()))?;
         }
         if let Some(file) = &self.rankings {
             write_rankings(file, &rankings)?;
@@ -178,16 +178,16 @@ fn spinner() -> ProgressBar {
 }
 
 fn health_json(report: &HealthReport) -> Value {
-    let figures = |method: &Judged| {
+    let metrics = |method: &MethodPredictions| {
         let quality = &method.quality;
         json!({ "auc": quality.auc, "brier": quality.brier, "calibration_error": quality.calibration_error })
     };
-    report.methods.iter().map(|method| (method.method.to_owned(), figures(method))).collect::<Map<_, _>>().into()
+    report.methods.iter().map(|method| (method.method.to_owned(), metrics(method))).collect::<Map<_, _>>().into()
 }
 
 fn health_text(report: &HealthReport) -> String {
     let mut table =
-        Table::new(&["method", "auc", "brier", "calibration error", "auc below tactful's", "brier above tactful's"]);
+        Table::new(&["method", "AUC", "Brier", "calibration error", "AUC below tactful's", "Brier above tactful's"]);
     let with_error = |estimate: Estimate| format!("{:.4} +- {:.4}", estimate.value, estimate.standard_error);
     let best = &report.methods[0];
     for method in &report.methods {
@@ -205,7 +205,7 @@ fn health_text(report: &HealthReport) -> String {
     }
     let mut text = table.to_string();
     let quality = &best.quality;
-    let _ = writeln!(text, "\n{} customers, {:.1} % came back", quality.count, quality.hit_rate * 100.0);
+    let _ = writeln!(text, "\n{} customers, {:.1} % returned", quality.count, quality.hit_rate * 100.0);
     if !report.deciles.is_empty() {
         text.push_str(&deciles_text(&report.deciles));
     }
@@ -215,9 +215,9 @@ fn health_text(report: &HealthReport) -> String {
     text
 }
 
-/// Deciles of relationship health, beside the share of customers who came back.
+/// Formats relationship health by decile with the share of customers that returned.
 fn deciles_text(deciles: &[Decile]) -> String {
-    let mut table = Table::new(&["relationship health", "customers", "came back", "95 % interval"]);
+    let mut table = Table::new(&["relationship health", "customers", "returned", "95 % interval"]);
     for Decile { count, mean_score, share, interval: [low, high] } in deciles {
         table.row(vec![
             format!("{mean_score:.3}"),
@@ -226,6 +226,6 @@ fn deciles_text(deciles: &[Decile]) -> String {
             format!("{low:.3} to {high:.3}"),
         ]);
     }
-    let verdict = if is_monotone(deciles) { "grows" } else { "does not grow" };
-    format!("\n{table}\nthe share {verdict} with relationship health, within the intervals\n\n")
+    let verdict = if is_monotone(deciles) { "rises" } else { "does not rise" };
+    format!("\n{table}\nthe share of returning customers {verdict} with relationship health, within the intervals\n\n")
 }

@@ -4,6 +4,7 @@
 
 mod backfire;
 mod backup;
+mod chart;
 mod client;
 pub mod command;
 mod customer;
@@ -12,6 +13,7 @@ pub mod demo;
 mod evaluate;
 mod explain;
 mod export;
+mod figures;
 mod health;
 mod import;
 mod offers;

@@ -9,45 +9,47 @@ use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 use super::table::Table;
-use crate::evaluation::ranked::{Figure, Gain, Ranked};
-use crate::evaluation::ranking::RankingReport;
+use crate::evaluation::method_rankings::MethodRankings;
+use crate::evaluation::paired_difference::PairedDifference;
+use crate::evaluation::ranking_metric::RankingMetric;
+use crate::evaluation::ranking_report::RankingReport;
 
 /// `coverage@10`: the share of rankable products that appear in at least one list.
 const COVERAGE: &str = "coverage@10";
 
 /// Metrics of every method.
-pub(super) fn figures_json(report: &RankingReport) -> Value {
-    let of_method = |method: &Ranked| {
-        let mean = |figure: &Figure| (figure.name(), json!(method.mean(*figure, &report.queries).value));
-        let mut figures: Map<String, Value> = report.figures.iter().map(mean).collect();
-        if report.tells_coverage {
-            figures.insert(COVERAGE.to_owned(), json!(method.coverage(report.rankable)));
+pub(super) fn metrics_json(report: &RankingReport) -> Value {
+    let of_method = |method: &MethodRankings| {
+        let mean = |metric: &RankingMetric| (metric.name(), json!(method.mean(*metric, &report.queries).value));
+        let mut metrics: Map<String, Value> = report.metrics.iter().map(mean).collect();
+        if report.has_coverage {
+            metrics.insert(COVERAGE.to_owned(), json!(method.coverage(report.candidates)));
         }
-        Value::Object(figures)
+        Value::Object(metrics)
     };
     report.methods.iter().map(|method| (method.method.to_owned(), of_method(method))).collect::<Map<_, _>>().into()
 }
 
 /// Gain of tactful over every baseline.
-pub(super) fn gains_json(report: &RankingReport) -> Value {
+pub(super) fn differences_json(report: &RankingReport) -> Value {
     let (tactful, baselines) = report.methods.split_first().expect("tactful comes first");
-    let of_method = |other: &Ranked| {
-        let gain = |figure: &Figure| {
-            let Gain { value, low, high } = tactful.gain_over(other, *figure, &report.queries);
-            (figure.name(), json!({ "difference": value, "low": low, "high": high }))
+    let of_method = |other: &MethodRankings| {
+        let gain = |metric: &RankingMetric| {
+            let PairedDifference { value, low, high } = tactful.difference_from(other, *metric, &report.queries);
+            (metric.name(), json!({ "difference": value, "low": low, "high": high }))
         };
-        Value::Object(report.figures.iter().map(gain).collect())
+        Value::Object(report.metrics.iter().map(gain).collect())
     };
     baselines.iter().map(|method| (method.method.to_owned(), of_method(method))).collect::<Map<_, _>>().into()
 }
 
 /// Table of the metrics with their standard errors, and of the gains of tactful with their intervals.
 pub(super) fn text(report: &RankingReport) -> String {
-    let names: Vec<String> = report.figures.iter().map(|figure| figure.name()).collect();
-    let gained = format!("tactful's {} is higher by", names[0]);
+    let names: Vec<String> = report.metrics.iter().map(|metric| metric.name()).collect();
+    let gained = format!("{} difference to tactful (95 % interval)", names[0]);
     let mut headings = vec!["method"];
     headings.extend(names.iter().map(String::as_str));
-    if report.tells_coverage {
+    if report.has_coverage {
         headings.push(COVERAGE);
     }
     headings.push(&gained);
@@ -55,21 +57,22 @@ pub(super) fn text(report: &RankingReport) -> String {
     let tactful = &report.methods[0];
     for method in &report.methods {
         let mut row = vec![method.method.to_owned()];
-        for &figure in &report.figures {
-            let mean = method.mean(figure, &report.queries);
+        for &metric in &report.metrics {
+            let mean = method.mean(metric, &report.queries);
             row.push(format!("{:.4} +- {:.4}", mean.value, mean.standard_error));
         }
-        if report.tells_coverage {
-            row.push(format!("{:.3}", method.coverage(report.rankable)));
+        if report.has_coverage {
+            row.push(format!("{:.3}", method.coverage(report.candidates)));
         }
         if method.method != tactful.method {
-            let Gain { value, low, high } = tactful.gain_over(method, report.figures[0], &report.queries);
+            let PairedDifference { value, low, high } =
+                tactful.difference_from(method, report.metrics[0], &report.queries);
             let verdict = if low > 0.0 || high < 0.0 { "" } else { ", no difference" };
             row.push(format!("{value:+.4} ({low:+.4} to {high:+.4}{verdict})"));
         }
         table.row(row);
     }
-    let mut text = format!("{table}\n{} queries over {} products\n", report.queries.len(), report.rankable);
+    let mut text = format!("{table}\n{} queries, {} candidate products\n", report.queries.len(), report.candidates);
     for note in &report.notes {
         let _ = writeln!(text, "note: {note}");
     }

@@ -1,7 +1,7 @@
 //! `tactful simulate`: simulates customers under stated assumptions, or another policy on logged decisions.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -9,16 +9,16 @@ use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
+use super::figures::{draw_comparison, draw_sweep};
 use super::output::{out, outln};
 use super::simulate_policy;
 use super::table::Table;
-use crate::simulation::arms::Pitching;
 use crate::simulation::market::{
-    Cell, Comparison, EFFECTS, Measure, VISIBILITIES, compare, recommendation_experiment, sweep,
+    ArmComparison, EFFECTS, MarketMetric, SweepPoint, VISIBILITIES, compare_arms, recommendation_experiment, sweep,
 };
+use crate::simulation::mean_estimate::MeanEstimate;
 use crate::simulation::parameters::{DEFAULT, Parameters};
-use crate::simulation::plot::{draw_comparison, draw_sweep};
-use crate::simulation::summary::Mean;
+use crate::simulation::policy_arm::PolicyArm;
 
 /// Number of customers of the experiment that shows what the assumptions are calibrated to.
 const CALIBRATION_CUSTOMERS: usize = 20_000;
@@ -101,7 +101,7 @@ impl SimulateMarket {
         parameters.customers = self.customers.unwrap_or(parameters.customers);
         let parameters = parameters.check()?;
         let runs =
-            parameters.seeds * Pitching::ALL.len() * if self.sweep { EFFECTS.len() * VISIBILITIES.len() } else { 1 };
+            parameters.seeds * PolicyArm::ALL.len() * if self.sweep { EFFECTS.len() * VISIBILITIES.len() } else { 1 };
         let progress = if std::io::stderr().is_terminal() && !self.json {
             ProgressBar::new(runs as u64).with_message("markets")
         } else {
@@ -112,16 +112,16 @@ impl SimulateMarket {
             progress.finish_and_clear();
             if let Some(file) = &self.plot {
                 let title = format!("Lifetime value: health caps, scenario {}", self.scenario);
-                draw_sweep(file, &title, &cells)?;
+                write_figure(file, &draw_sweep(&title, &cells))?;
             }
             print_sweep(&cells, self.json);
         } else {
-            let comparison = compare(&parameters, || progress.inc(1));
+            let comparison = compare_arms(&parameters, || progress.inc(1));
             let calibration = recommendation_experiment(&parameters, 1, CALIBRATION_CUSTOMERS);
             progress.finish_and_clear();
             if let Some(file) = &self.plot {
-                let title = format!("Four ways to pitch, scenario {}", self.scenario);
-                draw_comparison(file, &title, &comparison)?;
+                let title = format!("Four contact policies, scenario {}", self.scenario);
+                write_figure(file, &draw_comparison(&title, &comparison))?;
             }
             print_comparison(&self.scenario, &parameters, &comparison, calibration, self.json);
         }
@@ -129,17 +129,21 @@ impl SimulateMarket {
     }
 }
 
+fn write_figure(file: &Path, svg: &str) -> anyhow::Result<()> {
+    std::fs::write(file, svg).with_context(|| format!("{} cannot be written", file.display()))
+}
+
 fn print_comparison(
     scenario: &str,
     parameters: &Parameters,
-    comparison: &Comparison,
+    comparison: &ArmComparison,
     [without, with]: [f64; 2],
     json: bool,
 ) {
     if json {
-        let arms = Pitching::ALL.into_iter().zip(&comparison.arms);
+        let arms = PolicyArm::ALL.into_iter().zip(&comparison.arms);
         let arms: Map<String, Value> = arms.map(|(arm, means)| (arm.as_str().to_owned(), means_json(means))).collect();
-        let gains = Pitching::OTHERS.into_iter().zip(&comparison.gains);
+        let gains = PolicyArm::BASELINES.into_iter().zip(&comparison.differences);
         let gains: Map<String, Value> =
             gains.map(|(arm, means)| (arm.as_str().to_owned(), means_json(means))).collect();
         let document = json!({
@@ -166,29 +170,29 @@ fn print_comparison(
         without * 100.0,
         with * 100.0
     );
-    let arms = Pitching::ALL.map(|arm| arm.as_str().replace('_', " "));
+    let arms = PolicyArm::ALL.map(|arm| arm.as_str().replace('_', " "));
     let [no_cap, weekly, steady, health] = &arms;
     let mut table = Table::new(&["per customer", no_cap, weekly, steady, health]);
-    for (index, measure) in Measure::ALL.into_iter().enumerate() {
-        let mut row = vec![measure.as_str().replace('_', " ")];
-        row.extend(comparison.arms.iter().map(|means| number(means[index].value, measure)));
+    for (index, metric) in MarketMetric::ALL.into_iter().enumerate() {
+        let mut row = vec![metric.as_str().replace('_', " ")];
+        row.extend(comparison.arms.iter().map(|means| number(means[index].value, metric)));
         table.row(row);
     }
     outln!("{table}");
-    let mut table = Table::new(&["health caps less", no_cap, weekly, steady]);
-    for (index, measure) in Measure::ALL.into_iter().enumerate() {
-        let mut row = vec![measure.as_str().replace('_', " ")];
-        row.extend(comparison.gains.iter().map(|means| interval(&means[index], measure)));
+    let mut table = Table::new(&["difference of health caps to", no_cap, weekly, steady]);
+    for (index, metric) in MarketMetric::ALL.into_iter().enumerate() {
+        let mut row = vec![metric.as_str().replace('_', " ")];
+        row.extend(comparison.differences.iter().map(|means| interval(&means[index], metric)));
         table.row(row);
     }
     outln!("{table}");
-    for (other, name) in Pitching::OTHERS.into_iter().zip(&arms) {
-        outln!("{}", comparison.gain_over(other).map_or_else(String::new, |gain| verdict(&gain, name)));
+    for (other, name) in PolicyArm::BASELINES.into_iter().zip(&arms) {
+        outln!("{}", comparison.lifetime_value_gain(other).map_or_else(String::new, |gain| verdict(&gain, name)));
     }
     outln!("These figures follow from the assumptions and prove nothing beyond them.");
 }
 
-fn verdict(gain: &Mean, name: &str) -> String {
+fn verdict(gain: &MeanEstimate, name: &str) -> String {
     if gain.is_above_zero() {
         format!("Health caps gain lifetime value over {name}.")
     } else if gain.is_below_zero() {
@@ -198,12 +202,13 @@ fn verdict(gain: &Mean, name: &str) -> String {
     }
 }
 
-fn print_sweep(cells: &[Cell], json: bool) {
+fn print_sweep(cells: &[SweepPoint], json: bool) {
     if json {
-        let cell = |cell: &Cell| {
-            let gain =
-                |other: Pitching| Some((other.as_str().to_owned(), mean_json(&cell.comparison.gain_over(other)?)));
-            let gains: Map<String, Value> = Pitching::OTHERS.into_iter().filter_map(gain).collect();
+        let cell = |cell: &SweepPoint| {
+            let gain = |other: PolicyArm| {
+                Some((other.as_str().to_owned(), mean_json(&cell.comparison.lifetime_value_gain(other)?)))
+            };
+            let gains: Map<String, Value> = PolicyArm::BASELINES.into_iter().filter_map(gain).collect();
             json!({
                 "effect": cell.effect,
                 "visibility": cell.visibility,
@@ -221,8 +226,8 @@ fn print_sweep(cells: &[Cell], json: bool) {
     let mut table = Table::new(&heads);
     for cell in cells {
         let mut row = vec![cell.effect.to_string(), format!("{:.0} %", cell.visibility * 100.0)];
-        for gain in Pitching::OTHERS.into_iter().filter_map(|other| cell.comparison.gain_over(other)) {
-            row.push(interval(&gain, Measure::LifetimeValue));
+        for gain in PolicyArm::BASELINES.into_iter().filter_map(|other| cell.comparison.lifetime_value_gain(other)) {
+            row.push(interval(&gain, MarketMetric::LifetimeValue));
             row.push(
                 if gain.is_below_zero() {
                     "loses"
@@ -239,20 +244,22 @@ fn print_sweep(cells: &[Cell], json: bool) {
     outln!("{table}\nThese figures follow from the assumptions and prove nothing beyond them.");
 }
 
-fn number(value: f64, measure: Measure) -> String {
-    if measure == Measure::Churn { format!("{:.1} %", value * 100.0) } else { format!("{value:.2}") }
+fn number(value: f64, metric: MarketMetric) -> String {
+    if metric == MarketMetric::Churn { format!("{:.1} %", value * 100.0) } else { format!("{value:.2}") }
 }
 
-fn interval(mean: &Mean, measure: Measure) -> String {
-    let scale = if measure == Measure::Churn { 100.0 } else { 1.0 };
+fn interval(mean: &MeanEstimate, metric: MarketMetric) -> String {
+    let scale = if metric == MarketMetric::Churn { 100.0 } else { 1.0 };
     let [low, high] = mean.interval;
     format!("{:+.2} ({:+.2} to {:+.2})", mean.value * scale, low * scale, high * scale)
 }
 
-fn mean_json(mean: &Mean) -> Value {
+fn mean_json(mean: &MeanEstimate) -> Value {
     json!({"value": mean.value, "interval": mean.interval})
 }
 
-fn means_json(means: &[Mean]) -> Value {
-    Value::Object(Measure::ALL.iter().zip(means).map(|(it, mean)| (it.as_str().to_owned(), mean_json(mean))).collect())
+fn means_json(means: &[MeanEstimate]) -> Value {
+    Value::Object(
+        MarketMetric::ALL.iter().zip(means).map(|(it, mean)| (it.as_str().to_owned(), mean_json(mean))).collect(),
+    )
 }

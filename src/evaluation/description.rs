@@ -1,59 +1,60 @@
-//! A data set described in TOML: its files, what their columns mean, where time is cut, and the tasks it has.
+//! Description of a data set in TOML: its files, the mapping of their columns, the cutoff and the tasks.
 //!
 //! ```toml
-//! name = "online_retail_ii"                     # in the output
-//! directory = "../../shared/data/online_retail_ii"   # of the files, seen from this file
-//! cutoff = "2011-06-10T00:00:00Z"               # models see what happened before it
+//! name = "online_retail_ii"                     # name in the output
+//! directory = "../../shared/data/online_retail_ii"   # directory of the files, relative to this file
+//! cutoff = "2011-06-10T00:00:00Z"               # models are trained on the events before it
 //!
 //! [events]
 //! files = ["transactions.csv.gz"]
-//! mapping = "../examples/mappings/events.toml"  # a file seen from this one, or the tables of a mapping
+//! mapping = "../examples/mappings/events.toml"  # a file relative to this one, or the tables of a mapping
 //!
-//! [catalog]                                     # products; optional. Where there is one, only its products count
+//! [catalog]                                     # products; optional. Events of other products are ignored
 //! files = ["products.csv"]
 //! mapping = { columns = { product_id = "sku", title = "name", category = "{department} > {type}" } }
 //!
-//! [prices]                                      # of products, where the catalogue does not tell them; optional. Without
-//! files = ["prices.csv"]                        # either, a product costs what it was sold for before the cutoff (median)
+//! [prices]                                      # prices that the catalogue lacks; optional. Without either, the price of a
+//! files = ["prices.csv"]                        # product is the median price paid before the cutoff
 //! mapping = { columns = { product_id = "sku", title = "sku", price = "usual" } }
 //!
 //! [customers]                                   # profiles; optional
 //! files = ["customers.csv"]
 //! mapping = { columns = { customer_id = "id" } }
 //!
-//! [tasks.health]                                # who buys within the window after the cutoff?
-//! question = "returns"
+//! [tasks.health]                                # predict which customers buy within the window after the cutoff
+//! kind = "repeat_purchase"
 //! window_days = 91
-//! queries = "queries.jsonl.gz"                  # {"customer": ..., "returned": 0 or 1} a line; without it everybody
-//!                                               # who bought before the cutoff is asked about, and events tell
+//! queries = "queries.jsonl.gz"                  # {"customer": ..., "returned": 0 or 1} per line; optional. Without it all
+//!                                               # customers with a purchase before the cutoff are queried, and the events
+//!                                               # give the labels
 //!
-//! # [tasks.health]                              # who of these customers stays? needs [customers], no events, no cutoff
-//! # question = "stays"
-//! # window_days = 91                            # over which the outcome was observed
-//! # outcome = "Churn"                           # the attribute that tells; no part of the profile
-//! # stayed = "No"
-//! # tenure_months = "tenure"                    # the attribute that tells how long a customer has been there
-//! # folds = 5                                   # each customer is told by a model that never saw it
+//! # [tasks.health]                              # predict which customers stay; needs [customers], no events, no cutoff
+//! # kind = "retention"
+//! # window_days = 91                            # window over which the outcome was observed
+//! # outcome_attribute = "Churn"                 # attribute with the outcome; excluded from the profile
+//! # retained_value = "No"                       # its value for customers who stayed
+//! # tenure_months_attribute = "tenure"          # attribute with the tenure in months
+//! # folds = 5                                   # cross-validation: no model is trained on the customers it predicts
 //!
-//! [tasks.cs1]                                   # what will these customers buy that they never bought?
+//! [tasks.cs1]                                   # predict the first-time purchases of customers
 //! queries = "cs1.jsonl.gz"                      # {"customer": ..., "truth": [...]}
-//! sold_within_days = 180                        # only what was sold so lately is ranked; optional, as in cs2 and basket
+//! sold_within_days = 180                        # ranks only items sold this recently; optional, also for cs2 and basket
 //! items = "categories"                          # ranks categories, "levels | joined"; the default is "products"
 //!
-//! [tasks.cs2]                                   # which product of a basket was hidden?
+//! [tasks.cs2]                                   # predict the product that was hidden from a basket
 //! queries = "cs2.jsonl.gz"                      # {"basket": ..., "customer": ..., "given": [...], "hidden": ...}
 //!
-//! [tasks.basket]                                # the same without customers: {"basket", "given", "hidden"}
+//! [tasks.basket]                                # the same for anonymous baskets: {"basket", "given", "hidden"}
 //! queries = "baskets.jsonl.gz"
 //!
-//! [tasks.up]                                    # which dearer product of a category will they buy?
+//! [tasks.up]                                    # predict the more expensive product of a category that customers buy
 //! queries = "up.jsonl.gz"                       # {"customer", "anchor", "candidates": [...], "truth": [...]}
 //!
-//! [tasks.addon]                                 # which of a customer's add-ons was hidden? needs [customers]
+//! [tasks.addon]                                 # predict the add-on that was hidden; needs [customers]
 //! queries = "addon.jsonl.gz"                    # {"customer", "fold", "given", "hidden", "candidates"}
-//! products = ["VoiceMail", "SecondLine"]        # the attributes that are products,
-//! held = "Yes"                                  # their value where the customer has it,
-//! left_out = ["MonthlyCharges"]                 # and those that would tell the answer
+//! product_attributes = ["VoiceMail", "SecondLine"]   # attributes that are products
+//! held_value = "Yes"                            # their value when the customer has the product
+//! excluded_attributes = ["MonthlyCharges"]      # attributes that would leak the answer
 //! ```
 
 use std::fmt;
@@ -62,41 +63,41 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Table;
 
-use super::task::{HealthTask, Items, Question, RankingTask};
+use super::task::{HealthTask, RankedItems, RankingTask, TaskKind};
 use crate::domain::time::Timestamp;
 use crate::ingest::mapping::Mapping;
 
-/// A data set to be judged on.
+/// Description of a data set for evaluation.
 #[derive(Debug)]
-pub struct Description {
-    /// Its name in the output.
+pub struct DataSetDescription {
+    /// Name in the output.
     pub name: String,
-    /// Models see what happened before it; a set of profiles alone has none.
+    /// Models are trained on the events before it; absent for a data set of profiles alone.
     pub cutoff: Option<Timestamp>,
-    /// What happened.
-    pub events: Option<Files>,
-    /// Who the customers are.
-    pub customers: Option<Files>,
-    /// What is sold.
-    pub catalog: Option<Files>,
-    /// What it costs, where the catalogue does not tell.
-    pub prices: Option<Files>,
-    /// The health task.
+    /// Files of events, with their mapping.
+    pub events: Option<MappedFiles>,
+    /// Files of customer profiles, with their mapping.
+    pub customers: Option<MappedFiles>,
+    /// Files of products, with their mapping.
+    pub catalog: Option<MappedFiles>,
+    /// Files of prices, for products without a price in the catalogue.
+    pub prices: Option<MappedFiles>,
+    /// Evaluation of the retention outlook, if there is one.
     pub health: Option<HealthTask>,
-    /// The ranking tasks by their names in the output, in its order.
+    /// Ranking tasks by their name in the output, in the order of the output.
     pub ranking: Vec<(&'static str, RankingTask)>,
 }
 
-/// Files of one kind and what their columns mean.
+/// Files of one kind with the mapping of their columns.
 #[derive(Debug)]
-pub struct Files {
-    /// In the order in which they are read.
+pub struct MappedFiles {
+    /// Paths, in the order in which they are read.
     pub paths: Vec<PathBuf>,
-    /// What their columns mean.
+    /// Mapping of the columns.
     pub mapping: Mapping,
 }
 
-/// Everything that is wrong with a description.
+/// Error returned for an invalid description, with every fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DescriptionFaults(pub Vec<String>);
 
@@ -110,58 +111,58 @@ impl std::error::Error for DescriptionFaults {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct DescriptionToml {
     name: String,
     #[serde(default)]
     directory: PathBuf,
-    /// A text, or a time as TOML writes it.
+    /// A string or a TOML date-time.
     cutoff: Option<toml::Value>,
-    events: Option<WrittenFiles>,
-    catalog: Option<WrittenFiles>,
-    prices: Option<WrittenFiles>,
-    customers: Option<WrittenFiles>,
+    events: Option<FilesToml>,
+    catalog: Option<FilesToml>,
+    prices: Option<FilesToml>,
+    customers: Option<FilesToml>,
     #[serde(default)]
-    tasks: WrittenTasks,
+    tasks: TasksToml,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenFiles {
+struct FilesToml {
     files: Vec<PathBuf>,
     #[serde(default)]
-    mapping: Option<WrittenMapping>,
+    mapping: Option<MappingToml>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a mapping must be the name of a file, or the tables of a mapping")]
-enum WrittenMapping {
+enum MappingToml {
     File(PathBuf),
     Tables(Table),
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct WrittenTasks {
-    cs1: Option<WrittenRanking>,
-    cs2: Option<WrittenRanking>,
-    up: Option<WrittenRanking>,
-    addon: Option<WrittenAddOn>,
-    basket: Option<WrittenRanking>,
-    health: Option<WrittenHealth>,
+struct TasksToml {
+    cs1: Option<RankingTaskToml>,
+    cs2: Option<RankingTaskToml>,
+    up: Option<RankingTaskToml>,
+    addon: Option<AddOnTaskToml>,
+    basket: Option<RankingTaskToml>,
+    health: Option<HealthTaskToml>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenRanking {
+struct RankingTaskToml {
     queries: PathBuf,
     #[serde(default)]
-    items: WrittenItems,
+    items: ItemsToml,
     sold_within_days: Option<u32>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
-enum WrittenItems {
+enum ItemsToml {
     #[default]
     Products,
     Categories,
@@ -169,109 +170,121 @@ enum WrittenItems {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenAddOn {
+struct AddOnTaskToml {
     queries: PathBuf,
-    products: Vec<String>,
-    held: String,
+    product_attributes: Vec<String>,
+    held_value: String,
     #[serde(default)]
-    left_out: Vec<String>,
+    excluded_attributes: Vec<String>,
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "question", rename_all = "snake_case", deny_unknown_fields)]
-enum WrittenHealth {
-    Returns { window_days: f64, queries: Option<PathBuf> },
-    Stays { window_days: f64, outcome: String, stayed: String, tenure_months: String, folds: usize },
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum HealthTaskToml {
+    RepeatPurchase {
+        window_days: f64,
+        queries: Option<PathBuf>,
+    },
+    Retention {
+        window_days: f64,
+        outcome_attribute: String,
+        retained_value: String,
+        tenure_months_attribute: String,
+        folds: usize,
+    },
 }
 
-impl Description {
+impl DataSetDescription {
     /// Reads a description; `directory` replaces the one it names.
     ///
     /// # Errors
-    /// Every fault at once; only a file that is no TOML, or lacks what cannot be left out, has just one.
+    /// All faults at once; a file that is not TOML, or lacks a required key, is reported as a single fault.
     pub fn read(path: &Path, directory: Option<&Path>) -> Result<Self, DescriptionFaults> {
         let one = |fault: String| DescriptionFaults(vec![fault]);
         let text = std::fs::read_to_string(path).map_err(|error| one(format!("{}: {error}", path.display())))?;
-        let written: Written = toml::from_str(&text).map_err(|error| one(format!("{}: {error}", path.display())))?;
+        let toml: DescriptionToml =
+            toml::from_str(&text).map_err(|error| one(format!("{}: {error}", path.display())))?;
         let here = path.parent().unwrap_or(Path::new("."));
-        let mut reader = Reader {
+        let mut reader = DescriptionReader {
             here: here.to_owned(),
-            directory: directory.map_or_else(|| here.join(&written.directory), Path::to_owned),
+            directory: directory.map_or_else(|| here.join(&toml.directory), Path::to_owned),
             faults: Vec::new(),
         };
-        let description = reader.description(written);
+        let description = reader.description(toml);
         if reader.faults.is_empty() { Ok(description) } else { Err(DescriptionFaults(reader.faults)) }
     }
 }
 
-struct Reader {
-    /// Where the description is.
+struct DescriptionReader {
+    /// Directory of the description.
     here: PathBuf,
-    /// Where the files are.
+    /// Directory of the data files.
     directory: PathBuf,
     faults: Vec<String>,
 }
 
-impl Reader {
-    fn description(&mut self, written: Written) -> Description {
-        let Written { name, directory: _, cutoff, events, catalog, prices, customers, tasks } = written;
-        let WrittenTasks { cs1, cs2, up, addon, basket, health } = tasks;
+impl DescriptionReader {
+    fn description(&mut self, toml: DescriptionToml) -> DataSetDescription {
+        let DescriptionToml { name, directory: _, cutoff, events, catalog, prices, customers, tasks } = toml;
+        let TasksToml { cs1, cs2, up, addon, basket, health } = tasks;
         if name.trim().is_empty() {
             self.faults.push("name: must not be empty".to_owned());
         }
-        let cutoff = cutoff.and_then(|written| self.cutoff(&written));
+        let cutoff = cutoff.and_then(|toml| self.cutoff(&toml));
         let events = events.map(|files| self.files("events", files));
         let customers = customers.map(|files| self.files("customers", files));
         let catalog = catalog.map(|files| self.files("catalog", files));
         let prices = prices.map(|files| self.files("prices", files));
         let mut ranking = Vec::new();
-        for (name, question, written) in [
-            ("cs1", Question::NextPurchase, cs1),
-            ("cs2", Question::HiddenProduct, cs2),
-            ("up", Question::Upgrade, up),
-            ("basket", Question::HiddenProduct, basket),
+        for (name, kind, toml) in [
+            ("cs1", TaskKind::NextPurchase, cs1),
+            ("cs2", TaskKind::BasketCompletion, cs2),
+            ("up", TaskKind::Upgrade, up),
+            ("basket", TaskKind::BasketCompletion, basket),
         ] {
-            let Some(written) = written else { continue };
+            let Some(toml) = toml else { continue };
             if events.is_none() {
                 self.faults.push(format!("tasks.{name}: needs [events]"));
             }
-            if catalog.is_none() && matches!(written.items, WrittenItems::Categories) {
+            if catalog.is_none() && matches!(toml.items, ItemsToml::Categories) {
                 self.faults.push(format!("tasks.{name}.items: categories need a [catalog]"));
             }
-            if written.sold_within_days == Some(0) {
+            if toml.sold_within_days == Some(0) {
                 self.faults.push(format!("tasks.{name}.sold_within_days: must be above 0"));
             }
-            ranking.push((name, self.ranking(name, question, written)));
+            ranking.push((name, self.ranking(name, kind, toml)));
         }
-        if let Some(WrittenAddOn { queries, products, held, left_out }) = addon {
+        if let Some(AddOnTaskToml { queries, product_attributes, held_value, excluded_attributes }) = addon {
             if customers.is_none() {
                 self.faults.push("tasks.addon: needs [customers]".to_owned());
             }
-            if products.len() < 2 {
-                self.faults.push("tasks.addon.products: must name at least two".to_owned());
+            if product_attributes.len() < 2 {
+                self.faults.push("tasks.addon.product_attributes: must name at least two".to_owned());
             }
-            if let Some(twice) = products.iter().enumerate().find(|(place, name)| products[..*place].contains(name)) {
-                self.faults.push(format!("tasks.addon.products: names `{}` twice", twice.1));
+            if let Some((_, repeated)) =
+                product_attributes.iter().enumerate().find(|(index, name)| product_attributes[..*index].contains(name))
+            {
+                self.faults.push(format!("tasks.addon.product_attributes: names `{repeated}` twice"));
             }
-            let question = Question::AddOn { products, held, left_out };
-            let written = WrittenRanking { queries, items: WrittenItems::Products, sold_within_days: None };
-            ranking.push(("addon", self.ranking("addon", question, written)));
+            let kind = TaskKind::AddOn { product_attributes, held_value, excluded_attributes };
+            let toml = RankingTaskToml { queries, items: ItemsToml::Products, sold_within_days: None };
+            ranking.push(("addon", self.ranking("addon", kind, toml)));
         }
         let health = health.map(|health| self.health(health));
         match &health {
-            Some(HealthTask::Returns { .. }) if events.is_none() || cutoff.is_none() => {
-                self.faults.push("tasks.health: the question `returns` needs [events] and a cutoff".to_owned());
+            Some(HealthTask::RepeatPurchase { .. }) if events.is_none() || cutoff.is_none() => {
+                self.faults.push("tasks.health: the kind `repeat_purchase` needs [events] and a cutoff".to_owned());
             }
-            Some(HealthTask::Stays { .. }) if customers.is_none() => {
-                self.faults.push("tasks.health: the question `stays` needs [customers]".to_owned());
+            Some(HealthTask::Retention { .. }) if customers.is_none() => {
+                self.faults.push("tasks.health: the kind `retention` needs [customers]".to_owned());
             }
-            Some(HealthTask::Returns { .. } | HealthTask::Stays { .. }) | None => {}
+            Some(HealthTask::RepeatPurchase { .. } | HealthTask::Retention { .. }) | None => {}
         }
-        Description { name, cutoff, events, customers, catalog, prices, health, ranking }
+        DataSetDescription { name, cutoff, events, customers, catalog, prices, health, ranking }
     }
 
-    fn cutoff(&mut self, written: &toml::Value) -> Option<Timestamp> {
-        let text = written.as_str().map_or_else(|| written.to_string(), ToOwned::to_owned);
+    fn cutoff(&mut self, toml: &toml::Value) -> Option<Timestamp> {
+        let text = toml.as_str().map_or_else(|| toml.to_string(), ToOwned::to_owned);
         let read = text.parse::<jiff::Timestamp>().ok().and_then(|at| Timestamp::from_unix_ms(at.as_millisecond()));
         if read.is_none() {
             let like = "a time such as 2011-06-10T00:00:00Z within the years 1900 to 2200";
@@ -280,16 +293,16 @@ impl Reader {
         read
     }
 
-    fn files(&mut self, section: &str, written: WrittenFiles) -> Files {
-        let WrittenFiles { files, mapping } = written;
+    fn files(&mut self, section: &str, toml: FilesToml) -> MappedFiles {
+        let FilesToml { files, mapping } = toml;
         if files.is_empty() {
             self.faults.push(format!("{section}.files: must name at least one file"));
         }
         let paths = files.into_iter().map(|file| self.file(&format!("{section}.files"), &file)).collect();
         let text = match mapping {
             None => None,
-            Some(WrittenMapping::Tables(tables)) => Some(tables.to_string()),
-            Some(WrittenMapping::File(file)) => {
+            Some(MappingToml::Tables(tables)) => Some(tables.to_string()),
+            Some(MappingToml::File(file)) => {
                 let path = self.here.join(file);
                 let read = std::fs::read_to_string(&path);
                 read.map_err(|error| self.faults.push(format!("{section}.mapping: {}: {error}", path.display()))).ok()
@@ -300,7 +313,7 @@ impl Reader {
             self.faults.extend(faults.into_iter().map(|fault| format!("{section}.mapping: {fault}")));
             Mapping::canonical()
         });
-        Files { paths, mapping }
+        MappedFiles { paths, mapping }
     }
 
     fn file(&mut self, field: &str, file: &Path) -> PathBuf {
@@ -311,29 +324,35 @@ impl Reader {
         path
     }
 
-    fn ranking(&mut self, name: &str, question: Question, written: WrittenRanking) -> RankingTask {
-        let WrittenRanking { queries, items, sold_within_days } = written;
+    fn ranking(&mut self, name: &str, kind: TaskKind, toml: RankingTaskToml) -> RankingTask {
+        let RankingTaskToml { queries, items, sold_within_days } = toml;
         let queries = self.file(&format!("tasks.{name}.queries"), &queries);
         let items = match items {
-            WrittenItems::Products => Items::Products,
-            WrittenItems::Categories => Items::Categories,
+            ItemsToml::Products => RankedItems::Products,
+            ItemsToml::Categories => RankedItems::Categories,
         };
-        RankingTask { question, queries, items, sold_within_days }
+        RankingTask { kind, queries, items, sold_within_days }
     }
 
-    fn health(&mut self, written: WrittenHealth) -> HealthTask {
-        match written {
-            WrittenHealth::Returns { window_days, queries } => {
+    fn health(&mut self, toml: HealthTaskToml) -> HealthTask {
+        match toml {
+            HealthTaskToml::RepeatPurchase { window_days, queries } => {
                 self.window(window_days);
                 let queries = queries.map(|file| self.file("tasks.health.queries", &file));
-                HealthTask::Returns { window_days, queries }
+                HealthTask::RepeatPurchase { window_days, queries }
             }
-            WrittenHealth::Stays { window_days, outcome, stayed, tenure_months, folds } => {
+            HealthTaskToml::Retention {
+                window_days,
+                outcome_attribute,
+                retained_value,
+                tenure_months_attribute,
+                folds,
+            } => {
                 self.window(window_days);
                 if !(2..=100).contains(&folds) {
                     self.faults.push(format!("tasks.health.folds: must be 2 to 100, not {folds}"));
                 }
-                HealthTask::Stays { window_days, outcome, stayed, tenure_months, folds }
+                HealthTask::Retention { window_days, outcome_attribute, retained_value, tenure_months_attribute, folds }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Files of queries: a JSON object a line, plain or gzipped.
+//! Query files with ground truth: one JSON object per line, plain or gzipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -10,33 +10,33 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::data_set::DataSetError;
-use super::task::Question;
-use crate::domain::ids::{CustomerId, OrderId, ProductId};
+use super::task::TaskKind;
+use crate::domain::ids::{CustomerId, InvalidId, OrderId, ProductId};
 
-/// One question about offers, and its answer.
+/// Query of a ranking task with its ground truth.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Query {
-    /// Who is asked about.
+pub struct HoldoutQuery {
+    /// Customer to rank for.
     pub customer: Option<CustomerId>,
-    /// The basket asked about; what is known of it is no part of the history.
+    /// Basket that the query was made from; it is excluded from the training data.
     pub basket: Option<OrderId>,
-    /// What the customer, or the basket, is said to have.
+    /// Known items of the customer or the basket.
     pub given: Vec<ProductId>,
-    /// Up-sell: what the customer owns.
+    /// Up-sell: the product that the customer owns.
     pub anchor: Option<ProductId>,
-    /// What is to be ranked; everything when empty.
+    /// Products to rank; the whole catalogue when empty.
     pub candidates: Vec<ProductId>,
-    /// What is right; never empty.
+    /// Relevant products; never empty.
     pub truth: BTreeSet<ProductId>,
-    /// Folds: a model that tells this customer has seen none of the fold.
+    /// Cross-validation fold: the model that ranks for this customer was trained without the fold.
     pub fold: u32,
 }
 
-/// Reads who is asked about and whether they came back.
+/// Reads customers with a label: whether the customer returned.
 pub fn return_queries(path: &Path) -> Result<BTreeMap<CustomerId, bool>, DataSetError> {
     let mut queries = BTreeMap::new();
-    each_line(path, |WrittenReturn { customer, returned }| {
-        let customer = CustomerId::new(customer).map_err(|invalid| invalid.to_string())?;
+    each_line(path, |ReturnQueryJson { customer, returned }| {
+        let customer = CustomerId::new(customer).map_err(invalid_id("customer"))?;
         queries.insert(customer, returned != 0);
         Ok(())
     })?;
@@ -44,11 +44,11 @@ pub fn return_queries(path: &Path) -> Result<BTreeMap<CustomerId, bool>, DataSet
 }
 
 /// Reads the queries of a ranking task.
-pub fn ranking_queries(path: &Path, question: &Question) -> Result<Vec<Query>, DataSetError> {
+pub fn ranking_queries(path: &Path, kind: &TaskKind) -> Result<Vec<HoldoutQuery>, DataSetError> {
     let mut queries = Vec::new();
-    each_line(path, |written: WrittenQuery| {
-        let query = query(written)?;
-        check(&query, question)?;
+    each_line(path, |json: RankingQueryJson| {
+        let query = query(json)?;
+        check(&query, kind)?;
         queries.push(query);
         Ok(())
     })?;
@@ -56,19 +56,32 @@ pub fn ranking_queries(path: &Path, question: &Question) -> Result<Vec<Query>, D
 }
 
 fn no_query(path: &Path) -> DataSetError {
-    DataSetError::Queries { file: path.display().to_string(), problem: "holds no query".to_owned() }
+    DataSetError::Queries { file: path.display().to_string(), problem: "contains no query".to_owned() }
+}
+
+/// Error of one line of a query file.
+#[derive(Debug, thiserror::Error)]
+enum InvalidQuery {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error("{field} {invalid}")]
+    Id { field: &'static str, invalid: InvalidId },
+    #[error("has neither `truth` nor `hidden`")]
+    NoTruth,
+    #[error("needs {0}")]
+    MissingField(&'static str),
 }
 
 #[derive(Deserialize)]
-struct WrittenReturn {
+struct ReturnQueryJson {
     customer: String,
     returned: u8,
 }
 
 #[derive(Deserialize)]
-struct WrittenQuery {
+struct RankingQueryJson {
     customer: Option<String>,
-    basket: Option<TextOrNumber>,
+    basket: Option<BasketIdJson>,
     #[serde(default)]
     given: Vec<String>,
     hidden: Option<String>,
@@ -83,51 +96,55 @@ struct WrittenQuery {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum TextOrNumber {
+enum BasketIdJson {
     Text(String),
     Number(u64),
 }
 
-fn query(written: WrittenQuery) -> Result<Query, String> {
-    let WrittenQuery { customer, basket, given, hidden, anchor, candidates, mut truth, fold } = written;
+fn query(json: RankingQueryJson) -> Result<HoldoutQuery, InvalidQuery> {
+    let RankingQueryJson { customer, basket, given, hidden, anchor, candidates, mut truth, fold } = json;
     truth.extend(hidden);
     if truth.is_empty() {
-        return Err("has neither `truth` nor `hidden`".to_owned());
+        return Err(InvalidQuery::NoTruth);
     }
     let basket = basket.map(|basket| match basket {
-        TextOrNumber::Text(text) => text,
-        TextOrNumber::Number(number) => number.to_string(),
+        BasketIdJson::Text(text) => text,
+        BasketIdJson::Number(number) => number.to_string(),
     });
-    Ok(Query {
-        customer: customer.map(CustomerId::new).transpose().map_err(|invalid| format!("customer {invalid}"))?,
-        basket: basket.map(OrderId::new).transpose().map_err(|invalid| format!("basket {invalid}"))?,
+    Ok(HoldoutQuery {
+        customer: customer.map(CustomerId::new).transpose().map_err(invalid_id("customer"))?,
+        basket: basket.map(OrderId::new).transpose().map_err(invalid_id("basket"))?,
         given: ids(given)?,
-        anchor: anchor.map(ProductId::new).transpose().map_err(|invalid| format!("anchor {invalid}"))?,
+        anchor: anchor.map(ProductId::new).transpose().map_err(invalid_id("anchor"))?,
         candidates: ids(candidates)?,
         truth: ids(truth)?.into_iter().collect(),
         fold,
     })
 }
 
-/// Without these there is nothing to rank, or nothing to rank it by.
-fn check(query: &Query, question: &Question) -> Result<(), String> {
+/// Checks that a query has the fields that its task needs.
+fn check(query: &HoldoutQuery, kind: &TaskKind) -> Result<(), InvalidQuery> {
     let (has_customer, has_candidates) = (query.customer.is_some(), !query.candidates.is_empty());
-    let (is_asked, needed) = match question {
-        Question::NextPurchase => (has_customer, "`customer`"),
-        Question::HiddenProduct => (has_customer || !query.given.is_empty(), "`given` or `customer`"),
-        Question::Upgrade => (query.anchor.is_some() && has_candidates, "`anchor` and `candidates`"),
-        Question::AddOn { .. } => (has_customer && has_candidates, "`customer` and `candidates`"),
+    let (is_complete, needed) = match kind {
+        TaskKind::NextPurchase => (has_customer, "`customer`"),
+        TaskKind::BasketCompletion => (has_customer || !query.given.is_empty(), "`given` or `customer`"),
+        TaskKind::Upgrade => (query.anchor.is_some() && has_candidates, "`anchor` and `candidates`"),
+        TaskKind::AddOn { .. } => (has_customer && has_candidates, "`customer` and `candidates`"),
     };
-    if is_asked { Ok(()) } else { Err(format!("needs {needed}")) }
+    if is_complete { Ok(()) } else { Err(InvalidQuery::MissingField(needed)) }
 }
 
-fn ids(texts: Vec<String>) -> Result<Vec<ProductId>, String> {
-    texts.into_iter().map(|text| ProductId::new(text).map_err(|invalid| format!("a product {invalid}"))).collect()
+fn ids(texts: Vec<String>) -> Result<Vec<ProductId>, InvalidQuery> {
+    texts.into_iter().map(|text| ProductId::new(text).map_err(invalid_id("a product"))).collect()
+}
+
+fn invalid_id(field: &'static str) -> impl Fn(InvalidId) -> InvalidQuery {
+    move |invalid| InvalidQuery::Id { field, invalid }
 }
 
 fn each_line<T: DeserializeOwned>(
     path: &Path,
-    mut take: impl FnMut(T) -> Result<(), String>,
+    mut take: impl FnMut(T) -> Result<(), InvalidQuery>,
 ) -> Result<(), DataSetError> {
     let problem = |problem: String| DataSetError::Queries { file: path.display().to_string(), problem };
     let file = BufReader::new(File::open(path).map_err(|error| problem(error.to_string()))?);
@@ -136,7 +153,7 @@ fn each_line<T: DeserializeOwned>(
         if is_gzipped { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) };
     for (line, number) in lines.lines().zip(1_u64..) {
         let line = line.map_err(|error| problem(error.to_string()))?;
-        let read = serde_json::from_str(&line).map_err(|error| error.to_string()).and_then(&mut take);
+        let read = serde_json::from_str(&line).map_err(InvalidQuery::from).and_then(&mut take);
         read.map_err(|error| problem(format!("line {number}: {error}")))?;
     }
     Ok(())

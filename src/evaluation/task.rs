@@ -1,70 +1,70 @@
-//! The questions that a data set can ask.
+//! Evaluation tasks.
 
 use std::path::PathBuf;
 
-/// Which question about the relationship.
+/// Evaluation of the retention outlook.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HealthTask {
-    /// Who buys within the window after the cutoff?
-    Returns {
-        /// In days, above 0.
+    /// Probability of a purchase within the window after the cutoff.
+    RepeatPurchase {
+        /// Length of the window in days, above 0.
         window_days: f64,
-        /// Who is asked about, and the truth.
+        /// File of customers and labels; without it all earlier buyers are queried and the events give the labels.
         queries: Option<PathBuf>,
     },
-    /// Who stays?
-    Stays {
-        /// Over which the outcome was observed, in days, above 0.
+    /// Probability that a subscriber stays, by cross-validation over customer profiles.
+    Retention {
+        /// Window over which the outcome was observed, in days, above 0.
         window_days: f64,
-        /// The attribute that tells the outcome.
-        outcome: String,
-        /// Its value for customers who stayed.
-        stayed: String,
-        /// The attribute that tells the tenure in months.
-        tenure_months: String,
-        /// 2 to 100.
+        /// Attribute with the outcome.
+        outcome_attribute: String,
+        /// Value of that attribute for customers who stayed.
+        retained_value: String,
+        /// Attribute with the tenure in months.
+        tenure_months_attribute: String,
+        /// Number of folds, 2 to 100.
         folds: usize,
     },
 }
 
-/// A question about offers, with a file of queries: a JSON object a line.
+/// Ranking task with its file of queries, one JSON object per line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankingTask {
-    /// Which question.
-    pub question: Question,
-    /// Who is asked about, and the truth.
+    /// Kind of the task.
+    pub kind: TaskKind,
+    /// File of queries with their ground truth.
     pub queries: PathBuf,
-    /// What is ranked.
-    pub items: Items,
-    /// Only what was sold in so many days before the cutoff is ranked; everything ever sold without it.
+    /// Granularity of the ranked items.
+    pub items: RankedItems,
+    /// Ranks only items sold within this many days before the cutoff; every item ever sold when unset.
     pub sold_within_days: Option<u32>,
 }
 
-/// What is asked. The order is that of the output.
+/// Kind of a ranking task. The order is that of the output.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Question {
-    /// Cross-sell to a customer: what will the customer buy that the customer never bought?
+pub enum TaskKind {
+    /// Cross-sell to a customer: predict the items that the customer buys for the first time.
     NextPurchase,
-    /// Cross-sell to a basket: which product of a basket was hidden?
-    HiddenProduct,
-    /// Up-sell: which dearer product of its category does the customer buy after the one owned?
+    /// Cross-sell to a basket: predict the product that was hidden from it.
+    BasketCompletion,
+    /// Up-sell: predict the more expensive product of the category that the customer buys after the one owned.
     Upgrade,
-    /// Cross-sell by holdings and profile: which of the things that a customer holds was hidden?
+    /// Cross-sell by holdings and profile: predict the held add-on that was hidden.
     AddOn {
-        /// The attributes of a customer that are products.
-        products: Vec<String>,
-        /// Their value when the customer has the product.
-        held: String,
-        /// The attributes that are neither: they would tell the answer.
-        left_out: Vec<String>,
+        /// Customer attributes that are products.
+        product_attributes: Vec<String>,
+        /// Value of these attributes when the customer has the product.
+        held_value: String,
+        /// Attributes that leak the answer and are excluded from the profile.
+        excluded_attributes: Vec<String>,
     },
 }
 
-/// What counts as a product.
+/// Granularity of the ranked items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Items {
+pub enum RankedItems {
     /// A product of the catalogue.
     Products,
-    /// A category of the catalogue, its levels joined by ` | `: who bought any product of it bought it.
+    /// A category of the catalogue, its levels joined by ` | `; buying any product of it counts as buying it.
     Categories,
 }

@@ -1,21 +1,21 @@
-//! Whole markets: every arm on the same customers, seed by seed; the experiment that the assumptions are calibrated by; and
+//! Whole markets: every arm on the same customers, seed by seed; the experiment to which the parameters are calibrated; and
 //! the sweep that shows where health caps lose.
 
 use rayon::prelude::*;
 
-use super::arms::Pitching;
-use super::life::{Life, Outcomes, World};
+use super::mean_estimate::MeanEstimate;
 use super::parameters::Parameters;
-use super::shop::Shop;
-use super::summary::Mean;
+use super::policy_arm::PolicyArm;
+use super::simulated_customer::{CustomerTotals, MarketContext, SimulatedCustomer};
+use super::simulated_shop::SimulatedShop;
 use crate::decision::explicit_offer_index::ExplicitOfferIndex;
 
-/// What is measured of an arm.
+/// Metric of an arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Measure {
-    /// Margin per customer.
+pub enum MarketMetric {
+    /// Undiscounted margin per customer.
     Revenue,
-    /// The share that left.
+    /// Share of customers who left.
     Churn,
     /// Complaints per 100 customers.
     Complaints,
@@ -23,14 +23,14 @@ pub enum Measure {
     OptOuts,
     /// Offers shown per customer.
     Offers,
-    /// Offers taken per customer.
+    /// Offers accepted per customer.
     Accepted,
-    /// Discounted margin per customer, and what those who stayed are still worth.
+    /// Discounted margin per customer, with the residual value of the customers who stayed.
     LifetimeValue,
 }
 
-impl Measure {
-    /// All of them.
+impl MarketMetric {
+    /// All metrics, in the order of the reports.
     pub const ALL: [Self; 7] = [
         Self::Revenue,
         Self::Churn,
@@ -41,7 +41,7 @@ impl Measure {
         Self::LifetimeValue,
     ];
 
-    /// The measure's name in reports.
+    /// Name of the metric in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Revenue => "revenue",
@@ -54,7 +54,7 @@ impl Measure {
         }
     }
 
-    fn of(self, outcomes: &Outcomes) -> f64 {
+    fn of(self, outcomes: &CustomerTotals) -> f64 {
         match self {
             Self::Revenue => outcomes.margin,
             Self::Churn => outcomes.churned,
@@ -67,104 +67,106 @@ impl Measure {
     }
 }
 
-/// Each measure, in the order of [`Measure::ALL`], as a mean over the customers of one market.
-type Means = [f64; Measure::ALL.len()];
+/// Metrics of one market in the order of [`MarketMetric::ALL`], each a mean over its customers.
+type Means = [f64; MarketMetric::ALL.len()];
 
-/// The arms on the same markets.
+/// Result of all arms on the same markets.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Comparison {
-    /// Each arm in the order of [`Pitching::ALL`], each measure in the order of [`Measure::ALL`].
-    pub arms: Vec<Vec<Mean>>,
-    /// Health caps less each other arm, market by market, in the order of [`Pitching::OTHERS`].
-    pub gains: Vec<Vec<Mean>>,
+pub struct ArmComparison {
+    /// Metrics of each arm: arms in the order of [`PolicyArm::ALL`], metrics in the order of [`MarketMetric::ALL`].
+    pub arms: Vec<Vec<MeanEstimate>>,
+    /// Paired differences between the health caps and each baseline, in the order of [`PolicyArm::BASELINES`].
+    pub differences: Vec<Vec<MeanEstimate>>,
 }
 
-impl Comparison {
-    /// Health caps less another arm, in lifetime value; `None` for health caps themselves.
-    pub fn gain_over(&self, other: Pitching) -> Option<Mean> {
-        let measure = Measure::ALL.iter().position(|&it| it == Measure::LifetimeValue)?;
-        let other = Pitching::OTHERS.iter().position(|&it| it == other)?;
-        Some(self.gains[other][measure])
+impl ArmComparison {
+    /// Difference in lifetime value between the health caps and a baseline; `None` for the health caps themselves.
+    pub fn lifetime_value_gain(&self, other: PolicyArm) -> Option<MeanEstimate> {
+        let metric = MarketMetric::ALL.iter().position(|&it| it == MarketMetric::LifetimeValue)?;
+        let other = PolicyArm::BASELINES.iter().position(|&it| it == other)?;
+        Some(self.differences[other][metric])
     }
 }
 
-/// Runs every arm on the markets of all seeds, on all cores. `done` is called after each market of an arm.
-pub fn compare(parameters: &Parameters, done: impl Fn() + Sync) -> Comparison {
-    let shop = Shop::open(parameters.plan_margins, parameters.add_on_margin);
-    let policies = Pitching::ALL.map(Pitching::policy);
+/// Runs every arm on the markets of all seeds, on all cores, and calls `done` after each market of an arm.
+pub fn compare_arms(parameters: &Parameters, done: impl Fn() + Sync) -> ArmComparison {
+    let shop = SimulatedShop::new(parameters.plan_margins, parameters.add_on_margin);
+    let policies = PolicyArm::ALL.map(PolicyArm::policy);
     let offers = ExplicitOfferIndex::default();
     let runs: Vec<(usize, usize)> =
         (0..parameters.seeds).flat_map(|seed| (0..policies.len()).map(move |arm| (seed, arm))).collect();
     let means: Vec<Means> = runs
         .into_par_iter()
         .map(|(seed, arm)| {
-            let world = World { parameters, shop: &shop, policy: &policies[arm], offers: &offers };
-            let means = market(&world, seed as u64);
+            let context = MarketContext { parameters, shop: &shop, policy: &policies[arm], offers: &offers };
+            let means = market(&context, seed as u64);
             done();
             means
         })
         .collect();
     let by_seed: Vec<&[Means]> = means.chunks(policies.len()).collect();
-    let mean = |measure: usize, of: &dyn Fn(&[Means], usize) -> f64| {
-        Mean::of(&by_seed.iter().map(|arms| of(arms, measure)).collect::<Vec<_>>())
+    let mean = |metric: usize, of: &dyn Fn(&[Means], usize) -> f64| {
+        MeanEstimate::of(&by_seed.iter().map(|arms| of(arms, metric)).collect::<Vec<_>>())
     };
-    let all = |of: &dyn Fn(&[Means], usize) -> f64| (0..Measure::ALL.len()).map(|measure| mean(measure, of)).collect();
+    let all =
+        |of: &dyn Fn(&[Means], usize) -> f64| (0..MarketMetric::ALL.len()).map(|metric| mean(metric, of)).collect();
     let health = policies.len() - 1;
-    Comparison {
-        arms: (0..policies.len()).map(|arm| all(&|arms, measure| arms[arm][measure])).collect(),
-        gains: (0..health).map(|arm| all(&|arms, measure| arms[health][measure] - arms[arm][measure])).collect(),
+    ArmComparison {
+        arms: (0..policies.len()).map(|arm| all(&|arms, metric| arms[arm][metric])).collect(),
+        differences: (0..health).map(|arm| all(&|arms, metric| arms[health][metric] - arms[arm][metric])).collect(),
     }
 }
 
-fn market(world: &World<'_>, seed: u64) -> Means {
-    let mut sums: Means = [0.0; Measure::ALL.len()];
-    for number in 0..world.parameters.customers {
-        let outcomes = Life::begin(world, seed, number).live();
-        for (sum, measure) in sums.iter_mut().zip(Measure::ALL) {
-            *sum += measure.of(&outcomes);
+fn market(context: &MarketContext<'_>, seed: u64) -> Means {
+    let mut sums: Means = [0.0; MarketMetric::ALL.len()];
+    for number in 0..context.parameters.customers {
+        let outcomes = SimulatedCustomer::new(context, seed, number).simulate();
+        for (sum, metric) in sums.iter_mut().zip(MarketMetric::ALL) {
+            *sum += metric.of(&outcomes);
         }
     }
-    sums.map(|sum| sum / world.parameters.customers as f64)
+    sums.map(|sum| sum / context.parameters.customers as f64)
 }
 
-/// The field experiment that the assumptions are calibrated by, with so many customers who would benefit from a bigger plan:
-/// the share that leaves within three months without a recommendation of it, and with one.
+/// Repeats the field experiment to which the parameters are calibrated, with customers who would benefit from a bigger plan:
+/// returns the share that leaves within three months without a recommendation, and with one.
 pub fn recommendation_experiment(parameters: &Parameters, seed: u64, customers: usize) -> [f64; 2] {
     const WEEKS: usize = 13;
-    let shop = Shop::open(parameters.plan_margins, parameters.add_on_margin);
-    let (policy, offers) = (Pitching::NoCap.policy(), ExplicitOfferIndex::default());
-    let world = World { parameters, shop: &shop, policy: &policy, offers: &offers };
-    // Half of everybody would.
+    let shop = SimulatedShop::new(parameters.plan_margins, parameters.add_on_margin);
+    let (policy, offers) = (PolicyArm::NoCap.policy(), ExplicitOfferIndex::default());
+    let context = MarketContext { parameters, shop: &shop, policy: &policy, offers: &offers };
+    // Half of all customers would benefit.
     let chosen: Vec<usize> = (0..customers * 4)
-        .filter(|&number| Life::begin(&world, seed, number).would_benefit())
+        .filter(|&number| SimulatedCustomer::new(&context, seed, number).would_benefit())
         .take(customers)
         .collect();
     [false, true].map(|is_recommended| {
         let left = chosen
             .par_iter()
-            .filter(|&&number| Life::begin(&world, seed, number).live_with_one_recommendation(WEEKS, is_recommended));
+            .filter(|&&number| SimulatedCustomer::new(&context, seed, number).leaves_within(WEEKS, is_recommended));
         left.count() as f64 / chosen.len().max(1) as f64
     })
 }
 
-/// How strongly pitches drive customers away, from not at all to twice what the field experiment says.
+/// Multiples of the effect of offers on churn, from none to twice that of the field experiment.
 pub const EFFECTS: [f64; 6] = [0.0, 0.125, 0.25, 0.5, 1.0, 2.0];
-/// How much of it health can see: the shares of all that links irritation to what customers say and do before they leave.
+/// Shares of the irritation that health can observe: they scale all that links irritation to what customers say and do before
+/// they leave.
 pub const VISIBILITIES: [f64; 3] = [0.0, 0.5, 1.0];
 
-/// One cell of the sweep.
+/// One point of the sweep.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cell {
-    /// Times the effect of the parameters.
+pub struct SweepPoint {
+    /// Multiple of the effect of offers on churn.
     pub effect: f64,
-    /// Times what health can see.
+    /// Share of the irritation that health can observe.
     pub visibility: f64,
-    /// The arms there.
-    pub comparison: Comparison,
+    /// Comparison of the arms at this point.
+    pub comparison: ArmComparison,
 }
 
-/// Compares the arms over effects and visibilities. `done` is called after each market of an arm.
-pub fn sweep(parameters: &Parameters, done: impl Fn() + Sync) -> Vec<Cell> {
+/// Compares the arms over all effects and visibilities, and calls `done` after each market of an arm.
+pub fn sweep(parameters: &Parameters, done: impl Fn() + Sync) -> Vec<SweepPoint> {
     let cells = VISIBILITIES.into_iter().flat_map(|visibility| EFFECTS.map(|effect| (effect, visibility)));
     let cell = |(effect, visibility): (f64, f64)| {
         let changed = Parameters {
@@ -174,7 +176,7 @@ pub fn sweep(parameters: &Parameters, done: impl Fn() + Sync) -> Vec<Cell> {
             complaint_rate: parameters.complaint_rate * visibility,
             ..parameters.clone()
         };
-        Cell { effect, visibility, comparison: compare(&changed, &done) }
+        SweepPoint { effect, visibility, comparison: compare_arms(&changed, &done) }
     };
     cells.map(cell).collect()
 }

@@ -1,16 +1,16 @@
-//! Does it prevent backfire? A market of customers who buy, tire, complain and leave, and four ways to pitch to them.
+//! Simulated market for comparing contact policies: customers who buy, tire of offers, complain and leave, under four policies.
 //!
-//! What customers do is assumed, and every assumption is a number in a file; what they are offered is decided by the real
-//! [`decide`](crate::decision::decide::decide) under real policies. So the comparison says what follows from the assumptions
-//! and nothing beyond them. It learns nothing, touches no store and knows no clock; the same seed gives the same market.
+//! Customer behaviour is assumed, and every assumption is a parameter in a file; offers are decided by the real
+//! [`decide`](crate::decision::decide::decide) under real policies. The comparison therefore shows what follows from the
+//! assumptions and nothing beyond them. Nothing is learned, no store is opened and no clock is read; the same seed gives the
+//! same market.
 
 #![allow(clippy::cast_precision_loss, reason = "customers and weeks are far below 2^52")]
 
-pub mod arms;
-pub mod draws;
-pub mod life;
 pub mod market;
+pub(crate) mod mean_estimate;
 pub mod parameters;
-pub mod plot;
-pub mod shop;
-pub mod summary;
+pub mod policy_arm;
+mod seeded_rng;
+pub mod simulated_customer;
+pub mod simulated_shop;

@@ -1,12 +1,12 @@
-//! Every assumption of the market as a number.
+//! Parameters of the market: every assumption as a number.
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
-/// The default assumptions, with a comment on each.
+/// Default parameters as TOML, with a comment on each.
 pub const DEFAULT: &str = include_str!("market.toml");
 
-/// The assumptions. What each means and where it comes from stands in the file.
+/// Parameters of the market. The file documents the meaning and the source of each.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "each is explained in market.toml, which is part of the program")]
@@ -55,27 +55,24 @@ pub struct Parameters {
     pub residual_months: f64,
 }
 
-/// Everything wrong with a file of parameters.
+/// Error returned for invalid parameters, with every fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n       "))]
 pub struct ParameterFaults(pub Vec<String>);
 
-/// The scenario without changes.
+/// Name of the scenario without changes.
 pub const DEFAULT_SCENARIO: &str = "default";
 
 impl Parameters {
-    /// Reads parameters: the defaults, what the text says instead, and what its scenario of this name says instead of both. A
-    /// scenario that the text does not have is looked for among those of the defaults.
-    ///
-    /// # Errors
-    /// Everything wrong with them.
+    /// Reads parameters: the defaults, overridden by the text, overridden by the scenario of this name. A scenario that the
+    /// text does not define is taken from the default file.
     pub fn read(text: Option<&str>, scenario: &str) -> Result<Self, ParameterFaults> {
         let fault = |problem: String| ParameterFaults(vec![problem]);
         let mut merged: Table = DEFAULT.parse().map_err(|error: toml::de::Error| fault(error.to_string()))?;
-        let mut scenarios = take_scenarios(&mut merged).map_err(fault)?;
+        let mut scenarios = take_scenarios(&mut merged)?;
         if let Some(text) = text {
             let mut written: Table = text.parse().map_err(|error: toml::de::Error| fault(error.to_string()))?;
-            scenarios.extend(take_scenarios(&mut written).map_err(fault)?);
+            scenarios.extend(take_scenarios(&mut written)?);
             merged.extend(written);
         }
         if scenario != DEFAULT_SCENARIO {
@@ -93,10 +90,7 @@ impl Parameters {
         parameters.check()
     }
 
-    /// The same, when every number is within its range.
-    ///
-    /// # Errors
-    /// Every number that is not.
+    /// Checks that every parameter is within its range.
     pub fn check(self) -> Result<Self, ParameterFaults> {
         let faults = self.faults();
         if faults.is_empty() { Ok(self) } else { Err(ParameterFaults(faults)) }
@@ -107,7 +101,7 @@ impl Parameters {
         let counts = counts.into_iter().filter(|(_, count, most)| !(1..=*most).contains(count));
         let counts = counts.map(|(name, count, most)| format!("{name} must be 1 to {most}, not {count}"));
         let within = |least: f64, most: f64, named: Vec<(&'static str, f64)>| {
-            // In this form NaN is refused, too.
+            // Written so that NaN is rejected, too.
             let outside = named.into_iter().filter(move |(_, number)| !(*number >= least && *number <= most));
             outside.map(move |(name, number)| format!("{name} must be {least} to {most}, not {number}"))
         };
@@ -181,11 +175,11 @@ impl Parameters {
     }
 }
 
-fn take_scenarios(table: &mut Table) -> Result<Table, String> {
+fn take_scenarios(table: &mut Table) -> Result<Table, ParameterFaults> {
     match table.remove("scenario") {
         None => Ok(Table::new()),
         Some(Value::Table(scenarios)) => Ok(scenarios),
-        Some(_) => Err("scenario must be a table of tables".to_owned()),
+        Some(_) => Err(ParameterFaults(vec!["scenario must be a table of tables".to_owned()])),
     }
 }
 
@@ -204,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_at_once() {
+    fn every_fault_is_reported_at_once() {
         let text = "weeks = 0\nchurn_rate = 2.0\nfatigue = nan\npurchase_shape = 0.0";
         let ParameterFaults(faults) = Parameters::read(Some(text), "default").expect_err("faults");
         assert_eq!(faults.len(), 4, "{faults:?}");

@@ -1,10 +1,10 @@
-//! `tactful evaluate` on data sets that nobody meant to judge by: it ends with a sentence that names the file or the field
-//! and an exit code that is not zero, or with figures that are numbers. Never a panic, never NaN.
+//! `tactful evaluate` on distorted data sets: it ends with a sentence that names the file or the field and a non-zero exit code,
+//! or with finite metrics. Never a panic, never NaN.
 //!
-//! Seen to fail with: a place of the catalogue expected of what was only brought back (a panic), a window of -1 day let
-//! through (a panic), a division by nothing in `Figure::of` and in a decile (`null`, NaN), the sum of no gains taken as it is
-//! (-0.0), event ids counted once for all customers, files without a row and queries without a customer let through, and
-//! days counted back from the beginning of time.
+//! Seen to fail with: a catalogue index expected of a product that was only returned (a panic), a window of -1 day accepted
+//! (a panic), a division by zero in `RankingMetric::compute` and in a decile (`null`, NaN), the sum of no gains printed as it
+//! is (-0.0), event ids deduplicated across customers, files without a row and queries without a customer accepted, and
+//! `days_ago` counted back from the beginning of time.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::distorted_data_set::{
 };
 use serde_json::Value;
 
-fn check_told(data_set: &DataSet, parts: &str) {
+fn check_error(data_set: &DataSet, parts: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let output = data_set.evaluate(directory.path(), &["--json"]);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -23,14 +23,14 @@ fn check_told(data_set: &DataSet, parts: &str) {
     }
 }
 
-/// All tasks as JSON, where `null` stands for NaN and infinity; the same as text; and what was ranked.
-fn check_figures(name: &str, data_set: &DataSet) -> Value {
+/// Checks all tasks as JSON, where `null` stands for NaN and infinity, as text, and the written rankings.
+fn check_metrics(name: &str, data_set: &DataSet) -> Value {
     let directory = tempfile::tempdir().expect("a directory");
     let output = data_set.evaluate(directory.path(), &["--json", "--rankings", "rankings.jsonl"]);
     assert!(output.status.success(), "{name}: {output:?}");
-    let told: Value = serde_json::from_slice(&output.stdout).expect("one object");
-    check_numbers(name, &told["tasks"]);
-    check_numbers(name, &told["gains"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    check_numbers(name, &report["tasks"]);
+    check_numbers(name, &report["gains"]);
     let rankings = std::fs::read_to_string(directory.path().join("rankings.jsonl")).expect("written");
     for line in rankings.lines() {
         let line: Value = serde_json::from_str(line).expect("JSON");
@@ -41,20 +41,20 @@ fn check_figures(name: &str, data_set: &DataSet) -> Value {
     let output = data_set.evaluate(directory.path(), &[]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(!text.is_empty() && !text.contains("NaN") && !text.contains("-0.0000 +-"), "{name}: {text}");
-    told
+    report
 }
 
-fn check_numbers(name: &str, told: &Value) {
-    if let Value::Object(entries) = told {
+fn check_numbers(name: &str, report: &Value) {
+    if let Value::Object(entries) = report {
         entries.values().for_each(|entry| check_numbers(name, entry));
     } else {
-        let is_figure = |it: f64| (-1.0..=1.0).contains(&it) && !(it == 0.0 && it.is_sign_negative());
-        assert!(told.as_f64().is_some_and(is_figure), "{name}: {told}");
+        let is_metric = |it: f64| (-1.0..=1.0).contains(&it) && !(it == 0.0 && it.is_sign_negative());
+        assert!(report.as_f64().is_some_and(is_metric), "{name}: {report}");
     }
 }
 
 #[test]
-fn what_cannot_be_judged_is_told_with_its_place() {
+fn invalid_data_sets_are_reported_with_the_place_of_the_fault() {
     let line = |line: &str| shop().events(&[format!("c1,{line},EUR\n")]);
     let returned = "customer_id,kind,product_id,time\nc1,return,p1,2023-06-01T00:00:00Z\n";
     let health = "window_days = 60\nqueries = 'health.jsonl'\n";
@@ -72,38 +72,44 @@ fn what_cannot_be_judged_is_told_with_its_place() {
         (shop().described(KIND, "mapping = 3\n"), "a mapping must be the name of a file"),
         (shop().with("events.csv", returned).described(KIND, "").described(CATALOG, ""), "there are no purchases"),
         (shop().without("cs1.jsonl"), "tasks.cs1.queries: there is no file cs1.jsonl"),
-        (shop().with("cs1.jsonl", ""), "cs1.jsonl: holds no query"),
+        (shop().with("cs1.jsonl", ""), "cs1.jsonl: contains no query"),
         (shop().with("cs1.jsonl", "customer,truth\n"), "cs1.jsonl: line 1"),
         (shop().with("cs1.jsonl", r#"{"truth":["p1"]}"#), "cs1.jsonl: line 1: needs `customer`"),
         (shop().with("cs2.jsonl", r#"{"hidden":"p1"}"#), "cs2.jsonl: line 1: needs `given` or"),
         (shop().with("up.jsonl", r#"{"truth":["p1"],"anchor":"p2"}"#), "up.jsonl: line 1: needs `anchor` and"),
-        (shop().described("window_days = 60\n", health).with("health.jsonl", ""), "health.jsonl: holds no query"),
+        (shop().described("window_days = 60\n", health).with("health.jsonl", ""), "health.jsonl: contains no query"),
         (shop().described("days = 60", "days = 0"), "tasks.health.window_days: must be 1 to 3660, not 0"),
         (shop().described("days = 60", "days = -60"), "window_days: must be 1 to 3660, not -60"),
         (shop().described("days = 60", "days = nan"), "window_days: must be 1 to 3660, not NaN"),
         (shop().described("'cs1.jsonl'", "'cs1.jsonl'\nsold_within_days = -1"), "sold_within_days = -1"),
         (
             shop().described("'cs1.jsonl'", "'cs1.jsonl'\nsold_within_days = 9").described("2024-", "2025-"),
-            "tasks.cs1.sold_within_days: nothing was sold .. before 2025-01-01 .. last sale was 2024-03",
+            "tasks.cs1.sold_within_days: nothing was sold .. before 2025-01-01 .. last sale was at 2024-03",
         ),
-        (shop().described("2024-", "2014-"), "cutoff: nothing happened before 2014-01-01 .. first event is of 2023-03"),
-        (shop().described("2024-", "2034-"), "tasks.health: 0 of 40 customers .. go on after the cutoff?"),
+        (shop().described("2024-", "2014-"), "cutoff: there is no event before 2014-01-01 .. the first is at 2023-03"),
+        (
+            shop().described("2024-", "2034-"),
+            "tasks.health: 0 of the 40 queried customers .. extend beyond the cutoff?",
+        ),
         (shop().described("2024-", "9999-"), "cutoff: must be a time .. within the years 1900 to 2200"),
         (shop().described("'2024-01-01T00:00:00Z'", "2024-01-01"), "cutoff: must be a time such as .. \"2024-01-01\""),
         (line("p1,9999-01-01T00:00:00Z,1"), "events.csv:2: `time`: must be within the years 1900 to 2200"),
         (line("p1,2023-06-01T00:00:00Z,NaN"), "events.csv:2: `unit_price`: must be a decimal number"),
         (line("p1,2023-06-01T00:00:00Z,-1"), "events.csv:2: `unit_price`: must not be below zero"),
         (line("p1,2023-06-01T00:00:00Z,1000000000001"), "events.csv:2: `unit_price`: must be within"),
-        (line("p1,2023-06-01T00:00:00Z,1"), "before the cutoff 2024-01-01T00:00:00Z is too thin .. 20 customers"),
-        (shop().events(&purchases(400, -DAY, "1")), "too thin to learn from"),
+        (
+            line("p1,2023-06-01T00:00:00Z,1"),
+            "not enough training data before the cutoff 2024-01-01T00:00:00Z .. 20 customers",
+        ),
+        (shop().events(&purchases(400, -DAY, "1")), "not enough training data"),
     ];
     for (data_set, parts) in cases {
-        check_told(&data_set, parts);
+        check_error(&data_set, parts);
     }
 }
 
 #[test]
-fn profiles_that_cannot_be_judged_are_told_with_their_place() {
+fn invalid_profiles_are_reported_with_the_place_of_the_fault() {
     let months = |months: &'static str| subscribers(move |it| (months.to_owned(), plain(it).1));
     let twice = r#"{"customer":"u0","fold":0,"hidden":"Line","candidates":["Line"]}"#;
     let twice = format!("{twice}\n{}", twice.replace("0,", "1,"));
@@ -111,13 +117,13 @@ fn profiles_that_cannot_be_judged_are_told_with_their_place() {
         (subscribers(plain).with("customers.csv", "customer_id,Left,Months\n"), "customers.csv: there is no row"),
         (
             subscribers(plain).with("customers.csv", "customer_id,Mail,Line\nu0,yes,no\n"),
-            "fold 0 there are no purchases",
+            "fold 0: there are no purchases",
         ),
         (subscribers(plain).described("'no'", "'No'"), "tasks.health: .. 0 of 314 .. \"No\" as `Left` .. at least 200"),
         (subscribers(plain).described("'Left'", "'Gone'"), "customer u0 has no `Gone`"),
         (subscribers(plain).described("'Line'", "'Fax'"), "customer u0 has no `Fax`"),
-        (subscribers(plain).described("'Line'", "'Mail'"), "tasks.addon.products: names `Mail` twice"),
-        (subscribers(plain).described("'yes'", "'Yes'"), "tasks.addon .. no purchases .. is `held` right"),
+        (subscribers(plain).described("'Line'", "'Mail'"), "tasks.addon.product_attributes: names `Mail` twice"),
+        (subscribers(plain).described("'yes'", "'Yes'"), "tasks.addon .. no purchases .. is `held_value` right"),
         (subscribers(plain).described("days = 91", "days = -1"), "window_days: must be 1 to 3660, not -1"),
         (subscribers(plain).described("folds = 5", "folds = 1"), "folds: must be 2 to 100, not 1"),
         (subscribers(plain).with("addon.jsonl", twice), "addon.jsonl: customer u0 is in two folds"),
@@ -125,12 +131,12 @@ fn profiles_that_cannot_be_judged_are_told_with_their_place() {
         (months("-1"), "customer u0: a tenure must be 0 to 1200 months, not \"-1\""),
     ];
     for (data_set, parts) in cases {
-        check_told(&data_set, parts);
+        check_error(&data_set, parts);
     }
 }
 
 #[test]
-fn distorted_data_gives_figures() {
+fn distorted_data_gives_finite_metrics() {
     let single = |line: fn(i64) -> (i64, i64)| -> Vec<String> {
         (0..50_000).map(line).map(|(what, day)| purchase(0, what, CUTOFF - day * DAY - 1, "1")).collect()
     };
@@ -160,7 +166,7 @@ fn distorted_data_gives_figures() {
         ("one second", of_rankings().events(&purchases(1_000_000_000, -DAY, "1"))),
         ("a cutoff after everything", of_rankings().described("2024-", "2199-")),
         ("no cutoff", of_rankings().described("cutoff = '2024-01-01T00:00:00Z'\n", "")),
-        ("a window that nobody saw the end of", shop().described("days = 60", "days = 3660")),
+        ("a window that ends after the files", shop().described("days = 60", "days = 3660")),
         (
             "strangers",
             of_rankings().with("cs1.jsonl", strangers).with("cs2.jsonl", strangers).with("up.jsonl", strangers),
@@ -173,27 +179,27 @@ fn distorted_data_gives_figures() {
         ("new or a hundred years there", subscribers(|it| (["0", "1200"][it % 2].to_owned(), plain(it).1))),
     ];
     for (name, data_set) in cases {
-        check_figures(name, &data_set);
+        check_metrics(name, &data_set);
     }
 }
 
 #[test]
-fn a_window_beyond_the_files_is_noted_and_a_figure_of_nothing_refused() {
+fn a_window_beyond_the_files_is_noted_and_a_plot_without_data_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let beyond = shop().described("days = 60", "days = 3660").evaluate(directory.path(), &["--task", "health"]);
-    let told = String::from_utf8_lossy(&beyond.stdout);
-    assert!(told.contains("note: the files end on 2024-03"), "{told}");
+    let report = String::from_utf8_lossy(&beyond.stdout);
+    assert!(report.contains("note: the files end on 2024-03"), "{report}");
     for (data_set, more) in [(of_rankings(), &["--plot", "a.svg"][..]), (shop(), &["--plot", "no/a.svg"])] {
         let refused = data_set.evaluate(directory.path(), more);
         let said = String::from_utf8_lossy(&refused.stderr);
         assert!(
-            !refused.status.success() && (said.contains("--plot draws") || said.contains("no/a.svg cannot")),
+            !refused.status.success() && (said.contains("--plot needs") || said.contains("no/a.svg cannot")),
             "{said}"
         );
     }
 }
 
-/// The server counts an event id once for each customer, and so must what judges it. What was only ever brought back is
+/// The server counts an event id once for each customer, and so must the evaluation. A product that was only ever returned was
 /// not sold.
 #[test]
 fn ids_of_other_customers_and_returns_of_what_was_never_sold_change_nothing() {
@@ -204,23 +210,23 @@ fn ids_of_other_customers_and_returns_of_what_was_never_sold_change_nothing() {
     let unnumbered: Vec<String> = lines.iter().map(|line| format!(",purchase,{line}")).collect();
     let unnumbered = unnumbered.concat();
     let returned = ",return,,nowhere,2023-06-01T00:00:00Z,,\n";
-    let told = |lines: [&str; 2]| {
+    let report = |lines: [&str; 2]| {
         let shop = shop().described(KIND, "").described(CATALOG, "");
-        check_figures("numbered", &shop.with("events.csv", header.to_owned() + &lines.concat()))
+        check_metrics("numbered", &shop.with("events.csv", header.to_owned() + &lines.concat()))
     };
-    assert_eq!(told([&numbered.concat(), ""]), told([&unnumbered, ""]));
-    assert_eq!(told([&unnumbered, returned]), told([&unnumbered, ""]));
+    assert_eq!(report([&numbered.concat(), ""]), report([&unnumbered, ""]));
+    assert_eq!(report([&unnumbered, returned]), report([&unnumbered, ""]));
 }
 
-/// Without a cutoff there is no day that days could be counted from; what counts is how far apart they are.
+/// Without a cutoff there is no day to count `days_ago` from; only the distances between events matter.
 #[test]
-fn days_ago_are_told_apart_without_a_cutoff() {
+fn days_ago_are_compared_without_a_cutoff() {
     let mapping = KIND.replace("} }", "}, time = { format = 'days_ago' } }");
     let shop = of_rankings()
         .described(KIND, &mapping)
         .described("cutoff = '2024-01-01T00:00:00Z'\n", "")
         .described("'cs1.jsonl'", "'cs1.jsonl'\nsold_within_days = 50")
         .with("cs1.jsonl", r#"{"customer":"stranger","truth":["p1"]}"#);
-    let told = check_figures("days ago", &shop.events(&["c1,p1,100,1,EUR\n".into(), "c2,p2,1,1,EUR\n".into()]));
-    assert_eq!(told["tasks"]["cs1"]["tactful"]["hit@10"], 0.0, "what was sold long ago is not ranked: {told}");
+    let report = check_metrics("days ago", &shop.events(&["c1,p1,100,1,EUR\n".into(), "c2,p2,1,1,EUR\n".into()]));
+    assert_eq!(report["tasks"]["cs1"]["tactful"]["hit@10"], 0.0, "a product sold long ago is not ranked: {report}");
 }

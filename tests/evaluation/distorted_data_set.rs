@@ -1,4 +1,4 @@
-//! Data sets that can be judged, and ways to distort them.
+//! Valid data sets, and ways to distort them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,22 +9,22 @@ pub const DAY: i64 = 86_400;
 pub const CUTOFF: i64 = 19_723 * DAY;
 pub const KIND: &str = "mapping = { constants = { kind = 'purchase' } }\n";
 pub const CATALOG: &str = "[catalog]\nfiles = ['products.csv']\n";
-pub const HEALTH: &str = "[tasks.health]\nquestion = 'returns'\nwindow_days = 60\n";
+pub const HEALTH: &str = "[tasks.health]\nkind = 'repeat_purchase'\nwindow_days = 60\n";
 pub const PROFILES: &str = "\
 name = 'profiles'
 [customers]
 files = ['customers.csv']
 [tasks.health]
-question = 'stays'
+kind = 'retention'
 window_days = 91
-outcome = 'Left'
-stayed = 'no'
-tenure_months = 'Months'
+outcome_attribute = 'Left'
+retained_value = 'no'
+tenure_months_attribute = 'Months'
 folds = 5
 [tasks.addon]
 queries = 'addon.jsonl'
-products = ['Mail', 'Line']
-held = 'yes'
+product_attributes = ['Mail', 'Line']
+held_value = 'yes'
 ";
 
 /// The files of a data set, by name.
@@ -66,8 +66,8 @@ impl DataSet {
     }
 }
 
-/// 40 customers who buy two things every few weeks for 300 days before the cutoff and 80 after it; some stay away. Time is
-/// pressed together by a factor, and moved by some seconds.
+/// Purchases of 40 customers who buy two products every few weeks for 300 days before the cutoff and 80 after it; some stop.
+/// Time is compressed by a factor and moved by some seconds.
 pub fn purchases(pressed: i64, moved: i64, price: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for who in 0..40_i64 {
@@ -86,7 +86,7 @@ pub fn purchase(who: i64, what: i64, second: i64, price: &str) -> String {
     format!("c{who},p{what},{at},{price},EUR\n")
 }
 
-/// A shop that can be judged; the last of its products is never sold.
+/// A valid shop; the last of its products is never sold.
 pub fn shop() -> DataSet {
     let products: Vec<String> = (0..13).map(|it| format!("p{it},thing {it},all,{it},EUR\n")).collect();
     let queries = |query: fn(usize) -> String| (0..20).map(query).collect::<Vec<String>>().join("\n");
@@ -106,7 +106,7 @@ pub fn shop() -> DataSet {
         .events(&purchases(1, 0, "1.50"))
 }
 
-/// The shop without the task that needs a rhythm of purchases.
+/// The shop without the health task, which needs repeat purchases.
 pub fn of_rankings() -> DataSet {
     shop().described(HEALTH, "")
 }
@@ -115,7 +115,7 @@ pub fn yes(it: bool) -> &'static str {
     if it { "yes" } else { "no" }
 }
 
-/// 400 subscribers who can be judged, of each the months and an attribute.
+/// 400 valid subscribers with their tenure in months and an attribute.
 pub fn subscribers(months_and_size: impl Fn(usize) -> (String, String)) -> DataSet {
     let customer = |it: usize| {
         let (months, size) = months_and_size(it);

@@ -1,7 +1,7 @@
-//! `tactful evaluate` on files: descriptions, the health task end to end, and the figures on real data.
+//! `tactful evaluate` on files: descriptions, the tasks end to end, and the metrics on real data.
 //!
-//! The sets of `evaluation/` are judged where they are beside the project, or where `TACTFUL_DATA` says; it is said where
-//! they are not.
+//! The data sets of `evaluation/` are read beside the project, or from the directory in `TACTFUL_DATA`; tests that do not find
+//! them print that they are skipped.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use tactful::domain::policy::Policy;
-use tactful::evaluation::deciles::is_monotone;
-use tactful::evaluation::description::Description;
-use tactful::evaluation::health::{HealthReport, evaluate_health};
+use tactful::evaluation::description::DataSetDescription;
+use tactful::evaluation::health_evaluation::{HealthReport, evaluate_health};
+use tactful::evaluation::score_deciles::is_monotone;
 
 const DAYS_BEFORE: u64 = 360;
 const CUTOFF: &str = "2024-01-01T00:00:00Z";
 
-/// A shop of 600 customers over 400 days: each comes every so many days, and a third of them stays away from a day on.
+/// Purchases of 600 customers over 400 days: each buys at a fixed interval, and a third of them stops at some day.
 fn shop(after_cutoff: bool) -> String {
     let mut file = "customer_id,product_id,time,quantity\n".to_owned();
     let first = "2023-01-06T00:00:00Z".parse::<jiff::Timestamp>().expect("a time").as_second();
@@ -40,7 +40,7 @@ fn described(directory: &Path, events: &str, more: &str) -> PathBuf {
     let description = format!(
         "name = 'shop'\ncutoff = '{CUTOFF}'\n[events]\nfiles = ['events.csv']\n\
          mapping = {{ constants = {{ kind = 'purchase' }} }}\n\
-         [tasks.health]\nquestion = 'returns'\nwindow_days = 60\n{more}"
+         [tasks.health]\nkind = 'repeat_purchase'\nwindow_days = 60\n{more}"
     );
     let path = directory.join("shop.toml");
     std::fs::write(&path, description).expect("a file");
@@ -48,26 +48,26 @@ fn described(directory: &Path, events: &str, more: &str) -> PathBuf {
 }
 
 fn health(path: &Path) -> HealthReport {
-    let description = Description::read(path, None).expect("a good description");
+    let description = DataSetDescription::read(path, None).expect("a good description");
     evaluate_health(&description, &Policy::default()).expect("enough data").expect("a task")
 }
 
 #[test]
-fn who_stays_away_is_told_from_who_does_not() {
+fn returning_customers_rank_above_lost_ones() {
     let directory = tempfile::tempdir().expect("a directory");
     let report = health(&described(directory.path(), &shop(true), ""));
     let tactful = &report.methods[0];
-    assert_eq!((tactful.method, tactful.told.len()), ("tactful", 600));
+    assert_eq!((tactful.method, tactful.predictions.len()), ("tactful", 600));
     assert!(tactful.quality.auc > 0.95, "{:?}", tactful.quality);
     let base_rate = report.methods.iter().find(|method| method.method == "base_rate").expect("a baseline");
-    let gained = tactful.brier_below(base_rate);
-    assert!(gained.value > 5.0 * gained.standard_error, "{gained:?}");
+    let difference = tactful.brier_below(base_rate);
+    assert!(difference.value > 5.0 * difference.standard_error, "{difference:?}");
 }
 
-/// Nothing that happened after the cutoff may change what is told: only the truth comes from there. Two guards hold it;
-/// broken by leaving out both: the cutoff in `judge_returns`, and the end of the window in `past_customer`.
+/// Nothing that happened after the cutoff may change a prediction: only the labels come from there. Two guards hold it;
+/// broken by leaving out both: the cutoff in `evaluate_repeat_purchase`, and the end of the window in `past_customer`.
 #[test]
-fn what_happens_after_the_cutoff_teaches_nothing() {
+fn predictions_do_not_depend_on_events_after_the_cutoff() {
     let directory = tempfile::tempdir().expect("a directory");
     let queries: String = (0..600).fold(String::new(), |mut lines, customer| {
         let _ = writeln!(lines, "{{\"customer\":\"c{customer}\",\"returned\":{}}}", u8::from(customer % 3 != 0));
@@ -75,34 +75,34 @@ fn what_happens_after_the_cutoff_teaches_nothing() {
     });
     std::fs::write(directory.path().join("queries.jsonl"), queries).expect("a file");
     let more = "queries = 'queries.jsonl'";
-    let told = |after_cutoff| {
+    let predictions = |after_cutoff| {
         let report = health(&described(directory.path(), &shop(after_cutoff), more));
-        report.methods.iter().map(|method| method.told.clone()).collect::<Vec<_>>()
+        report.methods.iter().map(|method| method.predictions.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(told(true), told(false));
+    assert_eq!(predictions(true), predictions(false));
 }
 
 #[test]
-fn every_fault_of_a_description_is_told_at_once() {
+fn every_fault_of_a_description_is_reported_at_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("bad.toml");
     let text = "name = ''\ncutoff = 'yesterday'\n[events]\nfiles = ['missing.csv']\n\
                 mapping = { kind = { by_sign = 7 } }\n\
-                [tasks.health]\nquestion = 'returns'\nwindow_days = 0\nqueries = 'none.jsonl'\n";
+                [tasks.health]\nkind = 'repeat_purchase'\nwindow_days = 0\nqueries = 'none.jsonl'\n";
     std::fs::write(&path, text).expect("a file");
-    let faults = Description::read(&path, None).expect_err("faults").to_string();
+    let faults = DataSetDescription::read(&path, None).expect_err("faults").to_string();
     for part in ["name:", "cutoff:", "missing.csv", "events.mapping:", "window_days:", "none.jsonl", "a cutoff"] {
         assert!(faults.contains(part), "{part} is not in\n{faults}");
     }
-    std::fs::write(&path, "name = 'x'\n[tasks.health]\nquestion = 'leaves'\n").expect("a file");
-    assert!(Description::read(&path, None).expect_err("faults").to_string().contains("leaves"));
+    std::fs::write(&path, "name = 'x'\n[tasks.health]\nkind = 'leaves'\n").expect("a file");
+    assert!(DataSetDescription::read(&path, None).expect_err("faults").to_string().contains("leaves"));
 }
 
 fn tactful(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tactful")).args(arguments).output().expect("runs")
 }
 
-/// A shop where things are bought in pairs: who buys `a3` buys `b3` a week later, and every basket holds a pair of `c`s.
+/// Purchases in pairs: a customer who buys `a3` buys `b3` a week later, and every basket contains a `c` and its `d`.
 fn pairs(after_cutoff: bool) -> String {
     let mut file = "customer_id,order_id,product_id,time,quantity,unit_price,currency\n".to_owned();
     let first = "2023-01-06T00:00:00Z".parse::<jiff::Timestamp>().expect("a time").as_second();
@@ -160,31 +160,32 @@ fn evaluated(arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn rankings_are_judged_beside_baselines() {
+fn rankings_are_evaluated_beside_baselines() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = described_pairs(directory.path(), true);
     let rankings = directory.path().join("rankings.jsonl");
-    let told = evaluated(&[path.to_str().expect("text"), "--rankings", rankings.to_str().expect("text")]);
+    let report = evaluated(&[path.to_str().expect("text"), "--rankings", rankings.to_str().expect("text")]);
     let complements = ["tactful", "random", "popularity", "popularity_recent", "item_cosine", "ease"];
     let upgrades = ["tactful", "random", "popularity", "popularity_recent", "smallest_step", "co_buyers"];
-    for (task, methods, figures) in [
+    for (task, methods, metrics) in [
         ("cs1", &complements, &["recall@10", "ndcg@10", "hit@10", "coverage@10"][..]),
         ("cs2", &complements, &["ndcg@10", "hit@10", "coverage@10"]),
         ("up", &upgrades, &["mrr", "hit@3"]),
     ] {
         for method in methods {
-            for figure in figures {
-                let value = told["tasks"][task][method][figure].as_f64();
-                assert!(value.is_some_and(|it| (0.0..=1.0).contains(&it)), "{task} {method} {figure}: {told:#}");
+            for metric in metrics {
+                let value = report["tasks"][task][method][metric].as_f64();
+                assert!(value.is_some_and(|it| (0.0..=1.0).contains(&it)), "{task} {method} {metric}: {report:#}");
             }
         }
     }
-    // What always goes together is found; half of each truth of `cs1` is a product that nobody ever saw.
-    let figure = |task: &str, method: &str, figure: &str| told["tasks"][task][method][figure].as_f64().expect("told");
-    assert!(figure("cs2", "tactful", "hit@10") > 0.95, "{told:#}");
-    assert!(figure("cs1", "tactful", "recall@10") <= 0.5);
-    assert!(figure("cs2", "random", "hit@10") < 0.4);
-    assert!(told["gains"]["cs2"]["random"]["ndcg@10"]["low"].as_f64().expect("told") > 0.3);
+    // Products that are always bought together are found; half of each truth of `cs1` is an unknown product.
+    let metric =
+        |task: &str, method: &str, metric: &str| report["tasks"][task][method][metric].as_f64().expect("a number");
+    assert!(metric("cs2", "tactful", "hit@10") > 0.95, "{report:#}");
+    assert!(metric("cs1", "tactful", "recall@10") <= 0.5);
+    assert!(metric("cs2", "random", "hit@10") < 0.4);
+    assert!(report["gains"]["cs2"]["random"]["ndcg@10"]["low"].as_f64().expect("a number") > 0.3);
 
     let lines = std::fs::read_to_string(&rankings).expect("written");
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -195,22 +196,25 @@ fn rankings_are_judged_beside_baselines() {
         line["task"] == "cs2" && top.into_iter().any(|id| *id == format!("d{new}"))
     });
     let hit_rate = f64::from(u32::try_from(hits.count()).expect("few")) / 100.0;
-    assert!((hit_rate - figure("cs2", "tactful", "hit@10")).abs() < 1e-9, "whoever scores the rankings again agrees");
+    assert!(
+        (hit_rate - metric("cs2", "tactful", "hit@10")).abs() < 1e-9,
+        "scoring the written rankings again gives the same hit rate"
+    );
 }
 
 /// Broken by: `data_set::events` of the shop without its cutoff.
 #[test]
-fn rankings_rest_on_nothing_that_happened_after_the_cutoff() {
-    let told = |after_cutoff| {
+fn rankings_do_not_depend_on_events_after_the_cutoff() {
+    let report = |after_cutoff| {
         let directory = tempfile::tempdir().expect("a directory");
         evaluated(&[described_pairs(directory.path(), after_cutoff).to_str().expect("text")])
     };
-    assert_eq!(told(true), told(false));
+    assert_eq!(report(true), report(false));
 }
 
-/// A basket that is asked about is not learned from, also where nothing has a time.
+/// The basket of a query is excluded from the training data, also in a data set without times.
 #[test]
-fn baskets_asked_about_are_not_learned_from() {
+fn baskets_of_queries_are_excluded_from_training() {
     let directory = tempfile::tempdir().expect("a directory");
     let here = directory.path();
     let mut baskets = "order_id,product_id\n".to_owned();
@@ -229,13 +233,13 @@ fn baskets_asked_about_are_not_learned_from() {
     for (file, text) in [("baskets.csv", &baskets[..]), ("queries.jsonl", &queries), ("baskets.toml", description)] {
         std::fs::write(here.join(file), text).expect("a file");
     }
-    let told = evaluated(&[here.join("baskets.toml").to_str().expect("text")]);
+    let report = evaluated(&[here.join("baskets.toml").to_str().expect("text")]);
     for method in ["tactful", "ease", "popularity"] {
-        assert_eq!(told["tasks"]["basket"][method]["hit@10"], 0.0, "{told:#}");
+        assert_eq!(report["tasks"]["basket"][method]["hit@10"], 0.0, "{report:#}");
     }
 }
 
-/// Two add-ons that always come together, and one that comes alone.
+/// Two add-ons that are always held together, and one that is held alone.
 #[test]
 fn hidden_add_ons_are_ranked_by_folds() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -255,31 +259,31 @@ fn hidden_add_ons_are_ranked_by_folds() {
         }
     }
     let description = "name = 'addons'\n[customers]\nfiles = ['customers.csv']\n[tasks.addon]\n\
-                       queries = 'queries.jsonl'\nproducts = ['Mail', 'Line', 'Film']\nheld = 'yes'\n\
-                       left_out = ['Bill']\n";
+                       queries = 'queries.jsonl'\nproduct_attributes = ['Mail', 'Line', 'Film']\n\
+                       held_value = 'yes'\nexcluded_attributes = ['Bill']\n";
     for (file, text) in [("customers.csv", &customers[..]), ("queries.jsonl", &queries), ("a.toml", description)] {
         std::fs::write(here.join(file), text).expect("a file");
     }
-    let told = evaluated(&[here.join("a.toml").to_str().expect("text")]);
-    assert_eq!(told["tasks"]["addon"]["tactful"]["hit@1"], 1.0, "{told:#}");
-    assert_eq!(told["tasks"]["addon"]["tactful"]["mrr"], 1.0, "{told:#}");
+    let report = evaluated(&[here.join("a.toml").to_str().expect("text")]);
+    assert_eq!(report["tasks"]["addon"]["tactful"]["hit@1"], 1.0, "{report:#}");
+    assert_eq!(report["tasks"]["addon"]["tactful"]["mrr"], 1.0, "{report:#}");
 }
 
 #[test]
-fn faults_of_ranking_tasks_are_told() {
+fn faults_of_ranking_tasks_are_reported() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("bad.toml");
     let text = "name = 'x'\n[tasks.cs1]\nqueries = 'none.jsonl'\nitems = 'categories'\nsold_within_days = 0\n\
-                [tasks.addon]\nqueries = 'none.jsonl'\nproducts = ['one']\nheld = 'Yes'\n";
+                [tasks.addon]\nqueries = 'none.jsonl'\nproduct_attributes = ['one']\nheld_value = 'Yes'\n";
     std::fs::write(&path, text).expect("a file");
-    let faults = Description::read(&path, None).expect_err("faults").to_string();
+    let faults = DataSetDescription::read(&path, None).expect_err("faults").to_string();
     let parts = [
         "tasks.cs1: needs [events]",
         "tasks.cs1.items:",
         "sold_within_days",
         "none.jsonl",
         "tasks.addon: needs [customers]",
-        "tasks.addon.products",
+        "tasks.addon.product_attributes",
     ];
     for part in parts {
         assert!(faults.contains(part), "{part} is not in\n{faults}");
@@ -301,11 +305,11 @@ fn json_is_one_object_and_nothing_else() {
     let path = described(directory.path(), &shop(true), "");
     let output = tactful(&["evaluate", "--dataset", path.to_str().expect("text"), "--task", "health", "--json"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    let told: Value = serde_json::from_slice(&output.stdout).expect("one object");
-    assert_eq!(told["dataset"], "shop");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!(report["dataset"], "shop");
     for method in ["tactful", "base_rate", "mbg_nbd", "p_alive"] {
-        for figure in ["auc", "brier", "calibration_error"] {
-            assert!(told["tasks"]["health"][method][figure].is_f64(), "{method} {figure}: {told}");
+        for metric in ["auc", "brier", "calibration_error"] {
+            assert!(report["tasks"]["health"][method][metric].is_f64(), "{method} {metric}: {report}");
         }
     }
     let table = tactful(&["evaluate", "--dataset", path.to_str().expect("text")]);
@@ -313,14 +317,14 @@ fn json_is_one_object_and_nothing_else() {
 }
 
 #[test]
-fn too_little_to_learn_from_is_told_in_a_sentence() {
+fn insufficient_training_data_is_reported_in_a_sentence() {
     let directory = tempfile::tempdir().expect("a directory");
     let events = "customer_id,product_id,time,quantity\nc1,p1,2023-06-01T00:00:00Z,1\n";
     let path = described(directory.path(), events, "");
     let output = tactful(&["evaluate", "--dataset", path.to_str().expect("text")]);
     assert!(!output.status.success());
-    let said = "error: the history before the cutoff 2024-01-01T00:00:00Z is too thin to learn from: needed are at least 20 \
-                customers who bought on several days, over 16 days and more\n";
+    let said = "error: not enough training data before the cutoff 2024-01-01T00:00:00Z: at least 20 customers with \
+                purchases on several days, over 16 days or more, are needed\n";
     assert_eq!(String::from_utf8_lossy(&output.stderr), said);
     let rejected = "customer_id,product_id,time,quantity\nc1,p1,2023-06-01T00:00:00Z,minus one\n";
     let path = described(directory.path(), rejected, "");
@@ -328,16 +332,17 @@ fn too_little_to_learn_from_is_told_in_a_sentence() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("events.csv:2"), "{output:?}");
 }
 
-/// The figures that `docs/evaluation.md` tells, one method for all three.
+/// The metrics of `docs/evaluation.md`, from one method for all three data sets.
 #[test]
-fn the_retention_outlook_holds_its_figures_on_real_data() {
+fn the_retention_outlook_reaches_its_metrics_on_real_data() {
     let evaluation = Path::new(env!("CARGO_MANIFEST_DIR")).join("evaluation");
     let data = std::env::var_os("TACTFUL_DATA").map(PathBuf::from);
     let wanted =
         [("online_retail_ii", 0.812, 0.163, 0.02), ("cdnow", 0.770, 0.164, 0.03), ("telco_churn", 0.848, 0.134, 0.015)];
     for (name, auc, brier, calibration_error) in wanted {
         let directory = data.as_ref().map(|data| data.join(name));
-        let description = match Description::read(&evaluation.join(format!("{name}.toml")), directory.as_deref()) {
+        let description = match DataSetDescription::read(&evaluation.join(format!("{name}.toml")), directory.as_deref())
+        {
             Ok(description) => description,
             Err(faults) => {
                 eprintln!("skipped: {faults}");

@@ -1,17 +1,17 @@
-//! Neighbours: two products are alike as the sets of their buyers are, `together / sqrt(buyers x buyers)`.
+//! Item-to-item nearest neighbours by the cosine of the sets of buyers: `both / sqrt(buyers x buyers)`.
 
 use std::collections::HashMap;
 
-use super::sales::Row;
+use super::purchase_matrix::ItemSet;
 use super::similarity::Similarity;
 
-/// The strongest neighbours kept.
+/// Maximum number of neighbours of a product.
 const NEIGHBOURS_MAX: usize = 200;
-/// Rows longer than this say nothing about what goes together, and would take most of the time.
+/// Maximum size of a row that is counted: longer ones carry no co-purchase signal and would take most of the time.
 const ROW_MAX: usize = 1000;
 
-/// Counts over rows of customers or baskets.
-pub fn fit(products: usize, rows: &[Row]) -> Similarity {
+/// Fits the similarities on rows of customers or of baskets.
+pub fn fit(products: usize, rows: &[ItemSet]) -> Similarity {
     let mut counts = vec![0.0_f32; products];
     let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); products];
     for (number, row) in rows.iter().enumerate() {

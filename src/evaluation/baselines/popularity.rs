@@ -1,16 +1,16 @@
-//! What most people bought.
+//! Popularity: products ranked by their number of buyers.
 
-use super::sales::Sales;
+use super::purchase_matrix::PurchaseMatrix;
 
-/// What counts as recent, in days.
+/// Window of recent popularity, in days.
 const RECENT_DAYS: i64 = 28;
 
-/// Buyers ever.
-pub fn ever(sales: &Sales) -> Vec<f32> {
-    sales.buyers(i64::MAX).into_iter().map(|buyers| buyers as f32).collect()
+/// Scores by the number of buyers over the whole history.
+pub fn all_time(purchases: &PurchaseMatrix) -> Vec<f32> {
+    purchases.buyers(i64::MAX).into_iter().map(|buyers| buyers as f32).collect()
 }
 
-/// Buyers of the last weeks.
-pub fn recent(sales: &Sales) -> Vec<f32> {
-    sales.buyers(RECENT_DAYS).into_iter().map(|buyers| buyers as f32).collect()
+/// Scores by the number of buyers in the last four weeks.
+pub fn recent(purchases: &PurchaseMatrix) -> Vec<f32> {
+    purchases.buyers(RECENT_DAYS).into_iter().map(|buyers| buyers as f32).collect()
 }

@@ -1,5 +1,4 @@
-//! MBG/NBD as the literature has it: the probability of a purchase in the window, and `P(alive)`, which is often taken
-//! for it and is not.
+//! MBG/NBD as published: the probability of a purchase in the window, and `P(alive)`, which is often mistaken for it.
 
 use std::time::Duration;
 
@@ -9,19 +8,19 @@ use crate::domain::time::Timestamp;
 use crate::model::mbg_nbd;
 use crate::model::outlook_history::CustomerSnapshot;
 
-/// The rhythm of these customers as of a moment; `None` when they are too few.
+/// Fits the model to these customers as of a time; `None` when they are too few.
 pub fn rhythm_of(customers: &[CustomerSnapshot<'_>], at: Timestamp) -> Option<MbgNbd> {
     let recencies: Vec<RecencyFrequency> =
         customers.iter().filter_map(|customer| RecencyFrequency::of(&customer.state, at)).collect();
     mbg_nbd::fit(&recencies)
 }
 
-/// The probability of a purchase within the window.
+/// Returns the probability of a purchase within the window.
 pub fn buys_within(rhythm: &MbgNbd, recency: RecencyFrequency, window: Duration) -> f64 {
     rhythm.purchase_probability(recency, window.as_secs_f64() / DAY.as_secs_f64() / 7.0)
 }
 
-/// The probability that the customer has not left.
+/// Returns the probability that the customer has not left.
 pub fn alive(rhythm: &MbgNbd, recency: RecencyFrequency) -> f64 {
     rhythm.probability_active(recency)
 }

@@ -1,9 +1,9 @@
-//! Simple rules for what to move up to.
+//! Simple rules that rank upgrades.
 
-use super::sales::{Row, Sales};
+use super::purchase_matrix::{ItemSet, PurchaseMatrix};
 use crate::domain::catalog::Catalog;
 
-/// The least dearer product first; one whose step in price is unknown comes last.
+/// Scores by the smallest price step from the anchor; products with an unknown step come last.
 pub fn smallest_step(anchor: Option<usize>, catalog: &Catalog) -> Vec<f32> {
     let price = |place: usize| catalog.products()[place].price.map(|price| price.approximate() as f32);
     let from = anchor.and_then(price);
@@ -11,28 +11,28 @@ pub fn smallest_step(anchor: Option<usize>, catalog: &Catalog) -> Vec<f32> {
     (0..catalog.products().len()).map(step).collect()
 }
 
-/// Who bought each product.
-pub struct Buyers {
-    rows: Vec<Row>,
+/// Index of the buyers of each product.
+pub struct CoBuyers {
+    rows: Vec<ItemSet>,
     rows_of: Vec<Vec<usize>>,
     products: usize,
 }
 
-impl Buyers {
-    /// Reads the known customers.
-    pub fn of(sales: &Sales) -> Self {
-        let rows = sales.by_customer();
-        let mut rows_of = vec![Vec::new(); sales.products()];
+impl CoBuyers {
+    /// Builds the index from the identified customers.
+    pub fn new(purchases: &PurchaseMatrix) -> Self {
+        let rows = purchases.by_customer();
+        let mut rows_of = vec![Vec::new(); purchases.products()];
         for (number, row) in rows.iter().enumerate() {
             for &product in row {
                 rows_of[product].push(number);
             }
         }
-        Self { rows, rows_of, products: sales.products() }
+        Self { rows, rows_of, products: purchases.products() }
     }
 
-    /// How many bought each product as well as the anchor.
-    pub fn of_both(&self, anchor: Option<usize>) -> Vec<f32> {
+    /// Counts the customers who bought each product as well as the anchor.
+    pub fn shared_with(&self, anchor: Option<usize>) -> Vec<f32> {
         let mut counts = vec![0.0; self.products];
         let rows = anchor.map_or(&[][..], |anchor| &self.rows_of[anchor]);
         for &product in rows.iter().flat_map(|&row| &self.rows[row]) {

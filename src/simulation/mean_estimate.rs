@@ -1,18 +1,18 @@
-//! Means over markets, and differences between arms, with intervals.
+//! Means over markets with confidence intervals.
 
 use crate::measurement::interval::{Sample, Z_95};
 
-/// A mean over markets and its 95 % interval.
+/// Mean over markets with its 95 % confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Mean {
-    /// The mean.
+pub struct MeanEstimate {
+    /// Mean over the markets.
     pub value: f64,
-    /// The interval, by Student's distribution over the markets.
+    /// Lower and upper bound of the interval, by Student's t distribution over the markets.
     pub interval: [f64; 2],
 }
 
-impl Mean {
-    /// Of one number for each market.
+impl MeanEstimate {
+    /// Computes the mean of one number for each market.
     pub fn of(numbers: &[f64]) -> Self {
         let mut sample = Sample::default();
         for &number in numbers {
@@ -26,18 +26,18 @@ impl Mean {
         Self { value, interval: [value - half, value + half] }
     }
 
-    /// True when the whole interval is above 0.
+    /// Whether the whole interval is above 0.
     pub fn is_above_zero(&self) -> bool {
         self.interval[0] > 0.0
     }
 
-    /// True when the whole interval is below 0.
+    /// Whether the whole interval is below 0.
     pub fn is_below_zero(&self) -> bool {
         self.interval[1] < 0.0
     }
 }
 
-/// How many errors 95 % of Student's distribution lie within (Abramowitz and Stegun, Handbook of Mathematical Functions,
+/// 97.5 % quantile of Student's t distribution (Abramowitz and Stegun, Handbook of Mathematical Functions,
 /// 26.7.5); off by less than 0.02 from 3 degrees of freedom on.
 fn student(freedom: f64) -> f64 {
     let z = Z_95;
@@ -56,8 +56,8 @@ mod tests {
         for (freedom, table) in [(3.0, 3.182), (7.0, 2.365), (19.0, 2.093), (100.0, 1.984)] {
             assert!((student(freedom) - table).abs() < 0.03, "{freedom}");
         }
-        let mean = Mean::of(&[1.0, 2.0, 3.0, 4.0]);
+        let mean = MeanEstimate::of(&[1.0, 2.0, 3.0, 4.0]);
         assert!((mean.value - 2.5).abs() < 1e-12 && (mean.interval[1] - (2.5 + 3.182 * 0.645_497)).abs() < 0.02);
-        assert!(!Mean::of(&[1.0]).is_above_zero());
+        assert!(!MeanEstimate::of(&[1.0]).is_above_zero());
     }
 }

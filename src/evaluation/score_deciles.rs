@@ -1,26 +1,26 @@
-//! Relationship health against what came of it: customers in ten groups by their score, and the share of each that came
-//! back. Health is the brake and not a forecast, but who comes back more often should not stand worse.
+//! Relationship health by decile: customers in ten groups by score, with the share of each group that returned. Health is
+//! a brake and not a forecast, but groups that return more often should not have lower scores.
 
 use crate::measurement::interval::Z_95;
 use crate::model::probability_quality::PredictedOutcome;
 
-/// A tenth of the customers, by score.
+/// A tenth of the customers, ordered by score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Decile {
-    /// How many.
+    /// Number of customers in the group.
     pub count: usize,
-    /// The mean score, 0 to 1.
+    /// Mean score, 0 to 1.
     pub mean_score: f64,
-    /// The share that came back.
+    /// Share of the customers that returned.
     pub share: f64,
-    /// The 95 % interval of the share (Wilson, "Probable inference", Journal of the American Statistical Association 22,
+    /// 95 % interval of the share (Wilson, "Probable inference", Journal of the American Statistical Association 22,
     /// 1927).
     pub interval: [f64; 2],
 }
 
 const GROUPS: usize = 10;
 
-/// The groups from the lowest scores to the highest. Equal scores stay together, so there may be fewer than ten.
+/// Groups the customers from the lowest scores to the highest. Ties stay together, so there may be fewer than ten groups.
 pub fn deciles(scored: &[PredictedOutcome]) -> Vec<Decile> {
     let mut sorted = scored.to_vec();
     sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
@@ -39,16 +39,16 @@ pub fn deciles(scored: &[PredictedOutcome]) -> Vec<Decile> {
 
 fn decile(group: &[PredictedOutcome]) -> Decile {
     let count = group.len() as f64;
-    let hits = group.iter().filter(|told| told.hit).count() as f64;
+    let hits = group.iter().filter(|prediction| prediction.hit).count() as f64;
     Decile {
         count: group.len(),
-        mean_score: group.iter().map(|told| told.probability).sum::<f64>() / count,
+        mean_score: group.iter().map(|prediction| prediction.probability).sum::<f64>() / count,
         share: hits / count,
         interval: wilson(hits, count),
     }
 }
 
-/// The Wilson score interval of a share.
+/// Wilson score interval of a share.
 fn wilson(hits: f64, count: f64) -> [f64; 2] {
     let square = Z_95 * Z_95;
     let share = hits / count;
@@ -57,7 +57,7 @@ fn wilson(hits: f64, count: f64) -> [f64; 2] {
     [(middle - half).max(0.0), (middle + half).min(1.0)]
 }
 
-/// True when no group comes back less than one below it by more than their intervals allow.
+/// Whether the share never falls from one decile to the next by more than their intervals allow.
 pub fn is_monotone(deciles: &[Decile]) -> bool {
     deciles.windows(2).all(|pair| pair[1].interval[1] >= pair[0].interval[0])
 }
@@ -66,17 +66,18 @@ pub fn is_monotone(deciles: &[Decile]) -> bool {
 mod tests {
     use super::*;
 
-    fn told(score: f64, hit: bool) -> PredictedOutcome {
+    fn prediction(score: f64, hit: bool) -> PredictedOutcome {
         PredictedOutcome { probability: score, hit }
     }
 
     #[test]
     fn groups_are_of_equal_size_and_ties_stay_together() {
-        let scored: Vec<PredictedOutcome> = (0..100).map(|number| told(f64::from(number), number % 2 == 0)).collect();
+        let scored: Vec<PredictedOutcome> =
+            (0..100).map(|number| prediction(f64::from(number), number % 2 == 0)).collect();
         let groups = deciles(&scored);
         assert_eq!(groups.iter().map(|group| group.count).collect::<Vec<_>>(), [10; 10]);
         assert!(groups.iter().all(|group| (group.share - 0.5).abs() < 1e-12));
-        let tied: Vec<PredictedOutcome> = (0..100).map(|number| told(f64::from(number / 30), true)).collect();
+        let tied: Vec<PredictedOutcome> = (0..100).map(|number| prediction(f64::from(number / 30), true)).collect();
         assert_eq!(deciles(&tied).iter().map(|group| group.count).collect::<Vec<_>>(), [30, 30, 30, 10]);
     }
 

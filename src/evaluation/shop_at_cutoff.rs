@@ -1,11 +1,11 @@
-//! What the files of a data set say was sold, as a model may see it: nothing from the cutoff on.
+//! Training data of a shop: the events and the catalogue of a data set as of the cutoff.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::data_set::{self, DataSetError};
-use super::description::Description;
-use super::task::Items;
+use super::description::DataSetDescription;
+use super::task::RankedItems;
 use crate::domain::catalog::Catalog;
 use crate::domain::event::{Event, EventKind, OrderLine};
 use crate::domain::ids::{CustomerId, OrderId, ProductId};
@@ -13,21 +13,21 @@ use crate::domain::money::Money;
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
-/// A shop as of the cutoff.
-pub struct Shop {
-    /// The cutoff; where there is none, just after the last event.
+/// Events and catalogue of a shop as of the cutoff.
+pub struct ShopAtCutoff {
+    /// The cutoff; just after the last event for a data set without a cutoff.
     pub now: Timestamp,
-    /// What was sold, in the items that are ranked.
+    /// Products sold before the cutoff, at the granularity that is ranked.
     pub catalog: Arc<Catalog>,
-    /// What happened before.
+    /// Events before the cutoff.
     pub events: Vec<Event>,
-    /// What each customer ever bought.
+    /// All products that each customer ever bought.
     pub bought: HashMap<CustomerId, HashSet<ProductId>>,
-    /// When each product was last sold.
+    /// Time of the last sale of each product.
     pub last_sold: HashMap<ProductId, Timestamp>,
 }
 
-/// Files as they were read, for shops of products and of categories alike.
+/// Contents of the files, shared by the evaluations of products and of categories.
 pub struct SalesFiles {
     cutoff: Option<Timestamp>,
     events: Vec<Event>,
@@ -36,15 +36,13 @@ pub struct SalesFiles {
 }
 
 impl SalesFiles {
-    /// Reads what a description names.
-    ///
-    /// # Errors
-    /// When files cannot be read.
-    pub fn read(description: &Description) -> Result<Self, DataSetError> {
-        let Description { cutoff, events, catalog, prices, .. } = description;
-        // Days ago are counted from the end of time where nothing says when they were: how far apart they are is told.
+    /// Reads the files of a description.
+    pub fn read(description: &DataSetDescription) -> Result<Self, DataSetError> {
+        let DataSetDescription { cutoff, events, catalog, prices, .. } = description;
+        // Without a cutoff, `days_ago` counts back from the end of time: only the distances between events matter.
         let now = cutoff.unwrap_or(Timestamp::MAX);
-        let files = events.as_ref().ok_or_else(|| DataSetError::NotEnough("the task needs events".to_owned()))?;
+        let files =
+            events.as_ref().ok_or_else(|| DataSetError::InsufficientData("the task needs events".to_owned()))?;
         let mut events = data_set::events(files, now)?;
         if let Some(cutoff) = cutoff {
             data_set::check_cutoff(*cutoff, &events)?;
@@ -56,24 +54,21 @@ impl SalesFiles {
         Ok(Self { cutoff: *cutoff, events, products, prices })
     }
 
-    /// The shop in these items, without the baskets that are asked about.
-    ///
-    /// # Errors
-    /// When nothing is left.
-    pub fn shop(&self, items: Items, asked: &HashSet<OrderId>) -> Result<Shop, DataSetError> {
+    /// Builds the training data at a granularity, without the baskets of the queries.
+    pub fn at_cutoff(&self, items: RankedItems, held_out: &HashSet<OrderId>) -> Result<ShopAtCutoff, DataSetError> {
         let known: Option<HashMap<&ProductId, &Product>> =
             self.products.as_ref().map(|products| products.iter().map(|product| (&product.id, product)).collect());
         let mut events = Vec::with_capacity(self.events.len());
         for event in &self.events {
-            if line(event).and_then(|line| line.order.as_ref()).is_some_and(|order| asked.contains(order)) {
+            if line(event).and_then(|line| line.order.as_ref()).is_some_and(|order| held_out.contains(order)) {
                 continue;
             }
             let mut event = event.clone();
             if let (Some(known), Some(sold)) = (&known, product_mut(&mut event)) {
                 let Some(&product) = known.get(sold) else { continue };
                 match items {
-                    Items::Products => {}
-                    Items::Categories => match category(product) {
+                    RankedItems::Products => {}
+                    RankedItems::Categories => match category(product) {
                         Some(category) => *sold = category,
                         None => continue,
                     },
@@ -82,9 +77,9 @@ impl SalesFiles {
             events.push(event);
         }
         let Some(latest) = events.iter().map(|event| event.at).max() else {
-            let problem = "nothing is left to learn from: no event before the cutoff is of a product (or category) that \
-                           [catalog] knows, or all are in baskets that are asked about";
-            return Err(DataSetError::NotEnough(problem.to_owned()));
+            let problem = "there is no training data: no event before the cutoff is of a product (or category) in \
+                           [catalog], or all are in baskets of the queries";
+            return Err(DataSetError::InsufficientData(problem.to_owned()));
         };
         let mut bought: HashMap<CustomerId, HashSet<ProductId>> = HashMap::new();
         let mut last_sold: HashMap<ProductId, Timestamp> = HashMap::new();
@@ -102,15 +97,15 @@ impl SalesFiles {
         }
         let catalog = Arc::new(self.catalog(items, &events, &last_sold));
         let now = self.cutoff.unwrap_or(latest + std::time::Duration::from_secs(1));
-        Ok(Shop { now, catalog, events, bought, last_sold })
+        Ok(ShopAtCutoff { now, catalog, events, bought, last_sold })
     }
 
-    /// Every product that was sold, with what the files say of it.
-    fn catalog(&self, items: Items, events: &[Event], sold: &HashMap<ProductId, Timestamp>) -> Catalog {
+    /// Builds the catalogue of all products sold, with their descriptions and prices.
+    fn catalog(&self, items: RankedItems, events: &[Event], sold: &HashMap<ProductId, Timestamp>) -> Catalog {
         let described: HashMap<ProductId, Product> = match (items, &self.products) {
             (_, None) => HashMap::new(),
-            (Items::Products, Some(products)) => products.iter().map(|it| (it.id.clone(), it.clone())).collect(),
-            (Items::Categories, Some(products)) => products.iter().filter_map(category_product).collect(),
+            (RankedItems::Products, Some(products)) => products.iter().map(|it| (it.id.clone(), it.clone())).collect(),
+            (RankedItems::Categories, Some(products)) => products.iter().filter_map(category_product).collect(),
         };
         let paid = median_prices(events);
         let product = |id: &ProductId| {
@@ -124,12 +119,12 @@ impl SalesFiles {
     }
 }
 
-/// The category of a product as an item of its own.
+/// Returns the category of a product as the id of an item.
 fn category(product: &Product) -> Option<ProductId> {
     ProductId::new(product.category.join(" | ")).ok()
 }
 
-/// Its category is that of the level above.
+/// Makes an item of a product's category; the item's own category is the level above.
 fn category_product(product: &Product) -> Option<(ProductId, Product)> {
     let id = category(product)?;
     let above = product.category.split_last().map_or(&[][..], |(_, above)| above).to_vec();
@@ -137,7 +132,7 @@ fn category_product(product: &Product) -> Option<(ProductId, Product)> {
     Some((id, item))
 }
 
-/// What each product was usually sold for: the lower median, so that it is a price that was paid.
+/// Returns the lower median of the prices paid for each product, which is a price that was really paid.
 fn median_prices(events: &[Event]) -> HashMap<ProductId, Money> {
     let mut paid: BTreeMap<&ProductId, Vec<Money>> = BTreeMap::new();
     for event in events {
@@ -158,7 +153,7 @@ fn line(event: &Event) -> Option<&OrderLine> {
     if let EventKind::Purchase(line) | EventKind::Return(line) = &event.kind { Some(line) } else { None }
 }
 
-/// The product that is sold, or brought back.
+/// Returns the product that an event sells or returns.
 fn product_mut(event: &mut Event) -> Option<&mut ProductId> {
     if let EventKind::Purchase(OrderLine { product, .. })
     | EventKind::Return(OrderLine { product, .. })

@@ -1,4 +1,4 @@
-//! The ways to pitch, each a policy for the real decision.
+//! Arms of the simulation: contact policies to compare, each a policy for the real decision.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use crate::domain::policy::{BandCaps, Policy};
 use crate::domain::relationship::Band;
 use crate::domain::time::DAY;
 
-/// A way to pitch.
+/// Contact policy of one arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Pitching {
-    /// Whatever is worth it, at every occasion.
+pub enum PolicyArm {
+    /// No cap: an offer at every opportunity at which one is worth it.
     NoCap,
-    /// One offer a week for everybody.
+    /// One offer a week for every customer.
     WeeklyCap,
-    /// What the default policy allows a steady relationship, for everybody: 4 offers in 28 days, 1 of them up-sell. As few
-    /// offers as health caps make, without looking at anybody's health.
+    /// The default policy's caps of the steady band for every customer: 4 offers in 28 days, 1 of them up-sell. Makes as few
+    /// offers as the health caps, without regard to health.
     SteadyCap,
-    /// The default policy: caps by relationship health, holds, pauses.
+    /// The default policy: caps by relationship health, holds and pauses.
     HealthCaps,
 }
 
-impl Pitching {
-    /// All of them.
+impl PolicyArm {
+    /// All arms, in the order of the reports.
     pub const ALL: [Self; 4] = [Self::NoCap, Self::WeeklyCap, Self::SteadyCap, Self::HealthCaps];
 
-    /// All but health caps, which are compared with each of them.
-    pub const OTHERS: [Self; 3] = [Self::NoCap, Self::WeeklyCap, Self::SteadyCap];
+    /// Arms that the health caps are compared with.
+    pub const BASELINES: [Self; 3] = [Self::NoCap, Self::WeeklyCap, Self::SteadyCap];
 
-    /// The arm's name in reports.
+    /// Name of the arm in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoCap => "no_cap",
@@ -37,7 +37,7 @@ impl Pitching {
         }
     }
 
-    /// The policy. Opt-outs hold in every arm.
+    /// Builds the policy of the arm. Opt-outs hold in every arm.
     pub fn policy(self) -> Policy {
         match self {
             Self::NoCap => without_brakes(BandCaps { offers: 40, up_sell: 40 }, DAY * 28),
@@ -48,14 +48,14 @@ impl Pitching {
     }
 }
 
-/// So many offers in a window whatever the relationship, and no pauses.
+/// Builds a policy with the same caps for every band and without pauses.
 fn without_brakes(caps: BandCaps, cap_window: Duration) -> Policy {
     let mut policy = Policy::default();
     let contact = &mut policy.contact;
     contact.caps = [caps; Band::ALL.len()];
     contact.cap_window = cap_window;
     contact.per_offer = caps.offers;
-    // What was declined a week ago may be pitched again.
+    // An offer that was declined a day ago may be made again.
     contact.visit_window = DAY;
     contact.lease = DAY.min(contact.lease);
     contact.channel_leases = Vec::new();

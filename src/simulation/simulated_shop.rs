@@ -1,4 +1,4 @@
-//! What is sold in the market: three plans on a ladder, six add-ons, and things that are bought by the way.
+//! Catalogue of the market: three plans on a ladder, six add-ons, and one item for spontaneous purchases.
 
 use std::collections::BTreeSet;
 
@@ -7,26 +7,26 @@ use crate::domain::ids::{LadderId, ProductId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::{LadderPosition, Product};
 
-/// Plans.
+/// Number of plans on the ladder.
 pub const PLANS: usize = 3;
-/// Add-ons.
+/// Number of add-ons in the catalogue.
 pub const ADD_ONS: usize = 6;
 
-/// The catalogue and the names in it.
-pub struct Shop {
-    /// For decisions.
+/// Catalogue of the market with the ids of its products.
+pub struct SimulatedShop {
+    /// Catalogue that decisions use.
     pub catalog: Catalog,
-    /// The plans, the smallest first.
+    /// Ids of the plans, the smallest first.
     pub plans: [ProductId; PLANS],
-    /// The add-ons.
+    /// Ids of the add-ons.
     pub add_ons: [ProductId; ADD_ONS],
-    /// What is bought by the way.
+    /// Id of the item of spontaneous purchases.
     pub item: ProductId,
 }
 
-impl Shop {
-    /// Opens the shop.
-    pub fn open(plan_margins: [f64; PLANS], add_on_margin: f64) -> Self {
+impl SimulatedShop {
+    /// Builds the catalogue from monthly margins.
+    pub fn new(plan_margins: [f64; PLANS], add_on_margin: f64) -> Self {
         let id = |name: String| ProductId::new(name).expect("a short text");
         let plans = std::array::from_fn(|tier| id(format!("plan-{tier}")));
         let add_ons = std::array::from_fn(|number| id(format!("add-on-{number}")));
@@ -39,7 +39,7 @@ impl Shop {
             }),
             ..priced(&plans[tier], plan_margins[tier])
         };
-        // Of different categories: the slate may hold any of them.
+        // Each has a category of its own, so that the slate may hold any of them.
         let add_on = |number: usize| Product {
             category: vec![format!("Add-ons {number}")],
             requires: BTreeSet::new(),
@@ -52,7 +52,7 @@ impl Shop {
     }
 }
 
-/// A product that earns this a month, and costs some three times as much.
+/// Makes a product with this monthly margin and a price of about three times the margin.
 fn priced(id: &ProductId, margin: f64) -> Product {
     let euros = Currency::new("EUR").expect("a currency");
     #[allow(clippy::cast_possible_truncation, reason = "at most a million")]
