@@ -142,7 +142,7 @@ async fn call_until(
         let answer = client.cross_sell(request(customer_number, scenario.mode)).await.expect("an answer").into_inner();
         measurement.latencies.record(started.elapsed().as_micros() as u64).expect("it resizes by itself");
         measurement.calls += 1;
-        measurement.granting += u64::from(answer.offers.iter().any(|offer| !offer.repeated_offer));
+        measurement.granting += u64::from(answer.offers.iter().any(|offer| !offer.already_granted));
     }
 }
 

@@ -54,13 +54,14 @@ fn print(report: &wire::GetBackfireReportResponse) {
             "{}: {} customers in the control group, {} others{}",
             name(group),
             group.control_customers,
-            group.rest_customers,
+            group.treatment_customers,
             if group.comparisons.is_empty() { ", too few to compare" } else { "" }
         );
         if group.comparisons.is_empty() {
             continue;
         }
-        let mut table = Table::new(&["", "control", "rest", "rest - control", "95 % interval", "detectable from"]);
+        let mut table =
+            Table::new(&["", "control", "treatment", "treatment - control", "95 % interval", "detectable from"]);
         for comparison in &group.comparisons {
             let is_share = comparison.measure != "revenue";
             let value = |value: f64| if is_share { format!("{:.1} %", value * 100.0) } else { format!("{value:.2}") };
@@ -68,7 +69,7 @@ fn print(report: &wire::GetBackfireReportResponse) {
             table.row(vec![
                 words(&comparison.measure, ""),
                 value(comparison.control),
-                value(comparison.rest),
+                value(comparison.treatment),
                 signed(comparison.difference),
                 format!("{} to {}", signed(comparison.low), signed(comparison.high)),
                 signed(comparison.detectable).trim_start_matches('+').to_owned(),
@@ -94,7 +95,7 @@ fn to_json(report: &wire::GetBackfireReportResponse) -> Value {
         json!({
             "measure": comparison.measure,
             "control": comparison.control,
-            "rest": comparison.rest,
+            "treatment": comparison.treatment,
             "difference": comparison.difference,
             "interval": [comparison.low, comparison.high],
             "detectable": comparison.detectable,
@@ -104,7 +105,7 @@ fn to_json(report: &wire::GetBackfireReportResponse) -> Value {
         json!({
             "band": name(group),
             "control_customers": group.control_customers,
-            "rest_customers": group.rest_customers,
+            "treatment_customers": group.treatment_customers,
             "comparisons": group.comparisons.iter().map(comparison).collect::<Vec<_>>(),
         })
     };

@@ -350,11 +350,11 @@ fn offer_to_json(offer: wire::ExportedOffer) -> Value {
         goes_with_product_ids,
         replaces_product_id,
         gains,
-        repeated_offer,
+        already_granted,
     } = offer;
     let reason =
         |wire::OfferReason { code, parameters, text }| json!({ "code": code, "parameters": parameters, "text": text });
-    let gain = |wire::Gain { feature, from, to }| json!({ "feature": feature, "from": from.map(feature_to_json), "to": to.map(feature_to_json) });
+    let gain = |wire::FeatureGain { feature, from, to }| json!({ "feature": feature, "from": from.map(feature_to_json), "to": to.map(feature_to_json) });
     json!({
         "offer_id": offer_id,
         "kind": kind,
@@ -369,7 +369,7 @@ fn offer_to_json(offer: wire::ExportedOffer) -> Value {
         "goes_with_product_ids": goes_with_product_ids,
         "replaces_product_id": optional(replaces_product_id),
         "gains": list(gains, gain),
-        "repeated_offer": repeated_offer,
+        "already_granted": already_granted,
     })
 }
 
@@ -384,12 +384,12 @@ fn feature_to_json(value: wire::FeatureValue) -> Value {
 }
 
 fn rejection_to_json(rejection: wire::ExportedRejection) -> Value {
-    let stage = words(rejection.stage().as_str_name(), "DECISION_STAGE_");
+    let step = words(rejection.step().as_str_name(), "DECISION_STEP_");
     let wire::ExportedRejection {
         product_id,
         offer_id,
         propensity,
-        stage: _,
+        step: _,
         rule,
         other_product_id,
         observed,
@@ -401,7 +401,7 @@ fn rejection_to_json(rejection: wire::ExportedRejection) -> Value {
         "product_id": product_id,
         "offer_id": optional(offer_id),
         "propensity": propensity,
-        "stage": stage,
+        "step": step,
         "rule": rule,
         "other_product_id": optional(other_product_id),
         "observed": observed,

@@ -146,12 +146,12 @@ fn print_rejected(rejected: &[&wire::ExplainedCandidate], shown_max: usize) {
     }
     let mut table = Table::new(&["not offered", "rejected at", "because", "would need"]);
     for candidate in rejected.iter().take(shown_max) {
-        let stage = words(candidate.stage().as_str_name(), "DECISION_STAGE_");
+        let step = words(candidate.step().as_str_name(), "DECISION_STEP_");
         table.row(vec![
             candidate.title.clone() + &explicit_offer_text(candidate),
-            stage,
+            step,
             candidate.text.clone(),
-            candidate.change.clone(),
+            candidate.remedy.clone(),
         ]);
     }
     outln!("{table}");
@@ -207,15 +207,15 @@ fn candidate_json(candidate: &wire::ExplainedCandidate) -> Value {
         "product_id": candidate.product_id,
         "offer_id": candidate.offer_id,
         "title": candidate.title,
-        "stage": words(candidate.stage().as_str_name(), "DECISION_STAGE_"),
+        "step": words(candidate.step().as_str_name(), "DECISION_STEP_"),
         "rank": (candidate.rank > 0).then_some(candidate.rank),
         "rule": candidate.rule,
         "other_product_id": candidate.other_product_id,
-        "seen": candidate.seen,
+        "observed": candidate.observed,
         "threshold": candidate.threshold,
         "until": candidate.until.as_ref().map(|at| time_text(Some(at))),
         "text": candidate.text,
-        "change": candidate.change,
+        "remedy": candidate.remedy,
         "propensity": candidate.propensity,
         "score": candidate.score,
         "factors": factors,

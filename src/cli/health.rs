@@ -67,14 +67,14 @@ fn print(answer: &wire::GetRelationshipHealthResponse) {
         ]);
     }
     outln!("{table}\n{}", caps_table(&answer.caps));
-    if !answer.levers.is_empty() {
+    if !answer.what_if_effects.is_empty() {
         let mut table = Table::new(&["if", "relationship health", "band", "offers"]);
-        for lever in &answer.levers {
+        for effect in &answer.what_if_effects {
             table.row(vec![
-                lever.what.clone(),
-                format!("{:.2} ({:+.2})", lever.score, lever.score - health.score),
-                words(lever.band().as_str_name(), "RELATIONSHIP_BAND_"),
-                lever.offers_cap.to_string(),
+                effect.event.clone(),
+                format!("{:.2} ({:+.2})", effect.score, effect.score - health.score),
+                words(effect.band().as_str_name(), "RELATIONSHIP_BAND_"),
+                effect.offers_cap.to_string(),
             ]);
         }
         outln!("{table}");
@@ -115,12 +115,12 @@ fn to_json(answer: &wire::GetRelationshipHealthResponse) -> Value {
             "raw_inputs": component.raw_inputs.iter().map(raw_input).collect::<Map<_, _>>(),
         })
     };
-    let lever = |lever: &wire::RelationshipLever| {
+    let effect = |effect: &wire::WhatIfEffect| {
         json!({
-            "what": lever.what,
-            "score": lever.score,
-            "band": words(lever.band().as_str_name(), "RELATIONSHIP_BAND_"),
-            "offers_cap": lever.offers_cap,
+            "event": effect.event,
+            "score": effect.score,
+            "band": words(effect.band().as_str_name(), "RELATIONSHIP_BAND_"),
+            "offers_cap": effect.offers_cap,
         })
     };
     let hold = |hold: &wire::Hold| {
@@ -140,7 +140,7 @@ fn to_json(answer: &wire::GetRelationshipHealthResponse) -> Value {
         "coverage": health.coverage,
         "components": health.components.iter().map(component).collect::<Vec<_>>(),
         "caps": caps_json(&answer.caps),
-        "levers": answer.levers.iter().map(lever).collect::<Vec<_>>(),
+        "what_if_effects": answer.what_if_effects.iter().map(effect).collect::<Vec<_>>(),
         "holds": answer.holds.iter().map(hold).collect::<Vec<_>>(),
         "policy_version": answer.policy_version,
         "as_of": time_text(answer.as_of.as_ref()),

@@ -75,7 +75,7 @@ struct OfferView {
     reasons: Vec<String>,
     goes_with: Vec<String>,
     replaces: Option<String>,
-    repeated: bool,
+    already_granted: bool,
 }
 
 impl OffersCommand {
@@ -123,7 +123,7 @@ fn print(slate: &SlateView) {
         let mut table = Table::new(&["#", "product", "title", "price", "step", "score", "why"]);
         for (rank, offer) in (1..).zip(&slate.offers) {
             table.row(vec![
-                rank_text(rank, offer.repeated),
+                rank_text(rank, offer.already_granted),
                 offer.product_id.clone(),
                 offer.title.clone(),
                 offer.price.clone(),
@@ -211,7 +211,7 @@ fn to_json(slate: &SlateView) -> Value {
             "reasons": offer.reasons,
             "goes_with_product_ids": offer.goes_with,
             "replaces_product_id": offer.replaces,
-            "repeated_offer": offer.repeated,
+            "already_granted": offer.already_granted,
         })
     };
     let withheld: serde_json::Map<String, Value> =
@@ -243,7 +243,7 @@ fn cross_sell(answer: wire::CrossSellResponse) -> SlateView {
         reasons: offer.reasons.into_iter().map(|reason| reason.text).collect(),
         goes_with: offer.goes_with_product_ids,
         replaces: None,
-        repeated: offer.repeated_offer,
+        already_granted: offer.already_granted,
     };
     SlateView {
         decision_id: answer.decision_id,
@@ -269,7 +269,7 @@ fn up_sell(answer: wire::UpSellResponse) -> SlateView {
         reasons: offer.reasons.into_iter().map(|reason| reason.text).collect(),
         goes_with: Vec::new(),
         replaces: Some(offer.replaces_product_id),
-        repeated: offer.repeated_offer,
+        already_granted: offer.already_granted,
     };
     SlateView {
         decision_id: answer.decision_id,

@@ -135,14 +135,14 @@ async fn the_backfire_report_compares_by_assignment_over_the_same_time() {
     let report = ask(None).await.expect("enough").into_inner();
     assert_eq!(report.waiting_customers, strangers.len() as u64);
     let all = report.all.as_ref().expect("told");
-    assert_eq!((all.rest_customers, all.control_customers), (place[0] as u64, place[1] as u64));
+    assert_eq!((all.treatment_customers, all.control_customers), (place[0] as u64, place[1] as u64));
     let churn = measured(all, "churn");
     let share = |arm: usize| gone[arm] as f64 / place[arm] as f64;
-    assert!((churn.rest - share(0)).abs() < 1e-12 && (churn.control - share(1)).abs() < 1e-12, "{churn:?}");
+    assert!((churn.treatment - share(0)).abs() < 1e-12 && (churn.control - share(1)).abs() < 1e-12, "{churn:?}");
     assert!(churn.low > 0.0 && churn.low < churn.difference && churn.difference < churn.high, "{churn:?}");
     assert!(report.message.contains("offers drove customers away"), "{}", report.message);
     let complained = measured(all, "complained");
-    assert_eq!((complained.control, complained.rest), (0.0, 0.0));
+    assert_eq!((complained.control, complained.treatment), (0.0, 0.0));
     assert!(complained.low < 0.0 && complained.high > 0.0, "no complaint is not certainty: {complained:?}");
     // By band at assignment: they were new customers, whatever they are now.
     let bands: Vec<RelationshipBand> = report.bands.iter().map(BackfireGroup::band).collect();

@@ -2,7 +2,7 @@
 
 use tactful::grpc::generated::tactful::v1::explain_decision_request::About;
 use tactful::grpc::generated::tactful::v1::{
-    DecisionStage, Explain, ExplainDecisionRequest, ExplainDecisionResponse, ExplainedCandidate, OfferKind,
+    DecisionStep, Explain, ExplainDecisionRequest, ExplainDecisionResponse, ExplainedCandidate, OfferKind,
     ScoreBreakdown, WhatIf,
 };
 use tonic::Code;
@@ -72,10 +72,10 @@ async fn a_what_if_tells_what_a_preview_answers_and_changes_nothing() {
     assert_eq!(explained.withheld, previewed.withheld);
     for candidate in left(&explained) {
         assert!(
-            !candidate.rule.is_empty() && !candidate.text.is_empty() && !candidate.change.is_empty(),
+            !candidate.rule.is_empty() && !candidate.text.is_empty() && !candidate.remedy.is_empty(),
             "{candidate:?}"
         );
-        assert_ne!(candidate.stage(), DecisionStage::Unspecified);
+        assert_ne!(candidate.step(), DecisionStep::Unspecified);
     }
     // Every candidate that was counted as withheld is told, and told once.
     let counted: u32 = explained.withheld.iter().map(|withheld| withheld.count).sum();
@@ -91,13 +91,13 @@ async fn one_product_is_explained_whether_it_is_offered_owned_or_unknown() {
     let offered = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner().offers;
     let best = &offered[0].product_id;
     let explained = explain(&shop, about("ada", what_if(best))).await;
-    assert_eq!((explained.candidates.len(), explained.candidates[0].stage()), (1, DecisionStage::Offered));
+    assert_eq!((explained.candidates.len(), explained.candidates[0].step()), (1, DecisionStep::Offered));
     let name = explained.candidates[0].title.trim_start_matches("The ").to_lowercase();
     assert!(explained.customer_sentence.to_lowercase().contains(&name), "{}", explained.customer_sentence);
 
     let explained = explain(&shop, about("ada", what_if("no-such-thing"))).await;
     let [unknown] = &explained.candidates[..] else { panic!("{explained:?}") };
-    assert_eq!((unknown.stage(), unknown.rule.as_str()), (DecisionStage::Proposal, "not_proposed"));
+    assert_eq!((unknown.step(), unknown.rule.as_str()), (DecisionStep::Proposal, "not_proposed"));
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_hold_is_what_keeps_every_weighed_candidate_back() {
     let shop = open_shop().await;
     record(&shop, vec![complaint("ada-3", "ada", "case", ago(&shop.clock, DAY))]).await;
     let explained = explain(&shop, about("ada", what_if(""))).await;
-    let held: Vec<_> = left(&explained).into_iter().filter(|it| it.stage() == DecisionStage::ContactPolicy).collect();
+    let held: Vec<_> = left(&explained).into_iter().filter(|it| it.step() == DecisionStep::ContactPolicy).collect();
     assert!(!held.is_empty());
     for candidate in held {
         assert_eq!(candidate.rule, "on_hold");
@@ -124,7 +124,7 @@ async fn a_recorded_decision_keeps_those_that_came_closest() {
     let served = shop.offers().cross_sell(request).await.expect("answers").into_inner();
     let explained = explain(&shop, about("ada", About::DecisionId(served.decision_id))).await;
     let closest = left(&explained)[0];
-    assert_eq!((closest.stage(), closest.rule.as_str()), (DecisionStage::Cut, "slate_full"));
+    assert_eq!((closest.step(), closest.rule.as_str()), (DecisionStep::Cut, "slate_full"));
     assert!(left(&explained).len() <= 8);
 }
 

@@ -73,12 +73,12 @@ async fn what_stands_behind_relationship_health_is_told() {
     assert_eq!((input("open_complaints"), input("days_since_latest_report")), (Some(1.0), Some(1.0)));
     assert!(friction.trend > 0.0, "an old complaint weighs less: {friction:?}");
 
-    let first = view.levers.first().expect("something would help");
-    assert_eq!(first.what, "the open case is resolved");
+    let first = view.what_if_effects.first().expect("something would help");
+    assert_eq!(first.event, "the open case is resolved");
     assert!(first.score > score(&view) && first.offers_cap == 0, "held for 14 days after it: {first:?}");
-    let last = view.levers.last().expect("something would hurt");
+    let last = view.what_if_effects.last().expect("something would hurt");
     assert!(last.score < score(&view), "{last:?}");
-    assert!(view.levers.len() <= 6);
+    assert!(view.what_if_effects.len() <= 6);
 }
 
 #[tokio::test]

@@ -172,7 +172,7 @@ async fn an_open_offer_is_served_again_under_its_own_terms_or_not_at_all() {
     };
     put(&shop, vec![better]).await;
     let again = ask(request(&others)).await.expect("offered");
-    assert_eq!((again.offer_id.as_str(), again.repeated_offer), ("teapot-week", true));
+    assert_eq!((again.offer_id.as_str(), again.already_granted), ("teapot-week", true));
     assert_eq!(used().await, 1);
     shop.clock.advance(DAY * 3);
     assert_eq!(ask(request(&others)).await, None, "its terms ended while it was open");

@@ -41,7 +41,7 @@ fn group_to_wire(band: Option<Band>, group: &GroupComparison) -> wire::BackfireG
     wire::BackfireGroup {
         band: band.map_or(wire::RelationshipBand::Unspecified, band_to_wire).into(),
         control_customers: count(*control),
-        rest_customers: count(*treatment),
+        treatment_customers: count(*treatment),
         comparisons: comparisons.iter().copied().map(comparison_to_wire).collect(),
     }
 }
@@ -52,7 +52,7 @@ fn comparison_to_wire(comparison: MeasureComparison) -> wire::BackfireComparison
     wire::BackfireComparison {
         measure: measure.as_str().to_owned(),
         control,
-        rest: treatment,
+        treatment,
         difference: value,
         low,
         high,
@@ -75,8 +75,8 @@ fn message(all: &GroupComparison, follow_up: Duration) -> String {
         "the figures show no effect of offers on churn"
     };
     format!(
-        "Within {days} days {:.1} % of the control group left and {:.1} % of the rest: {:+.1} points (95 % interval {:+.1} \
-         to {:+.1}); {verdict}.",
+        "Within {days} days {:.1}% of the control group and {:.1}% of the treatment group left: {:+.1} percentage points \
+         (95% interval {:+.1} to {:+.1}); {verdict}.",
         churn.control * 100.0,
         churn.treatment * 100.0,
         churn.difference.value * 100.0,

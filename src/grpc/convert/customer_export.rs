@@ -353,7 +353,7 @@ fn offer_to_wire(offer: Offer) -> wire::ExportedOffer {
         goes_with_product_ids: goes_with.iter().map(ToString::to_string).collect(),
         replaces_product_id: replaces.map(|product| product.to_string()).unwrap_or_default(),
         gains: gains.into_iter().map(gain_to_wire).collect(),
-        repeated_offer: is_already_granted,
+        already_granted: is_already_granted,
     }
 }
 
@@ -364,7 +364,7 @@ fn rejection_to_wire(rejected: RejectedCandidate) -> wire::ExportedRejection {
         product_id: product.to_string(),
         offer_id: offer.map(|offer| offer.to_string()).unwrap_or_default(),
         propensity,
-        stage: step_to_wire(step).into(),
+        step: step_to_wire(step).into(),
         rule: reason.as_str().to_owned(),
         other_product_id: other_product.map(|product| product.to_string()).unwrap_or_default(),
         observed,

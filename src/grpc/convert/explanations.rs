@@ -103,7 +103,7 @@ fn offer_to_candidate(offer: Offer) -> wire::ExplainedCandidate {
     wire::ExplainedCandidate {
         product_id: offer.product.to_string(),
         title: offer.title,
-        stage: wire::DecisionStage::Offered.into(),
+        step: wire::DecisionStep::Offered.into(),
         rank: offer.rank,
         text: reasons.join("; "),
         propensity: offer.factors.propensity,
@@ -121,15 +121,15 @@ fn rejection_to_wire(explained: ExplainedRejection) -> wire::ExplainedCandidate 
     wire::ExplainedCandidate {
         product_id: product.to_string(),
         title,
-        stage: step_to_wire(step).into(),
+        step: step_to_wire(step).into(),
         rank: 0,
         rule: reason.as_str().to_owned(),
         other_product_id: other_product.map(|other| other.to_string()).unwrap_or_default(),
-        seen: observed,
+        observed,
         threshold,
         until: until.map(time_to_wire),
         text: in_words.reason,
-        change: in_words.remedy,
+        remedy: in_words.remedy,
         propensity,
         score: factors.map(|factors| factors.score()),
         score_breakdown: factors.map(score_breakdown),
@@ -138,13 +138,13 @@ fn rejection_to_wire(explained: ExplainedRejection) -> wire::ExplainedCandidate 
 }
 
 /// Converts a step of a decision.
-pub(crate) fn step_to_wire(step: DecisionStep) -> wire::DecisionStage {
+pub(crate) fn step_to_wire(step: DecisionStep) -> wire::DecisionStep {
     match step {
-        DecisionStep::Proposal => wire::DecisionStage::Proposal,
-        DecisionStep::Eligibility => wire::DecisionStage::Eligibility,
-        DecisionStep::Arbitration => wire::DecisionStage::Arbitration,
-        DecisionStep::Diversity => wire::DecisionStage::Diversity,
-        DecisionStep::ContactPolicy => wire::DecisionStage::ContactPolicy,
-        DecisionStep::Cut => wire::DecisionStage::Cut,
+        DecisionStep::Proposal => wire::DecisionStep::Proposal,
+        DecisionStep::Eligibility => wire::DecisionStep::Eligibility,
+        DecisionStep::Arbitration => wire::DecisionStep::Arbitration,
+        DecisionStep::Diversity => wire::DecisionStep::Diversity,
+        DecisionStep::ContactPolicy => wire::DecisionStep::ContactPolicy,
+        DecisionStep::Cut => wire::DecisionStep::Cut,
     }
 }

@@ -398,7 +398,7 @@ fn cross_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::CrossSellO
         score_breakdown: breakdown(factors, detail),
         reasons: reasons_to_wire(reasons, detail),
         goes_with_product_ids: goes_with.iter().map(ToString::to_string).collect(),
-        repeated_offer: is_already_granted,
+        already_granted: is_already_granted,
         valid_until: valid_until.map(time_to_wire),
     }
 }
@@ -432,7 +432,7 @@ fn up_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::UpSellOffer {
         reasons: reasons_to_wire(reasons, detail),
         replaces_product_id: replaces.map(|product| product.to_string()).unwrap_or_default(),
         gains: gains.into_iter().map(gain_to_wire).collect(),
-        repeated_offer: is_already_granted,
+        already_granted: is_already_granted,
         valid_until: valid_until.map(time_to_wire),
     }
 }
@@ -451,9 +451,9 @@ pub(crate) fn reason_to_wire(reason: Reason) -> wire::OfferReason {
 }
 
 /// Converts the gain in one feature.
-pub(crate) fn gain_to_wire(gain: FeatureGain) -> wire::Gain {
+pub(crate) fn gain_to_wire(gain: FeatureGain) -> wire::FeatureGain {
     let FeatureGain { feature, from, to } = gain;
-    wire::Gain { feature, from: from.map(feature_to_wire), to: Some(feature_to_wire(to)) }
+    wire::FeatureGain { feature, from: from.map(feature_to_wire), to: Some(feature_to_wire(to)) }
 }
 
 fn breakdown(factors: Factors, detail: ExplanationDetail) -> Option<wire::ScoreBreakdown> {

@@ -34,7 +34,7 @@ pub(crate) fn relationship_to_wire(view: RelationshipView) -> wire::GetRelations
     }
     wire::GetRelationshipHealthResponse {
         relationship_health: Some(health),
-        levers: what_if_effects.into_iter().map(what_if_effect_to_wire).collect(),
+        what_if_effects: what_if_effects.into_iter().map(what_if_effect_to_wire).collect(),
         caps: caps.into_iter().map(cap_to_wire).collect(),
         holds: holds.into_iter().map(hold_to_wire).collect(),
         message,
@@ -48,9 +48,9 @@ fn raw_input_to_wire(input: RawInput) -> wire::RawInput {
     wire::RawInput { name: name.to_owned(), value }
 }
 
-fn what_if_effect_to_wire(effect: WhatIfEffect) -> wire::RelationshipLever {
+fn what_if_effect_to_wire(effect: WhatIfEffect) -> wire::WhatIfEffect {
     let WhatIfEffect { event, score, band, offers_cap } = effect;
-    wire::RelationshipLever { what: event, score, band: band_to_wire(band).into(), offers_cap }
+    wire::WhatIfEffect { event, score, band: band_to_wire(band).into(), offers_cap }
 }
 
 /// Reads the hypothetical events and outcomes of a customer.
