@@ -277,6 +277,40 @@ impl EventKind {
         }
     }
 
+    /// The product that the event is about; of a downgrade, the product given up.
+    pub fn product(&self) -> Option<&ProductId> {
+        match self {
+            Self::Purchase(line) | Self::Return(line) => Some(&line.product),
+            Self::Cancellation { product } | Self::Visit { product } => product.as_ref(),
+            Self::Downgrade { from: product, .. }
+            | Self::SubscriptionStart { product }
+            | Self::SubscriptionEnd { product }
+            | Self::SubscriptionRenewal { product }
+            | Self::Usage { product, .. } => Some(product),
+            Self::Outcome(outcome) => Some(&outcome.product),
+            Self::SupportTicket(_)
+            | Self::Complaint(_)
+            | Self::CaseResolved { .. }
+            | Self::PaymentLate
+            | Self::PaymentFailed
+            | Self::PaymentDisputed
+            | Self::Survey(_) => None,
+        }
+    }
+
+    /// The case that the event names.
+    pub fn case(&self) -> Option<&CaseId> {
+        if let Self::SupportTicket(report) | Self::Complaint(report) = self {
+            report.case.as_ref()
+        } else if let Self::CaseResolved { case } = self {
+            Some(case)
+        } else if let Self::Outcome(outcome) = self {
+            outcome.case.as_ref()
+        } else {
+            None
+        }
+    }
+
     /// The product that was taken back: returned, cancelled or given up for a lesser one.
     pub fn reversed_product(&self) -> Option<&ProductId> {
         if let Self::Return(OrderLine { product, .. })
@@ -310,26 +344,116 @@ impl EventKind {
         }
     }
 
+    /// The kind without its details.
+    pub fn name(&self) -> EventKindName {
+        match self {
+            Self::Purchase(_) => EventKindName::Purchase,
+            Self::Return(_) => EventKindName::Return,
+            Self::Cancellation { .. } => EventKindName::Cancellation,
+            Self::Downgrade { .. } => EventKindName::Downgrade,
+            Self::SubscriptionStart { .. } => EventKindName::SubscriptionStart,
+            Self::SubscriptionEnd { .. } => EventKindName::SubscriptionEnd,
+            Self::SubscriptionRenewal { .. } => EventKindName::SubscriptionRenewal,
+            Self::Usage { .. } => EventKindName::Usage,
+            Self::SupportTicket(_) => EventKindName::SupportTicket,
+            Self::Complaint(_) => EventKindName::Complaint,
+            Self::CaseResolved { .. } => EventKindName::CaseResolved,
+            Self::PaymentLate => EventKindName::PaymentLate,
+            Self::PaymentFailed => EventKindName::PaymentFailed,
+            Self::PaymentDisputed => EventKindName::PaymentDisputed,
+            Self::Survey(_) => EventKindName::Survey,
+            Self::Visit { .. } => EventKindName::Visit,
+            Self::Outcome(_) => EventKindName::Outcome,
+        }
+    }
+
     /// Name in files and logs.
     pub fn as_str(&self) -> &'static str {
+        self.name().as_str()
+    }
+}
+
+/// Kind of event without its details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKindName {
+    /// [`EventKind::Purchase`].
+    Purchase,
+    /// [`EventKind::Return`].
+    Return,
+    /// [`EventKind::Cancellation`].
+    Cancellation,
+    /// [`EventKind::Downgrade`].
+    Downgrade,
+    /// [`EventKind::SubscriptionStart`].
+    SubscriptionStart,
+    /// [`EventKind::SubscriptionEnd`].
+    SubscriptionEnd,
+    /// [`EventKind::SubscriptionRenewal`].
+    SubscriptionRenewal,
+    /// [`EventKind::Usage`].
+    Usage,
+    /// [`EventKind::SupportTicket`].
+    SupportTicket,
+    /// [`EventKind::Complaint`].
+    Complaint,
+    /// [`EventKind::CaseResolved`].
+    CaseResolved,
+    /// [`EventKind::PaymentLate`].
+    PaymentLate,
+    /// [`EventKind::PaymentFailed`].
+    PaymentFailed,
+    /// [`EventKind::PaymentDisputed`].
+    PaymentDisputed,
+    /// [`EventKind::Survey`].
+    Survey,
+    /// [`EventKind::Visit`].
+    Visit,
+    /// [`EventKind::Outcome`].
+    Outcome,
+}
+
+impl EventKindName {
+    /// All kinds, in the order of the API.
+    pub const ALL: [Self; 17] = [
+        Self::Purchase,
+        Self::Return,
+        Self::Cancellation,
+        Self::Downgrade,
+        Self::SubscriptionStart,
+        Self::SubscriptionEnd,
+        Self::SubscriptionRenewal,
+        Self::Usage,
+        Self::SupportTicket,
+        Self::Complaint,
+        Self::CaseResolved,
+        Self::PaymentLate,
+        Self::PaymentFailed,
+        Self::PaymentDisputed,
+        Self::Survey,
+        Self::Visit,
+        Self::Outcome,
+    ];
+
+    /// Name in files and logs.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Purchase(_) => "purchase",
-            Self::Return(_) => "return",
-            Self::Cancellation { .. } => "cancellation",
-            Self::Downgrade { .. } => "downgrade",
-            Self::SubscriptionStart { .. } => "subscription_start",
-            Self::SubscriptionEnd { .. } => "subscription_end",
-            Self::SubscriptionRenewal { .. } => "subscription_renewal",
-            Self::Usage { .. } => "usage",
-            Self::SupportTicket(_) => "support_ticket",
-            Self::Complaint(_) => "complaint",
-            Self::CaseResolved { .. } => "case_resolved",
+            Self::Purchase => "purchase",
+            Self::Return => "return",
+            Self::Cancellation => "cancellation",
+            Self::Downgrade => "downgrade",
+            Self::SubscriptionStart => "subscription_start",
+            Self::SubscriptionEnd => "subscription_end",
+            Self::SubscriptionRenewal => "subscription_renewal",
+            Self::Usage => "usage",
+            Self::SupportTicket => "support_ticket",
+            Self::Complaint => "complaint",
+            Self::CaseResolved => "case_resolved",
             Self::PaymentLate => "payment_late",
             Self::PaymentFailed => "payment_failed",
             Self::PaymentDisputed => "payment_disputed",
-            Self::Survey(_) => "survey",
-            Self::Visit { .. } => "visit",
-            Self::Outcome(_) => "outcome",
+            Self::Survey => "survey",
+            Self::Visit => "visit",
+            Self::Outcome => "outcome",
         }
     }
 }

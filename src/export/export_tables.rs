@@ -231,42 +231,25 @@ struct EventColumns {
 
 impl EventColumns {
     fn of(kind: &EventKind) -> Self {
-        let none = Self::default();
-        match kind {
-            EventKind::Purchase(line) | EventKind::Return(line) => {
-                let order = line.order.as_ref().map(ToString::to_string);
-                Self {
-                    product: Some(line.product.to_string()),
-                    line: Some((order, Some(line.quantity), line.unit_price)),
-                    ..none
-                }
-            }
-            EventKind::Cancellation { product } | EventKind::Visit { product } => {
-                Self { product: product.as_ref().map(ToString::to_string), ..none }
-            }
-            EventKind::Downgrade { from, to } => {
-                Self { product: Some(from.to_string()), to_product: to.as_ref().map(ToString::to_string), ..none }
-            }
-            EventKind::SubscriptionStart { product }
-            | EventKind::SubscriptionEnd { product }
-            | EventKind::SubscriptionRenewal { product } => Self { product: Some(product.to_string()), ..none },
-            EventKind::Usage { product, amount, allowance } => {
-                Self { product: Some(product.to_string()), usage: Some((*amount, *allowance)), ..none }
-            }
-            EventKind::SupportTicket(report) | EventKind::Complaint(report) => Self {
-                case: report.case.as_ref().map(ToString::to_string),
-                severity: Some(report.severity.level()),
-                ..none
-            },
-            EventKind::CaseResolved { case } => Self { case: Some(case.to_string()), ..none },
-            EventKind::PaymentLate | EventKind::PaymentFailed | EventKind::PaymentDisputed => none,
-            EventKind::Survey(answer) => Self { survey: Some((answer.score(), answer.score_max())), ..none },
-            EventKind::Outcome(outcome) => Self {
-                product: Some(outcome.product.to_string()),
-                case: outcome.case.as_ref().map(ToString::to_string),
-                outcome: Some((outcome.decision.to_string(), outcome.offer.to_string(), outcome.kind.as_str())),
-                ..none
-            },
+        let mut columns = Self {
+            product: kind.product().map(ToString::to_string),
+            case: kind.case().map(ToString::to_string),
+            ..Self::default()
+        };
+        if let EventKind::Purchase(line) | EventKind::Return(line) = kind {
+            let order = line.order.as_ref().map(ToString::to_string);
+            columns.line = Some((order, Some(line.quantity), line.unit_price));
+        } else if let EventKind::Downgrade { to, .. } = kind {
+            columns.to_product = to.as_ref().map(ToString::to_string);
+        } else if let EventKind::Usage { amount, allowance, .. } = kind {
+            columns.usage = Some((*amount, *allowance));
+        } else if let EventKind::SupportTicket(report) | EventKind::Complaint(report) = kind {
+            columns.severity = Some(report.severity.level());
+        } else if let EventKind::Survey(answer) = kind {
+            columns.survey = Some((answer.score(), answer.score_max()));
+        } else if let EventKind::Outcome(outcome) = kind {
+            columns.outcome = Some((outcome.decision.to_string(), outcome.offer.to_string(), outcome.kind.as_str()));
         }
+        columns
     }
 }

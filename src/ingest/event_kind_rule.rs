@@ -6,61 +6,22 @@ use super::cell_values::{excerpt, parse_decimal};
 use super::invalid_cell::InvalidCell;
 use super::mapping_table::MappingTable;
 use super::raw_row::CellValue;
+use crate::domain::event::EventKindName;
 
-macro_rules! event_kind_names {
-    ($($variant:ident = $name:literal,)+) => {
-        /// Kind of event that a file may contain. Outcomes of offers are deliberately missing: they name a decision and are
-        /// reported to the server.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum EventKindName {
-            $($variant,)+
+/// Problem of a row or a mapping that names the kind `outcome`: an outcome names a decision, which files do not know.
+pub(super) const OUTCOMES_NOT_IMPORTED: &str =
+    "outcomes of offers are not imported; report them to the server with RecordOutcomes";
+
+/// Parses the name of a kind that files may contain.
+pub(super) fn parse_kind(text: &str) -> Result<EventKindName, InvalidCell> {
+    match EventKindName::ALL.into_iter().find(|kind| kind.as_str() == text) {
+        Some(EventKindName::Outcome) => Err(InvalidCell(OUTCOMES_NOT_IMPORTED.to_owned())),
+        Some(kind) => Ok(kind),
+        None => {
+            let imported = EventKindName::ALL.into_iter().filter(|kind| *kind != EventKindName::Outcome);
+            let names: Vec<&str> = imported.map(EventKindName::as_str).collect();
+            Err(InvalidCell(format!("must be one of {}, not {}", names.join(", "), excerpt(text))))
         }
-
-        impl EventKindName {
-            const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// Name in files and mappings.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)+
-                }
-            }
-        }
-    };
-}
-
-event_kind_names! {
-    Purchase = "purchase",
-    Return = "return",
-    Cancellation = "cancellation",
-    Downgrade = "downgrade",
-    SubscriptionStart = "subscription_start",
-    SubscriptionEnd = "subscription_end",
-    SubscriptionRenewal = "subscription_renewal",
-    Usage = "usage",
-    SupportTicket = "support_ticket",
-    Complaint = "complaint",
-    CaseResolved = "case_resolved",
-    PaymentLate = "payment_late",
-    PaymentFailed = "payment_failed",
-    PaymentDisputed = "payment_disputed",
-    Survey = "survey",
-    Visit = "visit",
-}
-
-impl EventKindName {
-    /// Parses the name of a kind.
-    pub fn parse(text: &str) -> Result<Self, InvalidCell> {
-        if let Some(&kind) = Self::ALL.iter().find(|kind| kind.as_str() == text) {
-            return Ok(kind);
-        }
-        if text == "outcome" {
-            return Err(InvalidCell(
-                "outcomes of offers are not imported; report them to the server with RecordOutcomes".to_owned(),
-            ));
-        }
-        let names: Vec<&str> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
-        Err(InvalidCell(format!("must be one of {}, not {}", names.join(", "), excerpt(text))))
     }
 }
 
@@ -151,7 +112,7 @@ impl EventKindRule {
 }
 
 fn known_kind(table: &mut MappingTable<'_>, key: &str, name: &str) -> Option<EventKindName> {
-    EventKindName::parse(name).map_err(|problem| table.fault(key, problem)).ok()
+    parse_kind(name).map_err(|problem| table.fault(key, problem)).ok()
 }
 
 #[cfg(test)]
@@ -173,6 +134,6 @@ mod tests {
 
     #[test]
     fn outcomes_are_referred_to_the_server() {
-        assert!(EventKindName::parse("outcome").is_err_and(|invalid| invalid.0.contains("RecordOutcomes")));
+        assert!(parse_kind("outcome").is_err_and(|invalid| invalid.0.contains("RecordOutcomes")));
     }
 }

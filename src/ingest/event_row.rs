@@ -2,10 +2,12 @@
 
 use super::canonical_column::CanonicalColumn;
 use super::cell_values::{excerpt, parse_decimal, parse_integer};
-use super::event_kind_rule::{EventKindName, EventRowKind};
+use super::event_kind_rule::{EventRowKind, OUTCOMES_NOT_IMPORTED, parse_kind};
 use super::invalid_cell::InvalidCell;
 use super::row_fields::RowFields;
-use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, QUANTITY_MAX, Severity, SurveyAnswer};
+use crate::domain::event::{
+    CaseReport, Event, EventKind, EventKindName, OrderLine, QUANTITY_MAX, Severity, SurveyAnswer,
+};
 use crate::domain::ids::{CaseId, CustomerId, EventId, OrderId, ProductId};
 
 /// Maximum amount and allowance of a usage, in the unit of the product. Far above any real one, and far below the range in which
@@ -40,7 +42,7 @@ fn may_be_anonymous(kind: EventKindName) -> bool {
 fn row_kind(fields: &mut RowFields<'_>) -> Option<EventRowKind> {
     let Some(rule) = &fields.mapping.kind else {
         fields.require(CanonicalColumn::Kind);
-        let name = fields.parsed(CanonicalColumn::Kind, EventKindName::parse)?;
+        let name = fields.parsed(CanonicalColumn::Kind, parse_kind)?;
         return Some(EventRowKind { name, is_negative: false });
     };
     let cell = fields.layout.kind.map_or(super::raw_row::CellValue::Empty, |position| fields.row.cell(position));
@@ -71,6 +73,10 @@ fn event_kind(row_kind: EventRowKind, fields: &mut RowFields<'_>) -> Option<Even
         EventKindName::PaymentDisputed => EventKind::PaymentDisputed,
         EventKindName::Survey => EventKind::Survey(survey_answer(fields)?),
         EventKindName::Visit => EventKind::Visit { product: optional_product(fields) },
+        EventKindName::Outcome => {
+            fields.add_fault(CanonicalColumn::Kind, OUTCOMES_NOT_IMPORTED);
+            return None;
+        }
     })
 }
 

@@ -40,7 +40,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 use super::column_template::ColumnTemplate;
-use super::event_kind_rule::{EventKindName, EventKindRule};
+use super::event_kind_rule::{EventKindRule, parse_kind};
 use super::mapping_table::MappingTable;
 use super::read_error::MappingFault;
 use super::row_filter::RowFilter;
@@ -133,7 +133,7 @@ impl Mapping {
             let problem = match name.as_str() {
                 _ if value.trim().is_empty() => Some("must not be empty".to_owned()),
                 "currency" => Currency::new(value).err().map(|invalid| invalid.to_string()),
-                "kind" => EventKindName::parse(value).err().map(String::from),
+                "kind" => parse_kind(value).err().map(String::from),
                 _ => None,
             };
             if let Some(problem) = problem {
