@@ -18,7 +18,7 @@ use crate::grpc::generated::tactful::v1::backup_service_client::BackupServiceCli
 use crate::store::backup::reader::{BackupReader, BackupSummary};
 use crate::store::backup::record::RecordKind;
 
-/// The name that stands for standard output.
+/// Name that means standard output.
 const STANDARD_OUTPUT: &str = "-";
 /// Prefix and suffix of the names of backups in a directory; the time stands between them, so the names sort by time.
 const PREFIX: &str = "tactful-";

@@ -484,7 +484,7 @@ fn list<Message>(messages: Vec<Message>, to_json: impl Fn(Message) -> Value) -> 
     messages.into_iter().map(to_json).collect()
 }
 
-/// Returns the exact time, which an erasure or a dispute may hinge on.
+/// Returns the exact time, because an erasure or a dispute may depend on it.
 fn time(at: Option<prost_types::Timestamp>) -> Value {
     let at = at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok());
     at.map_or(Value::Null, |at| at.to_string().into())

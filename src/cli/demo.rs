@@ -75,8 +75,8 @@ pub struct DemoCall {
     pub body: &'static str,
 }
 
-/// Calls to try: first previews, which change nothing, and last one that reserves, which its `request_id` makes safe to
-/// repeat. They return the same answers in any order and however often they are made.
+/// Calls to try: previews, which change nothing, and then a call that reserves, which is safe to repeat because of its
+/// `request_id`. They return the same answers in any order, however often they are repeated.
 pub const CALLS: &[DemoCall] = &[
     DemoCall {
         description: "Cross-sell to a customer with a telephone line: voice mail and other add-ons.",

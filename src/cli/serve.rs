@@ -14,7 +14,7 @@ use crate::telemetry::{call_span, customer_pseudonyms, logging, prometheus};
 /// Serve offers over gRPC.
 ///
 /// Each setting is read from its flag, else from its TACTFUL_* environment variable, else from a TOML file (--config) whose
-/// keys are the names of the flags. All faults are reported at once, before anything opens.
+/// keys are the names of the flags. All invalid settings are reported at once, before the server opens anything.
 ///
 /// Examples:
 ///   tactful serve --demo

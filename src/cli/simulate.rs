@@ -46,7 +46,7 @@ enum SimulateSubcommand {
 ///   tactful simulate market
 ///   tactful simulate market --scenario `health_blind`
 ///   tactful simulate market --sweep --seeds 8 --plot sweep.svg     # where health caps lose
-///   tactful simulate market --show-parameters > mine.toml          # then edit, and give it with --parameters
+///   tactful simulate market --show-parameters > mine.toml          # then edit it, and pass it with --parameters
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 struct SimulateMarket {

@@ -88,7 +88,7 @@ settings! {
         /// CA certificates that sign client certificates, PEM; reloaded when they change. If set, clients must present a
         /// certificate, unless the access rules accept tokens.
         client_ca: Option<PathBuf> = path("FILE").optional();
-        /// Serve without TLS on an address that other machines can reach, because the network protects the traffic.
+        /// Serve without TLS on an address that other machines can reach; only if the network protects the traffic.
         plaintext: bool = switch();
         /// Access rules: which client may call what, TOML; reloaded when they change. Without them every client may call
         /// everything.
@@ -124,7 +124,7 @@ settings! {
         training_interval: Option<Duration> = duration().or_off("24h");
         /// Threads of a training; by default half of the cores.
         training_threads: usize = count("N", 1..=256).or(cores().div_ceil(2));
-        /// Memory that a training may plan for, in MiB.
+        /// Memory budget of a training, in MiB.
         training_memory_mib: u64 = count("MIB", 1..=1 << 20).or(2048);
     }
 
@@ -155,13 +155,14 @@ settings! {
         }
     }
 
-    /// Limits on connections. Each default of the libraries that would be a hole is closed here.
+    /// Limits on connections, which the libraries leave open or set too high by default.
     connections: ConnectionLimits, "Connection limits" {
         /// Maximum number of connections; more are closed.
         connections_max: usize = count("N", 1..=1_000_000).or(1024);
         /// Maximum number of concurrent calls on one connection.
         streams_per_connection_max: u32 = count("N", 1..=100_000).or(128);
-        /// Age at which a connection is asked to reconnect (GOAWAY), give or take a tenth, so that load spreads over replicas.
+        /// Age at which the server asks a client to reconnect (GOAWAY), plus or minus a tenth, so that load spreads over
+        /// replicas.
         connection_age_max: Duration = duration().or("30m");
         fixed {
             /// Time from `connection_age_max` until a connection that did not reconnect is closed.
@@ -188,8 +189,8 @@ settings! {
         log: String = text("FILTER").or("info");
         /// Format of log lines: auto is text on a terminal and JSON otherwise.
         log_format: LogFormat = log_format().or("auto");
-        /// Log calls that take at least this long, with the duration of each step; trainings, replays, reports and streams are
-        /// never slow.
+        /// Log calls that take at least this long, with the duration of each stage; trainings, replays, reports and streams are
+        /// exempt.
         slow_call_threshold: Option<Duration> = duration().or_off("250ms");
         /// Log customer ids in clear instead of their hashes.
         log_customer_ids: bool = switch();
@@ -206,8 +207,8 @@ settings! {
     }
 }
 
-/// A core serves some thousand reserving calls a second, so admitted calls wait for a tenth of a second at most, and as many
-/// share a flush as the disk can make use of.
+/// A core serves about a thousand reserving calls a second, so with this many permits an admitted call waits for at most a
+/// tenth of a second, and enough calls share a flush to keep the disk busy.
 const REQUESTS_PER_CORE: usize = 128;
 const PERMITS_PER_CORE: usize = 8;
 
@@ -252,12 +253,12 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Private key of the certificate.
     pub key: PathBuf,
-    /// CA certificates of client certificates; `None`: clients present none.
+    /// CA certificates that sign client certificates; `None` if clients present none.
     pub client_ca: Option<PathBuf>,
 }
 
 impl SecuritySettings {
-    /// Files of TLS; `None`: the server speaks plain text.
+    /// Files of TLS; `None` if the server serves without TLS.
     pub fn tls_files(&self) -> Option<TlsFiles> {
         let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
         Some(TlsFiles { certificate, key, client_ca: self.client_ca.clone() })
@@ -276,14 +277,15 @@ impl LoggingSettings {
 }
 
 impl TracingSettings {
-    /// Destination and sampling of traces; `None`: none are sent.
+    /// Destination and sampling of traces; `None` if no traces are sent.
     pub fn traces(&self) -> Option<TraceSettings> {
         TraceSettings::new(self.otlp_endpoint.as_deref()?, self.otlp_sample_ratio).ok()
     }
 }
 
 impl Settings {
-    /// Checks what several settings must fulfil together. Plain text beyond this machine must be a choice.
+    /// Checks the constraints between settings. Without TLS, the operator must set `plaintext` to listen on an address that
+    /// other machines can reach.
     pub(super) fn check_together(&self, reader: &mut SettingReader) {
         let SecuritySettings { tls_cert, tls_key, client_ca, plaintext, access } = &self.security;
         let has_tls = tls_cert.is_some() && tls_key.is_some();
