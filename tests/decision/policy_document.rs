@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tactful::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
-use tactful::domain::ids::ProductId;
 use tactful::domain::policy::{BandCaps, NeverAfter, OnlyAfter, Policy, ProductFamily};
 use tactful::domain::relationship::ComponentKind;
 use tactful::domain::time::DAY;
 use tactful::policy_document::format_policy::format_policy;
 use tactful::policy_document::parse_policy::{parse_policy, policy_from_values};
 use tactful::policy_document::policy_entries::{PolicyEntry, policy_entries};
+
+use crate::support::shop::product_id;
 
 /// Checks `docs/default-policy.toml`; rewritten with `TACTFUL_WRITE_GOLDEN_FILES=1`.
 #[test]
@@ -168,19 +169,18 @@ fn any_policy() -> impl Strategy<Value = Policy> {
             policy.relationship.band_limits.strong = strong.max(0.5);
             let leases = leases.into_iter().map(|(name, seconds)| (name, Duration::from_secs(seconds)));
             policy.contact.channel_leases = leases.collect();
-            let id = |name: &str| ProductId::new(name).expect("a valid id");
             policy.contact.channel_caps = vec![("email".to_owned(), 3)];
-            policy.contact.never_together = vec![(id("a"), id("b \"quoted\""))];
+            policy.contact.never_together = vec![(product_id("a"), product_id("b \"quoted\""))];
             policy.contact.never_after = vec![NeverAfter {
-                first: id("a"),
-                then: id("c"),
+                first: product_id("a"),
+                then: product_id("c"),
                 within: DAY * u32::try_from(pause % 180 + 1).expect("small"),
             }];
-            policy.contact.only_after = vec![OnlyAfter { product: id("d"), after: id("a") }];
+            policy.contact.only_after = vec![OnlyAfter { product: product_id("d"), after: product_id("a") }];
             policy.contact.families = vec![ProductFamily {
                 name: "of all".to_owned(),
                 category: vec!["Kitchen".to_owned()],
-                products: vec![id("a")],
+                products: vec![product_id("a")],
                 per_slate: 1,
                 per_window: 2,
             }];

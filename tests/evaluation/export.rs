@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::shop::*;
 use crate::support::stored_records::*;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Row;

@@ -1,15 +1,15 @@
-//! Promises 2 and 8 when the process dies between two steps of a commit. What dies here is one store; kill -9 of a whole
-//! server is in `tests/kill.rs`. A binary of its own: failpoints belong to the process.
+//! Promises 2 and 8 across crashes between two steps of a commit. Only the store crashes; `tests/server/kill.rs` kills the server.
 //!
-//! Seen to fail when an event was written to history before it was applied: after the crash the retry found a duplicate,
-//! and the customer never counted it.
+//! Broken by: writing an event to history before it is applied. After the crash the retry found a duplicate, and the customer
+//! never counted the event.
 
 use std::sync::Arc;
 
 use crate::shop;
+use crate::support::shop::{offer_id, product_id, purchase};
 use tactful::domain::explicit_offer::ExplicitOffer;
-use tactful::domain::ids::OfferId;
 use tactful::domain::offer::OfferKind;
+use tactful::domain::time::DAY;
 use tactful::use_cases::batch_entry::EntryOutcome;
 use tactful::use_cases::customers::get_customer;
 use tactful::use_cases::explicit_offers::upsert_offers;
@@ -28,36 +28,36 @@ async fn a_crash_at_any_step_leaves_one_decision_and_every_event_counted_once() 
         let directory = tempfile::tempdir().expect("a directory");
         let clock = shop::ManualClock::new();
         let request = shop::with_key(shop::request("ann", OfferKind::CrossSell), 7);
-        let tactful = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
+        let app = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
         let events: Vec<_> =
-            (0..10).map(|number| shop::purchase(&format!("e{number}"), "ann", "c150", &tactful, number)).collect();
-        record_events(&tactful, &events[..3]).await.expect("recorded");
+            (0..10).map(|number| purchase(format!("e{number}"), "ann", "c150", app.now() - DAY * number)).collect();
+        record_events(&app, &events[..3]).await.expect("recorded");
 
         fail::cfg(step, "return").expect("a failpoint");
-        let stopped = record_events(&tactful, &events).await;
+        let stopped = record_events(&app, &events).await;
         assert!(stopped.is_err(), "{step} was not reached");
         fail::remove(step);
-        drop(tactful);
+        drop(app);
 
-        let tactful = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
+        let app = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
         let mut backwards = events.clone();
         backwards.reverse();
-        let recorded = record_events(&tactful, &backwards).await.expect("recorded");
+        let recorded = record_events(&app, &backwards).await.expect("recorded");
         assert!(recorded.iter().all(|recorded| matches!(recorded, EntryOutcome::New | EntryOutcome::Duplicate)));
-        let ann = get_customer(&tactful, &request.customer).await.expect("reads").expect("is stored");
-        assert_eq!(ann.holdings.latest[&shop::product("c150")].bought, 10, "after a crash at {step}");
-        assert_eq!(tactful.store().counts().await.expect("counts").events, 10, "after a crash at {step}");
+        let ann = get_customer(&app, &request.customer).await.expect("reads").expect("is stored");
+        assert_eq!(ann.holdings.latest[&product_id("c150")].bought, 10, "after a crash at {step}");
+        assert_eq!(app.store().counts().await.expect("counts").events, 10, "after a crash at {step}");
 
         fail::cfg(step, "return").expect("a failpoint");
-        let stopped = serve_offers(&tactful, &request, None).await;
+        let stopped = serve_offers(&app, &request, None).await;
         fail::remove(step);
-        drop(tactful);
-        let tactful = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
-        let first = serve_offers(&tactful, &request, None).await.expect("an answer");
-        let again = serve_offers(&tactful, &request, None).await.expect("an answer");
+        drop(app);
+        let app = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
+        let first = serve_offers(&app, &request, None).await.expect("an answer");
+        let again = serve_offers(&app, &request, None).await.expect("an answer");
         assert!(again.is_replayed);
         assert_eq!(again.decision, first.decision);
-        let ann = get_customer(&tactful, &request.customer).await.expect("reads").expect("is stored");
+        let ann = get_customer(&app, &request.customer).await.expect("reads").expect("is stored");
         assert_eq!(ann.ledger.grants.len(), first.decision.slate.len(), "after a crash at {step}: {stopped:?}");
     }
     scenario.teardown();
@@ -70,37 +70,36 @@ async fn a_crash_at_any_step_wastes_no_volume_once_it_was_recovered() {
     for step in STEPS.into_iter().filter(|step| *step != "store::between_copies") {
         let directory = tempfile::tempdir().expect("a directory");
         let clock = shop::ManualClock::new();
-        let tactful = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
+        let app = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
         let request = shop::with_key(OfferRequest { offers_max: 1, ..shop::request("ann", OfferKind::CrossSell) }, 7);
-        let served =
-            serve_offers(&tactful, &shop::request("bob", OfferKind::CrossSell), None).await.expect("an answer");
+        let served = serve_offers(&app, &shop::request("bob", OfferKind::CrossSell), None).await.expect("an answer");
         let sale = ExplicitOffer {
             lever: 5.0,
             volume_cap: Some(3),
-            ..ExplicitOffer::new(OfferId::new("sale").expect("a valid id"), served.decision.slate[0].product.clone())
+            ..ExplicitOffer::new(offer_id("sale"), served.decision.slate[0].product.clone())
         };
-        upsert_offers(&tactful, std::slice::from_ref(&sale)).await.expect("kept");
-        // So that a swap that drops from the outbox comes by.
+        upsert_offers(&app, std::slice::from_ref(&sale)).await.expect("stored");
+        // So that a swap drops entries from the outbox.
         for number in 0..3 {
-            let event = shop::purchase(&format!("e{number}"), "ann", "c150", &tactful, 5);
-            record_events(&tactful, &[event]).await.expect("recorded");
+            let event = purchase(format!("e{number}"), "ann", "c150", app.now() - DAY * 5);
+            record_events(&app, &[event]).await.expect("recorded");
         }
 
         fail::cfg(step, "return").expect("a failpoint");
-        let stopped = serve_offers(&tactful, &request, None).await;
+        let stopped = serve_offers(&app, &request, None).await;
         fail::remove(step);
         assert!(stopped.is_err(), "{step} was not reached");
-        drop(tactful);
-        let tactful = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
-        let left = tactful.store().used_volume(&sale.id).await.expect("reads");
+        drop(app);
+        let app = shop::open_shop(shop::open_sled(directory.path()).await, Arc::clone(&clock)).await;
+        let left = app.store().used_volume(&sale.id).await.expect("reads");
         assert_eq!(left, 1, "after a crash at {step}");
-        assert_eq!(recover_expired_reservations(&tactful).await.expect("recovers"), 0, "its lease has not expired");
+        assert_eq!(recover_expired_reservations(&app).await.expect("recovers"), 0, "its lease has not expired");
         clock.advance(std::time::Duration::from_secs(60));
-        assert_eq!(recover_expired_reservations(&tactful).await.expect("settles"), 1);
+        assert_eq!(recover_expired_reservations(&app).await.expect("settles"), 1);
 
-        let again = serve_offers(&tactful, &request, None).await.expect("an answer");
+        let again = serve_offers(&app, &request, None).await.expect("an answer");
         assert_eq!(again.decision.slate[0].id, sale.id);
-        let used = tactful.store().used_volume(&sale.id).await.expect("reads");
+        let used = app.store().used_volume(&sale.id).await.expect("reads");
         assert_eq!(used, 1, "after a crash at {step}");
     }
     scenario.teardown();

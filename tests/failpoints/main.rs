@@ -1,7 +1,7 @@
 //! Crashes and stalls between two steps of a commit, by failpoints.
 //!
 //! Failpoints belong to the process: these tests have a binary of their own and run one after another, because each
-//! begins with `FailScenario::setup`, which waits for the one before. Failpoints exist in debug builds only.
+//! starts with `FailScenario::setup`, which waits for the previous one. Failpoints exist in debug builds only.
 
 #![cfg(debug_assertions)]
 

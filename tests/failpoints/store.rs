@@ -1,11 +1,9 @@
 //! Crashes between the steps of a commit: a customer and its history agree again once the store is reopened.
-//!
-//! Failpoints hold for the whole process, so these tests have a binary of their own and take turns: each begins with
-//! `FailScenario::setup`, which waits for the one before.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::shop::*;
 use crate::support::stored_records::*;
 use fail::FailScenario;
 use tactful::domain::customer::Customer;
@@ -30,14 +28,14 @@ fn appended(commit: u64) -> Appended {
     Appended { events, decision: Some(decision("ada", u128::from(commit))) }
 }
 
-/// Ada, who has taken in the events of this many commits.
+/// Ada after this number of commits.
 fn ada(commits: u64) -> Customer {
     let mut ada = customer("ada");
     ada.attributes.insert("commits".to_owned(), commits.to_string());
     ada
 }
 
-/// How many commits the customer has taken in; fails when history or the decision log tells otherwise.
+/// Returns the number of commits applied to the customer, and checks that history and decision log agree with it.
 async fn agreed_commits(store: &SledStore) -> u64 {
     let stored = store.load_customer(&customer_id("ada")).await.expect("the store works").stored();
     let (version, commits) =
@@ -60,7 +58,7 @@ async fn agreed_commits(store: &SledStore) -> u64 {
     commits
 }
 
-/// Commits until all are done or the store stops; the last commit known to be durable.
+/// Commits until all are done or the store fails. Returns the number of durable commits, and whether the store failed.
 async fn commit_until_stopped(store: &SledStore, from: u64, durable_every: u64) -> (u64, bool) {
     let mut durable = from;
     for commit in from..COMMITS {
@@ -94,16 +92,16 @@ fn copy_directory(from: &Path, to: &Path) {
     }
 }
 
-/// Runs all commits with one failpoint that strikes once, and reopens where it struck.
+/// Runs all commits with one failpoint that is hit once, and reopens the store after it. Returns whether it was hit.
 ///
-/// `is_killed`: what sled still held in memory is lost, as with a killed process. Else everything written survives.
+/// `is_killed`: what sled buffered in memory is lost, as with a killed process. Otherwise everything written survives.
 async fn crash_once(failpoint: &str, hits_before: u64, durable_every: u64, is_killed: bool) -> bool {
     let context = format!("{failpoint} after {hits_before} hits, durable every {durable_every}, killed: {is_killed}");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (path, killed) = (directory.path().join("data"), directory.path().join("killed"));
     let store = SledStore::open(&path).await.expect("an empty directory opens");
     fail::cfg(failpoint, &format!("{hits_before}*off->1*return->off")).expect("a valid action");
-    let (durable, has_struck) = commit_until_stopped(&store, 0, durable_every).await;
+    let (durable, was_hit) = commit_until_stopped(&store, 0, durable_every).await;
     fail::remove(failpoint);
     if is_killed {
         copy_directory(&path, &killed);
@@ -111,17 +109,17 @@ async fn crash_once(failpoint: &str, hits_before: u64, durable_every: u64, is_ki
     drop(store);
     let store = SledStore::open(if is_killed { &killed } else { &path }).await.expect("a crashed store opens");
     let commits = agreed_commits(&store).await;
-    assert!(commits >= durable, "{context}: {durable} were durable, {commits} are left");
-    // Life goes on where it stopped, and the end is the same.
+    assert!(commits >= durable, "{context}: {durable} were durable, {commits} remain");
+    // The remaining commits succeed, and the result is the same.
     assert!(!commit_until_stopped(&store, commits, durable_every).await.1, "{context}");
     assert_eq!(agreed_commits(&store).await, COMMITS, "{context}");
     drop(store);
     let store = SledStore::open(if is_killed { &killed } else { &path }).await.expect("a closed store opens");
     assert_eq!(agreed_commits(&store).await, COMMITS, "{context}");
-    has_struck
+    was_hit
 }
 
-/// Broken by: copying to history before the swap; a sweep that drops without copying; calling everything durable.
+/// Broken by: copying to history before the swap; a sweep that drops without copying; reporting everything as durable.
 #[tokio::test]
 async fn a_crash_anywhere_in_a_commit_leaves_customer_and_history_in_agreement() {
     let scenario = FailScenario::setup();
@@ -131,18 +129,18 @@ async fn a_crash_anywhere_in_a_commit_leaves_customer_and_history_in_agreement()
         (seed >> 33) % below
     };
     for failpoint in COMMIT_FAILPOINTS {
-        let mut struck = 0;
+        let mut hits = 0;
         for round in 0..8 {
             let hits_before = random(COMMITS);
             let durable_every = 1 + random(4);
-            struck += u64::from(crash_once(failpoint, hits_before, durable_every, round % 2 == 0).await);
+            hits += u64::from(crash_once(failpoint, hits_before, durable_every, round % 2 == 0).await);
         }
-        assert!(struck > 0, "{failpoint} was never reached");
+        assert!(hits > 0, "{failpoint} was never reached");
     }
     scenario.teardown();
 }
 
-/// Broken by: answering the waiters of a flush that failed; going on after it, which hangs.
+/// Broken by: acknowledging the waiters of a failed flush; continuing after it, which hangs.
 #[tokio::test]
 async fn a_failed_flush_fails_the_waiters_and_the_store() {
     let scenario = FailScenario::setup();
@@ -172,11 +170,11 @@ async fn a_failed_flush_fails_the_waiters_and_the_store() {
     scenario.teardown();
 }
 
-/// A commit that was stopped half-way and a process that lives on: nothing is lost either.
-/// Broken by: taking entries for copied that came with an earlier commit; dropping entries that were never copied;
-/// looking for duplicates in history only; a digest without what waits in outboxes.
+/// A commit that was interrupted in a process that continues loses nothing either.
+/// Broken by: treating entries of an earlier commit as copied; dropping entries that were never copied; looking for duplicates
+/// in history only; a digest without the outboxes.
 #[tokio::test]
-async fn a_stopped_commit_is_finished_by_the_next() {
+async fn an_interrupted_commit_is_finished_by_the_next() {
     let scenario = FailScenario::setup();
     for failpoint in ["store::after_apply", "store::between_copies", "store::after_copy"] {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -199,9 +197,9 @@ async fn a_stopped_commit_is_finished_by_the_next() {
     scenario.teardown();
 }
 
-/// Broken by: a start that does not look for erasures that were interrupted.
+/// Broken by: a start that does not look for interrupted erasures.
 #[tokio::test]
-async fn an_erasure_that_was_interrupted_is_finished_at_the_next_start() {
+async fn an_interrupted_erasure_is_finished_at_the_next_start() {
     let scenario = FailScenario::setup();
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("data");

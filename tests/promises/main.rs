@@ -8,4 +8,6 @@ mod preview;
 mod race;
 mod retry;
 mod shop;
+#[path = "../support/mod.rs"]
+mod support;
 mod volumes;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tactful::domain::ids::{Channel, DecisionId, OfferId, ProductId};
+use tactful::domain::ids::{DecisionId, OfferId, ProductId};
 use tactful::domain::ledger::ReleaseResult;
 use tactful::domain::offer::OfferKind;
 use tactful::domain::policy::{BandCaps, NeverAfter, Policy, ProductFamily};
@@ -19,6 +19,7 @@ use tactful::use_cases::release_offers::release_offers;
 use tactful::use_cases::serve_offers::{ServedOffers, serve_offers};
 
 use super::shop;
+use crate::support::shop::{channel, customer_id, product_id, purchase};
 
 /// Caps of a new customer: 3 offers, 1 of them up-sell.
 const OFFERS_MAX: usize = 3;
@@ -112,15 +113,14 @@ fn offers_of(customer_name: &str, served: &ServedOffers) -> Vec<(String, Decisio
 }
 
 async fn release_all(app: &App, customer_name: &str, served: &ServedOffers) {
-    let released =
-        release_offers(app, &shop::customer(customer_name), served.decision.id, &[]).await.expect("released");
+    let released = release_offers(app, &customer_id(customer_name), served.decision.id, &[]).await.expect("released");
     for (_, result) in released.offers {
         assert!(matches!(result, ReleaseResult::Released | ReleaseResult::StillServed));
     }
 }
 
 async fn assert_within_caps(app: &App, customer_name: &str) {
-    let customer = get_customer(app, &shop::customer(customer_name)).await.expect("reads").expect("is stored");
+    let customer = get_customer(app, &customer_id(customer_name)).await.expect("reads").expect("is stored");
     let grants = &customer.ledger.grants;
     assert!(grants.len() <= OFFERS_MAX, "{customer_name} holds {} grants", grants.len());
     let up_sells = grants.iter().filter(|grant| grant.kind == OfferKind::UpSell).count();
@@ -136,7 +136,7 @@ async fn concurrent_events_are_all_counted() {
         let app = Arc::clone(&app);
         tokio::spawn(async move {
             for number in 0..20 {
-                let event = shop::purchase(&format!("e{writer}-{number}"), "busy", "c1", &app, 1);
+                let event = purchase(format!("e{writer}-{number}"), "busy", "c1", app.now() - DAY);
                 record_events(&app, &[event.clone(), event]).await.expect("recorded");
             }
         })
@@ -144,8 +144,8 @@ async fn concurrent_events_are_all_counted() {
     for writer in writers.collect::<Vec<_>>() {
         writer.await.expect("no panic");
     }
-    let customer = get_customer(&app, &shop::customer("busy")).await.expect("reads").expect("is stored");
-    assert_eq!(customer.holdings.latest[&shop::product("c1")].bought, 32 * 20);
+    let customer = get_customer(&app, &customer_id("busy")).await.expect("reads").expect("is stored");
+    assert_eq!(customer.holdings.latest[&product_id("c1")].bought, 32 * 20);
     assert_eq!(app.store().counts().await.expect("counts").events, 32 * 20);
 }
 
@@ -154,7 +154,7 @@ async fn concurrent_events_are_all_counted() {
 async fn sixty_four_calls_for_one_customer_break_no_rule() {
     let directory = tempfile::tempdir().expect("a directory");
     let app = shop::open_shop(shop::open_sled(directory.path()).await, shop::ManualClock::new()).await;
-    let complement = |number: usize| shop::product(&format!("c{number}"));
+    let complement = |number: usize| product_id(format!("c{number}"));
     let mut policy = Policy { version: "rules".to_owned(), ..Policy::default() };
     policy.contact.caps = [BandCaps { offers: 20, up_sell: 5 }; 5];
     // Each call requests three products, whose rules exclude products of the next calls.
@@ -179,8 +179,10 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
         let calls = (0..64).map(|number| {
             let (app, customer_name) = (Arc::clone(&app), customer_name.clone());
             tokio::spawn(async move {
-                let channel = (number % 2 == 0).then(|| Channel::new("email").expect("a valid id"));
-                let request = OfferRequest { channel, ..shop::disjoint_request(&customer_name, number) };
+                let request = OfferRequest {
+                    channel: (number % 2 == 0).then(|| channel("email")),
+                    ..shop::disjoint_request(&customer_name, number)
+                };
                 (number % 2 == 0, serve_offers(&app, &request, None).await.expect("served").decision)
             })
         });
@@ -203,7 +205,7 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
             assert!(!(granted.contains(a) && granted.contains(b)), "{a} and {b}: {granted:?}");
         }
         // All grants are within seconds, so the second product of a rule may only have been granted before the first.
-        let ledger = &get_customer(&app, &shop::customer(&customer_name)).await.expect("reads").expect("known").ledger;
+        let ledger = &get_customer(&app, &customer_id(&customer_name)).await.expect("reads").expect("known").ledger;
         for rule in &contact.never_after {
             let granted_at = |product: &ProductId| ledger.grants.iter().position(|grant| grant.product == *product);
             if let (Some(first), Some(then)) = (granted_at(&rule.first), granted_at(&rule.then)) {

@@ -12,6 +12,7 @@ use tactful::use_cases::release_offers::release_offers;
 use tactful::use_cases::serve_offers::{ServeError, serve_offers};
 
 use super::shop;
+use crate::support::shop::{customer_id, product_id, purchase};
 
 #[tokio::test]
 async fn five_attempts_are_one_decision_even_across_restarts() {
@@ -117,7 +118,7 @@ async fn a_released_decision_is_replayed_without_offers() {
 async fn events_repeated_in_another_order_count_once() {
     let app = shop::open_shop(shop::memory(), shop::ManualClock::new()).await;
     let mut events: Vec<_> =
-        (0..100).map(|number| shop::purchase(&format!("e{number}"), "ann", "c1", &app, number)).collect();
+        (0..100).map(|number| purchase(format!("e{number}"), "ann", "c1", app.now() - DAY * number)).collect();
     let first = record_events(&app, &events).await.expect("recorded");
     assert!(first.iter().all(|recorded| *recorded == EntryOutcome::New));
     let before = app.store().digest().await.expect("a digest");
@@ -125,6 +126,6 @@ async fn events_repeated_in_another_order_count_once() {
     let again = record_events(&app, &events).await.expect("recorded");
     assert!(again.iter().all(|recorded| *recorded == EntryOutcome::Duplicate));
     assert_eq!(app.store().digest().await.expect("a digest"), before);
-    let customer = get_customer(&app, &shop::customer("ann")).await.expect("reads").expect("is stored");
-    assert_eq!(customer.holdings.latest[&shop::product("c1")].bought, 100);
+    let customer = get_customer(&app, &customer_id("ann")).await.expect("reads").expect("is stored");
+    assert_eq!(customer.holdings.latest[&product_id("c1")].bought, 100);
 }

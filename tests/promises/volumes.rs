@@ -14,6 +14,7 @@ use tactful::use_cases::release_offers::release_offers;
 use tactful::use_cases::serve_offers::serve_offers;
 
 use super::shop;
+use crate::support::shop::{customer_id, offer_id, product_id};
 
 const CAP: u64 = 25;
 const OFFERS: usize = 4;
@@ -22,10 +23,7 @@ fn sale(number: usize) -> ExplicitOffer {
     ExplicitOffer {
         lever: 1.0,
         volume_cap: Some(CAP),
-        ..ExplicitOffer::new(
-            OfferId::new(format!("sale{number}")).expect("a valid id"),
-            shop::product(&format!("c{number}")),
-        )
+        ..ExplicitOffer::new(offer_id(format!("sale{number}")), product_id(format!("c{number}")))
     }
 }
 
@@ -40,8 +38,8 @@ async fn open_sale(store: Arc<dyn Store>, clock: Arc<shop::ManualClock>) -> Arc<
 fn sale_request(customer_name: &str, number: usize) -> OfferRequest {
     let product = number % OFFERS;
     let others = (0..shop::COMPLEMENTS).filter(|&other| other != product);
-    let rungs = (0..shop::LADDERS).flat_map(|it| [format!("l{it}"), format!("u{it}")]);
-    let excluded = others.map(|other| format!("c{other}")).chain(rungs).map(|it| shop::product(&it)).collect();
+    let ladders = (0..shop::LADDERS).flat_map(|it| [format!("l{it}"), format!("u{it}")]);
+    let excluded = others.map(|other| format!("c{other}")).chain(ladders).map(product_id).collect();
     OfferRequest { excluded, offers_max: 1, ..shop::request(customer_name, OfferKind::CrossSell) }
 }
 
@@ -79,7 +77,7 @@ async fn sixty_four_callers(store: Arc<dyn Store>) {
                     assert_eq!(again.decision, served.decision);
                 }
                 if step % 4 == 0 {
-                    let customer = shop::customer(&customer_name);
+                    let customer = customer_id(&customer_name);
                     release_offers(&app, &customer, served.decision.id, &[]).await.expect("released");
                 } else {
                     unreleased.push(offer.id.clone());
@@ -144,7 +142,7 @@ async fn a_cap_that_is_set_later_counts_what_was_granted_before() {
     };
     assert_eq!(offered("bob").await, sale(0).id);
     assert!(offered("cy").await.is_implicit(), "two are granted");
-    release_offers(&app, &shop::customer("ann"), early.decision.id, &[]).await.expect("released");
+    release_offers(&app, &customer_id("ann"), early.decision.id, &[]).await.expect("released");
     assert_eq!(used_volume(&app, 0).await, 1);
     assert_eq!(offered("dan").await, sale(0).id);
     assert!(offered("eve").await.is_implicit(), "two are granted");

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::shop::*;
 use crate::support::stored_records::*;
 use tactful::server::restore::{RestoreError, check_backup, restore_backup};
 use tactful::store::backup::reader::{BackupError, BackupReader, BackupSummary};

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::support::shop::*;
 use crate::support::stored_records::*;
 use tactful::domain::cached_ranking::CachedRanking;
 use tactful::domain::customer::Customer;
@@ -132,7 +133,7 @@ async fn used_volume(store: &dyn Store, offer: &str) -> u64 {
 /// Commits a decision that grants these offers, for a customer who is not stored yet.
 async fn take(store: &dyn Store, name: &str, id: u128, offers: &[&str]) -> CommitOutcome {
     let (customer, decision) = (customer(name), grant(name, id, offers));
-    let takes: Vec<OfferId> = offers.iter().map(|offer| offer_id(offer)).collect();
+    let takes: Vec<OfferId> = offers.iter().map(|offer| offer_id(*offer)).collect();
     let change = Change { decision: Some(&decision), takes: &takes, ..Change::new(0, &customer, at(0)) };
     store.commit(change).await.expect("the store works")
 }
@@ -702,21 +703,21 @@ async fn an_erasure_and_commits_that_meet_leave_nothing(store: Arc<dyn Store>) {
 /// Broken by: candidates kept of anybody; kept through an erasure.
 async fn rankings_are_cached_for_stored_customers_only(store: Arc<dyn Store>) {
     let ada = customer_id("ada");
-    store.put_cached_ranking(&ada, &prepared(1)).await.expect("the store works");
+    store.put_cached_ranking(&ada, &full_cached_ranking(1)).await.expect("the store works");
     assert_eq!(cached_ranking(&*store, &ada).await, None);
     committed(commit(&*store, 0, &customer("ada"), Appended::default()).await);
     committed(commit(&*store, 0, &customer("adam"), Appended::default()).await);
     let before = (store.digest().await.expect("reads"), store.counts().await.expect("the store works"));
     for model_version in [1, 2] {
-        store.put_cached_ranking(&ada, &prepared(model_version)).await.expect("the store works");
-        assert_eq!(cached_ranking(&*store, &ada).await, Some(prepared(model_version)));
+        store.put_cached_ranking(&ada, &full_cached_ranking(model_version)).await.expect("the store works");
+        assert_eq!(cached_ranking(&*store, &ada).await, Some(full_cached_ranking(model_version)));
     }
-    store.put_cached_ranking(&customer_id("adam"), &prepared(3)).await.expect("the store works");
+    store.put_cached_ranking(&customer_id("adam"), &full_cached_ranking(3)).await.expect("the store works");
     assert_eq!((store.digest().await.expect("reads"), store.counts().await.expect("the store works")), before);
     store.erase_customer(&ada, at(1)).await.expect("the store works");
-    store.put_cached_ranking(&ada, &prepared(4)).await.expect("the store works");
+    store.put_cached_ranking(&ada, &full_cached_ranking(4)).await.expect("the store works");
     assert_eq!(cached_ranking(&*store, &ada).await, None);
-    assert_eq!(cached_ranking(&*store, &customer_id("adam")).await, Some(prepared(3)));
+    assert_eq!(cached_ranking(&*store, &customer_id("adam")).await, Some(full_cached_ranking(3)));
     store.delete_cached_ranking(&customer_id("adam")).await.expect("the store works");
     assert_eq!(cached_ranking(&*store, &customer_id("adam")).await, None);
 }
@@ -729,7 +730,7 @@ async fn customer_export_returns_every_record_once(store: Arc<dyn Store>) {
     committed(
         commit(&*store, 0, &customer("adam"), Appended { events: vec![visit("adam", "e")], decision: None }).await,
     );
-    store.put_cached_ranking(&customer_id("ada"), &prepared(1)).await.expect("the store works");
+    store.put_cached_ranking(&customer_id("ada"), &full_cached_ranking(1)).await.expect("the store works");
     let mut exported = Vec::new();
     let mut position = Some(CustomerExportPosition::Customer);
     while let Some(next) = position.take() {
@@ -737,8 +738,10 @@ async fn customer_export_returns_every_record_once(store: Arc<dyn Store>) {
         exported.extend(page.records);
         position = page.next;
     }
-    let mut expected =
-        vec![ExportedRecord::Customer(Box::new(full_customer("ada"))), ExportedRecord::CachedRanking(prepared(1))];
+    let mut expected = vec![
+        ExportedRecord::Customer(Box::new(full_customer("ada"))),
+        ExportedRecord::CachedRanking(full_cached_ranking(1)),
+    ];
     expected.extend(events.into_iter().map(ExportedRecord::Event));
     expected.push(ExportedRecord::Decision(Box::new(full_decision("ada", 7))));
     assert_eq!(exported, expected);

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use crate::support::shop::*;
 use crate::support::stored_records::*;
 use tactful::store::contract::catalog::CatalogStore;
 use tactful::store::contract::change::CommitOutcome;

@@ -13,12 +13,12 @@
 
 use std::path::PathBuf;
 
+use crate::support::shop::product_id;
 use crate::support::stored_records::*;
 use proptest::prelude::*;
 use tactful::domain::customer::{Customer, Holding};
 use tactful::domain::event::{Event, EventKind};
 use tactful::domain::explicit_offer::Volume;
-use tactful::domain::ids::ProductId;
 use tactful::store::backup::reader::BackupReader;
 use tactful::store::backup::record::{BackupRecord, RecordKind};
 use tactful::store::backup::writer::BackupWriter;
@@ -106,9 +106,9 @@ fn decision_v1_round_trips() {
 /// Made anew with `TACTFUL_WRITE_GOLDEN_FILES=1`, after `cached-ranking-v1.bin` was deleted.
 #[test]
 fn cached_ranking_v1_round_trips() {
-    let encoded = encode_cached_ranking(&prepared(12)).expect("encodes");
+    let encoded = encode_cached_ranking(&full_cached_ranking(12)).expect("encodes");
     let bytes = golden("cached-ranking-v1.bin", &encoded);
-    assert_eq!(decode_cached_ranking(&bytes).expect("a stored ranking"), prepared(12));
+    assert_eq!(decode_cached_ranking(&bytes).expect("a stored ranking"), full_cached_ranking(12));
     assert_eq!(encoded, bytes);
 }
 
@@ -199,7 +199,7 @@ fn assert_flips_are_errors(value: &[u8], decode: impl Fn(&[u8]) -> Result<(), St
 fn an_ordinary_customer_is_well_below_six_kibibytes() {
     let mut customer = full_customer("customer-0012345");
     for number in 0..100_u64 {
-        let product = ProductId::new(format!("sku-{:08}", number * 7919)).expect("a valid id");
+        let product = product_id(format!("sku-{:08}", number * 7919));
         let holding = Holding { bought: 2, last_at: at(number * 86_400), ..Holding::touched_at(at(number)) };
         customer.holdings.latest.insert(product, holding);
     }
@@ -226,7 +226,7 @@ fn stored_values_the_domain_refuses_are_errors() {
 #[test]
 fn stored_numbers_that_are_not_finite_are_errors() {
     let usage = Event {
-        kind: EventKind::Usage { product: ProductId::new("line").expect("a valid id"), amount: 1.0, allowance: None },
+        kind: EventKind::Usage { product: product_id("line"), amount: 1.0, allowance: None },
         ..visit("ada", "e1")
     };
     let bytes = encode_event(&usage).expect("only finite numbers");

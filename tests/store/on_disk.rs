@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::shop::*;
 use crate::support::stored_records::*;
 use tactful::domain::explicit_offer::VolumeToken;
 use tactful::domain::ids::DecisionId;

@@ -1,4 +1,5 @@
-//! Support shared by the test binaries: a server in a process of its own, certificates, and records of the store.
+//! Support shared by the test binaries: a server in a process of its own, certificates, domain values, and records
+//! of the store.
 //!
 //! Each binary includes it by path and uses its own part.
 
@@ -7,4 +8,5 @@
 pub mod certificates;
 pub mod long_form;
 pub mod running_server;
+pub mod shop;
 pub mod stored_records;

@@ -1,4 +1,4 @@
-//! Records for the tests of the store: small ones, and ones in which every field says something.
+//! Records for the tests of the store: small ones, and ones in which every field is set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,16 +9,12 @@ use tactful::domain::decision::{Cap, CapKind, Decision};
 use tactful::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
 use tactful::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
-use tactful::domain::ids::{
-    CaseId, Channel, CustomerId, DecisionId, EventId, HoldId, LadderId, OfferId, OrderId, Placement, ProductId,
-    RequestId,
-};
+use tactful::domain::ids::{DecisionId, HoldId, OfferId, RequestId};
 use tactful::domain::ledger::{
     AllowanceLevel, BackOff, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, RequestKey,
 };
-use tactful::domain::money::{Currency, Money};
 use tactful::domain::offer::{Factors, FeatureGain, Offer, OfferKind, PropensityBasis, Reason};
-use tactful::domain::product::{FeatureValue, LadderPosition, Product};
+use tactful::domain::product::{FeatureValue, Product};
 use tactful::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
 use tactful::domain::relationship::{
     AcceptedOffer, Band, Case, Component, ComponentKind, LastEventTimes, RelationshipHealth, RelationshipState,
@@ -29,45 +25,13 @@ use tactful::store::backup::record::{BackupRecord, RecordKind};
 use tactful::store::codec::explicit_offer::encode_volume;
 use tactful::store::contract::change::{Change, VolumeUnit};
 
-pub fn customer_id(text: &str) -> CustomerId {
-    CustomerId::new(text).expect("a valid id")
-}
+use super::shop::{
+    case_id, channel, customer_id, event_id, gbp, ladder_position, offer_id, order_id, placement, product_id,
+};
 
-pub fn event_id(text: &str) -> EventId {
-    EventId::new(text).expect("a valid id")
-}
-
-pub fn offer_id(text: &str) -> OfferId {
-    OfferId::new(text).expect("a valid id")
-}
-
-pub fn product_id(text: &str) -> ProductId {
-    ProductId::new(text).expect("a valid id")
-}
-
-fn case_id(text: &str) -> CaseId {
-    CaseId::new(text).expect("a valid id")
-}
-
-fn channel(text: &str) -> Channel {
-    Channel::new(text).expect("a valid id")
-}
-
-/// Some seconds after a moment in 2023.
+/// Seconds after 14 November 2023; with milliseconds, so that formats are seen to store them.
 pub fn at(seconds: u64) -> Timestamp {
     Timestamp::from_unix_ms(1_700_000_000_123).expect("in range") + Duration::from_secs(seconds)
-}
-
-pub fn money(text: &str) -> Money {
-    Money::parse(text, Currency::new("GBP").expect("a currency")).expect("an amount")
-}
-
-pub fn customer(id: &str) -> Customer {
-    Customer::unknown(customer_id(id))
-}
-
-pub fn product(id: &str, title: &str) -> Product {
-    Product::new(product_id(id), title)
 }
 
 pub fn visit(customer: &str, id: &str) -> Event {
@@ -78,7 +42,7 @@ pub fn anonymous_visit(id: &str) -> Event {
     Event { id: event_id(id), customer: None, at: at(0), kind: EventKind::Visit { product: None } }
 }
 
-/// Bytes that do not repeat soon.
+/// Pseudo-random bytes.
 pub fn artifact(len: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let mut next = || {
@@ -88,7 +52,7 @@ pub fn artifact(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-pub fn prepared(model_version: u64) -> CachedRanking {
+pub fn full_cached_ranking(model_version: u64) -> CachedRanking {
     let ranked = |(place, propensity)| RankedProduct { place, propensity };
     CachedRanking {
         cache_key: CacheKey { model_version, catalog: 17, customer: u64::MAX },
@@ -133,7 +97,7 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
         kind: OfferKind::UpSell,
         at: at(86_400),
         channel: Some(channel("web")),
-        placement: Some(Placement::new("basket-page").expect("a valid id")),
+        placement: Some(placement("basket-page")),
         slate: vec![full_offer(1), explicit_offer(2)],
         would_be_slate: vec![full_offer(1)],
         message: "Two offers.".to_owned(),
@@ -154,7 +118,7 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
         ],
         binding_cap: Some(1),
         withheld: WITHHELD.into_iter().zip(1..).collect(),
-        rejected_candidates: full_departures(),
+        rejected_candidates: full_rejected_candidates(),
         policy_version: "default-1".to_owned(),
         model_version: 12,
         ranked_at: at(80_000),
@@ -162,7 +126,7 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
 }
 
 /// One rejection at each step, with every field set and with none.
-fn full_departures() -> Vec<RejectedCandidate> {
+fn full_rejected_candidates() -> Vec<RejectedCandidate> {
     let steps = [
         DecisionStep::Proposal,
         DecisionStep::Eligibility,
@@ -180,7 +144,7 @@ fn full_departures() -> Vec<RejectedCandidate> {
     };
     let rejected = |(number, step): (u32, DecisionStep)| RejectedCandidate {
         product: product_id(&format!("p{number}")),
-        offer: (number == 1).then(|| OfferId::new("spring-sale").expect("a valid id")),
+        offer: (number == 1).then(|| offer_id("spring-sale")),
         propensity: 0.125,
         step,
         ineligibility: if number == 0 { WithheldReason::NotProposed.into() } else { full.clone() },
@@ -225,9 +189,9 @@ fn full_offer(rank: u32) -> Offer {
         product: product_id("toaster-4"),
         title: "Toaster, four slots".to_owned(),
         rank,
-        price: Some(money("39.99")),
+        price: Some(gbp("39.99")),
         valid_until: None,
-        price_step: Some(money("-0.000000001")),
+        price_step: Some(gbp("-0.000000001")),
         factors: Factors {
             propensity: 0.12,
             propensity_basis: PropensityBasis::Outcomes,
@@ -264,7 +228,7 @@ fn full_offer(rank: u32) -> Offer {
 
 fn explicit_offer(rank: u32) -> Offer {
     let mut offer = full_offer(rank);
-    offer.id = OfferId::new("spring-sale").expect("a valid id");
+    offer.id = offer_id("spring-sale");
     offer.kind = OfferKind::CrossSell;
     offer.factors.propensity_basis = PropensityBasis::Catalog;
     offer.price = None;
@@ -281,9 +245,9 @@ pub fn full_product(id: &str) -> Product {
         id: product_id(id),
         title: "Toaster, four slots".to_owned(),
         category: vec!["kitchen".to_owned(), "toasters".to_owned()],
-        price: Some(money("39.99")),
-        margin: Some(money("-1.50")),
-        ladder_position: Some(LadderPosition { ladder: LadderId::new("toasters").expect("a valid id"), tier: 2 }),
+        price: Some(gbp("39.99")),
+        margin: Some(gbp("-1.50")),
+        ladder_position: Some(ladder_position("toasters", 2)),
         features: BTreeMap::from([
             ("slots".to_owned(), FeatureValue::Number(4.0)),
             ("defrost".to_owned(), FeatureValue::Flag(true)),
@@ -300,7 +264,7 @@ pub fn full_product(id: &str) -> Product {
     }
 }
 
-/// A customer in which every field and every variant of an enum says something.
+/// A customer with every field set and every variant of an enum.
 pub fn full_customer(id: &str) -> Customer {
     Customer {
         id: customer_id(id),
@@ -405,10 +369,7 @@ fn full_relationship() -> RelationshipState {
 
 fn full_ledger() -> Ledger {
     let grant = |offer: Option<&str>, kind, response| Grant {
-        offer: offer.map_or_else(
-            || OfferId::implicit(&product_id("voice-mail")),
-            |offer| OfferId::new(offer).expect("a valid id"),
-        ),
+        offer: offer.map_or_else(|| OfferId::implicit(&product_id("voice-mail")), offer_id),
         product: product_id("voice-mail"),
         kind,
         channel: offer.map(channel),
@@ -450,11 +411,11 @@ fn full_ledger() -> Ledger {
     }
 }
 
-/// One event of every kind, with and without what is optional.
+/// One event of every kind, with and without optional fields.
 pub fn events_of_every_kind(customer: &str) -> Vec<Event> {
     let line = |order: Option<&str>, unit_price| OrderLine {
         product: product_id("toaster-2"),
-        order: order.map(|order| OrderId::new(order).expect("a valid id")),
+        order: order.map(order_id),
         quantity: 2,
         unit_price,
     };
@@ -463,7 +424,7 @@ pub fn events_of_every_kind(customer: &str) -> Vec<Event> {
         severity: Severity::new(level).expect("1 to 4"),
     };
     let mut kinds = vec![
-        EventKind::Purchase(line(Some("order-1"), Some(money("19.99")))),
+        EventKind::Purchase(line(Some("order-1"), Some(gbp("19.99")))),
         EventKind::Return(line(None, None)),
         EventKind::Cancellation { product: Some(product_id("line")) },
         EventKind::Cancellation { product: None },
@@ -504,14 +465,14 @@ pub fn events_of_every_kind(customer: &str) -> Vec<Event> {
 
 pub fn full_explicit_offer(id: &str) -> ExplicitOffer {
     ExplicitOffer {
-        id: OfferId::new(id).expect("a valid id"),
+        id: offer_id(id),
         product: product_id("toaster-4"),
         kind: Some(OfferKind::UpSell),
-        price: Some(money("29.99")),
+        price: Some(gbp("29.99")),
         valid_from: Some(at(0)),
         valid_until: Some(at(500_000)),
         channels: vec![channel("web"), channel("email")],
-        placements: vec![Placement::new("basket-page").expect("a valid id")],
+        placements: vec![placement("basket-page")],
         lever: 1.5,
         volume_cap: Some(100),
         condition: Some("segment == 'gold'".to_owned()),
@@ -525,7 +486,7 @@ pub fn sale(offer: &str, volume_cap: Option<u64>) -> ExplicitOffer {
 
 /// A decision that grants these offers.
 pub fn grant(customer: &str, id: u128, offers: &[&str]) -> Decision {
-    let granted = |offer: &&str| Offer { id: offer_id(offer), ..full_decision(customer, id).slate[0].clone() };
+    let granted = |offer: &&str| Offer { id: offer_id(*offer), ..full_decision(customer, id).slate[0].clone() };
     Decision { slate: offers.iter().map(granted).collect(), ..decision(customer, id) }
 }
 
