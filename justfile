@@ -28,7 +28,7 @@ serve data_dir="data" *arguments:
 
 # Run the server with the demo data
 demo:
-    cargo run --release -- serve --demo
+    cargo run -- serve --demo
 
 # Regenerate the demo data
 demo-files:
