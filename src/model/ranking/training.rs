@@ -68,17 +68,14 @@ pub fn train_ranking(
     let folds = temporal_folds(history, end);
     let mut log = TrainingLog::default();
     progress(RankingStage::Tuning);
-    let (regularization, rankers) = match folds.split_first() {
-        Some((latest, older)) => {
-            let most_bought = InteractionRows::before(&latest.history, latest.cutoff, items_max.min(TUNING_ITEMS_MAX));
-            let regularization = tune_regularization(latest, &most_bought, settings, &mut log)?;
-            drop(most_bought);
-            (regularization, training.train_rankers(latest, older, regularization, &mut log)?)
-        }
-        None => {
-            log.notes.push("the history is too short to tune hyperparameters; defaults are used".to_owned());
-            (DEFAULT_REGULARIZATION, Rankers::untrained())
-        }
+    let (regularization, rankers) = if let Some((latest, older)) = folds.split_first() {
+        let most_bought = InteractionRows::before(&latest.history, latest.cutoff, items_max.min(TUNING_ITEMS_MAX));
+        let regularization = tune_regularization(latest, &most_bought, settings, &mut log)?;
+        drop(most_bought);
+        (regularization, training.train_rankers(latest, older, regularization, &mut log)?)
+    } else {
+        log.notes.push("the history is too short to tune hyperparameters; defaults are used".to_owned());
+        (DEFAULT_REGULARIZATION, Rankers::untrained())
     };
     progress(RankingStage::ItemModel);
     let rows = InteractionRows::before(history, end, items_max);
