@@ -8,7 +8,7 @@ use crate::store::backup::reader::{BackupError, BackupReader, BackupSummary};
 use crate::store::backup::record::{BackupRecord, RecordKind};
 use crate::store::contract::counts::StoreCounts;
 use crate::store::contract::error::StoreError;
-use crate::store::sled::restore::Restoring;
+use crate::store::sled::restore::RestoreInProgress;
 
 /// Bytes read in one step.
 const READ_BYTES: usize = 64 * 1024;
@@ -96,7 +96,7 @@ pub async fn restore_backup(
     directory: &Path,
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<RestoreSummary, RestoreError> {
-    let restoring = Restoring::begin(directory).await?;
+    let restoring = RestoreInProgress::begin(directory).await?;
     match write_all(&restoring, file, erasures_from, progress).await {
         Ok(backup) => {
             let stored = restoring.complete(backup.digest).await?;
@@ -110,7 +110,7 @@ pub async fn restore_backup(
 }
 
 async fn write_all(
-    restoring: &Restoring,
+    restoring: &RestoreInProgress,
     file: &Path,
     erasures_from: &[PathBuf],
     progress: &mut (dyn FnMut(u64) + Send),

@@ -35,10 +35,10 @@ const READINGS_MAX: usize = 8;
 
 /// What was given back of volumes since the first of the backups that run now began.
 #[derive(Default)]
-pub(super) struct Releases(Mutex<Noted>);
+pub(super) struct Releases(Mutex<ReleasesByOffer>);
 
 #[derive(Default)]
-struct Noted {
+struct ReleasesByOffer {
     running: usize,
     by_offer: HashMap<OfferId, u64>,
 }
@@ -46,63 +46,63 @@ struct Noted {
 impl Releases {
     /// Call before one is given back.
     pub fn note(&self, offer: &OfferId) {
-        let mut noted = self.noted();
-        if noted.running > 0 {
-            *noted.by_offer.entry(offer.clone()).or_default() += 1;
+        let mut releases_by_offer = self.releases_by_offer();
+        if releases_by_offer.running > 0 {
+            *releases_by_offer.by_offer.entry(offer.clone()).or_default() += 1;
         }
     }
 
     /// Notes what is given back from now on.
-    fn watch(&self) -> Watching<'_> {
-        self.noted().running += 1;
-        Watching(self)
+    fn watch(&self) -> ReleaseWatch<'_> {
+        self.releases_by_offer().running += 1;
+        ReleaseWatch(self)
     }
 
-    fn noted(&self) -> MutexGuard<'_, Noted> {
+    fn releases_by_offer(&self) -> MutexGuard<'_, ReleasesByOffer> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// While this is there, what is given back is noted.
-struct Watching<'store>(&'store Releases);
+struct ReleaseWatch<'store>(&'store Releases);
 
-impl Watching<'_> {
+impl ReleaseWatch<'_> {
     fn so_far(&self) -> HashMap<OfferId, u64> {
-        self.0.noted().by_offer.clone()
+        self.0.releases_by_offer().by_offer.clone()
     }
 }
 
-impl Drop for Watching<'_> {
+impl Drop for ReleaseWatch<'_> {
     fn drop(&mut self) {
-        let mut noted = self.0.noted();
-        noted.running -= 1;
-        if noted.running == 0 {
-            noted.by_offer.clear();
+        let mut releases_by_offer = self.0.releases_by_offer();
+        releases_by_offer.running -= 1;
+        if releases_by_offer.running == 0 {
+            releases_by_offer.by_offer.clear();
         }
     }
 }
 
 /// Why a backup ends before all is sent.
-enum Stop {
-    NobodyReceives,
+enum BackupEnd {
+    ReceiverGone,
     Failed(StoreError),
 }
 
-impl From<StoreError> for Stop {
+impl From<StoreError> for BackupEnd {
     fn from(error: StoreError) -> Self {
         Self::Failed(error)
     }
 }
 
 /// Collects records into pages and sends them.
-struct Pages {
+struct PageSender {
     receiver: mpsc::Sender<Vec<BackupRecord>>,
     waiting: Vec<BackupRecord>,
     bytes: usize,
 }
 
-impl Pages {
-    async fn add(&mut self, records: impl IntoIterator<Item = BackupRecord>) -> Result<(), Stop> {
+impl PageSender {
+    async fn add(&mut self, records: impl IntoIterator<Item = BackupRecord>) -> Result<(), BackupEnd> {
         for record in records {
             self.bytes += record.len();
             self.waiting.push(record);
@@ -113,9 +113,9 @@ impl Pages {
         Ok(())
     }
 
-    async fn send(&mut self) -> Result<(), Stop> {
+    async fn send(&mut self) -> Result<(), BackupEnd> {
         self.bytes = 0;
-        self.receiver.send(std::mem::take(&mut self.waiting)).await.map_err(|_| Stop::NobodyReceives)
+        self.receiver.send(std::mem::take(&mut self.waiting)).await.map_err(|_| BackupEnd::ReceiverGone)
     }
 }
 
@@ -123,14 +123,18 @@ impl Inner {
     /// Sends everything but what was prepared for customers.
     pub async fn back_up(self: &Arc<Self>, receiver: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
         let releases = self.releases.watch();
-        let mut pages = Pages { receiver, waiting: Vec::new(), bytes: 0 };
-        match self.send_all(&mut pages, &releases).await {
-            Ok(()) | Err(Stop::NobodyReceives) => Ok(()),
-            Err(Stop::Failed(error)) => Err(error),
+        let mut page_sender = PageSender { receiver, waiting: Vec::new(), bytes: 0 };
+        match self.send_all(&mut page_sender, &releases).await {
+            Ok(()) | Err(BackupEnd::ReceiverGone) => Ok(()),
+            Err(BackupEnd::Failed(error)) => Err(error),
         }
     }
 
-    async fn send_all(self: &Arc<Self>, pages: &mut Pages, releases: &Watching<'_>) -> Result<(), Stop> {
+    async fn send_all(
+        self: &Arc<Self>,
+        page_sender: &mut PageSender,
+        releases: &ReleaseWatch<'_>,
+    ) -> Result<(), BackupEnd> {
         // Activations before policies: each comes into force after it was made.
         let plain = [
             (RecordKind::Activation, &self.trees.activations),
@@ -140,18 +144,23 @@ impl Inner {
             (RecordKind::AnonymousEvent, &self.trees.anonymous),
         ];
         for (kind, tree) in plain {
-            self.send_tree(pages, kind, tree).await?;
+            self.send_tree(page_sender, kind, tree).await?;
         }
-        self.send_model(pages).await?;
-        self.send_customers(pages).await?;
+        self.send_model(page_sender).await?;
+        self.send_customers(page_sender).await?;
         let volumes = self.load_volumes().await?;
-        pages.add(with_releases(volumes, releases.so_far())?).await?;
-        self.send_erasures(pages).await?;
-        pages.send().await
+        page_sender.add(with_releases(volumes, releases.so_far())?).await?;
+        self.send_erasures(page_sender).await?;
+        page_sender.send().await
     }
 
     /// Sends a tree as it is.
-    async fn send_tree(self: &Arc<Self>, pages: &mut Pages, kind: RecordKind, tree: &Tree) -> Result<(), Stop> {
+    async fn send_tree(
+        self: &Arc<Self>,
+        page_sender: &mut PageSender,
+        kind: RecordKind,
+        tree: &Tree,
+    ) -> Result<(), BackupEnd> {
         let mut last = None;
         loop {
             let tree = tree.clone();
@@ -161,22 +170,22 @@ impl Inner {
                 return Ok(());
             }
             let records = page.records.into_iter();
-            pages
+            page_sender
                 .add(records.map(|(key, value)| BackupRecord { kind, key: key.to_vec(), value: value.to_vec() }))
                 .await?;
         }
     }
 
     /// Sends the current model. Read at once, because the next training removes parts of it.
-    async fn send_model(self: &Arc<Self>, pages: &mut Pages) -> Result<(), Stop> {
+    async fn send_model(self: &Arc<Self>, page_sender: &mut PageSender) -> Result<(), BackupEnd> {
         let records = {
-            let _turn = self.model_turn.lock().await;
+            let _lock = self.model_lock.lock().await;
             blocking(self, Self::model_records).await?
         };
-        pages.add(records).await
+        page_sender.add(records).await
     }
 
-    async fn send_customers(self: &Arc<Self>, pages: &mut Pages) -> Result<(), Stop> {
+    async fn send_customers(self: &Arc<Self>, page_sender: &mut PageSender) -> Result<(), BackupEnd> {
         let mut last = None;
         loop {
             let tree = self.trees.customers.clone();
@@ -193,11 +202,11 @@ impl Inner {
                 Ok((page.last_key(), records, restless))
             };
             let (next, records, restless) = blocking(self, read).await?;
-            pages.add(records).await?;
+            page_sender.add(records).await?;
             for key in restless {
-                let _turn = self.turns.wait(&key).await;
+                let _lock = self.customer_locks.exclusive(&key).await;
                 let records = blocking(self, move |inner| inner.customer_records(&key)).await?;
-                pages.add(records.unwrap_or_default()).await?;
+                page_sender.add(records.unwrap_or_default()).await?;
             }
             if next.is_none() {
                 return Ok(());
@@ -238,12 +247,12 @@ impl Inner {
     }
 
     /// Sends the key under which erased customers are hashed, and who was.
-    async fn send_erasures(self: &Arc<Self>, pages: &mut Pages) -> Result<(), Stop> {
+    async fn send_erasures(self: &Arc<Self>, page_sender: &mut PageSender) -> Result<(), BackupEnd> {
         if let Some(key) = self.healthy(self.trees.meta.get(ERASURE_KEY_KEY))? {
             let record = BackupRecord { kind: RecordKind::ErasureKey, key: Vec::new(), value: key.to_vec() };
-            pages.add([record]).await?;
+            page_sender.add([record]).await?;
         }
-        self.send_tree(pages, RecordKind::Erasure, &self.trees.erased).await
+        self.send_tree(page_sender, RecordKind::Erasure, &self.trees.erased).await
     }
 
     /// Enters records into their trees. Erasures as unfinished: whoever was sent before it was erased, or was erased after the

@@ -13,7 +13,7 @@ impl Inner {
     pub async fn put_cached_ranking(&self, customer: &CustomerId, prepared: &CachedRanking) -> Result<(), StoreError> {
         let key = customer_key(customer);
         let bytes = encode_cached_ranking(prepared)?;
-        let _turn = self.turns.commit(&key).await;
+        let _lock = self.customer_locks.shared(&key).await;
         if self.healthy(self.trees.customers.contains_key(&key))? {
             self.healthy(self.trees.prepared.insert(key, bytes))?;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sled::{IVec, Tree};
 
-use super::committer::Write;
+use super::committer::WriteGuard;
 use super::failpoint::failpoint;
 use super::inner::Inner;
 use super::volumes::ReservationOutcome;
@@ -32,7 +32,7 @@ struct Commit {
     appended: Outbox,
 }
 
-enum Attempt {
+enum CommitAttempt {
     Ended(CommitOutcome),
     /// What waits in the outbox leaves no room, but will be dropped once durable.
     NeedsRoom,
@@ -55,7 +55,7 @@ impl Inner {
     /// of [`super::volumes`]. A commit that fails half-way leaves its reservations to be recovered.
     pub async fn commit(self: &Arc<Self>, change: &Change<'_>) -> Result<CommitOutcome, StoreError> {
         let commit = Commit::of(change)?;
-        let _turn = self.turns.commit(&commit.key).await;
+        let _lock = self.customer_locks.shared(&commit.key).await;
         if change.expected == 0 && self.erasure_of(&change.customer.id)?.is_some() {
             return Ok(CommitOutcome::Erased);
         }
@@ -78,8 +78,8 @@ impl Inner {
     async fn commit_customer(&self, commit: &Commit) -> Result<CommitOutcome, StoreError> {
         for _ in 0..WAITS_FOR_ROOM_MAX {
             match self.attempt(commit)? {
-                Attempt::Ended(outcome) => return Ok(outcome),
-                Attempt::NeedsRoom => {
+                CommitAttempt::Ended(outcome) => return Ok(outcome),
+                CommitAttempt::NeedsRoom => {
                     self.copy_outbox(&commit.key)?;
                     self.committer.durable().await?;
                 }
@@ -88,7 +88,7 @@ impl Inner {
         Err(StoreError::Failed { detail: "the outbox of a customer does not empty".to_owned() })
     }
 
-    fn attempt(&self, commit: &Commit) -> Result<Attempt, StoreError> {
+    fn attempt(&self, commit: &Commit) -> Result<CommitAttempt, StoreError> {
         failpoint!("store::before_apply", |_| stopped());
         let write = self.committer.begin_write();
         let version = commit.expected + 1;
@@ -100,7 +100,7 @@ impl Inner {
             };
             if found != commit.expected {
                 metrics::counter!("tactful_store_commit_conflicts_total").increment(1);
-                return Ok(Attempt::Ended(CommitOutcome::Conflict));
+                return Ok(CommitAttempt::Ended(CommitOutcome::Conflict));
             }
             let Outbox(waiting) = waiting;
             let waiting_before = waiting.len();
@@ -122,7 +122,7 @@ impl Inner {
         failpoint!("store::after_apply", |_| stopped());
         self.copy(&commit.key, &outbox, version, write)?;
         self.empty_oldest_outbox()?;
-        Ok(Attempt::Ended(CommitOutcome::Committed { version }))
+        Ok(CommitAttempt::Ended(CommitOutcome::Committed { version }))
     }
 
     /// Copies what the outbox of a stored customer holds.
@@ -134,8 +134,8 @@ impl Inner {
     }
 
     /// Copies the entries not known to be copied, and notes that all up to `version` are.
-    fn copy(&self, key: &[u8], outbox: &Outbox, version: u64, write: Write<'_>) -> Result<(), StoreError> {
-        let copied_through = self.copies.copied_through(key);
+    fn copy(&self, key: &[u8], outbox: &Outbox, version: u64, write: WriteGuard<'_>) -> Result<(), StoreError> {
+        let copied_through = self.outbox_progress.copied_through(key);
         let Outbox(entries) = outbox;
         let mut uncopied = entries.iter().filter(|entry| entry.since > copied_through).peekable();
         while let Some(entry) = uncopied.next() {
@@ -147,9 +147,9 @@ impl Inner {
         failpoint!("store::after_copy", |_| stopped());
         let number = write.finish();
         if entries.is_empty() {
-            self.copies.forget(key, version);
+            self.outbox_progress.forget(key, version);
         } else {
-            self.copies.note(key, version, number);
+            self.outbox_progress.note(key, version, number);
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Inner {
 
     /// The entries whose copies are not known to be durable. The others may be dropped.
     fn not_yet_durable(&self, key: &[u8], mut entries: Vec<OutboxEntry>) -> Vec<OutboxEntry> {
-        let durable_through = self.copies.durable_through(key, self.committer.durable_through());
+        let durable_through = self.outbox_progress.durable_through(key, self.committer.durable_through());
         entries.retain(|entry| entry.since > durable_through);
         entries
     }
@@ -183,16 +183,16 @@ impl Inner {
     /// Empties the outbox of the customer that has waited longest, when too many wait: customers who stay away would
     /// otherwise all wait for the sweep at the next start.
     fn empty_oldest_outbox(&self) -> Result<(), StoreError> {
-        let Some(key) = self.copies.oldest_beyond_limit() else { return Ok(()) };
+        let Some(key) = self.outbox_progress.oldest_beyond_limit() else { return Ok(()) };
         let _write = self.committer.begin_write();
         let Some(current) = self.customers(&key)? else { return Ok(()) };
         let value = CustomerValue::parse(&current)?;
         let kept = self.not_yet_durable(&key, value.outbox.0.clone());
         let is_emptied = kept.is_empty() && self.swap(&key, Some(&current), value.with_outbox(&Outbox::default())?)?;
         if is_emptied {
-            self.copies.forget(&key, value.version);
+            self.outbox_progress.forget(&key, value.version);
         } else {
-            self.copies.defer(key);
+            self.outbox_progress.defer(key);
         }
         Ok(())
     }
@@ -209,12 +209,12 @@ impl Inner {
 }
 
 /// Too large by itself, or only together with what waits in the outbox?
-fn refuse_or_wait(commit: &Commit, version: u64) -> Result<Attempt, StoreError> {
+fn refuse_or_wait(commit: &Commit, version: u64) -> Result<CommitAttempt, StoreError> {
     let bytes = encode_customer(version, &commit.body, &commit.appended)?.len();
     if bytes > CUSTOMER_BYTES_MAX || commit.appended.0.len() > APPENDED_MAX {
-        return Ok(Attempt::Ended(CommitOutcome::TooLarge { bytes }));
+        return Ok(CommitAttempt::Ended(CommitOutcome::TooLarge { bytes }));
     }
-    Ok(Attempt::NeedsRoom)
+    Ok(CommitAttempt::NeedsRoom)
 }
 
 /// Error of a commit that a failpoint stopped.

@@ -17,7 +17,7 @@ use sled::Db;
 use tokio::sync::{oneshot, watch};
 
 use super::failpoint::failpoint;
-use super::high_water::{self, HighWater};
+use super::flush_watermark::{self, FlushWatermark};
 use crate::store::contract::error::StoreError;
 
 /// Hands out tickets for the next flush.
@@ -46,11 +46,11 @@ struct Queue {
 }
 
 /// A write under way. Counted as applied when dropped, whatever became of it: one flush too many harms nobody.
-pub(super) struct Write<'committer> {
+pub(super) struct WriteGuard<'committer> {
     shared: &'committer Shared,
 }
 
-impl Write<'_> {
+impl WriteGuard<'_> {
     /// Ends the write and returns its number: the write is durable once [`Committer::durable_through`] reaches it.
     pub fn finish(self) -> u64 {
         let number = self.shared.written.fetch_add(1, Ordering::SeqCst) + 1;
@@ -60,7 +60,7 @@ impl Write<'_> {
     }
 }
 
-impl Drop for Write<'_> {
+impl Drop for WriteGuard<'_> {
     fn drop(&mut self) {
         self.shared.written.fetch_add(1, Ordering::SeqCst);
         self.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
@@ -69,7 +69,7 @@ impl Drop for Write<'_> {
 
 impl Committer {
     /// Starts the thread for a database in this directory.
-    pub fn start(db: Db, directory: &Path, high_water: HighWater) -> std::io::Result<Self> {
+    pub fn start(db: Db, directory: &Path, flush_watermark: FlushWatermark) -> std::io::Result<Self> {
         let disk = Disk::open(db, directory)?;
         let shared = Arc::new(Shared {
             in_flight: AtomicU64::new(0),
@@ -82,14 +82,14 @@ impl Committer {
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("store-committer".to_owned())
-            .spawn(move || of_thread.run(disk, high_water))?;
+            .spawn(move || of_thread.run(disk, flush_watermark))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Announces a write. Call before the first byte is written.
-    pub fn begin_write(&self) -> Write<'_> {
+    pub fn begin_write(&self) -> WriteGuard<'_> {
         self.shared.in_flight.fetch_add(1, Ordering::SeqCst);
-        Write { shared: &self.shared }
+        WriteGuard { shared: &self.shared }
     }
 
     /// The number of the last write that is durable.
@@ -184,12 +184,12 @@ impl Shared {
         });
     }
 
-    fn run(&self, mut disk: Disk, mut high_water: HighWater) {
+    fn run(&self, mut disk: Disk, mut flush_watermark: FlushWatermark) {
         let on_panic = FailOnPanic(self);
         loop {
             let (waiters, is_closed) = self.next_waiters();
             if self.failure.borrow().is_none() {
-                self.flush(&mut disk, &mut high_water, waiters);
+                self.flush(&mut disk, &mut flush_watermark, waiters);
             }
             if is_closed {
                 break;
@@ -206,13 +206,13 @@ impl Shared {
         (std::mem::take(&mut queue.waiters), queue.is_closed)
     }
 
-    fn flush(&self, disk: &mut Disk, high_water: &mut HighWater, waiters: Vec<oneshot::Sender<()>>) {
+    fn flush(&self, disk: &mut Disk, flush_watermark: &mut FlushWatermark, waiters: Vec<oneshot::Sender<()>>) {
         let covered = self.written.load(Ordering::SeqCst);
         let began = Instant::now();
-        let announced = high_water.announce().map_err(|error| format!("flush: {error}"));
+        let announced = flush_watermark.announce().map_err(|error| format!("flush: {error}"));
         let synced = announced.and_then(|()| disk.sync());
-        let reached =
-            synced.and_then(|()| high_water.reach().map_err(|error| format!("{}: {error}", high_water::FILE)));
+        let reached = synced
+            .and_then(|()| flush_watermark.reach().map_err(|error| format!("{}: {error}", flush_watermark::FILE)));
         if let Err(detail) = reached {
             self.fail(detail);
             // Dropping the waiters wakes them with the failure.
@@ -309,8 +309,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let db = sled::open(directory.path()).expect("an empty directory opens");
         let meta = db.open_tree("meta").expect("opens");
-        let high_water = HighWater::open(&meta, directory.path()).expect("a file");
-        let committer = Committer::start(db, directory.path(), high_water).expect("the files are there");
+        let flush_watermark = FlushWatermark::open(&meta, directory.path()).expect("a file");
+        let committer = Committer::start(db, directory.path(), flush_watermark).expect("the files are there");
         assert!(committer.shared.is_all_durable());
         let first = committer.begin_write();
         assert!(!committer.shared.is_all_durable());

@@ -26,39 +26,39 @@ use crate::store::contract::loaded_customer::LoadedCustomer;
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
 use crate::store::keys::{customer_key, customer_of_key};
 
-/// Customers share this many turns.
-const TURNS: usize = 64;
+/// Number of locks, which customers share by hash.
+const LOCKS: usize = 64;
 
-/// Whose turn it is.
-pub(super) struct Turns([RwLock<()>; TURNS]);
+/// Locks of customers: a commit holds one shared, an erasure or a recovery exclusively.
+pub(super) struct CustomerLocks([RwLock<()>; LOCKS]);
 
-impl Default for Turns {
+impl Default for CustomerLocks {
     fn default() -> Self {
         Self(std::array::from_fn(|_| RwLock::new(())))
     }
 }
 
-impl Turns {
-    /// A commit of this customer; many at once.
-    pub async fn commit(&self, customer_key: &[u8]) -> RwLockReadGuard<'_, ()> {
-        self.0[place(customer_key)].read().await
+impl CustomerLocks {
+    /// Locks a customer for a commit; several may hold it at once.
+    pub async fn shared(&self, customer_key: &[u8]) -> RwLockReadGuard<'_, ()> {
+        self.0[lock_index(customer_key)].read().await
     }
 
-    /// An erasure of this customer, or whatever else its commits must wait for.
-    pub async fn wait(&self, customer_key: &[u8]) -> RwLockWriteGuard<'_, ()> {
-        self.0[place(customer_key)].write().await
+    /// Locks a customer for what its commits must wait for, such as an erasure.
+    pub async fn exclusive(&self, customer_key: &[u8]) -> RwLockWriteGuard<'_, ()> {
+        self.0[lock_index(customer_key)].write().await
     }
 }
 
-fn place(customer_key: &[u8]) -> usize {
+fn lock_index(customer_key: &[u8]) -> usize {
     let mut hasher = DefaultHasher::new();
     customer_key.hash(&mut hasher);
-    usize::try_from(hasher.finish() % TURNS as u64).expect("below 64")
+    usize::try_from(hasher.finish() % LOCKS as u64).expect("below 64")
 }
 
 impl Inner {
-    fn erasing(&self) -> Erasing<'_, impl Fn(sled::Error) -> StoreError> {
-        Erasing { trees: &self.trees, failed: |error| self.committer.fail(&error) }
+    fn eraser(&self) -> Eraser<'_, impl Fn(sled::Error) -> StoreError> {
+        Eraser { trees: &self.trees, failed: |error| self.committer.fail(&error) }
     }
 
     /// What stays of an erased customer; `None` when the customer was not erased.
@@ -67,7 +67,7 @@ impl Inner {
         if self.trees.erased.is_empty() {
             return Ok(None);
         }
-        let hash = self.erasing().key()?.hash(customer);
+        let hash = self.eraser().key()?.hash(customer);
         let bytes = self.healthy(self.trees.erased.get(hash))?;
         bytes.map(|bytes| Ok(decode_erasure(&bytes)?.0)).transpose()
     }
@@ -83,14 +83,14 @@ impl Inner {
     /// Erases a customer.
     pub async fn erase(self: &Arc<Self>, customer: &CustomerId, at: Timestamp) -> Result<ErasureResult, StoreError> {
         let key = customer_key(customer);
-        let _turn = self.turns.wait(&key).await;
+        let _lock = self.customer_locks.exclusive(&key).await;
         let customer = customer.clone();
         blocking(self, move |inner| inner.erase_in_turn(&customer, at)).await
     }
 
     fn erase_in_turn(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasureResult, StoreError> {
         let _write = self.committer.begin_write();
-        let (key, hash) = (customer_key(customer), self.erasing().key()?.hash(customer));
+        let (key, hash) = (customer_key(customer), self.eraser().key()?.hash(customer));
         let stored = self.healthy(self.trees.customers.get(&key))?;
         // A customer that does not decode is erased all the same.
         let opted_out = stored.as_ref().and_then(|bytes| decode_customer(bytes).ok());
@@ -105,11 +105,11 @@ impl Inner {
         failpoint!("store::erasure_marked", |_| Err(StoreError::Failed {
             detail: "stopped by a failpoint".to_owned()
         }));
-        let removed = self.erasing().remove_all(customer)?;
+        let removed = self.eraser().remove_all(customer)?;
         self.counters.customers.subtract_if(removed.was_stored);
         self.counters.events.subtract(removed.events);
         self.counters.decisions.subtract(removed.decisions);
-        self.copies.forget(&key, u64::MAX);
+        self.outbox_progress.forget(&key, u64::MAX);
         self.healthy(self.trees.erased.insert(&hash[..], encode_erasure(&erasure, true)?))?;
         Ok(ErasureResult { removed, erasure })
     }
@@ -117,16 +117,16 @@ impl Inner {
 
 /// Finishes erasures that a crash interrupted. Runs before anybody can commit, and before anything is counted.
 pub(super) fn finish_erasures(trees: &Trees) -> Result<(), StoreError> {
-    Erasing { trees, failed: |error: sled::Error| StoreError::Failed { detail: error.to_string() } }.finish()
+    Eraser { trees, failed: |error: sled::Error| StoreError::Failed { detail: error.to_string() } }.finish()
 }
 
 /// The steps of an erasure, on trees alone.
-struct Erasing<'t, Fail> {
+struct Eraser<'t, Fail> {
     trees: &'t Trees,
     failed: Fail,
 }
 
-impl<Fail: Fn(sled::Error) -> StoreError> Erasing<'_, Fail> {
+impl<Fail: Fn(sled::Error) -> StoreError> Eraser<'_, Fail> {
     fn healthy<T>(&self, result: sled::Result<T>) -> Result<T, StoreError> {
         result.map_err(&self.failed)
     }

@@ -2,9 +2,9 @@
 
 use super::back_up::Releases;
 use super::committer::Committer;
-use super::copies::Copies;
 use super::counters::Counters;
-use super::erase::Turns;
+use super::erase::CustomerLocks;
+use super::outbox_progress::OutboxProgress;
 use super::trees::Trees;
 use crate::store::contract::error::StoreError;
 
@@ -12,12 +12,12 @@ use crate::store::contract::error::StoreError;
 pub(super) struct Inner {
     pub trees: Trees,
     pub committer: Committer,
-    pub copies: Copies,
+    pub outbox_progress: OutboxProgress,
     pub counters: Counters,
     /// Commits and erasures of one customer take turns.
-    pub turns: Turns,
+    pub customer_locks: CustomerLocks,
     /// Models are written one at a time.
-    pub model_turn: tokio::sync::Mutex<()>,
+    pub model_lock: tokio::sync::Mutex<()>,
     /// What was given back of volumes while backups run.
     pub releases: Releases,
 }

@@ -18,7 +18,7 @@ impl Inner {
     /// Writes a model and makes it the current one.
     pub async fn put_model(self: &Arc<Self>, model: &StoredModel) -> Result<(), StoreError> {
         // One at a time: two writers would take the same generation.
-        let _turn = self.model_turn.lock().await;
+        let _lock = self.model_lock.lock().await;
         let model = model.clone();
         let pointer = blocking(self, move |inner| inner.put_chunks(&model)).await?;
         self.committer.durable().await?;

@@ -12,7 +12,7 @@ use sled::Db;
 use super::committer::Disk;
 use super::compact;
 use super::erase::finish_erasures;
-use super::high_water;
+use super::flush_watermark;
 use super::trees::{COMPACTION_KEY, FORMAT_KEY, Trees};
 use crate::store::codec::store_format::STORE_FORMAT;
 use crate::store::contract::error::StoreError;
@@ -57,7 +57,7 @@ fn open_files(directory: &Path) -> Result<(Db, Trees), StoreError> {
     match format {
         Some(found) if *found == *STORE_FORMAT.to_string().as_bytes() => {
             let trees = Trees::open(&db).map_err(broken)?;
-            high_water::require_reached(&trees.meta, directory)?;
+            flush_watermark::require_reached(&trees.meta, directory)?;
             Ok((db, trees))
         }
         Some(found) => Err(StoreError::OtherFormat {
@@ -67,7 +67,7 @@ fn open_files(directory: &Path) -> Result<(Db, Trees), StoreError> {
         }),
         None if is_blank => {
             let trees = Trees::open(&db).map_err(broken)?;
-            high_water::require_reached(&trees.meta, directory)?;
+            flush_watermark::require_reached(&trees.meta, directory)?;
             trees.meta.insert(FORMAT_KEY, STORE_FORMAT.to_string().as_bytes()).map_err(broken)?;
             Disk::open(db.clone(), directory)
                 .map_err(|error| at(&error))?
@@ -111,7 +111,7 @@ fn require_ours(directory: &Path) -> Result<(), StoreError> {
         match name.to_string_lossy().as_ref() {
             "db" => has_log = true,
             // A creation that was interrupted leaves these; a fresh volume has the last.
-            "conf" | "blobs" | "lost+found" | LOCK | high_water::FILE | compact::NEXT => {}
+            "conf" | "blobs" | "lost+found" | LOCK | flush_watermark::FILE | compact::NEXT => {}
             // Files that are about to be swapped.
             compact::COMPLETE => has_log = true,
             name if name.starts_with("snap.") => {}

@@ -16,13 +16,13 @@ use crate::store::contract::maintenance::MaintenanceStore;
 use crate::store::contract::store::Store;
 
 /// A restore under way. Dropped before its end it leaves nothing that would be opened.
-pub struct Restoring {
+pub struct RestoreInProgress {
     directory: PathBuf,
     store: SledStore,
     _lock: File,
 }
 
-impl Restoring {
+impl RestoreInProgress {
     /// Begins a restore into this directory, which is created where missing; its parent must exist.
     ///
     /// # Errors

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 
 use super::back_up::Releases;
 use super::committer::{Committer, Disk};
-use super::copies::Copies;
 use super::counters::Counters;
-use super::erase::Turns;
-use super::high_water::HighWater;
+use super::erase::CustomerLocks;
+use super::flush_watermark::FlushWatermark;
 use super::inner::Inner;
 use super::open::open_database;
+use super::outbox_progress::OutboxProgress;
 use super::scan::blocking;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
@@ -53,17 +53,17 @@ impl Inner {
         let (db, trees) = open_database(directory)?;
         let at = |error: std::io::Error| StoreError::Failed { detail: format!("{}: {error}", directory.display()) };
         let mut disk = Disk::open(db.clone(), directory).map_err(at)?;
-        let high_water = HighWater::open(&trees.meta, directory)?;
+        let flush_watermark = FlushWatermark::open(&trees.meta, directory)?;
         let inner = Self {
             trees,
-            committer: Committer::start(db, directory, high_water).map_err(at)?,
-            copies: Copies::default(),
+            committer: Committer::start(db, directory, flush_watermark).map_err(at)?,
+            outbox_progress: OutboxProgress::default(),
             counters: Counters::default(),
-            turns: Turns::default(),
-            model_turn: tokio::sync::Mutex::default(),
+            customer_locks: CustomerLocks::default(),
+            model_lock: tokio::sync::Mutex::default(),
             releases: Releases::default(),
         };
-        inner.sweep(&mut disk)?;
+        inner.recover_outboxes(&mut disk)?;
         Ok(inner)
     }
 }

@@ -135,7 +135,7 @@ impl Inner {
         let expired: Vec<VolumeToken> = pending.filter(|reservation| now >= reservation.lease_ends_at).collect();
         let mut recovered = 0;
         for VolumeToken { offer, decision, customer, lease_ends_at: _ } in &expired {
-            let _fence = self.turns.wait(&customer_key(customer)).await;
+            let _fence = self.customer_locks.exclusive(&customer_key(customer)).await;
             let recorded = match self.load_decision(customer, *decision) {
                 // One damaged customer must not keep the volumes of all others from recovery.
                 Err(error @ StoreError::Damaged { .. }) => {

@@ -24,13 +24,13 @@ const KEY: &str = "flushes";
 const FILE_BYTES: usize = 8 + 4;
 
 /// The numbers of flushes.
-pub(super) struct HighWater {
+pub(super) struct FlushWatermark {
     meta: Tree,
     file: File,
     flush: u64,
 }
 
-impl HighWater {
+impl FlushWatermark {
     /// Goes on where the store left off, which [`require_reached`] has checked.
     pub fn open(meta: &Tree, directory: &Path) -> Result<Self, StoreError> {
         let told = |error: io::Error| StoreError::Failed { detail: format!("{FILE}: {error}") };

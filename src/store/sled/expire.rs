@@ -22,23 +22,23 @@ impl Inner {
         events: Option<Timestamp>,
         decisions: Option<Timestamp>,
     ) -> Result<ExpiredRecords, StoreError> {
-        let mut forgotten = ExpiredRecords::default();
+        let mut expired = ExpiredRecords::default();
         let event_at = |bytes: &[u8]| Ok(decode_event(bytes)?.at);
         if let Some(before) = events {
             for tree in [&self.trees.history, &self.trees.anonymous] {
-                forgotten.events += self.forget_in(tree, before, event_at).await?;
+                expired.events += self.expire_in(tree, before, event_at).await?;
             }
-            self.counters.events.subtract(forgotten.events);
+            self.counters.events.subtract(expired.events);
         }
         if let Some(before) = decisions {
             let decision_at = |bytes: &[u8]| Ok(decode_decision(bytes)?.at);
-            forgotten.decisions = self.forget_in(&self.trees.decisions, before, decision_at).await?;
-            self.counters.decisions.subtract(forgotten.decisions);
+            expired.decisions = self.expire_in(&self.trees.decisions, before, decision_at).await?;
+            self.counters.decisions.subtract(expired.decisions);
         }
-        Ok(forgotten)
+        Ok(expired)
     }
 
-    async fn forget_in(
+    async fn expire_in(
         self: &Arc<Self>,
         tree: &Tree,
         before: Timestamp,

@@ -15,7 +15,7 @@ const PAGE_LEN: usize = 256;
 
 impl Inner {
     /// Copies what outboxes hold, makes the copies durable, and only then drops the entries. Counts on the way.
-    pub fn sweep(&self, disk: &mut Disk) -> Result<(), StoreError> {
+    pub fn recover_outboxes(&self, disk: &mut Disk) -> Result<(), StoreError> {
         self.counters.events.add(self.len(&self.trees.history)? + self.len(&self.trees.anonymous)?);
         self.counters.decisions.add(self.len(&self.trees.decisions)?);
         self.counters.products.add(self.len(&self.trees.products)?);
