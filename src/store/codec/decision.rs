@@ -4,18 +4,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::enums::{StoredBand, StoredHoldReason, StoredWithheldReason};
 use super::frame::{self, CodecError};
 use super::offer::StoredOffer;
-use super::profile::StoredHoldReason;
 use super::rejected_candidate::StoredRejectedCandidate;
 use super::scalar::{
     FiniteF64, FixedU128, StoredOfferKind, optional_channel, optional_timestamp, stored_enum, timestamp,
 };
 use crate::domain::decision::{Cap, CapKind, Decision};
 use crate::domain::ids::{CustomerId, DecisionId, Placement};
-use crate::domain::relationship::{Band, Component, ComponentKind, RelationshipHealth};
+use crate::domain::relationship::{Component, ComponentKind, RelationshipHealth};
 use crate::domain::time::Timestamp;
-use crate::domain::withheld_reason::WithheldReason;
 use crate::store::contract::error::StoreError;
 
 const VERSION: u8 = 1;
@@ -103,25 +102,9 @@ enum StoredCapKind {
 }
 
 stored_enum! {
-    /// Stored [`Band`].
-    StoredBand of Band { Strained, Guarded, Steady, Strong, NewCustomer }
-}
-
-stored_enum! {
     /// Stored [`ComponentKind`].
     StoredComponentKind of ComponentKind {
         ServiceFriction, Payment, OfferPressure, Sentiment, ValueDelivered, EngagementTrend, RetentionOutlook,
-    }
-}
-
-stored_enum! {
-    /// Stored [`WithheldReason`].
-    StoredWithheldReason of WithheldReason {
-        Owned, RequirementMissing, ExcludedByHolding, Unavailable, OutsideDates, OtherCurrency, SameLadder, NotBetter,
-        InContext, ExcludedByCaller, NotInCatalog, OfferedRecently, Declined, NotWorthAttention, TooSimilar,
-        CapReached, UpSellCapReached, OnHold, BackOff, QuietPeriod, OptedOut, SlateFull, NotProposed,
-        NeverTogether, NeverAfter, OnlyAfter, FamilyCapReached, ChannelCapReached, ControlGroup,
-        OfferOutsideDates, OfferElsewhere, OfferConditionUnmet, VolumeCapReached,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decision::StoredBand;
+use super::enums::StoredBand;
 use super::frame::CodecError;
 use super::scalar::{
     FixedU64, FixedU128, StoredOfferKind, ms_since, optional_channel, optional_timestamp, stored_enum, timestamp,

@@ -23,6 +23,7 @@ pub mod backup;
 pub mod cached_ranking;
 pub mod customer;
 pub mod decision;
+mod enums;
 pub mod erasure;
 pub mod event;
 pub mod explicit_offer;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::enums::StoredHoldReason;
 use super::frame::CodecError;
 use super::ledger::StoredLedger;
 use super::relationship::StoredRelationship;
-use super::scalar::{FiniteF64, ms_since, optional_timestamp, stored_enum, timestamp, timestamp_after};
-use crate::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
+use super::scalar::{FiniteF64, ms_since, optional_timestamp, timestamp, timestamp_after};
+use crate::domain::customer::{Consents, Customer, Hold, Holding, Holdings};
 use crate::domain::ids::{Channel, CustomerId, HoldId, ProductId};
 use crate::domain::time::Timestamp;
 
@@ -39,14 +40,6 @@ struct StoredHold {
     note: String,
     created_at: i64,
     expires_at: Option<i64>,
-}
-
-stored_enum! {
-    /// Stored [`HoldReason`].
-    StoredHoldReason of HoldReason {
-        OptOut, OpenComplaint, AgentHold, CancellationNotice, Collections, Bereavement, Vulnerability,
-        ProfilingObjection,
-    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decision::StoredWithheldReason;
+use super::enums::StoredWithheldReason;
 use super::frame::CodecError;
 use super::offer::StoredFactors;
 use super::scalar::{FiniteF64, optional_product, optional_timestamp, stored_enum};

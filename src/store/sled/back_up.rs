@@ -9,12 +9,13 @@
 //! one too many.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use sled::Tree;
 use tokio::sync::mpsc;
 
 use super::inner::Inner;
+use super::releases::ReleaseWatch;
 use super::scan::blocking;
 use super::trees::{ERASURE_KEY_KEY, MODEL_KEY};
 use crate::domain::explicit_offer::Volume;
@@ -32,55 +33,6 @@ const PAGE_LEN: usize = 128;
 const PAGE_BYTES: usize = 64 * 1024;
 /// How often a customer is read before its commits are made to wait.
 const READINGS_MAX: usize = 8;
-
-/// What was given back of volumes since the first of the backups that run now began.
-#[derive(Default)]
-pub(super) struct Releases(Mutex<ReleasesByOffer>);
-
-#[derive(Default)]
-struct ReleasesByOffer {
-    running: usize,
-    by_offer: HashMap<OfferId, u64>,
-}
-
-impl Releases {
-    /// Call before one is given back.
-    pub fn note(&self, offer: &OfferId) {
-        let mut releases_by_offer = self.releases_by_offer();
-        if releases_by_offer.running > 0 {
-            *releases_by_offer.by_offer.entry(offer.clone()).or_default() += 1;
-        }
-    }
-
-    /// Notes what is given back from now on.
-    fn watch(&self) -> ReleaseWatch<'_> {
-        self.releases_by_offer().running += 1;
-        ReleaseWatch(self)
-    }
-
-    fn releases_by_offer(&self) -> MutexGuard<'_, ReleasesByOffer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// While this is there, what is given back is noted.
-struct ReleaseWatch<'store>(&'store Releases);
-
-impl ReleaseWatch<'_> {
-    fn so_far(&self) -> HashMap<OfferId, u64> {
-        self.0.releases_by_offer().by_offer.clone()
-    }
-}
-
-impl Drop for ReleaseWatch<'_> {
-    fn drop(&mut self) {
-        let mut releases_by_offer = self.0.releases_by_offer();
-        releases_by_offer.running -= 1;
-        if releases_by_offer.running == 0 {
-            releases_by_offer.by_offer.clear();
-        }
-    }
-}
 
 /// Why a backup ends before all is sent.
 enum BackupEnd {

@@ -5,11 +5,9 @@
 //! erasure begins, and a commit that begins after it finds the mark.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use sled::{CompareAndSwapError, IVec, Tree};
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::failpoint::failpoint;
 use super::inner::Inner;
@@ -25,36 +23,6 @@ use crate::store::contract::error::StoreError;
 use crate::store::contract::loaded_customer::LoadedCustomer;
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
 use crate::store::keys::{customer_key, customer_of_key};
-
-/// Number of locks, which customers share by hash.
-const LOCKS: usize = 64;
-
-/// Locks of customers: a commit holds one shared, an erasure or a recovery exclusively.
-pub(super) struct CustomerLocks([RwLock<()>; LOCKS]);
-
-impl Default for CustomerLocks {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| RwLock::new(())))
-    }
-}
-
-impl CustomerLocks {
-    /// Locks a customer for a commit; several may hold it at once.
-    pub async fn shared(&self, customer_key: &[u8]) -> RwLockReadGuard<'_, ()> {
-        self.0[lock_index(customer_key)].read().await
-    }
-
-    /// Locks a customer for what its commits must wait for, such as an erasure.
-    pub async fn exclusive(&self, customer_key: &[u8]) -> RwLockWriteGuard<'_, ()> {
-        self.0[lock_index(customer_key)].write().await
-    }
-}
-
-fn lock_index(customer_key: &[u8]) -> usize {
-    let mut hasher = DefaultHasher::new();
-    customer_key.hash(&mut hasher);
-    usize::try_from(hasher.finish() % LOCKS as u64).expect("below 64")
-}
 
 impl Inner {
     fn eraser(&self) -> Eraser<'_, impl Fn(sled::Error) -> StoreError> {

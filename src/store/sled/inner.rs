@@ -1,10 +1,10 @@
 //! What the parts of the backend share.
 
-use super::back_up::Releases;
 use super::committer::Committer;
 use super::counters::Counters;
-use super::erase::CustomerLocks;
+use super::customer_locks::CustomerLocks;
 use super::outbox_progress::OutboxProgress;
+use super::releases::Releases;
 use super::trees::Trees;
 use crate::store::contract::error::StoreError;
 

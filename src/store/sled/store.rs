@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::back_up::Releases;
 use super::committer::{Committer, Disk};
 use super::counters::Counters;
-use super::erase::CustomerLocks;
+use super::customer_locks::CustomerLocks;
 use super::flush_watermark::FlushWatermark;
 use super::inner::Inner;
 use super::open::open_database;
 use super::outbox_progress::OutboxProgress;
+use super::releases::Releases;
 use super::scan::blocking;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;

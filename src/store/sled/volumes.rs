@@ -101,7 +101,7 @@ impl Inner {
     pub fn release(&self, units: &[VolumeUnit]) -> Result<(), StoreError> {
         for VolumeUnit { offer, decision } in units {
             // A backup that runs now may have sent the grant already, so it must know before the volume shows it.
-            self.releases.note(offer);
+            self.releases.record(offer);
             self.change_volume(offer, |volume| volume.release(*decision))?;
         }
         Ok(())
