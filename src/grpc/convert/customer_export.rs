@@ -236,7 +236,7 @@ fn assignment_to_wire(assignment: Assignment) -> wire::ExportedAssignment {
     let Assignment { experiment, arm, at, band } = assignment;
     let arm = match arm {
         Arm::Control => wire::ExperimentArm::Control,
-        Arm::Treatment => wire::ExperimentArm::Rest,
+        Arm::Treatment => wire::ExperimentArm::Treatment,
     };
     wire::ExportedAssignment {
         experiment_id: format!("{:016x}", experiment.bits()),
