@@ -232,7 +232,7 @@ mod tests {
         ] {
             assert!(help.contains(shown), "{shown} is missing:\n{help}");
         }
-        assert!(command.get_arguments().all(|argument| argument.is_hide_env_values_set()));
+        assert!(command.get_arguments().all(clap::Arg::is_hide_env_values_set));
     }
 
     /// Broken by: an open port by default.

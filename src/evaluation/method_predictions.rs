@@ -1,6 +1,6 @@
 //! Predicted probabilities of one method over all queries, with AUC and Brier score compared to another method's.
 //!
-//! AUC is compared by the method of E. and D. DeLong and D. Clarke-Pearson ("Comparing the areas under two or more correlated
+//! AUC is compared by the method of E. and D. `DeLong` and D. Clarke-Pearson ("Comparing the areas under two or more correlated
 //! receiver operating characteristic curves", Biometrics 44, 1988): its variance comes from the placement of each positive
 //! among the negatives and of each negative among the positives, and the variance of a difference from the differences of
 //! these placements, since both methods answered the same queries.

@@ -107,7 +107,7 @@ impl PolicyField<'_> {
     pub(super) fn set(&mut self, value: PolicyValue) -> Result<(), InvalidPolicyValue> {
         match (self, value) {
             (Self::Number(field, min, max), PolicyValue::Number(number)) => {
-                **field = checked_number(number, *min, *max)?
+                **field = checked_number(number, *min, *max)?;
             }
             // An integer is accepted where a number is expected: TOML distinguishes 1 and 1.0.
             (Self::Number(field, min, max), PolicyValue::Count(count)) => {
@@ -124,14 +124,14 @@ impl PolicyField<'_> {
                 **field = fits.ok_or_else(|| InvalidPolicyValue(format!("must be {min} to {max}, not {count}")))?;
             }
             (Self::Duration(field, min, max), PolicyValue::Duration(duration)) => {
-                **field = checked_duration(duration, *min, *max)?
+                **field = checked_duration(duration, *min, *max)?;
             }
             (Self::HalfLife(field), PolicyValue::Number(days)) => **field = half_life(days)?,
             (Self::HalfLife(field), PolicyValue::Count(days)) => {
                 **field = half_life(u32::try_from(days).map_or(f64::INFINITY, f64::from))?;
             }
             (Self::Numbers(field, min, max), PolicyValue::Numbers(numbers)) => {
-                set_numbers(field, &numbers, *min, *max)?
+                set_numbers(field, &numbers, *min, *max)?;
             }
             (Self::Text(field, max), PolicyValue::Text(text)) => **field = short_text(text, *max)?,
             (Self::Names(field), PolicyValue::Names(names)) => **field = attribute_names(names)?,
@@ -147,7 +147,7 @@ impl PolicyField<'_> {
                 **field = ComponentPolicy { weight, prior, half_life };
             }
             (Self::Durations(field, min, max), PolicyValue::Durations(durations)) => {
-                **field = channel_leases(durations, *min, *max)?
+                **field = channel_leases(durations, *min, *max)?;
             }
             (Self::Counts(field), PolicyValue::Counts(counts)) => **field = channel_caps(counts)?,
             (Self::Families(field), PolicyValue::Families(values)) => **field = families(values)?,

@@ -196,7 +196,7 @@ impl Server {
             Ok(Ok(served)) => served?,
             Ok(Err(panicked)) => tracing::error!(%panicked, "transport task panicked"),
             Err(_) => {
-                tracing::warn!(drain_timeout = ?settings.lifecycle.drain_timeout, "drain timed out; calls in progress were cancelled")
+                tracing::warn!(drain_timeout = ?settings.lifecycle.drain_timeout, "drain timed out; calls in progress were cancelled");
             }
         }
         step.finish();

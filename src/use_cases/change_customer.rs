@@ -83,7 +83,9 @@ where
         let committing = CallStage::Commit.instrument(commit(app, version, &mut customer, records));
         match committing.await.map_err(ChangeError::from)? {
             CommitAttempt::Committed => {
-                releases.iter().for_each(|unit| app.exhausted_offers.remove(&unit.offer));
+                for unit in &releases {
+                    app.exhausted_offers.remove(&unit.offer);
+                }
                 return Ok((customer, result));
             }
             // Nothing is taken here, so no volume can be exhausted.

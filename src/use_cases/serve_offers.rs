@@ -160,7 +160,9 @@ async fn commit_decision(
         return Ok(ServingAttempt::Served(ServedOffers { decision, is_replayed: false }));
     }
     // Another call may have found a volume exhausted while this one held a unit of it.
-    takes.iter().for_each(|offer| app.exhausted_offers.remove(offer));
+    for offer in &takes {
+        app.exhausted_offers.remove(offer);
+    }
     Ok(match attempt {
         // Nothing is offered to a customer who was erased, and nothing recorded.
         CommitAttempt::Erased if decision.slate.is_empty() => {

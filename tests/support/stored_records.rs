@@ -143,7 +143,7 @@ fn full_rejected_candidates() -> Vec<RejectedCandidate> {
         until: Some(at(90_000)),
     };
     let rejected = |(number, step): (u32, DecisionStep)| RejectedCandidate {
-        product: product_id(&format!("p{number}")),
+        product: product_id(format!("p{number}")),
         offer: (number == 1).then(|| offer_id("spring-sale")),
         propensity: 0.125,
         step,
@@ -455,7 +455,7 @@ pub fn events_of_every_kind(customer: &str) -> Vec<Event> {
         })
     }));
     let event = |(kind, number): (EventKind, u64)| Event {
-        id: event_id(&format!("{}-{number}", kind.as_str())),
+        id: event_id(format!("{}-{number}", kind.as_str())),
         customer: Some(customer_id(customer)),
         at: at(number),
         kind,

@@ -7,6 +7,7 @@ use crate::domain::customer::Customer;
 
 /// Result of reading a customer.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one for each load, and a box would allocate on the path of each call")]
 pub enum LoadedCustomer {
     /// The customer is stored.
     Stored {

@@ -135,7 +135,7 @@ impl Inner {
                 DigestKind::Customer => self.digest_customer(&mut digest, key, bytes)?,
                 DigestKind::Volume => digest.add(kind, &[key, &bytes[..]].concat()),
                 DigestKind::Event | DigestKind::Decision | DigestKind::Product | DigestKind::ExplicitOffer => {
-                    digest.add(kind, bytes)
+                    digest.add(kind, bytes);
                 }
             }
         }

@@ -68,13 +68,11 @@ impl Inner {
                 Some(cap) => self.change_volume(offer, |volume| volume.take(&reservation, cap))?,
                 None => (false, None),
             };
-            match taken {
-                (true, stored) => reservations.reserved.push((offer.clone(), stored)),
-                (false, _) => {
-                    self.abandon(reservations)?;
-                    return Ok(ReservationOutcome::Exhausted(offer.clone()));
-                }
-            }
+            let (true, stored) = taken else {
+                self.abandon(reservations)?;
+                return Ok(ReservationOutcome::Exhausted(offer.clone()));
+            };
+            reservations.reserved.push((offer.clone(), stored));
         }
         Ok(ReservationOutcome::Reserved(Some(reservations)))
     }
