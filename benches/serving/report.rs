@@ -19,8 +19,8 @@ pub struct Report {
 struct Training {
     scenario: Scenario,
     baseline: Metrics,
-    during_training: Metrics,
-    training_time: Duration,
+    during: Metrics,
+    duration: Duration,
 }
 
 /// Measurements of both servers in one scenario.
@@ -78,10 +78,10 @@ impl Report {
         scenario: Scenario,
         baseline: &LoadMeasurement,
         training: &LoadMeasurement,
-        training_time: Duration,
+        duration: Duration,
     ) {
-        let (baseline, during_training) = (Metrics::of(baseline), Metrics::of(training));
-        self.trainings.push(Training { scenario, baseline, during_training, training_time });
+        let (baseline, during) = (Metrics::of(baseline), Metrics::of(training));
+        self.trainings.push(Training { scenario, baseline, during, duration });
     }
 
     pub fn add(&mut self, scenario: Scenario, answer_bytes: usize, tactful: &LoadMeasurement, empty: &LoadMeasurement) {
@@ -110,9 +110,9 @@ impl Report {
             json!({
                 "in_flight": it.scenario.in_flight,
                 "baseline": it.baseline.json(),
-                "training": it.during_training.json(),
-                "p99_ratio": it.during_training.p99_us / it.baseline.p99_us,
-                "training_seconds": it.training_time.as_secs_f64(),
+                "training": it.during.json(),
+                "p99_ratio": it.during.p99_us / it.baseline.p99_us,
+                "training_seconds": it.duration.as_secs_f64(),
             })
         });
         json!({
@@ -152,18 +152,18 @@ impl fmt::Display for Report {
                 None => writeln!(f)?,
             }
         }
-        for Training { scenario, baseline, during_training, training_time } in &self.trainings {
+        for Training { scenario, baseline, during, duration } in &self.trainings {
             writeln!(
                 f,
                 "{} {:>9}  during a training of {:.0} s: p50 {:.0} us, p99 {:.0} us; without {:.0} us, {:.0} us (p99 x {:.2})",
                 scenario.mode,
                 scenario.in_flight,
-                training_time.as_secs_f64(),
-                during_training.p50_us,
-                during_training.p99_us,
+                duration.as_secs_f64(),
+                during.p50_us,
+                during.p99_us,
                 baseline.p50_us,
                 baseline.p99_us,
-                during_training.p99_us / baseline.p99_us
+                during.p99_us / baseline.p99_us
             )?;
         }
         Ok(())

@@ -51,7 +51,7 @@ async fn read(directory: &Path) -> Result<(u64, Vec<u64>), StoreError> {
     let store = SledStore::open(directory).await?;
     let mut versions = Vec::new();
     for number in 0..CUSTOMERS {
-        let stored = store.load_customer(&customer_id(&id(number))).await?.stored();
+        let stored = store.load_customer(&customer_id(id(number))).await?.stored();
         versions.push(stored.map_or(0, |stored| stored.version));
     }
     let digest = store.digest().await?;
