@@ -1,18 +1,17 @@
-//! Histories that nobody meant to learn from: thin, doubled, of one second, of another century, of one customer with
-//! 50,000 purchases. Training ends with a sentence, or with a model whose propensities are probabilities in order and
-//! which reads again once it is stored.
+//! Training on distorted histories: thin, duplicated, of one second, of another century, of one customer with 50,000 purchases.
+//! It returns an error, or a model whose propensities are ordered probabilities and which round-trips.
 //!
-//! Seen to fail with: shares of buyers divided by a sum that had faded to nothing (NaN), candidates that were not weighed
-//! scaled to the last of those that were without a ceiling (out of order by one bit); and a number
-//! spelled in many ways or beyond all others taken as it is.
+//! Broken by: buyer shares divided by a sum that had decayed to zero (NaN); unranked candidates scaled to the last ranked one
+//! without a maximum (out of order by one bit); numbers taken as spelled, or without a limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::distorted_shop::{
-    PRODUCTS, SOLD, at, bought, catalog, contracts, customer, days, every, line, now, price, product, shop,
+    PRODUCTS, SOLD, at, bought, catalog, change_each, contracts, customer, days, line, price, shop,
 };
+use crate::support::shop::{now, numbered_product_id};
 use proptest::prelude::*;
 use tactful::domain::candidate::{Candidate, Proposal};
 use tactful::domain::event::{Event, EventKind, QUANTITY_MAX};
@@ -35,7 +34,7 @@ const SETTINGS: TrainingSettings = TrainingSettings::new(2, 1 << 28);
 
 type Profile = BTreeMap<String, String>;
 
-/// What is learned from, when, and what is known of customers by their number.
+/// History to train on, the time of training, and profiles by number of customer.
 struct Case {
     name: &'static str,
     events: Vec<Event>,
@@ -56,34 +55,41 @@ fn learn(case: &Case) -> Result<(OfferModel, TrainingReport), TrainingError> {
     train(&history, &catalog(), case.now, &SETTINGS, &|_| {})
 }
 
-/// Asks about strangers, owners and baskets, before, at and after its day, and stores it.
+/// Trains, round-trips the model, and queries it for unknown customers, owners and baskets, before, at and after its time.
 fn check(case: &Case) {
     let Case { name, now, profiles, .. } = case;
     let (model, report) = learn(case).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(report.metrics.iter().all(|metric| (0.0..=1.0).contains(&metric.value)), "{name}: {:?}", report.metrics);
     assert_eq!(OfferModel::decode(&model.encode()).as_ref(), Ok(&model), "{name}: stored and read");
     let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
-    let held =
-        |number| HeldProduct { product: product(number), first_at: Timestamp::MIN, last_at: *now, usage_share: None };
-    for asked_at in [*now, Timestamp::MIN, Timestamp::MAX] {
+    let held = |number| HeldProduct {
+        product: numbered_product_id(number),
+        first_at: Timestamp::MIN,
+        last_at: *now,
+        usage_share: None,
+    };
+    for query_time in [*now, Timestamp::MIN, Timestamp::MAX] {
         for owned in [0..0, 0..1, SOLD..PRODUCTS, 0..PRODUCTS] {
             let owned: Vec<HeldProduct> = owned.map(held).collect();
             let profile = profiles.last().cloned().unwrap_or_default();
             let customer = CustomerContext { holdings: owned.clone(), profile, ..CustomerContext::default() };
             for context in [0..0, 1..2, 0..PRODUCTS] {
-                let context = context.map(product).collect();
-                let query = CrossSellQuery { customer: customer.clone(), context, now: asked_at };
-                let proposed = check_answer(name, &bound.cross_sell(&query));
-                assert!(proposed + query.context.len() >= PRODUCTS, "{name}: also what was never sold is proposed");
+                let context = context.map(numbered_product_id).collect();
+                let query = CrossSellQuery { customer: customer.clone(), context, now: query_time };
+                let proposed = check_proposal(name, &bound.cross_sell(&query));
+                assert!(
+                    proposed + query.context.len() >= PRODUCTS,
+                    "{name}: products without purchases are proposed too"
+                );
             }
-            check_answer(name, &bound.up_sell(&UpSellQuery { customer, owned, now: asked_at }));
+            check_proposal(name, &bound.up_sell(&UpSellQuery { customer, owned, now: query_time }));
         }
     }
 }
 
-/// Checks that every product comes once and propensities are probabilities that fall; tells how many there are.
-fn check_answer(name: &str, answer: &impl Proposal) -> usize {
-    let candidates: Vec<Candidate> = answer.candidates().collect();
+/// Checks that products are unique and propensities are descending probabilities. Returns the number of candidates.
+fn check_proposal(name: &str, proposal: &impl Proposal) -> usize {
+    let candidates: Vec<Candidate> = proposal.candidates().collect();
     for it in &candidates {
         let is_probability = it.propensity > 0.0 && it.propensity <= 1.0 && (0.0..=1.0).contains(&it.keep_probability);
         assert!(is_probability, "{name}: {it:?}");
@@ -95,12 +101,12 @@ fn check_answer(name: &str, answer: &impl Proposal) -> usize {
 }
 
 #[test]
-fn nothing_to_learn_from_is_told() {
-    let brought_back = every(shop(3), |_, event| event.kind = EventKind::Return(line(event).clone()));
-    let before = Case { now: now() - DAY * 400, ..case("before everything", shop(3)) };
+fn a_history_without_purchases_is_rejected() {
+    let returned = change_each(shop(3), |_, event| event.kind = EventKind::Return(line(event).clone()));
+    let before = Case { now: now() - DAY * 400, ..case("before all events", shop(3)) };
     let profiles = vec![Profile::from([("plan".to_owned(), "a".to_owned())]); 300];
-    let of_nobody = Case { profiles, ..case("profiles alone", Vec::new()) };
-    for case in [case("nothing", Vec::new()), case("only returns", brought_back), before, of_nobody] {
+    let anonymous = Case { profiles, ..case("profiles alone", Vec::new()) };
+    for case in [case("nothing", Vec::new()), case("only returns", returned), before, anonymous] {
         assert_eq!(learn(&case).err(), Some(TrainingError::NoPurchases), "{}", case.name);
     }
 }
@@ -109,10 +115,10 @@ fn nothing_to_learn_from_is_told() {
 fn a_thin_or_far_away_history_gives_a_model() {
     let up_to = |name, end: Timestamp| Case {
         now: end,
-        ..case(name, every(shop(9), |_, event| event.at = end - now().since(event.at)))
+        ..case(name, change_each(shop(9), |_, event| event.at = end - now().since(event.at)))
     };
-    let centuries = every(shop(60), |number, event| event.at = Timestamp::MIN + days(number * 91));
-    let of_nobody = every(shop(60), |number, event| {
+    let centuries = change_each(shop(60), |number, event| event.at = Timestamp::MIN + days(number * 91));
+    let anonymous = change_each(shop(60), |number, event| {
         event.customer = None;
         line(event).order = line(event).order.clone().filter(|_| number % 2 == 0);
     });
@@ -124,7 +130,7 @@ fn a_thin_or_far_away_history_gives_a_model() {
         case("one purchase", vec![bought(0, 0, now())]),
         case("one second of one customer", (0..20).map(|it| bought(0, it % 3, now())).collect()),
         case("one second of a few", (0..20).map(|it| bought(it % 4, it, now())).collect()),
-        case("nobody's, half of it in no basket", of_nobody),
+        case("anonymous, half of it in no basket", anonymous),
         case("50,000 purchases of one customer", one_with_many(SOLD, 300)),
         case("50,000 purchases of 3,000 products on one day", one_with_many(3000, 1)),
         Case { now: now() - DAY * 270, ..case("most of it later", shop(60)) },
@@ -137,10 +143,10 @@ fn a_thin_or_far_away_history_gives_a_model() {
     cases.iter().for_each(check);
 }
 
-/// Numbers as nobody writes them; all are finite.
+/// Unusual spellings of finite numbers.
 const ODD_NUMBERS: [&str; 12] = ["1e300", "-1e300", "1e-320", "-0", "+1", "2.", "3", "4e0", "05", "6", "7", "8"];
 
-/// Something everybody has, something half of them have, and numbers.
+/// An attribute that all customers share, one that halves them, and numbers.
 fn profile(number: usize) -> Profile {
     let half = if number.is_multiple_of(2) { "a" } else { "b" };
     let words = ["NaN", "inf", "", "\u{1F9E6}", "1"][number % 5];
@@ -154,10 +160,11 @@ fn profile(number: usize) -> Profile {
 #[test]
 fn a_distorted_shop_gives_a_model() {
     let prices = [0, UNITS_MAX, -UNITS_MAX, 1];
-    let for_all = every(shop(90), |number, event| line(event).unit_price = Some(price(prices[number % prices.len()])));
+    let for_all =
+        change_each(shop(90), |number, event| line(event).unit_price = Some(price(prices[number % prices.len()])));
     let cases = [
         case("every row twice", [shop(90), shop(90)].concat()),
-        case("for nothing and for everything", for_all),
+        case("prices of zero and at the limits", for_all),
         Case { profiles: (0..90).map(profile).collect(), ..case("odd profiles", shop(90)) },
     ];
     cases.iter().for_each(check);
@@ -166,13 +173,13 @@ fn a_distorted_shop_gives_a_model() {
 #[test]
 fn a_shop_of_one_day_gives_a_model() {
     let within = |seconds: u64| {
-        every(shop(60), move |number, event| event.at = now() - Duration::from_secs(number as u64 % seconds))
+        change_each(shop(60), move |number, event| event.at = now() - Duration::from_secs(number as u64 % seconds))
     };
     check(&case("one day", within(86_399)));
     check(&case("one second", within(1)));
 }
 
-/// Attributes come from callers: no spelling of a number may leave a model that does not read.
+/// Attributes come from clients: no spelling of a number may make a model undecodable.
 #[test]
 fn one_number_in_many_spellings_gives_a_model() {
     let ones = ["1", "1.0", "1.00", "01", "1e0", "+1", "001", "1.", "1.000", "01.0", "10e-1", "0.1e1"];
@@ -180,7 +187,7 @@ fn one_number_in_many_spellings_gives_a_model() {
     check(&Case { profiles: (0..600).map(spelled).collect(), ..case("spellings", shop(9)) });
 }
 
-/// The other half of a training: who stays, and who comes back. The first customer's attribute is given.
+/// Checks the outlook part of training: retention and repeat purchases. `first` is the attribute of the first customer.
 fn check_outlook(name: &str, events: &[Event], first: &str, now: Timestamp) {
     let mut history = OutlookHistory::new(EngagementWeights { commitment: 1.0, usage: 0.2, visit: 0.1 });
     for event in events {
@@ -193,8 +200,8 @@ fn check_outlook(name: &str, events: &[Event], first: &str, now: Timestamp) {
     for customer in history.as_of(now, now, 10) {
         let (state, signals) = (&customer.state, staying_features(&customer.state, 1, DAY, now));
         let staying = staying.iter().map(|it| it.probability(&signals, &profiles[customer.id], DAY * 90));
-        let told = buying.iter().filter_map(|it| it.probability(state, now, DAY * 90)).chain(staying);
-        told.for_each(|probability| assert!((0.0..=1.0).contains(&probability), "{name}: {probability}"));
+        let probabilities = buying.iter().filter_map(|it| it.probability(state, now, DAY * 90)).chain(staying);
+        probabilities.for_each(|probability| assert!((0.0..=1.0).contains(&probability), "{name}: {probability}"));
     }
     let outlook = Outlook { buying, staying };
     assert_eq!(outlook_artifact::decode(&outlook_artifact::encode(&outlook)), Ok(outlook), "{name}: stored and read");
@@ -202,7 +209,7 @@ fn check_outlook(name: &str, events: &[Event], first: &str, now: Timestamp) {
 
 #[test]
 fn a_distorted_history_gives_an_outlook() {
-    let dear = every(contracts(), |_, event| {
+    let dear = change_each(contracts(), |_, event| {
         if let EventKind::Purchase(line) = &mut event.kind {
             (line.quantity, line.unit_price) = (QUANTITY_MAX, Some(price(UNITS_MAX)));
         }
@@ -211,13 +218,13 @@ fn a_distorted_history_gives_an_outlook() {
     check_outlook("contracts", &contracts(), "1", now());
     check_outlook("odd words", &contracts(), "NaN", now());
     check_outlook("dear", &dear, "1e100", now());
-    check_outlook("one instant", &every(contracts(), |_, event| event.at = now() - DAY * 200), "1", now());
+    check_outlook("one instant", &change_each(contracts(), |_, event| event.at = now() - DAY * 200), "1", now());
     check_outlook("long ago", &contracts(), "1", Timestamp::MAX);
-    check_outlook("before everything", &contracts(), "1", Timestamp::MIN);
+    check_outlook("before all events", &contracts(), "1", Timestamp::MIN);
 }
 
 #[test]
-fn a_number_beyond_all_others_gives_an_outlook() {
+fn a_huge_number_gives_an_outlook() {
     check_outlook("a huge number", &contracts(), "1e200", now());
 }
 

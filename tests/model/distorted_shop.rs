@@ -1,21 +1,21 @@
-//! A small shop, its history, and ways to distort it.
+//! Small shop, its history, and ways to distort it.
 
 use std::time::Duration;
 
 use tactful::domain::catalog::Catalog;
 use tactful::domain::event::{Event, EventKind, OrderLine};
-use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
-use tactful::domain::money::{Currency, Money};
-use tactful::domain::product::{LadderPosition, Product};
+use tactful::domain::ids::CustomerId;
+use tactful::domain::money::Money;
+use tactful::domain::product::Product;
 use tactful::domain::time::{DAY, Timestamp};
 
-/// The last is never sold.
+use crate::support::shop::{
+    currency, customer_id, event, ladder_position, now, numbered_product_id, order_id, product, purchase,
+};
+
+/// Number of products; the last is never sold.
 pub const PRODUCTS: usize = 121;
 pub const SOLD: usize = PRODUCTS - 1;
-
-pub fn now() -> Timestamp {
-    at(1_700_000_000)
-}
 
 pub fn at(second: i64) -> Timestamp {
     Timestamp::from_unix_ms(second * 1000).expect("in range")
@@ -26,37 +26,30 @@ pub fn days(number: usize) -> Duration {
 }
 
 pub fn customer(number: usize) -> CustomerId {
-    CustomerId::new(format!("c{number}")).expect("a valid id")
-}
-
-pub fn product(number: usize) -> ProductId {
-    ProductId::new(format!("p{number}")).expect("a valid id")
+    customer_id(format!("c{number}"))
 }
 
 pub fn price(units: i64) -> Money {
-    Money::new(Currency::new("EUR").expect("a currency"), units, 0).expect("an amount")
+    Money::new(currency("EUR"), units, 0).expect("an amount")
 }
 
 /// All of one category, half of them on a ladder; the first is free.
 pub fn catalog() -> Catalog {
-    let ladder = LadderId::new("ladder").expect("a valid id");
     let sold = |number: u32| Product {
         category: vec!["all".into()],
         price: Some(price(i64::from(number))),
-        ladder_position: number.is_multiple_of(2).then(|| LadderPosition { ladder: ladder.clone(), tier: number }),
-        ..Product::new(product(number as usize), format!("thing {number}"))
+        ladder_position: number.is_multiple_of(2).then(|| ladder_position("ladder", number)),
+        ..product(format!("p{number}"), format!("thing {number}"))
     };
     Catalog::new((0..u32::try_from(PRODUCTS).expect("few")).map(sold).collect())
 }
 
-pub fn bought(who: usize, what: usize, at: Timestamp) -> Event {
-    let order = Some(OrderId::new(format!("{at}")).expect("a valid id"));
-    Event {
-        id: EventId::new(format!("{who}-{what}-{at}")).expect("a valid id"),
-        customer: Some(customer(who)),
-        at,
-        kind: EventKind::Purchase(OrderLine { product: product(what), order, quantity: 1, unit_price: None }),
-    }
+/// Purchase whose order is all that the customer bought at the same time.
+pub fn bought(customer: usize, product: usize, at: Timestamp) -> Event {
+    let id = format!("{customer}-{product}-{at}");
+    let mut event = purchase(id, format!("c{customer}"), format!("p{product}"), at);
+    line(&mut event).order = Some(order_id(format!("{at}")));
+    event
 }
 
 /// Customers who buy two things that go together every four weeks for ten months.
@@ -71,7 +64,7 @@ pub fn shop(customers: usize) -> Vec<Event> {
     each.collect()
 }
 
-pub fn every(mut events: Vec<Event>, change: impl Fn(usize, &mut Event)) -> Vec<Event> {
+pub fn change_each(mut events: Vec<Event>, change: impl Fn(usize, &mut Event)) -> Vec<Event> {
     events.iter_mut().enumerate().for_each(|(number, event)| change(number, event));
     events
 }
@@ -84,11 +77,10 @@ pub fn line(event: &mut Event) -> &mut OrderLine {
 /// Ten months of customers who buy, and who are under contract: a third of them leaves.
 pub fn contracts() -> Vec<Event> {
     let of = |who: usize, days_ago: usize, kind| {
-        let id = EventId::new(format!("{who} {days_ago}")).expect("a valid id");
-        Event { id, customer: Some(customer(who)), at: now() - days(days_ago), kind }
+        event(format!("{who} {days_ago}"), format!("c{who}"), now() - days(days_ago), kind)
     };
-    let starts = (0..300).map(|who| of(who, 250, EventKind::SubscriptionStart { product: product(0) }));
+    let starts = (0..300).map(|who| of(who, 250, EventKind::SubscriptionStart { product: numbered_product_id(0) }));
     let leaving = (0..300).filter(|who| who % 3 == 0);
-    let ends = leaving.map(|who| of(who, who % 90, EventKind::SubscriptionEnd { product: product(0) }));
+    let ends = leaving.map(|who| of(who, who % 90, EventKind::SubscriptionEnd { product: numbered_product_id(0) }));
     shop(300).into_iter().chain(starts).chain(ends).collect()
 }

@@ -1,8 +1,7 @@
-//! What the offer model learns, and what it says of it: nothing depends on the order of the history, every count told
-//! can be recomputed from the events, and no history makes it fail or say nonsense.
+//! Training and explanations of the offer model: independent of the order of the history, with counts that can be recomputed
+//! from the events, and valid for any history.
 //!
-//! Seen to fail with: numbers given to products in the order they were pushed, rows counted twice in `together`, the
-//! checksum not checked.
+//! Broken by: numbering products in the order they are pushed; rows counted twice in `together`; an unchecked checksum.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,12 +11,11 @@ use proptest::prelude::*;
 use tactful::domain::cached_ranking::{CacheKey, RankedProduct};
 use tactful::domain::candidate::{Candidate, CountBasis, Evidence, Proposal, Support};
 use tactful::domain::catalog::Catalog;
-use tactful::domain::event::{Event, EventKind, OrderLine};
-use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
-use tactful::domain::money::{Currency, Money};
+use tactful::domain::event::{Event, EventKind};
+use tactful::domain::ids::ProductId;
 use tactful::domain::offer::PropensityBasis;
-use tactful::domain::product::{FeatureValue, LadderPosition, Product};
-use tactful::domain::time::{DAY, Timestamp};
+use tactful::domain::product::{FeatureValue, Product};
+use tactful::domain::time::DAY;
 use tactful::model::artifact::ArtifactError;
 use tactful::model::bound_model::BoundModel;
 use tactful::model::held_product::HeldProduct;
@@ -32,37 +30,30 @@ use tactful::model::ridge::Neighbour;
 use tactful::model::train::{TrainingError, TrainingReport, train};
 use tactful::model::training_settings::TrainingSettings;
 
+use crate::support::shop::{
+    customer_id, event_id, gbp, now, numbered_product_id, on_ladder, order_id, order_line, product, purchase,
+    with_feature,
+};
+
 const PRODUCTS: usize = 8;
 const SETTINGS: TrainingSettings = TrainingSettings::new(1, 1 << 30);
 
 /// One purchase: customer (9 stands for none), product, order, days ago.
 type Bought = (usize, usize, usize, u32);
 
-fn now() -> Timestamp {
-    Timestamp::from_unix_ms(1_700_000_000_000).expect("in range")
-}
-
-fn product(number: usize) -> ProductId {
-    ProductId::new(format!("p{number}")).expect("a valid id")
-}
-
-fn event(number: usize, &(customer, bought, order, days_ago): &Bought) -> Event {
-    let order = OrderId::new(format!("order{order}")).expect("a valid id");
+fn purchase_event(number: usize, &(customer, bought, order, days_ago): &Bought) -> Event {
+    let mut line = order_line(numbered_product_id(bought));
+    line.order = Some(order_id(format!("order{order}")));
     Event {
-        id: EventId::new(format!("e{number}")).expect("a valid id"),
-        customer: (customer < 9).then(|| CustomerId::new(format!("c{customer}")).expect("a valid id")),
+        id: event_id(format!("e{number}")),
+        customer: (customer < 9).then(|| customer_id(format!("c{customer}"))),
         at: now() - DAY * days_ago,
-        kind: EventKind::Purchase(OrderLine {
-            product: product(bought),
-            order: Some(order),
-            quantity: 1,
-            unit_price: None,
-        }),
+        kind: EventKind::Purchase(line),
     }
 }
 
 fn catalog() -> Catalog {
-    let sold = |number| Product { category: vec!["all".into()], ..Product::new(product(number), format!("{number}")) };
+    let sold = |number| Product { category: vec!["all".into()], ..product(format!("p{number}"), format!("{number}")) };
     Catalog::new((0..PRODUCTS).map(sold).collect())
 }
 
@@ -74,14 +65,14 @@ fn learn<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<(OfferModel,
 
 fn cross_sell(model: OfferModel, holdings: &BTreeSet<usize>, context: &[usize]) -> Vec<(Candidate, Support)> {
     let held = |&number: &usize| HeldProduct {
-        product: product(number),
+        product: numbered_product_id(number),
         first_at: now() - DAY,
         last_at: now() - DAY,
         usage_share: None,
     };
     let query = CrossSellQuery {
         customer: CustomerContext { holdings: holdings.iter().map(held).collect(), ..CustomerContext::default() },
-        context: context.iter().map(|&number| product(number)).collect(),
+        context: context.iter().map(|&number| numbered_product_id(number)).collect(),
         now: now(),
     };
     let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
@@ -104,24 +95,24 @@ proptest! {
             (Just(bought), Just(numbers).prop_shuffle())
         })
     ) {
-        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
-        let (model, report) = learn(&events).expect("somebody bought something");
+        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| purchase_event(number, line)).collect();
+        let (model, report) = learn(&events).expect("a history with purchases");
         let (again, report_again) = learn(shuffled.iter().map(|&number| &events[number])).expect("the same");
         prop_assert_eq!(model.encode(), again.encode());
         prop_assert_eq!(report, report_again);
     }
 
     #[test]
-    fn a_model_is_read_back_as_it_was(bought in histories()) {
-        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
-        let (model, _) = learn(&events).expect("somebody bought something");
+    fn a_model_round_trips(bought in histories()) {
+        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| purchase_event(number, line)).collect();
+        let (model, _) = learn(&events).expect("a history with purchases");
         prop_assert_eq!(OfferModel::decode(&model.encode()).expect("reads"), model);
     }
 
     #[test]
-    fn every_count_told_can_be_recomputed(bought in histories(), holdings in prop::collection::btree_set(0..PRODUCTS, 0..5)) {
-        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
-        let (model, _) = learn(&events).expect("somebody bought something");
+    fn every_count_can_be_recomputed(bought in histories(), holdings in prop::collection::btree_set(0..PRODUCTS, 0..5)) {
+        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| purchase_event(number, line)).collect();
+        let (model, _) = learn(&events).expect("a history with purchases");
         let context: Vec<usize> = holdings.iter().copied().collect();
         let for_customer = cross_sell(model.clone(), &holdings, &[]);
         let for_basket = cross_sell(model, &BTreeSet::new(), &context);
@@ -134,11 +125,10 @@ proptest! {
                 prop_assert!(is_true(evidence, &candidate.product, &bought), "{evidence:?} of {:?}", candidate.product);
             }
         }
-        prop_assert_eq!(for_customer.len(), PRODUCTS, "whether the customer may have it is not asked here");
+        prop_assert_eq!(for_customer.len(), PRODUCTS, "eligibility is not checked here");
     }
 
-    /// Whatever stands in the store: an error, never a panic. The checksum is made to fit, so that what is behind it is
-    /// reached as well.
+    /// Stored bytes decode or return an error, and never panic. A valid checksum lets the decoder read what follows it.
     #[test]
     fn no_bytes_make_decoding_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), is_sealed: bool) {
         if is_sealed {
@@ -149,8 +139,8 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_is_noticed(at in 0..1_000_000_usize, change in 1..=255_u8) {
-        let (model, _) = learn(&[event(0, &(0, 0, 0, 1)), event(1, &(0, 1, 0, 1))]).expect("something was bought");
+    fn a_changed_byte_is_rejected(at in 0..1_000_000_usize, change in 1..=255_u8) {
+        let (model, _) = learn(&[purchase_event(0, &(0, 0, 0, 1)), purchase_event(1, &(0, 1, 0, 1))]).expect("something was bought");
         let mut bytes = model.encode();
         let at = at % bytes.len();
         bytes[at] ^= change;
@@ -158,20 +148,20 @@ proptest! {
     }
 }
 
-/// Counts anew, by sets, what a piece of evidence claims of a candidate.
+/// Recomputes the counts of a piece of evidence from sets.
 fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> bool {
-    // What shares a basket, or a customer.
+    // Products by basket, and by customer.
     let mut baskets: BTreeMap<(usize, usize), BTreeSet<ProductId>> = BTreeMap::new();
     let mut customers: BTreeMap<usize, BTreeSet<ProductId>> = BTreeMap::new();
-    for &(customer, what, order, _) in bought {
-        baskets.entry((customer, order)).or_default().insert(product(what));
+    for &(customer, number, order, _) in bought {
+        baskets.entry((customer, order)).or_default().insert(numbered_product_id(number));
         if customer < 9 {
-            customers.entry(customer).or_default().insert(product(what));
+            customers.entry(customer).or_default().insert(numbered_product_id(number));
         }
     }
     baskets.retain(|_, products| products.len() > 1);
     let recent_buyers = |of: &ProductId| {
-        let recent = bought.iter().filter(|line| line.3 <= RECENT_DAYS && product(line.1) == *of);
+        let recent = bought.iter().filter(|line| line.3 <= RECENT_DAYS && numbered_product_id(line.1) == *of);
         let distinct: BTreeSet<(usize, usize)> =
             recent.map(|&(customer, _, order, _)| (customer, if customer < 9 { 0 } else { order })).collect();
         distinct.len()
@@ -189,8 +179,8 @@ fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> boo
         Evidence::Popular { buyers, days } => *days == RECENT_DAYS && *buyers as usize == recent_buyers(candidate),
         // All products are of one category.
         Evidence::NewInCategory { like, buyers, days } => {
-            let is_new = bought.iter().all(|line| product(line.1) != *candidate);
-            let most = (0..PRODUCTS).map(|number| recent_buyers(&product(number))).max();
+            let is_new = bought.iter().all(|line| numbered_product_id(line.1) != *candidate);
+            let most = (0..PRODUCTS).map(|number| recent_buyers(&numbered_product_id(number))).max();
             let claimed = *buyers as usize;
             is_new && *days == RECENT_DAYS && claimed > 0 && claimed == recent_buyers(like) && Some(claimed) == most
         }
@@ -203,20 +193,20 @@ fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> boo
 }
 
 #[test]
-fn a_history_without_purchases_teaches_nothing_and_says_so() {
+fn training_without_purchases_is_rejected() {
     assert_eq!(learn(&[]).expect_err("nothing to learn"), TrainingError::NoPurchases);
-    let later = Event { at: now() + DAY, ..event(0, &(0, 0, 0, 0)) };
-    assert_eq!(learn(&[later]).expect_err("what lies ahead is not learned"), TrainingError::NoPurchases);
+    let later = Event { at: now() + DAY, ..purchase_event(0, &(0, 0, 0, 0)) };
+    assert_eq!(learn(&[later]).expect_err("future events are ignored"), TrainingError::NoPurchases);
 }
 
 #[test]
 fn thin_and_one_sided_histories_give_a_model() {
     let one = vec![(0, 0, 0, 0)];
     let the_same_again = vec![(0, 0, 0, 5); 50];
-    let everybody_the_same: Vec<Bought> = (0..9).map(|customer| (customer, 0, 0, 1)).collect();
-    let nobody_known: Vec<Bought> = (0..PRODUCTS).map(|number| (9, number, number / 2, 1)).collect();
-    for bought in [one, the_same_again, everybody_the_same, nobody_known] {
-        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
+    let all_customers_alike: Vec<Bought> = (0..9).map(|customer| (customer, 0, 0, 1)).collect();
+    let anonymous: Vec<Bought> = (0..PRODUCTS).map(|number| (9, number, number / 2, 1)).collect();
+    for bought in [one, the_same_again, all_customers_alike, anonymous] {
+        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| purchase_event(number, line)).collect();
         let (model, _) = learn(&events).expect("a model");
         let candidates = cross_sell(model, &BTreeSet::from([0, 1]), &[]);
         assert!(candidates.iter().all(|(candidate, _)| candidate.propensity > 0.0 && candidate.propensity <= 1.0));
@@ -224,19 +214,19 @@ fn thin_and_one_sided_histories_give_a_model() {
 }
 
 #[test]
-fn a_stranger_is_proposed_what_is_bought_most() {
+fn an_unknown_customer_is_proposed_the_best_sellers() {
     let bought: Vec<Bought> =
-        (0..9).flat_map(|customer| (0..=customer / 3).map(move |what| (customer, what, 0, 2))).collect();
-    let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
+        (0..9).flat_map(|customer| (0..=customer / 3).map(move |number| (customer, number, 0, 2))).collect();
+    let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| purchase_event(number, line)).collect();
     let (model, _) = learn(&events).expect("a model");
     let candidates = cross_sell(model, &BTreeSet::new(), &[]);
     let first: Vec<&ProductId> = candidates.iter().map(|(candidate, _)| &candidate.product).take(3).collect();
-    assert_eq!(first, [&product(0), &product(1), &product(2)]);
+    assert_eq!(first, [&numbered_product_id(0), &numbered_product_id(1), &numbered_product_id(2)]);
 }
 
 #[test]
-fn a_model_of_another_format_is_told_from_a_damaged_one() {
-    let (model, _) = learn(&[event(0, &(0, 0, 0, 1))]).expect("a model");
+fn a_model_of_another_format_is_not_reported_as_damaged() {
+    let (model, _) = learn(&[purchase_event(0, &(0, 0, 0, 1))]).expect("a model");
     let mut bytes = model.encode();
     bytes.truncate(bytes.len() - 4);
     bytes[0] = 9;
@@ -244,7 +234,7 @@ fn a_model_of_another_format_is_told_from_a_damaged_one() {
     assert_eq!(OfferModel::decode(&bytes), Err(ArtifactError::OtherFormat { found: 9 }));
 }
 
-const LITTLE: [Bought; 7] =
+const SMALL_HISTORY: [Bought; 7] =
     [(0, 0, 0, 40), (0, 1, 0, 40), (1, 0, 1, 30), (1, 2, 1, 30), (2, 0, 2, 9), (2, 1, 3, 3), (9, 1, 4, 2)];
 
 fn golden(file: &str) -> PathBuf {
@@ -254,7 +244,8 @@ fn golden(file: &str) -> PathBuf {
 /// A model with a small forest. Made anew with `TACTFUL_WRITE_GOLDEN_FILES=1`, after `offer-model-v1.bin` was deleted.
 #[test]
 fn offer_model_v1_round_trips() {
-    let events: Vec<Event> = LITTLE.iter().enumerate().map(|(number, line)| event(number, line)).collect();
+    let events: Vec<Event> =
+        SMALL_HISTORY.iter().enumerate().map(|(number, line)| purchase_event(number, line)).collect();
     let (mut model, _) = learn(&events).expect("a model");
     let nodes = vec![Node { feature: 3, value: 0.25, left: 1, right: 2 }, leaf(1, -1.5), leaf(2, 0.5)];
     model.customer_ranker.forest = Forest::new(-2.0, nodes, vec![0]);
@@ -266,7 +257,7 @@ fn offer_model_v1_round_trips() {
     model.item_model.profile_encoder = ProfileEncoder { attributes };
     model.item_model.profile_recency_weighted = vec![vec![Neighbour { item: 1, weight: 0.25, co_occurrences: 3 }]; 5];
     model.item_model.profile_all_time.clone_from(&model.item_model.profile_recency_weighted);
-    // What a regression gives depends on the machine's arithmetic in its last bits.
+    // The last bits of a regression depend on the machine's arithmetic.
     let weight = |row: &mut Vec<Neighbour>| row.iter_mut().for_each(|it| it.weight = (it.weight * 8.0).round() / 8.0);
     for table in
         [&mut model.item_model.recency_weighted, &mut model.item_model.all_time, &mut model.item_model.within_basket]
@@ -283,21 +274,21 @@ fn offer_model_v1_round_trips() {
     assert_eq!(read, model);
 }
 
-fn leaf(place: u32, value: f32) -> Node {
-    Node { feature: 0, value, left: place, right: place }
+fn leaf(index: u32, value: f32) -> Node {
+    Node { feature: 0, value, left: index, right: index }
 }
 
-/// So many splits, each to the left of the one before.
+/// Chain of splits, each the left child of the previous one.
 fn chain(splits: u32) -> Vec<Node> {
-    let split = |place: u32| {
-        [Node { feature: 0, value: 0.0, left: 2 * place + 2, right: 2 * place + 1 }, leaf(2 * place + 1, 1.0)]
+    let split = |number: u32| {
+        [Node { feature: 0, value: 0.0, left: 2 * number + 2, right: 2 * number + 1 }, leaf(2 * number + 1, 1.0)]
     };
     (0..splits).flat_map(split).chain([leaf(2 * splits, 2.0)]).collect()
 }
 
-/// No bytes with a good checksum make asking go on for ever or look where nothing is.
+/// A forest with a valid checksum can neither loop nor index out of bounds.
 #[test]
-fn a_forest_that_does_not_end_is_refused() {
+fn a_forest_without_an_end_is_rejected() {
     let inner = Node { feature: 0, value: 1.0, left: 1, right: 2 };
     let leaves = [leaf(1, 1.0), leaf(2, 1.0)];
     let broken = [
@@ -313,16 +304,16 @@ fn a_forest_that_does_not_end_is_refused() {
         assert_eq!(Forest::new(0.0, nodes.clone(), roots), None, "{:?}", nodes.first());
     }
     let feature_count = u16::try_from(Features::NAMES.len()).expect("few");
-    for (feature, is_read) in [(feature_count - 1, true), (feature_count, false)] {
+    for (feature, is_valid) in [(feature_count - 1, true), (feature_count, false)] {
         let mut model = OfferModel::untrained();
         model.basket_ranker.forest = Forest::new(0.0, vec![Node { feature, ..inner }, leaves[0], leaves[1]], vec![0]);
-        assert_eq!(OfferModel::decode(&model.encode()).is_ok(), is_read);
+        assert_eq!(OfferModel::decode(&model.encode()).is_ok(), is_valid);
     }
 }
 
-/// Broken by: as many steps for every tree as for the first; a row that moves on from its leaf.
+/// Broken by: walking every tree to the depth of the first; a row that moves on from its leaf.
 #[test]
-fn a_forest_adds_up_the_leaves_that_a_row_leads_to() {
+fn a_forest_sums_the_leaves_of_a_row() {
     let split = |feature: u16, value: f32, left: u32, right: u32| Node { feature, value, left, right };
     let nodes =
         vec![leaf(0, 0.5), split(0, 1.0, 2, 3), leaf(2, 10.0), split(1, 0.0, 4, 5), leaf(4, 20.0), leaf(5, 40.0)];
@@ -339,29 +330,18 @@ fn a_forest_adds_up_the_leaves_that_a_row_leads_to() {
     }
 }
 
-/// Two products of one category and what customers were seen to do with them: is the second a step up?
+/// Tables of two products of one category, and moves of customers between them: whether the second is an upgrade.
 #[test]
 fn an_upgrade_needs_evidence_of_being_better() {
     let plain = |number: usize, price: i64| {
-        let currency = Currency::new("GBP").expect("a currency");
-        let price = Some(Money::new(currency, price, 0).expect("an amount"));
-        Product { category: vec!["all".into()], price, ..Product::new(product(number), format!("{number}")) }
+        let price = Some(gbp(&price.to_string()));
+        Product { category: vec!["all".into()], price, ..product(format!("p{number}"), format!("{number}")) }
     };
-    let slots = |slots: f64, of: Product| Product {
-        features: [("slots".to_owned(), FeatureValue::Number(slots))].into(),
-        ..of
-    };
-    let wide = |of: Product| {
-        let mut of = of;
-        of.features.insert("wide".to_owned(), FeatureValue::Flag(true));
-        of
-    };
-    let on_tier = |tier: u32, of: Product| {
-        let ladder = LadderId::new("ladder").expect("a valid id");
-        Product { ladder_position: Some(LadderPosition { ladder, tier }), ..of }
-    };
-    let with_first = |of: Product| Product { compatible_with: BTreeSet::from([product(0)]), ..of };
-    // Customers who bought the first and later the second, and the other way round.
+    let slots = |slots: f64, of: Product| with_feature("slots", FeatureValue::Number(slots), of);
+    let wide = |of: Product| with_feature("wide", FeatureValue::Flag(true), of);
+    let on_tier = |tier: u32, of: Product| on_ladder("ladder", tier, of);
+    let with_first = |of: Product| Product { compatible_with: BTreeSet::from([numbered_product_id(0)]), ..of };
+    // Numbers of customers who bought the first and later the second, and the reverse.
     let cases = [
         ("price alone", plain(0, 10), plain(1, 15), (0, 0), false),
         ("clear moves", plain(0, 10), plain(1, 15), (5, 0), true),
@@ -376,67 +356,63 @@ fn an_upgrade_needs_evidence_of_being_better() {
         ("a higher tier", on_tier(1, plain(0, 10)), on_tier(2, plain(1, 90)), (0, 0), true),
         ("a lower tier", on_tier(2, plain(0, 10)), on_tier(1, plain(1, 15)), (5, 0), false),
     ];
-    for (name, owned, offered, (up, back), is_step_up) in cases {
+    for (name, owned, offered, (up, back), is_upgrade) in cases {
         let moves = (0..up + back).flat_map(|customer| {
             let (first, second) = if customer < up { (0, 1) } else { (1, 0) };
             [(customer, first, 0, 20), (customer, second, 1, 10)]
         });
-        // Somebody buys something, so that there is a model where nobody moved.
+        // One more purchase, so that a model can be trained without moves.
         let bought: Vec<Bought> = moves.chain([(8, 0, 0, 5)]).collect();
-        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| event(number, line)).collect();
+        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| purchase_event(number, line)).collect();
         let catalog = Arc::new(Catalog::new(vec![owned, offered]));
         let mut history = TrainingHistory::new();
         for event in &events {
             history.push(event);
         }
         let (model, _) = train(&history, &catalog, now(), &SETTINGS, &|_| {}).expect("a model");
-        let held = HeldProduct { product: product(0), first_at: now(), last_at: now(), usage_share: None };
+        let held = HeldProduct { product: numbered_product_id(0), first_at: now(), last_at: now(), usage_share: None };
         let bound = BoundModel::new(Arc::new(model), catalog);
         let candidates: Vec<Candidate> = bound
             .up_sell(&UpSellQuery { customer: CustomerContext::default(), owned: vec![held], now: now() })
             .candidates()
             .collect();
-        assert_eq!(!candidates.is_empty(), is_step_up, "{name}: {candidates:?}");
+        assert_eq!(!candidates.is_empty(), is_upgrade, "{name}: {candidates:?}");
     }
 }
 
-/// An event of one of many customers.
+/// Purchase of one of many customers.
 fn bought(customer: usize, number: usize, days_ago: usize) -> Event {
-    Event {
-        id: EventId::new(format!("{customer}-{number}-{days_ago}")).expect("a valid id"),
-        customer: Some(CustomerId::new(format!("c{customer}")).expect("a valid id")),
-        at: now() - DAY * u32::try_from(days_ago).expect("few days"),
-        kind: EventKind::Purchase(OrderLine { product: product(number), order: None, quantity: 1, unit_price: None }),
-    }
+    let at = now() - DAY * u32::try_from(days_ago).expect("few days");
+    purchase(format!("{customer}-{number}-{days_ago}"), format!("c{customer}"), format!("p{number}"), at)
 }
 
 #[test]
-fn a_profile_tells_what_a_stranger_is_proposed() {
+fn a_profile_determines_proposals_for_an_unknown_customer() {
     let mut history = TrainingHistory::new();
     let plan = |customer: usize| BTreeMap::from([("plan".to_owned(), format!("plan {}", customer % 2))]);
     for customer in 0..200 {
         history.push(&bought(customer, 1 + customer % 2, 5));
-        history.set_profile(&CustomerId::new(format!("c{customer}")).expect("a valid id"), plan(customer));
+        history.set_profile(&customer_id(format!("c{customer}")), plan(customer));
     }
     let (model, _) = train(&history, &catalog(), now(), &SETTINGS, &|_| {}).expect("a model");
     let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
     for customer in [0, 1] {
-        let stranger = CustomerContext { profile: plan(customer), ..CustomerContext::default() };
-        let query = CrossSellQuery { customer: stranger, context: Vec::new(), now: now() };
+        let customer_context = CustomerContext { profile: plan(customer), ..CustomerContext::default() };
+        let query = CrossSellQuery { customer: customer_context, context: Vec::new(), now: now() };
         let first = bound.cross_sell(&query).candidates().next().expect("there are products");
-        assert_eq!(first.product, product(1 + customer));
+        assert_eq!(first.product, numbered_product_id(1 + customer));
     }
 }
 
-/// Owners of product 0 step to 3, whatever sells best; owners of 4 step to 1.
+/// Owners of product 0 upgrade to 3, and owners of 4 to 1; neither is the best seller.
 #[test]
-fn steps_are_learned_from_the_steps_that_were_taken() {
+fn upgrades_are_learned_from_past_upgrades() {
     let mut history = TrainingHistory::new();
     for customer in 0..400_usize {
         let (owned, next) = if customer % 2 == 0 { (0, 3) } else { (4, 1) };
-        let stepped = 1 + (customer * 37) % 140;
-        history.push(&bought(customer, owned, stepped + 60));
-        history.push(&bought(customer, next, stepped));
+        let upgraded = 1 + (customer * 37) % 140;
+        history.push(&bought(customer, owned, upgraded + 60));
+        history.push(&bought(customer, next, upgraded));
     }
     for customer in 400..900_usize {
         history.push(&bought(customer, 2, 1 + customer % 150));
@@ -446,17 +422,26 @@ fn steps_are_learned_from_the_steps_that_were_taken() {
     let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
     for (owned, next) in [(0, 3), (4, 1)] {
         let bought_at = now() - DAY * 90;
-        let held = HeldProduct { product: product(owned), first_at: bought_at, last_at: bought_at, usage_share: None };
+        let held = HeldProduct {
+            product: numbered_product_id(owned),
+            first_at: bought_at,
+            last_at: bought_at,
+            usage_share: None,
+        };
         let customer = CustomerContext { holdings: vec![held], ..CustomerContext::default() };
         let query = UpSellQuery { customer, owned: Vec::new(), now: now() };
-        let ranked = bound.rank_alternatives(&query, &product(owned), &[product(1), product(2), product(3)]);
-        assert_eq!(ranked[0], product(next), "{:?}", report.notes);
+        let ranked = bound.rank_alternatives(
+            &query,
+            &numbered_product_id(owned),
+            &[numbered_product_id(1), numbered_product_id(2), numbered_product_id(3)],
+        );
+        assert_eq!(ranked[0], numbered_product_id(next), "{:?}", report.notes);
     }
 }
 
-/// Kettles are p0 and p1, and p3 to p9, which nobody bought; a spoon is p2; of the lamps p10 and p11 nobody bought any.
-/// Of the kettles nobody bought, p8 is only announced and p9 not to be had; p7 is the newest of the rest, then p6.
-fn shop_with_newcomers() -> (OfferModel, Arc<Catalog>) {
+/// Kettles p0 and p1 with purchases, and p3 to p9 without; a spoon p2; lamps p10 and p11 without purchases. Of the kettles
+/// without purchases, p8 is announced and p9 unavailable; p7 is the newest of the rest, then p6.
+fn shop_with_new_products() -> (OfferModel, Arc<Catalog>) {
     let of = |number: usize| {
         let category = match number {
             2 => "spoons",
@@ -470,7 +455,7 @@ fn shop_with_newcomers() -> (OfferModel, Arc<Catalog>) {
             3..8 => Some(now() - DAY * [9, 5, 6, 2, 1][number - 3]),
             _ => None,
         };
-        let known = Product::new(product(number), format!("{number}"));
+        let known = product(format!("p{number}"), format!("{number}"));
         Product { category: vec![category.to_owned()], available: number != 9, available_from: from, ..known }
     };
     let catalog = Arc::new(Catalog::new((0..12).map(of).collect()));
@@ -483,15 +468,14 @@ fn shop_with_newcomers() -> (OfferModel, Arc<Catalog>) {
     (model, catalog)
 }
 
-/// Broken by: a share of 2; as many newcomers as there are; the oldest first, or by id; what is announced or not to be had among
-/// them; newcomers of categories of which nothing was bought; newcomers behind all that was ranked; one told twice; one that is
-/// in the basket.
+/// Broken by: a share of 2; unlimited new products; the oldest first, or by id; announced or unavailable products among them; new
+/// products of categories without purchases; new products behind all ranked ones; one proposed twice; one that is in the basket.
 #[test]
-fn newcomers_of_a_bought_category_come_behind_its_best_and_before_the_unlikely() {
-    let (model, catalog) = shop_with_newcomers();
+fn new_products_rank_between_the_best_of_their_category_and_the_unlikely() {
+    let (model, catalog) = shop_with_new_products();
     let bound = BoundModel::new(Arc::new(model), catalog);
     let order = |context: &[usize]| {
-        let context = context.iter().map(|&number| product(number)).collect();
+        let context = context.iter().map(|&number| numbered_product_id(number)).collect();
         let query = CrossSellQuery { customer: CustomerContext::default(), context, now: now() };
         let candidates: Vec<Candidate> = bound.cross_sell(&query).candidates().collect();
         assert!(candidates.is_sorted_by(|a, b| a.propensity >= b.propensity), "{candidates:?}");
@@ -500,7 +484,7 @@ fn newcomers_of_a_bought_category_come_behind_its_best_and_before_the_unlikely()
     let ids = |candidates: &[Candidate]| candidates.iter().map(|it| it.product.clone()).collect::<Vec<_>>();
 
     let whole = order(&[]);
-    let expected: Vec<ProductId> = [1, 0, 7, 6, 4, 2].map(product).into();
+    let expected: Vec<ProductId> = [1, 0, 7, 6, 4, 2].map(numbered_product_id).into();
     assert_eq!(ids(&whole)[..6], expected, "{whole:?}");
     assert_eq!(ids(&whole).into_iter().collect::<BTreeSet<_>>().len(), whole.len());
     assert_eq!(whole.len(), 12);
@@ -509,75 +493,76 @@ fn newcomers_of_a_bought_category_come_behind_its_best_and_before_the_unlikely()
     assert_eq!((best.propensity_basis, new.propensity_basis), (PropensityBasis::Purchases, PropensityBasis::Catalog));
 
     let beside_a_basket = order(&[2, 7]);
-    assert!(!ids(&beside_a_basket).contains(&product(7)), "{beside_a_basket:?}");
+    assert!(!ids(&beside_a_basket).contains(&numbered_product_id(7)), "{beside_a_basket:?}");
 }
 
-/// Broken by: newcomers only among what is ranked without a forest.
+/// Broken by: new products only in rankings without a forest.
 #[test]
-fn newcomers_join_what_a_forest_weighed() {
-    let (mut model, catalog) = shop_with_newcomers();
+fn new_products_join_a_ranking_by_forest() {
+    let (mut model, catalog) = shop_with_new_products();
     model.customer_ranker.forest = Forest::new(0.0, vec![leaf(0, 0.0)], vec![0]);
     let bound = BoundModel::new(Arc::new(model), Arc::clone(&catalog));
     // A buyer of a spoon, which is not offered again.
-    let held = HeldProduct { product: product(2), first_at: now(), last_at: now(), usage_share: None };
+    let held = HeldProduct { product: numbered_product_id(2), first_at: now(), last_at: now(), usage_share: None };
     let customer = CustomerContext { holdings: vec![held], ..CustomerContext::default() };
     let query = CrossSellQuery { customer, context: Vec::new(), now: now() };
     let cache_key = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
     let first = bound.cross_sell(&query).cached_ranking(cache_key, now()).ranked;
     let ids: Vec<&ProductId> = first.iter().map(|it| &catalog.products()[it.place as usize].id).collect();
-    assert_eq!(ids, [1, 0, 7, 6, 4].map(product).iter().collect::<Vec<_>>(), "{first:?}");
+    assert_eq!(ids, [1, 0, 7, 6, 4].map(numbered_product_id).iter().collect::<Vec<_>>(), "{first:?}");
 }
 
-/// Broken by: a digest of what goes together alone.
+/// Broken by: a digest of compatible products alone.
 #[test]
-fn a_newcomer_that_comes_on_sale_outdates_what_was_prepared() {
-    let (model, catalog) = shop_with_newcomers();
+fn a_new_product_on_sale_invalidates_cached_rankings() {
+    let (model, catalog) = shop_with_new_products();
     let model = Arc::new(model);
-    let is_sold = catalog.products().iter().map(|known| Product { available: true, ..known.clone() });
-    let later = Arc::new(Catalog::new(is_sold.collect()));
+    let on_sale = catalog.products().iter().map(|known| Product { available: true, ..known.clone() });
+    let later = Arc::new(Catalog::new(on_sale.collect()));
     let digest_of = |catalog| BoundModel::new(Arc::clone(&model), catalog).catalog_digest();
     assert_eq!(digest_of(Arc::clone(&catalog)), digest_of(Arc::clone(&catalog)));
     assert_ne!(digest_of(catalog), digest_of(later));
 }
 
-/// Broken by: the sibling that most ever bought; the buyers of all siblings added up.
+/// Broken by: the sibling with the most purchases of all time; the sum of the buyers of all siblings.
 #[test]
-fn a_newcomer_is_told_to_be_like_what_sells_best_now() {
-    let (model, catalog) = shop_with_newcomers();
+fn a_new_product_is_explained_by_the_current_best_seller_of_its_category() {
+    let (model, catalog) = shop_with_new_products();
     let bound = BoundModel::new(Arc::new(model), catalog);
     let query = CrossSellQuery { customer: CustomerContext::default(), context: Vec::new(), now: now() };
     let proposal = bound.cross_sell(&query);
     for candidate in proposal.candidates() {
-        let like = Evidence::NewInCategory { like: product(1), buyers: 10, days: RECENT_DAYS };
-        let is_new_kettle = (3..9).any(|number| candidate.product == product(number));
+        let like = Evidence::NewInCategory { like: numbered_product_id(1), buyers: 10, days: RECENT_DAYS };
+        let is_new_kettle = (3..9).any(|number| candidate.product == numbered_product_id(number));
         let expected = if is_new_kettle { vec![like] } else { Vec::new() };
-        let told = proposal.support(&candidate).evidence;
-        let told: Vec<Evidence> = told.into_iter().filter(|it| matches!(it, Evidence::NewInCategory { .. })).collect();
-        assert_eq!(told, expected, "{:?}", candidate.product);
+        let evidence = proposal.support(&candidate).evidence;
+        let evidence: Vec<Evidence> =
+            evidence.into_iter().filter(|it| matches!(it, Evidence::NewInCategory { .. })).collect();
+        assert_eq!(evidence, expected, "{:?}", candidate.product);
     }
 }
 
-/// Broken by: the rest with what was prepared among it; the rest likelier than what was prepared.
+/// Broken by: a rest that contains cached products; a rest likelier than the cached products.
 #[test]
-fn what_was_prepared_comes_first_and_the_rest_after_it() {
+fn cached_products_come_first_and_the_rest_after_them() {
     let events: Vec<Event> = (0..60).map(|number| bought(number % 20, number % PRODUCTS, 1 + number)).collect();
-    let (model, _) = learn(&events).expect("somebody bought something");
+    let (model, _) = learn(&events).expect("a history with purchases");
     let bound = BoundModel::new(Arc::new(model), Arc::new(catalog()));
     let query = CrossSellQuery { customer: CustomerContext::default(), context: Vec::new(), now: now() };
     let cache_key = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
     let complements = bound.cross_sell(&query);
     let fresh: Vec<Candidate> = complements.candidates().collect();
-    let mut prepared = complements.cached_ranking(cache_key, now() - DAY);
-    prepared.ranked.truncate(2);
-    let again = bound.cross_sell_from_cache(&query, prepared.clone());
+    let mut cached = complements.cached_ranking(cache_key, now() - DAY);
+    cached.ranked.truncate(2);
+    let again = bound.cross_sell_from_cache(&query, cached.clone());
     assert_eq!(again.ranked_at(), Some(now() - DAY));
     assert_eq!(again.candidates().collect::<Vec<_>>(), fresh);
 
-    prepared.ranked.swap(0, 1);
-    prepared.ranked[1].propensity = f32::MIN_POSITIVE;
-    // Of another catalogue: not shown, and no panic.
-    prepared.ranked.push(RankedProduct { place: u32::MAX, propensity: f32::MIN_POSITIVE });
-    let again: Vec<Candidate> = bound.cross_sell_from_cache(&query, prepared).candidates().collect();
+    cached.ranked.swap(0, 1);
+    cached.ranked[1].propensity = f32::MIN_POSITIVE;
+    // An index of another catalogue is skipped without a panic.
+    cached.ranked.push(RankedProduct { place: u32::MAX, propensity: f32::MIN_POSITIVE });
+    let again: Vec<Candidate> = bound.cross_sell_from_cache(&query, cached).candidates().collect();
     assert_eq!(again.len(), fresh.len());
     assert_eq!([&again[0].product, &again[1].product], [&fresh[1].product, &fresh[0].product]);
     assert!(again.is_sorted_by(|a, b| a.propensity >= b.propensity));

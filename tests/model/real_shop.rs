@@ -1,8 +1,8 @@
-//! Two years of a real shop (Online Retail II, doi 10.24432/C5CG6D): imported, learned from, and asked for everybody.
+//! Two years of a real shop (Online Retail II, doi 10.24432/C5CG6D): import, training, and an offer request for every customer.
 //!
-//! Runs where `../shared/data/online_retail_ii` is, or where `TACTFUL_DATA` says the data sets are, and says so where
-//! they are not. The memory store and a model of the 1,500 most bought products keep it short; `docs/real-data.md` has
-//! the figures of the whole.
+//! Skipped, with a notice, unless the data set is in `../shared/data/online_retail_ii` or in the directory that `TACTFUL_DATA`
+//! names. The memory store and a model of the 1,500 best-selling products keep it short; `docs/real-data.md` has the figures of
+//! the whole data set.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use tactful::domain::customer::HoldReason;
 use tactful::domain::decision::CapKind;
-use tactful::domain::event::{CaseReport, Event, EventKind, Severity};
-use tactful::domain::ids::{CaseId, CustomerId, EventId};
+use tactful::domain::event::{CaseReport, EventKind, Severity};
+use tactful::domain::ids::CustomerId;
 use tactful::domain::offer::OfferKind;
 use tactful::domain::policy::Policy;
 use tactful::domain::relationship::Band;
@@ -31,7 +31,9 @@ use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::serve_offers::{ServedOffers, serve_offers};
 use tactful::use_cases::train_model::train_model;
 
-/// What a regression over 1,500 products plans for.
+use crate::support::shop::{case_id, event};
+
+/// Memory planned for a regression over 1,500 products.
 const TRAINING_BYTES: u64 = 28 * 1500 * 1500;
 
 struct JuneTenth;
@@ -44,27 +46,27 @@ impl Clock for JuneTenth {
 }
 
 #[tokio::test]
-async fn healthy_customers_get_offers_and_nobody_on_hold_does() {
+async fn healthy_customers_get_offers_and_customers_on_hold_get_none() {
     let Some(data) = data_directory() else {
         eprintln!("skipped: there is no online_retail_ii beside the project, and TACTFUL_DATA names none");
         return;
     };
     let limits = TrainingSettings::new(2, TRAINING_BYTES);
     let store = Arc::new(MemoryStore::new());
-    let tactful = App::open(store, Arc::new(JuneTenth), Policy::default(), limits).await.expect("opens");
-    let tactful = Arc::new(tactful);
-    let customers = import(&tactful, &data).await;
-    train_model(&tactful).await.expect("two years of sales teach something");
-    let held = hold_some(&tactful, &customers).await;
+    let app = App::open(store, Arc::new(JuneTenth), Policy::default(), limits).await.expect("opens");
+    let app = Arc::new(app);
+    let customers = import(&app, &data).await;
+    train_model(&app).await.expect("there are two years of sales");
+    let held = hold_some(&app, &customers).await;
 
     let (mut healthy, mut offered) = (0_u32, 0_u32);
     for customer in &customers {
-        let view = get_relationship_health(&tactful, customer).await.expect("reads");
-        let answer = preview(&tactful, customer).await;
-        let is_offered = !answer.decision.slate.is_empty();
+        let view = get_relationship_health(&app, customer).await.expect("reads");
+        let served = preview(&app, customer).await;
+        let is_offered = !served.decision.slate.is_empty();
         if held.contains(customer) {
-            assert!(!is_offered, "{customer} is on hold and was offered something");
-            assert!(answer.decision.message.starts_with("No offers"), "{}", answer.decision.message);
+            assert!(!is_offered, "{customer} is on hold and got an offer");
+            assert!(served.decision.message.starts_with("No offers"), "{}", served.decision.message);
         } else if view.health.band != Band::Strained
             && view.caps.iter().all(|cap| cap.kind == CapKind::UpSell || cap.remaining > 0)
         {
@@ -72,7 +74,7 @@ async fn healthy_customers_get_offers_and_nobody_on_hold_does() {
             offered += u32::from(is_offered);
         }
     }
-    eprintln!("{offered} of {healthy} healthy, uncapped customers are offered something; {} on hold", held.len());
+    eprintln!("{offered} of {healthy} healthy, uncapped customers got offers; {} on hold", held.len());
     assert!(healthy > 2000, "{healthy} healthy customers: something else is wrong");
     assert!(f64::from(offered) >= 0.95 * f64::from(healthy));
 }
@@ -83,25 +85,25 @@ fn data_directory() -> Option<PathBuf> {
     Some(sets.join("online_retail_ii")).filter(|data| data.is_dir())
 }
 
-/// Every product and every line; returns who bought.
-async fn import(tactful: &App, data: &Path) -> BTreeSet<CustomerId> {
-    let now = tactful.now();
+/// Imports all products and transactions. Returns the customers with purchases.
+async fn import(app: &App, data: &Path) -> BTreeSet<CustomerId> {
+    let now = app.now();
     let source = |name: &str| RowSource::open(&data.join(name)).expect("the data set has this file");
     let products =
         row_reader::read_products(source("products.csv"), &mapping("products"), now).expect("has the columns");
     let products = accepted(products).collect::<Vec<_>>();
     assert_eq!(products.len(), 4498);
-    upsert_products(tactful, &products).await.expect("upserts");
-    publish_catalog(tactful).await.expect("publishes");
+    upsert_products(app, &products).await.expect("upserts");
+    publish_catalog(app).await.expect("publishes");
 
     let events =
         row_reader::read_events(source("transactions.csv.gz"), &mapping("events"), now).expect("has the columns");
     let events = accepted(events).collect::<Vec<_>>();
     assert_eq!(events.len(), 715_634);
     for batch in events.chunks(10_000) {
-        record_events(tactful, batch).await.expect("records");
+        record_events(app, batch).await.expect("records");
     }
-    assert_eq!(tactful.store().counts().await.expect("counts").events, 715_634, "rows that repeat are real");
+    assert_eq!(app.store().counts().await.expect("counts").events, 715_634, "rows that repeat are real");
     events.into_iter().filter_map(|event| event.customer).collect()
 }
 
@@ -118,30 +120,25 @@ fn accepted<T>(rows: RowReader<T>) -> impl Iterator<Item = T> {
     })
 }
 
-/// Every 20th customer complains or is put on hold by a person.
-async fn hold_some(tactful: &App, customers: &BTreeSet<CustomerId>) -> HashSet<CustomerId> {
+/// Lets every 20th customer complain, or puts the customer on hold.
+async fn hold_some(app: &App, customers: &BTreeSet<CustomerId>) -> HashSet<CustomerId> {
     let mut held = HashSet::new();
     for (number, customer) in customers.iter().step_by(20).enumerate() {
         if number % 2 == 0 {
-            let case = CaseId::new("case").expect("a valid id");
-            let complaint = Event {
-                id: EventId::new("complaint").expect("a valid id"),
-                customer: Some(customer.clone()),
-                at: tactful.now() - DAY,
-                kind: EventKind::Complaint(CaseReport { case: Some(case), severity: Severity::DEFAULT }),
-            };
-            record_events(tactful, &[complaint]).await.expect("records");
+            let kind = EventKind::Complaint(CaseReport { case: Some(case_id("case")), severity: Severity::DEFAULT });
+            let complaint = event("complaint", customer.as_str(), app.now() - DAY, kind);
+            record_events(app, &[complaint]).await.expect("records");
         } else {
             let request =
                 HoldRequest { id: None, reason: HoldReason::AgentHold, note: String::new(), expires_at: None };
-            create_hold(tactful, customer, request).await.expect("holds");
+            create_hold(app, customer, request).await.expect("holds");
         }
         held.insert(customer.clone());
     }
     held
 }
 
-async fn preview(tactful: &App, customer: &CustomerId) -> ServedOffers {
+async fn preview(app: &App, customer: &CustomerId) -> ServedOffers {
     let request = OfferRequest {
         customer: customer.clone(),
         kind: OfferKind::CrossSell,
@@ -154,5 +151,5 @@ async fn preview(tactful: &App, customer: &CustomerId) -> ServedOffers {
         placement: None,
         currency: None,
     };
-    serve_offers(tactful, &request, None).await.expect("an answer")
+    serve_offers(app, &request, None).await.expect("an answer")
 }
