@@ -13,7 +13,8 @@ use tonic::transport::{Channel, Endpoint};
 use wire::offer_service_client::OfferServiceClient;
 
 use super::roles::ServerProcess;
-use super::shop::{customer, mix, product};
+use super::shop::{customer, product};
+use super::support::generated_catalog::mix;
 
 /// Maximum number of connections to a server; fewer with fewer calls in flight.
 const CONNECTIONS_MAX: usize = 4;

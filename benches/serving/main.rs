@@ -39,6 +39,8 @@ mod overload;
 mod report;
 mod roles;
 mod shop;
+#[path = "../support/mod.rs"]
+mod support;
 mod thin_client;
 
 use load::{Mode, Scenario, load};

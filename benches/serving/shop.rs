@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use tactful::domain::event::{Event, EventKind, OrderLine};
-use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
-use tactful::domain::money::{Currency, Money};
-use tactful::domain::product::{LadderPosition, Product};
+use tactful::domain::ids::{CustomerId, EventId, OrderId, ProductId};
+use tactful::domain::product::Product;
 use tactful::domain::time::{DAY, Timestamp};
 use tactful::use_cases::app::App;
 use tactful::use_cases::catalog::{publish_catalog, upsert_products};
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::train_model::train_model;
+
+use super::support::generated_catalog::{self, CATEGORY_LEN, generated_product, mix, money};
 
 /// Number of events recorded in one call.
 const BATCH_LEN: usize = 10_000;
@@ -18,8 +19,6 @@ const BATCH_LEN: usize = 10_000;
 const ORDER_LINES: u64 = 12;
 /// Length of the history in days.
 const HISTORY_DAYS: u64 = 540;
-/// Number of products of one category; neighbours in it are bought together.
-const CATEGORY_LEN: u64 = 25;
 
 /// Size of the shop.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +57,7 @@ pub fn product(number: u64) -> String {
 
 /// Fills the store and trains a model.
 pub async fn fill(tactful: &Arc<App>, size: ShopSize) {
-    let products: Vec<Product> = (0..size.products).map(described).collect();
+    let products: Vec<Product> = (0..size.products).map(shop_product).collect();
     upsert_products(tactful, &products).await.expect("upserts");
     publish_catalog(tactful).await.expect("publishes");
     let mut batch = Vec::with_capacity(BATCH_LEN);
@@ -78,29 +77,15 @@ pub async fn fill(tactful: &Arc<App>, size: ShopSize) {
     }
 }
 
-fn described(number: u64) -> Product {
+fn shop_product(number: u64) -> Product {
     let id = ProductId::new(product(number)).expect("a valid id");
-    let currency = Currency::new("GBP").expect("a currency");
-    let pence = pence(number);
-    let price = Money::new(currency, (pence / 100) as i64, (pence % 100) as i32 * 10_000_000);
-    // One category in five has a ladder of three.
-    let (category, place) = (number / CATEGORY_LEN, number % CATEGORY_LEN);
-    let ladder_position = (category.is_multiple_of(5) && place < 3).then(|| LadderPosition {
-        ladder: LadderId::new(format!("ladder-{category}")).expect("a valid id"),
-        tier: place as u32 + 1,
-    });
-    Product {
-        category: vec![format!("category {category}")],
-        price: price.ok(),
-        ladder_position,
-        repeatable: place % 4 == 3,
-        ..Product::new(id, format!("Product {number} of category {category}"))
-    }
+    let is_repeatable = number % CATEGORY_LEN % 4 == 3;
+    Product { repeatable: is_repeatable, ..generated_product(number, id, money(pence(number))) }
 }
 
 /// Price of a product in pence.
 fn pence(product: u64) -> u64 {
-    100 + mix(product, 1) % 2_000
+    generated_catalog::pence(product, 1)
 }
 
 /// Makes an order line of a customer: orders are spread over the history, stay within a few preferred categories, and near the
@@ -128,12 +113,4 @@ fn purchase(rank: u64, line: u64, size: ShopSize, now: Timestamp) -> Event {
             unit_price: None,
         }),
     }
-}
-
-/// Hashes a number (the finalizer of `SplitMix64`).
-pub fn mix(number: u64, salt: u64) -> u64 {
-    let mix = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0xd6e8_feb8_6659_fd93));
-    let mix = (mix ^ (mix >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mix = (mix ^ (mix >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mix ^ (mix >> 31)
 }

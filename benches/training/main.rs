@@ -31,6 +31,8 @@ use tactful::model::training_log::Metric;
 use tactful::model::training_settings::TrainingSettings;
 
 mod shop;
+#[path = "../support/mod.rs"]
+mod support;
 
 use shop::ShopSize;
 

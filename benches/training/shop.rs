@@ -2,10 +2,12 @@
 
 use tactful::domain::catalog::Catalog;
 use tactful::domain::event::{Event, EventKind, OrderLine};
-use tactful::domain::ids::{CustomerId, EventId, LadderId, OrderId, ProductId};
-use tactful::domain::money::{Currency, Money};
-use tactful::domain::product::{LadderPosition, Product};
+use tactful::domain::ids::{CustomerId, EventId, OrderId, ProductId};
+use tactful::domain::money::Money;
+use tactful::domain::product::Product;
 use tactful::domain::time::{DAY, Timestamp};
+
+use super::support::generated_catalog::{CATEGORY_LEN, generated_product, mix, money, pence};
 
 /// The history reaches this far back: 18 months.
 const HISTORY_DAYS: f64 = 548.0;
@@ -17,8 +19,6 @@ const LINES_MIN: f64 = 25.0;
 const LINES_MAX: f64 = 13_000.0;
 /// Orders have up to so many lines, all orders of a customer as many.
 const ORDER_LINES_MAX: u64 = 7;
-/// Products of one category.
-const CATEGORY_LEN: u64 = 25;
 /// Categories that a customer likes.
 const LIKED: u64 = 4;
 /// Products that a customer buys again and again.
@@ -46,7 +46,7 @@ impl ShopSize {
 
     /// What is sold.
     pub fn catalog(self) -> Catalog {
-        Catalog::new((0..self.products).map(described).collect())
+        Catalog::new((0..self.products).map(shop_product).collect())
     }
 
     /// What was bought, customer by customer, as a store tells it.
@@ -57,7 +57,7 @@ impl ShopSize {
 
     fn bought_by(self, customer: u64) -> impl Iterator<Item = Event> {
         let lines = (LINES_MIN / uniform(customer, 1).sqrt()).min(LINES_MAX) as u64;
-        let lines_of_order = 1 + mixed(customer, 2) % ORDER_LINES_MAX;
+        let lines_of_order = 1 + mix(customer, 2) % ORDER_LINES_MAX;
         let orders = lines.div_ceil(lines_of_order) as f64;
         let span = HISTORY_DAYS - JOINING_DAYS * uniform(customer, 3);
         (0..lines).map(move |line| {
@@ -83,11 +83,11 @@ impl ShopSize {
     /// The product on a line: one of the customer's staples, what goes with the order's first line, or something else of a
     /// category that the customer likes.
     fn product(self, customer: u64, order: u64, place: u64) -> u64 {
-        let line = mixed(order * ORDER_LINES_MAX + place, customer);
+        let line = mix(order * ORDER_LINES_MAX + place, customer);
         if line % 100 < STAPLE_PERCENT {
-            return self.liked_by(customer, mixed(line, 4) % STAPLES);
+            return self.liked_by(customer, mix(line, 4) % STAPLES);
         }
-        if place > 0 && mixed(line, 5) % 100 < PARTNER_PERCENT {
+        if place > 0 && mix(line, 5) % 100 < PARTNER_PERCENT {
             let first = self.product(customer, order, 0);
             let (category, place) = (first / CATEGORY_LEN, first % CATEGORY_LEN);
             return (category ^ 1) * CATEGORY_LEN + place;
@@ -97,36 +97,22 @@ impl ShopSize {
 
     /// A product by a draw: popular ones of a popular category are likelier.
     fn liked_by(self, customer: u64, draw: u64) -> u64 {
-        let liked = mixed(customer, 6 + mixed(draw, customer) % LIKED);
+        let liked = mix(customer, 6 + mix(draw, customer) % LIKED);
         let category = drawn(self.products / CATEGORY_LEN, liked, CATEGORY_STEEPNESS);
-        category * CATEGORY_LEN + drawn(CATEGORY_LEN, mixed(draw, liked), PLACE_STEEPNESS)
+        category * CATEGORY_LEN + drawn(CATEGORY_LEN, mix(draw, liked), PLACE_STEEPNESS)
     }
 }
 
-fn described(number: u64) -> Product {
-    let (category, place) = (number / CATEGORY_LEN, number % CATEGORY_LEN);
-    // One category in five has a ladder of three.
-    let ladder_position = (category.is_multiple_of(5) && place < 3).then(|| LadderPosition {
-        ladder: LadderId::new(format!("ladder-{category}")).expect("a valid id"),
-        tier: place as u32 + 1,
-    });
-    Product {
-        category: vec![format!("category {category}")],
-        price: Some(price(number)),
-        ladder_position,
-        ..Product::new(product_id(number), format!("Product {number} of category {category}"))
-    }
+fn shop_product(number: u64) -> Product {
+    generated_product(number, product_id(number), price(number))
 }
 
 fn product_id(number: u64) -> ProductId {
     ProductId::new(format!("product-{number}")).expect("a valid id")
 }
 
-/// 1 to 21 units.
 fn price(product: u64) -> Money {
-    let pence = 100 + mixed(product, 20) % 2_000;
-    let currency = Currency::new("GBP").expect("a currency");
-    Money::new(currency, (pence / 100) as i64, (pence % 100) as i32 * 10_000_000).expect("a price")
+    money(pence(product, 20))
 }
 
 /// A number below `count`, small ones likelier.
@@ -136,13 +122,5 @@ fn drawn(count: u64, random: u64, steepness: i32) -> u64 {
 
 /// Above 0, up to 1.
 fn uniform(number: u64, salt: u64) -> f64 {
-    ((mixed(number, salt) >> 11) + 1) as f64 / (1_u64 << 53) as f64
-}
-
-/// A number that looks random and is not (the finisher of `SplitMix64`).
-fn mixed(number: u64, salt: u64) -> u64 {
-    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0xd6e8_feb8_6659_fd93));
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+    ((mix(number, salt) >> 11) + 1) as f64 / (1_u64 << 53) as f64
 }

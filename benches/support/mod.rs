@@ -1,0 +1,3 @@
+//! Support shared by the benchmarks that generate a shop.
+
+pub mod generated_catalog;
