@@ -12,7 +12,8 @@ use tactful::grpc::generated::tactful::v1::{
 
 use super::faults::is_ok;
 use super::harness::TestServer;
-use super::shop::{ago, cross_sell, open_shop, purchase, record};
+use super::shop::{ago, open_shop, record};
+use crate::support::wire_shop::{cross_sell, purchase};
 
 const ASKED: usize = 30;
 

@@ -16,7 +16,8 @@ use tonic::{Code, Streaming};
 
 use super::faults::{kind, refusal};
 use super::harness::{ManualClock, TestServer, until};
-use super::shop::{cap, cross_sell, kept, now, purchase, record, stock};
+use super::shop::{cap, kept, now, record, stock};
+use crate::support::wire_shop::{cross_sell, purchase};
 
 const CUSTOMERS: u64 = 12;
 

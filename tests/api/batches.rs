@@ -8,7 +8,8 @@ use tonic::{Code, Status};
 
 use super::faults::{bad_fields, reason, refusal};
 use super::harness::TestServer;
-use super::shop::{REQUEST_ID, cross_sell, kept, open_shop, preview, up_sell};
+use super::shop::{REQUEST_ID, kept, open_shop};
+use crate::support::wire_shop::{cross_sell, preview, up_sell};
 
 fn as_status(status: Option<&rpc::Status>) -> Status {
     use prost::Message;

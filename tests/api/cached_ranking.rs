@@ -14,7 +14,8 @@ use tactful::grpc::generated::tactful::v1::{
 use tactful::store::contract::loaded_customer::LoadedCustomer;
 
 use super::harness::TestServer;
-use super::shop::{ago, cross_sell, now, open_shop, preview, product, purchase, record};
+use super::shop::{ago, now, open_shop, record};
+use crate::support::wire_shop::{cross_sell, preview, product, purchase};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

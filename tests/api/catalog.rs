@@ -12,7 +12,8 @@ use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, entry_refusal, is_ok, kind, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, cross_sell, gbp, in_future, now, open_shop, preview, product};
+use super::shop::{ago, in_future, now, open_shop};
+use crate::support::wire_shop::{cross_sell, gbp, preview, product};
 
 async fn upsert(server: &TestServer, products: Vec<Product>) -> Vec<EntryResult> {
     let request = BatchUpsertProductsRequest { products };

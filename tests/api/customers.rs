@@ -12,7 +12,8 @@ use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, entry_refusal, is_ok, kind, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, cross_sell, in_future, kept, open_shop, preview};
+use super::shop::{ago, in_future, kept, open_shop};
+use crate::support::wire_shop::{cross_sell, preview};
 
 async fn upsert(server: &TestServer, customers: Vec<CustomerProfile>) -> Vec<EntryResult> {
     let request = BatchUpsertCustomersRequest { customers };

@@ -11,7 +11,8 @@ use tactful::grpc::generated::tactful::v1::{
 };
 
 use super::harness::TestServer;
-use super::shop::{in_future, now, preview, up_sell};
+use super::shop::{in_future, now};
+use crate::support::wire_shop::{preview, up_sell};
 
 async fn open_demo() -> TestServer {
     let server = TestServer::in_memory().await;

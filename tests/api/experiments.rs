@@ -14,7 +14,8 @@ use tonic::Code;
 
 use super::faults::{bad_fields, reason, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, cap, complaint, cross_sell, event, kept, now, open_shop, preview, record};
+use super::shop::{ago, cap, kept, now, open_shop, record};
+use crate::support::wire_shop::{complaint, cross_sell, event, preview};
 
 const HALF: &str = "version = 'half'\n[control_group]\nshare = 0.5\nsalt = 'spring'\n";
 

@@ -9,7 +9,8 @@ use tonic::Code;
 
 use super::faults::{bad_fields, kind, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, complaint, cross_sell, kept, open_shop, preview, record};
+use super::shop::{ago, kept, open_shop, record};
+use crate::support::wire_shop::{complaint, cross_sell, preview};
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::CrossSellRequest;
 

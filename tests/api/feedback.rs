@@ -12,9 +12,8 @@ use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
 use super::harness::{ManualClock, TestServer, in_memory, on_disk};
-use super::shop::{
-    REQUEST_ID, ago, cap, complaint, cross_sell, event, gbp, in_future, kept, now, open_shop, preview, purchase, record,
-};
+use super::shop::{REQUEST_ID, ago, cap, in_future, kept, now, open_shop, record};
+use crate::support::wire_shop::{complaint, cross_sell, event, gbp, preview, purchase};
 
 async fn offered(shop: &TestServer) -> CrossSellResponse {
     shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner()

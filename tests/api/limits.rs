@@ -9,7 +9,8 @@ use tonic::Code;
 
 use super::faults::{bad_fields, is_ok, refusal};
 use super::harness::TestServer;
-use super::shop::{REQUEST_ID, ago, kept, product, purchase};
+use super::shop::{REQUEST_ID, ago, kept};
+use crate::support::wire_shop::{product, purchase};
 
 const TOO_MANY: [usize; 3] = [0, 1001, 10_001];
 

@@ -20,7 +20,8 @@ use tonic::Code;
 
 use super::faults::{kind, refusal};
 use super::harness::{ManualClock, TestServer, until, within_timeout};
-use super::shop::{ago, cross_sell, event, now, open_shop, purchase, record, stock};
+use super::shop::{ago, now, open_shop, record, stock};
+use crate::support::wire_shop::{cross_sell, event, purchase};
 
 async fn train(server: &TestServer) -> OfferModel {
     let answer = server.models().train_model(TrainModelRequest {}).await.expect("trains").into_inner();

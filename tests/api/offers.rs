@@ -12,10 +12,8 @@ use tonic::Code;
 
 use super::faults::{bad_fields, kind, refusal};
 use super::harness::{ManualClock, TestServer};
-use super::shop::{
-    COMPLEMENTS, REQUEST_ID, ago, cap, complaint, cross_sell, event, gbp, in_future, kept, now, open_shop, preview,
-    product, purchase, record, up_sell,
-};
+use super::shop::{COMPLEMENTS, REQUEST_ID, ago, cap, in_future, kept, now, open_shop, record};
+use crate::support::wire_shop::{complaint, cross_sell, event, gbp, preview, product, purchase, up_sell};
 
 fn score(factors: &ScoreBreakdown) -> f64 {
     factors.propensity * factors.value * factors.context * factors.lever - factors.attention_price

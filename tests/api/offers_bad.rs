@@ -4,7 +4,8 @@ use tactful::grpc::generated::tactful::v1::{CrossSellRequest, ReleaseOffersReque
 use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, reason, refusal};
-use super::shop::{REQUEST_ID, cross_sell, kept, open_shop, up_sell};
+use super::shop::{REQUEST_ID, kept, open_shop};
+use crate::support::wire_shop::{cross_sell, up_sell};
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 

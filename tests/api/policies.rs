@@ -15,7 +15,8 @@ use tonic::Code;
 
 use super::faults::{bad_fields, kind, refusal};
 use super::harness::{ManualClock, TestServer};
-use super::shop::{cap, cross_sell, open_shop, preview};
+use super::shop::{cap, open_shop};
+use crate::support::wire_shop::{cross_sell, preview};
 
 const STRICT: &str = "version = 'strict'\n[contact.caps]\nguarded = { offers = 1, up_sell = 0 }\n\
                       steady = { offers = 1, up_sell = 0 }\nstrong = { offers = 1, up_sell = 0 }\n\

@@ -14,7 +14,8 @@ use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, complaint, cross_sell, event, kept, open_shop, purchase, record};
+use super::shop::{ago, kept, open_shop, record};
+use crate::support::wire_shop::{complaint, cross_sell, event, purchase};
 
 async fn export(shop: &TestServer, customer: &str) -> Vec<Record> {
     let request = ExportCustomerRequest { customer_id: customer.into() };

@@ -12,7 +12,8 @@ use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, kind, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, cap, complaint, in_future, kept, now, open_shop, preview, record, up_sell};
+use super::shop::{ago, cap, in_future, kept, now, open_shop, record};
+use crate::support::wire_shop::{complaint, preview, up_sell};
 
 fn hold(reason: HoldReason) -> CreateHoldRequest {
     CreateHoldRequest {

@@ -8,7 +8,8 @@ use tonic::{Code, Request};
 
 use super::faults::{bad_fields, kind, refusal, retry_after};
 use super::harness::{ManualClock, TestServer, in_memory, until, within_timeout};
-use super::shop::{REQUEST_ID, cross_sell, kept, open_shop, stock, up_sell};
+use super::shop::{REQUEST_ID, kept, open_shop, stock};
+use crate::support::wire_shop::{cross_sell, up_sell};
 
 fn keyed(customer: &str) -> CrossSellRequest {
     CrossSellRequest { request_id: REQUEST_ID.into(), ..cross_sell(customer) }

@@ -28,9 +28,9 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::harness::{ManualClock, until, within_timeout, written};
-use super::shop::preview;
 use crate::support::certificates::{Authority, key, name_caller};
 use crate::support::long_form::short_or_long;
+use crate::support::wire_shop::preview;
 
 const CHECKOUT: &str = "spiffe://example.org/ns/shop/sa/checkout";
 

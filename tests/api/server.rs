@@ -21,7 +21,8 @@ use tonic_reflection::pb::{v1, v1alpha};
 
 use super::faults::{kind, refusal, retry_after};
 use super::harness::{ManualClock, TestServer, in_memory, on_disk, until, within_timeout, written};
-use super::shop::{ago, purchase};
+use super::shop::ago;
+use crate::support::wire_shop::purchase;
 
 async fn start_error(settings: Settings) -> (StartError, String) {
     let Err(error) = Server::build(settings, Some(ManualClock::new())).await else { panic!("must not start") };

@@ -12,7 +12,8 @@ use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
 use super::harness::TestServer;
-use super::shop::{cross_sell, gbp, in_future, now, open_shop, up_sell};
+use super::shop::{in_future, now, open_shop};
+use crate::support::wire_shop::{cross_sell, gbp, up_sell};
 
 const ATTRIBUTES: &str = "version = 'attributes'\n[conditions]\nattributes = { segment = 'text', age = 'number' }\n";
 

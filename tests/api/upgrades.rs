@@ -7,7 +7,8 @@ use tactful::server::serve::{Server, StartError};
 use tactful::store::contract::error::StoreError;
 
 use super::harness::{ManualClock, TestServer, on_disk, until};
-use super::shop::{ago, purchase, record};
+use super::shop::{ago, record};
+use crate::support::wire_shop::purchase;
 
 fn open(directory: &Path) -> sled::Result<sled::Db> {
     sled::Config::new().path(directory).segment_size(2 << 20).open()

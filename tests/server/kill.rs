@@ -17,13 +17,13 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 use wire::OfferKind;
-use wire::catalog_service_client::CatalogServiceClient;
 use wire::customer_service_client::CustomerServiceClient;
 use wire::feedback_service_client::FeedbackServiceClient;
 use wire::offer_service_client::OfferServiceClient;
 use wire::relationship_service_client::RelationshipServiceClient;
 
 use crate::support::running_server::RunningServer;
+use crate::support::wire_shop::{complement, on_ladder, product, purchase, upsert_products};
 
 const ROUNDS: u64 = 20;
 const WORKERS: u64 = 16;
@@ -171,7 +171,10 @@ impl Worker {
 
     async fn buy(&mut self, customer: &str, step: u64) -> bool {
         let promised = self.promises.entry(customer.to_owned()).or_default();
-        let event = purchase(&format!("{}-{step}", self.number), customer, self.random.below(COMPLEMENTS));
+        let at = prost_types::Timestamp { seconds: 1_760_000_000, nanos: 0 };
+        let (id, product) =
+            (format!("{}-{step}", self.number), format!("complement{}", self.random.below(COMPLEMENTS)));
+        let event = purchase(&id, customer, &product, at);
         // The same event twice in one batch counts once.
         let request = wire::RecordEventsRequest { events: vec![event.clone(), event] };
         let recorded = answered(FeedbackServiceClient::new(self.channel.clone()).record_events(request).await);
@@ -296,35 +299,13 @@ async fn assert_kept(channel: &Channel, customer: &str, promised: &AcknowledgedS
 }
 
 async fn fill_catalog(channel: Channel) {
-    let complement = |number: u64| wire::Product {
-        product_id: format!("complement{number}"),
-        title: format!("Complement {number}"),
-        compatible_with: vec!["lower0".to_owned()],
-        ..wire::Product::default()
-    };
-    let ladder_position = |name: &str, ladder: u64, tier: u32| wire::Product {
-        product_id: format!("{name}{ladder}"),
-        title: format!("Rung {tier}"),
-        ladder: format!("ladder{ladder}"),
-        tier,
-        ..wire::Product::default()
+    let complements = (0..COMPLEMENTS).map(|number| complement(&format!("complement{number}"), "lower0"));
+    let ladder_product = |name: &str, number: u64, tier: u32| {
+        on_ladder(&format!("ladder{number}"), tier, product(&format!("{name}{number}")))
     };
     let ladders =
-        (0..LADDERS).flat_map(|ladder| [ladder_position("lower", ladder, 1), ladder_position("upper", ladder, 2)]);
-    let products = (0..COMPLEMENTS).map(complement).chain(ladders).collect();
-    let request = wire::BatchUpsertProductsRequest { products };
-    CatalogServiceClient::new(channel).batch_upsert_products(request).await.expect("upserts");
-}
-
-fn purchase(id: &str, customer: &str, complement: u64) -> wire::CustomerEvent {
-    wire::CustomerEvent {
-        event_id: id.to_owned(),
-        customer_id: customer.to_owned(),
-        kind: wire::EventKind::Purchase.into(),
-        event_time: Some(prost_types::Timestamp { seconds: 1_760_000_000, nanos: 0 }),
-        product_id: format!("complement{complement}"),
-        ..wire::CustomerEvent::default()
-    }
+        (0..LADDERS).flat_map(|number| [ladder_product("lower", number, 1), ladder_product("upper", number, 2)]);
+    upsert_products(channel, complements.chain(ladders).collect()).await;
 }
 
 /// A small generator: `SplitMix64` (Steele, Lea, Flood 2014).

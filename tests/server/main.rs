@@ -1,4 +1,4 @@
-//! The program as an operator runs it: a process that is started, watched, stopped, killed, and run out of disk.
+//! The program as an operator runs it: a process that is started, observed, stopped, killed, and runs out of disk.
 
 mod cli;
 mod disk_full;

@@ -1,4 +1,4 @@
-//! Support shared by the test binaries: a server in a process of its own, certificates, domain values, and records
+//! Support shared by the test binaries: a server in a process of its own, certificates, domain values, wire messages, and records
 //! of the store.
 //!
 //! Each binary includes it by path and uses its own part.
@@ -10,3 +10,4 @@ pub mod long_form;
 pub mod running_server;
 pub mod shop;
 pub mod stored_records;
+pub mod wire_shop;

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tactful::grpc::generated::tactful::v1 as wire;
 use tonic::transport::{Channel, Endpoint};
-use wire::catalog_service_client::CatalogServiceClient;
+
+use super::wire_shop::{complement, product, upsert_products};
 
 /// Time within which a server must serve: far more than it needs.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -169,12 +169,6 @@ pub fn resident_bytes(pid: u32) -> u64 {
 
 /// Fills the catalogue with a kettle and its complements.
 pub async fn stock(channel: &Channel) {
-    let product = |id: String| wire::Product { title: id.clone(), product_id: id, ..wire::Product::default() };
-    let complements = (0..COMPLEMENTS).map(|number| wire::Product {
-        compatible_with: vec!["kettle".to_owned()],
-        ..product(format!("complement{number}"))
-    });
-    let products = complements.chain([product("kettle".to_owned())]).collect();
-    let request = wire::BatchUpsertProductsRequest { products };
-    CatalogServiceClient::new(channel.clone()).batch_upsert_products(request).await.expect("upserts");
+    let complements = (0..COMPLEMENTS).map(|number| complement(&format!("complement{number}"), "kettle"));
+    upsert_products(channel.clone(), complements.chain([product("kettle")]).collect()).await;
 }
