@@ -177,7 +177,7 @@ impl<'a> RowFields<'a> {
             }
             let shown_name = excerpt(&name);
             if values.insert(name, value).is_some() {
-                self.add_fault(column, format!("{shown_name} is there twice"));
+                self.add_fault(column, format!("{shown_name} is repeated"));
             }
         }
         if values.len() > items_max {
