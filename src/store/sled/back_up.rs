@@ -14,7 +14,7 @@ use std::sync::Arc;
 use sled::Tree;
 use tokio::sync::mpsc;
 
-use super::inner::Inner;
+use super::engine::SledEngine;
 use super::releases::ReleaseWatch;
 use super::scan::blocking;
 use super::trees::{ERASURE_KEY_KEY, MODEL_KEY};
@@ -71,7 +71,7 @@ impl PageSender {
     }
 }
 
-impl Inner {
+impl SledEngine {
     /// Sends everything but what was prepared for customers.
     pub async fn back_up(self: &Arc<Self>, receiver: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
         let releases = self.releases.watch();
@@ -116,7 +116,7 @@ impl Inner {
         let mut last = None;
         loop {
             let tree = tree.clone();
-            let page = blocking(self, move |inner| inner.page(&tree, last.as_ref(), PAGE_LEN)).await?;
+            let page = blocking(self, move |engine| engine.page(&tree, last.as_ref(), PAGE_LEN)).await?;
             last = page.last_key();
             if last.is_none() {
                 return Ok(());
@@ -141,12 +141,12 @@ impl Inner {
         let mut last = None;
         loop {
             let tree = self.trees.customers.clone();
-            let read = move |inner: &Self| {
-                let page = inner.page(&tree, last.as_ref(), PAGE_LEN)?;
+            let read = move |engine: &Self| {
+                let page = engine.page(&tree, last.as_ref(), PAGE_LEN)?;
                 let mut records = Vec::new();
                 let mut restless = Vec::new();
                 for (key, _) in &page.records {
-                    match (0..READINGS_MAX).find_map(|_| inner.customer_records(key).transpose()).transpose()? {
+                    match (0..READINGS_MAX).find_map(|_| engine.customer_records(key).transpose()).transpose()? {
                         Some(found) => records.extend(found),
                         None => restless.push(key.clone()),
                     }
@@ -157,7 +157,7 @@ impl Inner {
             page_sender.add(records).await?;
             for key in restless {
                 let _lock = self.customer_locks.exclusive(&key).await;
-                let records = blocking(self, move |inner| inner.customer_records(&key)).await?;
+                let records = blocking(self, move |engine| engine.customer_records(&key)).await?;
                 page_sender.add(records.unwrap_or_default()).await?;
             }
             if next.is_none() {
@@ -184,7 +184,7 @@ impl Inner {
                 OutboxItem::Event(bytes) => (RecordKind::Event, bytes),
                 OutboxItem::Decision(bytes) => (RecordKind::Decision, bytes),
             };
-            let (_, copy_key) = self.copy_of(key, entry)?;
+            let (_, copy_key) = self.copy_target(key, entry)?;
             records.entry((kind, copy_key)).or_insert_with(|| bytes.clone());
         }
         let after = self.healthy(self.trees.customers.get(key))?;

@@ -1,6 +1,6 @@
 //! Keeps prepared candidates. They are a cache: nobody waits until they are durable.
 
-use super::inner::Inner;
+use super::engine::SledEngine;
 use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::ids::CustomerId;
 use crate::store::codec::cached_ranking::{decode_cached_ranking, encode_cached_ranking};
@@ -8,7 +8,7 @@ use crate::store::contract::error::StoreError;
 use crate::store::contract::loaded_customer::LoadedCustomer;
 use crate::store::keys::customer_key;
 
-impl Inner {
+impl SledEngine {
     /// Keeps candidates of a stored customer; in turn with erasures, so that nothing comes back after one.
     pub async fn put_cached_ranking(&self, customer: &CustomerId, prepared: &CachedRanking) -> Result<(), StoreError> {
         let key = customer_key(customer);

@@ -13,30 +13,30 @@ use async_trait::async_trait;
 impl CatalogStore for SledStore {
     async fn put_products(&self, products: &[Product]) -> Result<Vec<bool>, StoreError> {
         let products = products.to_vec();
-        blocking(self.inner()?, move |inner| inner.put_products(&products)).await
+        blocking(self.engine()?, move |engine| engine.put_products(&products)).await
     }
 
     async fn delete_product(&self, id: &ProductId) -> Result<bool, StoreError> {
-        self.inner()?.delete_product(id)
+        self.engine()?.delete_product(id)
     }
 
     async fn load_products(&self) -> Result<Vec<Product>, StoreError> {
-        self.inner()?.load_products().await
+        self.engine()?.load_products().await
     }
 
     async fn put_offers(&self, offers: &[ExplicitOffer]) -> Result<Vec<bool>, StoreError> {
-        self.inner()?.put_offers(offers).await
+        self.engine()?.put_offers(offers).await
     }
 
     async fn delete_offer(&self, id: &OfferId) -> Result<bool, StoreError> {
-        self.inner()?.delete_offer(id)
+        self.engine()?.delete_offer(id)
     }
 
     async fn load_offers(&self) -> Result<Vec<ExplicitOffer>, StoreError> {
-        self.inner()?.load_offers().await
+        self.engine()?.load_offers().await
     }
 
     async fn used_volume(&self, offer: &OfferId) -> Result<u64, StoreError> {
-        self.inner()?.used_volume(offer)
+        self.engine()?.used_volume(offer)
     }
 }

@@ -1,12 +1,12 @@
-//! One commit: a compare-and-swap on the customer's value, then the copies.
+//! Commit of one customer: a compare-and-swap on its value, then the copies of its outbox.
 
 use std::sync::Arc;
 
 use sled::{IVec, Tree};
 
 use super::committer::WriteGuard;
+use super::engine::SledEngine;
 use super::failpoint::failpoint;
-use super::inner::Inner;
 use super::volumes::ReservationOutcome;
 use crate::store::codec::customer::{CustomerBody, CustomerValue, encode_customer};
 use crate::store::codec::decision::decode_decision;
@@ -17,28 +17,30 @@ use crate::store::contract::error::StoreError;
 use crate::store::keys::{customer_key, decision_key, event_key};
 use crate::store::ownership::require_granted_volume;
 
-/// The most entries in an outbox. Twice what one commit may append, so that one commit need not wait for the one before.
+/// Maximum number of entries in an outbox. Twice what one commit may append, so that a commit need not wait for the
+/// previous one.
 const OUTBOX_MAX: usize = 2 * APPENDED_MAX;
 
-/// How often a commit waits for room in the outbox. The first wait makes room unless another commit took it, and then
-/// the version has moved on and the answer is a conflict.
-const WAITS_FOR_ROOM_MAX: usize = 4;
+/// Maximum number of times a commit waits for capacity in the outbox. The first wait frees capacity unless another commit
+/// uses it, and then the version has changed and the outcome is a conflict.
+const OUTBOX_WAITS_MAX: usize = 4;
 
-/// A commit, encoded once for all its attempts.
-struct Commit {
+/// Change to a customer, encoded once for all attempts to commit it.
+struct EncodedChange {
     key: Vec<u8>,
     expected: u64,
     body: CustomerBody,
     appended: Outbox,
 }
 
+/// Result of one attempt to commit.
 enum CommitAttempt {
-    Ended(CommitOutcome),
-    /// What waits in the outbox leaves no room, but will be dropped once durable.
-    NeedsRoom,
+    Finished(CommitOutcome),
+    /// The outbox is full, with entries that can be dropped once their copies are durable.
+    OutboxFull,
 }
 
-impl Commit {
+impl EncodedChange {
     fn of(change: &Change<'_>) -> Result<Self, StoreError> {
         require_granted_volume(change)?;
         Ok(Self {
@@ -50,11 +52,11 @@ impl Commit {
     }
 }
 
-impl Inner {
-    /// Commits a change: reserves the volume that it takes, swaps the customer, then settles and releases. The order is that
-    /// of [`super::volumes`]. A commit that fails half-way leaves its reservations to be recovered.
+impl SledEngine {
+    /// Commits a change: reserves the volume that it takes, swaps the customer, then settles and releases, in the order
+    /// explained in [`super::volumes`]. A commit that fails half-way leaves its reservations to be recovered.
     pub async fn commit(self: &Arc<Self>, change: &Change<'_>) -> Result<CommitOutcome, StoreError> {
-        let commit = Commit::of(change)?;
+        let commit = EncodedChange::of(change)?;
         let _lock = self.customer_locks.shared(&commit.key).await;
         if change.expected == 0 && self.erasure_of(&change.customer.id)?.is_some() {
             return Ok(CommitOutcome::Erased);
@@ -74,45 +76,45 @@ impl Inner {
         Ok(outcome)
     }
 
-    /// Commits the customer with its outbox, waiting for room in it where needed.
-    async fn commit_customer(&self, commit: &Commit) -> Result<CommitOutcome, StoreError> {
-        for _ in 0..WAITS_FOR_ROOM_MAX {
+    /// Commits the customer with its outbox, waiting for capacity in the outbox where needed.
+    async fn commit_customer(&self, commit: &EncodedChange) -> Result<CommitOutcome, StoreError> {
+        for _ in 0..OUTBOX_WAITS_MAX {
             match self.attempt(commit)? {
-                CommitAttempt::Ended(outcome) => return Ok(outcome),
-                CommitAttempt::NeedsRoom => {
+                CommitAttempt::Finished(outcome) => return Ok(outcome),
+                CommitAttempt::OutboxFull => {
                     self.copy_outbox(&commit.key)?;
                     self.committer.durable().await?;
                 }
             }
         }
-        Err(StoreError::Failed { detail: "the outbox of a customer does not empty".to_owned() })
+        Err(StoreError::Failed { detail: "commit failed: the outbox of the customer stays full".to_owned() })
     }
 
-    fn attempt(&self, commit: &Commit) -> Result<CommitAttempt, StoreError> {
+    fn attempt(&self, commit: &EncodedChange) -> Result<CommitAttempt, StoreError> {
         failpoint!("store::before_apply", |_| stopped());
         let write = self.committer.begin_write();
         let version = commit.expected + 1;
         let (outbox, is_first) = loop {
-            let current = self.customers(&commit.key)?;
-            let (found, waiting) = match &current {
+            let current = self.customer_bytes(&commit.key)?;
+            let (stored_version, stored_outbox) = match &current {
                 Some(bytes) => CustomerValue::parse(bytes).map(|value| (value.version, value.outbox))?,
                 None => (0, Outbox::default()),
             };
-            if found != commit.expected {
+            if stored_version != commit.expected {
                 metrics::counter!("tactful_store_commit_conflicts_total").increment(1);
-                return Ok(CommitAttempt::Ended(CommitOutcome::Conflict));
+                return Ok(CommitAttempt::Finished(CommitOutcome::Conflict));
             }
-            let Outbox(waiting) = waiting;
-            let waiting_before = waiting.len();
-            let kept = self.not_yet_durable(&commit.key, waiting);
-            if kept.len() < waiting_before {
+            let Outbox(stored_entries) = stored_outbox;
+            let stored_len = stored_entries.len();
+            let retained = self.not_yet_durable(&commit.key, stored_entries);
+            if retained.len() < stored_len {
                 failpoint!("store::before_drop", |_| stopped());
             }
-            let outbox = Outbox(kept.into_iter().chain(commit.appended.0.iter().cloned()).collect());
+            let outbox = Outbox(retained.into_iter().chain(commit.appended.0.iter().cloned()).collect());
             let bytes = encode_customer(version, &commit.body, &outbox)?;
             if bytes.len() > CUSTOMER_BYTES_MAX || outbox.0.len() > OUTBOX_MAX || commit.appended.0.len() > APPENDED_MAX
             {
-                return refuse_or_wait(commit, version);
+                return reject_or_wait(commit, version);
             }
             if self.swap(&commit.key, current.as_ref(), bytes)? {
                 break (outbox, current.is_none());
@@ -122,18 +124,18 @@ impl Inner {
         failpoint!("store::after_apply", |_| stopped());
         self.copy(&commit.key, &outbox, version, write)?;
         self.empty_oldest_outbox()?;
-        Ok(CommitAttempt::Ended(CommitOutcome::Committed { version }))
+        Ok(CommitAttempt::Finished(CommitOutcome::Committed { version }))
     }
 
-    /// Copies what the outbox of a stored customer holds.
+    /// Copies the entries in the outbox of a stored customer.
     fn copy_outbox(&self, key: &[u8]) -> Result<(), StoreError> {
         let write = self.committer.begin_write();
-        let Some(bytes) = self.customers(key)? else { return Ok(()) };
+        let Some(bytes) = self.customer_bytes(key)? else { return Ok(()) };
         let value = CustomerValue::parse(&bytes)?;
         self.copy(key, &value.outbox, value.version, write)
     }
 
-    /// Copies the entries not known to be copied, and notes that all up to `version` are.
+    /// Copies the entries that this process has not copied yet, and records that all up to `version` are copied.
     fn copy(&self, key: &[u8], outbox: &Outbox, version: u64, write: WriteGuard<'_>) -> Result<(), StoreError> {
         let copied_through = self.outbox_progress.copied_through(key);
         let Outbox(entries) = outbox;
@@ -149,14 +151,14 @@ impl Inner {
         if entries.is_empty() {
             self.outbox_progress.forget(key, version);
         } else {
-            self.outbox_progress.note(key, version, number);
+            self.outbox_progress.record(key, version, number);
         }
         Ok(())
     }
 
-    /// Copies one entry to where it belongs; a second time changes nothing.
+    /// Copies one entry to history or to the decision log. Idempotent.
     pub(super) fn copy_entry(&self, key: &[u8], entry: &OutboxEntry) -> Result<(), StoreError> {
-        let (tree, copy_key) = self.copy_of(key, entry)?;
+        let (tree, copy_key) = self.copy_target(key, entry)?;
         let (counter, bytes) = match &entry.item {
             OutboxItem::Event(bytes) => (&self.counters.events, bytes),
             OutboxItem::Decision(bytes) => (&self.counters.decisions, bytes),
@@ -165,30 +167,31 @@ impl Inner {
         Ok(())
     }
 
-    /// Where an entry is copied to.
-    pub(super) fn copy_of(&self, key: &[u8], entry: &OutboxEntry) -> Result<(&Tree, Vec<u8>), StoreError> {
+    /// Returns the tree and the key to which an entry is copied.
+    pub(super) fn copy_target(&self, key: &[u8], entry: &OutboxEntry) -> Result<(&Tree, Vec<u8>), StoreError> {
         Ok(match &entry.item {
             OutboxItem::Event(bytes) => (&self.trees.history, event_key(key, &decode_event(bytes)?.id)),
             OutboxItem::Decision(bytes) => (&self.trees.decisions, decision_key(key, decode_decision(bytes)?.id)),
         })
     }
 
-    /// The entries whose copies are not known to be durable. The others may be dropped.
+    /// Returns the entries whose copies are not known to be durable. The others may be dropped.
     fn not_yet_durable(&self, key: &[u8], mut entries: Vec<OutboxEntry>) -> Vec<OutboxEntry> {
         let durable_through = self.outbox_progress.durable_through(key, self.committer.durable_through());
         entries.retain(|entry| entry.since > durable_through);
         entries
     }
 
-    /// Empties the outbox of the customer that has waited longest, when too many wait: customers who stay away would
-    /// otherwise all wait for the sweep at the next start.
+    /// Empties the oldest outbox when there are too many: the outboxes of inactive customers would otherwise all be left
+    /// to the recovery at the next start.
     fn empty_oldest_outbox(&self) -> Result<(), StoreError> {
         let Some(key) = self.outbox_progress.oldest_beyond_limit() else { return Ok(()) };
         let _write = self.committer.begin_write();
-        let Some(current) = self.customers(&key)? else { return Ok(()) };
+        let Some(current) = self.customer_bytes(&key)? else { return Ok(()) };
         let value = CustomerValue::parse(&current)?;
-        let kept = self.not_yet_durable(&key, value.outbox.0.clone());
-        let is_emptied = kept.is_empty() && self.swap(&key, Some(&current), value.with_outbox(&Outbox::default())?)?;
+        let retained = self.not_yet_durable(&key, value.outbox.0.clone());
+        let is_emptied =
+            retained.is_empty() && self.swap(&key, Some(&current), value.with_outbox(&Outbox::default())?)?;
         if is_emptied {
             self.outbox_progress.forget(&key, value.version);
         } else {
@@ -197,24 +200,24 @@ impl Inner {
         Ok(())
     }
 
-    /// Swaps a customer's value; false when it is not `current` any more.
+    /// Swaps a customer's value; false when another write has replaced `current`.
     pub(super) fn swap(&self, key: &[u8], current: Option<&IVec>, bytes: Vec<u8>) -> Result<bool, StoreError> {
         let swapped = self.trees.customers.compare_and_swap(key, current, Some(bytes));
         Ok(self.healthy(swapped)?.is_ok())
     }
 
-    fn customers(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
+    fn customer_bytes(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
         self.healthy(self.trees.customers.get(key))
     }
 }
 
-/// Too large by itself, or only together with what waits in the outbox?
-fn refuse_or_wait(commit: &Commit, version: u64) -> Result<CommitAttempt, StoreError> {
+/// Returns `TooLarge` when the change exceeds a limit by itself, `OutboxFull` when only together with the stored outbox.
+fn reject_or_wait(commit: &EncodedChange, version: u64) -> Result<CommitAttempt, StoreError> {
     let bytes = encode_customer(version, &commit.body, &commit.appended)?.len();
     if bytes > CUSTOMER_BYTES_MAX || commit.appended.0.len() > APPENDED_MAX {
-        return Ok(CommitAttempt::Ended(CommitOutcome::TooLarge { bytes }));
+        return Ok(CommitAttempt::Finished(CommitOutcome::TooLarge { bytes }));
     }
-    Ok(CommitAttempt::NeedsRoom)
+    Ok(CommitAttempt::OutboxFull)
 }
 
 /// Error of a commit that a failpoint stopped.

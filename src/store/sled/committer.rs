@@ -1,9 +1,9 @@
-//! One thread makes everybody's writes durable: it collects those who wait, flushes sled, syncs the file, and wakes
-//! exactly those who were waiting before the flush began.
+//! Group commit: one thread makes the writes of all callers durable. It collects the waiting callers, flushes sled,
+//! syncs the file, and wakes exactly the callers that were waiting before the flush started.
 //!
 //! sled's own `flush` ends before the disk has the data, so the thread holds a second handle on sled's file and calls
-//! `fdatasync` on it. A failed flush or sync is final: what the disk holds is not known any more, and sled does not
-//! recover within a process. The waiters fail, the store is marked failed, and only a restart helps.
+//! `fdatasync` on it. A failed flush or sync is final: the state of the disk is unknown from then on, and sled does not
+//! recover within a process. The waiting calls fail, and the store stays failed until the process restarts.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -20,22 +20,22 @@ use super::failpoint::failpoint;
 use super::flush_watermark::{self, FlushWatermark};
 use crate::store::contract::error::StoreError;
 
-/// Hands out tickets for the next flush.
+/// Handle on the committer thread: registers writes, and lets callers wait until they are durable.
 pub(super) struct Committer {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
-    /// Writes that began and are not counted in `written` yet.
+    /// Number of writes that have started and are not counted in `written` yet.
     in_flight: AtomicU64,
-    /// Writes applied so far.
+    /// Number of writes applied so far.
     written: AtomicU64,
-    /// How many of `written` the last flush covered.
+    /// Number of writes that the last flush covered: the value of `written` when it started.
     durable: AtomicU64,
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// Why the store failed, once it has.
+    /// Cause of the store's failure; `None` while it works.
     failure: watch::Sender<Option<String>>,
 }
 
@@ -45,13 +45,14 @@ struct Queue {
     is_closed: bool,
 }
 
-/// A write under way. Counted as applied when dropped, whatever became of it: one flush too many harms nobody.
+/// Guard of a write in progress. Dropping it counts the write as applied, even when it failed: one flush too many does
+/// no harm.
 pub(super) struct WriteGuard<'committer> {
     shared: &'committer Shared,
 }
 
 impl WriteGuard<'_> {
-    /// Ends the write and returns its number: the write is durable once [`Committer::durable_through`] reaches it.
+    /// Finishes the write and returns its sequence number: it is durable once [`Committer::durable_through`] reaches it.
     pub fn finish(self) -> u64 {
         let number = self.shared.written.fetch_add(1, Ordering::SeqCst) + 1;
         self.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
@@ -68,7 +69,7 @@ impl Drop for WriteGuard<'_> {
 }
 
 impl Committer {
-    /// Starts the thread for a database in this directory.
+    /// Starts the committer thread for the database in a directory.
     pub fn start(db: Db, directory: &Path, flush_watermark: FlushWatermark) -> std::io::Result<Self> {
         let disk = Disk::open(db, directory)?;
         let shared = Arc::new(Shared {
@@ -79,25 +80,25 @@ impl Committer {
             wake: Condvar::new(),
             failure: watch::Sender::new(None),
         });
-        let of_thread = Arc::clone(&shared);
+        let shared_by_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("store-committer".to_owned())
-            .spawn(move || of_thread.run(disk, flush_watermark))?;
+            .spawn(move || shared_by_thread.run(disk, flush_watermark))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Announces a write. Call before the first byte is written.
+    /// Registers a write. Call before the first byte is written.
     pub fn begin_write(&self) -> WriteGuard<'_> {
         self.shared.in_flight.fetch_add(1, Ordering::SeqCst);
         WriteGuard { shared: &self.shared }
     }
 
-    /// The number of the last write that is durable.
+    /// Returns the sequence number of the last durable write.
     pub fn durable_through(&self) -> u64 {
         self.shared.durable.load(Ordering::SeqCst)
     }
 
-    /// Returns when all that was written or could be read before the call is durable.
+    /// Waits until everything that was written or could be read before the call is durable.
     pub async fn durable(&self) -> Result<(), StoreError> {
         self.check()?;
         if self.shared.is_all_durable() {
@@ -118,7 +119,7 @@ impl Committer {
         }
     }
 
-    /// Fails when the store has failed.
+    /// Returns the cause of the failure once the store has failed.
     pub fn check(&self) -> Result<(), StoreError> {
         if self.shared.failure.borrow().is_none() { Ok(()) } else { Err(self.error()) }
     }
@@ -137,12 +138,12 @@ impl Committer {
         self.error()
     }
 
-    /// Flushes a last time and ends the thread. Blocks.
+    /// Flushes a last time and stops the thread. Blocks.
     pub fn close(&self) {
         self.shared.queue().is_closed = true;
         self.shared.wake.notify_one();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // The thread marks the store failed before a panic of its own ends it, so there is nothing to add here.
+        // When the thread panics it marks the store failed first, so the result of the join adds nothing.
         if let Some(thread) = thread {
             drop(thread.join());
         }
@@ -155,15 +156,16 @@ impl Committer {
 }
 
 impl Drop for Committer {
-    /// Without this an opening that fails half-way would leave the thread behind, and the directory locked.
+    /// Stops the thread; otherwise opening a store that fails half-way would leave it running and the directory locked.
     fn drop(&mut self) {
         self.close();
     }
 }
 
 impl Shared {
-    /// A value that was read was written by a write that had begun. If none is in flight, that write is counted in
-    /// `written`, so `durable` at the same number covers it. The order of the three loads matters.
+    /// Whether every value that could have been read so far is durable. Such a value comes from a write that has started;
+    /// if none is in flight, that write is counted in `written`, so an equal `durable` covers it. The order of the three
+    /// loads matters.
     fn is_all_durable(&self) -> bool {
         self.in_flight.load(Ordering::SeqCst) == 0
             && self.written.load(Ordering::SeqCst) == self.durable.load(Ordering::SeqCst)
@@ -177,7 +179,7 @@ impl Shared {
         self.failure.send_if_modified(|failure| {
             let is_first = failure.is_none();
             if is_first {
-                tracing::error!(detail, "the store failed; only a restart helps");
+                tracing::error!(detail, "store failed; it stays failed until the process restarts");
                 *failure = Some(detail);
             }
             is_first
@@ -185,7 +187,7 @@ impl Shared {
     }
 
     fn run(&self, mut disk: Disk, mut flush_watermark: FlushWatermark) {
-        let on_panic = FailOnPanic(self);
+        let panic_guard = PanicGuard(self);
         loop {
             let (waiters, is_closed) = self.next_waiters();
             if self.failure.borrow().is_none() {
@@ -195,10 +197,10 @@ impl Shared {
                 break;
             }
         }
-        std::mem::forget(on_panic);
+        std::mem::forget(panic_guard);
     }
 
-    /// Blocks until somebody waits or the store is closed.
+    /// Blocks until a caller waits for a flush or the store is closed.
     fn next_waiters(&self) -> (Vec<oneshot::Sender<()>>, bool) {
         let queue = self.queue();
         let is_idle = |queue: &mut Queue| queue.waiters.is_empty() && !queue.is_closed;
@@ -208,31 +210,31 @@ impl Shared {
 
     fn flush(&self, disk: &mut Disk, flush_watermark: &mut FlushWatermark, waiters: Vec<oneshot::Sender<()>>) {
         let covered = self.written.load(Ordering::SeqCst);
-        let began = Instant::now();
+        let started = Instant::now();
         let announced = flush_watermark.announce().map_err(|error| format!("flush: {error}"));
-        let synced = announced.and_then(|()| disk.sync());
+        let synced = announced.and_then(|()| disk.sync().map_err(|error| error.to_string()));
         let reached = synced
             .and_then(|()| flush_watermark.reach().map_err(|error| format!("{}: {error}", flush_watermark::FILE)));
         if let Err(detail) = reached {
             self.fail(detail);
-            // Dropping the waiters wakes them with the failure.
+            // Dropping the senders makes the waiting calls return the failure.
             return;
         }
-        metrics::histogram!("tactful_store_flush_seconds").record(began.elapsed().as_secs_f64());
+        metrics::histogram!("tactful_store_flush_seconds").record(started.elapsed().as_secs_f64());
         metrics::histogram!("tactful_store_flush_waiters")
             .record(f64::from(u32::try_from(waiters.len()).unwrap_or(u32::MAX)));
         self.durable.fetch_max(covered, Ordering::SeqCst);
         for waiter in waiters {
-            // A waiter that has gone needs no answer.
+            // The caller may have gone away.
             let _ = waiter.send(());
         }
     }
 }
 
-/// Marks the store failed when the thread panics, and wakes whoever waits.
-struct FailOnPanic<'shared>(&'shared Shared);
+/// Guard that marks the store failed and wakes the waiting callers when the committer thread panics.
+struct PanicGuard<'shared>(&'shared Shared);
 
-impl Drop for FailOnPanic<'_> {
+impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         self.0.fail("the committer panicked".to_owned());
         let mut queue = self.0.queue();
@@ -241,12 +243,26 @@ impl Drop for FailOnPanic<'_> {
     }
 }
 
-/// sled's files, and the way to force them to disk.
+/// Error returned by [`Disk::sync`].
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SyncError {
+    #[error("flush: {0}")]
+    Flush(sled::Error),
+    #[error("fdatasync of the log: {0}")]
+    Log(std::io::Error),
+    #[error("fsync of large values: {0}")]
+    Blobs(std::io::Error),
+    #[cfg(debug_assertions)]
+    #[error("stopped by a failpoint")]
+    Failpoint,
+}
+
+/// sled's files, with the handles needed to force them to disk.
 pub(super) struct Disk {
     db: Db,
     log: File,
     blobs: PathBuf,
-    /// Names and lengths of the blob files that are known to be on disk.
+    /// Paths and lengths of the blob files that are synced.
     synced_blobs: HashSet<(PathBuf, u64)>,
 }
 
@@ -258,24 +274,24 @@ impl Disk {
     }
 
     /// Forces everything applied so far to disk.
-    pub fn sync(&mut self) -> Result<(), String> {
-        self.db.flush().map_err(|error| format!("flush: {error}"))?;
-        self.log.sync_data().map_err(|error| format!("fdatasync of the log: {error}"))?;
-        self.sync_blobs().map_err(|error| format!("fsync of large values: {error}"))?;
-        failpoint!("store::after_flush", |_| Err("stopped by a failpoint".to_owned()));
+    pub fn sync(&mut self) -> Result<(), SyncError> {
+        self.db.flush().map_err(SyncError::Flush)?;
+        self.log.sync_data().map_err(SyncError::Log)?;
+        self.sync_blobs().map_err(SyncError::Blobs)?;
+        failpoint!("store::after_flush", |_| Err(SyncError::Failpoint));
         Ok(())
     }
 
-    /// sled writes leaves beyond a quarter of a segment to files of their own and syncs neither them nor their
-    /// directory. Values are kept so small that this is rare; mostly the directory is empty and this costs one look.
-    /// Blob files only grow, so one that has the length it had when synced is still on disk.
+    /// Syncs the blob files that are new or have grown. sled writes leaves beyond a quarter of a segment to files of their
+    /// own and syncs neither them nor their directory. Values are so small that this is rare: mostly the directory is
+    /// empty and this costs one listing. Blob files only grow, so a file of unchanged length needs no second sync.
     fn sync_blobs(&mut self) -> std::io::Result<()> {
         let mut found = HashSet::new();
         let mut is_new = false;
         for entry in std::fs::read_dir(&self.blobs)? {
             let path = entry?.path();
-            // sled removes blobs that nothing refers to any more, at any time.
-            let Some(file) = unless_gone(File::open(&path))? else { continue };
+            // sled may remove an unreferenced blob at any time.
+            let Some(file) = unless_missing(File::open(&path))? else { continue };
             let blob = (path, file.metadata()?.len());
             if !self.synced_blobs.contains(&blob) {
                 file.sync_all()?;
@@ -291,7 +307,7 @@ impl Disk {
     }
 }
 
-fn unless_gone(file: std::io::Result<File>) -> std::io::Result<Option<File>> {
+fn unless_missing(file: std::io::Result<File>) -> std::io::Result<Option<File>> {
     match file {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -303,9 +319,9 @@ fn unless_gone(file: std::io::Result<File>) -> std::io::Result<Option<File>> {
 mod tests {
     use super::*;
 
-    /// Broken by: leaving out `in_flight`, or counting a write before it ends.
+    /// Broken by: leaving out `in_flight`, or counting a write before it is finished.
     #[tokio::test]
-    async fn nothing_is_called_durable_while_a_write_is_under_way() {
+    async fn nothing_is_durable_while_a_write_is_in_flight() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let db = sled::open(directory.path()).expect("an empty directory opens");
         let meta = db.open_tree("meta").expect("opens");

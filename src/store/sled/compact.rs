@@ -1,12 +1,12 @@
-//! Rewrites the files of the store, so that nothing is left of what was erased.
+//! Compaction: rewrites the files of the store, so that no byte of an erased customer is left in them.
 //!
-//! sled's log keeps what was overwritten or removed until it happens to reuse the place; nobody can tell when. So the first
-//! start after an erasure copies everything that is there into fresh files beside the old ones and swaps them:
+//! sled's log retains overwritten and removed values until it reuses their segment, at a time that cannot be predicted. So
+//! the first start after an erasure copies all live records into fresh files beside the old ones and swaps them:
 //!
-//! 1. Everything is copied into `next/` and synced. A crash until here leaves a `next/` that the next start removes.
-//! 2. `next.complete` with the names of the new files is written and synced: from here on the new files count.
-//! 3. Each new file takes the place of the old one, old files without a successor are removed, then `next.complete` is. A crash
-//!    in between is finished by the next start.
+//! 1. All records are copied into `next/` and synced. A crash until here leaves a `next/` that the next start removes.
+//! 2. `next.complete` with the names of the new files is written and synced: from here on the new files are the store.
+//! 3. Each new file replaces the old one, old files without a replacement are removed, then `next.complete` is. After a
+//!    crash in between, the next start finishes the swap.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,45 +15,58 @@ use std::time::Instant;
 
 use sled::Db;
 
-use super::committer::Disk;
+use super::committer::{Disk, SyncError};
 
-/// Where the copy is made.
+/// Directory of the new files.
 pub(super) const NEXT: &str = "next";
-/// Says that the copy is whole.
+/// Marker file that says that the new files are complete; it lists their names.
 pub(super) const COMPLETE: &str = "next.complete";
 
-/// Copies all that is in a database into fresh files in `next/`, but for one key of `meta`.
-pub(super) fn copy(db: &Db, directory: &Path, segment_bytes: usize, left_out: &str) -> Result<(), String> {
+/// Error returned by a compaction.
+#[derive(Debug, thiserror::Error)]
+#[error("compaction failed: {0}")]
+pub(super) enum CompactionError {
+    Database(#[from] sled::Error),
+    Files(#[from] io::Error),
+    Sync(#[from] SyncError),
+}
+
+/// Copies all records of a database into fresh files in `next/`, except one key of `meta`.
+pub(super) fn copy(
+    db: &Db,
+    directory: &Path,
+    segment_bytes: usize,
+    skipped_meta_key: &str,
+) -> Result<(), CompactionError> {
     let started = Instant::now();
     let next = directory.join(NEXT);
-    remove(&next).map_err(|error| error.to_string())?;
-    let told = |error: sled::Error| error.to_string();
-    let copy = sled::Config::new().path(&next).segment_size(segment_bytes).open().map_err(told)?;
+    remove(&next)?;
+    let copy = sled::Config::new().path(&next).segment_size(segment_bytes).open()?;
     let mut records = 0_u64;
     for name in db.tree_names().into_iter().filter(|name| *name != b"__sled__default"[..]) {
-        let (from, to) = (db.open_tree(&name).map_err(told)?, copy.open_tree(&name).map_err(told)?);
+        let (from, to) = (db.open_tree(&name)?, copy.open_tree(&name)?);
         for record in &from {
-            let (key, value) = record.map_err(told)?;
-            if name == b"meta"[..] && *key == *left_out.as_bytes() {
+            let (key, value) = record?;
+            if name == b"meta"[..] && *key == *skipped_meta_key.as_bytes() {
                 continue;
             }
-            to.insert(key, value).map_err(told)?;
+            to.insert(key, value)?;
             records += 1;
         }
     }
-    Disk::open(copy.clone(), &next).map_err(|error| error.to_string())?.sync()?;
+    Disk::open(copy.clone(), &next)?.sync()?;
     drop(copy);
-    mark_complete(directory, &next).map_err(|error| error.to_string())?;
-    tracing::info!(records, seconds = started.elapsed().as_secs_f64(), "rewrote the store after erasures");
+    mark_complete(directory, &next)?;
+    tracing::info!(records, seconds = started.elapsed().as_secs_f64(), "compaction after erasures finished");
     Ok(())
 }
 
-/// Says that what is in `next/` is whole, once all of it is on disk.
+/// Syncs the files in `next/`, then writes the marker that says that they are complete.
 pub(super) fn mark_complete(directory: &Path, next: &Path) -> io::Result<()> {
     let mut names = Vec::new();
     for entry in fs::read_dir(next)? {
         let entry = entry?;
-        // An empty folder of large values; a fresh one is made when needed.
+        // The empty directory of large values; sled creates it again when needed.
         if entry.file_type()?.is_dir() && fs::read_dir(entry.path())?.next().is_none() {
             continue;
         }
@@ -67,7 +80,7 @@ pub(super) fn mark_complete(directory: &Path, next: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Finishes a swap that a crash interrupted, or removes a copy that was never whole.
+/// Finishes a swap that a crash interrupted, or removes an incomplete copy.
 pub(super) fn finish_swap(directory: &Path) -> io::Result<()> {
     let (next, marker) = (directory.join(NEXT), directory.join(COMPLETE));
     let names = match fs::read_to_string(&marker) {
@@ -78,7 +91,7 @@ pub(super) fn finish_swap(directory: &Path) -> io::Result<()> {
     let names: Vec<&str> = names.lines().collect();
     for name in &names {
         let (from, to) = (next.join(name), directory.join(name));
-        // What is not there any more has taken its place already.
+        // A file that is missing was moved before the crash.
         if from.exists() {
             remove(&to)?;
             fs::rename(&from, &to)?;
@@ -86,7 +99,8 @@ pub(super) fn finish_swap(directory: &Path) -> io::Result<()> {
     }
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        // What is not among the new files goes, but for the number of the last flush, which was copied with the rest.
+        // Old files of sled without a replacement are removed. The flush watermark stays: its number was copied with the
+        // other records.
         let is_ours = ["db", "conf", "blobs"].contains(&name.as_str()) || name.starts_with("snap.");
         if is_ours && !names.contains(&name.as_str()) {
             remove(&directory.join(name))?;
@@ -98,7 +112,7 @@ pub(super) fn finish_swap(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Removes a file or a folder with all in it, if there is one.
+/// Removes a file, or a directory with its contents; succeeds when there is none.
 pub(super) fn remove(path: &PathBuf) -> io::Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
@@ -127,7 +141,7 @@ mod tests {
         }
     }
 
-    fn is_new(directory: &Path) {
+    fn assert_only_new_files(directory: &Path) {
         let mut found: Vec<(String, String)> = fs::read_dir(directory)
             .expect("a folder")
             .map(|entry| entry.expect("an entry").path())
@@ -141,9 +155,9 @@ mod tests {
         assert_eq!(found, expected);
     }
 
-    /// After every number of steps that a crash may leave behind. Broken by: the old files removed first.
+    /// Covers every number of moved files that a crash may leave behind. Broken by: removing the old files first.
     #[test]
-    fn a_swap_that_was_interrupted_is_finished() {
+    fn interrupted_swap_is_finished() {
         for moved in 0..=3 {
             let directory = tempfile::tempdir().expect("a folder");
             let (directory, next) = (directory.path(), directory.path().join(NEXT));
@@ -153,18 +167,18 @@ mod tests {
             write(directory, &names[..moved], "new");
             fs::write(directory.join(COMPLETE), names.join("\n")).expect("a marker");
             finish_swap(directory).expect("finishes");
-            is_new(directory);
+            assert_only_new_files(directory);
             finish_swap(directory).expect("nothing is left to do");
-            is_new(directory);
+            assert_only_new_files(directory);
         }
     }
 
     #[test]
-    fn a_copy_that_was_never_whole_is_removed() {
+    fn incomplete_copy_is_removed() {
         let directory = tempfile::tempdir().expect("a folder");
         write(directory.path(), &["conf", "db", "snap.2"], "new");
         write(&directory.path().join(NEXT), &["db"], "half");
         finish_swap(directory.path()).expect("removes it");
-        is_new(directory.path());
+        assert_only_new_files(directory.path());
     }
 }

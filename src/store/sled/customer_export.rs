@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sled::Tree;
 
-use super::inner::Inner;
+use super::engine::SledEngine;
 use super::scan::blocking;
 use crate::domain::customer_export::ExportedRecord;
 use crate::domain::ids::CustomerId;
@@ -17,7 +17,7 @@ use crate::store::contract::customer_export::{CustomerExportPage, CustomerExport
 use crate::store::contract::error::StoreError;
 use crate::store::keys::{customer_key, decision_key, event_key};
 
-impl Inner {
+impl SledEngine {
     /// Reads a page of the export of a customer.
     pub async fn load_customer_export(
         self: &Arc<Self>,
@@ -26,11 +26,11 @@ impl Inner {
         page_len: usize,
     ) -> Result<CustomerExportPage, StoreError> {
         let key = customer_key(customer);
-        blocking(self, move |inner| match position {
-            CustomerExportPosition::Customer => inner.export_customer_value(&key),
+        blocking(self, move |engine| match position {
+            CustomerExportPosition::Customer => engine.export_customer_value(&key),
             CustomerExportPosition::Events { after } => {
                 let after = after.map(|event| event_key(&key, &event));
-                let events = inner.export_tree(&inner.trees.history, &key, after, page_len, decode_event)?;
+                let events = engine.export_tree(&engine.trees.history, &key, after, page_len, decode_event)?;
                 let last = events.last().filter(|_| events.len() == page_len).map(|event| event.id.clone());
                 let next = match last {
                     Some(id) => CustomerExportPosition::Events { after: Some(id) },
@@ -41,7 +41,7 @@ impl Inner {
             }
             CustomerExportPosition::Decisions { after } => {
                 let after = after.map(|decision| decision_key(&key, decision));
-                let decisions = inner.export_tree(&inner.trees.decisions, &key, after, page_len, decode_decision)?;
+                let decisions = engine.export_tree(&engine.trees.decisions, &key, after, page_len, decode_decision)?;
                 let last = decisions.last().filter(|_| decisions.len() == page_len).map(|decision| decision.id);
                 let next = last.map(|id| CustomerExportPosition::Decisions { after: Some(id) });
                 let records = decisions.into_iter().map(|it| ExportedRecord::Decision(Box::new(it))).collect();
@@ -61,7 +61,7 @@ impl Inner {
         let mut records = vec![ExportedRecord::Customer(Box::new(value.customer()?.value))];
         records.extend(self.load_cached_ranking(key)?.map(ExportedRecord::CachedRanking));
         for entry in &value.outbox.0 {
-            let (tree, copy_key) = self.copy_of(key, entry)?;
+            let (tree, copy_key) = self.copy_target(key, entry)?;
             if !self.healthy(tree.contains_key(copy_key))? {
                 records.push(match &entry.item {
                     OutboxItem::Event(bytes) => ExportedRecord::Event(decode_event(bytes)?),

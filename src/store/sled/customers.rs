@@ -19,40 +19,40 @@ use async_trait::async_trait;
 #[async_trait]
 impl CustomerStore for SledStore {
     async fn load_customer(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
-        self.inner()?.load_customer(id)
+        self.engine()?.load_customer(id)
     }
 
     async fn load_customer_with_ranking(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
-        self.inner()?.load_customer_with_ranking(id)
+        self.engine()?.load_customer_with_ranking(id)
     }
 
     async fn commit(&self, change: Change<'_>) -> Result<CommitOutcome, StoreError> {
-        self.inner()?.commit(&change).await
+        self.engine()?.commit(&change).await
     }
 
     async fn are_recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError> {
-        self.inner()?.are_recorded(customer, events)
+        self.engine()?.are_recorded(customer, events)
     }
 
     async fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError> {
         let events = events.to_vec();
-        blocking(self.inner()?, move |inner| inner.append_anonymous(&events)).await
+        blocking(self.engine()?, move |engine| engine.append_anonymous(&events)).await
     }
 
     async fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError> {
-        self.inner()?.load_decision(customer, decision)
+        self.engine()?.load_decision(customer, decision)
     }
 
     async fn erase_customer(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasureResult, StoreError> {
-        self.inner()?.erase(customer, at).await
+        self.engine()?.erase(customer, at).await
     }
 
     async fn put_cached_ranking(&self, customer: &CustomerId, ranking: &CachedRanking) -> Result<(), StoreError> {
-        self.inner()?.put_cached_ranking(customer, ranking).await
+        self.engine()?.put_cached_ranking(customer, ranking).await
     }
 
     async fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError> {
-        self.inner()?.delete_cached_ranking(customer)
+        self.engine()?.delete_cached_ranking(customer)
     }
 
     async fn load_customer_export(
@@ -61,7 +61,7 @@ impl CustomerStore for SledStore {
         position: CustomerExportPosition,
         page_len: usize,
     ) -> Result<CustomerExportPage, StoreError> {
-        self.inner()?.load_customer_export(customer, position, page_len.max(1)).await
+        self.engine()?.load_customer_export(customer, position, page_len.max(1)).await
     }
 
     async fn visit_customers(
@@ -69,7 +69,7 @@ impl CustomerStore for SledStore {
         page_len: usize,
         visit: &mut (dyn FnMut(Vec<Customer>) + Send),
     ) -> Result<(), StoreError> {
-        self.inner()?.visit_customers(page_len, visit).await
+        self.engine()?.visit_customers(page_len, visit).await
     }
 
     async fn visit_events(
@@ -77,7 +77,7 @@ impl CustomerStore for SledStore {
         page_len: usize,
         visit: &mut (dyn FnMut(Vec<Event>) + Send),
     ) -> Result<(), StoreError> {
-        self.inner()?.visit_events(page_len, visit).await
+        self.engine()?.visit_events(page_len, visit).await
     }
 
     async fn visit_decisions(
@@ -85,6 +85,6 @@ impl CustomerStore for SledStore {
         page_len: usize,
         visit: &mut (dyn FnMut(Vec<Decision>) + Send),
     ) -> Result<(), StoreError> {
-        self.inner()?.visit_decisions(page_len, visit).await
+        self.engine()?.visit_decisions(page_len, visit).await
     }
 }

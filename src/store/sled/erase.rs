@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use sled::{CompareAndSwapError, IVec, Tree};
 
+use super::engine::SledEngine;
 use super::failpoint::failpoint;
-use super::inner::Inner;
 use super::scan::blocking;
 use super::trees::{COMPACTION_KEY, ERASURE_KEY_KEY, Trees};
 use crate::domain::ids::{CustomerId, OfferId};
@@ -24,7 +24,7 @@ use crate::store::contract::loaded_customer::LoadedCustomer;
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
 use crate::store::keys::{customer_key, customer_of_key};
 
-impl Inner {
+impl SledEngine {
     fn eraser(&self) -> Eraser<'_, impl Fn(sled::Error) -> StoreError> {
         Eraser { trees: &self.trees, failed: |error| self.committer.fail(&error) }
     }
@@ -53,7 +53,7 @@ impl Inner {
         let key = customer_key(customer);
         let _lock = self.customer_locks.exclusive(&key).await;
         let customer = customer.clone();
-        blocking(self, move |inner| inner.erase_in_turn(&customer, at)).await
+        blocking(self, move |engine| engine.erase_in_turn(&customer, at)).await
     }
 
     fn erase_in_turn(&self, customer: &CustomerId, at: Timestamp) -> Result<ErasureResult, StoreError> {

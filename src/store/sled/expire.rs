@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sled::{IVec, Tree};
 
-use super::inner::Inner;
+use super::engine::SledEngine;
 use super::scan::blocking;
 use crate::domain::time::Timestamp;
 use crate::store::codec::decision::decode_decision;
@@ -15,7 +15,7 @@ use crate::store::contract::error::StoreError;
 /// Records looked at between two chances for others.
 const PAGE_LEN: usize = 256;
 
-impl Inner {
+impl SledEngine {
     /// Removes events and decisions dated before these moments.
     pub async fn expire_records(
         self: &Arc<Self>,
@@ -47,13 +47,13 @@ impl Inner {
         let (mut removed, mut last): (u64, Option<IVec>) = (0, None);
         loop {
             let tree = tree.clone();
-            let forget_page = move |inner: &Self| {
-                let _write = inner.committer.begin_write();
-                let page = inner.page(&tree, last.as_ref(), PAGE_LEN)?;
+            let forget_page = move |engine: &Self| {
+                let _write = engine.committer.begin_write();
+                let page = engine.page(&tree, last.as_ref(), PAGE_LEN)?;
                 let mut removed = 0;
                 for (key, bytes) in &page.records {
                     if at(bytes)? < before {
-                        removed += u64::from(inner.healthy(tree.remove(key))?.is_some());
+                        removed += u64::from(engine.healthy(tree.remove(key))?.is_some());
                     }
                 }
                 Ok((page.last_key(), removed))

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use super::inner::Inner;
+use super::engine::SledEngine;
 use super::scan::blocking;
 use crate::domain::explicit_offer::ExplicitOffer;
 use crate::domain::ids::OfferId;
 use crate::store::codec::explicit_offer::{decode_explicit_offer, encode_explicit_offer};
 use crate::store::contract::error::StoreError;
 
-impl Inner {
+impl SledEngine {
     /// Writes offers; true for each that was not stored just so already.
     pub async fn put_offers(self: &Arc<Self>, offers: &[ExplicitOffer]) -> Result<Vec<bool>, StoreError> {
         let encoded = offers.iter().map(|offer| Ok((offer.id.to_string(), encode_explicit_offer(offer)?)));
         let encoded: Vec<_> = encoded.collect::<Result<_, StoreError>>()?;
-        blocking(self, move |inner| {
-            let _write = inner.committer.begin_write();
+        blocking(self, move |engine| {
+            let _write = engine.committer.begin_write();
             let put = |(id, bytes): (String, Vec<u8>)| {
-                let before = inner.healthy(inner.trees.offers.insert(id, bytes.as_slice()))?;
+                let before = engine.healthy(engine.trees.offers.insert(id, bytes.as_slice()))?;
                 Ok(before.is_none_or(|before| before != bytes))
             };
             encoded.into_iter().map(put).collect()
@@ -33,9 +33,9 @@ impl Inner {
 
     /// Reads all offers, ordered by id.
     pub async fn load_offers(self: &Arc<Self>) -> Result<Vec<ExplicitOffer>, StoreError> {
-        blocking(self, |inner| {
-            let values = inner.trees.offers.iter().values();
-            values.map(|bytes| decode_explicit_offer(&inner.healthy(bytes)?)).collect()
+        blocking(self, |engine| {
+            let values = engine.trees.offers.iter().values();
+            values.map(|bytes| decode_explicit_offer(&engine.healthy(bytes)?)).collect()
         })
         .await
     }

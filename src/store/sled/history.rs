@@ -1,6 +1,6 @@
 //! Events and decisions: in the outbox of their customer first, then in the trees they are copied to.
 
-use super::inner::Inner;
+use super::engine::SledEngine;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::ids::{CustomerId, DecisionId, EventId};
@@ -13,7 +13,7 @@ use crate::store::keys::{customer_key, decision_key, event_key};
 use crate::store::ownership::require_event_of;
 use std::collections::HashSet;
 
-impl Inner {
+impl SledEngine {
     /// Ids of the events in the outbox.
     fn waiting_events(&self, customer_key: &[u8]) -> Result<HashSet<EventId>, StoreError> {
         let mut waiting = HashSet::new();

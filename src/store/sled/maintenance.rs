@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 #[async_trait]
 impl MaintenanceStore for SledStore {
     async fn counts(&self) -> Result<StoreCounts, StoreError> {
-        Ok(self.inner()?.counters.read())
+        Ok(self.engine()?.counters.read())
     }
 
     async fn expire_records(
@@ -21,22 +21,22 @@ impl MaintenanceStore for SledStore {
         events: Option<Timestamp>,
         decisions: Option<Timestamp>,
     ) -> Result<ExpiredRecords, StoreError> {
-        self.inner()?.expire_records(events, decisions).await
+        self.engine()?.expire_records(events, decisions).await
     }
 
     async fn recover_expired_reservations(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.inner()?.recover_expired_reservations(now).await
+        self.engine()?.recover_expired_reservations(now).await
     }
 
     async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
-        self.inner()?.back_up(pages).await
+        self.engine()?.back_up(pages).await
     }
 
     async fn restore(&self, records: Vec<BackupRecord>) -> Result<(), StoreError> {
-        blocking(self.inner()?, move |inner| inner.enter_records(&records)).await
+        blocking(self.engine()?, move |engine| engine.enter_records(&records)).await
     }
 
     async fn digest(&self) -> Result<u64, StoreError> {
-        self.inner()?.digest().await
+        self.engine()?.digest().await
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::inner::Inner;
+use super::engine::SledEngine;
 use super::scan::blocking;
 use super::trees::MODEL_KEY;
 use crate::store::backup::record::{BackupRecord, RecordKind};
@@ -14,25 +14,25 @@ use crate::store::contract::error::StoreError;
 use crate::store::contract::stored_model::StoredModel;
 use crate::store::keys::{chunk_generation, chunk_key};
 
-impl Inner {
+impl SledEngine {
     /// Writes a model and makes it the current one.
     pub async fn put_model(self: &Arc<Self>, model: &StoredModel) -> Result<(), StoreError> {
         // One at a time: two writers would take the same generation.
         let _lock = self.model_lock.lock().await;
         let model = model.clone();
-        let pointer = blocking(self, move |inner| inner.put_chunks(&model)).await?;
+        let pointer = blocking(self, move |engine| engine.put_chunks(&model)).await?;
         self.committer.durable().await?;
         let generation = pointer.generation;
-        blocking(self, move |inner| inner.put_pointer(&pointer)).await?;
+        blocking(self, move |engine| engine.put_pointer(&pointer)).await?;
         self.committer.durable().await?;
-        blocking(self, move |inner| inner.drop_generations_before(generation.saturating_sub(1))).await
+        blocking(self, move |engine| engine.drop_generations_before(generation.saturating_sub(1))).await
     }
 
     /// Reads the current model.
     pub async fn load_model(self: &Arc<Self>) -> Result<Option<StoredModel>, StoreError> {
-        blocking(self, |inner| {
-            let Some(pointer) = inner.model_pointer()? else { return Ok(None) };
-            let bytes = inner.chunks_of(&pointer)?;
+        blocking(self, |engine| {
+            let Some(pointer) = engine.model_pointer()? else { return Ok(None) };
+            let bytes = engine.chunks_of(&pointer)?;
             if !pointer.is_of(&bytes) {
                 return Err(damaged("the artifact does not match its checksum"));
             }

@@ -41,7 +41,7 @@ pub(super) fn open_database(directory: &Path) -> Result<(Db, Trees), StoreError>
     if !is_due {
         return Ok((db, trees));
     }
-    compact::copy(&db, directory, SEGMENT_BYTES, COMPACTION_KEY).map_err(|detail| failed(directory, &detail))?;
+    compact::copy(&db, directory, SEGMENT_BYTES, COMPACTION_KEY).map_err(|error| failed(directory, &error))?;
     drop((db, trees));
     compact::finish_swap(directory).map_err(|error| failed(directory, &error))?;
     open_files(directory)
@@ -72,7 +72,7 @@ fn open_files(directory: &Path) -> Result<(Db, Trees), StoreError> {
             Disk::open(db.clone(), directory)
                 .map_err(|error| at(&error))?
                 .sync()
-                .map_err(|detail| failed(directory, &detail))?;
+                .map_err(|error| failed(directory, &error))?;
             sync_directories(directory).map_err(|error| at(&error))?;
             Ok((db, trees))
         }

@@ -1,15 +1,16 @@
-//! What this process knows about copies: up to which version the outbox of a customer was copied, and with which write.
+//! Progress of copying outboxes: the version up to which each customer's outbox is copied, and the write that copied it.
 //!
-//! Knowing too little is safe: entries are copied again, which changes nothing, and dropped later. Knowing too much
-//! would lose them. A customer's versions only ever grow; whoever adds a way to remove customers must forget them here.
+//! It lives in memory only. A missing record is safe: entries are copied again, which changes nothing, and dropped
+//! later. A record of a copy that is not durable would lose them. A customer's versions only ever grow; code that removes
+//! customers must call [`OutboxProgress::forget`].
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The most customers with something in the outbox before the oldest are emptied. Bounds the sweep at the next start.
+/// Number of customers with a filled outbox above which the oldest are emptied. Bounds the recovery at the next start.
 pub(super) const OUTBOXES_MAX: usize = 4096;
 
-/// The copies made by this process and not yet dropped from outboxes.
+/// Copies made by this process whose entries are still in outboxes.
 #[derive(Default)]
 pub(super) struct OutboxProgress {
     progress: Mutex<ProgressByCustomer>,
@@ -18,11 +19,11 @@ pub(super) struct OutboxProgress {
 #[derive(Default)]
 struct ProgressByCustomer {
     by_customer: HashMap<Vec<u8>, VecDeque<CopiedVersion>>,
-    /// Customers in the order in which they came in; may list some that are gone.
+    /// Customers, the oldest outbox first; may list some whose outbox has been emptied since.
     order: VecDeque<Vec<u8>>,
 }
 
-/// All entries that came with this version of the customer or before are copied, by this write at the latest.
+/// Record that all entries of a customer's versions up to this one are copied, by this write at the latest.
 #[derive(Clone, Copy)]
 struct CopiedVersion {
     version: u64,
@@ -30,25 +31,25 @@ struct CopiedVersion {
 }
 
 impl OutboxProgress {
-    /// The version up to which everything is copied; 0 when nothing is known.
+    /// Returns the version up to which all entries are copied; 0 when nothing is recorded.
     pub fn copied_through(&self, customer: &[u8]) -> u64 {
         let progress = self.progress();
         progress.by_customer.get(customer).and_then(VecDeque::back).map_or(0, |copied| copied.version)
     }
 
-    /// The version up to which everything is copied by writes that are durable; 0 when nothing is known.
+    /// Returns the version up to which all entries are copied by durable writes; 0 when nothing is recorded.
     pub fn durable_through(&self, customer: &[u8], durable_write: u64) -> u64 {
         let progress = self.progress();
-        let outbox_progress = progress.by_customer.get(customer).into_iter().flatten();
-        outbox_progress.filter(|copied| copied.write <= durable_write).map(|copied| copied.version).max().unwrap_or(0)
+        let copied_versions = progress.by_customer.get(customer).into_iter().flatten();
+        copied_versions.filter(|copied| copied.write <= durable_write).map(|copied| copied.version).max().unwrap_or(0)
     }
 
-    /// Remembers that everything up to this version is copied, by this write at the latest.
-    pub fn note(&self, customer: &[u8], version: u64, write: u64) {
+    /// Records that all entries up to this version are copied, by this write at the latest.
+    pub fn record(&self, customer: &[u8], version: u64, write: u64) {
         let mut progress = self.progress();
-        if let Some(outbox_progress) = progress.by_customer.get_mut(customer) {
-            if outbox_progress.back().is_none_or(|last| last.version < version) {
-                outbox_progress.push_back(CopiedVersion { version, write });
+        if let Some(copied_versions) = progress.by_customer.get_mut(customer) {
+            if copied_versions.back().is_none_or(|last| last.version < version) {
+                copied_versions.push_back(CopiedVersion { version, write });
             }
             return;
         }
@@ -56,20 +57,21 @@ impl OutboxProgress {
         progress.order.push_back(customer.to_vec());
     }
 
-    /// Forgets what concerns entries up to this version: they were dropped.
+    /// Forgets the copies of entries up to this version, which were dropped from the outbox.
     pub fn forget(&self, customer: &[u8], version: u64) {
         let mut progress = self.progress();
-        let Some(outbox_progress) = progress.by_customer.get_mut(customer) else { return };
-        outbox_progress.retain(|copied| copied.version > version);
-        if outbox_progress.is_empty() {
+        let Some(copied_versions) = progress.by_customer.get_mut(customer) else { return };
+        copied_versions.retain(|copied| copied.version > version);
+        if copied_versions.is_empty() {
             progress.by_customer.remove(customer);
         }
     }
 
-    /// When there are too many: the customer that has waited longest, to be emptied or put back with [`Self::defer`].
+    /// Returns the customer with the oldest outbox when there are too many, for the caller to empty or to
+    /// [`Self::defer`].
     pub fn oldest_beyond_limit(&self) -> Option<Vec<u8>> {
         let mut progress = self.progress();
-        // A customer that came back since is listed twice; shedding the list keeps it as short as the map.
+        // A customer recorded again after it was emptied is listed twice; dropping the old entry keeps the list short.
         while progress.order.len() > OUTBOXES_MAX {
             let customer = progress.order.pop_front()?;
             if progress.by_customer.contains_key(&customer) {
@@ -79,7 +81,7 @@ impl OutboxProgress {
         None
     }
 
-    /// Puts a customer that could not be emptied back to the end of the list.
+    /// Moves a customer whose outbox could not be emptied to the end of the list.
     pub fn defer(&self, customer: Vec<u8>) {
         self.progress().order.push_back(customer);
     }
@@ -98,8 +100,8 @@ mod tests {
     #[test]
     fn copies_count_as_durable_only_after_their_write() {
         let outbox_progress = OutboxProgress::default();
-        outbox_progress.note(b"ada", 3, 10);
-        outbox_progress.note(b"ada", 5, 20);
+        outbox_progress.record(b"ada", 3, 10);
+        outbox_progress.record(b"ada", 5, 20);
         assert_eq!(outbox_progress.copied_through(b"ada"), 5);
         let durable = [9, 10, 19, 20].map(|write| outbox_progress.durable_through(b"ada", write));
         assert_eq!(durable, [0, 3, 3, 5]);
@@ -107,21 +109,21 @@ mod tests {
     }
 
     #[test]
-    fn a_late_note_of_an_earlier_version_changes_nothing() {
+    fn recording_an_earlier_version_late_changes_nothing() {
         let outbox_progress = OutboxProgress::default();
-        outbox_progress.note(b"ada", 5, 20);
-        outbox_progress.note(b"ada", 3, 21);
+        outbox_progress.record(b"ada", 5, 20);
+        outbox_progress.record(b"ada", 3, 21);
         assert_eq!((outbox_progress.copied_through(b"ada"), outbox_progress.durable_through(b"ada", 20)), (5, 5));
     }
 
     #[test]
-    fn the_oldest_come_first_and_only_beyond_the_limit() {
+    fn outboxes_beyond_the_limit_are_returned_oldest_first() {
         let outbox_progress = OutboxProgress::default();
         for number in 0..OUTBOXES_MAX {
-            outbox_progress.note(&number.to_be_bytes(), 1, 1);
+            outbox_progress.record(&number.to_be_bytes(), 1, 1);
         }
         assert_eq!(outbox_progress.oldest_beyond_limit(), None);
-        outbox_progress.note(b"one more", 1, 1);
+        outbox_progress.record(b"one more", 1, 1);
         assert_eq!(outbox_progress.oldest_beyond_limit().as_deref(), Some(&0_usize.to_be_bytes()[..]));
         outbox_progress.forget(&0_usize.to_be_bytes(), 1);
         assert_eq!(outbox_progress.oldest_beyond_limit(), None);

@@ -2,29 +2,29 @@
 
 use std::sync::Arc;
 
-use super::inner::Inner;
+use super::engine::SledEngine;
 use super::scan::blocking;
 use crate::store::codec::policy::{decode_activation, decode_policy, encode_activation, encode_policy};
 use crate::store::contract::error::StoreError;
 use crate::store::contract::stored_policy::{Activation, StoredPolicy};
 
-impl Inner {
+impl SledEngine {
     /// Writes a policy unless one with its name is stored.
     pub async fn put_policy(self: &Arc<Self>, policy: &StoredPolicy) -> Result<bool, StoreError> {
         let (key, bytes) = (policy.version.clone(), encode_policy(policy)?);
-        blocking(self, move |inner| {
-            let _write = inner.committer.begin_write();
-            let swapped = inner.trees.policies.compare_and_swap(key, None::<&[u8]>, Some(bytes));
-            Ok(inner.healthy(swapped)?.is_ok())
+        blocking(self, move |engine| {
+            let _write = engine.committer.begin_write();
+            let swapped = engine.trees.policies.compare_and_swap(key, None::<&[u8]>, Some(bytes));
+            Ok(engine.healthy(swapped)?.is_ok())
         })
         .await
     }
 
     /// Reads all policies.
     pub async fn load_policies(self: &Arc<Self>) -> Result<Vec<StoredPolicy>, StoreError> {
-        blocking(self, |inner| {
-            let values = inner.trees.policies.iter().values();
-            values.map(|bytes| decode_policy(&inner.healthy(bytes)?)).collect()
+        blocking(self, |engine| {
+            let values = engine.trees.policies.iter().values();
+            values.map(|bytes| decode_policy(&engine.healthy(bytes)?)).collect()
         })
         .await
     }
@@ -32,14 +32,14 @@ impl Inner {
     /// Notes an activation under the next number.
     pub async fn append_activation(self: &Arc<Self>, activation: &Activation) -> Result<(), StoreError> {
         let bytes = encode_activation(activation)?;
-        blocking(self, move |inner| {
-            let _write = inner.committer.begin_write();
+        blocking(self, move |engine| {
+            let _write = engine.committer.begin_write();
             loop {
-                let last = inner.healthy(inner.trees.activations.last())?;
+                let last = engine.healthy(engine.trees.activations.last())?;
                 let last = last.and_then(|(key, _)| key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)));
                 let key = last.map_or(1, |last| last + 1).to_be_bytes();
-                let swapped = inner.trees.activations.compare_and_swap(key, None::<&[u8]>, Some(bytes.as_slice()));
-                if inner.healthy(swapped)?.is_ok() {
+                let swapped = engine.trees.activations.compare_and_swap(key, None::<&[u8]>, Some(bytes.as_slice()));
+                if engine.healthy(swapped)?.is_ok() {
                     return Ok(());
                 }
             }
@@ -49,9 +49,9 @@ impl Inner {
 
     /// Reads all activations.
     pub async fn load_activations(self: &Arc<Self>) -> Result<Vec<Activation>, StoreError> {
-        blocking(self, |inner| {
-            let values = inner.trees.activations.iter().values();
-            values.map(|bytes| decode_activation(&inner.healthy(bytes)?)).collect()
+        blocking(self, |engine| {
+            let values = engine.trees.activations.iter().values();
+            values.map(|bytes| decode_activation(&engine.healthy(bytes)?)).collect()
         })
         .await
     }

@@ -10,26 +10,26 @@ use async_trait::async_trait;
 #[async_trait]
 impl PolicyAndModelStore for SledStore {
     async fn put_policy(&self, policy: &StoredPolicy) -> Result<bool, StoreError> {
-        self.inner()?.put_policy(policy).await
+        self.engine()?.put_policy(policy).await
     }
 
     async fn load_policies(&self) -> Result<Vec<StoredPolicy>, StoreError> {
-        self.inner()?.load_policies().await
+        self.engine()?.load_policies().await
     }
 
     async fn append_activation(&self, activation: &Activation) -> Result<(), StoreError> {
-        self.inner()?.append_activation(activation).await
+        self.engine()?.append_activation(activation).await
     }
 
     async fn load_activations(&self) -> Result<Vec<Activation>, StoreError> {
-        self.inner()?.load_activations().await
+        self.engine()?.load_activations().await
     }
 
     async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError> {
-        self.inner()?.put_model(model).await
+        self.engine()?.put_model(model).await
     }
 
     async fn load_model(&self) -> Result<Option<StoredModel>, StoreError> {
-        self.inner()?.load_model().await
+        self.engine()?.load_model().await
     }
 }

@@ -1,6 +1,6 @@
 //! Products, ordered by id.
 
-use super::inner::Inner;
+use super::engine::SledEngine;
 use super::scan::PAGE_LEN;
 use crate::domain::ids::ProductId;
 use crate::domain::product::Product;
@@ -9,7 +9,7 @@ use crate::store::codec::product::encode_product;
 use crate::store::contract::error::StoreError;
 use std::sync::Arc;
 
-impl Inner {
+impl SledEngine {
     /// Writes products; returns for each whether it changed anything.
     pub fn put_products(&self, products: &[Product]) -> Result<Vec<bool>, StoreError> {
         let mut encoded = Vec::with_capacity(products.len());

@@ -1,50 +1,50 @@
-//! What happens once at every start: outboxes are emptied and everything is counted.
+//! Recovery at every start: copies and empties the outboxes, and counts the records.
 //!
-//! Runs before anybody can commit, so nothing moves underneath.
+//! Runs before the store accepts commits, so nothing changes meanwhile.
 
 use sled::Tree;
 
 use super::committer::Disk;
-use super::inner::Inner;
+use super::engine::SledEngine;
 use crate::store::codec::customer::CustomerValue;
 use crate::store::codec::outbox::Outbox;
 use crate::store::contract::error::StoreError;
 
-/// Customers read at once.
+/// Number of customers read at once.
 const PAGE_LEN: usize = 256;
 
-impl Inner {
-    /// Copies what outboxes hold, makes the copies durable, and only then drops the entries. Counts on the way.
+impl SledEngine {
+    /// Copies the entries in all outboxes, makes the copies durable, and only then drops the entries. Counts the records.
     pub fn recover_outboxes(&self, disk: &mut Disk) -> Result<(), StoreError> {
         self.counters.events.add(self.len(&self.trees.history)? + self.len(&self.trees.anonymous)?);
         self.counters.decisions.add(self.len(&self.trees.decisions)?);
         self.counters.products.add(self.len(&self.trees.products)?);
-        let waiting = self.copy_outboxes()?;
-        if waiting.is_empty() {
+        let copied = self.copy_outboxes()?;
+        if copied.is_empty() {
             return Ok(());
         }
-        disk.sync().map_err(|detail| StoreError::Failed { detail })?;
-        for key in waiting {
+        disk.sync().map_err(|error| StoreError::Failed { detail: error.to_string() })?;
+        for key in copied {
             self.drop_outbox(&key)?;
         }
         Ok(())
     }
 
-    /// Copies all outboxes and returns the customers that have one; counts the customers.
+    /// Copies all outboxes and returns the keys of the customers that have one; counts the customers.
     fn copy_outboxes(&self) -> Result<Vec<Vec<u8>>, StoreError> {
-        let mut waiting = Vec::new();
+        let mut copied = Vec::new();
         let mut customers = 0;
         let mut last = None;
         loop {
             let page = self.page(&self.trees.customers, last.as_ref(), PAGE_LEN)?;
             for (key, bytes) in &page.records {
                 customers += 1;
-                match self.copy_all(key, bytes) {
-                    Ok(true) => waiting.push(key.to_vec()),
+                match self.copy_entries(key, bytes) {
+                    Ok(true) => copied.push(key.to_vec()),
                     Ok(false) => {}
-                    // One damaged customer must not keep all others from being served; reading it fails.
+                    // One damaged customer must not keep the store from opening; loading that customer fails.
                     Err(StoreError::Damaged { what, detail }) => {
-                        tracing::error!(what, detail, "a stored customer is damaged and stays as it is");
+                        tracing::error!(what, detail, "outbox recovery skipped a damaged customer");
                     }
                     Err(error) => return Err(error),
                 }
@@ -52,12 +52,12 @@ impl Inner {
             last = page.last_key();
             if last.is_none() {
                 self.counters.customers.add(customers);
-                return Ok(waiting);
+                return Ok(copied);
             }
         }
     }
 
-    fn copy_all(&self, key: &[u8], bytes: &[u8]) -> Result<bool, StoreError> {
+    fn copy_entries(&self, key: &[u8], bytes: &[u8]) -> Result<bool, StoreError> {
         let value = CustomerValue::parse(bytes)?;
         for entry in &value.outbox.0 {
             self.copy_entry(key, entry)?;

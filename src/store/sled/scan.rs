@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sled::{IVec, Tree};
 
-use super::inner::Inner;
+use super::engine::SledEngine;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
@@ -34,15 +34,15 @@ impl Page {
 
 /// Runs something that may block on the blocking pool. When the caller goes away it still runs to its end.
 pub(super) async fn blocking<T: Send + 'static>(
-    inner: &Arc<Inner>,
-    work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+    engine: &Arc<SledEngine>,
+    work: impl FnOnce(&SledEngine) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let inner = Arc::clone(inner);
-    let joined = tokio::task::spawn_blocking(move || work(&inner)).await;
+    let engine = Arc::clone(engine);
+    let joined = tokio::task::spawn_blocking(move || work(&engine)).await;
     joined.unwrap_or_else(|error| Err(StoreError::Failed { detail: format!("a task of the store died: {error}") }))
 }
 
-impl Inner {
+impl SledEngine {
     /// Visits all events, those without a customer last.
     pub async fn visit_events(
         self: &Arc<Self>,
@@ -83,8 +83,8 @@ impl Inner {
         let mut last = None;
         loop {
             let tree = tree.clone();
-            let read = move |inner: &Inner| {
-                let page = inner.page(&tree, last.as_ref(), page_len.max(1))?;
+            let read = move |engine: &SledEngine| {
+                let page = engine.page(&tree, last.as_ref(), page_len.max(1))?;
                 let values: Result<Vec<T>, StoreError> = page.records.iter().map(|(_, bytes)| decode(bytes)).collect();
                 Ok((page.last_key(), values?))
             };
@@ -113,9 +113,9 @@ impl Inner {
             let mut last = None;
             loop {
                 let tree = tree.clone();
-                let read = move |inner: &Inner| {
-                    let page = inner.page(&tree, last.as_ref(), PAGE_LEN)?;
-                    Ok((page.last_key(), inner.digest_page(kind, &page)?))
+                let read = move |engine: &SledEngine| {
+                    let page = engine.page(&tree, last.as_ref(), PAGE_LEN)?;
+                    Ok((page.last_key(), engine.digest_page(kind, &page)?))
                 };
                 let (next, part) = blocking(self, read).await?;
                 digest.merge(&part);
@@ -151,7 +151,7 @@ impl Inner {
                 OutboxItem::Event(bytes) => (DigestKind::Event, bytes),
                 OutboxItem::Decision(bytes) => (DigestKind::Decision, bytes),
             };
-            let (tree, copy_key) = self.copy_of(key, entry)?;
+            let (tree, copy_key) = self.copy_target(key, entry)?;
             if !self.healthy(tree.contains_key(copy_key))? {
                 digest.add(kind, bytes);
             }

@@ -11,7 +11,7 @@
 //! order of writes, so whatever crashes when, a grant that is on disk has its unit on disk too. A crash can waste a unit; it
 //! cannot let a cap be exceeded.
 //!
-//! A commit that was interrupted after step 1 leaves a reservation behind. [`Inner::recover_expired_reservations`] looks, once
+//! A commit that was interrupted after step 1 leaves a reservation behind. [`SledEngine::recover_expired_reservations`] looks, once
 //! the lease has expired, whether the decision was recorded, and settles or abandons the reservation. It is fenced from the
 //! commit that made it by the customer's lock: a commit holds it shared from step 1 to step 3, the recovery exclusively. So no
 //! commit can still swap the customer after its reservation was abandoned, and one that starts later makes its own.
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use sled::{CompareAndSwapError, IVec};
 
-use super::inner::Inner;
+use super::engine::SledEngine;
 use super::scan::blocking;
 use crate::domain::explicit_offer::{Volume, VolumeToken};
 use crate::domain::ids::{DecisionId, OfferId};
@@ -50,7 +50,7 @@ pub(super) enum ReservationOutcome {
     Exhausted(OfferId),
 }
 
-impl Inner {
+impl SledEngine {
     /// Reserves a unit of each volume that a change takes.
     pub fn reserve(&self, change: &Change<'_>) -> Result<ReservationOutcome, StoreError> {
         let Some(decision) = change.decision.filter(|_| !change.takes.is_empty()) else {
@@ -113,16 +113,16 @@ impl Inner {
 
     /// Reads every volume of which units are taken.
     pub async fn load_volumes(self: &Arc<Self>) -> Result<Vec<(OfferId, Volume)>, StoreError> {
-        blocking(self, |inner| {
+        blocking(self, |engine| {
             let read = |record: sled::Result<(IVec, IVec)>| {
-                let (key, bytes) = inner.healthy(record)?;
+                let (key, bytes) = engine.healthy(record)?;
                 let damaged = |detail| StoreError::Damaged { what: "volume", detail };
                 let id = String::from_utf8(key.to_vec()).map_err(|error| damaged(error.to_string()))?;
                 let id = OfferId::new(id).map_err(|error| damaged(error.to_string()))?;
                 let volume = decode_volume(&id, &bytes)?;
                 Ok((id, volume))
             };
-            inner.trees.volumes.iter().map(read).collect()
+            engine.trees.volumes.iter().map(read).collect()
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! What the parts of the backend share.
+//! State that the modules of the sled backend share.
 
 use super::committer::Committer;
 use super::counters::Counters;
@@ -8,22 +8,22 @@ use super::releases::Releases;
 use super::trees::Trees;
 use crate::store::contract::error::StoreError;
 
-/// The trees of an open store, the thread that makes them durable, and what is known of both.
-pub(super) struct Inner {
+/// Open store: its trees, the committer thread that makes writes durable, and the state kept in memory.
+pub(super) struct SledEngine {
     pub trees: Trees,
     pub committer: Committer,
     pub outbox_progress: OutboxProgress,
     pub counters: Counters,
-    /// Commits and erasures of one customer take turns.
+    /// Commits and cached rankings hold a customer's lock shared, erasures and recoveries exclusively.
     pub customer_locks: CustomerLocks,
     /// Models are written one at a time.
     pub model_lock: tokio::sync::Mutex<()>,
-    /// What was given back of volumes while backups run.
+    /// Units of volume released while backups run.
     pub releases: Releases,
 }
 
-impl Inner {
-    /// Passes on what sled returned. sled's errors are final: the store is marked failed.
+impl SledEngine {
+    /// Returns the value of a sled operation. An error of sled is final: it marks the store failed.
     pub fn healthy<T>(&self, result: sled::Result<T>) -> Result<T, StoreError> {
         result.map_err(|error| self.committer.fail(&error))
     }
