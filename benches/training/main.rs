@@ -52,7 +52,7 @@ const PAGE_LEN: usize = 4096;
 /// Tells a process which shop to train on.
 const SHOP: &str = "TACTFUL_BENCH_SHOP";
 
-/// Names with figures, in the order in which they are told.
+/// Names with figures, in the order in which they are printed.
 type Figures = Vec<(String, f64)>;
 
 fn main() -> ExitCode {
@@ -88,8 +88,8 @@ fn measure_in_own_process(ShopSize { products, purchases }: ShopSize) -> Option<
         eprintln!("training on it ended with {}", output.status);
         return None;
     }
-    let told = String::from_utf8(output.stdout).expect("names and numbers");
-    let pairs = told.lines().map(|line| line.split_once(' ').expect("a name and a number"));
+    let printed = String::from_utf8(output.stdout).expect("names and numbers");
+    let pairs = printed.lines().map(|line| line.split_once(' ').expect("a name and a number"));
     Some(pairs.map(|(name, value)| (name.to_owned(), value.parse().expect("a number"))).collect())
 }
 
@@ -149,7 +149,7 @@ struct Stages {
 }
 
 impl Stages {
-    /// Before the first stage is told, the history is put into order and pasts are cut.
+    /// Starts with the sorting of the history and the temporal folds, which precede the first reported stage.
     fn begin() -> Self {
         Self { began: Instant::now(), entered: Mutex::new(vec![("ordering_seconds".to_owned(), 0.0)]) }
     }
@@ -161,13 +161,13 @@ impl Stages {
         };
         let at = self.began.elapsed().as_secs_f64();
         eprintln!("{at:8.1} s: {name}, with {:.0} MiB", resident_mib("VmRSS"));
-        self.entered.lock().expect("nobody panics").push((format!("{name}_seconds"), at));
+        self.entered.lock().expect("not poisoned").push((format!("{name}_seconds"), at));
     }
 
     /// The seconds in each stage, all visits together, and in all.
     fn end(self) -> Figures {
         let total = ("training_seconds".to_owned(), self.began.elapsed().as_secs_f64());
-        let mut entered = self.entered.into_inner().expect("nobody panics");
+        let mut entered = self.entered.into_inner().expect("not poisoned");
         entered.push(total.clone());
         let mut seconds = Figures::new();
         for pair in entered.windows(2) {
@@ -185,8 +185,8 @@ impl Stages {
 /// A figure of this process (`man 5 proc`, `status`).
 fn resident_mib(field: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let told = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')?.strip_suffix("kB"));
-    told.expect("it is told").trim().parse::<f64>().expect("a number") / 1024.0
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')?.strip_suffix("kB"));
+    value.expect("Linux reports it").trim().parse::<f64>().expect("a number") / 1024.0
 }
 
 /// A column for each shop.

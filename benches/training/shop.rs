@@ -44,12 +44,12 @@ impl ShopSize {
         Timestamp::from_unix_ms(1_700_000_000_000).expect("in 2023")
     }
 
-    /// What is sold.
+    /// Builds the catalogue.
     pub fn catalog(self) -> Catalog {
         Catalog::new((0..self.products).map(shop_product).collect())
     }
 
-    /// What was bought, customer by customer, as a store tells it.
+    /// Generates purchases customer by customer, in the order of a store.
     pub fn history(self) -> impl Iterator<Item = Event> {
         let all = (0..).flat_map(move |customer| self.bought_by(customer));
         all.take(usize::try_from(self.purchases).expect("64 bits"))

@@ -15,7 +15,7 @@ use super::harness::TestServer;
 use super::shop::{ago, open_shop, record};
 use crate::support::wire_shop::{cross_sell, purchase};
 
-const ASKED: usize = 30;
+const CUSTOMERS_ASKED: usize = 30;
 
 /// Goes with a kettle, as the two below.
 const NOT_SHOWN: &str = "mug";
@@ -48,7 +48,7 @@ async fn let_have_kettles(shop: &TestServer, customers: &[String]) {
     record(shop, bought.collect()).await;
 }
 
-/// Everybody is offered the three, and says the same of them.
+/// All customers are offered the three products, and respond alike.
 async fn reject_and_accept(shop: &TestServer, customers: &[String]) {
     for customer in customers {
         let answer = shop.offers().cross_sell(question(customer)).await.expect("answers").into_inner();
@@ -71,7 +71,7 @@ async fn reject_and_accept(shop: &TestServer, customers: &[String]) {
 }
 
 fn named(prefix: &str) -> Vec<String> {
-    (0..ASKED).map(|number| format!("{prefix}-{number:02}")).collect()
+    (0..CUSTOMERS_ASKED).map(|number| format!("{prefix}-{number:02}")).collect()
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn silence_counts_after_a_week() {
     assert!(silent < 1.0 && half_silent < accepted, "{silent}, {half_silent} after {accepted}");
 }
 
-/// Broken by, each seen: outcomes noted of who objects; a recount of everybody.
+/// Broken by: recorded outcomes of customers who object; a recount of all customers.
 #[tokio::test]
 async fn nothing_is_learned_of_who_objects_to_profiling() {
     let shop = open_shop().await;

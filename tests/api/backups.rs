@@ -16,7 +16,7 @@ use tonic::{Code, Streaming};
 
 use super::faults::{kind, refusal};
 use super::harness::{ManualClock, TestServer, until};
-use super::shop::{cap, kept, now, record, stock};
+use super::shop::{cap, now, record, stock, stored_customer};
 use crate::support::wire_shop::{cross_sell, purchase};
 
 const CUSTOMERS: u64 = 12;
@@ -115,8 +115,10 @@ async fn a_backup_under_load_has_all_that_was_answered_before_it() {
             assert_eq!((&again.decision_id, &again.offers), (&answer.decision_id, &answer.offers));
             assert!(again.replayed);
         }
-        let (then, since) =
-            (kept(&copy, &customer).await.expect("known"), kept(&server, &customer).await.expect("known"));
+        let (then, since) = (
+            stored_customer(&copy, &customer).await.expect("known"),
+            stored_customer(&server, &customer).await.expect("known"),
+        );
         let bought = |of: &tactful::grpc::generated::tactful::v1::GetCustomerResponse| of.holdings[0].bought;
         assert!((3..=bought(&since)).contains(&bought(&then)), "{then:?}");
         let answer = copy.offers().cross_sell(cross_sell(&customer)).await.expect("answers").into_inner();
@@ -140,7 +142,7 @@ async fn a_backup_under_load_has_all_that_was_answered_before_it() {
     copy.stop().await;
 }
 
-/// Broken by: no turn, or one that is kept when the caller has gone.
+/// Broken by: no limit of one backup, or one that is not released when the client disconnects.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_backup_at_a_time_and_the_next_when_its_caller_has_gone() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use super::faults::{bad_fields, reason, refusal};
 use super::harness::TestServer;
-use super::shop::{REQUEST_ID, kept, open_shop};
+use super::shop::{REQUEST_ID, open_shop, stored_customer};
 use crate::support::wire_shop::{cross_sell, preview, up_sell};
 
 fn as_status(status: Option<&rpc::Status>) -> Status {
@@ -46,7 +46,7 @@ async fn a_reserved_entry_counts_and_its_retry_is_a_replay() {
     let shop = open_shop().await;
     let request = CrossSellRequest { request_id: REQUEST_ID.into(), ..cross_sell("ada") };
     let first = ask(&shop, vec![request.clone()]).await.remove(0).expect("answers");
-    assert_eq!(kept(&shop, "ada").await.map(|ada| ada.granted_offers.len()), Some(first.offers.len()));
+    assert_eq!(stored_customer(&shop, "ada").await.map(|ada| ada.granted_offers.len()), Some(first.offers.len()));
     let again = shop.offers().cross_sell(request.clone()).await.expect("answers").into_inner();
     assert_eq!(again, CrossSellResponse { replayed: true, ..first });
     let other = CrossSellRequest { max_offers: 1, ..request };

@@ -1,4 +1,4 @@
-//! Prepared candidates: when they were ranked is told, and they never outlive what they were ranked from.
+//! Cached rankings: responses report their age, and they are invalidated with what they were ranked from.
 //!
 //! Broken by, each seen: prepared candidates that hold for ever; a digest without the holdings, the profile, the model or
 //! the catalogue; eligibility prepared with them.
@@ -19,7 +19,7 @@ use crate::support::wire_shop::{cross_sell, preview, product, purchase};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What would be offered to Ada, and when that was ranked.
+/// Previews the offers to Ada, with the time of ranking.
 async fn ask(shop: &TestServer, product_ids: &[&str]) -> ExplainDecisionResponse {
     let product_ids = product_ids.iter().map(|&id| id.to_owned()).collect();
     let question = WhatIf { kind: OfferKind::CrossSell.into(), product_ids, ..WhatIf::default() };
@@ -44,10 +44,10 @@ async fn a_ranking_is_kept_for_a_day_and_told_of() {
     shop.clock.advance(HOUR * 3);
     let again = ask(&shop, &[]).await;
     assert_eq!((again.decision_time, again.ranking_time), (Some(now(&shop.clock)), Some(ranked_at)));
-    let told = |answer: &ExplainDecisionResponse| -> Vec<(String, f64)> {
+    let ranking = |answer: &ExplainDecisionResponse| -> Vec<(String, f64)> {
         answer.candidates.iter().map(|it| (it.product_id.clone(), it.propensity)).collect()
     };
-    assert_eq!(told(&again), told(&first));
+    assert_eq!(ranking(&again), ranking(&first));
 
     let served = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
     let about = Some(About::DecisionId(served.decision_id));
@@ -67,7 +67,7 @@ async fn whatever_a_ranking_looks_at_makes_it_anew() {
     let stays = async |change: &str| {
         assert!(is_ranked_now(&shop).await, "after {change}");
         shop.clock.advance(HOUR);
-        assert!(!is_ranked_now(&shop).await, "kept after {change}");
+        assert!(!is_ranked_now(&shop).await, "still cached after {change}");
     };
     shop.clock.advance(HOUR);
     record(&shop, vec![purchase("ada-3", "ada", "mug", ago(&shop.clock, HOUR))]).await;
@@ -90,19 +90,19 @@ async fn whatever_a_ranking_looks_at_makes_it_anew() {
 async fn nothing_is_kept_of_who_objects_to_profiling() {
     let shop = open_shop().await;
     let ada = CustomerId::new("ada").expect("a valid id");
-    let kept = async || match shop.app.store().load_customer_with_ranking(&ada).await.expect("the store works") {
+    let cached = async || match shop.app.store().load_customer_with_ranking(&ada).await.expect("the store works") {
         LoadedCustomer::Stored { cached_ranking, .. } => cached_ranking,
         LoadedCustomer::Unknown | LoadedCustomer::Erased(_) => None,
     };
     ask(&shop, &[]).await;
-    assert!(kept().await.is_some());
+    assert!(cached().await.is_some());
     let consents = Some(Consents { objects_to_profiling: true, ..Consents::default() });
     let customer = CustomerProfile { customer_id: "ada".into(), consents, ..CustomerProfile::default() };
     let request = BatchUpsertCustomersRequest { customers: vec![customer] };
     shop.customers().batch_upsert_customers(request).await.expect("upserts");
-    assert_eq!(kept().await, None);
+    assert_eq!(cached().await, None);
     ask(&shop, &[]).await;
-    assert_eq!(kept().await, None);
+    assert_eq!(cached().await, None);
 }
 
 #[tokio::test]

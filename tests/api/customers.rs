@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, entry_refusal, is_ok, kind, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, in_future, kept, open_shop};
+use super::shop::{ago, in_future, open_shop, stored_customer};
 use crate::support::wire_shop::{cross_sell, preview};
 
 async fn upsert(server: &TestServer, customers: Vec<CustomerProfile>) -> Vec<EntryResult> {
@@ -39,19 +39,19 @@ async fn a_profile_comes_back_as_it_was_set_and_again_is_a_duplicate() {
         let results = upsert(&server, vec![ada.clone()]).await;
         assert!(is_ok(&results[0]) && results[0].duplicate == duplicate);
     }
-    assert_eq!(kept(&server, "ada").await.and_then(|kept| kept.customer), Some(ada.clone()));
+    assert_eq!(stored_customer(&server, "ada").await.and_then(|stored| stored.customer), Some(ada.clone()));
 
-    // What is left out stays as it is.
+    // Fields that are not set stay as they are.
     let nothing = CustomerProfile { attributes: BTreeMap::new(), consents: None, ..ada.clone() };
     assert!(upsert(&server, vec![nothing]).await[0].duplicate);
-    assert_eq!(kept(&server, "ada").await.and_then(|kept| kept.customer), Some(ada));
+    assert_eq!(stored_customer(&server, "ada").await.and_then(|stored| stored.customer), Some(ada));
 }
 
 #[tokio::test]
 async fn a_customer_is_told_with_holdings_and_granted_offers() {
     let shop = open_shop().await;
     let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
-    let ada = kept(&shop, "ada").await.expect("known");
+    let ada = stored_customer(&shop, "ada").await.expect("known");
     let holdings: Vec<(&str, u64)> =
         ada.holdings.iter().map(|holding| (holding.product_id.as_str(), holding.bought)).collect();
     assert_eq!(holdings, [("kettle", 1), ("small-toaster", 1)]);
@@ -123,7 +123,7 @@ async fn each_bad_profile_names_its_faults_and_only_the_good_one_among_them_is_k
         assert_eq!(bad_fields(&entry_refusal(result)), expected, "{customer:?}");
     }
     assert!(is_ok(&results[2]));
-    assert!(kept(&server, "good").await.is_some() && kept(&server, "bad").await.is_none());
+    assert!(stored_customer(&server, "good").await.is_some() && stored_customer(&server, "bad").await.is_none());
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tonic::Code;
 
 use super::faults::{bad_fields, reason, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, cap, kept, now, open_shop, record};
+use super::shop::{ago, cap, now, open_shop, record, stored_customer};
 use crate::support::wire_shop::{complaint, cross_sell, event, preview};
 
 const HALF: &str = "version = 'half'\n[control_group]\nshare = 0.5\nsalt = 'spring'\n";
@@ -60,7 +60,7 @@ async fn the_control_group_is_offered_nothing_and_what_it_would_have_been_is_rec
     assert!(answer.offers.is_empty() && answer.message.contains("control group"), "{}", answer.message);
     let binding = answer.cap.as_ref().expect("one binds");
     assert_eq!((binding.kind(), binding.next_eligible_time), (CapKind::ControlGroup, None));
-    assert!(kept(&shop, &who).await.expect("kept").granted_offers.is_empty());
+    assert!(stored_customer(&shop, &who).await.expect("stored").granted_offers.is_empty());
 
     let about = Some(About::DecisionId(answer.decision_id));
     let request = ExplainDecisionRequest { customer_id: who.clone(), about };
@@ -69,7 +69,7 @@ async fn the_control_group_is_offered_nothing_and_what_it_would_have_been_is_rec
     assert_eq!(would_be.len(), 3, "{explained:?}");
     assert!(would_be.iter().all(|candidate| candidate.score > Some(0.0)));
 
-    // Who opted out would be offered nothing in either arm, and is told so.
+    // Customers who opted out get no offers in either arm, and the response says so.
     let consents = Some(Consents { opted_out: true, ..Consents::default() });
     let opted_out = |number| CustomerProfile {
         customer_id: customer(number),
@@ -79,7 +79,7 @@ async fn the_control_group_is_offered_nothing_and_what_it_would_have_been_is_rec
     // Some of them are in the control group.
     let customers = (1000..1020).map(opted_out).collect();
     let request = BatchUpsertCustomersRequest { customers };
-    shop.customers().batch_upsert_customers(request).await.expect("kept");
+    shop.customers().batch_upsert_customers(request).await.expect("upserts");
     for number in 1000..1020 {
         let held = shop.offers().cross_sell(preview(&customer(number))).await.expect("answers").into_inner();
         assert_eq!(held.cap.expect("one binds").kind(), CapKind::Hold);
@@ -112,7 +112,7 @@ async fn the_backfire_report_compares_by_assignment_over_the_same_time() {
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "TOO_FEW_CUSTOMERS"));
     assert!(refused.message().contains("500 more are waiting"), "{}", refused.message());
 
-    // Of the rest one in five gives notice, of the control group one in twenty; everybody else buys for 10.
+    // One in five of the treatment arm gives notice, one in twenty of the control arm; all others buy for 10.
     let met_at = now(&shop.clock);
     shop.clock.advance(DAY * 100);
     let (mut events, mut place) = (Vec::new(), [0_usize; 2]);
@@ -135,7 +135,7 @@ async fn the_backfire_report_compares_by_assignment_over_the_same_time() {
 
     let report = ask(None).await.expect("enough").into_inner();
     assert_eq!(report.waiting_customers, strangers.len() as u64);
-    let all = report.all.as_ref().expect("told");
+    let all = report.all.as_ref().expect("set");
     assert_eq!((all.treatment_customers, all.control_customers), (place[0] as u64, place[1] as u64));
     let churn = measured(all, "churn");
     let share = |arm: usize| gone[arm] as f64 / place[arm] as f64;
@@ -149,7 +149,7 @@ async fn the_backfire_report_compares_by_assignment_over_the_same_time() {
     let bands: Vec<RelationshipBand> = report.bands.iter().map(BackfireGroup::band).collect();
     assert_eq!(bands, [RelationshipBand::NewCustomer]);
     assert_eq!(report.bands[0].comparisons, all.comparisons);
-    assert!(report.as_of.expect("told").seconds > met_at.seconds);
+    assert!(report.as_of.expect("set").seconds > met_at.seconds);
 
     // The experiment ends; its report stays.
     put_into_force(&shop, "none", "version = 'none'\n").await;

@@ -9,7 +9,7 @@ use tonic::Code;
 
 use super::faults::{bad_fields, kind, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, kept, open_shop, record};
+use super::shop::{ago, open_shop, record, stored_customer};
 use crate::support::wire_shop::{complaint, cross_sell, preview};
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::CrossSellRequest;
@@ -63,7 +63,7 @@ fn left(explained: &ExplainDecisionResponse) -> Vec<&ExplainedCandidate> {
 #[tokio::test]
 async fn a_what_if_tells_what_a_preview_answers_and_changes_nothing() {
     let shop = open_shop().await;
-    let before = (kept(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
+    let before = (stored_customer(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
     let previewed = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
     let explained = explain(&shop, about("ada", what_if(""))).await;
     assert_eq!(explained.decision_id, "");
@@ -78,11 +78,11 @@ async fn a_what_if_tells_what_a_preview_answers_and_changes_nothing() {
         );
         assert_ne!(candidate.step(), DecisionStep::Unspecified);
     }
-    // Every candidate that was counted as withheld is told, and told once.
+    // Every candidate that was counted as withheld is explained once.
     let counted: u32 = explained.withheld.iter().map(|withheld| withheld.count).sum();
-    let told = left(&explained).iter().filter(|candidate| candidate.rule != "slate_full").count();
-    assert_eq!(u32::try_from(told).expect("few"), counted);
-    let still = (kept(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
+    let explained_count = left(&explained).iter().filter(|candidate| candidate.rule != "slate_full").count();
+    assert_eq!(u32::try_from(explained_count).expect("few"), counted);
+    let still = (stored_customer(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
     assert_eq!(still, before);
 }
 

@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
 use super::harness::{ManualClock, TestServer, in_memory, on_disk};
-use super::shop::{REQUEST_ID, ago, cap, in_future, kept, now, open_shop, record};
+use super::shop::{REQUEST_ID, ago, cap, in_future, now, open_shop, record, stored_customer};
 use crate::support::wire_shop::{complaint, cross_sell, event, gbp, preview, purchase};
 
 async fn offered(shop: &TestServer) -> CrossSellResponse {
@@ -59,7 +59,7 @@ async fn every_kind_of_event_is_taken_once_and_a_second_time_acknowledged() {
         of(EventKind::PaymentDisputed),
         CustomerEvent { score: Some(0.0), score_max: Some(1000.0), ..of(EventKind::Survey) },
         about(EventKind::Visit),
-        // Nobody's purchase teaches the model.
+        // Anonymous purchases train the model.
         CustomerEvent { customer_id: String::new(), ..line(EventKind::Purchase) },
     ];
     let request = RecordEventsRequest { events };
@@ -162,7 +162,7 @@ async fn each_bad_event_names_its_faults_and_only_the_good_one_among_them_counts
     assert_eq!(bad.len(), cases.len());
     assert!(is_ok(good) && !good.duplicate);
     assert_eq!(shop.app.store().counts().await.expect("counts").events, 1);
-    assert_eq!((kept(&shop, "bob").await, kept(&shop, "ada").await.is_some()), (None, true));
+    assert_eq!((stored_customer(&shop, "bob").await, stored_customer(&shop, "ada").await.is_some()), (None, true));
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn outcomes_hold_offers_back_as_the_customer_asked() {
 async fn each_bad_outcome_names_its_faults_and_changes_nothing() {
     let shop = open_shop().await;
     let answer = offered(&shop).await;
-    let before = kept(&shop, "ada").await;
+    let before = stored_customer(&shop, "ada").await;
     let good = || outcome(&answer, 0, OutcomeKind::Shown);
     let late = Some(in_future(&shop.clock, DAY));
     let cases = [
@@ -265,14 +265,14 @@ async fn each_bad_outcome_names_its_faults_and_changes_nothing() {
         let expected: Vec<String> = fields.iter().map(|field| format!("outcomes[{place}].{field}")).collect();
         assert_eq!(bad_fields(&entry_refusal(result)), expected, "{outcome:?}");
     }
-    assert_eq!(kept(&shop, "ada").await, before);
+    assert_eq!(stored_customer(&shop, "ada").await, before);
 }
 
 #[tokio::test]
 async fn an_outcome_of_what_was_never_served_is_not_found() {
     let shop = open_shop().await;
     let answer = offered(&shop).await;
-    let before = kept(&shop, "ada").await;
+    let before = stored_customer(&shop, "ada").await;
     let good = || outcome(&answer, 0, OutcomeKind::Accepted);
     let outcomes = vec![
         OfferOutcome { decision_id: REQUEST_ID.into(), ..good() },
@@ -285,7 +285,7 @@ async fn an_outcome_of_what_was_never_served_is_not_found() {
     let not_found = |reason: &str| (Code::NotFound, reason.to_owned());
     let (decision, offer) = (not_found("DECISION_NOT_FOUND"), not_found("OFFER_NOT_SERVED"));
     assert_eq!(kinds, [decision.clone(), decision, offer]);
-    assert_eq!(kept(&shop, "ada").await, before);
+    assert_eq!(stored_customer(&shop, "ada").await, before);
 }
 
 #[tokio::test]
@@ -297,7 +297,7 @@ async fn a_complaint_lowers_relationship_health() {
     shop.feedback().record_events(RecordEventsRequest { events }).await.expect("records");
     let after = shop.relationships().get_relationship_health(ask()).await.expect("answers").into_inner();
     let score = |answer: tactful::grpc::generated::tactful::v1::GetRelationshipHealthResponse| {
-        answer.relationship_health.expect("always told").score
+        answer.relationship_health.expect("always set").score
     };
     assert!(score(after) < score(before));
 }
@@ -315,7 +315,7 @@ async fn events_with_the_longest_ids_are_all_recorded() {
             ..purchase(&long(number), "ada", &long(number % 150), at)
         };
         record(&server, (0..1000).map(sold).collect()).await;
-        let ada = kept(&server, "ada").await.expect("known");
+        let ada = stored_customer(&server, "ada").await.expect("known");
         let things = ada.holdings.len() + usize::try_from(ada.older_holdings).expect("few");
         assert_eq!(things, 150, "nothing bought is forgotten");
         assert_eq!(server.app.store().counts().await.expect("counts").events, 1000);

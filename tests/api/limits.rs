@@ -9,7 +9,7 @@ use tonic::Code;
 
 use super::faults::{bad_fields, is_ok, refusal};
 use super::harness::TestServer;
-use super::shop::{REQUEST_ID, ago, kept};
+use super::shop::{REQUEST_ID, ago, stored_customer};
 use crate::support::wire_shop::{product, purchase};
 
 const TOO_MANY: [usize; 3] = [0, 1001, 10_001];
@@ -42,7 +42,7 @@ async fn a_batch_of_a_thousand_is_taken() {
     };
     let request = RecordOutcomesRequest { outcomes: vec![outcome; 1000] };
     let results = server.feedback().record_outcomes(request).await.expect("answers").into_inner().results;
-    assert!(results.len() == 1000 && !results.iter().any(is_ok), "each is told that there is no such decision");
+    assert!(results.len() == 1000 && !results.iter().any(is_ok), "each result reports an unknown decision");
 }
 
 #[tokio::test]
@@ -84,5 +84,5 @@ async fn a_message_of_five_megabytes_is_refused_and_the_server_serves_on() {
     let request = BatchUpsertProductsRequest { products: vec![product("small")] };
     server.catalog().batch_upsert_products(request).await.expect("serves on");
     assert_eq!(server.app.store().counts().await.expect("counts").products, 1);
-    assert_eq!(kept(&server, "ada").await, None);
+    assert_eq!(stored_customer(&server, "ada").await, None);
 }

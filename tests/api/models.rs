@@ -109,7 +109,7 @@ async fn a_model_is_served_again_after_a_restart() {
     server.stop().await;
     let server = TestServer::on_disk(directory.path(), clock).await;
     let known = server.models().get_model(GetModelRequest {}).await.expect("answers").into_inner();
-    // How long it took is not kept.
+    // The duration is not stored.
     assert_eq!(known.model, Some(OfferModel { training_duration: None, ..trained }));
     server.stop().await;
 }
@@ -138,7 +138,7 @@ async fn who_objects_to_profiling_is_not_learned_from() {
     assert_eq!((trained.customers, trained.purchases), (1, 1), "only Bob is left");
 }
 
-/// Subscribers by the month left, those by the year stayed: a new one by the month is told from a new one by the year.
+/// Monthly subscribers left and yearly ones stayed: new monthly and yearly subscribers are distinguished.
 #[tokio::test]
 async fn who_stays_is_learned_from_the_profile() {
     let shop = open_shop().await;
@@ -172,8 +172,8 @@ async fn who_stays_is_learned_from_the_profile() {
     for number in [300, 301] {
         let request = GetRelationshipHealthRequest { customer_id: format!("c{number}") };
         let view = shop.relationships().get_relationship_health(request).await.expect("answers").into_inner();
-        let components = view.relationship_health.expect("told").components;
-        let outlook = components.iter().find(|component| component.name == "retention_outlook").expect("told");
+        let components = view.relationship_health.expect("set").components;
+        let outlook = components.iter().find(|component| component.name == "retention_outlook").expect("set");
         outlooks.push(outlook.input);
     }
     assert!(outlooks[0] < 0.5 && outlooks[1] > 0.7, "by the month {}, by the year {}", outlooks[0], outlooks[1]);

@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::faults::{bad_fields, kind, refusal};
 use super::harness::{ManualClock, TestServer};
-use super::shop::{COMPLEMENTS, REQUEST_ID, ago, cap, in_future, kept, now, open_shop, record};
+use super::shop::{COMPLEMENTS, REQUEST_ID, ago, cap, in_future, now, open_shop, record, stored_customer};
 use crate::support::wire_shop::{complaint, cross_sell, event, gbp, preview, product, purchase, up_sell};
 
 fn score(factors: &ScoreBreakdown) -> f64 {
@@ -31,13 +31,13 @@ async fn a_cross_sell_answer_comes_with_reasons_factors_and_caps() {
         assert_eq!(offer.title, format!("The {}", offer.product_id));
         assert_eq!(offer.goes_with_product_ids, ["kettle"]);
         assert!(offer.reasons.iter().any(|reason| reason.text == "made to go with the kettle"), "{offer:?}");
-        let factors = offer.score_breakdown.as_ref().expect("asked for");
+        let factors = offer.score_breakdown.as_ref().expect("requested");
         assert_eq!(factors.propensity_basis(), PropensityBasis::Catalog);
         assert!(offer.score > 0.0 && (offer.score - score(factors)).abs() < 1e-12, "{offer:?}");
     }
     assert!(answer.offers.is_sorted_by(|a, b| a.score >= b.score));
     assert_eq!(cap(&answer.caps, CapKind::RelationshipHealth).used, 3);
-    let health = answer.relationship_health.expect("always told");
+    let health = answer.relationship_health.expect("always set");
     assert_eq!(health.components.len(), 7);
     assert!((health.components.iter().map(|component| component.weight).sum::<f64>() - 1.0).abs() < 1e-9);
     assert_eq!(answer.policy_version, "default-1");
@@ -60,7 +60,7 @@ async fn explain_says_how_much_of_the_reasoning_comes_along() {
         assert_eq!(!offer.reasons.is_empty(), has_reasons, "{explain:?}");
         assert_eq!(!answer.withheld.is_empty(), has_reasons, "{explain:?}");
         assert_eq!(offer.score_breakdown.is_some(), has_factors, "{explain:?}");
-        let health = answer.relationship_health.expect("always told");
+        let health = answer.relationship_health.expect("always set");
         assert_eq!(!health.components.is_empty(), has_factors, "{explain:?}");
     }
 }
@@ -80,7 +80,7 @@ async fn an_up_sell_answer_tells_what_gets_better_and_for_how_much() {
     assert_eq!(gain.from.as_ref().and_then(|value| value.value.clone()), number(2.0));
     assert_eq!(gain.to.as_ref().and_then(|value| value.value.clone()), number(4.0));
     assert_eq!(offer.reasons[0].text, "4 slots instead of 2, for 30.00 GBP more");
-    assert!((offer.score - score(offer.score_breakdown.as_ref().expect("asked for"))).abs() < 1e-12);
+    assert!((offer.score - score(offer.score_breakdown.as_ref().expect("requested"))).abs() < 1e-12);
     assert_eq!(cap(&answer.caps, CapKind::UpSell).used, 1);
     assert_eq!(cap(&answer.caps, CapKind::RelationshipHealth).used, 1);
 }
@@ -88,7 +88,7 @@ async fn an_up_sell_answer_tells_what_gets_better_and_for_how_much() {
 #[tokio::test]
 async fn a_preview_answers_alike_and_changes_nothing() {
     let shop = open_shop().await;
-    let before = kept(&shop, "ada").await;
+    let before = stored_customer(&shop, "ada").await;
     let request = CrossSellRequest { request_id: REQUEST_ID.into(), ..preview("ada") };
     let first = shop.offers().cross_sell(request.clone()).await.expect("answers").into_inner();
     let again = shop.offers().cross_sell(request).await.expect("answers").into_inner();
@@ -98,7 +98,7 @@ async fn a_preview_answers_alike_and_changes_nothing() {
     let request = UpSellRequest { mode: ServingMode::Preview.into(), ..up_sell("ada") };
     let up_sell = shop.offers().up_sell(request).await.expect("answers").into_inner();
     assert_eq!((up_sell.decision_id.as_str(), up_sell.offers.len()), ("", 1));
-    assert_eq!(kept(&shop, "ada").await, before);
+    assert_eq!(stored_customer(&shop, "ada").await, before);
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_spent_cap_says_when_one_more_offer_becomes_possible_and_keeps_its_wor
 
     let spent = shop.offers().cross_sell(others.clone()).await.expect("answers").into_inner();
     assert!(spent.offers.is_empty(), "{spent:?}");
-    let cap = spent.cap.expect("a cap kept the offers back");
+    let cap = spent.cap.expect("a cap withheld the offers");
     assert_eq!((cap.kind(), cap.limit, cap.used, cap.remaining), (CapKind::RelationshipHealth, 3, 3, 0));
     assert_eq!(cap.next_eligible_time, Some(in_future(&shop.clock, DAY * 28)));
     assert_eq!(spent.message, "No offers before 12 December: all 3 offers allowed in 28 days have been made.");
@@ -133,7 +133,7 @@ async fn an_open_complaint_withholds_every_offer_and_says_why_and_until_when() {
     let up = shop.offers().up_sell(up_sell("ada")).await.expect("answers").into_inner();
     assert!(cross.offers.is_empty() && up.offers.is_empty(), "{cross:?} {up:?}");
     for (cap, message) in [(cross.cap, cross.message), (up.cap, up.message)] {
-        let cap = cap.expect("the hold kept the offers back");
+        let cap = cap.expect("the hold withheld the offers");
         assert_eq!((cap.kind(), cap.hold_reason()), (CapKind::Hold, HoldReason::OpenComplaint));
         assert_eq!(cap.next_eligible_time, Some(in_future(&shop.clock, DAY * 89)));
         assert_eq!(message, "No offers before 11 February 2024: complaint open since 13 November.");
@@ -177,7 +177,7 @@ async fn offers_that_were_not_shown_are_given_back_and_leave_the_cap_free() {
     assert_eq!(cap(&one.caps, CapKind::RelationshipHealth).used, 2);
     assert_eq!(one.lease.map(|lease| lease.seconds), Some(15 * 60));
 
-    // Without ids all of the decision, the one given back before included: safe to repeat.
+    // Without ids all offers of the decision are released, including one that was released before.
     for _ in 0..2 {
         let all = shop.offers().release_offers(release(&[])).await.expect("releases").into_inner();
         assert!(all.offers.iter().all(|offer| offer.result() == ReleaseResult::Released), "{all:?}");
@@ -202,7 +202,7 @@ async fn a_release_of_what_was_never_served_is_refused_and_changes_nothing() {
     let shop = open_shop().await;
     let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
     let served = answer.offers[0].offer_id.clone();
-    let before = kept(&shop, "ada").await;
+    let before = stored_customer(&shop, "ada").await;
     let release = |customer: &str, decision: &str, offer_ids: &[&str]| ReleaseOffersRequest {
         customer_id: customer.into(),
         decision_id: decision.into(),
@@ -216,7 +216,7 @@ async fn a_release_of_what_was_never_served_is_refused_and_changes_nothing() {
     let request = release("ada", &answer.decision_id, &["product/kettle", &served, "product/no-such"]);
     let status = refusal(shop.offers().release_offers(request).await);
     assert_eq!(bad_fields(&status), ["offer_ids[0]", "offer_ids[2]"]);
-    assert_eq!(kept(&shop, "ada").await, before);
+    assert_eq!(stored_customer(&shop, "ada").await, before);
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn what_is_subscribed_to_counts_however_long_ago_it_began() {
     let eve = shop.offers().cross_sell(preview("eve")).await.expect("answers").into_inner();
     assert_eq!(eve.offers.len(), 3);
     let bob = shop.offers().cross_sell(preview("bob")).await.expect("answers").into_inner();
-    assert!(bob.offers.is_empty(), "what was bought long ago says little of what is wanted now");
+    assert!(bob.offers.is_empty(), "old purchases say little about current interests");
 }
 
 #[tokio::test]
@@ -251,10 +251,11 @@ async fn a_slate_with_the_longest_titles_is_shortened_not_refused() {
     let products = (0..12).map(|number| Product { title: format!("{number:0>512}"), ..product(&name(number)) });
     let request = BatchUpsertProductsRequest { products: products.collect() };
     shop.catalog().batch_upsert_products(request).await.expect("upserts");
-    // Everybody buys all; Eve has come often and lacks the last nine.
+    // All customers buy everything; Eve bought often, but not the last nine products.
     let at = ago(&shop.clock, DAY * 20);
-    let everybody = (0..40).flat_map(|whom| (0..12).map(move |number| (whom, number)));
-    let sold = everybody.map(|(whom, number)| purchase(&format!("{number}"), &format!("c{whom}"), &name(number), at));
+    let purchases = (0..40).flat_map(|customer| (0..12).map(move |number| (customer, number)));
+    let sold =
+        purchases.map(|(customer, number)| purchase(&format!("{number}"), &format!("c{customer}"), &name(number), at));
     record(&shop, sold.collect()).await;
     let eves = (0..80_u32)
         .map(|day| purchase(&format!("{day}"), "eve", &name(day as usize % 3), ago(&shop.clock, DAY * (90 - day))));

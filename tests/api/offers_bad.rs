@@ -4,7 +4,7 @@ use tactful::grpc::generated::tactful::v1::{CrossSellRequest, ReleaseOffersReque
 use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, reason, refusal};
-use super::shop::{REQUEST_ID, kept, open_shop};
+use super::shop::{REQUEST_ID, open_shop, stored_customer};
 use crate::support::wire_shop::{cross_sell, up_sell};
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
@@ -85,7 +85,7 @@ async fn an_up_sell_request_that_is_wrong_everywhere_is_told_so_at_once() {
 #[tokio::test]
 async fn every_fault_of_a_question_is_refused_and_reserves_nothing() {
     let shop = open_shop().await;
-    let before = kept(&shop, "ada").await;
+    let before = stored_customer(&shop, "ada").await;
     let ada = || cross_sell("ada");
     let mut cases = vec![
         (CrossSellRequest { context_product_ids: many(101), ..ada() }, "context_product_ids"),
@@ -117,7 +117,7 @@ async fn every_fault_of_a_question_is_refused_and_reserves_nothing() {
         let status = refusal(shop.offers().up_sell(question).await);
         assert_eq!(bad_fields(&status), [field.replace("context", "owned")]);
     }
-    assert_eq!(kept(&shop, "ada").await, before);
+    assert_eq!(stored_customer(&shop, "ada").await, before);
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn the_largest_question_is_answered() {
     shop.offers().cross_sell(request).await.expect("answers");
     let request = UpSellRequest { owned_product_ids: many(100), max_offers: i32::MAX, ..up_sell(&customer) };
     shop.offers().up_sell(request).await.expect("answers");
-    assert!(kept(&shop, &customer).await.is_some());
+    assert!(stored_customer(&shop, &customer).await.is_some());
 }
 
 #[tokio::test]

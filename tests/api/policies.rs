@@ -35,7 +35,7 @@ fn of_settings(version: &str, settings: Vec<(&str, Option<Value>)>) -> CreatePol
 
 async fn get(server: &TestServer, version: &str) -> PolicyVersion {
     let request = GetPolicyRequest { version: version.to_owned() };
-    server.policies().get_policy(request).await.expect("found").into_inner().policy_version.expect("told")
+    server.policies().get_policy(request).await.expect("found").into_inner().policy_version.expect("set")
 }
 
 fn activate(version: &str) -> ActivatePolicyRequest {
@@ -43,7 +43,7 @@ fn activate(version: &str) -> ActivatePolicyRequest {
 }
 
 fn name(version: &PolicyVersion) -> &str {
-    &version.policy.as_ref().expect("told").version
+    &version.policy.as_ref().expect("set").version
 }
 
 #[tokio::test]
@@ -52,11 +52,11 @@ async fn the_default_is_in_force_and_says_every_value() {
     let default = get(&server, "").await;
     assert_eq!((name(&default), default.active, default.create_time), ("default-1", true, None));
     assert_eq!(default.toml, format_policy(&DomainPolicy::default()));
-    let settings = &default.policy.as_ref().expect("told").settings;
+    let settings = &default.policy.as_ref().expect("set").settings;
     let guarded = settings.iter().find(|setting| setting.key == "contact.caps.guarded").expect("every key");
     assert_eq!(guarded.value, Some(Value::Caps(PolicyCaps { offers: 2, up_sell: 0 })));
     assert!(!guarded.comment.is_empty());
-    // What is told can be given back: the same content under the same name is no new version.
+    // A returned policy can be sent back: the same content under the same name is no new version.
     let again = CreatePolicyRequest { source: default.policy.clone().map(Source::Policy), validate_only: false };
     server.policies().create_policy(again).await.expect("the same");
 }
@@ -173,7 +173,7 @@ async fn a_bad_policy_is_refused_with_all_its_faults_and_nothing_is_stored() {
         "policy: contact.caps.guarded",
         "policy: version",
     ] {
-        assert!(fields.iter().any(|told| told == field), "{field} is not in {fields:?}");
+        assert!(fields.iter().any(|reported| reported == field), "{field} is not in {fields:?}");
     }
     let nothing = CreatePolicyRequest { source: None, validate_only: false };
     assert_eq!(bad_fields(&refusal(server.policies().create_policy(nothing).await)), ["source"]);
@@ -203,21 +203,21 @@ async fn versions_are_listed_in_pages() {
         server.policies().create_policy(of_toml(&text)).await.expect("stored");
         server.clock.advance(std::time::Duration::from_secs(1));
     }
-    let mut told = Vec::new();
+    let mut listed = Vec::new();
     let mut page_token = String::new();
     loop {
         let request = ListPoliciesRequest { page_size: 2, page_token };
         let page = server.policies().list_policies(request).await.expect("lists").into_inner();
-        told.extend(page.policy_versions.iter().map(|version| name(version).to_owned()));
+        listed.extend(page.policy_versions.iter().map(|version| name(version).to_owned()));
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;
         }
     }
-    assert_eq!(told, ["v4", "v3", "v2", "v1", "v0", "default-1"]);
+    assert_eq!(listed, ["v4", "v3", "v2", "v1", "v0", "default-1"]);
 }
 
-/// Broken by: grants of one customer kept for the next, a replay that changes the store.
+/// Broken by: grants of one customer carried over to the next, a replay that changes the store.
 #[tokio::test]
 async fn a_policy_is_tried_on_logged_decisions_before_it_is_put_into_force() {
     let shop = open_shop().await;
@@ -237,7 +237,7 @@ async fn a_policy_is_tried_on_logged_decisions_before_it_is_put_into_force() {
     let before = shop.app.store().digest().await.expect("reads");
     let strict = simulate(toml(STRICT)).await.expect("replays").into_inner();
     assert_eq!((strict.version_in_force.as_str(), strict.version.as_str()), ("default-1", "strict"));
-    let all = strict.all.expect("told");
+    let all = strict.all.expect("set");
     assert_eq!((all.decisions, all.customers, all.offers_in_force, all.offers_simulated), (40, 20, 60, 20));
     assert!((strict.fidelity - 1.0).abs() < 1e-12, "{}", strict.fidelity);
     let change = all.offers_change.expect("twenty customers");
@@ -252,7 +252,7 @@ async fn a_policy_is_tried_on_logged_decisions_before_it_is_put_into_force() {
     let nothing = simulate(toml(&nothing)).await.expect("replays").into_inner();
     assert_eq!((nothing.losing_customers, nothing.losing_customer_ids.len()), (20, 20));
     let same = simulate(Some(SimulateSource::Version("default-1".into()))).await.expect("replays").into_inner();
-    let all = same.all.expect("told");
+    let all = same.all.expect("set");
     assert_eq!(all.offers_in_force, all.offers_simulated);
     assert_eq!(shop.app.store().digest().await.expect("reads"), before);
 

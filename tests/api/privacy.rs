@@ -1,4 +1,4 @@
-//! `CustomerService.ExportCustomer` and `EraseCustomer`, and what is kept for how long.
+//! `CustomerService.ExportCustomer` and `EraseCustomer`, and retention of events and decisions.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, kept, open_shop, record};
+use super::shop::{ago, open_shop, record, stored_customer};
 use crate::support::wire_shop::{complaint, cross_sell, event, purchase};
 
 async fn export(shop: &TestServer, customer: &str) -> Vec<Record> {
@@ -38,7 +38,7 @@ async fn export_has_the_customer_and_every_event_outcome_and_decision() {
         ..CustomerProfile::default()
     };
     let request = BatchUpsertCustomersRequest { customers: vec![profile] };
-    shop.customers().batch_upsert_customers(request).await.expect("kept");
+    shop.customers().batch_upsert_customers(request).await.expect("upserts");
     let many = (0..150).map(|number| purchase(&format!("p{number}"), "ada", "tea", ago(&shop.clock, DAY))).collect();
     record(&shop, many).await;
     let request_id = "8e3b1a52-0c7e-4a8e-9f0a-6f8d2f3c1b7d";
@@ -148,14 +148,14 @@ async fn an_erased_customer_is_forgotten_and_nothing_comes_back() {
     let request = GetRelationshipHealthRequest { customer_id: "ada".into() };
     let health = shop.relationships().get_relationship_health(request).await.expect("answers").into_inner();
     assert!(health.holds.iter().any(|hold| hold.reason() == HoldReason::OptOut));
-    assert_eq!(kept(&shop, "ada").await, None);
+    assert_eq!(stored_customer(&shop, "ada").await, None);
     let gone = ExportCustomerRequest { customer_id: "ada".into() };
     assert_eq!(refusal(shop.customers().export_customer(gone).await).code(), Code::NotFound);
     let counts = shop.app.store().counts().await.expect("counts");
     assert_eq!((counts.customers, counts.events, counts.decisions), (0, 0, 0));
 }
 
-/// The server keeps events for 1,096 days and decisions for 396 unless asked otherwise.
+/// By default the server keeps events for 1,096 days and decisions for 396.
 #[tokio::test]
 async fn what_is_too_old_is_forgotten_and_not_taken() {
     let shop = open_shop().await;
@@ -177,6 +177,6 @@ async fn what_is_too_old_is_forgotten_and_not_taken() {
     shop.clock.advance(DAY * 397);
     let forgotten = expire_history(&shop.app).await.expect("forgets");
     assert_eq!((forgotten.events, forgotten.decisions), (1, 1));
-    let holdings = kept(&shop, "ada").await.expect("kept").holdings;
-    assert!(holdings.iter().any(|holding| holding.product_id == "mug"), "what is known of the customer stays");
+    let holdings = stored_customer(&shop, "ada").await.expect("stored").holdings;
+    assert!(holdings.iter().any(|holding| holding.product_id == "mug"), "holdings of the customer stay");
 }

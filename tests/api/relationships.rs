@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, kind, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, cap, in_future, kept, now, open_shop, record};
+use super::shop::{ago, cap, in_future, now, open_shop, record, stored_customer};
 use crate::support::wire_shop::{complaint, preview, up_sell};
 
 fn hold(reason: HoldReason) -> CreateHoldRequest {
@@ -37,10 +37,10 @@ async fn holds(server: &TestServer, customer: &str) -> Vec<Hold> {
 #[tokio::test]
 async fn relationship_health_comes_with_components_caps_and_a_sentence() {
     let shop = open_shop().await;
-    let before = kept(&shop, "ada").await;
+    let before = stored_customer(&shop, "ada").await;
     let ask = |customer: &str| GetRelationshipHealthRequest { customer_id: customer.into() };
     let ada = shop.relationships().get_relationship_health(ask("ada")).await.expect("answers").into_inner();
-    let health = ada.relationship_health.expect("always told");
+    let health = ada.relationship_health.expect("always set");
     assert_eq!((health.band(), health.components.len()), (RelationshipBand::NewCustomer, 7));
     assert!((0.0..=1.0).contains(&health.score) && (0.0..=1.0).contains(&health.coverage));
     assert_eq!(cap(&ada.caps, CapKind::RelationshipHealth).remaining, 3);
@@ -49,8 +49,8 @@ async fn relationship_health_comes_with_components_caps_and_a_sentence() {
     assert_eq!((ada.policy_version.as_str(), ada.holds.len()), ("default-1", 0));
 
     let nobody = shop.relationships().get_relationship_health(ask("nobody")).await.expect("answers").into_inner();
-    assert_eq!(nobody.relationship_health.expect("always told").band(), RelationshipBand::NewCustomer);
-    assert_eq!((kept(&shop, "ada").await, kept(&shop, "nobody").await), (before, None));
+    assert_eq!(nobody.relationship_health.expect("always set").band(), RelationshipBand::NewCustomer);
+    assert_eq!((stored_customer(&shop, "ada").await, stored_customer(&shop, "nobody").await), (before, None));
 }
 
 async fn health_of(server: &TestServer, customer: &str) -> GetRelationshipHealthResponse {
@@ -59,7 +59,7 @@ async fn health_of(server: &TestServer, customer: &str) -> GetRelationshipHealth
 }
 
 fn score(view: &GetRelationshipHealthResponse) -> f64 {
-    view.relationship_health.as_ref().expect("always told").score
+    view.relationship_health.as_ref().expect("always set").score
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn what_stands_behind_relationship_health_is_told() {
     let shop = open_shop().await;
     record(&shop, vec![complaint("ada-3", "ada", "case", ago(&shop.clock, DAY))]).await;
     let view = health_of(&shop, "ada").await;
-    let components = &view.relationship_health.as_ref().expect("always told").components;
+    let components = &view.relationship_health.as_ref().expect("always set").components;
     let friction = &components[0];
     assert_eq!(friction.name, "service_friction");
     let input = |name: &str| friction.raw_inputs.iter().find(|input| input.name == name).map(|input| input.value);
@@ -85,7 +85,7 @@ async fn what_stands_behind_relationship_health_is_told() {
 #[tokio::test]
 async fn a_simulation_tells_what_events_would_do_and_changes_nothing() {
     let shop = open_shop().await;
-    let before = (kept(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
+    let before = (stored_customer(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
     let complaint = CustomerEvent { kind: EventKind::Complaint.into(), severity: Some(4), ..CustomerEvent::default() };
     let simulate = |events: Vec<CustomerEvent>, outcomes: Vec<OutcomeKind>| SimulateRelationshipHealthRequest {
         customer_id: "ada".into(),
@@ -95,7 +95,7 @@ async fn a_simulation_tells_what_events_would_do_and_changes_nothing() {
     };
     let ask = |request| async {
         let answer = shop.relationships().simulate_relationship_health(request).await.expect("answers").into_inner();
-        (answer.before.expect("told"), answer.after.expect("told"))
+        (answer.before.expect("set"), answer.after.expect("set"))
     };
     let (now, after) = ask(simulate(vec![complaint.clone()], vec![])).await;
     assert_eq!(now, health_of(&shop, "ada").await);
@@ -114,7 +114,7 @@ async fn a_simulation_tells_what_events_would_do_and_changes_nothing() {
     let (_, later) = ask(later).await;
     assert!(later.holds.is_empty() && later.as_of == Some(in_future(&shop.clock, DAY * 200)), "{later:?}");
 
-    let still = (kept(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
+    let still = (stored_customer(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
     assert_eq!(still, before);
 }
 
@@ -156,10 +156,10 @@ async fn a_batch_answers_each_customer_and_refuses_what_is_no_batch() {
     assert_eq!(entries.len(), 3);
     assert_eq!(entries[0].answer, Some(health_of(&shop, "ada").await));
     assert_eq!(
-        (entries[1].status.as_ref().expect("told").code, &entries[1].answer),
+        (entries[1].status.as_ref().expect("set").code, &entries[1].answer),
         (Code::InvalidArgument as i32, &None)
     );
-    assert_eq!(entries[2].status.as_ref().expect("told").code, 0);
+    assert_eq!(entries[2].status.as_ref().expect("set").code, 0);
     for bad in [vec![], vec!["ada".to_owned(), "ada".to_owned()], (0..101).map(|id| format!("c{id}")).collect()] {
         let status = refusal(shop.relationships().batch_get_relationship_health(ask(bad)).await);
         assert_eq!(status.code(), Code::InvalidArgument);
@@ -274,7 +274,7 @@ async fn each_bad_hold_names_its_faults_and_holds_nothing() {
         assert_eq!(bad_fields(&status), fields, "{request:?}");
     }
     assert!(holds(&server, "ada").await.is_empty());
-    assert_eq!(kept(&server, "ada").await, None);
+    assert_eq!(stored_customer(&server, "ada").await, None);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tonic::{Code, Request};
 
 use super::faults::{bad_fields, kind, refusal, retry_after};
 use super::harness::{ManualClock, TestServer, in_memory, until, within_timeout};
-use super::shop::{REQUEST_ID, kept, open_shop, stock};
+use super::shop::{REQUEST_ID, open_shop, stock, stored_customer};
 use crate::support::wire_shop::{cross_sell, up_sell};
 
 fn keyed(customer: &str) -> CrossSellRequest {
@@ -24,11 +24,11 @@ async fn the_same_request_again_gets_the_same_answer_and_costs_nothing() {
     let shop = open_shop().await;
     let first = shop.offers().cross_sell(keyed("ada")).await.expect("answers").into_inner();
     assert!(!first.replayed && first.offers.len() == 3);
-    let before = kept(&shop, "ada").await;
+    let before = stored_customer(&shop, "ada").await;
     shop.clock.advance(DAY / 2);
     let again = shop.offers().cross_sell(keyed("ada")).await.expect("answers").into_inner();
     assert_eq!(again, replay_of(&first));
-    assert_eq!(kept(&shop, "ada").await, before);
+    assert_eq!(stored_customer(&shop, "ada").await, before);
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn the_same_request_gets_the_same_answer_after_a_restart() {
     let first = server.offers().cross_sell(keyed("ada")).await.expect("answers").into_inner();
     let question = UpSellRequest { request_id: REQUEST_ID.into(), ..up_sell("ada") };
     let first_up = server.offers().up_sell(question.clone()).await.expect("answers").into_inner();
-    let before = kept(&server, "ada").await;
+    let before = stored_customer(&server, "ada").await;
     server.stop().await;
 
     let server = TestServer::on_disk(directory.path(), clock).await;
@@ -48,7 +48,7 @@ async fn the_same_request_gets_the_same_answer_after_a_restart() {
     assert_eq!(again, replay_of(&first));
     let again_up = server.offers().up_sell(question).await.expect("answers").into_inner();
     assert!(again_up.replayed && again_up.decision_id == first_up.decision_id && again_up.offers == first_up.offers);
-    assert_eq!(kept(&server, "ada").await, before);
+    assert_eq!(stored_customer(&server, "ada").await, before);
     server.stop().await;
 }
 
@@ -56,7 +56,7 @@ async fn the_same_request_gets_the_same_answer_after_a_restart() {
 async fn a_request_id_is_refused_for_another_request() {
     let shop = open_shop().await;
     shop.offers().cross_sell(keyed("ada")).await.expect("answers");
-    let before = kept(&shop, "ada").await;
+    let before = stored_customer(&shop, "ada").await;
     let others = [
         CrossSellRequest { max_offers: 2, ..keyed("ada") },
         CrossSellRequest { channel: "web".into(), ..keyed("ada") },
@@ -67,7 +67,7 @@ async fn a_request_id_is_refused_for_another_request() {
         assert_eq!(kind(&status), (Code::InvalidArgument, "REQUEST_ID_REUSED".into()));
         assert_eq!(bad_fields(&status), ["request_id"]);
     }
-    assert_eq!(kept(&shop, "ada").await, before);
+    assert_eq!(stored_customer(&shop, "ada").await, before);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn nothing_is_reserved_for_a_caller_who_stopped_waiting() {
     let clock = ManualClock::new();
     let shop = TestServer::with(in_memory(), clock.clone()).await;
     stock(&shop).await;
-    let before = kept(&shop, "ada").await;
+    let before = stored_customer(&shop, "ada").await;
     let shut = clock.block_readers();
     let mut offers = shop.offers();
     let timeout = Duration::from_millis(300);
@@ -136,7 +136,7 @@ async fn nothing_is_reserved_for_a_caller_who_stopped_waiting() {
     drop(shut);
     until(async || !clock.has_blocked_reader()).await;
 
-    assert_eq!(kept(&shop, "ada").await, before);
+    assert_eq!(stored_customer(&shop, "ada").await, before);
     let store = shop.app.store().clone();
     within_timeout(shop.start_shutdown()).await.expect("does not panic").expect("stops in order");
     assert_eq!(store.counts().await.expect("counts").decisions, 0);

@@ -70,7 +70,7 @@ impl SecuredServer {
         }
         let settings = written.check().expect("valid settings");
         let server = Server::build(settings, Some(ManualClock::new())).await.expect("starts");
-        let (address, health) = (server.local_addr(), server.health_addr().expect("asked for"));
+        let (address, health) = (server.local_addr(), server.health_addr().expect("requested"));
         tokio::spawn(server.run(std::future::pending()));
         Self { directory, authority, address, health }
     }

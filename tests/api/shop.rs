@@ -67,7 +67,7 @@ pub async fn record(server: &TestServer, events: Vec<CustomerEvent>) {
 }
 
 /// Returns the stored customer; `None` when there is none.
-pub async fn kept(server: &TestServer, customer: &str) -> Option<GetCustomerResponse> {
+pub async fn stored_customer(server: &TestServer, customer: &str) -> Option<GetCustomerResponse> {
     match server.customers().get_customer(GetCustomerRequest { customer_id: customer.into() }).await {
         Ok(response) => Some(response.into_inner()),
         Err(status) => {

@@ -116,13 +116,13 @@ async fn conditions_ask_for_declared_attributes() {
         let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let customer = CustomerProfile { customer_id: name.into(), attributes, ..CustomerProfile::default() };
         let request = BatchUpsertCustomersRequest { customers: vec![customer] };
-        shop.customers().batch_upsert_customers(request).await.expect("kept");
+        shop.customers().batch_upsert_customers(request).await.expect("upserts");
     }
     assert_eq!(up_sold(&shop, "gil", "").await, explicit("gold"));
     for name in ["kim", "lee", "eve"] {
         assert_eq!(up_sold(&shop, name, "").await, implicit(), "{name}");
     }
-    // Why not is told, and what would help.
+    // The response gives the reason, and what would change it.
     let about = Some(About::WhatIf(WhatIf {
         kind: OfferKind::UpSell.into(),
         product_id: "big-toaster".into(),
@@ -131,9 +131,9 @@ async fn conditions_ask_for_declared_attributes() {
     }));
     let request = ExplainDecisionRequest { customer_id: "kim".into(), about };
     let explained = shop.offers().explain_decision(request).await.expect("explains").into_inner();
-    let told: Vec<(&str, &str)> =
+    let reasons: Vec<(&str, &str)> =
         explained.candidates.iter().map(|it| (it.offer_id.as_str(), it.rule.as_str())).collect();
-    assert_eq!(told, [("", ""), ("gold", "offer_condition_unmet")]);
+    assert_eq!(reasons, [("", ""), ("gold", "offer_condition_unmet")]);
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn an_open_offer_is_served_again_under_its_own_terms_or_not_at_all() {
     assert_eq!((first.offer_id.as_str(), first.valid_until), ("teapot-week", Some(until)));
     let used = async || {
         let request = GetOfferRequest { offer_id: "teapot-week".into() };
-        shop.catalog().get_offer(request).await.expect("found").into_inner().offer.expect("told").volume_used
+        shop.catalog().get_offer(request).await.expect("found").into_inner().offer.expect("set").volume_used
     };
     assert_eq!(used().await, 1);
     // A better offer comes up, and the volume is gone: it is still the one that was made.

@@ -1,7 +1,7 @@
 //! `tactful evaluate` on distorted data sets: it ends with a sentence that names the file or the field and a non-zero exit code,
 //! or with finite metrics. Never a panic, never NaN.
 //!
-//! Seen to fail with: a catalogue index expected of a product that was only returned (a panic), a window of -1 day accepted
+//! Broken by: a catalogue index expected of a product that was only returned (a panic), a window of -1 day accepted
 //! (a panic), a division by zero in `RankingMetric::compute` and in a decile (`null`, NaN), the sum of no gains printed as it
 //! is (-0.0), event ids deduplicated across customers, files without a row and queries without a customer accepted, and
 //! `days_ago` counted back from the beginning of time.

@@ -1,6 +1,6 @@
 //! The promises under concurrency and retries, on the real use cases and both stores.
 //!
-//! Each was seen to fail. The race, when the commit ignored the version that was read: 6 offers were granted under a cap of
+//! Each test failed on a broken version. The race, when the commit ignored the version that was read: 6 offers were granted under a cap of
 //! 3, and 90 of 640 purchases were lost. The retry, when the request key was not stored with the grant. The preview, when it
 //! was committed.
 

@@ -81,7 +81,7 @@ async fn no_kill_loses_acknowledged_state_or_exceeds_a_cap() {
     let decisions: usize = all.values().map(|promised| promised.decisions.len()).sum();
     let unanswered: usize = all.values().map(|promised| promised.unanswered.len()).sum();
     let bought: u64 = all.values().map(|promised| promised.bought).sum();
-    eprintln!("{decisions} decisions and {bought} purchases kept; {unanswered} calls had no answer");
+    eprintln!("{decisions} decisions and {bought} purchases stored; {unanswered} calls without a response");
     drop(channel);
     assert!(server.stop().success(), "it stops cleanly:\n{}", server.log());
 }
@@ -269,8 +269,8 @@ async fn assert_kept(channel: &Channel, customer: &str, promised: &AcknowledgedS
     };
     let granted: BTreeSet<(OfferKind, String)> =
         stored.granted_offers.iter().map(|grant| (grant.kind(), grant.offer_id.clone())).collect();
-    let kept = promised.decisions.values().filter(|answer| !promised.perhaps_released.contains(&answer.decision));
-    for offer in kept.flat_map(|answer| &answer.offers) {
+    let unreleased = promised.decisions.values().filter(|answer| !promised.perhaps_released.contains(&answer.decision));
+    for offer in unreleased.flat_map(|answer| &answer.offers) {
         assert!(granted.contains(offer), "{customer}: acknowledged {offer:?} is not granted; {granted:?}");
     }
 

@@ -122,7 +122,7 @@ async fn restored(bytes: &[u8], directory: &Path) -> SledStore {
     open(&data).await
 }
 
-/// Broken by: a kind left out, a model's older generation sent instead, counters not kept.
+/// Broken by: a kind left out, a model's older generation sent instead, counters not stored.
 #[tokio::test]
 async fn a_backup_of_any_backend_makes_the_same_store_in_any() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -183,7 +183,7 @@ async fn a_backup_under_load_has_of_each_customer_what_it_has_counted() {
                 let stored = tactful::store::codec::customer::decode_customer(&record.value).expect("reads");
                 versions.insert(stored.value.id, stored.version);
             } else if let Some(event) = record.event().expect("reads") {
-                entries.entry(event.customer.expect("somebody's")).or_default().0 += 1;
+                entries.entry(event.customer.expect("not anonymous")).or_default().0 += 1;
             } else {
                 let decision = record.decision().expect("reads").expect("there is nothing else");
                 entries.entry(decision.customer).or_default().1 += 1;
@@ -192,19 +192,19 @@ async fn a_backup_under_load_has_of_each_customer_what_it_has_counted() {
         for (id, version) in &versions {
             assert_eq!(entries.get(id), Some(&(*version, *version)), "round {round}: {id}");
         }
-        assert_eq!(versions.len(), entries.len(), "nobody's entries");
+        assert_eq!(versions.len(), entries.len(), "no anonymous entries");
         versions_seen += versions.values().sum::<u64>();
     }
     is_over.store(true, Ordering::SeqCst);
     for writer in writers {
-        writer.await.expect("no conflict: nobody else commits");
+        writer.await.expect("no conflict: no other task commits");
     }
     let bytes = bytes_of(pages_of(&*store).await);
     let copy = restored(&bytes, directory.path()).await;
     assert_eq!(copy.digest().await.expect("reads"), store.digest().await.expect("reads"));
 }
 
-/// A grant that was sent with its customer counts against the volume even when it was given back before the volume was sent.
+/// A grant that was sent with its customer counts against the volume even when it was released before the volume was sent.
 ///
 /// Broken by: sending volumes as they are at the end.
 #[tokio::test]
@@ -274,9 +274,9 @@ async fn who_is_erased_while_a_backup_runs_is_not_restored() {
     assert!(!log.windows(12).any(|bytes| bytes == b"customer-000"), "nothing is left of the id in the file");
 }
 
-/// A backup that nobody reads to its end does not keep the store busy, nor later releases noted.
+/// A backup whose client stops reading neither keeps the store busy nor records later releases.
 #[tokio::test]
-async fn a_backup_that_nobody_receives_ends() {
+async fn a_backup_without_a_reader_ends() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = open(&directory.path().join("data")).await;
     fill(&store).await;
@@ -381,8 +381,8 @@ async fn a_restore_that_fails_leaves_a_directory_as_it_was() {
     std::fs::write(&file, &bytes).expect("a file");
     restore_backup(&file, &[], &data, &mut |_| {}).await.expect("restores");
     let again = restore_backup(&file, &[], &data, &mut |_| {}).await;
-    let told = again.expect_err("it is not empty").to_string();
-    assert!(told.contains("is not empty"), "{told}");
+    let error = again.expect_err("it is not empty").to_string();
+    assert!(error.contains("is not empty"), "{error}");
     assert_eq!(open(&data).await.counts().await.expect("counts"), store.counts().await.expect("counts"));
 }
 

@@ -1,6 +1,6 @@
 //! One suite for every backend of the store: a backend is done when it passes.
 //!
-//! Each guarantee was seen to fail against a deliberately broken store; the comment on the test says which break.
+//! Each guarantee failed against a deliberately broken store; the comment on the test says which break.
 
 use std::sync::Arc;
 
@@ -304,7 +304,7 @@ async fn records_of_another_customer_are_refused(store: Arc<dyn Store>) {
     assert_eq!(store.counts().await.expect("the store works"), StoreCounts::default());
 }
 
-/// What could not be read back must not be written. Broken by: writing floats as they are.
+/// Values that could not be read back are not written. Broken by: writing floats as they are.
 async fn numbers_that_are_not_finite_are_refused(store: Arc<dyn Store>) {
     let mut ada = customer("ada");
     ada.relationship.sentiment.add(at(0), f64::NAN);
@@ -313,7 +313,7 @@ async fn numbers_that_are_not_finite_are_refused(store: Arc<dyn Store>) {
     assert_eq!(store.load_customer(&ada.id).await.expect("the store works"), LoadedCustomer::Unknown);
 }
 
-/// Broken by: waking nobody after a flush, which hangs. sled's own `flush_async` hangs here for good.
+/// Broken by: waking no waiter after a flush, which hangs. sled's own `flush_async` hangs here for good.
 async fn many_waiters_become_durable(store: Arc<dyn Store>) {
     for round in 0..200 {
         let mut tasks = Vec::new();
@@ -420,7 +420,7 @@ async fn customers_are_visited_whole_and_in_pages(store: Arc<dyn Store>) {
     }
 }
 
-/// Broken by: pages of another length than asked. (Beginning a page at the last event in place of after it hangs.)
+/// Broken by: pages of another length than requested. (Beginning a page at the last event in place of after it hangs.)
 async fn history_is_visited_whole_and_in_pages(store: Arc<dyn Store>) {
     let mut expected = Vec::new();
     for number in 0..9 {
@@ -472,7 +472,7 @@ async fn counts_follow_every_change(store: Arc<dyn Store>) {
     assert_eq!(store.counts().await.expect("the store works"), expected);
 }
 
-/// Nobody asks for durability here, so a backend with an outbox must make room by itself.
+/// No caller waits for durability here, so a backend with an outbox must make room by itself.
 /// Broken by: refusing a commit when the outbox is full; never dropping what is in it.
 async fn an_outbox_that_fills_up_loses_nothing(store: Arc<dyn Store>) {
     let mut ids = Vec::new();
@@ -663,7 +663,7 @@ async fn an_erased_customer_is_gone_and_blocked(store: Arc<dyn Store>) {
     assert!(history(&*store).await.iter().all(|event| event.customer == Some(customer_id("adam"))));
     assert_eq!(store.recover_expired_reservations(at(60)).await.expect("the store works"), 0);
     let used = store.used_volume(&offer_id("spring")).await.expect("the store works");
-    assert_eq!(used, 1, "whether it was granted can no longer be asked");
+    assert_eq!(used, 1, "it is no longer known whether it was granted");
     assert_eq!(commit(&*store, 0, &customer("ada"), Appended::default()).await, CommitOutcome::Erased);
     assert_eq!(commit(&*store, 2, &opted_out, Appended::default()).await, CommitOutcome::Conflict);
 
@@ -702,7 +702,7 @@ async fn an_erasure_and_commits_that_meet_leave_nothing(store: Arc<dyn Store>) {
     assert_eq!((counts, history(&*store).await), (StoreCounts::default(), Vec::new()));
 }
 
-/// Broken by: candidates kept of anybody; kept through an erasure.
+/// Broken by: rankings cached for unknown customers; rankings that survive an erasure.
 async fn rankings_are_cached_for_stored_customers_only(store: Arc<dyn Store>) {
     let ada = customer_id("ada");
     store.put_cached_ranking(&ada, &full_cached_ranking(1)).await.expect("the store works");
@@ -752,7 +752,7 @@ async fn customer_export_returns_every_record_once(store: Arc<dyn Store>) {
     assert!(unknown.records.is_empty());
 }
 
-/// Broken by: what is as old as the limit forgotten too.
+/// Broken by: expiring records exactly as old as the limit.
 async fn what_is_too_old_is_forgotten(store: Arc<dyn Store>) {
     let dated = |id: &str, seconds| Event { at: at(seconds), ..visit("ada", id) };
     let events = vec![dated("old", 99), dated("edge", 100), dated("new", 101)];

@@ -1,4 +1,4 @@
-//! Golden files of the stored formats: what is in `tests/stored_formats/` still decodes, and encodes to the same bytes.
+//! Golden files of the stored formats: the files in `tests/stored_formats/` still decode, and encode to the same bytes.
 //!
 //! There is one file for each shape and version. `src/store/codec/mod.rs` says when a change replaces a file and when it adds
 //! one. To make a file anew, delete it and run its test with `TACTFUL_WRITE_GOLDEN_FILES=1`; files that exist are never
@@ -9,7 +9,7 @@
 //! TACTFUL_WRITE_GOLDEN_FILES=1 cargo nextest run --test store decision_v1
 //! ```
 //!
-//! Seen to fail with: two fields of a stored shape swapped, a variant moved, the version byte changed.
+//! Broken by: two fields of a stored shape swapped, a variant moved, the version byte changed.
 
 use std::path::PathBuf;
 
@@ -208,7 +208,7 @@ fn an_ordinary_customer_is_well_below_six_kibibytes() {
     assert!(bytes < 5 * 1024, "{bytes} bytes");
 }
 
-/// What the domain refuses is refused in stored values too. Broken by: moving a score onto its scale.
+/// Values that the domain rejects are rejected in stored records too. Broken by: moving a score onto its scale.
 #[test]
 fn stored_values_the_domain_refuses_are_errors() {
     let survey = events_of_every_kind("ada").into_iter().find(|event| event.id.as_str().starts_with("survey"));

@@ -1,4 +1,4 @@
-//! What only a store on disk can get wrong: reopening, damaged values, and directories that are not its own.
+//! Tests of the store on disk alone: reopening, damaged values, and directories of other programs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -133,7 +133,7 @@ async fn commits_quicker_than_flushes_stay_bounded_and_lose_nothing() {
     for task in tasks {
         task.await.expect("no task panics");
     }
-    // Nobody waits for these, so all would be in the outbox at the end: few enough entries, but too many bytes.
+    // No caller waits for these, so all would be in the outbox at the end: few enough entries, but too many bytes.
     store.durable().await.expect("the store works");
     for round in 0..11_u64 {
         let events = (0..10).map(|number| visit("ada", &format!("last-{round}-{number}"))).collect();
@@ -260,7 +260,7 @@ async fn another_format_is_refused() {
 
 /// Broken by: leaving the look at the directory to sled, which writes into any.
 #[tokio::test]
-async fn a_directory_of_somebody_else_is_refused_and_left_alone() {
+async fn a_directory_of_another_program_is_rejected_and_left_unchanged() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let letters = directory.path().join("letters");
     std::fs::create_dir(&letters).expect("writable");
