@@ -11,7 +11,7 @@ use super::baselines::{ease, item_cosine, popularity, random};
 use super::data_set::{self, DataSetError};
 use super::description::DataSetDescription;
 use super::method_rankings::MethodRankings;
-use super::queries::HoldoutQuery;
+use super::queries::EvaluationQuery;
 use super::ranking_metric::RankingMetric;
 use super::ranking_report::{RankingReport, TACTFUL, TaskQueries};
 use super::task::TaskKind;
@@ -144,7 +144,7 @@ fn subscription_start(customer: &CustomerId, product: &ProductId) -> Event {
 
 fn by_tactful(
     model: &BoundModel,
-    query: &HoldoutQuery,
+    query: &EvaluationQuery,
     subscribers: &BTreeMap<CustomerId, AddOnCustomer>,
 ) -> Vec<ProductId> {
     let subscriber = query.customer.as_ref().and_then(|id| subscribers.get(id));
@@ -165,7 +165,7 @@ fn by_tactful(
     candidates.filter(|product| query.candidates.contains(product)).collect()
 }
 
-fn by_scores(catalog: &Catalog, query: &HoldoutQuery, scores: &[f32]) -> Vec<ProductId> {
+fn by_scores(catalog: &Catalog, query: &EvaluationQuery, scores: &[f32]) -> Vec<ProductId> {
     let score = |product: &ProductId| catalog.index_of(product).map_or(f32::MIN, |place| scores[place]);
     let mut ranked = query.candidates.clone();
     ranked.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::estimate::Estimate;
 use super::paired_difference::PairedDifference;
-use super::queries::HoldoutQuery;
+use super::queries::EvaluationQuery;
 use super::ranking_metric::{RankingMetric, TOP};
 use crate::domain::ids::ProductId;
 
@@ -22,12 +22,12 @@ pub struct MethodRankings {
 
 impl MethodRankings {
     /// Computes a metric for each query.
-    fn per_query(&self, metric: RankingMetric, queries: &[HoldoutQuery]) -> Vec<f64> {
+    fn per_query(&self, metric: RankingMetric, queries: &[EvaluationQuery]) -> Vec<f64> {
         self.lists.iter().zip(queries).map(|(ranked, query)| metric.compute(ranked, &query.truth)).collect()
     }
 
     /// Computes the mean of a metric over the queries, with its standard error.
-    pub fn mean(&self, metric: RankingMetric, queries: &[HoldoutQuery]) -> Estimate {
+    pub fn mean(&self, metric: RankingMetric, queries: &[EvaluationQuery]) -> Estimate {
         let values = self.per_query(metric, queries);
         let count = values.len().max(1) as f64;
         let mean = values.iter().sum::<f64>() / count;
@@ -42,7 +42,12 @@ impl MethodRankings {
     }
 
     /// Computes by how much this method exceeds another on the same queries.
-    pub fn difference_from(&self, other: &Self, metric: RankingMetric, queries: &[HoldoutQuery]) -> PairedDifference {
+    pub fn difference_from(
+        &self,
+        other: &Self,
+        metric: RankingMetric,
+        queries: &[EvaluationQuery],
+    ) -> PairedDifference {
         let pairs = self.per_query(metric, queries).into_iter().zip(other.per_query(metric, queries));
         PairedDifference::bootstrap(&pairs.map(|(a, b)| a - b).collect::<Vec<_>>())
     }

@@ -15,7 +15,7 @@ use crate::domain::ids::{CustomerId, InvalidId, OrderId, ProductId};
 
 /// Query of a ranking task with its ground truth.
 #[derive(Debug, Clone, PartialEq)]
-pub struct HoldoutQuery {
+pub struct EvaluationQuery {
     /// Customer to rank for.
     pub customer: Option<CustomerId>,
     /// Basket that the query was made from; it is excluded from the training data.
@@ -44,7 +44,7 @@ pub fn return_queries(path: &Path) -> Result<BTreeMap<CustomerId, bool>, DataSet
 }
 
 /// Reads the queries of a ranking task.
-pub fn ranking_queries(path: &Path, kind: &TaskKind) -> Result<Vec<HoldoutQuery>, DataSetError> {
+pub fn ranking_queries(path: &Path, kind: &TaskKind) -> Result<Vec<EvaluationQuery>, DataSetError> {
     let mut queries = Vec::new();
     each_line(path, |json: RankingQueryJson| {
         let query = query(json)?;
@@ -101,7 +101,7 @@ enum BasketIdJson {
     Number(u64),
 }
 
-fn query(json: RankingQueryJson) -> Result<HoldoutQuery, InvalidQuery> {
+fn query(json: RankingQueryJson) -> Result<EvaluationQuery, InvalidQuery> {
     let RankingQueryJson { customer, basket, given, hidden, anchor, candidates, mut truth, fold } = json;
     truth.extend(hidden);
     if truth.is_empty() {
@@ -111,7 +111,7 @@ fn query(json: RankingQueryJson) -> Result<HoldoutQuery, InvalidQuery> {
         BasketIdJson::Text(text) => text,
         BasketIdJson::Number(number) => number.to_string(),
     });
-    Ok(HoldoutQuery {
+    Ok(EvaluationQuery {
         customer: customer.map(CustomerId::new).transpose().map_err(invalid_id("customer"))?,
         basket: basket.map(OrderId::new).transpose().map_err(invalid_id("basket"))?,
         given: ids(given)?,
@@ -123,7 +123,7 @@ fn query(json: RankingQueryJson) -> Result<HoldoutQuery, InvalidQuery> {
 }
 
 /// Checks that a query has the fields that its task needs.
-fn check(query: &HoldoutQuery, kind: &TaskKind) -> Result<(), InvalidQuery> {
+fn check(query: &EvaluationQuery, kind: &TaskKind) -> Result<(), InvalidQuery> {
     let (has_customer, has_candidates) = (query.customer.is_some(), !query.candidates.is_empty());
     let (is_complete, needed) = match kind {
         TaskKind::NextPurchase => (has_customer, "`customer`"),

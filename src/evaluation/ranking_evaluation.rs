@@ -13,7 +13,7 @@ use super::baselines::{ease, item_cosine, popularity, random, upgrade_rules};
 use super::data_set::DataSetError;
 use super::description::DataSetDescription;
 use super::method_rankings::{MethodRankings, RANKING_LEN_MAX};
-use super::queries::{HoldoutQuery, ranking_queries};
+use super::queries::{EvaluationQuery, ranking_queries};
 use super::ranking_metric::RankingMetric;
 use super::ranking_report::{RankingReport, TACTFUL, TaskQueries};
 use super::shop_at_cutoff::{SalesFiles, ShopAtCutoff};
@@ -125,7 +125,7 @@ impl<'a> RankingEvaluator<'a> {
             return Err(DataSetError::InsufficientData(format!("tasks.{name}.sold_within_days: {problem}")));
         }
         let candidates: Vec<CandidateSet> = queries.par_iter().map(|query| self.candidates(query, &rankable)).collect();
-        let rank = |query: &HoldoutQuery, candidates: &CandidateSet| match task.kind {
+        let rank = |query: &EvaluationQuery, candidates: &CandidateSet| match task.kind {
             TaskKind::Upgrade => self.rank_upgrades(query),
             TaskKind::NextPurchase | TaskKind::BasketCompletion | TaskKind::AddOn { .. } => {
                 self.rank_complements(query, candidates)
@@ -158,7 +158,7 @@ impl<'a> RankingEvaluator<'a> {
     }
 
     /// Selects the candidates of a query: those it names, or the recently sold products that are new to the customer.
-    fn candidates(&self, query: &HoldoutQuery, rankable: &[bool]) -> CandidateSet {
+    fn candidates(&self, query: &EvaluationQuery, rankable: &[bool]) -> CandidateSet {
         let catalog = &self.shop.catalog;
         if !query.candidates.is_empty() {
             return CandidateSet { indices: query.candidates.iter().filter_map(|id| catalog.index_of(id)).collect() };
@@ -172,7 +172,7 @@ impl<'a> RankingEvaluator<'a> {
     }
 
     /// Collects what the server would know of the customer.
-    fn known_customer(&self, query: &HoldoutQuery) -> CustomerContext {
+    fn known_customer(&self, query: &EvaluationQuery) -> CustomerContext {
         let customer = query.customer.as_ref().and_then(|customer| self.customers.get(customer));
         customer.map_or_else(CustomerContext::default, |customer| CustomerContext {
             holdings: held_products(&customer.holdings, self.shop.now),
@@ -181,13 +181,13 @@ impl<'a> RankingEvaluator<'a> {
         })
     }
 
-    fn rank_upgrades(&self, query: &HoldoutQuery) -> Vec<ProductId> {
+    fn rank_upgrades(&self, query: &EvaluationQuery) -> Vec<ProductId> {
         let up_sell = UpSellQuery { customer: self.known_customer(query), owned: Vec::new(), now: self.shop.now };
         let owned = query.anchor.as_ref();
         owned.map_or_else(Vec::new, |owned| self.model.rank_alternatives(&up_sell, owned, &query.candidates))
     }
 
-    fn rank_complements(&self, query: &HoldoutQuery, candidate_set: &CandidateSet) -> Vec<ProductId> {
+    fn rank_complements(&self, query: &EvaluationQuery, candidate_set: &CandidateSet) -> Vec<ProductId> {
         let cross_sell =
             CrossSellQuery { customer: self.known_customer(query), context: query.given.clone(), now: self.shop.now };
         let allowed: HashSet<&ProductId> =
@@ -209,7 +209,8 @@ impl<'a> RankingEvaluator<'a> {
             TaskKind::NextPurchase | TaskKind::AddOn { .. } => purchases.by_customer(),
             TaskKind::BasketCompletion => purchases.by_basket(),
             TaskKind::Upgrade => {
-                let anchor = |query: &HoldoutQuery| query.anchor.as_ref().and_then(|id| self.shop.catalog.index_of(id));
+                let anchor =
+                    |query: &EvaluationQuery| query.anchor.as_ref().and_then(|id| self.shop.catalog.index_of(id));
                 let catalog = &self.shop.catalog;
                 baselines.push((
                     "smallest_step",
@@ -220,7 +221,7 @@ impl<'a> RankingEvaluator<'a> {
                 return baselines;
             }
         };
-        let given = |query: &HoldoutQuery| -> Vec<usize> {
+        let given = |query: &EvaluationQuery| -> Vec<usize> {
             let bought = query.customer.as_ref().and_then(|customer| self.shop.bought.get(customer));
             let places = |ids: &mut dyn Iterator<Item = &ProductId>| {
                 ids.filter_map(|id| self.shop.catalog.index_of(id)).collect()
@@ -242,7 +243,7 @@ impl<'a> RankingEvaluator<'a> {
 }
 
 /// Baseline that scores all products of the catalogue for a query, by catalogue index.
-type Scorer<'a> = Box<dyn Fn(&HoldoutQuery) -> Vec<f32> + Sync + 'a>;
+type Scorer<'a> = Box<dyn Fn(&EvaluationQuery) -> Vec<f32> + Sync + 'a>;
 
 /// Catalogue indices of the products that may be ranked for a query.
 struct CandidateSet {

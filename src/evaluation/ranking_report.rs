@@ -1,7 +1,7 @@
 //! Result of a ranking task.
 
 use super::method_rankings::MethodRankings;
-use super::queries::HoldoutQuery;
+use super::queries::EvaluationQuery;
 use super::ranking_metric::RankingMetric;
 use super::task::RankingTask;
 
@@ -14,7 +14,7 @@ pub struct RankingReport {
     /// Name of the task in the output.
     pub task: &'static str,
     /// Queries in the order of the file.
-    pub queries: Vec<HoldoutQuery>,
+    pub queries: Vec<EvaluationQuery>,
     /// Reported metrics; the first one is the deciding one.
     pub metrics: Vec<RankingMetric>,
     /// tactful first, then the baselines.
@@ -31,5 +31,5 @@ pub struct RankingReport {
 pub(super) struct TaskQueries<'a> {
     pub(super) name: &'static str,
     pub(super) task: &'a RankingTask,
-    pub(super) queries: Vec<HoldoutQuery>,
+    pub(super) queries: Vec<EvaluationQuery>,
 }

@@ -1,10 +1,10 @@
 //! Random ranking.
 
-use crate::evaluation::queries::HoldoutQuery;
+use crate::evaluation::queries::EvaluationQuery;
 use crate::evaluation::split_mix64::SplitMix64;
 
 /// Returns random scores that are the same in every run and differ from query to query.
-pub fn scores(query: &HoldoutQuery, products: usize) -> Vec<f32> {
+pub fn scores(query: &EvaluationQuery, products: usize) -> Vec<f32> {
     let of_truth = query.truth.iter().flat_map(|product| product.as_str().bytes());
     let of_given = query.given.iter().flat_map(|product| product.as_str().bytes());
     let of_customer = query.customer.iter().flat_map(|customer| customer.as_str().bytes());
