@@ -96,7 +96,7 @@ pub async fn restore_backup(
     directory: &Path,
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<RestoreSummary, RestoreError> {
-    let restoring = RestoreInProgress::begin(directory).await?;
+    let restoring = RestoreInProgress::start(directory).await?;
     match write_all(&restoring, file, erasures_from, progress).await {
         Ok(backup) => {
             let stored = restoring.complete(backup.digest).await?;

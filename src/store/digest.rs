@@ -32,7 +32,7 @@ impl StoreDigest {
         self.0 = self.0.wrapping_add(first);
     }
 
-    /// Adds a record of a backup; kinds that no digest covers change nothing.
+    /// Adds a record of a backup; kinds that the digest does not cover are ignored.
     pub fn add_record(&mut self, record: &BackupRecord) -> Result<(), StoreError> {
         let BackupRecord { kind, key, value } = record;
         match kind {

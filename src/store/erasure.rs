@@ -11,7 +11,7 @@ use crate::domain::ids::CustomerId;
 /// Length of a key and of a hash, in bytes.
 pub(super) const HASH_BYTES: usize = 32;
 
-/// The key under which a store hashes the customers it erased.
+/// Key under which a store hashes the ids of erased customers.
 #[derive(Clone)]
 pub(super) struct ErasureKey([u8; HASH_BYTES]);
 

@@ -1,9 +1,8 @@
-//! Keys of stored values, the same in every backend with keys and in backups. A key starts with the partition key, the
-//! customer where there is one.
+//! Keys of stored values, used by the sled backend and in backups. Keys of a customer's records start with the customer key.
 
 use crate::domain::ids::{CustomerId, DecisionId, EventId};
 
-/// Returns the length-prefixed id of a customer: no customer's key is a prefix of another's.
+/// Returns the length-prefixed id of a customer. Because of the prefix, no customer's key is a prefix of another's.
 pub(super) fn customer_key(customer: &CustomerId) -> Vec<u8> {
     let id = customer.as_str().as_bytes();
     let length = u8::try_from(id.len()).expect("an id has at most 128 bytes");

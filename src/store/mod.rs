@@ -1,7 +1,7 @@
-//! What is remembered: one contract and equal backends.
+//! Storage: one contract, with interchangeable backends.
 //!
-//! The contract speaks of customers, history, products and models; how they become keys and bytes is each backend's
-//! own business. No rule is decided here.
+//! The contract is about customers, history, products and models; each backend maps them to keys and bytes in its own way.
+//! No business rule is decided here.
 
 pub mod backup;
 pub mod codec;

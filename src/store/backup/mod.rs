@@ -1,6 +1,6 @@
 //! Backups: a whole store as a stream of bytes, written and verified block by block.
 //!
-//! A backup is complete or it is refused. It does not depend on how a backend lays out its records, so a backup of one backend
+//! An incomplete backup is rejected. It does not depend on how a backend lays out its records, so a backup of one backend
 //! can be restored into another. It is neither compressed nor encrypted: the tool that stores it does both better.
 
 pub mod reader;

@@ -1,4 +1,4 @@
-//! Decodes a backup as its bytes arrive, and refuses an incomplete or damaged one.
+//! Decodes a backup as its bytes arrive, and rejects an incomplete or damaged one.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub enum BackupError {
         /// The format found.
         found: u32,
     },
-    /// A block is not as it was written.
+    /// A block differs from what was written.
     #[error("the backup is damaged at byte {at}: {detail}")]
     Damaged {
         /// Offset of the damaged block.
@@ -39,7 +39,7 @@ pub enum BackupError {
     /// The end is missing.
     #[error("the backup is truncated: it ends at byte {at} without its last block")]
     Truncated {
-        /// Length of the bytes that there are.
+        /// Number of bytes received.
         at: u64,
     },
 }
@@ -49,7 +49,7 @@ pub enum BackupError {
 pub struct BackupSummary {
     /// When the backup was started.
     pub created_at: Timestamp,
-    /// The version of tactful that made the backup.
+    /// Version of tactful that wrote the backup.
     pub made_by: String,
     /// Digest of the store that consists of the records.
     pub digest: u64,
@@ -98,7 +98,7 @@ impl BackupReader {
     /// Returns the next complete page of records; `None` when more bytes are needed, or none are left.
     ///
     /// # Errors
-    /// When the bytes are not as they were written. Do not read on then.
+    /// When the bytes differ from what was written. Do not continue to read after an error.
     pub fn next_page(&mut self) -> Result<Option<Vec<BackupRecord>>, BackupError> {
         loop {
             let Some((block, bytes)) = self.next_block()? else { return Ok(None) };

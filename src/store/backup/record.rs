@@ -34,7 +34,7 @@ pub enum RecordKind {
     Product,
     /// An explicit offer.
     ExplicitOffer,
-    /// How much of an explicit offer's volume is used. The key is the offer's id.
+    /// Units taken of an explicit offer's volume. The key is the offer's id.
     Volume,
     /// A policy.
     Policy,

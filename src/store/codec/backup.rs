@@ -35,7 +35,7 @@ pub enum Block {
     Head {
         /// When the backup was started.
         created_at: Timestamp,
-        /// The version of tactful that made it.
+        /// Version of tactful that wrote it.
         made_by: String,
     },
     /// Any number of blocks of records.

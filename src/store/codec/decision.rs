@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::enums::{StoredBand, StoredHoldReason, StoredWithheldReason};
+use super::enums::{StoredBand, StoredHoldReason, StoredOfferKind, StoredWithheldReason};
 use super::frame::{self, CodecError};
 use super::offer::StoredOffer;
 use super::rejected_candidate::StoredRejectedCandidate;
-use super::scalar::{
-    FiniteF64, FixedU128, StoredOfferKind, optional_channel, optional_timestamp, stored_enum, timestamp,
-};
+use super::scalar::{FiniteF64, FixedU128, optional_channel, optional_timestamp, stored_enum, timestamp};
 use crate::domain::decision::{Cap, CapKind, Decision};
 use crate::domain::ids::{CustomerId, DecisionId, Placement};
 use crate::domain::relationship::{Component, ComponentKind, RelationshipHealth};

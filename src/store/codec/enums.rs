@@ -2,6 +2,7 @@
 
 use super::scalar::stored_enum;
 use crate::domain::customer::HoldReason;
+use crate::domain::offer::OfferKind;
 use crate::domain::relationship::Band;
 use crate::domain::withheld_reason::WithheldReason;
 
@@ -16,6 +17,11 @@ stored_enum! {
         OptOut, OpenComplaint, AgentHold, CancellationNotice, Collections, Bereavement, Vulnerability,
         ProfilingObjection,
     }
+}
+
+stored_enum! {
+    /// Stored [`OfferKind`].
+    StoredOfferKind of OfferKind { CrossSell, UpSell }
 }
 
 stored_enum! {

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::enums::StoredOfferKind;
 use super::frame::{self, CodecError};
-use super::scalar::{
-    FiniteF64, FixedU128, StoredMoney, StoredOfferKind, optional_money, optional_timestamp, timestamp,
-};
+use super::scalar::{FiniteF64, FixedU128, StoredMoney, optional_money, optional_timestamp, timestamp};
 use crate::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, ProductId};
 use crate::domain::time::Timestamp;

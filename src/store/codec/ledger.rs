@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::enums::StoredBand;
+use super::enums::{StoredBand, StoredOfferKind};
 use super::frame::CodecError;
 use super::scalar::{
-    FixedU64, FixedU128, StoredOfferKind, ms_since, optional_channel, optional_timestamp, stored_enum, timestamp,
-    timestamp_after,
+    FixedU64, FixedU128, ms_since, optional_channel, optional_timestamp, stored_enum, timestamp, timestamp_after,
 };
 use crate::domain::experiment::{Arm, Assignment, ExperimentId};
 use crate::domain::ids::{DecisionId, OfferId, ProductId, RequestId};

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::enums::StoredOfferKind;
 use super::frame::CodecError;
 use super::scalar::{
-    FiniteF64, StoredFeatureValue, StoredMoney, StoredOfferKind, optional_money, optional_product, optional_timestamp,
-    product_list, product_strings, stored_enum,
+    FiniteF64, StoredFeatureValue, StoredMoney, optional_money, optional_product, optional_timestamp, product_list,
+    product_strings, stored_enum,
 };
 use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::offer::{Factors, FeatureGain, Offer, PropensityBasis, Reason};

@@ -1,7 +1,7 @@
 //! The outbox: events and decisions that a customer's commits appended and that are not yet copied out of the value of
 //! the customer.
 //!
-//! An entry holds the encoded bytes as history or the decision log will store them, so copying does not decode.
+//! An entry contains the encoded bytes as history or the decision log will store them, so copying does not decode.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ impl Outbox {
     /// Builds the outbox entries of the commit of a change.
     ///
     /// # Errors
-    /// When an event or the decision belongs to another customer, under whose key no reader would look for it.
+    /// When an event or the decision belongs to another customer, under whose key no reader would find it.
     pub fn of(change: &Change<'_>) -> Result<Self, StoreError> {
         let Change { expected, customer, events, decision, takes: _, releases: _, now: _ } = *change;
         let since = expected + 1;

@@ -1,4 +1,4 @@
-//! Scalars inside the stored shapes: timestamps, numbers, money, ids, and the enums that several shapes share.
+//! Scalars inside the stored shapes: timestamps, numbers, money and ids, and the macro for stored enums.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::frame::CodecError;
 use crate::domain::ids::{Channel, ProductId};
 use crate::domain::money::{Currency, Money};
-use crate::domain::offer::OfferKind;
 use crate::domain::product::FeatureValue;
 use crate::domain::time::Timestamp;
 
@@ -35,11 +34,6 @@ macro_rules! stored_enum {
     };
 }
 pub(super) use stored_enum;
-
-stored_enum! {
-    /// Stored [`OfferKind`].
-    StoredOfferKind of OfferKind { CrossSell, UpSell }
-}
 
 /// A finite number, checked in both directions: an infinity or NaN that could not be read back is not written either.
 #[derive(Clone, Copy, PartialEq)]

@@ -7,7 +7,7 @@ use crate::domain::explicit_offer::ExplicitOffer;
 use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::product::Product;
 
-/// The catalogue: products, explicit offers, and how much of each offer's volume is used.
+/// The catalogue: products, explicit offers, and the units taken of each offer's volume.
 #[async_trait]
 pub trait CatalogStore: Send + Sync + 'static {
     /// Writes products, each replacing the one with its id. Returns for each whether it changed anything.
@@ -22,7 +22,7 @@ pub trait CatalogStore: Send + Sync + 'static {
     /// Writes explicit offers, each replacing the one with its id. Returns for each whether it changed anything.
     async fn put_offers(&self, offers: &[ExplicitOffer]) -> Result<Vec<bool>, StoreError>;
 
-    /// Removes an explicit offer; false when there was none. How much of its volume is used is remembered.
+    /// Removes an explicit offer; false when there was none. The units taken of its volume stay recorded.
     async fn delete_offer(&self, id: &OfferId) -> Result<bool, StoreError>;
 
     /// Reads all explicit offers, ordered by id.

@@ -1,4 +1,4 @@
-//! A change of one customer, and how its commit ends.
+//! Change of one customer, and the outcome of its commit.
 
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
@@ -11,7 +11,7 @@ pub const CUSTOMER_BYTES_MAX: usize = 16 * 1024;
 /// Maximum number of events and decisions that one commit appends.
 pub const APPENDED_MAX: usize = 64;
 
-/// A change of one customer with everything that belongs to it. It is committed whole or not at all.
+/// Change of one customer with the records appended with it. It is committed as a whole or not at all.
 #[derive(Debug, Clone, Copy)]
 pub struct Change<'a> {
     /// Version at which the customer was read; 0 when it was not stored.
@@ -61,7 +61,7 @@ pub enum CommitOutcome {
     Erased,
     /// The customer with its appended records exceeds [`CUSTOMER_BYTES_MAX`]; trim the customer and retry.
     TooLarge {
-        /// The size it would have, in bytes.
+        /// Size that the customer would have, in bytes.
         bytes: usize,
     },
     /// No unit is left of the volume of this offer, or the offer is not stored any more; decide again without it.

@@ -20,8 +20,9 @@ pub trait CustomerStore: Send + Sync + 'static {
     /// Reads a customer, or its erasure, without its cached ranking.
     async fn load_customer(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError>;
 
-    /// Reads a customer, or its erasure, with its cached ranking. A method of its own, because most callers have no use for
-    /// the ranking, and an embedded store reads and decodes it separately; a networked one brings both in one round trip.
+    /// Reads a customer, or its erasure, with its cached ranking. Separate from [`CustomerStore::load_customer`], because most callers
+    /// do not need the ranking, and an embedded store reads and decodes it separately; a networked one returns both in one
+    /// round trip.
     async fn load_customer_with_ranking(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError>;
 
     /// Commits a change of a customer whose version is still the expected one (0: still not stored): writes the customer,
@@ -35,7 +36,7 @@ pub trait CustomerStore: Send + Sync + 'static {
     /// without a customer.
     async fn are_recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError>;
 
-    /// Adds events without a customer; those whose id is recorded already change nothing. Returns for each whether it was
+    /// Adds events without a customer; those whose id is recorded already are ignored. Returns for each whether it was
     /// new.
     async fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError>;
 

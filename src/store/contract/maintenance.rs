@@ -21,14 +21,14 @@ pub trait MaintenanceStore: Send + Sync + 'static {
         decisions_before: Option<Timestamp>,
     ) -> Result<ExpiredRecords, StoreError>;
 
-    /// Settles or returns the units of volumes that commits reserved and, being interrupted, left in neither state. Returns
-    /// their number. A backend whose commits cannot be interrupted half-way has none.
+    /// Settles or abandons the expired volume reservations of interrupted commits. Returns the number of those recovered. A
+    /// backend whose commits cannot be interrupted half-way has none.
     async fn recover_expired_reservations(&self, now: Timestamp) -> Result<usize, StoreError>;
 
-    /// Sends everything that is stored except cached rankings, while the store goes on. A customer comes with exactly the
-    /// events and decisions that its value has counted; different customers may come as of different moments of the backup.
-    /// Of a volume at least as much is used as the customers sent were granted. A customer erased meanwhile may be among the
-    /// customers and is among the erasures. Ends early, without an error, when the receiver is gone.
+    /// Sends all records except cached rankings, while the store serves commits. A customer is sent with exactly the events
+    /// and decisions that its value includes; different customers may be sent as of different times during the backup. The
+    /// volumes sent include at least the units granted to the customers sent. A customer erased meanwhile may be among the
+    /// customers and is among the erasures. Stops early, without an error, when the receiver is dropped.
     async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError>;
 
     /// Enters records of a backup, in the order in which they were sent, into a store that was empty and is not in use yet.

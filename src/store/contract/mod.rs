@@ -1,7 +1,7 @@
 //! The store as its callers see it: four traits by what a caller needs, and one that joins them.
 //!
 //! **One customer is the unit of consistency.** A commit writes the customer against the version that was read, and appends
-//! to history and to the decision log in the same step: all of it becomes visible or none, whatever crashes when. Nothing
+//! to history and to the decision log in the same step: all of it becomes visible or none, even after a crash. Nothing
 //! relies on a transaction across customers.
 //!
 //! **A commit is not yet durable.** Await [`store::Store::durable`] before answering a client.

@@ -21,7 +21,7 @@ pub trait PolicyAndModelStore: Send + Sync + 'static {
     /// Reads all activations in the order in which they were appended.
     async fn load_activations(&self) -> Result<Vec<Activation>, StoreError>;
 
-    /// Writes a model and makes it the current one, in one step. Older models may be dropped.
+    /// Writes a model and makes it the current one, atomically. Older models may be removed.
     async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError>;
 
     /// Reads the current model.

@@ -1,4 +1,4 @@
-//! The contents as records, and records as contents.
+//! Conversion between the contents of the in-memory store and backup records.
 
 use std::sync::OnceLock;
 
@@ -23,12 +23,12 @@ use crate::store::contract::stored_model::StoredModel;
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
 use crate::store::keys::{chunk_key, customer_key, decision_key, event_key};
 
-/// The generation of the only model there is.
+/// Generation of the model: only the current one is stored.
 const GENERATION: u64 = 1;
-/// Records sent at once.
+/// Number of records sent at once.
 const PAGE_LEN: usize = 256;
 
-/// Sends all of it.
+/// Sends all contents as pages of backup records.
 pub(super) async fn send(
     contents: Contents,
     erasure_key: Option<&ErasureKey>,
@@ -103,7 +103,7 @@ fn records_of(contents: Contents, erasure_key: Option<&ErasureKey>) -> Result<Ve
     Ok(records)
 }
 
-/// Enters one record.
+/// Enters a backup record into the contents.
 pub(super) fn enter(
     contents: &mut Contents,
     erasure_key: &OnceLock<ErasureKey>,
@@ -155,12 +155,13 @@ pub(super) fn enter(
             contents.model = Some(StoredModel { version: pointer.version, bytes });
         }
         RecordKind::ErasureKey => {
-            let is_other = || StoreError::Damaged { what: "erasure key", detail: "there is another".to_owned() };
-            erasure_key.set(record.erasure_key()?).map_err(|_| is_other())?;
+            let is_duplicate =
+                || StoreError::Damaged { what: "erasure key", detail: "the store has one already".to_owned() };
+            erasure_key.set(record.erasure_key()?).map_err(|_| is_duplicate())?;
         }
         RecordKind::Erasure => {
             let hash = key.first_chunk::<HASH_BYTES>();
-            let is_short = || StoreError::Damaged { what: "erasure", detail: "its key is too short".to_owned() };
+            let is_short = || StoreError::Damaged { what: "erasure", detail: "key too short".to_owned() };
             contents.erased.insert(*hash.ok_or_else(is_short)?, decode_erasure(value)?.0);
         }
     }

@@ -1,4 +1,4 @@
-//! The pages of a customer's export.
+//! Pages of a customer export from memory.
 
 use super::store::Contents;
 use crate::domain::customer_export::ExportedRecord;

@@ -59,7 +59,7 @@ impl CustomerStore for MemoryStore {
         if let Some(offer) = takes.iter().find(|offer| !contents.has_volume_left(offer)) {
             return Ok(CommitOutcome::VolumeExhausted(offer.clone()));
         }
-        // Nothing fails from here on, so all of it is done or none.
+        // Nothing fails from here on, so the change is applied as a whole.
         for offer in takes {
             contents.volumes.entry(offer.clone()).or_default().settled += 1;
         }
@@ -114,8 +114,8 @@ impl CustomerStore for MemoryStore {
         let erasure = *erasure;
         contents.cached_rankings.remove(customer);
         let (events, decisions) = (contents.events.len(), contents.decisions.len());
-        contents.events.retain(|(whose, _), _| whose.as_ref() != Some(customer));
-        contents.decisions.retain(|(whose, _), _| whose != customer);
+        contents.events.retain(|(owner, _), _| owner.as_ref() != Some(customer));
+        contents.decisions.retain(|(owner, _), _| owner != customer);
         for volume in contents.volumes.values_mut() {
             let pending: Vec<DecisionId> =
                 volume.pending.iter().filter(|it| it.customer == *customer).map(|it| it.decision).collect();

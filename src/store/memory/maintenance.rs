@@ -45,7 +45,7 @@ impl MaintenanceStore for MemoryStore {
         })
     }
 
-    /// Only a restored backup of another backend brings reservations into memory.
+    /// Settles or abandons expired reservations, which only a restored backup of another backend can contain.
     async fn recover_expired_reservations(&self, now: Timestamp) -> Result<usize, StoreError> {
         let mut contents = self.contents();
         let Contents { volumes, decisions, .. } = &mut *contents;
@@ -66,7 +66,7 @@ impl MaintenanceStore for MemoryStore {
     }
 
     async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
-        // One copy is one moment.
+        // A clone under the lock is a consistent snapshot.
         let contents = self.contents().clone();
         backup::send(contents, self.erasure_key.0.get(), &pages).await
     }

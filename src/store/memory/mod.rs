@@ -1,6 +1,6 @@
-//! The store in memory: for tests and demonstrations. Everything is gone when the process ends.
+//! In-memory store, for tests and demonstrations. All data is lost when the process exits.
 //!
-//! One mutex guards everything, so each method is one step. Limits are those of the other backends, byte for byte: a
+//! One mutex guards everything, so each method is atomic. Limits are those of the other backends, byte for byte: a
 //! commit is encoded to know its size.
 
 mod backup;

@@ -20,14 +20,14 @@ use crate::store::contract::stored_policy::{Activation, StoredPolicy};
 use crate::store::contract::versioned::Versioned;
 use crate::store::erasure::ErasureKey;
 
-/// A store in memory.
+/// In-memory store; all data is lost when it is dropped.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     contents: Mutex<Contents>,
     pub(super) erasure_key: LazyErasureKey,
 }
 
-/// Made when it is needed first.
+/// Erasure key, created on first use.
 #[derive(Default)]
 pub(super) struct LazyErasureKey(pub OnceLock<ErasureKey>);
 
@@ -40,12 +40,12 @@ impl std::fmt::Debug for LazyErasureKey {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Contents {
     pub customers: BTreeMap<CustomerId, Versioned<Customer>>,
-    /// By customer, then id; `None` before all customers.
+    /// By customer, then id; anonymous events (`None`) sort first.
     pub events: BTreeMap<(Option<CustomerId>, EventId), Event>,
     pub decisions: BTreeMap<(CustomerId, DecisionId), Decision>,
     pub cached_rankings: BTreeMap<CustomerId, CachedRanking>,
     pub products: BTreeMap<ProductId, Product>,
-    /// By keyed hash of the id.
+    /// By keyed hash of the customer's id.
     pub erased: BTreeMap<[u8; 32], Erasure>,
     pub offers: BTreeMap<OfferId, ExplicitOffer>,
     pub volumes: BTreeMap<OfferId, Volume>,
@@ -55,7 +55,7 @@ pub(super) struct Contents {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
@@ -65,13 +65,13 @@ impl MemoryStore {
     }
 
     pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
-        // No method leaves a change half made, so a panic elsewhere under the lock did not either.
+        // No method panics half-way through a change, so a poisoned lock guards consistent contents.
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Contents {
-    /// Whether a unit is left of the volume of an explicit offer; none is when the offer is not stored.
+    /// Whether a unit is left of the volume of an explicit offer; false when the offer is not stored.
     pub fn has_volume_left(&self, offer: &OfferId) -> bool {
         let used = self.volumes.get(offer).map_or(0, Volume::used);
         self.offers.get(offer).is_some_and(|offer| offer.volume_cap.is_none_or(|cap| used < cap))

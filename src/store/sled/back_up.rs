@@ -1,12 +1,12 @@
-//! Backs the store up while it goes on.
+//! Online backup: sends all records while the store serves commits. Restoring enters them into an empty store.
 //!
-//! A customer is read, then its history and decisions, then the customer again: with the version it had before, nothing was
-//! committed in between, so what was read is what that version has counted. A customer who never stays the same is read while
-//! its commits wait.
+//! A backup reads a customer, then its history and decisions, then the customer again: if the version is unchanged, nothing
+//! was committed in between, and the records read are exactly those that this version includes. A customer whose version
+//! changes at every attempt is read under its exclusive lock, for which its commits wait.
 //!
-//! Volumes are read after all customers, and what was given back meanwhile is added: a grant that was sent with a customer was
-//! taken before, and counts even when it was given back since. So a restored store may waste some of a volume, and never grants
-//! one too many.
+//! Volumes are read after all customers, and the units released meanwhile are added: a grant that was sent with its customer
+//! took its unit earlier, and is counted even if the unit has been released since. So a restored store may waste some units of
+//! a volume, but never grants one too many.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -27,20 +27,21 @@ use crate::store::codec::explicit_offer::encode_volume;
 use crate::store::codec::outbox::{Outbox, OutboxItem};
 use crate::store::contract::error::StoreError;
 
-/// Records, or customers with all of theirs, read at once.
+/// Number of records, or of customers with all their records, read at once.
 const PAGE_LEN: usize = 128;
-/// How many bytes are collected before they are sent.
+/// Number of bytes collected before a page is sent.
 const PAGE_BYTES: usize = 64 * 1024;
-/// How often a customer is read before its commits are made to wait.
-const READINGS_MAX: usize = 8;
+/// Maximum number of times a customer is read without a lock.
+const UNLOCKED_READS_MAX: usize = 8;
 
-/// Why a backup ends before all is sent.
-enum BackupEnd {
-    ReceiverGone,
+/// Condition that stops a backup before all records are sent.
+enum BackupInterruption {
+    /// The caller has dropped the receiver, which cancels the backup.
+    ReceiverDropped,
     Failed(StoreError),
 }
 
-impl From<StoreError> for BackupEnd {
+impl From<StoreError> for BackupInterruption {
     fn from(error: StoreError) -> Self {
         Self::Failed(error)
     }
@@ -48,16 +49,16 @@ impl From<StoreError> for BackupEnd {
 
 /// Collects records into pages and sends them.
 struct PageSender {
-    receiver: mpsc::Sender<Vec<BackupRecord>>,
-    waiting: Vec<BackupRecord>,
+    pages: mpsc::Sender<Vec<BackupRecord>>,
+    buffered: Vec<BackupRecord>,
     bytes: usize,
 }
 
 impl PageSender {
-    async fn add(&mut self, records: impl IntoIterator<Item = BackupRecord>) -> Result<(), BackupEnd> {
+    async fn add(&mut self, records: impl IntoIterator<Item = BackupRecord>) -> Result<(), BackupInterruption> {
         for record in records {
             self.bytes += record.len();
-            self.waiting.push(record);
+            self.buffered.push(record);
             if self.bytes >= PAGE_BYTES {
                 self.send().await?;
             }
@@ -65,20 +66,20 @@ impl PageSender {
         Ok(())
     }
 
-    async fn send(&mut self) -> Result<(), BackupEnd> {
+    async fn send(&mut self) -> Result<(), BackupInterruption> {
         self.bytes = 0;
-        self.receiver.send(std::mem::take(&mut self.waiting)).await.map_err(|_| BackupEnd::ReceiverGone)
+        self.pages.send(std::mem::take(&mut self.buffered)).await.map_err(|_| BackupInterruption::ReceiverDropped)
     }
 }
 
 impl SledEngine {
-    /// Sends everything but what was prepared for customers.
-    pub async fn back_up(self: &Arc<Self>, receiver: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
+    /// Sends all records except cached rankings.
+    pub async fn back_up(self: &Arc<Self>, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
         let releases = self.releases.watch();
-        let mut page_sender = PageSender { receiver, waiting: Vec::new(), bytes: 0 };
+        let mut page_sender = PageSender { pages, buffered: Vec::new(), bytes: 0 };
         match self.send_all(&mut page_sender, &releases).await {
-            Ok(()) | Err(BackupEnd::ReceiverGone) => Ok(()),
-            Err(BackupEnd::Failed(error)) => Err(error),
+            Ok(()) | Err(BackupInterruption::ReceiverDropped) => Ok(()),
+            Err(BackupInterruption::Failed(error)) => Err(error),
         }
     }
 
@@ -86,16 +87,16 @@ impl SledEngine {
         self: &Arc<Self>,
         page_sender: &mut PageSender,
         releases: &ReleaseWatch<'_>,
-    ) -> Result<(), BackupEnd> {
-        // Activations before policies: each comes into force after it was made.
-        let plain = [
+    ) -> Result<(), BackupInterruption> {
+        // Activations are read before policies, because a policy is stored before it is activated.
+        let trees = [
             (RecordKind::Activation, &self.trees.activations),
             (RecordKind::Policy, &self.trees.policies),
             (RecordKind::Product, &self.trees.products),
             (RecordKind::ExplicitOffer, &self.trees.offers),
             (RecordKind::AnonymousEvent, &self.trees.anonymous),
         ];
-        for (kind, tree) in plain {
+        for (kind, tree) in trees {
             self.send_tree(page_sender, kind, tree).await?;
         }
         self.send_model(page_sender).await?;
@@ -106,13 +107,13 @@ impl SledEngine {
         page_sender.send().await
     }
 
-    /// Sends a tree as it is.
+    /// Sends all records of a tree unchanged.
     async fn send_tree(
         self: &Arc<Self>,
         page_sender: &mut PageSender,
         kind: RecordKind,
         tree: &Tree,
-    ) -> Result<(), BackupEnd> {
+    ) -> Result<(), BackupInterruption> {
         let mut last = None;
         loop {
             let tree = tree.clone();
@@ -128,8 +129,8 @@ impl SledEngine {
         }
     }
 
-    /// Sends the current model. Read at once, because the next training removes parts of it.
-    async fn send_model(self: &Arc<Self>, page_sender: &mut PageSender) -> Result<(), BackupEnd> {
+    /// Sends the current model, which is read as a whole under the lock: the next training removes its chunks.
+    async fn send_model(self: &Arc<Self>, page_sender: &mut PageSender) -> Result<(), BackupInterruption> {
         let records = {
             let _lock = self.model_lock.lock().await;
             blocking(self, Self::model_records).await?
@@ -137,25 +138,25 @@ impl SledEngine {
         page_sender.add(records).await
     }
 
-    async fn send_customers(self: &Arc<Self>, page_sender: &mut PageSender) -> Result<(), BackupEnd> {
+    async fn send_customers(self: &Arc<Self>, page_sender: &mut PageSender) -> Result<(), BackupInterruption> {
         let mut last = None;
         loop {
             let tree = self.trees.customers.clone();
             let read = move |engine: &Self| {
                 let page = engine.page(&tree, last.as_ref(), PAGE_LEN)?;
                 let mut records = Vec::new();
-                let mut restless = Vec::new();
+                let mut changing = Vec::new();
                 for (key, _) in &page.records {
-                    match (0..READINGS_MAX).find_map(|_| engine.customer_records(key).transpose()).transpose()? {
+                    match (0..UNLOCKED_READS_MAX).find_map(|_| engine.customer_records(key).transpose()).transpose()? {
                         Some(found) => records.extend(found),
-                        None => restless.push(key.clone()),
+                        None => changing.push(key.clone()),
                     }
                 }
-                Ok((page.last_key(), records, restless))
+                Ok((page.last_key(), records, changing))
             };
-            let (next, records, restless) = blocking(self, read).await?;
+            let (next, records, changing) = blocking(self, read).await?;
             page_sender.add(records).await?;
-            for key in restless {
+            for key in changing {
                 let _lock = self.customer_locks.exclusive(&key).await;
                 let records = blocking(self, move |engine| engine.customer_records(&key)).await?;
                 page_sender.add(records.unwrap_or_default()).await?;
@@ -167,15 +168,15 @@ impl SledEngine {
         }
     }
 
-    /// A customer with history and decisions; `None` when it was committed meanwhile.
+    /// Reads a customer with its history and decisions; `None` when a commit changed it meanwhile.
     fn customer_records(&self, key: &[u8]) -> Result<Option<Vec<BackupRecord>>, StoreError> {
         // Erased since the page was read.
-        let Some(bytes) = self.healthy(self.trees.customers.get(key))? else { return Ok(Some(Vec::new())) };
+        let Some(bytes) = self.check(self.trees.customers.get(key))? else { return Ok(Some(Vec::new())) };
         let value = CustomerValue::parse(&bytes)?;
         let mut records = BTreeMap::new();
         for (kind, tree) in [(RecordKind::Event, &self.trees.history), (RecordKind::Decision, &self.trees.decisions)] {
             for record in tree.scan_prefix(key) {
-                let (key, value) = self.healthy(record)?;
+                let (key, value) = self.check(record)?;
                 records.insert((kind, key.to_vec()), value.to_vec());
             }
         }
@@ -187,7 +188,7 @@ impl SledEngine {
             let (_, copy_key) = self.copy_target(key, entry)?;
             records.entry((kind, copy_key)).or_insert_with(|| bytes.clone());
         }
-        let after = self.healthy(self.trees.customers.get(key))?;
+        let after = self.check(self.trees.customers.get(key))?;
         let version = after.map(|bytes| CustomerValue::parse(&bytes).map(|value| value.version)).transpose()?;
         if version != Some(value.version) {
             return Ok(None);
@@ -198,17 +199,17 @@ impl SledEngine {
         Ok(Some(std::iter::once(customer).chain(others).collect()))
     }
 
-    /// Sends the key under which erased customers are hashed, and who was.
-    async fn send_erasures(self: &Arc<Self>, page_sender: &mut PageSender) -> Result<(), BackupEnd> {
-        if let Some(key) = self.healthy(self.trees.meta.get(ERASURE_KEY_KEY))? {
+    /// Sends the erasure key, and the hashes of the erased customers.
+    async fn send_erasures(self: &Arc<Self>, page_sender: &mut PageSender) -> Result<(), BackupInterruption> {
+        if let Some(key) = self.check(self.trees.meta.get(ERASURE_KEY_KEY))? {
             let record = BackupRecord { kind: RecordKind::ErasureKey, key: Vec::new(), value: key.to_vec() };
             page_sender.add([record]).await?;
         }
         self.send_tree(page_sender, RecordKind::Erasure, &self.trees.erased).await
     }
 
-    /// Enters records into their trees. Erasures as unfinished: whoever was sent before it was erased, or was erased after the
-    /// backup, is removed when the store is opened.
+    /// Enters records into their trees. Erasures are entered as unfinished, so that opening the store removes a customer
+    /// that was erased after it was sent, or after the backup.
     pub fn enter_records(&self, records: &[BackupRecord]) -> Result<(), StoreError> {
         let _write = self.committer.begin_write();
         let Self { trees, counters, .. } = self;
@@ -231,7 +232,7 @@ impl SledEngine {
             let unfinished = (*kind == RecordKind::Erasure).then(|| encode_erasure(&decode_erasure(value)?.0, false));
             let unfinished = unfinished.transpose()?;
             let value = unfinished.as_deref().unwrap_or(value);
-            let before = self.healthy(tree.insert(key, value))?;
+            let before = self.check(tree.insert(key, value))?;
             if let Some(counter) = counter {
                 counter.add_if(before.is_none());
             }
@@ -240,14 +241,14 @@ impl SledEngine {
     }
 }
 
-/// Volumes, and what was given back of them.
+/// Returns the records of volumes, with the released units counted as settled.
 fn with_releases(
     volumes: Vec<(OfferId, Volume)>,
     releases: HashMap<OfferId, u64>,
 ) -> Result<Vec<BackupRecord>, StoreError> {
     let mut volumes: BTreeMap<OfferId, Volume> = volumes.into_iter().collect();
-    for (offer, given_back) in releases {
-        volumes.entry(offer).or_default().settled += given_back;
+    for (offer, released) in releases {
+        volumes.entry(offer).or_default().settled += released;
     }
     let record = |(offer, volume): (OfferId, Volume)| {
         let key = offer.as_str().as_bytes().to_vec();

@@ -1,4 +1,4 @@
-//! Keeps prepared candidates. They are a cache: nobody waits until they are durable.
+//! Cached rankings of customers. No caller waits until they are durable, because they can be computed again.
 
 use super::engine::SledEngine;
 use crate::domain::cached_ranking::CachedRanking;
@@ -9,20 +9,20 @@ use crate::store::contract::loaded_customer::LoadedCustomer;
 use crate::store::keys::customer_key;
 
 impl SledEngine {
-    /// Keeps candidates of a stored customer; in turn with erasures, so that nothing comes back after one.
-    pub async fn put_cached_ranking(&self, customer: &CustomerId, prepared: &CachedRanking) -> Result<(), StoreError> {
+    /// Writes the ranking of a stored customer. Holds the customer's lock, so that no ranking is written after an erasure.
+    pub async fn put_cached_ranking(&self, customer: &CustomerId, ranking: &CachedRanking) -> Result<(), StoreError> {
         let key = customer_key(customer);
-        let bytes = encode_cached_ranking(prepared)?;
+        let bytes = encode_cached_ranking(ranking)?;
         let _lock = self.customer_locks.shared(&key).await;
-        if self.healthy(self.trees.customers.contains_key(&key))? {
-            self.healthy(self.trees.prepared.insert(key, bytes))?;
+        if self.check(self.trees.customers.contains_key(&key))? {
+            self.check(self.trees.cached_rankings.insert(key, bytes))?;
         }
         Ok(())
     }
 
     /// Removes the ranking of a customer.
     pub fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError> {
-        self.healthy(self.trees.prepared.remove(customer_key(customer))).map(drop)
+        self.check(self.trees.cached_rankings.remove(customer_key(customer))).map(drop)
     }
 
     /// Reads a customer with its cached ranking.
@@ -36,12 +36,12 @@ impl SledEngine {
         })
     }
 
-    /// Reads them. What does not read is as good as nothing: it will be made again.
+    /// Reads the ranking of a customer. One that does not decode counts as missing: it will be computed again.
     pub fn load_cached_ranking(&self, customer_key: &[u8]) -> Result<Option<CachedRanking>, StoreError> {
-        let bytes = self.healthy(self.trees.prepared.get(customer_key))?;
+        let bytes = self.check(self.trees.cached_rankings.get(customer_key))?;
         Ok(bytes.and_then(|bytes| {
             let read = decode_cached_ranking(&bytes);
-            read.inspect_err(|error| tracing::warn!(%error, "prepared candidates are made again")).ok()
+            read.inspect_err(|error| tracing::warn!(%error, "cached ranking is unreadable and will be recomputed")).ok()
         }))
     }
 }

@@ -1,4 +1,4 @@
-//! Products, explicit offers and their volumes as the contract sees them, on disk.
+//! Products, explicit offers and their volumes: the store contract implemented on sled.
 
 use super::scan::blocking;
 use super::store::SledStore;

@@ -163,7 +163,7 @@ impl SledEngine {
             OutboxItem::Event(bytes) => (&self.counters.events, bytes),
             OutboxItem::Decision(bytes) => (&self.counters.decisions, bytes),
         };
-        counter.add_if(self.healthy(tree.insert(copy_key, bytes.as_slice()))?.is_none());
+        counter.add_if(self.check(tree.insert(copy_key, bytes.as_slice()))?.is_none());
         Ok(())
     }
 
@@ -203,11 +203,11 @@ impl SledEngine {
     /// Swaps a customer's value; false when another write has replaced `current`.
     pub(super) fn swap(&self, key: &[u8], current: Option<&IVec>, bytes: Vec<u8>) -> Result<bool, StoreError> {
         let swapped = self.trees.customers.compare_and_swap(key, current, Some(bytes));
-        Ok(self.healthy(swapped)?.is_ok())
+        Ok(self.check(swapped)?.is_ok())
     }
 
     fn customer_bytes(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
-        self.healthy(self.trees.customers.get(key))
+        self.check(self.trees.customers.get(key))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Group commit: one thread makes the writes of all callers durable. It collects the waiting callers, flushes sled,
 //! syncs the file, and wakes exactly the callers that were waiting before the flush started.
 //!
-//! sled's own `flush` ends before the disk has the data, so the thread holds a second handle on sled's file and calls
+//! sled's own `flush` returns before the disk has the data, so the thread holds a second handle on sled's file and calls
 //! `fdatasync` on it. A failed flush or sync is final: the state of the disk is unknown from then on, and sled does not
 //! recover within a process. The waiting calls fail, and the store stays failed until the process restarts.
 
@@ -151,7 +151,7 @@ impl Committer {
 
     fn error(&self) -> StoreError {
         let detail = self.shared.failure.borrow().clone();
-        StoreError::Failed { detail: detail.unwrap_or_else(|| "the committer stopped".to_owned()) }
+        StoreError::Failed { detail: detail.unwrap_or_else(|| "the committer thread stopped".to_owned()) }
     }
 }
 
@@ -236,7 +236,7 @@ struct PanicGuard<'shared>(&'shared Shared);
 
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
-        self.0.fail("the committer panicked".to_owned());
+        self.0.fail("the committer thread panicked".to_owned());
         let mut queue = self.0.queue();
         queue.is_closed = true;
         queue.waiters.clear();

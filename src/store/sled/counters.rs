@@ -1,4 +1,4 @@
-//! How much is stored, kept while it changes: asking sled would read everything.
+//! Number of stored records, updated with every change: counting in sled would read all of them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,27 +13,27 @@ pub(super) struct Counters {
     pub decisions: Counter,
 }
 
-/// One counter.
+/// Number of stored records of one kind.
 #[derive(Default)]
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
-    /// Counts one more record if it is a new one.
+    /// Adds one record if it is new.
     pub fn add_if(&self, is_new: bool) {
         self.0.fetch_add(u64::from(is_new), Ordering::Relaxed);
     }
 
-    /// Counts one record less if it was there.
-    pub fn subtract_if(&self, was_there: bool) {
-        self.0.fetch_sub(u64::from(was_there), Ordering::Relaxed);
+    /// Subtracts one record if it was stored.
+    pub fn subtract_if(&self, was_stored: bool) {
+        self.0.fetch_sub(u64::from(was_stored), Ordering::Relaxed);
     }
 
-    /// Counts so many records less.
+    /// Subtracts removed records.
     pub fn subtract(&self, records: u64) {
         self.0.fetch_sub(records, Ordering::Relaxed);
     }
 
-    /// Adds what was there when the store was opened.
+    /// Adds the records counted when the store was opened.
     pub fn add(&self, records: u64) {
         self.0.fetch_add(records, Ordering::Relaxed);
     }
@@ -44,7 +44,7 @@ impl Counter {
 }
 
 impl Counters {
-    /// All counters now.
+    /// Returns the current counts.
     pub fn read(&self) -> StoreCounts {
         StoreCounts {
             customers: self.customers.read(),

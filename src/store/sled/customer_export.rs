@@ -54,7 +54,7 @@ impl SledEngine {
     /// Reads the customer, the cached ranking, and the outbox entries that are not yet copied.
     fn export_customer_value(&self, key: &[u8]) -> Result<CustomerExportPage, StoreError> {
         let next = Some(CustomerExportPosition::Events { after: None });
-        let Some(bytes) = self.healthy(self.trees.customers.get(key))? else {
+        let Some(bytes) = self.check(self.trees.customers.get(key))? else {
             return Ok(CustomerExportPage { records: Vec::new(), next });
         };
         let value = CustomerValue::parse(&bytes)?;
@@ -62,7 +62,7 @@ impl SledEngine {
         records.extend(self.load_cached_ranking(key)?.map(ExportedRecord::CachedRanking));
         for entry in &value.outbox.0 {
             let (tree, copy_key) = self.copy_target(key, entry)?;
-            if !self.healthy(tree.contains_key(copy_key))? {
+            if !self.check(tree.contains_key(copy_key))? {
                 records.push(match &entry.item {
                     OutboxItem::Event(bytes) => ExportedRecord::Event(decode_event(bytes)?),
                     OutboxItem::Decision(bytes) => ExportedRecord::Decision(Box::new(decode_decision(bytes)?)),
@@ -84,7 +84,7 @@ impl SledEngine {
         let start = after.map_or_else(|| Bound::Included(customer_key.to_vec()), Bound::Excluded);
         let mut records = Vec::new();
         for record in tree.range::<Vec<u8>, _>((start, Bound::Unbounded)).take(page_len) {
-            let (key, bytes) = self.healthy(record)?;
+            let (key, bytes) = self.check(record)?;
             if !key.starts_with(customer_key) {
                 break;
             }

@@ -1,4 +1,4 @@
-//! Customers, history and the decision log as the contract sees them, on disk.
+//! Customers, history and the decision log: the store contract implemented on sled.
 
 use super::scan::blocking;
 use super::store::SledStore;

@@ -24,7 +24,7 @@ pub(super) struct SledEngine {
 
 impl SledEngine {
     /// Returns the value of a sled operation. An error of sled is final: it marks the store failed.
-    pub fn healthy<T>(&self, result: sled::Result<T>) -> Result<T, StoreError> {
+    pub fn check<T>(&self, result: sled::Result<T>) -> Result<T, StoreError> {
         result.map_err(|error| self.committer.fail(&error))
     }
 }

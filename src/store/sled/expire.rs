@@ -1,4 +1,4 @@
-//! Forgets what is older than it is kept for.
+//! Retention sweep: removes events and decisions older than their retention period.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::store::codec::event::decode_event;
 use crate::store::contract::counts::ExpiredRecords;
 use crate::store::contract::error::StoreError;
 
-/// Records looked at between two chances for others.
+/// Number of records examined before the sweep yields to other tasks.
 const PAGE_LEN: usize = 256;
 
 impl SledEngine {
@@ -47,19 +47,19 @@ impl SledEngine {
         let (mut removed, mut last): (u64, Option<IVec>) = (0, None);
         loop {
             let tree = tree.clone();
-            let forget_page = move |engine: &Self| {
+            let expire_page = move |engine: &Self| {
                 let _write = engine.committer.begin_write();
                 let page = engine.page(&tree, last.as_ref(), PAGE_LEN)?;
                 let mut removed = 0;
                 for (key, bytes) in &page.records {
                     if at(bytes)? < before {
-                        removed += u64::from(engine.healthy(tree.remove(key))?.is_some());
+                        removed += u64::from(engine.check(tree.remove(key))?.is_some());
                     }
                 }
                 Ok((page.last_key(), removed))
             };
-            let (next, of_page) = blocking(self, forget_page).await?;
-            removed += of_page;
+            let (next, removed_from_page) = blocking(self, expire_page).await?;
+            removed += removed_from_page;
             if next.is_none() {
                 return Ok(removed);
             }

@@ -1,4 +1,4 @@
-//! Events and decisions: in the outbox of their customer first, then in the trees they are copied to.
+//! Events and decisions, which are first in the outbox of their customer, then in the trees to which they are copied.
 
 use super::engine::SledEngine;
 use crate::domain::decision::Decision;
@@ -14,48 +14,49 @@ use crate::store::ownership::require_event_of;
 use std::collections::HashSet;
 
 impl SledEngine {
-    /// Ids of the events in the outbox.
-    fn waiting_events(&self, customer_key: &[u8]) -> Result<HashSet<EventId>, StoreError> {
-        let mut waiting = HashSet::new();
-        let Some(bytes) = self.healthy(self.trees.customers.get(customer_key))? else { return Ok(waiting) };
+    /// Returns the ids of the events in the outbox.
+    fn outbox_events(&self, customer_key: &[u8]) -> Result<HashSet<EventId>, StoreError> {
+        let mut ids = HashSet::new();
+        let Some(bytes) = self.check(self.trees.customers.get(customer_key))? else { return Ok(ids) };
         for entry in CustomerValue::parse(&bytes)?.outbox.0 {
             if let OutboxItem::Event(bytes) = entry.item {
-                waiting.insert(decode_event(&bytes)?.id);
+                ids.insert(decode_event(&bytes)?.id);
             }
         }
-        Ok(waiting)
+        Ok(ids)
     }
 
     /// Returns for each event whether it is recorded, without a customer among the anonymous ones. The outbox is read
     /// before history: an entry leaves it only after it was copied.
     pub fn are_recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError> {
         let Some(customer) = customer else {
-            let contains = |id: &EventId| self.healthy(self.trees.anonymous.contains_key(id.as_str()));
+            let contains = |id: &EventId| self.check(self.trees.anonymous.contains_key(id.as_str()));
             return events.iter().map(contains).collect();
         };
         let key = customer_key(customer);
-        let waiting = self.waiting_events(&key)?;
-        let mut known = Vec::with_capacity(events.len());
+        let in_outbox = self.outbox_events(&key)?;
+        let mut are_recorded = Vec::with_capacity(events.len());
         for id in events {
-            known.push(waiting.contains(id) || self.healthy(self.trees.history.contains_key(event_key(&key, id)))?);
+            are_recorded
+                .push(in_outbox.contains(id) || self.check(self.trees.history.contains_key(event_key(&key, id)))?);
         }
-        Ok(known)
+        Ok(are_recorded)
     }
 
     /// Reads a decision, from the outbox or from the decision log.
     pub fn load_decision(&self, customer: &CustomerId, decision: DecisionId) -> Result<Option<Decision>, StoreError> {
         let key = customer_key(customer);
-        if let Some(bytes) = self.healthy(self.trees.customers.get(&key))? {
+        if let Some(bytes) = self.check(self.trees.customers.get(&key))? {
             for entry in CustomerValue::parse(&bytes)?.outbox.0 {
                 if let OutboxItem::Decision(bytes) = entry.item {
-                    let waiting = decode_decision(&bytes)?;
-                    if waiting.id == decision {
-                        return Ok(Some(waiting));
+                    let found = decode_decision(&bytes)?;
+                    if found.id == decision {
+                        return Ok(Some(found));
                     }
                 }
             }
         }
-        let bytes = self.healthy(self.trees.decisions.get(decision_key(&key, decision)))?;
+        let bytes = self.check(self.trees.decisions.get(decision_key(&key, decision)))?;
         bytes.map(|bytes| decode_decision(&bytes)).transpose()
     }
 
@@ -70,7 +71,7 @@ impl SledEngine {
         let mut were_new = Vec::with_capacity(events.len());
         for (id, bytes) in encoded {
             let swapped = self.trees.anonymous.compare_and_swap(id, None::<&[u8]>, Some(bytes));
-            let is_new = self.healthy(swapped)?.is_ok();
+            let is_new = self.check(swapped)?.is_ok();
             self.counters.events.add_if(is_new);
             were_new.push(is_new);
         }

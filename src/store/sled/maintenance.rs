@@ -1,4 +1,4 @@
-//! Operations on the whole store as the contract sees them, on disk.
+//! Operations on the whole store: the store contract implemented on sled.
 
 use super::scan::blocking;
 use super::store::SledStore;

@@ -1,12 +1,12 @@
-//! The store on local disk: one directory, one process, one key per customer.
+//! Store on local disk, on top of sled: one directory, one process, one key per customer.
 //!
-//! A commit is one compare-and-swap on the customer's value. What it appends travels inside that value, in the outbox,
-//! and is *then* copied to history and to the decision log; it leaves the outbox with a later swap, once the copy is
-//! durable. So whatever crashes when, an event is counted and in history, or neither.
+//! A commit is one compare-and-swap on the customer's value. Appended events and decisions are part of that value, in its
+//! outbox, and are *then* copied to history and to the decision log; a later swap drops them from the outbox, once the
+//! copies are durable. So after a crash at any point, an event is both counted and in history, or neither.
 //!
-//! sled 0.34 has traps that decided this shape: `flush_async` deadlocks under load, `flush` is not an fsync, and
+//! Faults of sled 0.34 decided this design: `flush_async` deadlocks under load, `flush` is not an fsync, and
 //! transactions and batches stall later flushes for seconds. None of them is used; one thread flushes and syncs for
-//! all (`committer`). Do not call `flush`, `flush_async`, `transaction` or `apply_batch` anywhere else after opening.
+//! all callers (`committer`). Do not call `flush`, `flush_async`, `transaction` or `apply_batch` anywhere else after opening.
 //!
 //! For tests, with the feature `failpoints`, a commit can be stopped as if the process had died there:
 //!
@@ -16,8 +16,8 @@
 //! | `store::before_drop` | before a swap that also drops entries from the outbox |
 //! | `store::after_apply` | after the swap, before any copy |
 //! | `store::between_copies` | after the first copy, when there are several |
-//! | `store::after_copy` | after all copies, before anybody knows of them |
-//! | `store::after_flush` | in the committer, after the sync and before the waiters hear of it; fails the store |
+//! | `store::after_copy` | after all copies, before they are recorded in memory |
+//! | `store::after_flush` | in the committer, after the sync and before the waiting callers are woken; fails the store |
 
 mod back_up;
 mod cached_ranking;

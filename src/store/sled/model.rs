@@ -1,5 +1,5 @@
-//! Models in chunks. The chunks are durable before the pointer to them is written, and the pointer before older chunks
-//! are removed, so whichever of them survives a crash, the current model is whole.
+//! Models, stored in chunks. The chunks are durable before the pointer to them is written, and the pointer is durable before
+//! older chunks are removed, so the current model is complete after a crash at any point.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::store::keys::{chunk_generation, chunk_key};
 impl SledEngine {
     /// Writes a model and makes it the current one.
     pub async fn put_model(self: &Arc<Self>, model: &StoredModel) -> Result<(), StoreError> {
-        // One at a time: two writers would take the same generation.
+        // Two concurrent writers would use the same generation.
         let _lock = self.model_lock.lock().await;
         let model = model.clone();
         let pointer = blocking(self, move |engine| engine.put_chunks(&model)).await?;
@@ -25,14 +25,14 @@ impl SledEngine {
         let generation = pointer.generation;
         blocking(self, move |engine| engine.put_pointer(&pointer)).await?;
         self.committer.durable().await?;
-        blocking(self, move |engine| engine.drop_generations_before(generation.saturating_sub(1))).await
+        blocking(self, move |engine| engine.remove_generations_before(generation.saturating_sub(1))).await
     }
 
     /// Reads the current model.
     pub async fn load_model(self: &Arc<Self>) -> Result<Option<StoredModel>, StoreError> {
         blocking(self, |engine| {
             let Some(pointer) = engine.model_pointer()? else { return Ok(None) };
-            let bytes = engine.chunks_of(&pointer)?;
+            let bytes = engine.load_artifact(&pointer)?;
             if !pointer.is_of(&bytes) {
                 return Err(damaged("the artifact does not match its checksum"));
             }
@@ -41,13 +41,13 @@ impl SledEngine {
         .await
     }
 
-    /// The parts of the current model, then the pointer to it.
+    /// Returns the chunks of the current model, then the pointer to it.
     pub fn model_records(&self) -> Result<Vec<BackupRecord>, StoreError> {
-        let Some(bytes) = self.healthy(self.trees.meta.get(MODEL_KEY))? else { return Ok(Vec::new()) };
+        let Some(bytes) = self.check(self.trees.meta.get(MODEL_KEY))? else { return Ok(Vec::new()) };
         let generation = decode_model_pointer(&bytes)?.generation;
         let mut records = Vec::new();
         for record in self.trees.models.scan_prefix(generation.to_be_bytes()) {
-            let (key, value) = self.healthy(record)?;
+            let (key, value) = self.check(record)?;
             records.push(BackupRecord { kind: RecordKind::ModelChunk, key: key.to_vec(), value: value.to_vec() });
         }
         records.push(BackupRecord { kind: RecordKind::ModelPointer, key: Vec::new(), value: bytes.to_vec() });
@@ -59,41 +59,41 @@ impl SledEngine {
         let _write = self.committer.begin_write();
         for (index, chunk) in (0_u32..).zip(model.bytes.chunks(CHUNK_BYTES)) {
             let put = self.trees.models.insert(chunk_key(generation, index), encode_model_chunk(chunk));
-            self.healthy(put)?;
+            self.check(put)?;
         }
         Ok(ModelPointer::to_artifact(model.version, generation, &model.bytes))
     }
 
     fn put_pointer(&self, pointer: &ModelPointer) -> Result<(), StoreError> {
         let _write = self.committer.begin_write();
-        self.healthy(self.trees.meta.insert(MODEL_KEY, encode_model_pointer(pointer)?))?;
+        self.check(self.trees.meta.insert(MODEL_KEY, encode_model_pointer(pointer)?))?;
         Ok(())
     }
 
-    fn drop_generations_before(&self, first_kept: u64) -> Result<(), StoreError> {
+    fn remove_generations_before(&self, first_retained: u64) -> Result<(), StoreError> {
         let _write = self.committer.begin_write();
         for key in self.trees.models.iter().keys() {
-            let key = self.healthy(key)?;
-            if chunk_generation(&key).is_none_or(|generation| generation >= first_kept) {
+            let key = self.check(key)?;
+            if chunk_generation(&key).is_none_or(|generation| generation >= first_retained) {
                 return Ok(());
             }
-            self.healthy(self.trees.models.remove(key))?;
+            self.check(self.trees.models.remove(key))?;
         }
         Ok(())
     }
 
     fn model_pointer(&self) -> Result<Option<ModelPointer>, StoreError> {
-        let bytes = self.healthy(self.trees.meta.get(MODEL_KEY))?;
+        let bytes = self.check(self.trees.meta.get(MODEL_KEY))?;
         bytes.map(|bytes| decode_model_pointer(&bytes)).transpose()
     }
 
-    fn chunks_of(&self, pointer: &ModelPointer) -> Result<Vec<u8>, StoreError> {
+    fn load_artifact(&self, pointer: &ModelPointer) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::new();
         for index in 0_u32.. {
             if bytes.len() as u64 >= pointer.bytes {
                 break;
             }
-            let chunk = self.healthy(self.trees.models.get(chunk_key(pointer.generation, index)))?;
+            let chunk = self.check(self.trees.models.get(chunk_key(pointer.generation, index)))?;
             let chunk = chunk.ok_or_else(|| damaged("a chunk is missing"))?;
             let content = decode_model_chunk(&chunk)?;
             if content.is_empty() {

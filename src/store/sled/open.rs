@@ -1,6 +1,7 @@
-//! Opening a data directory: whose it is, who else has it open, and in which format it is written.
+//! Opening of a data directory: checks that it is tactful's, that no other process has it open, and that its format is
+//! supported.
 //!
-//! A directory that holds anything but a tactful store is left as it is.
+//! A directory that contains anything but a tactful store is left unchanged.
 
 use std::fs::File;
 use std::io;
@@ -17,22 +18,24 @@ use super::trees::{COMPACTION_KEY, FORMAT_KEY, Trees};
 use crate::store::codec::store_format::STORE_FORMAT;
 use crate::store::contract::error::StoreError;
 
-/// The file whose lock is held while the store is opened.
+/// File that is locked while the store is opened or restored.
 pub(super) const LOCK: &str = "lock";
-/// A lock just released can be held for some milliseconds longer, and a predecessor may be ending.
+/// Maximum number of attempts to lock: a released lock can stay held for some milliseconds, and a previous process may
+/// be exiting.
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
-/// sled keeps leaves of up to a quarter of a segment in its log. A leaf holds 17 values, so with segments of this size
-/// leaves of full customers (17 x 16 KiB) stay there. Written into the directory once; another size cannot be opened.
+/// Size of a segment of sled's log. sled stores leaves of up to a quarter of a segment in the log. A leaf contains 17
+/// values, so with segments of this size leaves of full customers (17 x 16 KiB) fit. sled writes the size into the directory
+/// once and cannot open it with another.
 const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 
-/// Opens the database in a directory, creating both where missing; finishes erasures, and rewrites the files after them.
-/// Blocks.
+/// Opens the database in a directory, creating both if missing; finishes interrupted erasures, and compacts the files after
+/// erasures. Blocks.
 pub(super) fn open_database(directory: &Path) -> Result<(Db, Trees), StoreError> {
     create(directory).map_err(|error| failed(directory, &error))?;
-    require_ours(directory)?;
-    // sled's own lock is given up for a moment between the old files and the new ones.
+    require_own_directory(directory)?;
+    // sled's own lock is released for a moment between closing the old files and opening the new ones.
     let _lock = lock(directory)?;
     compact::finish_swap(directory).map_err(|error| failed(directory, &error))?;
     let (db, trees) = open_files(directory)?;
@@ -76,16 +79,16 @@ fn open_files(directory: &Path) -> Result<(Db, Trees), StoreError> {
             sync_directories(directory).map_err(|error| at(&error))?;
             Ok((db, trees))
         }
-        None => Err(failed(directory, &"holds a sled database that is not tactful's")),
+        None => Err(failed(directory, &"contains a sled database that is not tactful's")),
     }
 }
 
-/// Makes the directory, but none above it: a mistyped path would then start an empty store.
+/// Creates the directory, but no parent: otherwise a mistyped path would start an empty store.
 pub(super) fn create(directory: &Path) -> io::Result<()> {
     match std::fs::create_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(io::Error::new(error.kind(), "the directory above it does not exist"))
+            Err(io::Error::new(error.kind(), "the parent directory does not exist"))
         }
         result => result,
     }
@@ -101,8 +104,9 @@ fn sync_directories(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Looks before sled does: sled would write its files into any directory and read any file called `db`.
-fn require_ours(directory: &Path) -> Result<(), StoreError> {
+/// Rejects a foreign directory before sled opens it: sled would write its files into any directory and read any file
+/// called `db`.
+fn require_own_directory(directory: &Path) -> Result<(), StoreError> {
     let at = |error: &io::Error| failed(directory, error);
     let mut has_log = false;
     let mut foreign = None;
@@ -110,9 +114,9 @@ fn require_ours(directory: &Path) -> Result<(), StoreError> {
         let name = entry.map_err(|error| at(&error))?.file_name();
         match name.to_string_lossy().as_ref() {
             "db" => has_log = true,
-            // A creation that was interrupted leaves these; a fresh volume has the last.
+            // An interrupted creation leaves these; a new disk volume contains the last.
             "conf" | "blobs" | "lost+found" | LOCK | flush_watermark::FILE | compact::NEXT => {}
-            // Files that are about to be swapped.
+            // The swap of a compaction is unfinished.
             compact::COMPLETE => has_log = true,
             name if name.starts_with("snap.") => {}
             name => foreign = Some(name.to_owned()),
@@ -122,15 +126,17 @@ fn require_ours(directory: &Path) -> Result<(), StoreError> {
     let settings = std::fs::read(directory.join("conf")).unwrap_or_default();
     let has_settings = settings.windows(12).any(|part| part == b"segment_size");
     match foreign {
-        Some(name) if !has_log => Err(failed(directory, &format!("is not empty and holds no tactful store: {name}"))),
+        Some(name) if !has_log => {
+            Err(failed(directory, &format!("is not empty and contains no tactful store: {name}")))
+        }
         _ if has_log && !has_settings && !directory.join(compact::COMPLETE).exists() => {
-            Err(failed(directory, &"holds a file `db` that is not a tactful store"))
+            Err(failed(directory, &"contains a file `db` that is not a tactful store"))
         }
         _ => Ok(()),
     }
 }
 
-/// Held while the store is opened or restored.
+/// Locks the directory while the store is opened or restored. The lock is released when the file is dropped.
 pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
     let file = File::create(directory.join(LOCK)).map_err(|error| failed(directory, &error))?;
     for _ in 1..LOCK_ATTEMPTS {
@@ -158,7 +164,7 @@ fn open_unlocked(directory: &Path) -> Result<Db, StoreError> {
     Err(StoreError::Locked { path: directory.display().to_string() })
 }
 
-/// sled has no error of its own for this; it wraps the system's into a text.
+/// Whether another process holds sled's lock. sled has no error variant for it and only says so in the message.
 fn is_locked(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }

@@ -15,7 +15,7 @@ impl SledEngine {
         blocking(self, move |engine| {
             let _write = engine.committer.begin_write();
             let swapped = engine.trees.policies.compare_and_swap(key, None::<&[u8]>, Some(bytes));
-            Ok(engine.healthy(swapped)?.is_ok())
+            Ok(engine.check(swapped)?.is_ok())
         })
         .await
     }
@@ -24,22 +24,22 @@ impl SledEngine {
     pub async fn load_policies(self: &Arc<Self>) -> Result<Vec<StoredPolicy>, StoreError> {
         blocking(self, |engine| {
             let values = engine.trees.policies.iter().values();
-            values.map(|bytes| decode_policy(&engine.healthy(bytes)?)).collect()
+            values.map(|bytes| decode_policy(&engine.check(bytes)?)).collect()
         })
         .await
     }
 
-    /// Notes an activation under the next number.
+    /// Appends an activation under the next sequence number.
     pub async fn append_activation(self: &Arc<Self>, activation: &Activation) -> Result<(), StoreError> {
         let bytes = encode_activation(activation)?;
         blocking(self, move |engine| {
             let _write = engine.committer.begin_write();
             loop {
-                let last = engine.healthy(engine.trees.activations.last())?;
+                let last = engine.check(engine.trees.activations.last())?;
                 let last = last.and_then(|(key, _)| key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)));
                 let key = last.map_or(1, |last| last + 1).to_be_bytes();
                 let swapped = engine.trees.activations.compare_and_swap(key, None::<&[u8]>, Some(bytes.as_slice()));
-                if engine.healthy(swapped)?.is_ok() {
+                if engine.check(swapped)?.is_ok() {
                     return Ok(());
                 }
             }
@@ -51,7 +51,7 @@ impl SledEngine {
     pub async fn load_activations(self: &Arc<Self>) -> Result<Vec<Activation>, StoreError> {
         blocking(self, |engine| {
             let values = engine.trees.activations.iter().values();
-            values.map(|bytes| decode_activation(&engine.healthy(bytes)?)).collect()
+            values.map(|bytes| decode_activation(&engine.check(bytes)?)).collect()
         })
         .await
     }

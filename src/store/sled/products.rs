@@ -10,7 +10,7 @@ use crate::store::contract::error::StoreError;
 use std::sync::Arc;
 
 impl SledEngine {
-    /// Writes products; returns for each whether it changed anything.
+    /// Writes products; returns for each whether it changed the stored one.
     pub fn put_products(&self, products: &[Product]) -> Result<Vec<bool>, StoreError> {
         let mut encoded = Vec::with_capacity(products.len());
         for product in products {
@@ -19,7 +19,7 @@ impl SledEngine {
         let _write = self.committer.begin_write();
         let mut changes = Vec::with_capacity(encoded.len());
         for (id, bytes) in encoded {
-            let before = self.healthy(self.trees.products.insert(id, bytes.as_slice()))?;
+            let before = self.check(self.trees.products.insert(id, bytes.as_slice()))?;
             self.counters.products.add_if(before.is_none());
             changes.push(before.is_none_or(|before| before != bytes));
         }
@@ -29,9 +29,9 @@ impl SledEngine {
     /// Removes a product; false when there was none.
     pub fn delete_product(&self, id: &ProductId) -> Result<bool, StoreError> {
         let _write = self.committer.begin_write();
-        let was_there = self.healthy(self.trees.products.remove(id.as_str()))?.is_some();
-        self.counters.products.subtract_if(was_there);
-        Ok(was_there)
+        let was_stored = self.check(self.trees.products.remove(id.as_str()))?.is_some();
+        self.counters.products.subtract_if(was_stored);
+        Ok(was_stored)
     }
 
     /// Reads all products.

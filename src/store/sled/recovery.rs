@@ -66,7 +66,7 @@ impl SledEngine {
     }
 
     fn drop_outbox(&self, key: &[u8]) -> Result<(), StoreError> {
-        let Some(current) = self.healthy(self.trees.customers.get(key))? else { return Ok(()) };
+        let Some(current) = self.check(self.trees.customers.get(key))? else { return Ok(()) };
         let emptied = CustomerValue::parse(&current)?.with_outbox(&Outbox::default())?;
         self.swap(key, Some(&current), emptied)?;
         Ok(())
@@ -75,7 +75,7 @@ impl SledEngine {
     fn len(&self, tree: &Tree) -> Result<u64, StoreError> {
         let mut count = 0;
         for key in tree.iter().keys() {
-            self.healthy(key)?;
+            self.check(key)?;
             count += 1;
         }
         Ok(count)

@@ -1,7 +1,7 @@
-//! Restores a backup into a directory that holds nothing yet.
+//! Restores a backup into an empty directory.
 //!
-//! The records are entered into a store in `next/`, as when the files are rewritten after erasures; only when all are there and
-//! verified the files take their places. So whoever opens the directory finds all of the backup or none of it.
+//! The records are entered into a store in `next/`, as in a compaction; once all are entered and verified, its files are moved
+//! into the directory. So a server that opens the directory finds all of the backup or none of it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::store::contract::error::StoreError;
 use crate::store::contract::maintenance::MaintenanceStore;
 use crate::store::contract::store::Store;
 
-/// A restore under way. Dropped before its end it leaves nothing that would be opened.
+/// Restore in progress. Dropping it before completion leaves nothing that a server would open.
 pub struct RestoreInProgress {
     directory: PathBuf,
     store: SledStore,
@@ -23,20 +23,20 @@ pub struct RestoreInProgress {
 }
 
 impl RestoreInProgress {
-    /// Begins a restore into this directory, which is created where missing; its parent must exist.
+    /// Starts a restore into this directory, which is created if missing; its parent must exist.
     ///
     /// # Errors
-    /// When something is in it, or a server is using it.
-    pub async fn begin(directory: &Path) -> Result<Self, StoreError> {
+    /// When the directory is not empty, or another process uses it.
+    pub async fn start(directory: &Path) -> Result<Self, StoreError> {
         let at = |error: std::io::Error| failed(directory, &error);
         create(directory).map_err(at)?;
         for entry in std::fs::read_dir(directory).map_err(at)? {
             let name = entry.map_err(at)?.file_name().to_string_lossy().into_owned();
-            // A restore that was interrupted leaves the first two; a fresh volume has the last.
+            // An interrupted restore leaves the first two; a new disk volume contains the last.
             if ![compact::NEXT, LOCK, "lost+found"].contains(&name.as_str()) {
                 return Err(failed(
                     directory,
-                    &format!("is not empty, and a backup is restored into nothing else: {name}"),
+                    &format!("is not empty, and a backup can only be restored into an empty directory: {name}"),
                 ));
             }
         }
@@ -51,38 +51,38 @@ impl RestoreInProgress {
         self.store.restore(records).await
     }
 
-    /// Removes what was entered.
+    /// Cancels the restore and removes the entered records.
     pub async fn abandon(self) {
         let Self { directory, store, _lock } = self;
-        // It may be failed already; what is left is removed by the next restore or start.
-        let _ended = store.close().await;
+        // The store may have failed already; the next restore or start removes remaining files.
+        let _closed = store.close().await;
         drop(store);
-        let _left = compact::remove(&directory.join(compact::NEXT));
+        let _removed = compact::remove(&directory.join(compact::NEXT));
     }
 
-    /// Reads back what was entered, which must have this digest; then removes who was erased, and puts the files in their
-    /// places. Returns what is stored now.
+    /// Verifies that the entered records have this digest, removes erased customers, and moves the files into the directory.
+    /// Returns the number of stored records.
     pub async fn complete(self, digest: u64) -> Result<StoreCounts, StoreError> {
         let Self { directory, store, _lock } = self;
-        let entered = store.digest().await?;
-        if entered != digest {
-            let detail = format!("what was written reads back with the digest {entered:016x} instead of {digest:016x}");
+        let restored = store.digest().await?;
+        if restored != digest {
+            let detail = format!("restored records have digest {restored:016x}, expected {digest:016x}");
             return Err(failed(&directory, &detail));
         }
         store.close().await?;
         drop(store);
         let next = directory.join(compact::NEXT);
-        // Opening it removes who was erased.
+        // Opening the store removes erased customers.
         let store = SledStore::open(&next).await?;
         let counts = store.counts().await?;
         store.close().await?;
         drop(store);
-        let put_in_place = || {
+        let move_files = || {
             std::fs::remove_file(next.join(LOCK))?;
             compact::mark_complete(&directory, &next)?;
             compact::finish_swap(&directory)
         };
-        put_in_place().map_err(|error| failed(&directory, &error))?;
+        move_files().map_err(|error| failed(&directory, &error))?;
         Ok(counts)
     }
 }

@@ -1,5 +1,5 @@
-//! Reading whole trees: in pages, each on the blocking pool, so that neither the runtime nor a caller that goes away
-//! half-way is held up for longer than a page.
+//! Scans of whole trees in pages. Each page is read on the blocking pool, so that no thread of the runtime is blocked and a
+//! cancelled scan stops after the current page.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use crate::store::codec::outbox::{Outbox, OutboxItem};
 use crate::store::contract::error::StoreError;
 use crate::store::digest::{DigestKind, StoreDigest};
 
-/// Records read at once where the caller does not say.
+/// Default number of records read at once.
 pub(super) const PAGE_LEN: usize = 256;
 
-/// The records of a tree after `last`, in the order of their keys.
+/// Page of records of a tree, in the order of their keys.
 pub(super) struct Page {
     pub records: Vec<(IVec, IVec)>,
 }
 
 impl Page {
-    /// Where the next page begins; `None` after the last page.
+    /// Returns the cursor for the next page; `None` for an empty page, which follows the last.
     pub fn last_key(&self) -> Option<IVec> {
         self.records.last().map(|(key, _)| key.clone())
     }
 }
 
-/// Runs something that may block on the blocking pool. When the caller goes away it still runs to its end.
+/// Runs a closure that may block on the blocking pool. It runs to its end even if the caller is cancelled.
 pub(super) async fn blocking<T: Send + 'static>(
     engine: &Arc<SledEngine>,
     work: impl FnOnce(&SledEngine) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let engine = Arc::clone(engine);
     let joined = tokio::task::spawn_blocking(move || work(&engine)).await;
-    joined.unwrap_or_else(|error| Err(StoreError::Failed { detail: format!("a task of the store died: {error}") }))
+    joined.unwrap_or_else(|error| Err(StoreError::Failed { detail: format!("store task panicked: {error}") }))
 }
 
 impl SledEngine {
@@ -53,7 +53,7 @@ impl SledEngine {
         self.visit(&self.trees.anonymous, page_len, decode_event, visit).await
     }
 
-    /// Visits all decisions; those of one customer come together.
+    /// Visits all decisions; those of one customer are adjacent.
     pub async fn visit_decisions(
         self: &Arc<Self>,
         page_len: usize,
@@ -97,7 +97,7 @@ impl SledEngine {
         }
     }
 
-    /// The digest of everything but models.
+    /// Returns the digest of all records except models, policies, rankings and erasures.
     pub async fn digest(self: &Arc<Self>) -> Result<u64, StoreError> {
         let mut digest = StoreDigest::default();
         let trees = [
@@ -142,7 +142,7 @@ impl SledEngine {
         Ok(digest)
     }
 
-    /// A customer counts without version and outbox; what waits in the outbox counts as if it were copied.
+    /// Adds a customer without its version and outbox; entries in the outbox are added as if they were copied.
     fn digest_customer(&self, digest: &mut StoreDigest, key: &[u8], bytes: &[u8]) -> Result<(), StoreError> {
         let value = CustomerValue::parse(bytes)?;
         digest.add(DigestKind::Customer, &encode_customer(0, &value.body(), &Outbox::default())?);
@@ -152,19 +152,19 @@ impl SledEngine {
                 OutboxItem::Decision(bytes) => (DigestKind::Decision, bytes),
             };
             let (tree, copy_key) = self.copy_target(key, entry)?;
-            if !self.healthy(tree.contains_key(copy_key))? {
+            if !self.check(tree.contains_key(copy_key))? {
                 digest.add(kind, bytes);
             }
         }
         Ok(())
     }
 
-    /// Reads the page after `last`.
+    /// Reads the page that follows the key `last`.
     pub(super) fn page(&self, tree: &Tree, last: Option<&IVec>, page_len: usize) -> Result<Page, StoreError> {
         let start = last.map_or(Bound::Unbounded, Bound::Excluded);
         let mut records = Vec::new();
         for record in tree.range::<&IVec, _>((start, Bound::Unbounded)).take(page_len) {
-            records.push(self.healthy(record)?);
+            records.push(self.check(record)?);
         }
         Ok(Page { records })
     }

@@ -1,4 +1,4 @@
-//! The sled backend as the contract sees it.
+//! The store contract implemented on sled.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,18 +24,19 @@ pub struct SledStore {
 }
 
 impl SledStore {
-    /// Opens the store in this directory, creating it where missing; its parent must exist. Finishes what a crash left
-    /// unfinished and counts everything, so this takes longer the more is stored.
+    /// Opens the store in this directory, creating it if missing; its parent must exist. Recovers from a crash and
+    /// counts all records, so the time grows with the size of the store.
     pub async fn open(directory: impl AsRef<Path>) -> Result<Self, StoreError> {
         let directory = directory.as_ref().to_owned();
         let opened = tokio::task::spawn_blocking(move || SledEngine::open(&directory)).await;
-        // sled panics on some kinds of corruption; that must not look like anything but a failure to open.
-        let engine =
-            opened.unwrap_or_else(|error| Err(StoreError::Failed { detail: format!("opening died: {error}") }))?;
+        // sled panics on some kinds of corruption, which is reported as a failure to open.
+        let engine = opened.unwrap_or_else(|error| {
+            Err(StoreError::Failed { detail: format!("opening the store panicked: {error}") })
+        })?;
         Ok(Self { engine: Arc::new(engine) })
     }
 
-    /// Returns the parts of the store, or its error once it has failed.
+    /// Returns the engine, or the cause of the failure once the store has failed.
     pub(super) fn engine(&self) -> Result<&Arc<SledEngine>, StoreError> {
         self.engine.committer.check()?;
         Ok(&self.engine)
@@ -78,7 +79,7 @@ impl Store for SledStore {
         self.engine.committer.failed().await
     }
 
-    /// Ends the background thread as well.
+    /// Stops the committer thread as well.
     async fn close(&self) -> Result<(), StoreError> {
         blocking(&self.engine, |engine| {
             engine.committer.close();

@@ -1,8 +1,8 @@
-//! The trees of the data directory.
+//! Trees of the database in a data directory.
 
 use sled::{Db, Tree};
 
-/// The trees.
+/// Open trees of the database.
 #[derive(Clone)]
 pub(super) struct Trees {
     /// Customer key to customer's value.
@@ -13,8 +13,8 @@ pub(super) struct Trees {
     pub anonymous: Tree,
     /// Customer key and decision id to decision.
     pub decisions: Tree,
-    /// Customer key to prepared candidates.
-    pub prepared: Tree,
+    /// Customer key to cached ranking.
+    pub cached_rankings: Tree,
     /// Product id to product; the order of the keys is the order of the ids.
     pub products: Tree,
     /// Generation and index to chunk of a model.
@@ -23,23 +23,23 @@ pub(super) struct Trees {
     pub policies: Tree,
     /// Number to activation; the order of the keys is the order in which they happened.
     pub activations: Tree,
-    /// Keyed hash of a customer's id to what stays of one who was erased.
+    /// Keyed hash of a customer's id to the record of its erasure.
     pub erased: Tree,
     /// Offer id to explicit offer.
     pub offers: Tree,
-    /// Offer id to what is gone of its volume.
+    /// Offer id to the units taken of its volume.
     pub volumes: Tree,
     /// The format, and the pointer to the current model.
     pub meta: Tree,
 }
 
-/// The key of the format number in `meta`.
+/// Key of the format number in `meta`.
 pub(super) const FORMAT_KEY: &str = "format";
-/// The key of the pointer to the current model in `meta`.
+/// Key of the pointer to the current model in `meta`.
 pub(super) const MODEL_KEY: &str = "model";
-/// The key of the key under which erased customers are hashed, in `meta`.
+/// Key of the erasure key, under which erased customers are hashed, in `meta`.
 pub(super) const ERASURE_KEY_KEY: &str = "erasure_key";
-/// Set in `meta` while the files may hold bytes of customers who were erased.
+/// Key of the flag in `meta` that is set while the files may contain bytes of erased customers.
 pub(super) const COMPACTION_KEY: &str = "compaction_due";
 
 const NAMES: [&str; 13] = [
@@ -66,7 +66,7 @@ impl Trees {
             history,
             anonymous,
             decisions,
-            prepared,
+            cached_rankings,
             products,
             models,
             policies,
@@ -81,7 +81,7 @@ impl Trees {
             history: db.open_tree(history)?,
             anonymous: db.open_tree(anonymous)?,
             decisions: db.open_tree(decisions)?,
-            prepared: db.open_tree(prepared)?,
+            cached_rankings: db.open_tree(cached_rankings)?,
             products: db.open_tree(products)?,
             models: db.open_tree(models)?,
             policies: db.open_tree(policies)?,
@@ -93,7 +93,7 @@ impl Trees {
         })
     }
 
-    /// True while nothing was ever put into a database: no tree but ours, and nothing in any.
+    /// Whether nothing was ever written to a database: it has no trees but tactful's, and all are empty.
     pub fn are_blank(db: &Db) -> sled::Result<bool> {
         for name in db.tree_names() {
             let is_known = name == "__sled__default" || NAMES.iter().any(|known| name == *known);

@@ -1,14 +1,14 @@
 //! Volume caps: the only limits that hold across customers.
 //!
 //! The volume of an offer is a value of its own, changed by compare-and-swap as a customer is, and no transaction spans the
-//! two. What keeps a cap is the order in which a commit goes about it:
+//! two. The order of the steps of a commit enforces the cap:
 //!
 //! 1. It *reserves* a unit, with a lease, in the volume of each offer that its decision grants.
 //! 2. It swaps the customer.
 //! 3. It *settles* its reservations. When the swap did not take place, it *abandons* them.
 //!
-//! A release goes the other way round: the customer is swapped first, and the unit returned afterwards. sled's log keeps the
-//! order of writes, so whatever crashes when, a grant that is on disk has its unit on disk too. A crash can waste a unit; it
+//! A release goes the other way round: the customer is swapped first, and the unit returned afterwards. sled's log preserves the
+//! order of writes, so after a crash at any point, a grant that is on disk has its unit on disk too. A crash can waste a unit; it
 //! cannot let a cap be exceeded.
 //!
 //! A commit that was interrupted after step 1 leaves a reservation behind. [`SledEngine::recover_expired_reservations`] looks, once
@@ -35,10 +35,10 @@ use crate::store::keys::customer_key;
 /// one.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// The reservations of one commit.
+/// Reservations of one commit.
 pub(super) struct Reservations {
     decision: DecisionId,
-    /// Each volume as it was stored by the reservation.
+    /// Offers, each with its volume as the reservation stored it.
     reserved: Vec<(OfferId, Option<IVec>)>,
 }
 
@@ -98,7 +98,7 @@ impl SledEngine {
     /// Returns the units of grants that a committed change has released.
     pub fn release(&self, units: &[VolumeUnit]) -> Result<(), StoreError> {
         for VolumeUnit { offer, decision } in units {
-            // A backup that runs now may have sent the grant already, so it must know before the volume shows it.
+            // A running backup may have sent the grant already, so the release is recorded before the volume is changed.
             self.releases.record(offer);
             self.change_volume(offer, |volume| volume.release(*decision))?;
         }
@@ -107,7 +107,7 @@ impl SledEngine {
 
     /// Returns how many units of an offer's volume are taken.
     pub fn used_volume(&self, offer: &OfferId) -> Result<u64, StoreError> {
-        let bytes = self.healthy(self.trees.volumes.get(offer.as_str()))?;
+        let bytes = self.check(self.trees.volumes.get(offer.as_str()))?;
         bytes.map_or(Ok(0), |bytes| Ok(decode_volume(offer, &bytes)?.used()))
     }
 
@@ -115,7 +115,7 @@ impl SledEngine {
     pub async fn load_volumes(self: &Arc<Self>) -> Result<Vec<(OfferId, Volume)>, StoreError> {
         blocking(self, |engine| {
             let read = |record: sled::Result<(IVec, IVec)>| {
-                let (key, bytes) = engine.healthy(record)?;
+                let (key, bytes) = engine.check(record)?;
                 let damaged = |detail| StoreError::Damaged { what: "volume", detail };
                 let id = String::from_utf8(key.to_vec()).map_err(|error| damaged(error.to_string()))?;
                 let id = OfferId::new(id).map_err(|error| damaged(error.to_string()))?;
@@ -135,7 +135,7 @@ impl SledEngine {
         for VolumeToken { offer, decision, customer, lease_ends_at: _ } in &expired {
             let _fence = self.customer_locks.exclusive(&customer_key(customer)).await;
             let recorded = match self.load_decision(customer, *decision) {
-                // One damaged customer must not keep the volumes of all others from recovery.
+                // One damaged customer must not prevent the recovery of other reservations.
                 Err(error @ StoreError::Damaged { .. }) => {
                     tracing::error!(%error, %offer, "volume reservation not recovered");
                     continue;
@@ -152,25 +152,25 @@ impl SledEngine {
         Ok(recovered)
     }
 
-    /// Returns the volume cap of a stored explicit offer, the greatest number when it has none; `None` when the offer is not
+    /// Returns the volume cap of a stored explicit offer, `u64::MAX` when it has none; `None` when the offer is not
     /// stored.
     fn volume_cap(&self, offer: &OfferId) -> Result<Option<u64>, StoreError> {
-        let bytes = self.healthy(self.trees.offers.get(offer.as_str()))?;
+        let bytes = self.check(self.trees.offers.get(offer.as_str()))?;
         // Offers without a cap are counted as well, so that a cap set later counts what was granted before.
         bytes.map(|bytes| Ok(decode_explicit_offer(&bytes)?.volume_cap.unwrap_or(u64::MAX))).transpose()
     }
 
-    /// Changes a volume as it is stored. Returns the result of `change` and the volume as stored afterwards.
+    /// Reads and changes a volume. Returns the result of `change` and the volume as stored afterwards.
     fn change_volume<T>(
         &self,
         offer: &OfferId,
         change: impl FnMut(&mut Volume) -> T,
     ) -> Result<(T, Option<IVec>), StoreError> {
-        let stored = self.healthy(self.trees.volumes.get(offer.as_str()))?;
+        let stored = self.check(self.trees.volumes.get(offer.as_str()))?;
         self.change_volume_from(offer, stored, change)
     }
 
-    /// Changes a volume that was stored like this last, which saves a read unless another commit has changed it since. The
+    /// Changes a volume whose last known value is `stored`, which saves a read unless another commit has changed it since. The
     /// change must not depend on what other commits stored.
     fn change_volume_from<T>(
         &self,
@@ -189,7 +189,7 @@ impl SledEngine {
             let is_blank = volume == Volume::default();
             let after = if is_blank { None } else { Some(IVec::from(encode_volume(&volume)?)) };
             let swapped = self.trees.volumes.compare_and_swap(offer.as_str(), stored.as_ref(), after.clone());
-            match self.healthy(swapped)? {
+            match self.check(swapped)? {
                 Ok(()) => return Ok((result, after)),
                 Err(CompareAndSwapError { current, .. }) => stored = current,
             }
