@@ -8,7 +8,6 @@ use crate::sources::{Source, read_folder};
 const EXTENSIONS: &[&str] = &["rs", "proto", "toml", "md", "py", "sh", "yaml"];
 
 #[test]
-#[ignore = "until the renaming has reached every module"]
 fn documents_name_files_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut documents: Vec<Source> = ["docs", "demo", "examples"]
