@@ -21,7 +21,7 @@ pub struct CustomerAssessment {
     pub health: RelationshipHealth,
     /// Every hold in force.
     pub holds: Vec<ActiveHold>,
-    /// What is left of each cap.
+    /// Remaining allowance of each cap.
     pub allowance: Allowance,
 }
 

@@ -37,7 +37,6 @@ const HEADLESS: &[&str] = &["what", "who", "whom", "whose", "which", "why", "how
 const FOLDERS: &[(&str, &str)] = &[("src", "rs"), ("proto", "proto"), ("docs", "md")];
 
 #[test]
-#[ignore = "until the renaming has reached every module"]
 fn sources_protos_and_docs_speak_the_language_of_the_field() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut violations = Vec::new();

@@ -34,7 +34,7 @@ struct EncodedChange {
 }
 
 /// Result of one attempt to commit.
-enum CommitAttempt {
+enum StoreAttempt {
     Finished(CommitOutcome),
     /// The outbox is full, with entries that can be dropped once their copies are durable.
     OutboxFull,
@@ -80,8 +80,8 @@ impl SledEngine {
     async fn commit_customer(&self, commit: &EncodedChange) -> Result<CommitOutcome, StoreError> {
         for _ in 0..OUTBOX_WAITS_MAX {
             match self.attempt(commit)? {
-                CommitAttempt::Finished(outcome) => return Ok(outcome),
-                CommitAttempt::OutboxFull => {
+                StoreAttempt::Finished(outcome) => return Ok(outcome),
+                StoreAttempt::OutboxFull => {
                     self.copy_outbox(&commit.key)?;
                     self.committer.durable().await?;
                 }
@@ -90,7 +90,7 @@ impl SledEngine {
         Err(StoreError::Failed { detail: "commit failed: the outbox of the customer stays full".to_owned() })
     }
 
-    fn attempt(&self, commit: &EncodedChange) -> Result<CommitAttempt, StoreError> {
+    fn attempt(&self, commit: &EncodedChange) -> Result<StoreAttempt, StoreError> {
         failpoint!("store::before_apply", |_| stopped());
         let write = self.committer.begin_write();
         let version = commit.expected + 1;
@@ -102,7 +102,7 @@ impl SledEngine {
             };
             if stored_version != commit.expected {
                 metrics::counter!("tactful_store_commit_conflicts_total").increment(1);
-                return Ok(CommitAttempt::Finished(CommitOutcome::Conflict));
+                return Ok(StoreAttempt::Finished(CommitOutcome::Conflict));
             }
             let Outbox(stored_entries) = stored_outbox;
             let stored_len = stored_entries.len();
@@ -124,7 +124,7 @@ impl SledEngine {
         failpoint!("store::after_apply", |_| stopped());
         self.copy(&commit.key, &outbox, version, write)?;
         self.empty_oldest_outbox()?;
-        Ok(CommitAttempt::Finished(CommitOutcome::Committed { version }))
+        Ok(StoreAttempt::Finished(CommitOutcome::Committed { version }))
     }
 
     /// Copies the entries in the outbox of a stored customer.
@@ -212,12 +212,12 @@ impl SledEngine {
 }
 
 /// Returns `TooLarge` when the change exceeds a limit by itself, `OutboxFull` when only together with the stored outbox.
-fn reject_or_wait(commit: &EncodedChange, version: u64) -> Result<CommitAttempt, StoreError> {
+fn reject_or_wait(commit: &EncodedChange, version: u64) -> Result<StoreAttempt, StoreError> {
     let bytes = encode_customer(version, &commit.body, &commit.appended)?.len();
     if bytes > CUSTOMER_BYTES_MAX || commit.appended.0.len() > APPENDED_MAX {
-        return Ok(CommitAttempt::Finished(CommitOutcome::TooLarge { bytes }));
+        return Ok(StoreAttempt::Finished(CommitOutcome::TooLarge { bytes }));
     }
-    Ok(CommitAttempt::OutboxFull)
+    Ok(StoreAttempt::OutboxFull)
 }
 
 /// Error of a commit that a failpoint stopped.
