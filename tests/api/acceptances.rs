@@ -75,7 +75,7 @@ fn named(prefix: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_accepted_is_likelier_and_what_is_rejected_less_likely() {
+async fn acceptances_raise_propensities_and_rejections_lower_them() {
     let shop = open_shop().await;
     let customers = named("customer");
     let_have_kettles(&shop, &customers).await;
@@ -124,7 +124,7 @@ async fn silence_counts_after_a_week() {
 
 /// Broken by: recorded outcomes of customers who object; a recount of all customers.
 #[tokio::test]
-async fn nothing_is_learned_of_who_objects_to_profiling() {
+async fn nothing_is_learned_from_customers_who_object_to_profiling() {
     let shop = open_shop().await;
     let customers = named("objecting");
     let_have_kettles(&shop, &customers).await;

@@ -24,7 +24,7 @@ async fn ask(shop: &TestServer, requests: Vec<CrossSellRequest>) -> Vec<Result<C
 }
 
 #[tokio::test]
-async fn every_entry_is_answered_as_if_it_were_asked_alone() {
+async fn every_batch_entry_gets_the_response_of_a_single_request() {
     let shop = open_shop().await;
     let alone = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
     let whom: Vec<String> = (0..99).map(|number| format!("stranger-{number}")).collect();

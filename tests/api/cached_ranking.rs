@@ -37,7 +37,7 @@ async fn put(shop: &TestServer, product: Product) {
 }
 
 #[tokio::test]
-async fn a_ranking_is_kept_for_a_day_and_told_of() {
+async fn a_ranking_is_cached_for_a_day_and_its_age_reported() {
     let shop = open_shop().await;
     let ranked_at = now(&shop.clock);
     let first = ask(&shop, &[]).await;
@@ -87,7 +87,7 @@ async fn whatever_a_ranking_looks_at_makes_it_anew() {
 
 /// Broken by: candidates that stay when their customer objects.
 #[tokio::test]
-async fn nothing_is_kept_of_who_objects_to_profiling() {
+async fn nothing_is_cached_for_customers_who_object_to_profiling() {
     let shop = open_shop().await;
     let ada = CustomerId::new("ada").expect("a valid id");
     let cached = async || match shop.app.store().load_customer_with_ranking(&ada).await.expect("the store works") {
@@ -106,7 +106,7 @@ async fn nothing_is_kept_of_who_objects_to_profiling() {
 }
 
 #[tokio::test]
-async fn rules_are_asked_anew_of_what_was_prepared() {
+async fn rules_are_checked_again_for_a_cached_ranking() {
     let shop = open_shop().await;
     let before = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
     let best = before.offers[0].product_id.clone();

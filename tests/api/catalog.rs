@@ -125,7 +125,7 @@ async fn a_page_goes_on_where_the_last_one_ended_though_its_last_product_is_gone
 }
 
 #[tokio::test]
-async fn a_list_that_is_wrong_everywhere_is_told_so_at_once() {
+async fn all_faults_of_a_list_request_are_reported_at_once() {
     let server = TestServer::in_memory().await;
     for (page_size, page_token, fields) in [
         (-1, "nonsense", vec!["page_size", "page_token"]),
@@ -242,7 +242,7 @@ fn bad_products(server: &TestServer) -> Vec<(Product, Vec<&'static str>)> {
 }
 
 #[tokio::test]
-async fn each_bad_product_names_its_faults_and_only_the_good_one_among_them_is_kept() {
+async fn each_invalid_product_reports_its_faults_and_only_the_valid_one_is_stored() {
     let server = TestServer::in_memory().await;
     let cases = bad_products(&server);
     let mut products: Vec<Product> = cases.iter().map(|(product, _)| product.clone()).collect();

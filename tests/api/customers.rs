@@ -48,7 +48,7 @@ async fn a_profile_comes_back_as_it_was_set_and_again_is_a_duplicate() {
 }
 
 #[tokio::test]
-async fn a_customer_is_told_with_holdings_and_granted_offers() {
+async fn a_customer_is_returned_with_holdings_and_granted_offers() {
     let shop = open_shop().await;
     let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
     let ada = stored_customer(&shop, "ada").await.expect("known");
@@ -87,7 +87,7 @@ async fn consents_withhold_offers_and_say_so() {
 }
 
 #[tokio::test]
-async fn each_bad_profile_names_its_faults_and_only_the_good_one_among_them_is_kept() {
+async fn each_invalid_profile_reports_its_faults_and_only_the_valid_one_is_stored() {
     let server = TestServer::in_memory().await;
     let many = |count: usize| (0..count).map(|number| format!("n{number}")).collect::<Vec<_>>();
     let attributes = |entries: Vec<(String, String)>| entries.into_iter().collect::<BTreeMap<_, _>>();

@@ -89,7 +89,7 @@ async fn the_printed_calls_return_the_same_answers_in_any_order() {
 }
 
 #[tokio::test]
-async fn the_printed_calls_demonstrate_what_their_description_says() {
+async fn the_printed_calls_match_their_descriptions() {
     let server = open_demo().await;
     for call in CALLS {
         match make(&server, call).await {

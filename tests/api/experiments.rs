@@ -50,7 +50,7 @@ fn measured<'g>(group: &'g BackfireGroup, measure: &str) -> &'g BackfireComparis
 }
 
 #[tokio::test]
-async fn the_control_group_is_offered_nothing_and_what_it_would_have_been_is_recorded() {
+async fn the_control_group_gets_no_offers_and_its_would_be_slates_are_recorded() {
     let shop = open_shop().await;
     put_into_force(&shop, "half", HALF).await;
     let in_control = meet(&shop, 0..40).await;

@@ -61,7 +61,7 @@ fn left(explained: &ExplainDecisionResponse) -> Vec<&ExplainedCandidate> {
 }
 
 #[tokio::test]
-async fn a_what_if_tells_what_a_preview_answers_and_changes_nothing() {
+async fn a_what_if_equals_a_preview_and_changes_nothing() {
     let shop = open_shop().await;
     let before = (stored_customer(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
     let previewed = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
@@ -102,7 +102,7 @@ async fn one_product_is_explained_whether_it_is_offered_owned_or_unknown() {
 }
 
 #[tokio::test]
-async fn a_hold_is_what_keeps_every_weighed_candidate_back() {
+async fn a_hold_is_the_reason_of_every_scored_candidate() {
     let shop = open_shop().await;
     record(&shop, vec![complaint("ada-3", "ada", "case", ago(&shop.clock, DAY))]).await;
     let explained = explain(&shop, about("ada", what_if(""))).await;
@@ -130,7 +130,7 @@ async fn a_recorded_decision_keeps_those_that_came_closest() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_explained_is_refused() {
+async fn unexplainable_requests_are_rejected() {
     let server = TestServer::in_memory().await;
     let ask = |request| async { refusal(server.offers().explain_decision(request).await) };
     let nothing = ExplainDecisionRequest { customer_id: String::new(), about: None };

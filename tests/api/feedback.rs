@@ -186,7 +186,7 @@ async fn a_stream_of_events_is_counted_and_tells_of_its_first_hundred_rejections
 }
 
 #[tokio::test]
-async fn an_oversized_part_ends_a_stream_and_what_came_before_stays() {
+async fn an_oversized_part_ends_a_stream_and_earlier_events_stay() {
     let shop = TestServer::in_memory().await;
     let first = purchase("e1", "ada", "kettle", ago(&shop.clock, DAY));
     let parts = vec![
@@ -199,7 +199,7 @@ async fn an_oversized_part_ends_a_stream_and_what_came_before_stays() {
 }
 
 #[tokio::test]
-async fn outcomes_are_taken_once_and_shown_offers_can_no_longer_be_given_back() {
+async fn outcomes_are_recorded_once_and_shown_offers_are_not_released() {
     let shop = open_shop().await;
     let answer = offered(&shop).await;
     let outcomes = vec![
@@ -220,7 +220,7 @@ async fn outcomes_are_taken_once_and_shown_offers_can_no_longer_be_given_back() 
 }
 
 #[tokio::test]
-async fn outcomes_hold_offers_back_as_the_customer_asked() {
+async fn outcomes_withhold_offers_as_the_customer_requested() {
     for (kind, cap_kind, hold_reason, until) in [
         (OutcomeKind::Rejected, CapKind::BackOff, HoldReason::Unspecified, Some(DAY * 14)),
         (OutcomeKind::Complained, CapKind::Hold, HoldReason::OpenComplaint, Some(DAY * 90)),
@@ -269,7 +269,7 @@ async fn each_bad_outcome_names_its_faults_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_outcome_of_what_was_never_served_is_not_found() {
+async fn an_outcome_of_an_unserved_offer_is_not_found() {
     let shop = open_shop().await;
     let answer = offered(&shop).await;
     let before = stored_customer(&shop, "ada").await;

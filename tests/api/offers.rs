@@ -66,7 +66,7 @@ async fn explain_says_how_much_of_the_reasoning_comes_along() {
 }
 
 #[tokio::test]
-async fn an_up_sell_answer_tells_what_gets_better_and_for_how_much() {
+async fn an_up_sell_response_lists_gains_and_the_price_difference() {
     let shop = open_shop().await;
     let request = UpSellRequest { explain: Explain::Full.into(), ..up_sell("ada") };
     let answer = shop.offers().up_sell(request).await.expect("answers").into_inner();
@@ -162,7 +162,7 @@ async fn an_unknown_customer_is_answered_with_caution_and_no_up_sell() {
 }
 
 #[tokio::test]
-async fn offers_that_were_not_shown_are_given_back_and_leave_the_cap_free() {
+async fn offers_that_were_not_shown_are_released_and_free_the_cap() {
     let shop = open_shop().await;
     let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
     let offer_ids: Vec<String> = answer.offers.iter().map(|offer| offer.offer_id.clone()).collect();
@@ -198,7 +198,7 @@ async fn after_the_lease_an_offer_is_not_taken_back() {
 }
 
 #[tokio::test]
-async fn a_release_of_what_was_never_served_is_refused_and_changes_nothing() {
+async fn a_release_of_an_unserved_offer_is_rejected_and_changes_nothing() {
     let shop = open_shop().await;
     let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
     let served = answer.offers[0].offer_id.clone();
@@ -220,7 +220,7 @@ async fn a_release_of_what_was_never_served_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_subscribed_to_counts_however_long_ago_it_began() {
+async fn subscriptions_count_however_long_ago_they_started() {
     let shop = open_shop().await;
     let at = |days: u32| ago(&shop.clock, DAY * days);
     let start = event("1", "eve", EventKind::SubscriptionStart, at(3000));
@@ -233,7 +233,7 @@ async fn what_is_subscribed_to_counts_however_long_ago_it_began() {
 }
 
 #[tokio::test]
-async fn a_currency_limits_what_is_offered() {
+async fn a_currency_limits_the_offers() {
     let shop = open_shop().await;
     for (currency, offers) in [("GBP", 1), ("EUR", 0)] {
         let request = UpSellRequest { currency_code: currency.into(), ..up_sell("ada") };

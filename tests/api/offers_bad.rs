@@ -43,7 +43,7 @@ const EVERY_FIELD: [&str; 11] = [
 ];
 
 #[tokio::test]
-async fn a_cross_sell_request_that_is_wrong_everywhere_is_told_so_at_once() {
+async fn all_faults_of_a_cross_sell_request_are_reported_at_once() {
     let shop = open_shop().await;
     let status = refusal(shop.offers().cross_sell(wrong_everywhere()).await);
     assert_eq!(bad_fields(&status), EVERY_FIELD);
@@ -63,7 +63,7 @@ async fn of_a_thousand_faults_the_first_are_named_and_the_rest_counted() {
 }
 
 #[tokio::test]
-async fn an_up_sell_request_that_is_wrong_everywhere_is_told_so_at_once() {
+async fn all_faults_of_an_up_sell_request_are_reported_at_once() {
     let shop = open_shop().await;
     let wrong = wrong_everywhere();
     let request = UpSellRequest {
@@ -142,7 +142,7 @@ async fn the_largest_question_is_answered() {
 }
 
 #[tokio::test]
-async fn a_release_that_is_wrong_everywhere_is_told_so_at_once() {
+async fn all_faults_of_a_release_are_reported_at_once() {
     let shop = open_shop().await;
     let request = ReleaseOffersRequest {
         customer_id: "x".repeat(129),

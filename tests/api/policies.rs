@@ -62,7 +62,7 @@ async fn the_default_is_in_force_and_says_every_value() {
 }
 
 #[tokio::test]
-async fn a_policy_in_force_is_what_decisions_follow_and_a_roll_back_ends_it() {
+async fn decisions_follow_the_active_policy_until_it_is_rolled_back() {
     let shop = open_shop().await;
     let before = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
     assert_eq!((before.policy_version.as_str(), before.offers.len()), ("default-1", 3));

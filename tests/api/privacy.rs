@@ -157,7 +157,7 @@ async fn an_erased_customer_is_forgotten_and_nothing_comes_back() {
 
 /// By default the server keeps events for 1,096 days and decisions for 396.
 #[tokio::test]
-async fn what_is_too_old_is_forgotten_and_not_taken() {
+async fn expired_events_are_deleted_and_not_accepted() {
     let shop = open_shop().await;
     shop.offers().cross_sell(cross_sell("ada")).await.expect("answers");
     let old = vec![

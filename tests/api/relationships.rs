@@ -63,7 +63,7 @@ fn score(view: &GetRelationshipHealthResponse) -> f64 {
 }
 
 #[tokio::test]
-async fn what_stands_behind_relationship_health_is_told() {
+async fn relationship_health_is_explained() {
     let shop = open_shop().await;
     record(&shop, vec![complaint("ada-3", "ada", "case", ago(&shop.clock, DAY))]).await;
     let view = health_of(&shop, "ada").await;
@@ -83,7 +83,7 @@ async fn what_stands_behind_relationship_health_is_told() {
 }
 
 #[tokio::test]
-async fn a_simulation_tells_what_events_would_do_and_changes_nothing() {
+async fn a_simulation_returns_the_effects_of_events_and_changes_nothing() {
     let shop = open_shop().await;
     let before = (stored_customer(&shop, "ada").await, shop.app.store().digest().await.expect("reads"));
     let complaint = CustomerEvent { kind: EventKind::Complaint.into(), severity: Some(4), ..CustomerEvent::default() };
@@ -147,7 +147,7 @@ async fn a_simulation_names_every_bad_field() {
 }
 
 #[tokio::test]
-async fn a_batch_answers_each_customer_and_refuses_what_is_no_batch() {
+async fn a_batch_answers_each_customer_and_rejects_an_invalid_batch() {
     let shop = open_shop().await;
     let ask = |ids: Vec<String>| BatchGetRelationshipHealthRequest { customer_ids: ids };
     let request = ask(vec!["ada".into(), String::new(), "nobody".into()]);

@@ -84,7 +84,7 @@ async fn a_request_id_belongs_to_one_customer_one_method_and_one_day() {
 }
 
 #[tokio::test]
-async fn a_replay_leaves_out_what_was_given_back() {
+async fn a_replay_omits_released_offers() {
     let shop = open_shop().await;
     let first = shop.offers().cross_sell(keyed("ada")).await.expect("answers").into_inner();
     let request =
@@ -96,7 +96,7 @@ async fn a_replay_leaves_out_what_was_given_back() {
 }
 
 #[tokio::test]
-async fn a_customer_with_too_many_request_ids_is_told_when_one_is_free() {
+async fn too_many_request_ids_are_rejected_with_the_time_when_one_is_free() {
     let shop = open_shop().await;
     let numbered = |number: u32| CrossSellRequest {
         request_id: format!("{number:08}-0000-4000-8000-000000000000"),
@@ -114,7 +114,7 @@ async fn a_customer_with_too_many_request_ids_is_told_when_one_is_free() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_is_reserved_for_a_caller_who_stopped_waiting() {
+async fn nothing_is_reserved_for_a_client_that_stopped_waiting() {
     let clock = ManualClock::new();
     let shop = TestServer::with(in_memory(), clock.clone()).await;
     stock(&shop).await;

@@ -180,7 +180,7 @@ async fn an_open_offer_is_served_again_under_its_own_terms_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn an_offer_given_back_gives_its_volume_back() {
+async fn a_released_offer_releases_its_volume() {
     let shop = open_shop().await;
     put(&shop, vec![ExplicitOffer { volume_cap: Some(1), ..sale("one") }]).await;
     let answer = shop.offers().up_sell(up_sell("ada")).await.expect("answers").into_inner();

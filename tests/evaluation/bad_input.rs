@@ -202,7 +202,7 @@ fn a_window_beyond_the_files_is_noted_and_a_plot_without_data_is_refused() {
 /// The server counts an event id once for each customer, and so must the evaluation. A product that was only ever returned was
 /// not sold.
 #[test]
-fn ids_of_other_customers_and_returns_of_what_was_never_sold_change_nothing() {
+fn ids_of_other_customers_and_returns_of_unsold_products_change_nothing() {
     let (header, lines) = ("event_id,kind,customer_id,product_id,time,unit_price,currency\n", purchases(1, 0, "1"));
     let customer = |line: &String| line.split_once(',').expect("a line").0.to_owned();
     let numbered = lines.chunk_by(|a, b| customer(a) == customer(b)).flat_map(|lines| lines.iter().enumerate());

@@ -128,7 +128,7 @@ async fn a_preview_reserves_no_volume_and_respects_an_exhausted_one() {
 
 /// Broken by: a volume that counts grants of capped offers only, but subtracts every release.
 #[tokio::test]
-async fn a_cap_that_is_set_later_counts_what_was_granted_before() {
+async fn a_cap_that_is_set_later_counts_earlier_grants() {
     let app = open_sale(shop::memory(), shop::ManualClock::new()).await;
     let set_cap = async |volume_cap| {
         upsert_offers(&app, &[ExplicitOffer { volume_cap, ..sale(0) }]).await.expect("stored");

@@ -191,7 +191,7 @@ fn customer_export_writes_json_lines_with_stable_names() {
 }
 
 #[test]
-fn training_reports_what_it_learned() {
+fn training_reports_its_metrics() {
     let scene = Scene::with_shop();
     let model = json(&scene.run(&["train", "--json"]));
     assert_eq!((&model["version"], &model["purchases"]), (&Value::from(1), &Value::from(3)), "{model}");

@@ -70,13 +70,13 @@ async fn no_kill_loses_acknowledged_state_or_exceeds_a_cap() {
         server = RunningServer::start(directory.path());
         let channel = server.connect().await;
         for (customer, promised) in touched {
-            assert_kept(&channel, &customer, &promised).await;
+            assert_stored(&channel, &customer, &promised).await;
             all.insert(customer, promised);
         }
     }
     let channel = server.connect().await;
     for (customer, promised) in &all {
-        assert_kept(&channel, customer, promised).await;
+        assert_stored(&channel, customer, promised).await;
     }
     let decisions: usize = all.values().map(|promised| promised.decisions.len()).sum();
     let unanswered: usize = all.values().map(|promised| promised.unanswered.len()).sum();
@@ -256,7 +256,7 @@ fn answered<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> Option<T> {
 }
 
 /// Checks that all acknowledged state of a customer is stored.
-async fn assert_kept(channel: &Channel, customer: &str, promised: &AcknowledgedState) {
+async fn assert_stored(channel: &Channel, customer: &str, promised: &AcknowledgedState) {
     let request = wire::GetCustomerRequest { customer_id: customer.to_owned() };
     let stored = CustomerServiceClient::new(channel.clone()).get_customer(request).await;
     let stored = match stored {

@@ -71,7 +71,7 @@ async fn no_call_fails_across_restarts_if_it_is_retried_once() {
         load.repeated.load(Ordering::SeqCst)
     );
     assert!(slowest < STOP_TIMEOUT, "{slowest:?}");
-    assert_kept(&server.connect().await, &decisions).await;
+    assert_consistent(&server.connect().await, &decisions).await;
 }
 
 /// Decisions by customer and request id.
@@ -164,7 +164,7 @@ async fn reserve(channel: &Channel, (customer, request_id): &(String, String)) -
 }
 
 /// Checks that no cap is exceeded, and that a repeated call returns the earlier decision.
-async fn assert_kept(channel: &Channel, decisions: &Decisions) {
+async fn assert_consistent(channel: &Channel, decisions: &Decisions) {
     for customer in 0..CUSTOMERS {
         let request = wire::GetRelationshipHealthRequest { customer_id: format!("customer{customer}") };
         let view = RelationshipServiceClient::new(channel.clone()).get_relationship_health(request).await;

@@ -149,7 +149,7 @@ async fn a_backup_of_any_backend_makes_the_same_store_in_any() {
 ///
 /// Broken by: history read before the customer, or the customer not looked at again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_under_load_has_of_each_customer_what_it_has_counted() {
+async fn a_backup_under_load_is_consistent_for_each_customer() {
     const CUSTOMERS: usize = 8;
     let directory = tempfile::tempdir().expect("a directory");
     let store = Arc::new(open(&directory.path().join("data")).await);
@@ -208,7 +208,7 @@ async fn a_backup_under_load_has_of_each_customer_what_it_has_counted() {
 ///
 /// Broken by: sending volumes as they are at the end.
 #[tokio::test]
-async fn a_volume_given_back_while_a_backup_runs_stays_gone_in_it() {
+async fn a_volume_released_during_a_backup_stays_used_in_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = Arc::new(open(&directory.path().join("data")).await);
     fill(&*store).await;

@@ -65,7 +65,7 @@ for_every_backend! {
     versions_grow_by_one
     concurrent_increments_lose_nothing
     appended_records_are_visible_after_the_commit
-    recorded_answers_in_the_order_asked_and_per_customer
+    recorded_ids_are_reported_in_request_order_and_per_customer
     recorded_knows_events_long_after_their_commit
     a_customer_too_large_is_refused_and_unchanged
     too_many_appended_records_are_refused
@@ -91,7 +91,7 @@ for_every_backend! {
     an_erased_customer_is_gone_and_blocked
     an_erasure_and_commits_that_meet_leave_nothing
     customer_export_returns_every_record_once
-    what_is_too_old_is_forgotten
+    expired_records_are_deleted
     anonymous_events_count_once
     counts_follow_every_change
     an_outbox_that_fills_up_loses_nothing
@@ -232,7 +232,7 @@ async fn appended_records_are_visible_after_the_commit(store: Arc<dyn Store>) {
     assert_eq!(history(&*store).await, expected);
 }
 
-async fn recorded_answers_in_the_order_asked_and_per_customer(store: Arc<dyn Store>) {
+async fn recorded_ids_are_reported_in_request_order_and_per_customer(store: Arc<dyn Store>) {
     let appended = Appended { events: vec![visit("ada", "e1"), visit("ada", "e2")], decision: None };
     commit(&*store, 0, &customer("ada"), appended).await;
     let ids = ["e2", "e3", "e1", "e2"].map(event_id);
@@ -753,7 +753,7 @@ async fn customer_export_returns_every_record_once(store: Arc<dyn Store>) {
 }
 
 /// Broken by: expiring records exactly as old as the limit.
-async fn what_is_too_old_is_forgotten(store: Arc<dyn Store>) {
+async fn expired_records_are_deleted(store: Arc<dyn Store>) {
     let dated = |id: &str, seconds| Event { at: at(seconds), ..visit("ada", id) };
     let events = vec![dated("old", 99), dated("edge", 100), dated("new", 101)];
     committed(commit(&*store, 0, &customer("ada"), Appended { events, decision: Some(decision("ada", 1)) }).await);

@@ -156,7 +156,7 @@ async fn commits_quicker_than_flushes_stay_bounded_and_lose_nothing() {
 /// More customers than may wait with something in their outbox.
 /// Broken by: never emptying the outboxes of customers who stay away.
 #[tokio::test]
-async fn customers_who_stay_away_do_not_keep_their_outboxes() {
+async fn inactive_customers_do_not_retain_their_outboxes() {
     const CUSTOMERS: u64 = 5000;
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open(directory.path()).await;
@@ -222,7 +222,7 @@ async fn a_damaged_model_is_an_error() {
 
 /// Broken by: dropping nothing.
 #[tokio::test]
-async fn the_last_two_models_are_kept() {
+async fn the_last_two_models_are_retained() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open(directory.path()).await;
     for version in 1..=5 {
