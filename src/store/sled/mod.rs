@@ -8,7 +8,7 @@
 //! transactions and batches stall later flushes for seconds. None of them is used; one thread flushes and syncs for
 //! all callers (`committer`). Do not call `flush`, `flush_async`, `transaction` or `apply_batch` anywhere else after opening.
 //!
-//! For tests, with the feature `failpoints`, a commit can be stopped as if the process had died there:
+//! In debug builds, tests can stop a commit or an erasure at a failpoint, as if the process had died there:
 //!
 //! | failpoint | stops |
 //! | --- | --- |
@@ -18,6 +18,7 @@
 //! | `store::between_copies` | after the first copy, when there are several |
 //! | `store::after_copy` | after all copies, before they are recorded in memory |
 //! | `store::after_flush` | in the committer, after the sync and before the waiting callers are woken; fails the store |
+//! | `store::erasure_marked` | an erasure after its marker is written, before any record is removed |
 
 mod back_up;
 mod cached_ranking;

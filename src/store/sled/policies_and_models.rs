@@ -1,4 +1,4 @@
-//! Policies, activations and models as the contract sees them, on disk.
+//! Policies, activations and models: the store contract implemented on sled.
 
 use super::store::SledStore;
 use crate::store::contract::error::StoreError;

@@ -7,14 +7,15 @@
 //! 2. It swaps the customer.
 //! 3. It *settles* its reservations. When the swap did not take place, it *abandons* them.
 //!
-//! A release goes the other way round: the customer is swapped first, and the unit returned afterwards. sled's log preserves the
-//! order of writes, so after a crash at any point, a grant that is on disk has its unit on disk too. A crash can waste a unit; it
-//! cannot let a cap be exceeded.
+//! A release uses the opposite order: the customer is swapped first, and the unit returned afterwards. sled's log preserves
+//! the order of writes, so after a crash at any point, a grant that is on disk has its unit on disk too. A crash can waste a
+//! unit; it cannot let a cap be exceeded.
 //!
-//! A commit that was interrupted after step 1 leaves a reservation behind. [`SledEngine::recover_expired_reservations`] looks, once
-//! the lease has expired, whether the decision was recorded, and settles or abandons the reservation. It is fenced from the
-//! commit that made it by the customer's lock: a commit holds it shared from step 1 to step 3, the recovery exclusively. So no
-//! commit can still swap the customer after its reservation was abandoned, and one that starts later makes its own.
+//! A commit that was interrupted after step 1 leaves a reservation behind. Once its lease has expired,
+//! [`SledEngine::recover_expired_reservations`] checks whether the decision was recorded, and settles or abandons the
+//! reservation. The customer's lock fences the recovery from the commit that made the reservation: a commit holds it shared
+//! from step 1 to step 3, the recovery exclusively. So no commit can still swap the customer after its reservation was
+//! abandoned, and one that starts later makes its own.
 
 use std::sync::Arc;
 use std::time::Duration;
