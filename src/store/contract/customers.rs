@@ -20,9 +20,9 @@ pub trait CustomerStore: Send + Sync + 'static {
     /// Reads a customer, or its erasure, without its cached ranking.
     async fn load_customer(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError>;
 
-    /// Reads a customer, or its erasure, with its cached ranking. Separate from [`CustomerStore::load_customer`], because most callers
-    /// do not need the ranking, and an embedded store reads and decodes it separately; a networked one returns both in one
-    /// round trip.
+    /// Reads a customer, or its erasure, with its cached ranking. Separate from [`CustomerStore::load_customer`], because
+    /// most callers do not need the ranking, and an embedded store reads and decodes it separately; a networked one returns
+    /// both in one round trip.
     async fn load_customer_with_ranking(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError>;
 
     /// Commits a change of a customer whose version is still the expected one (0: still not stored): writes the customer,
