@@ -22,10 +22,7 @@ const TRIALS_MAX: usize = 4096;
 pub(crate) enum ConditionError {
     /// The text is too long.
     #[error("has {bytes} bytes, at most {CONDITION_BYTES_MAX} are allowed")]
-    TooLong {
-        /// Its length.
-        bytes: usize,
-    },
+    TooLong { bytes: usize },
     /// The text does not parse.
     #[error("is not a valid expression: {0}")]
     Syntax(String),
@@ -34,10 +31,7 @@ pub(crate) enum ConditionError {
     Undeclared(String),
     /// It refers to too many attributes.
     #[error("refers to {count} attributes, at most {ATTRIBUTES_MAX} are allowed")]
-    TooManyAttributes {
-        /// Their number.
-        count: usize,
-    },
+    TooManyAttributes { count: usize },
     /// It fails for a trial value, for example because it compares text with a number.
     #[error("cannot be evaluated: {0}")]
     Evaluation(String),
@@ -46,7 +40,6 @@ pub(crate) enum ConditionError {
     NotBoolean(String),
 }
 
-/// A parsed condition.
 #[derive(Debug)]
 pub(crate) struct Condition {
     text: String,

@@ -45,7 +45,6 @@ impl RejectionLog {
         Self { rejected_max, ..Self::default() }
     }
 
-    /// Counts a rejection.
     pub fn count(&mut self, reason: WithheldReason) {
         *self.counts.entry(reason).or_default() += 1;
     }

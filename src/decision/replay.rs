@@ -32,7 +32,6 @@ const OFFERS_MIN: usize = 3;
 /// Result of replaying one decision.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct ReplayedDecision {
-    /// Products offered.
     pub products: Vec<ProductId>,
     /// Expected value of the slate: the sum of propensity x value x context x lever, in units of the median item's value.
     pub expected_value: f64,

@@ -13,7 +13,6 @@ pub(super) enum EntityKind {
 
 macro_rules! columns {
     ($($variant:ident = $name:literal,)+) => {
-        /// Canonical column.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum CanonicalColumn {
             $($variant,)+

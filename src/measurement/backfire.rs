@@ -36,7 +36,6 @@ pub enum BackfireMeasure {
 }
 
 impl BackfireMeasure {
-    /// All measures.
     pub const ALL: [Self; 6] =
         [Self::Churn, Self::BoughtNothing, Self::Complained, Self::Returned, Self::OptedOut, Self::Revenue];
 
@@ -151,7 +150,6 @@ pub struct GroupComparison {
 /// Comparison of one measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeasureComparison {
-    /// Measure compared.
     pub measure: BackfireMeasure,
     /// Mean of the control group.
     pub control: f64,

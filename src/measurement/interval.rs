@@ -20,7 +20,6 @@ pub struct EstimatedDifference {
 /// Moments of one measure over a group of customers.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Sample {
-    /// Number of customers.
     pub count: usize,
     sum: f64,
     /// Sum of squared deviations from the mean (Welford, Technometrics 4, 1962).

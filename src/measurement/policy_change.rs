@@ -13,7 +13,6 @@ pub const EXAMPLE_CUSTOMERS_MAX: usize = 20;
 /// Result of one decision replayed under one policy.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReplayOutcome {
-    /// Number of offers.
     pub offers: usize,
     /// Expected value of the offers, in units of the median item's value.
     pub expected_value: f64,
@@ -35,9 +34,7 @@ pub struct ReplayPair {
 /// Change for the customers of a band, or for all.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BandChange {
-    /// Number of decisions.
     pub decisions: usize,
-    /// Number of customers.
     pub customers: usize,
     /// Number of offers under the policy in force, and under the candidate.
     pub offers: [u64; 2],

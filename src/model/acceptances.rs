@@ -36,7 +36,6 @@ pub struct Acceptances {
 /// Counts of offers and acceptances.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct OfferCounts {
-    /// Number of offers.
     pub offered: u32,
     /// Number of accepted offers.
     pub accepted: u32,

@@ -27,9 +27,7 @@ pub const RECENT_POPULARITY: usize = 1;
 /// Model and catalogue with the indices of each product in both.
 #[derive(Debug)]
 pub struct CatalogBinding {
-    /// The model.
     pub model: Arc<OfferModel>,
-    /// The catalogue.
     pub catalog: Arc<Catalog>,
     /// Item of each product of the catalogue.
     pub item_of_product: Vec<Option<u32>>,

@@ -11,9 +11,7 @@ pub struct Coefficient {
     pub prior: f64,
     /// Strength of the penalty; 0 and more.
     pub penalty: f64,
-    /// Lower bound.
     pub min: f64,
-    /// Upper bound.
     pub max: f64,
 }
 

@@ -1,7 +1,7 @@
 //! Learning of the retention outlook: which customers buy again within a window, and which subscribers stay.
 //!
-//! **Buying.** The past is asked the question that the future will be asked: of all customers as of a moment, who bought
-//! within the days after it? Three such windows end now; the longest is as long as the window wanted, or shorter where the
+//! **Buying.** Training asks the past what serving asks about the future: of all customers as of a moment, who bought within
+//! the days after it? Three such windows end now; the longest is as long as the window wanted, or shorter where the
 //! history is short. Each window has an intercept of its own, so that a good or bad season is not taken for a property
 //! of customers, and that of the latest, longest window is served. The rhythm (MBG/NBD) enters as an offset with a slope
 //! near 1; where history is thin the rhythm alone is served, and where it is thinner, nothing.

@@ -22,9 +22,7 @@ pub struct ProbabilityQuality {
     /// Mean distance between predicted and observed rates over [`BINS`] bins of equal width, weighted by their counts,
     /// 0 to 1.
     pub calibration_error: f64,
-    /// Number of predictions.
     pub count: usize,
-    /// Share of hits.
     pub hit_rate: f64,
 }
 
@@ -66,9 +64,7 @@ pub fn auc(predictions: &[PredictedOutcome]) -> Option<f64> {
 /// Bin of a reliability table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReliabilityBin {
-    /// Mean predicted probability.
     pub predicted: f64,
-    /// Share of hits.
     pub observed: f64,
 }
 

@@ -59,15 +59,8 @@ pub struct RidgeProblem {
 }
 
 enum GramMatrix {
-    /// Both by column.
-    Dense {
-        gram: Vec<f32>,
-        co_occurrences: Vec<u32>,
-    },
-    Sparse {
-        columns: Vec<SparseColumn>,
-        nearest_max: usize,
-    },
+    Dense { gram: Vec<f32>, co_occurrences: Vec<u32> },
+    Sparse { columns: Vec<SparseColumn>, nearest_max: usize },
 }
 
 /// Weighting of the rows: with their weights, or each with 1. The products of the latter are the counts.

@@ -37,7 +37,6 @@ pub struct UpgradePath {
     pub gains: Vec<FeatureGain>,
     /// Closeness, 0 to 1: highest for the next tier, or for a slightly higher price.
     pub closeness: f64,
-    /// Evidence for it.
     pub evidence: Vec<Evidence>,
 }
 

@@ -27,7 +27,6 @@ pub enum RandomStream {
     IncidentComplaint,
     /// Occurrence of a purchase.
     Purchase,
-    /// Complaint about offers.
     Complaint,
     /// Occurrence of an opportunity to make an offer.
     Opportunity,

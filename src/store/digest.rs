@@ -60,7 +60,6 @@ impl StoreDigest {
         self.0 = self.0.wrapping_add(other.0);
     }
 
-    /// Returns the digest.
     pub fn value(&self) -> u64 {
         self.0
     }

@@ -20,7 +20,6 @@ pub(super) const STAGE_TARGET: &str = "tactful::stage";
 /// Part of a call that gets a span and a duration of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CallStage {
-    /// Loads the customer.
     Load,
     /// Has the model rank candidates, or reads a cached ranking.
     Rank,

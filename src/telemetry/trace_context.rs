@@ -7,7 +7,6 @@ use http::HeaderMap;
 /// Fields of a valid `traceparent` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TraceParent<'a> {
-    /// 32 hex digits.
     pub(crate) trace_id: &'a str,
     /// Id of the client's span, 16 hex digits.
     #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only exported spans need it"))]

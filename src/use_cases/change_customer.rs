@@ -42,7 +42,6 @@ pub enum ChangeError {
     /// The change was not committed.
     #[error(transparent)]
     Rejected(#[from] ChangeRejection),
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

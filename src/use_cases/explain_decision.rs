@@ -47,7 +47,6 @@ pub enum ExplainError {
     /// The customer has no such decision.
     #[error("decision not found for this customer")]
     DecisionNotFound,
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -13,7 +13,6 @@ use crate::store::contract::error::StoreError;
 
 /// Default follow-up: the three months of the field experiment that `docs/simulation.md` cites.
 pub const FOLLOW_UP_DEFAULT: Duration = Duration::from_secs(90 * 86_400);
-/// Minimum follow-up.
 pub const FOLLOW_UP_MIN: Duration = DAY;
 /// Maximum follow-up, three years.
 pub const FOLLOW_UP_MAX: Duration = Duration::from_secs(1096 * 86_400);
@@ -49,7 +48,6 @@ pub enum BackfireReportError {
         /// Number of customers whose follow-up has not ended yet.
         waiting: usize,
     },
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

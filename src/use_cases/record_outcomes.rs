@@ -17,7 +17,6 @@ pub struct OutcomeReport {
     pub decision: DecisionId,
     /// Offer of the decision's slate.
     pub offer: OfferId,
-    /// The outcome itself.
     pub kind: OutcomeKind,
     /// Time of the outcome; `None` means now.
     pub at: Option<Timestamp>,

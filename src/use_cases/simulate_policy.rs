@@ -57,7 +57,6 @@ pub enum SimulatePolicyError {
     /// The requested period has no logged decision.
     #[error("no decision is logged since then")]
     NoDecisions,
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

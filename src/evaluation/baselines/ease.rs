@@ -6,7 +6,6 @@ use crate::model::ridge;
 
 /// Regularization for customer histories: the best of the values in the literature.
 pub const CUSTOMER_LAMBDA: f64 = 500.0;
-/// Regularization for baskets.
 pub const BASKET_LAMBDA: f64 = 10.0;
 /// Maximum catalogue size; beyond it a dense inverse takes longer than a user would wait.
 const PRODUCTS_MAX: usize = 12_000;

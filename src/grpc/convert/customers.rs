@@ -36,7 +36,6 @@ pub(crate) fn customer_to_wire(customer: Customer) -> wire::GetCustomerResponse 
     }
 }
 
-/// Converts a profile.
 pub(crate) fn profile_to_wire(
     customer: &CustomerId,
     attributes: BTreeMap<String, String>,

@@ -13,7 +13,6 @@ use super::temporal_folds::TemporalFold;
 
 /// Temporal fold and what was learned as of its cutoff.
 pub struct FittedFold<'a> {
-    /// The fold.
     pub fold: &'a TemporalFold<'a>,
     /// Item model as of the cutoff.
     pub model: ItemModel,

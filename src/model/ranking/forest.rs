@@ -75,7 +75,6 @@ struct Splits {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Split {
-    /// Below it, left.
     threshold: f32,
     tree: u32,
     /// Leaves that are not on the left of the split.

@@ -88,7 +88,6 @@ impl InteractionRows {
         CustomerRegression(self.regression(self.customers.iter().map(row).collect(), self.profile_columns, settings))
     }
 
-    /// Regression within baskets.
     pub fn by_basket(&self, settings: &TrainingSettings) -> BasketRegression<'_> {
         BasketRegression(self.regression(self.baskets.clone(), 0, settings))
     }
@@ -167,7 +166,6 @@ impl CustomerRegression<'_> {
         Ok(self.split(self.0.solve(lambda, RidgeProblem::solve)?))
     }
 
-    /// Weights without decay.
     pub fn solve_all_time(&self, lambda: f64) -> Result<CustomerWeights, UnsolvableRegression> {
         Ok(self.split(self.0.solve(lambda, RidgeProblem::solve_unweighted)?))
     }

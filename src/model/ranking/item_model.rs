@@ -13,7 +13,6 @@ use super::item_statistics::item_statistics;
 pub struct Regularization {
     /// Regularizer over customer histories, for 4,000 rows and more.
     pub customer_lambda: f64,
-    /// Regularizer within baskets.
     pub basket_lambda: f64,
     /// Half-life of a purchase in [`ItemModel::recency_weighted`], in days.
     pub half_life_days: f64,
@@ -28,7 +27,6 @@ pub struct ItemModel {
     pub recency_weighted: Neighbours,
     /// Weights over customer histories, without decay.
     pub all_time: Neighbours,
-    /// Weights within baskets.
     pub within_basket: Neighbours,
     /// Encoding of customer attributes as columns.
     pub profile_encoder: ProfileEncoder,

@@ -12,9 +12,7 @@ pub const EVALUATION_QUERIES_MAX: usize = 1500;
 /// Kind of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryKind {
-    /// About a customer.
     Customers,
-    /// About a basket.
     Baskets,
 }
 

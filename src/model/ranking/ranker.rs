@@ -28,7 +28,6 @@ pub enum Decay {
 }
 
 impl Decay {
-    /// All variants.
     pub const ALL: [Self; 3] = [Self::Short, Self::Long, Self::Undecayed];
 
     /// Name in the training report.
@@ -57,7 +56,6 @@ pub struct Blend {
 impl Blend {
     /// Default for customers, where no better one was learned.
     pub const CUSTOMERS: Self = Self { decay: Decay::Long, holdings: 1.0, basket: 0.0, popularity: 0.1 };
-    /// Default for baskets.
     pub const BASKETS: Self = Self { decay: Decay::Long, holdings: 0.0, basket: 1.0, popularity: 0.01 };
 
     fn score(self, scores: &AssociationScores, popularity: f32) -> f32 {
@@ -80,7 +78,6 @@ impl Blend {
 /// Ranker of complements for queries about customers, or about baskets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranker {
-    /// Retrieves the candidates.
     pub blend: Blend,
     /// Reranks the candidates, where that was better on the latest window.
     pub forest: Option<Forest>,

@@ -30,7 +30,6 @@ pub struct TemporalFold<'a> {
     pub cutoff: i64,
     /// Queries about customers, including those who bought nothing.
     pub customers: Vec<HoldoutQuery>,
-    /// Queries about baskets.
     pub baskets: Vec<HoldoutQuery>,
 }
 

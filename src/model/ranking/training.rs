@@ -34,9 +34,7 @@ pub struct TrainedRanking {
     pub customer_ranker: Ranker,
     /// Ranks complements for baskets.
     pub basket_ranker: Ranker,
-    /// Ranks upgrades.
     pub upgrade_ranker: UpgradeRanker,
-    /// Hyperparameters and quality.
     pub log: TrainingLog,
 }
 
@@ -47,7 +45,6 @@ pub enum RankingStage {
     Tuning,
     /// Making the training examples of a fold.
     Examples,
-    /// Growing forests.
     Forests,
     /// Training the upgrade ranker.
     Upgrades,

@@ -37,7 +37,6 @@ impl TrainingExamples {
         all
     }
 
-    /// Number of examples.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -64,7 +63,6 @@ impl TrainingExamples {
         self.labels.iter().map(|label| f64::from(u8::from(*label))).collect()
     }
 
-    /// Weights.
     pub fn weights(&self) -> Vec<f64> {
         self.weights.iter().map(|weight| f64::from(*weight)).collect()
     }

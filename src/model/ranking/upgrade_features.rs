@@ -45,7 +45,6 @@ pub const UPGRADE_FEATURES: usize = Features::NAMES.len() + PairFeatures::NAMES.
 pub struct UpgradeContext<'a> {
     /// Weights and statistics of items.
     pub model: &'a ItemModel,
-    /// Content of items.
     pub content: &'a ContentSimilarity,
     /// Transitions of customers between items.
     pub transitions: &'a Transitions,

@@ -43,7 +43,6 @@ struct StoredDecisionV1 {
     message: String,
     relationship_health: StoredRelationshipHealth,
     caps: Vec<StoredCap>,
-    /// Index in `caps`.
     binding_cap: Option<u32>,
     withheld: Vec<StoredWithheldCount>,
     rejected_candidates: Vec<StoredRejectedCandidate>,

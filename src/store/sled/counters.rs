@@ -28,7 +28,6 @@ impl Counter {
         self.0.fetch_sub(u64::from(was_stored), Ordering::Relaxed);
     }
 
-    /// Subtracts removed records.
     pub fn subtract(&self, records: u64) {
         self.0.fetch_sub(records, Ordering::Relaxed);
     }

@@ -20,7 +20,6 @@ impl SledEngine {
         .await
     }
 
-    /// Reads all policies.
     pub async fn load_policies(self: &Arc<Self>) -> Result<Vec<StoredPolicy>, StoreError> {
         blocking(self, |engine| {
             let values = engine.trees.policies.iter().values();
@@ -47,7 +46,6 @@ impl SledEngine {
         .await
     }
 
-    /// Reads all activations.
     pub async fn load_activations(self: &Arc<Self>) -> Result<Vec<Activation>, StoreError> {
         blocking(self, |engine| {
             let values = engine.trees.activations.iter().values();

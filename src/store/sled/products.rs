@@ -34,7 +34,6 @@ impl SledEngine {
         Ok(was_stored)
     }
 
-    /// Reads all products.
     pub async fn load_products(self: &Arc<Self>) -> Result<Vec<Product>, StoreError> {
         let mut products = Vec::new();
         self.visit(&self.trees.products, PAGE_LEN, decode_product, &mut |page| products.extend(page)).await?;

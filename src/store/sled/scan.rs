@@ -62,7 +62,6 @@ impl SledEngine {
         self.visit(&self.trees.decisions, page_len, decode_decision, visit).await
     }
 
-    /// Visits all customers.
     pub async fn visit_customers(
         self: &Arc<Self>,
         page_len: usize,

@@ -19,7 +19,6 @@ pub(super) struct Trees {
     pub products: Tree,
     /// Generation and index to chunk of a model.
     pub models: Tree,
-    /// Name to policy.
     pub policies: Tree,
     /// Number to activation; the order of the keys is the order in which they happened.
     pub activations: Tree,
@@ -47,7 +46,7 @@ const NAMES: [&str; 13] = [
     "history",
     "anonymous",
     "decisions",
-    "prepared",
+    "cached_rankings",
     "products",
     "models",
     "policies",
