@@ -80,7 +80,7 @@ async fn a_directory_that_cannot_be_created_is_reported_with_its_path() {
         assert!(text.contains(path.to_str().expect("UTF-8")), "{text}");
     }
     let (_, text) = start_error(on_disk(&directory.path().join("missing").join("data"))).await;
-    assert!(text.contains("missing/data: the directory above it does not exist"), "{text}");
+    assert!(text.contains("missing/data: the parent directory does not exist"), "{text}");
 }
 
 #[tokio::test]
