@@ -20,7 +20,7 @@ lint:
 
 # Build the documentation; a broken link is an error
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
 # Run the server on a data directory
 serve data_dir="data" *arguments:
