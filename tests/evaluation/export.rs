@@ -4,14 +4,12 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::shop::*;
 use crate::support::stored_records::*;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Row;
 use tactful::store::backup::writer::BackupWriter;
 use tactful::store::contract::customers::CustomerStore;
 use tactful::store::contract::maintenance::MaintenanceStore;
-use tactful::store::contract::store::Store;
 use tactful::store::memory::store::MemoryStore;
 use tokio::sync::mpsc;
 
