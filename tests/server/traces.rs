@@ -202,7 +202,7 @@ async fn spans_join_the_trace_of_the_client() {
         let children = spans.iter().filter(|span| span.parent_id == call.id && span.trace_id == call.trace_id);
         children.map(|span| span.name.clone()).collect::<Vec<_>>()
     };
-    let stages = ["convert", "load", "rank", "decide", "commit", "commit", "commit", "durable", "convert"];
+    let stages = ["convert", "load", "rank", "decide", "commit", "durable", "convert"];
     assert_eq!(of(in_callers), stages);
     assert_eq!(of(own), stages);
     assert!(own.parent_id.is_empty() && own.trace_id != in_callers.trace_id);
