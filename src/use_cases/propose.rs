@@ -26,7 +26,7 @@ use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
 
 /// Lifetime of a cached ranking: recency weights change by the day.
-const PREPARED_LIFE: Duration = DAY;
+const CACHED_RANKING_LIFETIME: Duration = DAY;
 
 /// Candidates of the model, with propensities adjusted by the acceptances of earlier offers.
 pub(super) struct AdjustedProposal<'a> {
@@ -104,7 +104,7 @@ pub(super) async fn load_for_proposal(
     Ok((load_or_unknown(app.store.as_ref(), &request.customer).await?, None))
 }
 
-/// Proposes, and keeps what was ranked of a customer who is stored.
+/// Proposes candidates, and caches a new ranking of a stored customer.
 pub(super) async fn propose<'a>(
     app: &'a App,
     snapshot: &'a Snapshot,
@@ -142,13 +142,13 @@ async fn rank<'a>(
         catalog: snapshot.model.catalog_digest(),
         customer: digest_of(customer, &query.customer),
     };
-    let prepared = cached_ranking.filter(|prepared| {
-        prepared.cache_key == cache_key && now < prepared.ranked_at + PREPARED_LIFE && prepared.ranked_at <= now
+    let cached = cached_ranking.filter(|cached| {
+        cached.cache_key == cache_key && now < cached.ranked_at + CACHED_RANKING_LIFETIME && cached.ranked_at <= now
     });
-    let source = if prepared.is_some() { "cached" } else { "computed" };
+    let source = if cached.is_some() { "cached" } else { "computed" };
     metrics::counter!("tactful_rankings_total", "source" => source).increment(1);
-    if let Some(prepared) = prepared {
-        return Ok(ModelRanking::CrossSell(snapshot.model.cross_sell_from_cache(&query, prepared)));
+    if let Some(cached) = cached {
+        return Ok(ModelRanking::CrossSell(snapshot.model.cross_sell_from_cache(&query, cached)));
     }
     let complements = snapshot.model.cross_sell(&query);
     app.store.put_cached_ranking(&customer.id, &complements.cached_ranking(cache_key, now)).await?;
