@@ -80,18 +80,18 @@ impl SledEngine {
 
     /// Turns reservations into settled grants, once the decision is committed.
     pub fn settle(&self, reservations: Reservations) -> Result<(), StoreError> {
-        let Reservations { decision, reserved } = reservations;
-        for (offer, stored) in reserved {
-            self.change_volume_from(&offer, stored, |volume| volume.settle(decision))?;
-        }
-        Ok(())
+        self.close(reservations, Volume::settle)
     }
 
     /// Returns reserved units, because the decision was not and will not be committed.
     pub fn abandon(&self, reservations: Reservations) -> Result<(), StoreError> {
+        self.close(reservations, Volume::abandon)
+    }
+
+    fn close(&self, reservations: Reservations, change: fn(&mut Volume, DecisionId)) -> Result<(), StoreError> {
         let Reservations { decision, reserved } = reservations;
         for (offer, stored) in reserved {
-            self.change_volume_from(&offer, stored, |volume| volume.abandon(decision))?;
+            self.change_volume_from(&offer, stored, |volume| change(volume, decision))?;
         }
         Ok(())
     }
@@ -144,10 +144,8 @@ impl SledEngine {
                 loaded => loaded?,
             };
             let is_granted = recorded.is_some_and(|recorded| recorded.slate.iter().any(|granted| granted.id == *offer));
-            self.change_volume(
-                offer,
-                |volume| if is_granted { volume.settle(*decision) } else { volume.abandon(*decision) },
-            )?;
+            let close = if is_granted { Volume::settle } else { Volume::abandon };
+            self.change_volume(offer, |volume| close(volume, *decision))?;
             recovered += 1;
         }
         Ok(recovered)
