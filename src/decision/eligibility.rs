@@ -1,7 +1,5 @@
 //! Hard eligibility rules: whether a product may be offered to a customer at all, with the reason where it may not.
 
-use std::cell::OnceCell;
-
 use crate::domain::candidate::Candidate;
 use crate::domain::customer::Customer;
 use crate::domain::explicit_offer::ExplicitOffer;
@@ -13,7 +11,7 @@ use crate::domain::rejected_candidate::Ineligibility;
 use crate::domain::time::Timestamp;
 use crate::domain::withheld_reason::WithheldReason;
 
-use super::condition::ConditionContext;
+use super::conditions::condition_context::ConditionContext;
 use super::decision_context::DecisionContext;
 use super::explicit_offer_index::TermsQuery;
 use super::grants;
@@ -39,8 +37,7 @@ pub(super) struct EligibilityContext<'a> {
     /// Owned products that bear on others, because they are on a ladder or exclude something. Products of the query
     /// count as owned.
     owned: Vec<&'a Product>,
-    /// The customer's attributes as conditions see them, built for the first offer with a condition.
-    condition_context: OnceCell<ConditionContext>,
+    condition_context: ConditionContext<'a>,
 }
 
 impl<'a> EligibilityContext<'a> {
@@ -48,7 +45,9 @@ impl<'a> EligibilityContext<'a> {
         let owned = customer.holdings.owned().map(|(product, _)| product);
         let owned = owned.chain(query.products).filter_map(|product| context.catalog.get(product));
         let owned = owned.filter(|product| product.ladder_position.is_some() || !product.excludes.is_empty()).collect();
-        Self { query, customer, context, owned, condition_context: OnceCell::new() }
+        let sensitive = &context.policy.privacy.sensitive_attributes;
+        let condition_context = ConditionContext::new(customer, &context.policy.condition_attributes, sensitive);
+        Self { query, customer, context, owned, condition_context }
     }
 
     /// Returns the product of an eligible candidate.
@@ -104,22 +103,18 @@ impl<'a> EligibilityContext<'a> {
         mut reject: impl FnMut(&OfferId, Ineligibility),
     ) -> Result<Option<&'a ExplicitOffer>, Ineligibility> {
         let indexed = self.context.offers.of(product);
-        let DecisionContext { policy, exhausted_offers, now, .. } = *self.context;
+        let DecisionContext { exhausted_offers, now, .. } = *self.context;
         let terms_query = TermsQuery { query: self.query, exhausted_offers, now };
-        let privacy = &policy.privacy;
-        let attributes =
-            || ConditionContext::of(self.customer, &policy.condition_attributes, &privacy.sensitive_attributes);
-        let condition_context = || self.condition_context.get_or_init(attributes);
         if let Some(Grant { offer, .. }) = open {
             if offer.is_implicit() {
                 return Ok(None);
             }
             let open = indexed.iter().find(|indexed| indexed.offer.id == *offer && indexed.is_for(self.query));
             let open = open.ok_or(WithheldReason::OfferOutsideDates)?;
-            return open.check(&terms_query, condition_context, true).map(|()| Some(&open.offer));
+            return open.check(&terms_query, &self.condition_context, true).map(|()| Some(&open.offer));
         }
         for indexed in indexed.iter().filter(|indexed| indexed.is_for(self.query)) {
-            match indexed.check(&terms_query, condition_context, false) {
+            match indexed.check(&terms_query, &self.condition_context, false) {
                 Ok(()) => return Ok(Some(&indexed.offer)),
                 Err(ineligibility) => reject(&indexed.offer.id, ineligibility),
             }

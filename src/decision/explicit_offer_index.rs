@@ -6,9 +6,11 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-use super::condition::{Condition, ConditionContext, ConditionError};
+use super::conditions::condition::Condition;
+use super::conditions::condition_context::ConditionContext;
+use super::conditions::condition_error::ConditionError;
 use super::offer_query::OfferQuery;
-use crate::domain::explicit_offer::ExplicitOffer;
+use crate::domain::explicit_offer::{AttributeKinds, ExplicitOffer};
 use crate::domain::ids::{OfferId, ProductId};
 use crate::domain::money::Money;
 use crate::domain::product::Product;
@@ -16,12 +18,12 @@ use crate::domain::rejected_candidate::Ineligibility;
 use crate::domain::time::Timestamp;
 use crate::domain::withheld_reason::WithheldReason;
 
-/// An explicit offer with its parsed condition.
+/// An explicit offer with its compiled condition.
 #[derive(Debug)]
 pub(crate) struct IndexedOffer {
     /// Terms of the offer.
     pub offer: ExplicitOffer,
-    /// `Err` where a stored condition no longer parses: it then holds for no customer.
+    /// `Err` where a stored condition does not compile under the policy in force: it then holds for no customer.
     condition: Option<Result<Condition, ConditionError>>,
 }
 
@@ -34,17 +36,17 @@ pub struct ExplicitOfferIndex {
 
 impl Default for ExplicitOfferIndex {
     fn default() -> Self {
-        Self::new(Vec::new())
+        Self::new(Vec::new(), &AttributeKinds::new())
     }
 }
 
 impl ExplicitOfferIndex {
-    /// Parses the conditions and sorts the offers of each product, preferred first.
-    pub fn new(offers: Vec<ExplicitOffer>) -> Self {
+    /// Compiles the conditions against the declared attributes, and sorts the offers of each product, preferred first.
+    pub fn new(offers: Vec<ExplicitOffer>, kinds: &AttributeKinds) -> Self {
         let lever_max = offers.iter().map(|offer| offer.lever).fold(1.0, f64::max);
         let mut by_product: HashMap<ProductId, Vec<IndexedOffer>> = HashMap::new();
         for offer in offers {
-            let condition = offer.condition.as_deref().map(Condition::parse);
+            let condition = offer.condition.as_deref().map(|text| Condition::compile(text, kinds));
             by_product.entry(offer.product.clone()).or_default().push(IndexedOffer { offer, condition });
         }
         let price = |indexed: &IndexedOffer| indexed.offer.price.map_or(f64::INFINITY, Money::approximate);
@@ -76,6 +78,16 @@ impl ExplicitOfferIndex {
     pub(crate) fn all(&self) -> impl Iterator<Item = &ExplicitOffer> {
         self.by_product.values().flatten().map(|indexed| &indexed.offer)
     }
+
+    /// Offers whose conditions do not compile, ordered by id, each with the reason. They apply to no customer.
+    pub(crate) fn unusable_conditions(&self) -> Vec<(&OfferId, &ConditionError)> {
+        let indexed = self.by_product.values().flatten();
+        let mut unusable: Vec<_> = indexed
+            .filter_map(|indexed| Some((&indexed.offer.id, indexed.condition.as_ref()?.as_ref().err()?)))
+            .collect();
+        unusable.sort_unstable_by_key(|(offer, _)| *offer);
+        unusable
+    }
 }
 
 /// Circumstances under which terms are checked.
@@ -96,10 +108,10 @@ impl IndexedOffer {
     ///
     /// # Errors
     /// The first rule that rules the terms out.
-    pub(super) fn check<'f>(
+    pub(super) fn check(
         &self,
         terms_query: &TermsQuery<'_>,
-        condition_context: impl Fn() -> &'f ConditionContext,
+        condition_context: &ConditionContext<'_>,
         is_open: bool,
     ) -> Result<(), Ineligibility> {
         let ExplicitOffer { valid_from, valid_until, channels, placements, volume_cap, .. } = &self.offer;
@@ -112,7 +124,7 @@ impl IndexedOffer {
             return Err(WithheldReason::OfferElsewhere.into());
         }
         if let Some(condition) = &self.condition {
-            let holds = condition.as_ref().is_ok_and(|condition| condition.holds(condition_context()));
+            let holds = condition.as_ref().is_ok_and(|condition| condition.holds(condition_context));
             if !holds {
                 return Err(WithheldReason::OfferConditionUnmet.into());
             }

@@ -6,7 +6,7 @@
 pub(crate) mod active_holds;
 pub mod apply_event;
 pub(crate) mod arbitration;
-pub(crate) mod condition;
+pub(crate) mod conditions;
 pub mod contact_policy;
 pub mod control_group;
 pub mod customer_assessment;

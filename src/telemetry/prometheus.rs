@@ -53,10 +53,14 @@ const HISTOGRAMS: [(&str, &str); 4] = [
     ("tactful_store_flush_waiters", "Commits made durable by one flush (group commit)."),
 ];
 /// Names and help texts of all gauges.
-const GAUGES: [(&str, &str); 6] = [
+const GAUGES: [(&str, &str); 7] = [
     (
         "tactful_backup_timestamp_seconds",
         "Unix time of the last completed backup, in seconds; absent until the first one since the start.",
+    ),
+    (
+        "tactful_unusable_conditions",
+        "Explicit offers that apply to no customer, because the policy in force makes their condition invalid.",
     ),
     ("tactful_rpcs_in_flight", "Calls being executed; queued ones are not included."),
     (

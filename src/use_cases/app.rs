@@ -13,6 +13,7 @@ use super::stored_policy::load_active_policy;
 use super::trained_model::{TrainedModel, read_stored_model};
 use crate::decision::explicit_offer_index::ExplicitOfferIndex;
 use crate::domain::catalog::Catalog;
+use crate::domain::explicit_offer::ExplicitOffer;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::model::training_settings::TrainingSettings;
@@ -52,9 +53,9 @@ impl App {
         training_settings: TrainingSettings,
     ) -> Result<Self, StoreError> {
         let catalog = Arc::new(Catalog::new(store.load_products().await?));
-        let offers = Arc::new(ExplicitOfferIndex::new(store.load_offers().await?));
         let trained = read_stored_model(store.as_ref()).await?;
         let policy = Arc::new(load_active_policy(store.as_ref()).await?.unwrap_or(policy));
+        let offers = index_offers(store.load_offers().await?, &policy).await?;
         Ok(Self {
             store,
             training_settings,
@@ -108,11 +109,7 @@ impl App {
 
     /// Publishes the explicit offers as they are stored now. The caller holds `publishing`.
     pub(super) async fn publish_offers(&self) -> Result<(), StoreError> {
-        let offers = self.store.load_offers().await?;
-        // Parsing thousands of conditions must not block a thread that serves.
-        let index = tokio::task::spawn_blocking(move || Arc::new(ExplicitOfferIndex::new(offers))).await;
-        let index = index
-            .map_err(|error| StoreError::Failed { detail: format!("indexing explicit offers failed: {error}") })?;
+        let index = index_offers(self.store.load_offers().await?, &self.policy_in_force()).await?;
         self.publish(|parts| parts.offers = index);
         // A cap may have been raised.
         self.exhausted_offers.clear();
@@ -125,9 +122,21 @@ impl App {
         self.publish(|parts| parts.trained = Some(trained));
     }
 
-    /// Publishes a policy. The caller holds `publishing`.
-    pub(super) fn publish_policy(&self, policy: Arc<Policy>) {
-        self.publish(|parts| parts.policy = policy);
+    /// Returns the explicit offers indexed under another policy, whose declared attributes may differ.
+    pub(super) async fn offers_under(&self, policy: &Policy) -> Result<Arc<ExplicitOfferIndex>, StoreError> {
+        let snapshot = self.snapshot();
+        if snapshot.policy.condition_attributes == policy.condition_attributes {
+            return Ok(Arc::clone(&snapshot.offers));
+        }
+        index_offers(snapshot.offers.all().cloned().collect(), policy).await
+    }
+
+    /// Publishes a policy with the explicit offers indexed under it. The caller holds `publishing`.
+    pub(super) fn publish_policy(&self, policy: Arc<Policy>, offers: Arc<ExplicitOfferIndex>) {
+        self.publish(|parts| {
+            parts.policy = policy;
+            parts.offers = offers;
+        });
     }
 
     /// Replaces the snapshot by one with the change applied. The caller holds `publishing`.
@@ -136,4 +145,25 @@ impl App {
         change(&mut parts);
         self.snapshot.store(Arc::new(Snapshot::new(parts)));
     }
+}
+
+/// Indexes explicit offers under a policy, and reports those whose conditions it makes unusable.
+async fn index_offers(offers: Vec<ExplicitOffer>, policy: &Policy) -> Result<Arc<ExplicitOfferIndex>, StoreError> {
+    let kinds = policy.condition_attributes.clone();
+    // Compiling thousands of conditions must not block a thread that serves.
+    let index = tokio::task::spawn_blocking(move || ExplicitOfferIndex::new(offers, &kinds)).await;
+    let index =
+        index.map_err(|error| StoreError::Failed { detail: format!("indexing explicit offers failed: {error}") })?;
+    let unusable = index.unusable_conditions();
+    #[allow(clippy::cast_precision_loss, reason = "there are at most 5,000 explicit offers")]
+    metrics::gauge!("tactful_unusable_conditions").set(unusable.len() as f64);
+    if let Some((offer, error)) = unusable.first() {
+        tracing::warn!(
+            offers = unusable.len(),
+            example = %offer,
+            %error,
+            "conditions of explicit offers cannot be used; these offers apply to no customer"
+        );
+    }
+    Ok(Arc::new(index))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::app::App;
-use crate::decision::condition::Condition;
+use crate::decision::conditions::condition::Condition;
 use crate::domain::explicit_offer::{EXPLICIT_OFFERS_MAX, ExplicitOffer};
 use crate::domain::ids::OfferId;
 use crate::store::contract::error::StoreError;
@@ -34,7 +34,7 @@ pub fn check_offer(app: &App, offer: &ExplicitOffer) -> Vec<ExplicitOfferFault> 
     if let Some(condition) = &offer.condition {
         // The declared kinds include no sensitive attribute: a policy that declares one is rejected.
         let kinds = &app.policy_in_force().condition_attributes;
-        if let Err(error) = Condition::check(condition, kinds) {
+        if let Err(error) = Condition::compile(condition, kinds) {
             add("condition", error.to_string());
         }
     }

@@ -131,12 +131,13 @@ pub async fn activate_policy(app: &App, version: &str) -> Result<PolicyActivatio
     if *previous == next {
         return Ok(PolicyActivation { version: next.version.clone(), previous: next.version, is_drained: true });
     }
+    let offers = app.offers_under(&next).await?;
     app.store.append_activation(&Activation { policy: next.version.clone(), at: app.now() }).await?;
     app.store.durable().await?;
     let (version, previous_version) = (next.version.clone(), previous.version.clone());
     let before = Arc::downgrade(&previous);
     drop(previous);
-    app.publish_policy(Arc::new(next));
+    app.publish_policy(Arc::new(next), offers);
     drop(publishing);
     let is_drained = wait_until_drained(&before, DRAIN_MAX).await;
     tracing::info!(version, previous = previous_version, is_drained, "policy activated");

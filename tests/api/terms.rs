@@ -136,6 +136,32 @@ async fn conditions_ask_for_declared_attributes() {
     assert_eq!(reasons, [("", ""), ("gold", "offer_condition_unmet")]);
 }
 
+/// A policy that declares an attribute otherwise makes conditions invalid; the policy before makes them valid again.
+/// Broken by: conditions that are compiled under the policy of the moment when the offers were published last.
+#[tokio::test]
+async fn a_condition_that_the_policy_makes_invalid_applies_to_no_customer() {
+    let shop = open_shop().await;
+    declare_attributes(&shop).await;
+    put(&shop, vec![ExplicitOffer { condition: "age >= 30".into(), ..sale("thirty") }]).await;
+    let attributes = [("age".to_owned(), "30".to_owned())].into();
+    let customer = CustomerProfile { customer_id: "gil".into(), attributes, ..CustomerProfile::default() };
+    let request = BatchUpsertCustomersRequest { customers: vec![customer] };
+    shop.customers().batch_upsert_customers(request).await.expect("upserts");
+    assert_eq!(up_sold(&shop, "gil", "").await, explicit("thirty"));
+
+    let other = ATTRIBUTES.replace("'attributes'", "'other'").replace("'number'", "'text'");
+    let request = CreatePolicyRequest { source: Some(Source::Toml(other)), validate_only: false };
+    shop.policies().create_policy(request).await.expect("stored");
+    shop.policies().activate_policy(ActivatePolicyRequest { version: "other".into() }).await.expect("activates");
+    assert_eq!(up_sold(&shop, "gil", "").await, implicit());
+    // Publishes all offers under this policy.
+    put(&shop, vec![ExplicitOffer { condition: "age == '30'".into(), channels: vec!["web".into()], ..sale("web") }]).await;
+    assert_eq!(up_sold(&shop, "gil", "web").await, explicit("web"));
+
+    shop.policies().activate_policy(ActivatePolicyRequest { version: "attributes".into() }).await.expect("activates");
+    assert_eq!(up_sold(&shop, "gil", "web").await, explicit("thirty"));
+}
+
 #[tokio::test]
 async fn an_open_offer_is_served_again_under_its_own_terms_or_not_at_all() {
     let shop = open_shop().await;

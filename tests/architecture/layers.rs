@@ -94,7 +94,6 @@ const CRATES_OF_MODULES: &[(&str, &[&str])] = &[
     ("rustls", &["server"]),
     ("webpki", &["server"]),
     ("sled", &["store"]),
-    ("cel", &["decision"]),
     ("parquet", &["export"]),
     ("faer", &["model"]),
     ("forust_ml", &["model"]),

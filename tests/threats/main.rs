@@ -3,6 +3,7 @@
 //! The long form, `TACTFUL_LONG=1`, takes some minutes.
 
 mod attacks;
+mod conditions;
 mod frames;
 mod malformed;
 mod memory;
