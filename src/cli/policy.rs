@@ -25,7 +25,7 @@ use crate::policy_document::parse_policy::parse_policy;
 ///   tactful policy show --default > quiet.toml     # then edit the version and some values
 ///   tactful policy check quiet.toml
 ///   tactful policy create quiet.toml --activate
-///   tactful policy roll-back
+///   tactful policy roll-back quiet-1
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct PolicyCommand {
@@ -97,9 +97,11 @@ struct ActivatePolicy {
     server: ServerAddress,
 }
 
-/// Activate the version that was active before this one
+/// Leave the active version, and activate the one that was active before it
 #[derive(Debug, Args)]
 struct RollBackPolicy {
+    /// Version to leave; nothing happens when another one is active, so that a repeated command goes no further back
+    version: String,
     #[command(flatten)]
     server: ServerAddress,
 }
@@ -116,9 +118,9 @@ impl PolicyCommand {
             PolicySubcommand::Create(create) => create.run().await?,
             PolicySubcommand::List(list) => list.run().await?,
             PolicySubcommand::Activate(ActivatePolicy { version, server }) => activate(&server, version).await?,
-            PolicySubcommand::RollBack(RollBackPolicy { server }) => {
+            PolicySubcommand::RollBack(RollBackPolicy { version, server }) => {
                 let mut client = PolicyServiceClient::new(server.connect().await?);
-                let response = client.roll_back_policy(wire::RollBackPolicyRequest {}).await;
+                let response = client.roll_back_policy(wire::RollBackPolicyRequest { version }).await;
                 let response = response.map_err(|status| rejected(&status))?.into_inner();
                 print_activation(&response.version, &response.previous_version, response.drained);
             }

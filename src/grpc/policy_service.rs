@@ -111,10 +111,14 @@ impl PolicyService for PolicyRpc {
 
     async fn roll_back_policy(
         &self,
-        _request: Request<wire::RollBackPolicyRequest>,
+        request: Request<wire::RollBackPolicyRequest>,
     ) -> Result<Response<wire::RollBackPolicyResponse>, Status> {
+        let wire::RollBackPolicyRequest { version } = request.into_inner();
+        if version.is_empty() {
+            return Err(status::invalid_field("version", "must be the version to leave"));
+        }
         let PolicyActivation { version, previous, is_drained } =
-            roll_back_policy(&self.app).await.map_err(status::policy)?;
+            roll_back_policy(&self.app, &version).await.map_err(status::policy)?;
         Ok(Response::new(wire::RollBackPolicyResponse { version, previous_version: previous, drained: is_drained }))
     }
 }

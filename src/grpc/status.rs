@@ -191,6 +191,10 @@ pub(crate) fn policy(error: PolicyError) -> Status {
         PolicyError::NothingBefore => {
             status(Code::FailedPrecondition, "NO_POLICY_BEFORE", "no policy was active before this one", None)
         }
+        PolicyError::NotActive { active } => {
+            let message = format!("the active version is {active}");
+            status(Code::FailedPrecondition, "POLICY_NOT_ACTIVE", message, None)
+        }
         PolicyError::Store(error) => store(error),
     }
 }

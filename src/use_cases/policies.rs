@@ -3,6 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::MutexGuard;
+
 use super::app::App;
 use super::stored_policy::read_stored_policy;
 use crate::domain::policy::Policy;
@@ -60,6 +62,12 @@ pub enum PolicyError {
     /// No policy was in force before the active one.
     #[error("no policy was in force before")]
     NothingBefore,
+    /// The version to leave is not the active one.
+    #[error("the active policy is {active}")]
+    NotActive {
+        /// Version that is active.
+        active: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -126,13 +134,68 @@ pub async fn list_policies(app: &App) -> Result<Vec<PolicyVersion>, PolicyError>
 /// Activates a version, and returns when no call uses the previous one any more.
 pub async fn activate_policy(app: &App, version: &str) -> Result<PolicyActivation, PolicyError> {
     let publishing = app.publishing.lock().await;
+    put_into_force(app, publishing, version, false).await
+}
+
+/// Leaves a version for the one that was in force before it was activated. A version that was left by a roll-back is not in
+/// force before anything: rolling back again goes further back, never forth again. A repeated call returns the result of the
+/// first one, as long as nothing else was activated.
+pub async fn roll_back_policy(app: &App, version_to_leave: &str) -> Result<PolicyActivation, PolicyError> {
+    let publishing = app.publishing.lock().await;
+    let activations = app.store.load_activations().await?;
+    let active = app.policy_in_force().version.clone();
+    if active == version_to_leave {
+        let before = version_before(&activations).ok_or(PolicyError::NothingBefore)?;
+        return put_into_force(app, publishing, &before, true).await;
+    }
+    if version_left_last(&activations).is_some_and(|left| left == version_to_leave) {
+        return Ok(PolicyActivation { version: active, previous: version_to_leave.to_owned(), is_drained: true });
+    }
+    Err(PolicyError::NotActive { active })
+}
+
+/// Versions in force, oldest first, without those that were left by a roll-back; the last one is active.
+fn stack_of_versions(activations: &[Activation]) -> Vec<String> {
+    let mut versions = vec![Policy::default().version];
+    for Activation { policy, at: _, is_roll_back } in activations {
+        if *is_roll_back {
+            versions.pop();
+        }
+        if versions.last() != Some(policy) {
+            versions.push(policy.clone());
+        }
+    }
+    versions
+}
+
+/// Version that was in force before the active one was activated.
+fn version_before(activations: &[Activation]) -> Option<String> {
+    let mut versions = stack_of_versions(activations);
+    versions.pop();
+    versions.pop()
+}
+
+/// Version that the last activation left, if it was a roll-back.
+fn version_left_last(activations: &[Activation]) -> Option<String> {
+    let (last, earlier) = activations.split_last()?;
+    last.is_roll_back.then(|| stack_of_versions(earlier).pop())?
+}
+
+/// Puts a version into force, and returns when no call uses the previous one any more.
+async fn put_into_force(
+    app: &App,
+    publishing: MutexGuard<'_, ()>,
+    version: &str,
+    is_roll_back: bool,
+) -> Result<PolicyActivation, PolicyError> {
     let next = get_policy(app, version).await?.policy;
     let previous = app.policy_in_force();
     if *previous == next {
         return Ok(PolicyActivation { version: next.version.clone(), previous: next.version, is_drained: true });
     }
     let offers = app.offers_under(&next).await?;
-    app.store.append_activation(&Activation { policy: next.version.clone(), at: app.now() }).await?;
+    let activation = Activation { policy: next.version.clone(), at: app.now(), is_roll_back };
+    app.store.append_activation(&activation).await?;
     app.store.durable().await?;
     let (version, previous_version) = (next.version.clone(), previous.version.clone());
     let before = Arc::downgrade(&previous);
@@ -140,19 +203,8 @@ pub async fn activate_policy(app: &App, version: &str) -> Result<PolicyActivatio
     app.publish_policy(Arc::new(next), offers);
     drop(publishing);
     let is_drained = wait_until_drained(&before, DRAIN_MAX).await;
-    tracing::info!(version, previous = previous_version, is_drained, "policy activated");
+    tracing::info!(version, previous = previous_version, is_roll_back, is_drained, "policy activated");
     Ok(PolicyActivation { version, previous: previous_version, is_drained })
-}
-
-/// Activates the version that was in force before the active one.
-pub async fn roll_back_policy(app: &App) -> Result<PolicyActivation, PolicyError> {
-    let active = app.policy_in_force().version.clone();
-    let activations = app.store.load_activations().await?;
-    if activations.is_empty() {
-        return Err(PolicyError::NothingBefore);
-    }
-    let before = activations.into_iter().rev().map(|activation| activation.policy).find(|version| *version != active);
-    activate_policy(app, &before.unwrap_or_else(|| Policy::default().version)).await
 }
 
 /// Waits until no call uses the policy any more. Returns false when the wait times out.
@@ -210,6 +262,35 @@ mod tests {
         );
         drop(held_by_call);
         assert!(activating.await.expect("activates").is_drained);
+    }
+
+    /// Versions before the active one, and the one left last, for activations (`+`) and roll-backs (`-`).
+    /// Broken by: a roll-back that counts as an activation, after which the version that was left is the one before.
+    #[test]
+    fn a_version_that_was_left_is_not_the_one_before() {
+        for (written, before, left) in [
+            ("", None, None),
+            ("+a", Some("default-1"), None),
+            ("+a +b", Some("a"), None),
+            ("+a +b -a", Some("default-1"), Some("b")),
+            ("+a +b -a -default-1", None, Some("a")),
+            ("+a +b -a +c", Some("a"), None),
+            ("+a +b -a +b", Some("a"), None),
+            ("+a +b +a", Some("b"), None),
+            ("+a +b +a -b", Some("a"), Some("a")),
+            ("+default-1 +a", Some("default-1"), None),
+        ] {
+            let activations: Vec<Activation> = written
+                .split_whitespace()
+                .map(|word| Activation {
+                    policy: word[1..].to_owned(),
+                    at: Timestamp::MIN,
+                    is_roll_back: word.starts_with('-'),
+                })
+                .collect();
+            assert_eq!(version_before(&activations).as_deref(), before, "before, after {written}");
+            assert_eq!(version_left_last(&activations).as_deref(), left, "left by {written}");
+        }
     }
 
     #[tokio::test]

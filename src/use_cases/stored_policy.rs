@@ -13,7 +13,9 @@ pub(super) fn read_stored_policy(version: &str, text: &str) -> Result<Policy, St
 
 /// Loads the policy that was activated last; `None` when none ever was.
 pub(super) async fn load_active_policy(store: &dyn Store) -> Result<Option<Policy>, StoreError> {
-    let Some(Activation { policy: version, at: _ }) = store.load_activations().await?.pop() else { return Ok(None) };
+    let Some(Activation { policy: version, at: _, is_roll_back: _ }) = store.load_activations().await?.pop() else {
+        return Ok(None);
+    };
     let stored = store.load_policies().await?.into_iter().find(|stored| stored.version == version);
     match stored {
         Some(stored) => read_stored_policy(&version, &stored.text).map(Some),

@@ -42,6 +42,10 @@ fn activate(version: &str) -> ActivatePolicyRequest {
     ActivatePolicyRequest { version: version.to_owned() }
 }
 
+fn leave(version: &str) -> RollBackPolicyRequest {
+    RollBackPolicyRequest { version: version.to_owned() }
+}
+
 fn name(version: &PolicyVersion) -> &str {
     &version.policy.as_ref().expect("set").version
 }
@@ -83,10 +87,39 @@ async fn decisions_follow_the_active_policy_until_it_is_rolled_back() {
         listed.policy_versions.iter().map(|version| (name(version), version.active)).collect();
     assert_eq!(in_force, [("strict", true), ("default-1", false)]);
 
-    let rolled = shop.policies().roll_back_policy(RollBackPolicyRequest {}).await.expect("rolls back").into_inner();
+    let rolled = shop.policies().roll_back_policy(leave("strict")).await.expect("rolls back").into_inner();
     assert_eq!((rolled.version.as_str(), rolled.previous_version.as_str()), ("default-1", "strict"));
     let after = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
     assert_eq!((after.policy_version.as_str(), after.offers.len()), ("default-1", 3));
+}
+
+/// Broken by: a roll-back that takes the last other version of the log, which is the bad one after the first roll-back.
+#[tokio::test]
+async fn a_repeated_roll_back_does_not_restore_the_version_that_was_left() {
+    let server = TestServer::in_memory().await;
+    for version in ["good", "bad"] {
+        let text = STRICT.replace("strict", version);
+        server.policies().create_policy(of_toml(&text)).await.expect("stored");
+        server.policies().activate_policy(activate(version)).await.expect("activates");
+    }
+    let roll_back = async |version: &str| {
+        let answer = server.policies().roll_back_policy(leave(version)).await?.into_inner();
+        Ok::<_, tonic::Status>((answer.version, answer.previous_version))
+    };
+    let returned = ("good".to_owned(), "bad".to_owned());
+    assert_eq!(roll_back("bad").await.expect("rolls back"), returned);
+    assert_eq!(roll_back("bad").await.expect("has rolled back"), returned, "a retry");
+    assert_eq!(name(&get(&server, "").await), "good");
+    let refused = roll_back("default-1").await.expect_err("it is not active");
+    assert_eq!(kind(&refused), (Code::FailedPrecondition, "POLICY_NOT_ACTIVE".into()));
+
+    assert_eq!(roll_back("good").await.expect("further back"), ("default-1".to_owned(), "good".to_owned()));
+    let refused = roll_back("default-1").await.expect_err("nothing was before it");
+    assert_eq!(kind(&refused), (Code::FailedPrecondition, "NO_POLICY_BEFORE".into()));
+    let refused = roll_back("bad").await.expect_err("left too long ago for a retry");
+    assert_eq!(kind(&refused), (Code::FailedPrecondition, "POLICY_NOT_ACTIVE".into()));
+    assert_eq!(bad_fields(&roll_back("").await.expect_err("names none")), ["version"]);
+    assert_eq!(name(&get(&server, "").await), "default-1");
 }
 
 #[tokio::test]
@@ -185,7 +218,7 @@ async fn a_bad_policy_is_refused_with_all_its_faults_and_nothing_is_stored() {
     for (request, expected) in [("nowhere", Code::NotFound), ("", Code::InvalidArgument)] {
         assert_eq!(refusal(server.policies().activate_policy(activate(request)).await).code(), expected);
     }
-    let status = refusal(server.policies().roll_back_policy(RollBackPolicyRequest {}).await);
+    let status = refusal(server.policies().roll_back_policy(leave("default-1")).await);
     assert_eq!(kind(&status), (Code::FailedPrecondition, "NO_POLICY_BEFORE".into()));
     let request = GetPolicyRequest { version: "nowhere".into() };
     assert_eq!(refusal(server.policies().get_policy(request).await).code(), Code::NotFound);

@@ -155,7 +155,7 @@ async fn call_everything(caller: &Caller) {
     drop(policies.get_policy(wire::GetPolicyRequest { version: id() }).await);
     drop(policies.list_policies(wire::ListPoliciesRequest::default()).await);
     drop(policies.activate_policy(wire::ActivatePolicyRequest { version: id() }).await);
-    drop(policies.roll_back_policy(wire::RollBackPolicyRequest {}).await);
+    drop(policies.roll_back_policy(wire::RollBackPolicyRequest { version: "default-1".to_owned() }).await);
     drop(policies.simulate_policy(wire::SimulatePolicyRequest::default()).await);
     let mut pieces = backups.create_backup(wire::CreateBackupRequest {}).await.expect("answers").into_inner();
     while pieces.message().await.expect("goes on").is_some() {}

@@ -52,7 +52,8 @@ async fn fill(store: &dyn Store) {
     let policy = StoredPolicy { version: "first".to_owned(), text: "text".to_owned(), created_at: at(1) };
     store.put_policy(&policy).await.expect(works);
     for seconds in [2, 3] {
-        store.append_activation(&Activation { policy: "first".to_owned(), at: at(seconds) }).await.expect(works);
+        let activation = Activation { policy: "first".to_owned(), at: at(seconds), is_roll_back: false };
+        store.append_activation(&activation).await.expect(works);
     }
     store.erase_customer(&customer_id("newt"), at(4)).await.expect(works);
     store.durable().await.expect(works);

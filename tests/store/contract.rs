@@ -389,7 +389,8 @@ async fn policies_are_created_once_and_activations_keep_their_order(store: Arc<d
     assert!(!store.put_policy(&policy("calm", "another")).await.expect("the store works"));
     assert_eq!(store.load_policies().await.expect("the store works"), [bold, calm]);
     // More than ten: an order of texts would not do.
-    let activation = |number: u32| Activation { policy: format!("p{number}"), at: at(number.into()) };
+    let activation =
+        |number: u32| Activation { policy: format!("p{number}"), at: at(number.into()), is_roll_back: number % 3 == 2 };
     for number in 0..12 {
         store.append_activation(&activation(number)).await.expect("the store works");
     }

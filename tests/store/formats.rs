@@ -148,7 +148,7 @@ fn policy_and_activation_v1_round_trip() {
     let bytes = golden("policy-v1.bin", &encoded);
     assert_eq!(decode_policy(&bytes).expect("a stored policy"), policy);
     assert_eq!(encoded, bytes);
-    let activation = Activation { policy: "calm".to_owned(), at: at(4) };
+    let activation = Activation { policy: "calm".to_owned(), at: at(4), is_roll_back: true };
     let encoded = encode_activation(&activation).expect("encodes");
     let bytes = golden("activation-v1.bin", &encoded);
     assert_eq!(decode_activation(&bytes).expect("a stored activation"), activation);

@@ -21,6 +21,7 @@ struct StoredPolicyV1 {
 struct StoredActivationV1 {
     policy: String,
     at: i64,
+    is_roll_back: bool,
 }
 
 /// Encodes a policy.
@@ -41,16 +42,16 @@ pub fn decode_policy(bytes: &[u8]) -> Result<StoredPolicy, StoreError> {
 
 /// Encodes an activation.
 pub fn encode_activation(activation: &Activation) -> Result<Vec<u8>, StoreError> {
-    let Activation { policy, at } = activation;
-    let stored = StoredActivationV1 { policy: policy.clone(), at: at.unix_ms() };
+    let Activation { policy, at, is_roll_back } = activation;
+    let stored = StoredActivationV1 { policy: policy.clone(), at: at.unix_ms(), is_roll_back: *is_roll_back };
     frame::encode(VERSION, &stored).map_err(|error| error.into_store_error(RECORD))
 }
 
 /// Decodes an activation.
 pub fn decode_activation(bytes: &[u8]) -> Result<Activation, StoreError> {
     let read = || {
-        let StoredActivationV1 { policy, at } = frame::decode(VERSION, bytes)?;
-        Ok(Activation { policy, at: timestamp(at)? })
+        let StoredActivationV1 { policy, at, is_roll_back } = frame::decode(VERSION, bytes)?;
+        Ok(Activation { policy, at: timestamp(at)?, is_roll_back })
     };
     read().map_err(|error: CodecError| error.into_store_error(RECORD))
 }

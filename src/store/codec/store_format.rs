@@ -2,5 +2,6 @@
 
 /// Format number of a data directory and of a backup, raised by every change of a format that was not shipped.
 ///
-/// 1 had several nested versions of customers, decisions and models.
-pub const STORE_FORMAT: u32 = 2;
+/// 1 had several nested versions of customers, decisions and models; 2 did not distinguish roll-backs from other activations of
+/// a policy.
+pub const STORE_FORMAT: u32 = 3;

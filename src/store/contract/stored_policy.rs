@@ -20,4 +20,6 @@ pub struct Activation {
     pub policy: String,
     /// Time from which it is in force.
     pub at: Timestamp,
+    /// Whether it is the return from the version that was in force before, to the one that was in force before that.
+    pub is_roll_back: bool,
 }
