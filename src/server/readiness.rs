@@ -24,6 +24,14 @@ pub(super) enum ReadinessCondition {
 impl ReadinessCondition {
     pub(super) const ALL: [Self; 2] = [Self::ClockUntrusted, Self::DiskStalled];
 
+    /// Name in the log.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::ClockUntrusted => "clock_untrusted",
+            Self::DiskStalled => "disk_stalled",
+        }
+    }
+
     /// Whether a service cannot work under this condition. The empty name stands for the server as a whole.
     pub(super) fn stops(self, service: &str) -> bool {
         match self {

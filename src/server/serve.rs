@@ -18,7 +18,7 @@ use super::accept::accept;
 use super::background::{
     POLL_INTERVAL, count_acceptances, recover_reservations, set_gauges, sweep_expired_history, train_on_schedule,
 };
-use super::clock::{DIVERGENCE_MAX, ServerClock};
+use super::clock::{ClockMonitor, ServerClock};
 use super::health;
 use super::readiness::{Readiness, ReadinessCondition};
 use super::security::{ReloadableSecurity, SecurityError};
@@ -268,22 +268,27 @@ fn with_jitter(span: Duration) -> Duration {
 /// Updates gauges and the readiness of each service, periodically.
 async fn monitor_readiness(app: Arc<App>, health: HealthReporter, clock: Option<Arc<ServerClock>>) {
     let mut readiness = Readiness::default();
+    let mut clock = clock.map(|clock| (ClockMonitor::new(clock.reading()), clock));
     let mut checks = tokio::time::interval(POLL_INTERVAL);
     // Checks stay a second apart also after one that took long.
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         checks.tick().await;
         set_gauges(&app).await;
-        let divergence = clock.as_ref().map_or(Duration::ZERO, |clock| clock.divergence());
+        let verdict = clock.as_mut().map(|(monitor, clock)| monitor.judge(clock.reading()));
+        if let Some(step_ms) = verdict.and_then(|verdict| verdict.accepted_step_ms) {
+            tracing::warn!(step_ms, "step of the clock accepted after a calm minute");
+        }
         // A store that failed stops the server elsewhere.
         let is_stalled = tokio::time::timeout(POLL_INTERVAL, app.store().durable()).await.is_err();
         let changed = readiness.record(|condition| match condition {
-            ReadinessCondition::ClockUntrusted => divergence > DIVERGENCE_MAX,
+            ReadinessCondition::ClockUntrusted => verdict.is_some_and(|verdict| !verdict.is_trusted),
             ReadinessCondition::DiskStalled => is_stalled,
         });
         for condition in &changed {
-            let applies = readiness.applies(*condition);
-            tracing::error!(?condition, applies, ?divergence, "readiness of services changed");
+            let (condition, applies) = (condition.as_str(), readiness.applies(*condition));
+            let clock_divergence_ms = verdict.map(|verdict| verdict.divergence_ms);
+            tracing::error!(condition, applies, clock_divergence_ms, "readiness of services changed");
         }
         if !changed.is_empty() {
             health::set_each(&health, &readiness).await;
