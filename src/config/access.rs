@@ -14,7 +14,7 @@
 //!
 //! [[callers]]
 //! identity = "jwt:call-centre"                           # the subject of a token
-//! roles = ["offers", "privacy"]
+//! roles = ["offers", "agent"]
 //!
 //! [jwt]                                                  # without it tokens are ignored
 //! keys = "jwks.json"                                     # a JSON Web Key Set (RFC 7517), beside this file
@@ -36,12 +36,40 @@ pub enum Role {
     Offers,
     /// Record events and outcomes; write products, offers and customers.
     Ingest,
-    /// Manage policies, models and holds; read reports.
+    /// Read a customer; create, list and delete holds. Separate from operators: who talks with customers does not set policies.
+    Agent,
+    /// Manage policies and models; read reports.
     Operator,
-    /// Read, export and erase the data of a customer.
+    /// Export the data of a customer.
     Privacy,
+    /// Erase a customer for good. Separate, because most who may read a customer's data must not be able to destroy it.
+    Erasure,
     /// Copy the whole store. Separate, because operators need not see customers, and a nightly job need not change policies.
     Backup,
+}
+
+impl Role {
+    /// Name in access rules and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Offers => "offers",
+            Self::Ingest => "ingest",
+            Self::Agent => "agent",
+            Self::Operator => "operator",
+            Self::Privacy => "privacy",
+            Self::Erasure => "erasure",
+            Self::Backup => "backup",
+        }
+    }
+
+    /// Whether calls that need the role are audited: those that change what all customers are offered, or concern the person
+    /// behind a customer.
+    pub fn is_audited(self) -> bool {
+        match self {
+            Self::Offers | Self::Ingest => false,
+            Self::Agent | Self::Operator | Self::Privacy | Self::Erasure | Self::Backup => true,
+        }
+    }
 }
 
 /// Access rules that were read from a file.
@@ -195,7 +223,7 @@ mod tests {
         let text: Vec<&str> = documented.skip_while(|line| *line != "```toml").skip(1).collect();
         let text = text.split(|line| *line == "```").next().expect("the example ends").join("\n");
         let rules = AccessRules::parse(&text, Path::new("/etc/tactful/access.toml")).expect("it is valid");
-        assert_eq!(rules.callers["jwt:call-centre"], BTreeSet::from([Role::Offers, Role::Privacy]));
+        assert_eq!(rules.callers["jwt:call-centre"], BTreeSet::from([Role::Offers, Role::Agent]));
         assert_eq!(rules.tokens.expect("tokens").keys, Path::new("/etc/tactful/jwks.json"));
     }
 
@@ -210,6 +238,17 @@ mod tests {
         "#;
         let faults = AccessRules::parse(text, Path::new("")).expect_err("five faults");
         assert_eq!(faults.0.len(), 5, "{faults:?}");
+    }
+
+    #[test]
+    fn roles_are_read_by_their_names() {
+        let roles =
+            [Role::Offers, Role::Ingest, Role::Agent, Role::Operator, Role::Privacy, Role::Erasure, Role::Backup];
+        for role in roles {
+            let text = format!("callers = [{{ identity = \"dns:x\", roles = [{:?}] }}]", role.as_str());
+            let rules = AccessRules::parse(&text, Path::new("")).expect("a role");
+            assert_eq!(rules.callers["dns:x"], BTreeSet::from([role]));
+        }
     }
 
     /// Broken by: an algorithm whose verification key can sign.

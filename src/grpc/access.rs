@@ -1,8 +1,9 @@
 //! Role-based access control: every method needs one role, every client has the roles of its identities, and nothing else is allowed.
 //!
 //! Without access rules every client may call everything. Health checks are open to all, so that probes need no identity;
-//! reflection is open to clients with any role. Calls for operators, privacy and backups are written to the audit log (target
-//! `tactful::audit`), allowed or denied, with the customer where the method concerns one.
+//! reflection is open to clients with any role. Calls that need one of the audited roles are written to the audit log (target
+//! `tactful::audit`), allowed or denied, under the identity whose role allowed the call, with the customer where the method
+//! concerns one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
@@ -18,7 +19,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::jwt::{KeySetError, TokenVerifier};
-use super::status_code::response_code;
+use super::status_code::{code_name, response_code};
 use crate::config::access::{AccessRules, Role};
 use crate::telemetry::call_context;
 
@@ -43,16 +44,16 @@ pub const ROLES: &[(&str, Role)] = &[
     ("/tactful.v1.CatalogService/ListOffers", Role::Ingest),
     ("/tactful.v1.CatalogService/DeleteOffer", Role::Ingest),
     ("/tactful.v1.CustomerService/BatchUpsertCustomers", Role::Ingest),
-    ("/tactful.v1.CustomerService/GetCustomer", Role::Privacy),
+    ("/tactful.v1.CustomerService/GetCustomer", Role::Agent),
     ("/tactful.v1.CustomerService/ExportCustomer", Role::Privacy),
-    ("/tactful.v1.CustomerService/EraseCustomer", Role::Privacy),
+    ("/tactful.v1.CustomerService/EraseCustomer", Role::Erasure),
     ("/tactful.v1.RelationshipService/GetRelationshipHealth", Role::Offers),
     ("/tactful.v1.RelationshipService/BatchGetRelationshipHealth", Role::Offers),
     ("/tactful.v1.RelationshipService/SimulateRelationshipHealth", Role::Offers),
     ("/tactful.v1.RelationshipService/GetBackfireReport", Role::Operator),
-    ("/tactful.v1.RelationshipService/CreateHold", Role::Operator),
-    ("/tactful.v1.RelationshipService/ListHolds", Role::Operator),
-    ("/tactful.v1.RelationshipService/DeleteHold", Role::Operator),
+    ("/tactful.v1.RelationshipService/CreateHold", Role::Agent),
+    ("/tactful.v1.RelationshipService/ListHolds", Role::Agent),
+    ("/tactful.v1.RelationshipService/DeleteHold", Role::Agent),
     ("/tactful.v1.ModelService/TrainModel", Role::Operator),
     ("/tactful.v1.ModelService/GetModel", Role::Operator),
     ("/tactful.v1.PolicyService/CreatePolicy", Role::Operator),
@@ -86,10 +87,21 @@ pub(crate) struct AccessControl {
 /// Access control that can be replaced while serving; without one, every client may call everything.
 pub(crate) type ReloadableAccessControl = Arc<ArcSwapOption<AccessControl>>;
 
-/// Client of a call: its name in logs, and its roles.
-struct Caller {
-    name: String,
-    roles: BTreeSet<Role>,
+/// Client of a call: each of its identities with the roles that the rules give it. Never empty.
+struct Caller<'r>(Vec<(String, Option<&'r BTreeSet<Role>>)>);
+
+impl Caller<'_> {
+    /// The first identity that has a role of the kind.
+    fn identity_with(&self, is_wanted: impl Fn(Role) -> bool) -> Option<&str> {
+        let has_role =
+            |roles: &Option<&BTreeSet<Role>>| roles.is_some_and(|roles| roles.iter().any(|&role| is_wanted(role)));
+        self.0.iter().find(|(_, roles)| has_role(roles)).map(|(identity, _)| identity.as_str())
+    }
+
+    /// Name of a client that no role allows a call: its first identity that the rules list, else its first identity.
+    fn name(&self) -> &str {
+        self.identity_with(|_| true).unwrap_or(&self.0[0].0)
+    }
 }
 
 impl AccessControl {
@@ -100,8 +112,8 @@ impl AccessControl {
         Ok(Self { rules, tokens })
     }
 
-    /// Authenticates the client of a request. Its name is the first identity that the rules list, else its first identity.
-    fn authenticate(&self, request: &Request<Body>) -> Result<Caller, Status> {
+    /// Authenticates the client of a request.
+    fn authenticate(&self, request: &Request<Body>) -> Result<Caller<'_>, Status> {
         let peer = request.extensions().get::<Peer>();
         let mut identities: Vec<String> = peer.map(|peer| peer.identities.to_vec()).unwrap_or_default();
         if let Some(verifier) = &self.tokens
@@ -113,25 +125,35 @@ impl AccessControl {
         if identities.is_empty() {
             return Err(Status::unauthenticated("a client certificate or a bearer token is required"));
         }
-        let listed = identities.iter().filter_map(|identity| self.rules.callers.get_key_value(identity));
-        let (names, roles): (Vec<&String>, Vec<&BTreeSet<Role>>) = listed.unzip();
-        let name = names.first().map_or_else(|| identities[0].clone(), |name| (*name).clone());
-        Ok(Caller { name, roles: roles.into_iter().flatten().copied().collect() })
+        let with_roles = |identity: String| {
+            let roles = self.rules.callers.get(&identity);
+            (identity, roles)
+        };
+        Ok(Caller(identities.into_iter().map(with_roles).collect()))
     }
 
-    /// Returns the name of the client, and whether it may call this path.
+    /// Returns the name of the client, and whether it may call this path. The name is the identity whose role allows the call:
+    /// of several, another one may only have come along.
     fn authorize(&self, path: &str, request: &Request<Body>) -> (String, Result<(), Status>) {
-        let Caller { name, roles } = match self.authenticate(request) {
+        let caller = match self.authenticate(request) {
             Ok(caller) => caller,
             Err(status) => return ("unknown".to_owned(), Err(status)),
         };
-        let is_allowed = match role_of(path) {
-            Some(role) => roles.contains(&role),
-            None => path.starts_with("/grpc.reflection.") && !roles.is_empty(),
+        let needed = role_of(path);
+        let allowing = match needed {
+            Some(needed) => caller.identity_with(|role| role == needed),
+            None if path.starts_with("/grpc.reflection.") => caller.identity_with(|_| true),
+            None => None,
         };
-        let denied = || Status::permission_denied(format!("{name} may not call {path}"));
-        let verdict = if is_allowed { Ok(()) } else { Err(denied()) };
-        (name, verdict)
+        if let Some(allowing) = allowing {
+            return (allowing.to_owned(), Ok(()));
+        }
+        let name = caller.name();
+        let denied = match needed {
+            Some(role) => format!("{name} may not call {path}: it does not have the role {}", role.as_str()),
+            None => format!("{name} may not call {path}"),
+        };
+        (name.to_owned(), Err(Status::permission_denied(denied)))
     }
 }
 
@@ -185,10 +207,9 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
-        let is_audited =
-            role_of(path).is_some_and(|role| matches!(role, Role::Operator | Role::Privacy | Role::Backup));
+        let audited_role = role_of(path).filter(|role| role.is_audited()).map(Role::as_str);
         let access = self.access.load();
-        if path.starts_with("/grpc.health.") || (access.is_none() && !is_audited) {
+        if path.starts_with("/grpc.health.") || (access.is_none() && audited_role.is_none()) {
             return AccessFuture::Unchecked { future: self.inner.call(request) };
         }
         let path = path.to_owned();
@@ -203,14 +224,14 @@ where
             let response = match admitted {
                 Ok(call) => call.await?,
                 Err(denied) => {
-                    tracing::warn!(caller, rpc, code = ?denied.code(), "access denied");
+                    tracing::warn!(caller, rpc, code = code_name(denied.code()), "access denied");
                     denied.into_http()
                 }
             };
-            if is_audited {
-                let code = response_code(&response);
+            if let Some(role) = audited_role {
+                let code = code_name(response_code(&response));
                 let customer = call_context::customer();
-                tracing::info!(target: "tactful::audit", caller, rpc, ?code, customer, "audited call");
+                tracing::info!(target: "tactful::audit", caller, role, rpc, code, customer, "audited call");
             }
             Ok(response)
         });
@@ -240,5 +261,51 @@ where
             AccessProjection::Unchecked { future } => future.poll(cx),
             AccessProjection::Checked { future } => future.as_mut().poll(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const RULES: &str = r#"
+        callers = [
+            { identity = "spiffe://example.org/shop", roles = ["offers"] },
+            { identity = "dns:desk.example.org", roles = ["offers", "agent"] },
+            { identity = "dns:erasure.example.org", roles = ["erasure"] },
+        ]
+    "#;
+
+    fn authorized(identities: &[&str], method: &str) -> (String, bool) {
+        let rules = AccessRules::parse(RULES, Path::new("")).expect("valid rules");
+        let access = AccessControl::new(rules, None).expect("no keys");
+        let mut request = Request::new(Body::empty());
+        let identities: Vec<String> = identities.iter().map(|&identity| identity.to_owned()).collect();
+        request.extensions_mut().insert(Peer { identities: identities.into() });
+        let (name, verdict) = access.authorize(method, &request);
+        (name, verdict.is_ok())
+    }
+
+    /// Broken by: the name of the first listed identity, whichever role was needed.
+    #[test]
+    fn calls_are_named_by_the_identity_whose_role_allows_them() {
+        let all = ["dns:unlisted", "spiffe://example.org/shop", "dns:desk.example.org", "dns:erasure.example.org"];
+        for (method, identity, is_allowed) in [
+            ("/tactful.v1.OfferService/CrossSell", "spiffe://example.org/shop", true),
+            ("/tactful.v1.RelationshipService/CreateHold", "dns:desk.example.org", true),
+            ("/tactful.v1.CustomerService/GetCustomer", "dns:desk.example.org", true),
+            ("/tactful.v1.CustomerService/EraseCustomer", "dns:erasure.example.org", true),
+            ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "spiffe://example.org/shop", true),
+            ("/tactful.v1.PolicyService/ActivatePolicy", "spiffe://example.org/shop", false),
+            ("/tactful.v1.CustomerService/ExportCustomer", "spiffe://example.org/shop", false),
+            ("/tactful.v1.OfferService/Unheard", "spiffe://example.org/shop", false),
+        ] {
+            assert_eq!(authorized(&all, method), (identity.to_owned(), is_allowed), "{method}");
+        }
+        let unlisted = ("dns:unlisted".to_owned(), false);
+        assert_eq!(authorized(&["dns:unlisted"], "/tactful.v1.OfferService/CrossSell"), unlisted);
+        assert_eq!(authorized(&[], "/tactful.v1.OfferService/CrossSell"), ("unknown".to_owned(), false));
     }
 }

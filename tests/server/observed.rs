@@ -33,7 +33,7 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const ACCESS: &str = r#"
 [[callers]]
 identity = "jwt:desk"
-roles = ["offers", "ingest", "operator", "privacy", "backup"]
+roles = ["offers", "ingest", "agent", "operator", "privacy", "erasure", "backup"]
 
 [jwt]
 keys = "jwks.json"
@@ -247,13 +247,13 @@ async fn log_has_no_customer_ids_or_secrets_and_audit_log_has_pseudonyms() {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         audited.map(|line| (text(&line["caller"]), text(&line["code"]), text(&line["customer"]))).collect()
     };
-    let by_desk = |customer: &str| ("jwt:desk".to_owned(), "Ok".to_owned(), customer.to_owned());
+    let by_desk = |customer: &str| ("jwt:desk".to_owned(), "OK".to_owned(), customer.to_owned());
     for method in ["ExportCustomer", "EraseCustomer"] {
         assert_eq!(audit(&format!("tactful.v1.CustomerService/{method}"))[0], by_desk(&pseudonym));
     }
     assert_eq!(audit("tactful.v1.RelationshipService/ListHolds"), [by_desk(&pseudonym)]);
     assert_eq!(audit("tactful.v1.PolicyService/ListPolicies"), [by_desk("")]);
-    let denied = ("unknown".to_owned(), "Unauthenticated".to_owned(), String::new());
+    let denied = ("unknown".to_owned(), "UNAUTHENTICATED".to_owned(), String::new());
     assert_eq!(audit("tactful.v1.CustomerService/EraseCustomer")[1], denied);
     let decided =
         lines.iter().find(|line| line["message"] == "offers decided").expect("decisions are logged at debug level");
@@ -271,7 +271,7 @@ async fn plain_customer_ids_are_logged_when_configured() {
     assert_eq!(not_found.expect_err("an unknown customer").code(), tonic::Code::NotFound);
     let lines = values(&server.stop_and_read());
     let audit = lines.iter().find(|line| line["target"] == "tactful::audit").expect("an audit line");
-    assert_eq!((audit["customer"].as_str(), audit["code"].as_str()), (Some(CUSTOMER), Some("NotFound")));
+    assert_eq!((audit["customer"].as_str(), audit["code"].as_str()), (Some(CUSTOMER), Some("NOT_FOUND")));
 }
 
 /// Broken by: a slow-call line without its stages.
