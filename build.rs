@@ -12,7 +12,7 @@ use prost::Message;
 /// The demo is in every binary, and most of it is this file: a fifth of its size when packed.
 const DEMO_EVENTS: &str = "demo/events.csv";
 
-const PROTOS: [&str; 8] = [
+const PROTOS: [&str; 9] = [
     "proto/tactful/v1/offer_service.proto",
     "proto/tactful/v1/feedback_service.proto",
     "proto/tactful/v1/relationship_service.proto",
@@ -21,6 +21,8 @@ const PROTOS: [&str; 8] = [
     "proto/tactful/v1/model_service.proto",
     "proto/tactful/v1/policy_service.proto",
     "proto/tactful/v1/backup_service.proto",
+    // Of no message; for server reflection, with which tools decode the details of errors.
+    "proto/google/rpc/error_details.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -95,7 +95,7 @@ async fn a_directory_of_another_format_is_rejected_with_both_formats() {
     .await;
     let (error, text) = start_error(on_disk(directory.path())).await;
     assert!(matches!(error, StartError::Store(StoreError::OtherFormat { .. })), "{text}");
-    assert!(text.contains("has format 9, but this version of tactful reads format 2 only"), "{text}");
+    assert!(text.contains("has format 9, but this version of tactful reads format 3 only"), "{text}");
 }
 
 #[tokio::test]
@@ -262,6 +262,10 @@ fn expected_names() -> Vec<String> {
     SERVICE_NAMES.into_iter().chain(others).map(ToOwned::to_owned).collect()
 }
 
+/// Messages that the server packs into the details of a status.
+const ERROR_DETAILS: [&str; 4] = ["ErrorInfo", "BadRequest", "RetryInfo", "PreconditionFailure"];
+
+/// Broken by: descriptors without the messages of error details.
 #[tokio::test]
 async fn reflection_v1_lists_every_service_and_knows_its_file() {
     use v1::server_reflection_client::ServerReflectionClient;
@@ -283,6 +287,11 @@ async fn reflection_v1_lists_every_service_and_knows_its_file() {
     let symbol = MessageRequest::FileContainingSymbol("tactful.v1.OfferService".into());
     let MessageResponse::FileDescriptorResponse(file) = ask(symbol).await else { panic!("a file") };
     assert!(!file.file_descriptor_proto.is_empty());
+    for detail in ERROR_DETAILS {
+        let symbol = MessageRequest::FileContainingSymbol(format!("google.rpc.{detail}"));
+        let answer = ask(symbol).await;
+        assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{detail}: {answer:?}");
+    }
 }
 
 #[tokio::test]
@@ -307,4 +316,9 @@ async fn reflection_v1alpha_lists_every_service_and_knows_its_file() {
     let symbol = MessageRequest::FileContainingSymbol("tactful.v1.OfferService".into());
     let MessageResponse::FileDescriptorResponse(file) = ask(symbol).await else { panic!("a file") };
     assert!(!file.file_descriptor_proto.is_empty());
+    for detail in ERROR_DETAILS {
+        let symbol = MessageRequest::FileContainingSymbol(format!("google.rpc.{detail}"));
+        let answer = ask(symbol).await;
+        assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{detail}: {answer:?}");
+    }
 }

@@ -53,6 +53,29 @@ async fn grpcurl_lists_describes_and_calls() {
     assert_is_a_slate(&run(&grpcurl, &["-plaintext", "-d", PREVIEW, &address, method]).await);
 }
 
+/// Details of errors are packed messages, which a tool prints only when reflection knows their types.
+/// Broken by: descriptors without the messages of error details.
+#[tokio::test]
+async fn grpcurl_prints_the_details_of_errors() {
+    let Some(grpcurl) = tool("TACTFUL_GRPCURL") else { return };
+    let shop = open_shop().await;
+    let address = shop.address.to_string();
+    let printed = |method: &'static str, request: &'static str| {
+        let mut command = Command::new(&grpcurl);
+        command.args(["-plaintext", "-d", request, &address, method]);
+        async move {
+            let output = tokio::task::spawn_blocking(move || command.output()).await.expect("does not panic");
+            String::from_utf8(output.expect("runs").stderr).expect("prints UTF-8")
+        }
+    };
+    let invalid = printed("tactful.v1.OfferService/CrossSell", r#"{"customer_id":""}"#).await;
+    for part in ["google.rpc.BadRequest", "customer_id", "must not be empty", "INVALID_FIELDS"] {
+        assert!(invalid.contains(part), "{part} is missing: {invalid}");
+    }
+    let unmet = printed("tactful.v1.PolicyService/RollBackPolicy", r#"{"version":"default-1"}"#).await;
+    assert!(unmet.contains("google.rpc.ErrorInfo") && unmet.contains("NO_POLICY_BEFORE"), "{unmet}");
+}
+
 #[tokio::test]
 async fn buf_curl_lists_and_calls() {
     let Some(buf) = tool("TACTFUL_BUF") else { return };
