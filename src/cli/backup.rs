@@ -12,7 +12,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::client::{ServerAddress, rejected};
-use super::output::outln;
+use super::output::{errln, outln};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::backup_service_client::BackupServiceClient;
 use crate::store::backup::reader::{BackupReader, BackupSummary};
@@ -76,7 +76,7 @@ impl BackupCommand {
             _ => Vec::new(),
         };
         // Standard output may be the backup itself.
-        let print = |line: String| if is_standard_output(&target) { eprintln!("{line}") } else { outln!("{line}") };
+        let print = |line: String| if is_standard_output(&target) { errln!("{line}") } else { outln!("{line}") };
         if self.json {
             let removed: Vec<String> = removed.iter().map(|path| path.display().to_string()).collect();
             let mut document = to_json(&summary);

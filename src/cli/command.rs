@@ -13,6 +13,7 @@ use super::export::ExportCommand;
 use super::health::HealthCommand;
 use super::import::ImportCommand;
 use super::offers::OffersCommand;
+use super::output::errln;
 use super::policy::PolicyCommand;
 use super::restore::RestoreCommand;
 use super::serve::ServeCommand;
@@ -54,7 +55,7 @@ impl Cli {
     /// Runs the command and prints its error, if it fails.
     pub fn run(self) -> ExitCode {
         self.try_run().unwrap_or_else(|error| {
-            eprintln!("error: {}", error_chain(&error));
+            errln!("error: {}", error_chain(&error));
             ExitCode::FAILURE
         })
     }

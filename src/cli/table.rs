@@ -1,5 +1,7 @@
 //! Aligned tables and bars for a terminal.
 
+use crate::domain::plain_text::escape_control_characters;
+
 /// Rows below headings; every column is as wide as its widest cell.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -12,8 +14,9 @@ impl Table {
         Self { rows: vec![headings.iter().map(|heading| (*heading).to_owned()).collect()] }
     }
 
+    /// Adds a row. A line break in a cell would break the table, so it is escaped like other control characters.
     pub(super) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        self.rows.push(cells.iter().map(|cell| escape_control_characters(cell, "").into_owned()).collect());
     }
 }
 
@@ -47,6 +50,14 @@ mod tests {
         let mut table = Table::new(&["a", "bee"]);
         table.row(vec!["long".into(), "x".into()]);
         assert_eq!(table.to_string(), "a     bee\nlong  x\n");
+    }
+
+    /// Broken by: cells that are printed as they are.
+    #[test]
+    fn cells_cannot_break_the_table() {
+        let mut table = Table::new(&["a", "b"]);
+        table.row(vec!["x\n\u{1b}[2J".into(), "y".into()]);
+        assert_eq!(table.to_string(), "a             b\nx\\n\\u{1b}[2J  y\n");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::plain_text::has_control_characters;
+
 /// Maximum length of a text identifier, in bytes. Identifiers become store keys and are repeated in every record, so they
 /// are kept short.
 pub const ID_BYTES_MAX: usize = 128;
@@ -41,7 +43,7 @@ fn validate(text: &str) -> Result<(), InvalidId> {
     if text.len() > ID_BYTES_MAX {
         return Err(InvalidId::TooLong { bytes: text.len() });
     }
-    if text.chars().any(char::is_control) || text.trim().len() != text.len() {
+    if has_control_characters(text) || text.trim().len() != text.len() {
         return Err(InvalidId::BadCharacter);
     }
     Ok(())

@@ -1,6 +1,18 @@
 //! Parsing of numbers and booleans in cells, and excerpts for messages. Money is parsed exactly by the domain, not here.
 
 use super::invalid_cell::InvalidCell;
+use crate::domain::plain_text::{has_control_characters, in_one_line};
+
+/// Reads a text that is shown in one line. Line breaks and tabs, which exports of shops contain, become spaces; other control
+/// characters are refused.
+pub(super) fn plain_line(text: &str) -> Result<String, InvalidCell> {
+    let line = in_one_line(text);
+    if has_control_characters(&line) {
+        return Err(InvalidCell(format!("must not contain control characters: {}", excerpt(&line))));
+    }
+    Ok(line.into_owned())
+}
+
 /// Parses a finite decimal number.
 pub(super) fn parse_decimal(text: &str) -> Result<f64, InvalidCell> {
     match text.parse::<f64>() {

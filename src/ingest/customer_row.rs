@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::canonical_column::CanonicalColumn;
+use super::cell_values::plain_line;
 use super::row_fields::RowFields;
 use super::row_outcome::CustomerProfile;
 use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
@@ -16,7 +17,10 @@ pub(super) fn customer_profile(fields: &mut RowFields<'_>) -> Option<CustomerPro
     for (name, position) in &fields.layout.attributes {
         match fields.row.cell(*position).text() {
             Ok(None) => {}
-            Ok(Some(value)) => drop(attributes.insert(name.clone(), value.into_owned())),
+            Ok(Some(value)) => match plain_line(&value) {
+                Ok(value) => drop(attributes.insert(name.clone(), value)),
+                Err(problem) => fields.add_column_fault(name, problem),
+            },
             Err(problem) => fields.add_column_fault(name, problem),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::canonical_column::CanonicalColumn;
-use super::cell_values::{excerpt, parse_bool, parse_integer};
+use super::cell_values::{excerpt, parse_bool, parse_integer, plain_line};
 use super::invalid_cell::InvalidCell;
 use super::row_fields::RowFields;
 use crate::domain::ids::{LadderId, ProductId};
@@ -59,10 +59,11 @@ pub(super) fn product(fields: &mut RowFields<'_>) -> Option<Product> {
 }
 
 fn short(text: &str, bytes_max: usize) -> Result<String, InvalidCell> {
+    let text = plain_line(text)?;
     if text.len() > bytes_max {
         return Err(InvalidCell(format!("has {} bytes, at most {bytes_max} are allowed", text.len())));
     }
-    Ok(text.to_owned())
+    Ok(text)
 }
 
 fn category(text: &str) -> Result<Vec<String>, InvalidCell> {

@@ -15,6 +15,7 @@ use super::row_id_generator::RowIdGenerator;
 use super::row_outcome::FieldFault;
 use crate::domain::ids::{EventId, InvalidId};
 use crate::domain::money::{Currency, Money};
+use crate::domain::plain_text::has_control_characters;
 use crate::domain::product::FeatureValue;
 use crate::domain::time::Timestamp;
 
@@ -176,6 +177,10 @@ impl<'a> RowFields<'a> {
                 self.add_fault(column, format!("{} is longer than {bytes_max} bytes", excerpt(&name)));
             }
             let shown_name = excerpt(&name);
+            let has_controls = matches!(&value, FeatureValue::Text(text) if has_control_characters(text));
+            if has_controls || has_control_characters(&name) {
+                self.add_fault(column, format!("{shown_name} must not contain control characters"));
+            }
             if values.insert(name, value).is_some() {
                 self.add_fault(column, format!("{shown_name} is repeated"));
             }

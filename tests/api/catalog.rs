@@ -281,3 +281,36 @@ async fn an_unavailable_product_is_not_offered() {
     let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
     assert!(answer.offers.iter().all(|offer| offer.product_id != name), "{answer:?}");
 }
+
+/// Terminal escape sequences and overridden directions of text cannot enter by a title, a category, a name or an id.
+/// Broken by: a check of lengths only, as it was for all fields but ids.
+#[tokio::test]
+async fn control_characters_are_refused_wherever_texts_are_shown() {
+    let server = TestServer::in_memory().await;
+    let escape = "\u{1b}]0;owned\u{7}";
+    let text = |text: &str| FeatureValue { value: Some(feature_value::Value::Text(text.into())) };
+    let hostile = Product {
+        title: format!("Kettle{escape}"),
+        category: vec!["Kitchen".into(), "Tea\n".into()],
+        ladder: "kettles\u{202e}".into(),
+        features: BTreeMap::from([("co\tlour".into(), text("red")), ("size".into(), text("\u{9b}2J"))]),
+        requires: vec!["hob\u{0}".into()],
+        attributes: BTreeMap::from([("supplier".into(), "Ann\r".into())]),
+        ..product("kettle")
+    };
+    let results = upsert(&server, vec![hostile]).await;
+    let mut found = bad_fields(&entry_refusal(&results[0]));
+    found.sort();
+    let fields = [
+        "attributes[supplier]",
+        "category[1]",
+        "features[co\\tlour]",
+        "features[size]",
+        "ladder",
+        "requires[0]",
+        "title",
+    ];
+    assert_eq!(found, fields.map(|field| format!("products[0].{field}")));
+    let fine = Product { title: "Bouilloire 1,7\u{a0}l \u{2013} caf\u{e9} \u{2615}".into(), ..product("kettle") };
+    assert!(is_ok(&upsert(&server, vec![fine]).await[0]));
+}

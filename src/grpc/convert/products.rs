@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::nouns::{feature_to_wire, money_to_wire, time_to_wire};
-use super::violations::Violations;
+use super::violations::{Violations, entry_path};
 use crate::domain::ids::{LadderId, ProductId};
 use crate::domain::product::{
     CATEGORY_LEVELS_MAX, FEATURES_MAX, FeatureValue, LadderPosition, Product, RELATED_PRODUCTS_MAX, TEXT_BYTES_MAX,
@@ -37,7 +37,7 @@ pub(crate) fn product_from_wire(path: &str, message: wire::Product) -> Result<Pr
     if title.trim().is_empty() {
         violations.add(field("title"), "must not be empty");
     }
-    violations.text_within(&field("title"), &title, TITLE_BYTES_MAX);
+    violations.plain_text(&field("title"), &title, TITLE_BYTES_MAX);
     check_category(&mut violations, &field("category"), &category);
     // As the client sent it: an invalid amount in the price does not make the currency of the margin a violation.
     let price_currency = price.as_ref().map(|price| price.currency_code.clone());
@@ -97,7 +97,7 @@ fn check_category(violations: &mut Violations, field: &str, category: &[String])
         if level.trim().is_empty() {
             violations.add(&field, "must not be empty");
         }
-        violations.text_within(&field, level, TEXT_BYTES_MAX);
+        violations.plain_text(&field, level, TEXT_BYTES_MAX);
     }
 }
 
@@ -113,11 +113,11 @@ fn read_features(
     }
     let mut read = BTreeMap::new();
     for (name, wire::FeatureValue { value }) in features {
-        let field = format!("{field}[{name:.32}]");
+        let field = entry_path(field, &name);
         if name.trim().is_empty() {
             violations.add(&field, "must have a name");
         }
-        violations.text_within(&field, &name, TEXT_BYTES_MAX);
+        violations.plain_text(&field, &name, TEXT_BYTES_MAX);
         let value = match value {
             Some(Value::Number(number)) if number.is_finite() => FeatureValue::Number(number),
             Some(Value::Number(_)) => {
@@ -126,7 +126,7 @@ fn read_features(
             }
             Some(Value::Flag(flag)) => FeatureValue::Flag(flag),
             Some(Value::Text(text)) => {
-                violations.text_within(&field, &text, TEXT_BYTES_MAX);
+                violations.plain_text(&field, &text, TEXT_BYTES_MAX);
                 FeatureValue::Text(text)
             }
             None => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::ids::InvalidId;
 use crate::domain::money::{Currency, Money};
+use crate::domain::plain_text::{escape_control_characters, has_control_characters};
 use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
 
@@ -163,6 +164,14 @@ impl Violations {
         }
     }
 
+    /// Checks the length of a text that is shown in one line, and that it has no control characters.
+    pub(crate) fn plain_text(&mut self, field: &str, text: &str, bytes_max: usize) {
+        self.text_within(field, text, bytes_max);
+        if has_control_characters(text) {
+            self.add(field, "must not contain control characters, such as line breaks");
+        }
+    }
+
     /// Checks a map of texts.
     pub(crate) fn text_map(
         &mut self,
@@ -179,11 +188,17 @@ impl Violations {
             if name.is_empty() {
                 self.add(field, "has an entry without a name");
             }
-            self.text_within(
-                &format!("{field}[{name:.32}]"),
-                if name.len() > value.len() { name } else { value },
-                bytes_max,
-            );
+            let entry = entry_path(field, name);
+            let longest = if name.len() > value.len() { name } else { value };
+            self.text_within(&entry, longest, bytes_max);
+            if has_control_characters(name) || has_control_characters(value) {
+                self.add(entry, "must not contain control characters, such as line breaks");
+            }
         }
     }
+}
+
+/// Path of an entry of a map, with the beginning of its name.
+pub(crate) fn entry_path(field: &str, name: &str) -> String {
+    format!("{field}[{:.32}]", escape_control_characters(name, ""))
 }
