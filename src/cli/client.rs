@@ -12,6 +12,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
+use super::output::errln;
 use crate::grpc::generated::tactful::v1 as wire;
 
 /// Address of the server, and how the client identifies itself.
@@ -62,9 +63,11 @@ impl ServerAddress {
             Some(tls) => endpoint.tls_config(tls).context("tls")?,
         };
         let channel = endpoint.connect().await.map_err(|error| {
-            // The reason of a failed TLS handshake is two causes down.
-            let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(" ({cause})"));
-            anyhow!("no server answers at {url}{cause}; start one with `tactful serve`, or set --server")
+            let causes = causes_of(&error);
+            if let Some(hint) = tls_hint(&causes) {
+                return anyhow!("the server at {url} cannot be called: {hint} ({causes})");
+            }
+            anyhow!("no server answers at {url} ({causes}); start one with `tactful serve`, or set --server")
         })?;
         Ok(InterceptedService::new(channel, self.bearer_token()?))
     }
@@ -95,10 +98,40 @@ fn read(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
+/// Texts of an error and its causes. The reason of a failed TLS handshake is several causes down.
+fn causes_of(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Explains an error of TLS, by the words of the library's errors and of the server's answer to the wrong protocol.
+fn tls_hint(causes: &str) -> Option<&'static str> {
+    let has = |words: &[&str]| words.iter().any(|word| causes.contains(word));
+    match () {
+        () if has(&["serves gRPC with TLS", "INADEQUATE_SECURITY", "inadequate security"]) => {
+            Some("it expects TLS; use an https:// URL with --tls-ca")
+        }
+        () if has(&["corrupt message", "InvalidContentType"]) => Some("it does not use TLS there; use an http:// URL"),
+        () if has(&["CertificateRequired", "certificate required"]) => {
+            Some("it requires a client certificate; set --tls-cert and --tls-key")
+        }
+        () if has(&["invalid peer certificate: UnknownIssuer", "UnknownIssuer"]) => {
+            Some("its certificate is not signed by --tls-ca")
+        }
+        () if has(&["NotValidForName"]) => Some("its certificate is for another name than that of --server"),
+        () if has(&["invalid peer certificate: Expired"]) => Some("its certificate has expired"),
+        () if has(&["received fatal alert"]) => Some("it refuses the client certificate of --tls-cert"),
+        () => None,
+    }
+}
+
 /// Returns the error for a call that the server rejected, with every invalid field.
 pub(super) fn rejected(status: &Status) -> anyhow::Error {
     let details = status.get_error_details();
     let fields = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+    if let Some(hint) = tls_hint(&causes_of(status)) {
+        return anyhow!("the server cannot be called: {hint}");
+    }
     if fields.is_empty() {
         let reason = if status.code() == Code::Unavailable {
             "the server is unavailable".to_owned()
@@ -110,6 +143,13 @@ pub(super) fn rejected(status: &Status) -> anyhow::Error {
     let violations: Vec<String> =
         fields.iter().map(|fault| format!("{}: {}", fault.field, fault.description)).collect();
     anyhow!(violations.join("\n       "))
+}
+
+/// Prints warnings of the server to standard error, one a line.
+pub(super) fn print_warnings<'w>(warnings: impl IntoIterator<Item = &'w wire::Warning>) {
+    for wire::Warning { code, subject: _, message } in warnings {
+        errln!("warning: {message} ({code})");
+    }
 }
 
 /// Formats a time as RFC 3339, to the second; a dash for none.
@@ -137,4 +177,24 @@ pub(super) fn money_text(money: Option<&wire::Money>) -> String {
 /// Formats the name of an enum value: `CAP_KIND_UP_SELL` becomes `up-sell`.
 pub(super) fn words(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase().replace('_', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_tls_are_explained() {
+        for (causes, hint) in [
+            ("transport error: received fatal alert: CertificateRequired", "set --tls-cert"),
+            ("transport error: received fatal alert: UnknownCA", "refuses the client certificate"),
+            ("transport error: invalid peer certificate: UnknownIssuer", "not signed by --tls-ca"),
+            ("transport error: received corrupt message of type InvalidContentType", "use an http:// URL"),
+        ] {
+            let found = tls_hint(causes).expect("a hint");
+            assert!(found.contains(hint), "{causes}: {found}");
+        }
+        assert_eq!(tls_hint("transport error: tcp connect error: connection refused"), None);
+        assert_eq!(tls_hint("the policy is invalid"), None);
+    }
 }

@@ -22,6 +22,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
+use super::protocol_mismatch::ProtocolMismatch;
 use super::security::ReloadableSecurity;
 use super::tls::identities;
 use crate::config::settings::ConnectionLimits;
@@ -146,8 +147,19 @@ async fn establish(
     // Without it a small response waits for the acknowledgement of the previous one: 44 ms instead of 3.
     stream.set_nodelay(true).ok()?;
     let address = stream.peer_addr().ok();
-    let mut first = [0];
-    if stream.peek(&mut first).await.ok()? == 0 {
+    let mut first = [0; 3];
+    let first_len = stream.peek(&mut first).await.ok()?;
+    if first_len == 0 {
+        return None;
+    }
+    let config = security.and_then(|security| security.tls().clone());
+    if let Some(mismatch) = ProtocolMismatch::of(&first[..first_len], config.is_some()) {
+        if config.is_some() {
+            metrics::counter!("tactful_tls_handshake_failures_total").increment(1);
+        }
+        let address = address.map(tracing::field::display);
+        tracing::info!(address, sentence = mismatch.sentence(), "connection with the wrong protocol rejected");
+        mismatch.reject(stream).await;
         return None;
     }
     let connection = |stream, peer| Connection {
@@ -159,14 +171,15 @@ async fn establish(
         age_max: limits.connection_age_max.mul_f64(1.1) + limits.connection_age_grace,
         _permit: permit,
     };
-    let Some(config) = security.and_then(|security| security.tls().clone()) else {
+    let Some(config) = config else {
         return Some(connection(Stream::Plain(stream), Peer::default()));
     };
     let stream = match TlsAcceptor::from(config).accept(stream).await {
         Ok(stream) => stream,
         Err(error) => {
             metrics::counter!("tactful_tls_handshake_failures_total").increment(1);
-            tracing::info!(%error, ?address, "TLS handshake failed");
+            let address = address.map(tracing::field::display);
+            tracing::info!(%error, address, "TLS handshake failed");
             return None;
         }
     };

@@ -5,6 +5,7 @@ mod accept;
 mod background;
 mod clock;
 mod health;
+mod protocol_mismatch;
 mod readiness;
 pub mod restore;
 mod security;

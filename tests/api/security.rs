@@ -27,7 +27,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::harness::{ManualClock, until, within_timeout, written};
+use super::harness::{ManualClock, TestServer, until, within_timeout, written};
 use crate::support::certificates::{Authority, key, name_caller};
 use crate::support::long_form::short_or_long;
 use crate::support::wire_shop::preview;
@@ -127,6 +127,45 @@ async fn only_clients_with_a_valid_certificate_connect() {
     let refused =
         async { call(&plain.connect().await.map_err(|error| error.to_string())?).await.map_err(|it| it.to_string()) };
     assert!(within_timeout(refused).await.is_err(), "a plain-text call is answered");
+}
+
+/// Broken by: a TLS handshake that fails on the preface, after which the client knows of a broken connection only.
+#[tokio::test]
+async fn a_plaintext_client_of_a_tls_port_reads_what_is_wrong() {
+    let server = SecuredServer::start(None).await;
+    let plain = Endpoint::from_shared(format!("http://{}", server.address)).expect("a URI");
+    let answer = async { call(&plain.connect().await.expect("the connection is accepted")).await };
+    let status = within_timeout(answer).await.expect_err("a plain-text call is answered");
+    let causes = std::iter::successors(Some(&status as &dyn std::error::Error), |error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    assert!(causes.join(": ").contains("this port serves gRPC with TLS"), "{causes:?}");
+
+    let response = within_timeout(raw_answer(server.address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+    assert!(response.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{response}");
+    assert!(response.ends_with("this port serves gRPC with TLS: connect with TLS (https://)\n"), "{response}");
+}
+
+/// Broken by: a TLS record that is read as a preface, after which the connection closes without an answer.
+#[tokio::test]
+async fn a_tls_client_of_a_plaintext_port_reads_what_is_wrong() {
+    let server = TestServer::in_memory().await;
+    let response = within_timeout(raw_answer(server.address, &[22, 3, 1, 0, 5, 1, 0, 0, 1, 0])).await;
+    assert!(response.ends_with("this port serves gRPC without TLS: connect without TLS (http://)\n"), "{response}");
+    let authority = Authority::new();
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.pem())).domain_name("localhost");
+    let endpoint = Endpoint::from_shared(format!("https://{}", server.address)).expect("a URI");
+    let error = within_timeout(endpoint.tls_config(tls).expect("TLS").connect()).await.expect_err("no TLS there");
+    assert!(format!("{error:?}").contains("InvalidContentType"), "{error:?}");
+}
+
+/// Sends bytes and returns all that comes back until the server closes the connection.
+async fn raw_answer(address: std::net::SocketAddr, bytes: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("connects");
+    stream.write_all(bytes).await.expect("sends");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("reads to the end");
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test]
