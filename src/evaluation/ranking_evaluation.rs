@@ -30,7 +30,7 @@ use crate::model::bound_model::BoundModel;
 use crate::model::held_product::held_products;
 use crate::model::history::TrainingHistory;
 use crate::model::offer_queries::{CrossSellQuery, CustomerContext, UpSellQuery};
-use crate::model::train::train;
+use crate::model::train::{TrainingStage, train};
 use crate::model::training_settings::TrainingSettings;
 
 /// Runs the selected ranking tasks of a description and reports each step to `progress`.
@@ -104,7 +104,7 @@ impl<'a> RankingEvaluator<'a> {
                 apply_event(customer, event, &policy, &outlook);
             }
         }
-        let log = |stage| progress(format!("training: {stage:?}"));
+        let log = |stage: TrainingStage| progress(format!("training: {}", stage.as_str()));
         let trained = train(&history, &shop.catalog, shop.now, settings, &log);
         let (model, report) = trained.map_err(|error| DataSetError::InsufficientData(error.to_string()))?;
         let model = BoundModel::new(model.into(), shop.catalog.clone());

@@ -27,6 +27,16 @@ pub enum TrainingStage {
     Transitions,
 }
 
+impl TrainingStage {
+    /// Name in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ranking(stage) => stage.as_str(),
+            Self::Transitions => "transitions",
+        }
+    }
+}
+
 /// Report of a training: its data, its quality, and remarks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingReport {

@@ -15,10 +15,18 @@ use crate::grpc::access::{AccessControl, ReloadableAccessControl};
 /// TLS and access-control configuration that is in use.
 pub(super) struct ReloadableSecurity {
     settings: SecuritySettings,
-    /// Digest of all files as they were last loaded.
-    digest: Mutex<[u8; 32]>,
+    files: Mutex<LoadedFiles>,
     tls: ArcSwapOption<rustls::ServerConfig>,
     access: ReloadableAccessControl,
+}
+
+/// Files as they were last loaded, and as they were last reported.
+struct LoadedFiles {
+    /// Digest of all files that are in use.
+    digest: [u8; 32],
+    /// Digest, unless a file could not be read, and fault of the files that were rejected last. The same fault is reported once,
+    /// not with every poll.
+    rejected: Option<(Option<[u8; 32]>, String)>,
 }
 
 /// Error returned when certificates, keys or access rules cannot be used.
@@ -73,7 +81,8 @@ impl ReloadableSecurity {
         let digest = files.digest;
         let SecurityConfig { tls, access } = files.build()?;
         let access = Arc::new(ArcSwapOption::new(access));
-        Ok(Self { settings, digest: digest.into(), tls: ArcSwapOption::new(tls), access })
+        let files = Mutex::new(LoadedFiles { digest, rejected: None });
+        Ok(Self { settings, files, tls: ArcSwapOption::new(tls), access })
     }
 
     /// Configuration for TLS handshakes; `None` without TLS.
@@ -88,30 +97,51 @@ impl ReloadableSecurity {
 
     /// Reloads the files if they changed. Blocks while it reads them.
     pub(super) fn reload_if_changed(&self) {
-        let mut loaded = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = match read_files(&self.settings) {
-            Ok(files) if files.digest == *loaded => return,
-            changed => changed.and_then(|files| Ok((files.digest, files.build()?))),
-        };
-        let result = match changed {
+        let mut loaded = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = read_files(&self.settings);
+        let digest = read.as_ref().ok().map(|files| files.digest);
+        if digest == Some(loaded.digest) {
+            if loaded.rejected.take().is_some() {
+                tracing::info!("TLS and access-control files are again those in use");
+            }
+            return;
+        }
+        if loaded.rejected.as_ref().is_some_and(|(rejected, _)| rejected.is_some() && *rejected == digest) {
+            return;
+        }
+        match read.and_then(|files| Ok((files.digest, files.build()?))) {
             Ok((digest, SecurityConfig { tls, access })) => {
-                *loaded = digest;
+                *loaded = LoadedFiles { digest, rejected: None };
                 self.tls.store(tls);
                 self.access.store(access);
                 tracing::info!("TLS and access-control configuration reloaded");
-                "applied"
+                count_reload("applied");
             }
             Err(error) => {
+                let rejected = Some((digest, error_chain(&error)));
+                if loaded.rejected == rejected {
+                    return;
+                }
+                loaded.rejected = rejected;
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(
                     error,
                     "TLS and access-control configuration not reloaded; the previous one stays in use"
                 );
-                "rejected"
+                count_reload("rejected");
             }
-        };
-        metrics::counter!("tactful_security_reloads_total", "result" => result).increment(1);
+        }
     }
+}
+
+fn count_reload(result: &'static str) {
+    metrics::counter!("tactful_security_reloads_total", "result" => result).increment(1);
+}
+
+/// Text of an error with its causes.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn read_files(settings: &SecuritySettings) -> Result<SecurityFiles, SecurityError> {

@@ -196,7 +196,8 @@ impl Server {
             Ok(Ok(served)) => served?,
             Ok(Err(panicked)) => tracing::error!(%panicked, "transport task panicked"),
             Err(_) => {
-                tracing::warn!(drain_timeout = ?settings.lifecycle.drain_timeout, "drain timed out; calls in progress were cancelled");
+                let drain_timeout_seconds = settings.lifecycle.drain_timeout.as_secs_f64();
+                tracing::warn!(drain_timeout_seconds, "drain timed out; calls in progress were cancelled");
             }
         }
         step.finish();

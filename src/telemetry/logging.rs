@@ -44,7 +44,9 @@ fn stderr_layer<S>(as_json: bool) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Colours are for terminals: in a file their codes hide the text from searches.
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     if as_json {
         layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     } else {

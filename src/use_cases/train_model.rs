@@ -85,7 +85,7 @@ async fn learn(app: &App, data: TrainingData, now: Timestamp) -> Result<LearnedM
     let span = tracing::Span::current();
     let learn = move || {
         let TrainingData { history, outlook_history, profiles, outlook_window } = data;
-        let log = |stage: TrainingStage| tracing::info!(?stage, "training");
+        let log = |stage: TrainingStage| tracing::info!(stage = stage.as_str(), "training");
         let (model, report) = train(&history, &catalog, now, &settings, &log)?;
         let (outlook, outlook_metrics) = learn_outlook(&outlook_history, &profiles, now, outlook_window);
         Ok(LearnedModel { model, report, outlook, outlook_metrics })

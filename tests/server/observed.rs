@@ -317,3 +317,79 @@ async fn slow_calls_are_logged_with_trace_id_and_stage_durations() {
     ];
     assert_eq!(slow.into_iter().map(summary).collect::<Vec<_>>(), expected);
 }
+
+/// A log that is no terminal has no colours, and values as they are, not as the language's debug output.
+/// Broken by: colours that depend on an environment variable only; values logged as `Some(...)`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_log_in_a_file_has_no_colours_and_no_debug_output() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log_file = directory.path().join("log");
+    let log = std::fs::File::create(&log_file).expect("creates");
+    let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_tactful"))
+        .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--log-format", "text"])
+        .args(["--log", "tactful=debug", "--health-listen", "127.0.0.1:0"])
+        .env_remove("NO_COLOR")
+        .stdout(std::process::Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("the binary runs");
+    let text = || std::fs::read_to_string(&log_file).expect("reads");
+    let address = loop {
+        let serving = text().lines().find(|line| line.contains("serving")).map(str::to_owned);
+        if let Some(line) = serving {
+            break line.rsplit("address=").next().expect("an address").trim().to_owned();
+        }
+        assert!(process.try_wait().expect("ours").is_none(), "{}", text());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    // A connection with the wrong protocol logs its address.
+    let mut stream = tokio::net::TcpStream::connect(&address).await.expect("connects");
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &[22, 3, 1]).await.expect("sends");
+    let mut answer = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer).await.expect("an answer");
+    let stopped = std::process::Command::new("kill").arg(process.id().to_string()).status().expect("kill is there");
+    assert!(stopped.success() && process.wait().expect("ends").success());
+    let text = text();
+    assert!(text.contains("connection with the wrong protocol rejected"), "{text}");
+    for debug in ["\u{1b}", "Some(", "None", "Ok(", "{ "] {
+        let line = text.lines().find(|line| line.contains("tactful") && line.contains(debug));
+        assert_eq!(line, None, "{debug:?} is in the log");
+    }
+}
+
+/// Files are polled every second; a fault is reported when it appears, not with every poll.
+/// Broken by: a rejected file whose digest is not remembered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_file_is_reported_once_per_change() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write_secrets(directory.path());
+    let file = |name: &str| directory.path().join(name);
+    let server = RunningServer::start_with(&directory.path().join("data"), |command| {
+        command.args(["--log", "info"]).arg("--access").arg(file("access.toml"))
+    });
+    let rejected = |log: &str| log.lines().filter(|line| line.contains("configuration not reloaded")).count();
+    let until = async |what: &dyn Fn(&str) -> bool| {
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+            while !what(&server.log()) {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        });
+        waited.await.unwrap_or_else(|_| panic!("{}", server.log()));
+    };
+    let good = std::fs::read_to_string(file("access.toml")).expect("reads");
+    std::fs::write(file("access.toml"), "broken =").expect("writes");
+    until(&|log| rejected(log) == 1).await;
+    // More than three polls.
+    tokio::time::sleep(std::time::Duration::from_millis(3_500)).await;
+    assert_eq!(rejected(&server.log()), 1, "{}", server.log());
+    std::fs::write(file("access.toml"), "broken = [").expect("writes");
+    until(&|log| rejected(log) == 2).await;
+    std::fs::remove_file(file("access.toml")).expect("removes");
+    until(&|log| rejected(log) == 3).await;
+    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    assert_eq!(rejected(&server.log()), 3, "{}", server.log());
+    std::fs::write(file("access.toml"), good).expect("writes");
+    until(&|log| log.contains("again those in use")).await;
+    std::fs::write(file("access.toml"), "broken =").expect("writes");
+    until(&|log| rejected(log) == 4).await;
+}

@@ -52,6 +52,19 @@ pub enum RankingStage {
     ItemModel,
 }
 
+impl RankingStage {
+    /// Name in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tuning => "tuning",
+            Self::Examples => "examples",
+            Self::Forests => "forests",
+            Self::Upgrades => "upgrades",
+            Self::ItemModel => "item_model",
+        }
+    }
+}
+
 /// Learns from everything before `end`.
 pub fn train_ranking(
     history: &OrderedHistory,
