@@ -1,5 +1,6 @@
 //! `tactful import`: imports files into a running server.
 
+use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,8 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tonic::{Code, Response, Status};
 
-use super::client::{ServerAddress, rejected};
-use super::output::outln;
+use super::client::{ServerAddress, print_warnings, rejected};
+use super::output::{errln, outln};
 use crate::domain::time::Timestamp;
 use crate::grpc::convert::events::event_to_wire;
 use crate::grpc::convert::products::product_to_wire;
@@ -30,6 +31,8 @@ use crate::ingest::source::{ReadProgress, RowSource};
 const BATCH_LEN: usize = 1000;
 /// Number of attempts of a call while the server is unavailable or overloaded.
 const ATTEMPTS_MAX: u32 = 6;
+/// Maximum number of warnings to print.
+const WARNINGS_MAX: usize = 100;
 /// Exit status when some rows were rejected and the rest were imported.
 const SOME_REJECTED: u8 = 3;
 
@@ -91,12 +94,17 @@ impl ImportCommand {
         match self.subcommand {
             ImportSubcommand::Products(files) => {
                 let client = CatalogServiceClient::new(files.server.connect().await?);
+                let warnings = RefCell::new(ImportWarnings::default());
                 let send = async |products| {
                     let request = wire::BatchUpsertProductsRequest { products };
-                    let response = client.clone().batch_upsert_products(request).await;
-                    response.map(Response::into_inner).map(|response| response.results)
+                    let response = client.clone().batch_upsert_products(request).await?.into_inner();
+                    warnings.borrow_mut().add(response.warnings);
+                    Ok::<_, Status>(response.results)
                 };
-                files.import(row_reader::read_products, |product| Some(product_to_wire(product)), send).await
+                let to_wire = |product| Some(product_to_wire(product));
+                let imported = files.import(row_reader::read_products, to_wire, send).await;
+                warnings.borrow().print();
+                imported
             }
             ImportSubcommand::Customers(files) => {
                 let client = CustomerServiceClient::new(files.server.connect().await?);
@@ -134,7 +142,7 @@ impl ImportArgs {
         to_wire: impl Fn(T) -> Option<M>,
         send: impl AsyncFn(Vec<M>) -> Result<Vec<wire::EntryResult>, Status>,
     ) -> anyhow::Result<ExitCode> {
-        let mapping = self.mapping()?;
+        let mapping = read_mapping(self.mapping.as_deref())?;
         let mut opened = Vec::new();
         for path in &self.files {
             let source = RowSource::open(path)?;
@@ -148,7 +156,7 @@ impl ImportArgs {
             let imported = file.run(rows, &to_wire, &send).await;
             file.bar.finish_and_clear();
             if let Err(failure) = imported {
-                eprintln!("imported so far: {counts}");
+                errln!("imported so far: {counts}");
                 return Err(failure);
             }
         }
@@ -159,15 +167,16 @@ impl ImportArgs {
         }
         Ok(if counts.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REJECTED) })
     }
+}
 
-    fn mapping(&self) -> anyhow::Result<Mapping> {
-        let Some(path) = &self.mapping else { return Ok(Mapping::canonical()) };
-        let text = std::fs::read_to_string(path).with_context(|| format!("mapping {}", path.display()))?;
-        Mapping::from_toml(&text).map_err(|faults| {
-            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            anyhow!("mapping {}:\n  {}", path.display(), faults.join("\n  "))
-        })
-    }
+/// Reads a mapping of columns; without a file, the canonical one.
+pub(super) fn read_mapping(path: Option<&Path>) -> anyhow::Result<Mapping> {
+    let Some(path) = path else { return Ok(Mapping::canonical()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("mapping {}", path.display()))?;
+    Mapping::from_toml(&text).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        anyhow!("mapping {}:\n  {}", path.display(), faults.join("\n  "))
+    })
 }
 
 /// Import of one file.
@@ -196,7 +205,7 @@ impl<M: Clone> FileImport<'_, M> {
                 RowOutcome::Filtered { line: _ } => self.counts.filtered += 1,
                 RowOutcome::Rejected(rejected_row) => {
                     self.counts.rejected += 1;
-                    self.bar.suspend(|| eprintln!("rejected: {rejected_row}"));
+                    self.bar.suspend(|| errln!("rejected: {rejected_row}"));
                 }
             }
             if self.batch.len() == BATCH_LEN {
@@ -231,7 +240,7 @@ impl<M: Clone> FileImport<'_, M> {
 
     fn reject(&mut self, line: u64, reason: &str) {
         self.counts.rejected += 1;
-        self.bar.suspend(|| eprintln!("rejected: {}:{line}: {reason}", self.path.display()));
+        self.bar.suspend(|| errln!("rejected: {}:{line}: {reason}", self.path.display()));
     }
 }
 
@@ -252,6 +261,30 @@ where
             }
             Err(status) => return Err(rejected(&status)),
         }
+    }
+}
+
+/// Warnings about imported products, each once.
+#[derive(Default)]
+struct ImportWarnings {
+    batches: usize,
+    warnings: Vec<wire::Warning>,
+}
+
+impl ImportWarnings {
+    fn add(&mut self, warnings: Vec<wire::Warning>) {
+        self.batches += 1;
+        for warning in warnings {
+            if self.warnings.len() < WARNINGS_MAX && !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
+    /// Prints the warnings. Of several batches, an unknown product may have been imported by a later one, so these are left out.
+    fn print(&self) {
+        let is_certain = |warning: &&wire::Warning| self.batches == 1 || warning.code != "UNKNOWN_RELATED_PRODUCT";
+        print_warnings(self.warnings.iter().filter(is_certain));
     }
 }
 
@@ -292,7 +325,8 @@ fn bar(path: &Path, progress: &ReadProgress) -> ProgressBar {
     bar.with_message(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
 }
 
-fn now() -> Timestamp {
+/// Time of the import.
+pub(super) fn now() -> Timestamp {
     let ms = jiff::Timestamp::now().as_millisecond();
     Timestamp::from_unix_ms(ms).unwrap_or(Timestamp::MAX)
 }

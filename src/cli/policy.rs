@@ -3,19 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{ServerAddress, date_text, rejected, time_text};
-use super::output::{out, outln};
+use super::client::{ServerAddress, date_text, print_warnings, rejected, time_text};
+use super::import::{now, read_mapping};
+use super::output::{errln, out, outln};
 use super::table::Table;
 use crate::domain::policy::Policy as DomainPolicy;
+use crate::domain::product::Product;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::create_policy_request::Source;
 use crate::grpc::generated::tactful::v1::policy_service_client::PolicyServiceClient;
+use crate::ingest::row_outcome::RowOutcome;
+use crate::ingest::row_reader;
+use crate::ingest::source::RowSource;
 use crate::policy_document::format_policy::format_policy;
 use crate::policy_document::parse_policy::parse_policy;
+use crate::use_cases::lint::lint_files;
 
 /// Show, check, store and activate versions of the policy.
 ///
@@ -23,7 +29,7 @@ use crate::policy_document::parse_policy::parse_policy;
 ///
 /// Example:
 ///   tactful policy show --default > quiet.toml     # then edit the version and some values
-///   tactful policy check quiet.toml
+///   tactful policy check quiet.toml --catalog products.csv
 ///   tactful policy create quiet.toml --activate
 ///   tactful policy roll-back quiet-1
 #[derive(Debug, Args)]
@@ -60,10 +66,25 @@ struct ShowPolicy {
 }
 
 /// Report every fault of a policy file, without a server
+///
+/// With --catalog, the products of a file are checked with it: rows that would be rejected are faults; rules that name unknown
+/// products, families without products, products that can never be offered, and duplicate tiers are warnings. With --running, the
+/// policy is checked against the catalogue and the explicit offers of a server instead.
 #[derive(Debug, Args)]
 struct CheckPolicy {
     /// Policy file
     file: PathBuf,
+    /// Products to check with it: CSV, gzipped CSV or JSON Lines
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    /// Mapping of the columns of --catalog (TOML)
+    #[arg(long, value_name = "FILE", requires = "catalog")]
+    mapping: Option<PathBuf>,
+    /// Check against the catalogue and the explicit offers of the running server
+    #[arg(long, conflicts_with = "catalog")]
+    running: bool,
+    #[command(flatten)]
+    server: ServerAddress,
 }
 
 /// Store a version of the policy
@@ -111,10 +132,7 @@ impl PolicyCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.subcommand {
             PolicySubcommand::Show(show) => show.run().await?,
-            PolicySubcommand::Check(check) => {
-                let policy = read_file(&check.file)?.0;
-                outln!("{} is a valid policy: {}", check.file.display(), policy.version);
-            }
+            PolicySubcommand::Check(check) => check.run().await?,
             PolicySubcommand::Create(create) => create.run().await?,
             PolicySubcommand::List(list) => list.run().await?,
             PolicySubcommand::Activate(ActivatePolicy { version, server }) => activate(&server, version).await?,
@@ -145,6 +163,7 @@ async fn activate(server: &ServerAddress, version: String) -> anyhow::Result<()>
     let mut client = PolicyServiceClient::new(server.connect().await?);
     let response = client.activate_policy(wire::ActivatePolicyRequest { version }).await;
     let response = response.map_err(|status| rejected(&status))?.into_inner();
+    print_warnings(&response.warnings);
     print_activation(&response.version, &response.previous_version, response.drained);
     Ok(())
 }
@@ -184,16 +203,61 @@ impl ShowPolicy {
     }
 }
 
+impl CheckPolicy {
+    async fn run(self) -> anyhow::Result<()> {
+        let read = read_file(&self.file);
+        let mut faults: Vec<String> = read.as_ref().err().map(ToString::to_string).into_iter().collect();
+        if let Some(catalog) = &self.catalog {
+            let mut products = Vec::new();
+            if let Err(error) = self.read_products(catalog, &mut products, &mut faults) {
+                faults.push(format!("{error:#}"));
+            }
+            // Without a valid policy, the products are still checked.
+            let policy = read.as_ref().map_or_else(|_| DomainPolicy::default(), |(policy, _)| policy.clone());
+            for finding in lint_files(&policy, products) {
+                errln!("warning: {finding} ({})", finding.code());
+            }
+        }
+        let (policy, text) = match read {
+            Ok(read) if faults.is_empty() => read,
+            Ok(_) | Err(_) => bail!(faults.join("\n")),
+        };
+        if self.running {
+            let mut client = PolicyServiceClient::new(self.server.connect().await?);
+            let request = wire::CreatePolicyRequest { source: Some(Source::Toml(text)), validate_only: true };
+            let response = client.create_policy(request).await.map_err(|status| rejected(&status))?.into_inner();
+            print_warnings(&response.warnings);
+        }
+        outln!("{} is a valid policy: {}", self.file.display(), policy.version);
+        Ok(())
+    }
+
+    /// Reads the products of a file; each rejected row is a fault.
+    fn read_products(&self, path: &Path, products: &mut Vec<Product>, faults: &mut Vec<String>) -> anyhow::Result<()> {
+        let mapping = read_mapping(self.mapping.as_deref())?;
+        for row in row_reader::read_products(RowSource::open(path)?, &mapping, now())? {
+            match row? {
+                RowOutcome::Accepted { line: _, value } => products.push(value),
+                RowOutcome::Filtered { line: _ } => {}
+                RowOutcome::Rejected(rejected_row) => faults.push(format!("rejected: {rejected_row}")),
+            }
+        }
+        Ok(())
+    }
+}
+
 impl CreatePolicy {
     async fn run(self) -> anyhow::Result<()> {
         // Checked here first, because these faults name the keys of the file.
         let (policy, text) = read_file(&self.file)?;
         let mut client = PolicyServiceClient::new(self.server.connect().await?);
         let request = wire::CreatePolicyRequest { source: Some(Source::Toml(text)), validate_only: false };
-        client.create_policy(request).await.map_err(|status| rejected(&status))?;
+        let response = client.create_policy(request).await.map_err(|status| rejected(&status))?.into_inner();
         outln!("{} is stored", policy.version);
         if self.activate {
             activate(&self.server, policy.version).await?;
+        } else {
+            print_warnings(&response.warnings);
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ pub mod decision_context;
 pub(crate) mod eligibility;
 pub mod explicit_offer_index;
 pub mod grants;
+pub mod lint;
 pub mod offer_query;
 pub(crate) mod phrases;
 pub(crate) mod rejection_log;

@@ -1,5 +1,6 @@
 //! `CatalogService`: products and explicit offers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
@@ -8,6 +9,7 @@ use super::batches::{BATCH_LEN_MAX, BatchEntries, StreamTally, check_batch_len};
 use super::convert::explicit_offers::{explicit_offer_from_wire, explicit_offer_to_wire};
 use super::convert::products::{product_from_wire, product_to_wire};
 use super::convert::violations::Violations;
+use super::convert::warnings::warnings_to_wire;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::catalog_service_server::CatalogService;
 use super::pagination::{PageRequest, write_token};
@@ -19,6 +21,7 @@ use crate::use_cases::catalog::{delete_product, publish_catalog, upsert_products
 use crate::use_cases::explicit_offers::{
     ExplicitOfferFault, check_offer, delete_offer, get_offer, list_offers, upsert_offers,
 };
+use crate::use_cases::lint::{LINTED_PRODUCTS_MAX, lint_offers, lint_products};
 
 pub(crate) struct CatalogRpc {
     app: Arc<App>,
@@ -29,9 +32,16 @@ impl CatalogRpc {
         Self { app }
     }
 
-    async fn upsert(&self, products: Vec<wire::Product>) -> Result<Vec<wire::EntryResult>, Status> {
+    /// Upserts the valid products of a batch, and adds their ids to those to be linted. Returns one result for each entry.
+    async fn upsert(
+        &self,
+        products: Vec<wire::Product>,
+        linted: &mut Vec<ProductId>,
+    ) -> Result<Vec<wire::EntryResult>, Status> {
         let entries = BatchEntries::read("products", products, product_from_wire);
         let changed = upsert_products(&self.app, &entries.valid).await.map_err(status::store)?;
+        let left = LINTED_PRODUCTS_MAX.saturating_sub(linted.len());
+        linted.extend(entries.valid.iter().take(left).map(|product| product.id.clone()));
         let recorded = |changed| if changed { EntryOutcome::New } else { EntryOutcome::Duplicate };
         Ok(entries.results(changed.into_iter().map(recorded).collect()))
     }
@@ -44,13 +54,14 @@ impl CatalogRpc {
         &self,
         mut messages: Streaming<wire::StreamProductsRequest>,
         tally: &mut StreamTally,
+        linted: &mut Vec<ProductId>,
     ) -> Result<(), Status> {
         while let Some(wire::StreamProductsRequest { products }) = messages.message().await? {
             if products.is_empty() {
                 continue;
             }
             check_batch_len("products", products.len(), BATCH_LEN_MAX)?;
-            for result in self.upsert(products).await? {
+            for result in self.upsert(products, linted).await? {
                 tally.count(result);
             }
         }
@@ -66,9 +77,11 @@ impl CatalogService for CatalogRpc {
     ) -> Result<Response<wire::BatchUpsertProductsResponse>, Status> {
         let wire::BatchUpsertProductsRequest { products } = request.into_inner();
         check_batch_len("products", products.len(), BATCH_LEN_MAX)?;
-        let results = self.upsert(products).await?;
+        let mut linted = Vec::new();
+        let results = self.upsert(products, &mut linted).await?;
         self.publish().await?;
-        Ok(Response::new(wire::BatchUpsertProductsResponse { results }))
+        let warnings = warnings_to_wire(lint_products(&self.app, linted).await);
+        Ok(Response::new(wire::BatchUpsertProductsResponse { results, warnings }))
     }
 
     async fn stream_products(
@@ -76,12 +89,14 @@ impl CatalogService for CatalogRpc {
         request: Request<Streaming<wire::StreamProductsRequest>>,
     ) -> Result<Response<wire::StreamProductsResponse>, Status> {
         let mut tally = StreamTally::default();
-        let result = self.upsert_stream(request.into_inner(), &mut tally).await;
+        let mut linted = Vec::new();
+        let result = self.upsert_stream(request.into_inner(), &mut tally, &mut linted).await;
         // Products received before a stream broke are stored, so they are published.
         self.publish().await?;
         result?;
         let StreamTally { recorded: upserted, duplicates: unchanged, rejected, rejections } = tally;
-        Ok(Response::new(wire::StreamProductsResponse { upserted, unchanged, rejected, rejections }))
+        let warnings = warnings_to_wire(lint_products(&self.app, linted).await);
+        Ok(Response::new(wire::StreamProductsResponse { upserted, unchanged, rejected, rejections, warnings }))
     }
 
     async fn get_product(
@@ -138,9 +153,11 @@ impl CatalogService for CatalogRpc {
             violations.or(Some(offer))
         });
         let changed = upsert_offers(&self.app, &entries.valid).await.map_err(status::explicit_offers)?;
+        let products: BTreeSet<ProductId> = entries.valid.iter().map(|offer| offer.product.clone()).collect();
+        let warnings = warnings_to_wire(lint_offers(&self.app, products.into_iter().collect()).await);
         let recorded = |changed| if changed { EntryOutcome::New } else { EntryOutcome::Duplicate };
         let results = entries.results(changed.into_iter().map(recorded).collect());
-        Ok(Response::new(wire::BatchUpsertOffersResponse { results }))
+        Ok(Response::new(wire::BatchUpsertOffersResponse { results, warnings }))
     }
 
     async fn get_offer(

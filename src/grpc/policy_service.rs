@@ -6,10 +6,12 @@ use tonic::{Request, Response, Status};
 
 use super::convert::policies::{listed_version_to_wire, policy_from_wire, policy_version_to_wire};
 use super::convert::policy_changes::{simulation_from_wire, simulation_to_wire};
+use super::convert::warnings::warnings_to_wire;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::policy_service_server::PolicyService;
 use super::status;
 use crate::use_cases::app::App;
+use crate::use_cases::lint::lint_policy;
 use crate::use_cases::policies::{
     PolicyActivation, PolicyVersion, activate_policy, active_policy, create_policy, get_policy, list_policies,
     roll_back_policy,
@@ -27,6 +29,12 @@ impl PolicyRpc {
     pub(crate) fn new(app: Arc<App>) -> Self {
         Self { app }
     }
+
+    /// Warnings about the policy in force.
+    async fn warnings(&self) -> Result<Vec<wire::Warning>, Status> {
+        let findings = lint_policy(&self.app, &self.app.policy_in_force()).await.map_err(status::store)?;
+        Ok(warnings_to_wire(findings))
+    }
 }
 
 #[tonic::async_trait]
@@ -37,12 +45,14 @@ impl PolicyService for PolicyRpc {
     ) -> Result<Response<wire::CreatePolicyResponse>, Status> {
         let wire::CreatePolicyRequest { source, validate_only } = request.into_inner();
         let (policy, text) = policy_from_wire(source).map_err(|violations| status::invalid(&violations))?;
+        let warnings = lint_policy(&self.app, &policy).await.map_err(status::store)?;
         let version = if validate_only {
             PolicyVersion { policy, text, created_at: None, active_since: None }
         } else {
             create_policy(&self.app, policy, text).await.map_err(status::policy)?
         };
-        Ok(Response::new(wire::CreatePolicyResponse { policy_version: Some(policy_version_to_wire(version)) }))
+        let policy_version = Some(policy_version_to_wire(version));
+        Ok(Response::new(wire::CreatePolicyResponse { policy_version, warnings: warnings_to_wire(warnings) }))
     }
 
     async fn simulate_policy(
@@ -106,7 +116,9 @@ impl PolicyService for PolicyRpc {
         }
         let PolicyActivation { version, previous, is_drained } =
             activate_policy(&self.app, &version).await.map_err(status::policy)?;
-        Ok(Response::new(wire::ActivatePolicyResponse { version, previous_version: previous, drained: is_drained }))
+        let warnings = self.warnings().await?;
+        let drained = is_drained;
+        Ok(Response::new(wire::ActivatePolicyResponse { version, previous_version: previous, drained, warnings }))
     }
 
     async fn roll_back_policy(

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use strsim::levenshtein;
+use toml::de::{DeTable, Deserializer};
 use toml::{Table, Value as Toml};
 
 use super::consistency::consistency_faults;
@@ -20,17 +22,23 @@ const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
 /// Parses a TOML document.
 ///
 /// # Errors
-/// All faults at once; a text that is not TOML is reported as a single fault.
+/// All faults at once: of the syntax, of what could be read in spite of them, and between values.
 pub fn parse_policy(text: &str) -> Result<Policy, InvalidPolicy> {
     if text.len() > DOCUMENT_BYTES_MAX {
         let problem = format!("has {} bytes, at most {DOCUMENT_BYTES_MAX} are allowed", text.len());
         return Err(InvalidPolicy(vec![PolicyFault::new("the document", problem)]));
     }
-    let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        InvalidPolicy(vec![PolicyFault::new("the document", format!("is not TOML: {error}"))])
-    })?;
+    let (document, syntax_errors) = DeTable::parse_recoverable(text);
+    let not_toml = |mut error: toml::de::Error| {
+        error.set_input(Some(text));
+        PolicyFault::new("the document", format!("is not TOML: {error}"))
+    };
+    let mut faults: Vec<PolicyFault> = syntax_errors.into_iter().map(not_toml).collect();
+    let table = Table::deserialize(Deserializer::from(document)).unwrap_or_else(|error| {
+        faults.push(not_toml(error));
+        Table::new()
+    });
     let mut values = BTreeMap::new();
-    let mut faults = Vec::new();
     let version = match table.get("version") {
         Some(Toml::String(version)) => version.clone(),
         Some(_) => {

@@ -189,6 +189,19 @@ impl PolicyField<'_> {
     }
 }
 
+/// Collects the entries of a list or a map; the error has the problems of all of them, not of the first.
+fn collect_all<T, C: FromIterator<T>>(
+    entries: impl Iterator<Item = Result<T, InvalidPolicyValue>>,
+) -> Result<C, InvalidPolicyValue> {
+    let (read, problems): (Vec<_>, Vec<_>) = entries.partition(Result::is_ok);
+    let problems: Vec<String> = problems.into_iter().filter_map(Result::err).map(String::from).collect();
+    if problems.is_empty() {
+        Ok(read.into_iter().filter_map(Result::ok).collect())
+    } else {
+        Err(InvalidPolicyValue(problems.join("; ")))
+    }
+}
+
 fn kind_of(value: &PolicyValue) -> &'static str {
     match value {
         PolicyValue::Number(_) => "a number",
@@ -237,10 +250,8 @@ fn set_numbers(field: &mut [f64], numbers: &[f64], min: f64, max: f64) -> Result
     if numbers.len() != field.len() {
         return Err(InvalidPolicyValue(format!("must have {} numbers, not {}", field.len(), numbers.len())));
     }
-    for &number in numbers {
-        checked_number(number, min, max)?;
-    }
-    field.copy_from_slice(numbers);
+    let checked: Vec<f64> = collect_all(numbers.iter().map(|&number| checked_number(number, min, max)))?;
+    field.copy_from_slice(&checked);
     Ok(())
 }
 
@@ -258,7 +269,7 @@ fn attribute_names(names: Vec<String>) -> Result<Vec<String>, InvalidPolicyValue
     if names.len() > LIST_MAX {
         return Err(InvalidPolicyValue(format!("has {} names, at most {LIST_MAX} are allowed", names.len())));
     }
-    names.into_iter().map(|name| short_text(name, ATTRIBUTE_BYTES_MAX)).collect()
+    collect_all(names.into_iter().map(|name| short_text(name, ATTRIBUTE_BYTES_MAX)))
 }
 
 fn attribute_kinds(texts: BTreeMap<String, String>) -> Result<AttributeKinds, InvalidPolicyValue> {
@@ -279,7 +290,7 @@ fn attribute_kinds(texts: BTreeMap<String, String>) -> Result<AttributeKinds, In
             kind.ok_or_else(|| InvalidPolicyValue(format!("{name} must be text, number or flag, not {text:?}")))?;
         Ok((name, kind))
     });
-    read.collect()
+    collect_all(read)
 }
 
 fn caps(offers: u64, up_sell: u64) -> Result<BandCaps, InvalidPolicyValue> {
@@ -305,7 +316,7 @@ fn channel_leases(
             checked_duration(duration, min, max).map_err(|problem| InvalidPolicyValue(format!("{name} {problem}")))?,
         ))
     });
-    read.collect()
+    collect_all(read)
 }
 
 fn channel_caps(counts: BTreeMap<String, u64>) -> Result<Vec<(String, u32)>, InvalidPolicyValue> {
@@ -318,7 +329,7 @@ fn channel_caps(counts: BTreeMap<String, u64>) -> Result<Vec<(String, u32)>, Inv
         let cap = fits.ok_or_else(|| InvalidPolicyValue(format!("{name} must be 0 to {OFFERS_MAX}, not {count}")))?;
         Ok((name, cap))
     });
-    read.collect()
+    collect_all(read)
 }
 
 fn family_value(family: &ProductFamily) -> (String, FamilyValue) {
@@ -336,10 +347,10 @@ fn families(values: BTreeMap<String, FamilyValue>) -> Result<Vec<ProductFamily>,
     if values.len() > NAMED_MAX {
         return Err(InvalidPolicyValue(format!("has {} families, at most {NAMED_MAX} are allowed", values.len())));
     }
-    values
+    let read = values
         .into_iter()
-        .map(|(name, value)| family(&name, value).map_err(|problem| InvalidPolicyValue(format!("{name}: {problem}"))))
-        .collect()
+        .map(|(name, value)| family(&name, value).map_err(|problem| InvalidPolicyValue(format!("{name}: {problem}"))));
+    collect_all(read)
 }
 
 fn family(name: &str, value: FamilyValue) -> Result<ProductFamily, InvalidPolicyValue> {
@@ -356,7 +367,7 @@ fn family(name: &str, value: FamilyValue) -> Result<ProductFamily, InvalidPolicy
     };
     let per_slate = at_least_one("per_slate", per_slate)? as usize;
     let per_window = at_least_one("per_window", per_window)?;
-    let products = products.into_iter().map(product).collect::<Result<_, _>>()?;
+    let products = collect_all(products.into_iter().map(product))?;
     Ok(ProductFamily { name: name.to_owned(), category, products, per_slate, per_window })
 }
 
@@ -375,7 +386,7 @@ fn pairs(values: Vec<(String, String)>) -> Result<Vec<(ProductId, ProductId)>, I
             Ok((product(a)?, product(b)?))
         }
     });
-    read.collect()
+    collect_all(read)
 }
 
 fn sequences(values: Vec<SequenceValue>) -> Result<Vec<NeverAfter>, InvalidPolicyValue> {
@@ -390,5 +401,5 @@ fn sequences(values: Vec<SequenceValue>) -> Result<Vec<NeverAfter>, InvalidPolic
             .map_err(|problem| InvalidPolicyValue(format!("within {problem}")))?;
         Ok(NeverAfter { first: product(first)?, then: product(then)?, within })
     });
-    read.collect()
+    collect_all(read)
 }

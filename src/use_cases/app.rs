@@ -56,6 +56,7 @@ impl App {
         let trained = read_stored_model(store.as_ref()).await?;
         let policy = Arc::new(load_active_policy(store.as_ref()).await?.unwrap_or(policy));
         let offers = index_offers(store.load_offers().await?, &policy).await?;
+        report_unusable_conditions(&offers);
         Ok(Self {
             store,
             training_settings,
@@ -110,6 +111,7 @@ impl App {
     /// Publishes the explicit offers as they are stored now. The caller holds `publishing`.
     pub(super) async fn publish_offers(&self) -> Result<(), StoreError> {
         let index = index_offers(self.store.load_offers().await?, &self.policy_in_force()).await?;
+        report_unusable_conditions(&index);
         self.publish(|parts| parts.offers = index);
         // A cap may have been raised.
         self.exhausted_offers.clear();
@@ -133,6 +135,7 @@ impl App {
 
     /// Publishes a policy with the explicit offers indexed under it. The caller holds `publishing`.
     pub(super) fn publish_policy(&self, policy: Arc<Policy>, offers: Arc<ExplicitOfferIndex>) {
+        report_unusable_conditions(&offers);
         self.publish(|parts| {
             parts.policy = policy;
             parts.offers = offers;
@@ -147,13 +150,17 @@ impl App {
     }
 }
 
-/// Indexes explicit offers under a policy, and reports those whose conditions it makes unusable.
+/// Indexes explicit offers under a policy.
 async fn index_offers(offers: Vec<ExplicitOffer>, policy: &Policy) -> Result<Arc<ExplicitOfferIndex>, StoreError> {
     let kinds = policy.condition_attributes.clone();
     // Compiling thousands of conditions must not block a thread that serves.
     let index = tokio::task::spawn_blocking(move || ExplicitOfferIndex::new(offers, &kinds)).await;
-    let index =
-        index.map_err(|error| StoreError::Failed { detail: format!("indexing explicit offers failed: {error}") })?;
+    let failed = |error| StoreError::Failed { detail: format!("indexing explicit offers failed: {error}") };
+    index.map(Arc::new).map_err(failed)
+}
+
+/// Reports explicit offers whose conditions the policy makes unusable.
+fn report_unusable_conditions(index: &ExplicitOfferIndex) {
     let unusable = index.unusable_conditions();
     #[allow(clippy::cast_precision_loss, reason = "there are at most 5,000 explicit offers")]
     metrics::gauge!("tactful_unusable_conditions").set(unusable.len() as f64);
@@ -165,5 +172,4 @@ async fn index_offers(offers: Vec<ExplicitOffer>, policy: &Policy) -> Result<Arc
             "conditions of explicit offers cannot be used; these offers apply to no customer"
         );
     }
-    Ok(Arc::new(index))
 }

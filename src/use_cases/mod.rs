@@ -22,6 +22,7 @@ pub(crate) mod get_backfire_report;
 pub mod get_relationship_health;
 pub mod holds;
 pub(crate) mod learn_acceptances;
+pub(crate) mod lint;
 mod load_customer;
 pub mod offer_request;
 pub mod policies;

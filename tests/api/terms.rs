@@ -4,16 +4,17 @@ use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::create_policy_request::Source;
 use tactful::grpc::generated::tactful::v1::explain_decision_request::About;
 use tactful::grpc::generated::tactful::v1::{
-    ActivatePolicyRequest, BatchUpsertCustomersRequest, BatchUpsertOffersRequest, CreatePolicyRequest, CrossSellOffer,
-    CrossSellRequest, CustomerProfile, DeleteOfferRequest, EntryResult, ExplainDecisionRequest, ExplicitOffer,
-    GetOfferRequest, ListOffersRequest, Money, OfferKind, ReleaseOffersRequest, ServingMode, UpSellRequest, WhatIf,
+    ActivatePolicyRequest, BatchUpsertCustomersRequest, BatchUpsertOffersRequest, BatchUpsertProductsRequest,
+    CreatePolicyRequest, CrossSellOffer, CrossSellRequest, CustomerProfile, DeleteOfferRequest, EntryResult,
+    ExplainDecisionRequest, ExplicitOffer, GetOfferRequest, ListOffersRequest, Money, OfferKind, Product,
+    ReleaseOffersRequest, ServingMode, UpSellRequest, Warning, WhatIf,
 };
 use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
 use super::harness::TestServer;
 use super::shop::{in_future, now, open_shop};
-use crate::support::wire_shop::{cross_sell, gbp, up_sell};
+use crate::support::wire_shop::{cross_sell, gbp, product, up_sell};
 
 const ATTRIBUTES: &str = "version = 'attributes'\n[conditions]\nattributes = { segment = 'text', age = 'number' }\n";
 
@@ -136,6 +137,50 @@ async fn conditions_ask_for_declared_attributes() {
     assert_eq!(reasons, [("", ""), ("gold", "offer_condition_unmet")]);
 }
 
+/// Upserts and activations answer with warnings about valid settings that are probably a mistake; nothing is refused.
+/// Broken by: an answer without the lint; a lint that sees the catalogue from before the upsert.
+#[tokio::test]
+async fn mistakes_that_are_valid_are_answered_with_warnings() {
+    let shop = open_shop().await;
+    let codes = |warnings: Vec<Warning>| -> Vec<(String, String)> {
+        warnings.into_iter().map(|warning| (warning.code, warning.subject)).collect()
+    };
+    let found = |code: &str, subject: &str| (code.to_owned(), subject.to_owned());
+    let circle = vec![
+        Product { requires: vec!["lid".into()], ..product("pot") },
+        Product { requires: vec!["pot".into()], ladder: "lids".into(), tier: 1, ..product("lid") },
+        Product { ladder: "lids".into(), tier: 1, excludes: vec!["ghost".into()], ..product("cover") },
+    ];
+    let request = BatchUpsertProductsRequest { products: circle };
+    let answer = shop.catalog().batch_upsert_products(request).await.expect("answers").into_inner();
+    let expected =
+        [found("UNKNOWN_RELATED_PRODUCT", "cover"), found("REQUIRES_CYCLE", "lid"), found("DUPLICATE_RUNG", "lids")];
+    assert_eq!(codes(answer.warnings), expected);
+
+    let request = BatchUpsertOffersRequest { offers: vec![ExplicitOffer { price: Some(gbp(61)), ..sale("dear") }] };
+    let answer = shop.catalog().batch_upsert_offers(request).await.expect("answers").into_inner();
+    let [warning] = answer.warnings.as_slice() else { panic!("one warning: {:?}", answer.warnings) };
+    assert_eq!(warning.code, "OFFER_PRICE_ABOVE_LIST_PRICE");
+    assert_eq!(warning.message, "dear costs 61.00 GBP, more than the price of the product, 60.00 GBP");
+
+    declare_attributes(&shop).await;
+    put(&shop, vec![ExplicitOffer { condition: "age >= 30".into(), ..sale("thirty") }]).await;
+    let other = "version = 'other'\n[contact.rules]\nonly_after = [['lid', 'spoon']]\n";
+    let request = CreatePolicyRequest { source: Some(Source::Toml(other.to_owned())), validate_only: true };
+    let expected = [
+        found("UNKNOWN_PRODUCT_IN_POLICY", "contact.rules.only_after"),
+        found("UNUSABLE_CONDITION", "thirty"),
+        found("REQUIRES_CYCLE", "lid"),
+    ];
+    let answer = shop.policies().create_policy(request.clone()).await.expect("valid").into_inner();
+    assert_eq!(codes(answer.warnings), expected);
+    let request = CreatePolicyRequest { validate_only: false, ..request };
+    shop.policies().create_policy(request).await.expect("stored");
+    let request = ActivatePolicyRequest { version: "other".into() };
+    let answer = shop.policies().activate_policy(request).await.expect("activates").into_inner();
+    assert_eq!(codes(answer.warnings), expected);
+}
+
 /// A policy that declares an attribute otherwise makes conditions invalid; the policy before makes them valid again.
 /// Broken by: conditions that are compiled under the policy of the moment when the offers were published last.
 #[tokio::test]
@@ -155,7 +200,8 @@ async fn a_condition_that_the_policy_makes_invalid_applies_to_no_customer() {
     shop.policies().activate_policy(ActivatePolicyRequest { version: "other".into() }).await.expect("activates");
     assert_eq!(up_sold(&shop, "gil", "").await, implicit());
     // Publishes all offers under this policy.
-    put(&shop, vec![ExplicitOffer { condition: "age == '30'".into(), channels: vec!["web".into()], ..sale("web") }]).await;
+    put(&shop, vec![ExplicitOffer { condition: "age == '30'".into(), channels: vec!["web".into()], ..sale("web") }])
+        .await;
     assert_eq!(up_sold(&shop, "gil", "web").await, explicit("web"));
 
     shop.policies().activate_policy(ActivatePolicyRequest { version: "attributes".into() }).await.expect("activates");

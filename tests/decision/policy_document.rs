@@ -142,6 +142,30 @@ fn each_fault_names_the_remedy() {
     assert_eq!(faults(&format!("version = 'x'\n#{}", "x".repeat(70_000))), ["the document"]);
 }
 
+/// Faults of every class, and every entry of a list, in one run: syntax, unknown keys, ranges, and constraints between values.
+/// Broken by: a parser that stops at the first syntax error; a list whose first faulty entry hides the others.
+#[test]
+fn faults_of_all_classes_are_reported_in_one_run() {
+    let text = "version = 'x y'\n[contact]\nlease = \nlese = '1m'\nvisit_window = '100d'\n\
+                [contact.families]\na = { category = [], products = [], per_slate = 1, per_window = 1 }\n\
+                b = { category = [], products = ['\\u0007'], per_slate = 0, per_window = 1 }\n\
+                [relationship]\npressure_weights = [0.1, -1.0, 0.4, 999999.0]\n";
+    let faults = parse_policy(text).expect_err("faults").0;
+    let has = |key: &str, part: &str| faults.iter().any(|fault| fault.key == key && fault.problem.contains(part));
+    for (key, part) in [
+        ("the document", "line 3"),
+        ("version", "letters, digits"),
+        ("contact.lese", "did you mean contact.lease?"),
+        ("contact.visit_window", "must be"),
+        ("contact.families", "a: must have a category or products"),
+        ("contact.families", "; b: "),
+        ("relationship.pressure_weights", "not -1;"),
+        ("relationship.pressure_weights", "not 999999"),
+    ] {
+        assert!(has(key, part), "{key} {part}: {faults:#?}");
+    }
+}
+
 fn any_policy() -> impl Strategy<Value = Policy> {
     let half_life = || proptest::sample::select(HALF_LIVES_DAYS.to_vec());
     let caps = proptest::collection::vec((0..=8u32, 0..=4u32), 4);

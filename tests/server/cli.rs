@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::support::certificates::Authority;
 use crate::support::running_server::RunningServer;
 use serde_json::Value;
 
@@ -254,7 +255,7 @@ fn a_policy_is_shown_checked_stored_and_rolled_back() {
     assert_eq!(text(&scene.run(&["policy", "show"]).stdout), edited);
     let listed = text(&scene.run(&["policy", "list"]).stdout);
     assert!(listed.lines().nth(1).is_some_and(|line| line.starts_with("gentle     yes")), "{listed}");
-    let rolled = scene.run(&["policy", "roll-back"]);
+    let rolled = scene.run(&["policy", "roll-back", "gentle"]);
     assert_eq!(text(&rolled.stdout), "default-1 is active; before: gentle\n");
 
     let bad = scene.file("bad.toml", "version = 'bad'\n[contact]\nlease = '-1m'\nleese = '1m'\n");
@@ -262,6 +263,40 @@ fn a_policy_is_shown_checked_stored_and_rolled_back() {
     let error = text(&checked.stderr);
     assert!(!checked.status.success() && error.contains("2 faults"), "{error}");
     assert!(error.contains("contact.lease: ") && error.contains("did you mean contact.lease?"), "{error}");
+}
+
+/// Faults of the policy, rejected rows of the catalogue, and findings about both, in one run.
+/// Broken by: a check that ends with the first invalid file.
+#[test]
+fn a_policy_is_checked_with_a_catalogue_in_one_run() {
+    let scene = Scene::start();
+    let policy = "version = 'gentle'\n[contact.rules]\nnever_together = [['line', 'fax']]\n\
+                  [contact.families]\ntoys = { category = ['Toys'], products = [], per_slate = 1, per_window = 1 }\n";
+    let good = scene.file("gentle.toml", policy);
+    let bad = scene.file("bad.toml", format!("{policy}[arbitration]\nseller_share = 2\n"));
+    let products = scene.file("products.csv", format!("{PRODUCTS}three-slot,Toaster,Kitchen,39,USD,toasters,2,,\n"));
+    let broken = scene.file("broken.csv", format!("{PRODUCTS},No id,Kitchen,39,USD,,,,\n"));
+    let path = |file: &PathBuf| file.to_str().expect("text").to_owned();
+    let warnings = [
+        "warning: contact.rules.never_together names fax, which is not in the catalogue (UNKNOWN_PRODUCT_IN_POLICY)",
+        "warning: no product of the catalogue belongs to the family toys (EMPTY_FAMILY)",
+    ];
+
+    let checked = tactful(&["policy", "check", &path(&good), "--catalog", &path(&products)]);
+    let rung = "warning: four-slot and three-slot have the same tier 2 on the ladder toasters (DUPLICATE_RUNG)";
+    assert_eq!(text(&checked.stderr).lines().collect::<Vec<_>>(), [&warnings[..], &[rung]].concat());
+    assert!(checked.status.success() && text(&checked.stdout).ends_with("is a valid policy: gentle\n"));
+
+    let checked = tactful(&["policy", "check", &path(&bad), "--catalog", &path(&broken)]);
+    let error = text(&checked.stderr);
+    assert!(!checked.status.success());
+    assert!(error.contains("arbitration.seller_share") && error.contains("broken.csv:6"), "{error}");
+
+    assert!(scene.import("products", &products).status.success());
+    let running = text(&scene.run(&["policy", "check", &path(&good), "--running"]).stderr);
+    assert_eq!(running.lines().collect::<Vec<_>>(), warnings);
+    let activated = scene.run(&["policy", "create", &path(&good), "--activate"]);
+    assert_eq!(text(&activated.stderr).lines().collect::<Vec<_>>(), warnings);
 }
 
 #[test]
@@ -345,4 +380,75 @@ fn a_store_is_backed_up_verified_and_restored() {
     assert_eq!(answer["offers"][0]["product_id"], "voice-mail", "{answer}");
     let piped = scene.run(&["backup", "-"]);
     assert!(piped.stdout.starts_with(b"tactful backup ") && text(&piped.stderr).contains("2 customers"));
+}
+
+/// Starts a server with TLS, which requires certificates that the returned authority signs.
+fn start_with_tls(directory: &Path) -> (RunningServer, Authority) {
+    let authority = Authority::new();
+    let [certificate, key] = authority.server();
+    for (name, text) in [("tls.crt", certificate), ("tls.key", key), ("ca.pem", authority.pem())] {
+        std::fs::write(directory.join(name), text).expect("writes");
+    }
+    let server = RunningServer::start_with(&directory.join("data"), |command| {
+        command.arg("--tls-cert").arg(directory.join("tls.crt")).arg("--tls-key").arg(directory.join("tls.key"));
+        command.arg("--client-ca").arg(directory.join("ca.pem"))
+    });
+    (server, authority)
+}
+
+/// Broken by: "no server answers" whatever the cause.
+#[test]
+fn a_command_explains_wrong_tls() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (server, authority) = start_with_tls(directory.path());
+    let file = |name: &str| directory.path().join(name).to_str().expect("text").to_owned();
+    let [certificate, key] = Authority::new().caller("spiffe://example.org/other");
+    for (name, text) in [("other.crt", certificate), ("other.key", key), ("other-ca.pem", Authority::new().pem())] {
+        std::fs::write(file(name), text).expect("writes");
+    }
+    let [certificate, key] = authority.caller("spiffe://example.org/desk");
+    std::fs::write(file("desk.crt"), certificate).expect("writes");
+    std::fs::write(file("desk.key"), key).expect("writes");
+    let port = server.address().rsplit(':').next().expect("a port").to_owned();
+    let secure = format!("https://localhost:{port}");
+    let list = |arguments: &[&str]| tactful(&[&["policy", "list"], arguments].concat());
+    let (ca, other_ca) = (file("ca.pem"), file("other-ca.pem"));
+    for (arguments, hint) in [
+        (vec!["--server", &format!("http://localhost:{port}")], "use an https:// URL with --tls-ca"),
+        (vec!["--server", &secure, "--tls-ca", &other_ca], "its certificate is not signed by --tls-ca"),
+        (vec!["--server", &secure, "--tls-ca", &ca], "set --tls-cert and --tls-key"),
+        (
+            vec![
+                "--server",
+                &secure,
+                "--tls-ca",
+                &ca,
+                "--tls-cert",
+                &file("other.crt"),
+                "--tls-key",
+                &file("other.key"),
+            ],
+            "it refuses the client certificate",
+        ),
+    ] {
+        let refused = list(&arguments);
+        let error = text(&refused.stderr);
+        assert!(!refused.status.success() && error.contains(hint), "{hint}: {error}");
+    }
+    let right = ["--server", &secure, "--tls-ca", &ca, "--tls-cert", &file("desk.crt"), "--tls-key", &file("desk.key")];
+    assert!(list(&right).status.success());
+
+    let plain = RunningServer::start(&directory.path().join("plain"));
+    let secure = plain.url().replace("http:", "https:");
+    let error = text(&list(&["--server", &secure, "--tls-ca", &ca]).stderr);
+    assert!(error.contains("use an http:// URL"), "{error}");
+}
+
+/// Broken by: texts that are printed as they are.
+#[test]
+fn a_command_prints_no_control_characters_of_others() {
+    let refused = tactful(&["policy", "check", "no\u{1b}[31mfile.toml"]);
+    let error = text(&refused.stderr);
+    assert!(!refused.status.success() && !error.contains('\u{1b}'), "{error}");
+    assert!(error.contains("no\\u{1b}[31mfile.toml"), "{error}");
 }

@@ -17,3 +17,4 @@ pub(crate) mod policy_changes;
 pub(crate) mod products;
 pub(crate) mod relationships;
 pub(crate) mod violations;
+pub(crate) mod warnings;
