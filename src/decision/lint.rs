@@ -93,7 +93,7 @@ impl LintContext<'_> {
         findings
     }
 
-    /// What the customer must own for this product and cannot, because one of the products involved excludes it.
+    /// A required product that the customer cannot own, because one of the products involved excludes it.
     fn required_and_excluded(&self, product: &Product) -> Option<LintFinding> {
         let excludes = |by: &ProductId, excluded: &ProductId| {
             let by = if *by == product.id { Some(product) } else { self.catalog.get(by) };

@@ -62,7 +62,7 @@ pub(super) struct ClockVerdict {
 }
 
 /// Detects steps of the clock, and accepts the new time once the clock has been calm for a minute: a step is usually a
-/// correction, and a server that waits for a restart serves nobody.
+/// correction, and a server that waits for a restart serves no client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClockMonitor {
     /// Offset that is trusted.
