@@ -1,12 +1,13 @@
-//! How time and memory of a training grow with catalogue and history.
+//! Time and memory of a training, by size of catalogue and history.
 //!
-//! Makes up shops of falling popularity, with categories that go together and customers who come again, over 18 months;
-//! trains on each as the server does by default; and tells the seconds of each stage, resident memory before and at its
-//! peak, the size of the artifact, and the model's own figures, so that a training that became quick by learning less is
-//! seen. Each shop has a process of its own, so that a peak is of one training.
+//! Generates shops of falling popularity, with categories that go together and customers who come again, over 18 months;
+//! trains on each as the server does by default; and prints the seconds of each stage, resident memory before and at its
+//! peak, the size of the artifact, and the model's own figures, which show a training that became faster by learning less.
+//! Each shop has a process of its own, so that a peak belongs to one training.
 //!
-//! Deliberately not measured: reading history from a store or a file (events are made while the clock stands), profiles,
-//! the retention outlook, serving what was learned, and how good rankings are on real shops: `tactful evaluate` does.
+//! Deliberately not measured: reading history from a store or a file (events are generated while the clock is stopped),
+//! profiles, the retention outlook, serving with the model, and the quality of rankings on real shops, for which there is
+//! `tactful evaluate`.
 //!
 //! `cargo bench --bench training`: 10,000 products with 1,000,000 purchases, and ten times of both. `-- --largest` adds a
 //! hundred times of both; `-- --quick` takes seconds; `-- --json` is for machines. Needs Linux and two idle cores.
@@ -45,11 +46,11 @@ const USUAL: [ShopSize; 2] =
     [ShopSize { products: 10_000, purchases: 1_000_000 }, ShopSize { products: 100_000, purchases: 10_000_000 }];
 const LARGEST: ShopSize = ShopSize { products: 1_000_000, purchases: 100_000_000 };
 
-/// Threads of a training; the rest is as the server does by default.
+/// Threads of a training; the other settings are the server's defaults.
 const THREADS: usize = 2;
 /// Events pushed in one go, like a page of a store's history.
 const PAGE_LEN: usize = 4096;
-/// Tells a process which shop to train on.
+/// Environment variable that names the shop a process trains on.
 const SHOP: &str = "TACTFUL_BENCH_SHOP";
 
 /// Names with figures, in the order in which they are printed.
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
     if all_trained { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// `None` when the process died, be it for want of memory.
+/// Measures one shop in a process of its own; `None` when the process died, for example for lack of memory.
 fn measure_in_own_process(ShopSize { products, purchases }: ShopSize) -> Option<Figures> {
     eprintln!("{products} products, {purchases} purchases");
     let mut this_program = Command::new(std::env::current_exe().expect("this program"));
@@ -124,7 +125,7 @@ fn measure(shop: ShopSize) -> Figures {
     figures
 }
 
-/// The history, and how long it took to push it, without making it up.
+/// The history, and the time that pushing it took, without generating it.
 fn pushed(shop: ShopSize) -> (TrainingHistory, Duration) {
     let mut history = TrainingHistory::new();
     let mut events = shop.history();
@@ -142,7 +143,7 @@ fn pushed(shop: ShopSize) -> (TrainingHistory, Duration) {
     }
 }
 
-/// When each stage began.
+/// Start of each stage.
 struct Stages {
     began: Instant,
     entered: Mutex<Figures>,
@@ -164,7 +165,7 @@ impl Stages {
         self.entered.lock().expect("not poisoned").push((format!("{name}_seconds"), at));
     }
 
-    /// The seconds in each stage, all visits together, and in all.
+    /// Seconds of each stage, summed over its repetitions, and of the whole training.
     fn end(self) -> Figures {
         let total = ("training_seconds".to_owned(), self.began.elapsed().as_secs_f64());
         let mut entered = self.entered.into_inner().expect("not poisoned");
@@ -189,7 +190,7 @@ fn resident_mib(field: &str) -> f64 {
     value.expect("Linux reports it").trim().parse::<f64>().expect("a number") / 1024.0
 }
 
-/// A column for each shop.
+/// Prints a column for each shop.
 fn print_for_people(measured: &[Figures]) {
     for (name, _) in measured.first().into_iter().flatten() {
         print!("{name:<44}");

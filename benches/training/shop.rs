@@ -1,4 +1,4 @@
-//! A made-up shop of any size: the same at every run, and never in memory as a whole.
+//! A generated shop of any size: the same in each run, and never in memory as a whole.
 
 use tactful::domain::catalog::Catalog;
 use tactful::domain::event::{Event, EventKind, OrderLine};
@@ -9,28 +9,28 @@ use tactful::domain::time::{DAY, Timestamp};
 
 use super::support::generated_catalog::{CATEGORY_LEN, generated_product, mix, money, pence};
 
-/// The history reaches this far back: 18 months.
+/// Length of the history: 18 months.
 const HISTORY_DAYS: f64 = 548.0;
-/// Customers begin within so many days, and stay.
+/// Number of days within which customers join; they stay.
 const JOINING_DAYS: f64 = 450.0;
-/// Lines of the least customer; the average one has twice as many.
+/// Order lines of the smallest customer; the average one has twice as many.
 const LINES_MIN: f64 = 25.0;
-/// Lines of the largest: that of the largest customer of Online Retail II is near it.
+/// Order lines of the largest customer, close to that of Online Retail II.
 const LINES_MAX: f64 = 13_000.0;
-/// Orders have up to so many lines, all orders of a customer as many.
+/// Maximum number of lines of an order; all orders of a customer have equally many.
 const ORDER_LINES_MAX: u64 = 7;
 /// Categories that a customer likes.
 const LIKED: u64 = 4;
 /// Products that a customer buys again and again.
 const STAPLES: u64 = 6;
-/// Of a hundred lines so many are staples, and so many of the others go with the first line of their order.
+/// Share of lines that are staples, and share of the others that go with the first line of their order.
 const STAPLE_PERCENT: u64 = 40;
 const PARTNER_PERCENT: u64 = 50;
-/// How steep popularity falls: `n * u^k` for a uniform `u` falls with the rank by the power `1/k - 1`.
+/// Steepness of popularity: `n * u^k` for a uniform `u` falls with the rank by the power `1/k - 1`.
 const CATEGORY_STEEPNESS: i32 = 3;
-const PLACE_STEEPNESS: i32 = 2;
+const RANK_STEEPNESS: i32 = 2;
 
-/// How much of everything.
+/// Number of products and of purchases.
 #[derive(Debug, Clone, Copy)]
 pub struct ShopSize {
     /// A multiple of two categories: each has a partner.
@@ -39,7 +39,7 @@ pub struct ShopSize {
 }
 
 impl ShopSize {
-    /// When the history ends.
+    /// End of the history.
     pub fn end() -> Timestamp {
         Timestamp::from_unix_ms(1_700_000_000_000).expect("in 2023")
     }
@@ -66,7 +66,7 @@ impl ShopSize {
             let days_ago = span * (order as f64 + uniform(customer, 100 + order)) / orders;
             let product = self.product(customer, order, place);
             Event {
-                // Training does not look at it.
+                // Training does not use it.
                 id: EventId::new("purchase").expect("a valid id"),
                 customer: Some(CustomerId::new(format!("customer-{customer}")).expect("a valid id")),
                 at: Self::end() - DAY.mul_f64(days_ago),
@@ -99,7 +99,7 @@ impl ShopSize {
     fn liked_by(self, customer: u64, draw: u64) -> u64 {
         let liked = mix(customer, 6 + mix(draw, customer) % LIKED);
         let category = drawn(self.products / CATEGORY_LEN, liked, CATEGORY_STEEPNESS);
-        category * CATEGORY_LEN + drawn(CATEGORY_LEN, mix(draw, liked), PLACE_STEEPNESS)
+        category * CATEGORY_LEN + drawn(CATEGORY_LEN, mix(draw, liked), RANK_STEEPNESS)
     }
 }
 

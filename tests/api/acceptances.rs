@@ -1,8 +1,8 @@
-//! What came of offers moves propensities: at once, in words, the same after all are counted anew, and not by who objects to
-//! profiling.
+//! Outcomes of offers move propensities: at once, with a reason, the same after a recount, and without customers who object
+//! to profiling.
 //!
-//! Broken by, each seen: outcomes that are not noted; a recount that takes the lifted propensity for the model's; a recount
-//! that forgets what was not shown; outcomes of who objects.
+//! Broken by, each seen: outcomes that are not counted; a recount that takes the lifted propensity for the model's; a recount
+//! that ignores what was not shown; counted outcomes of customers who object.
 
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::{
@@ -22,7 +22,7 @@ const NOT_SHOWN: &str = "mug";
 const REJECTED: &str = "descaler";
 const ACCEPTED: &str = "infuser";
 
-/// Asks about three things that go with a kettle.
+/// Requests the three products that go with a kettle.
 fn question(customer: &str) -> CrossSellRequest {
     let exclude_product_ids = vec!["teapot".to_owned(), "tea".to_owned()];
     CrossSellRequest { exclude_product_ids, explain: Explain::Full.into(), ..cross_sell(customer) }
@@ -99,7 +99,7 @@ async fn acceptances_raise_propensities_and_rejections_lower_them() {
     }
 }
 
-/// Broken by: offers of which nothing was heard left out, or counted while something may still be heard.
+/// Broken by: offers without a response that are left out, or counted while a response may still arrive.
 #[tokio::test]
 async fn silence_counts_after_a_week() {
     let shop = open_shop().await;

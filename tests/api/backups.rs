@@ -1,4 +1,4 @@
-//! Backups of a server that goes on serving, and servers started on what was restored.
+//! Backups of a server that goes on serving, and servers started from a restored backup.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,7 +47,7 @@ async fn restored(file: &Path, directory: &Path, clock: &Arc<ManualClock>) -> Te
     TestServer::on_disk(directory, Arc::clone(clock)).await
 }
 
-/// A caller who buys and asks, and remembers what was answered.
+/// A client that reports purchases, requests offers and keeps the responses.
 struct Caller {
     customer: u64,
     answers: BTreeMap<String, CrossSellResponse>,
@@ -68,8 +68,8 @@ impl Caller {
     }
 }
 
-/// What was answered before a backup began is in it: the restored server replays it, holds what was recorded, and its caps
-/// count it.
+/// A backup contains each response from before its start: the restored server replays it, has its records, and counts it
+/// against the caps.
 ///
 /// Broken by: decisions or outboxes left out of a backup.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

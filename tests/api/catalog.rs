@@ -210,7 +210,7 @@ fn bad_products(server: &TestServer) -> Vec<(Product, Vec<&'static str>)> {
         (Product { price: money("GBP", 1, i32::MIN), ..good() }, vec!["price"]),
         (Product { price: money("GBP", 1, 0), margin: money("EUR", 1, 0), ..good() }, vec!["margin"]),
         (Product { margin: money("GBP", 1, 0), ..good() }, vec!["margin"]),
-        // A margin that is right is not blamed for a price that is wrong.
+        // A valid margin is not reported for an invalid price.
         (Product { price: money("GBP", -1, 0), margin: money("GBP", 1, 0), ..good() }, vec!["price"]),
         (Product { ladder: "l".repeat(129), tier: 3, ..good() }, vec!["ladder"]),
         (Product { tier: u32::MAX, ..good() }, vec!["tier"]),

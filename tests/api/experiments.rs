@@ -29,7 +29,7 @@ fn customer(number: usize) -> String {
     format!("customer-{number}")
 }
 
-/// Asks about customers by the hundred; true for each that is in the control group.
+/// Requests offers in batches of a hundred customers; true for each customer of the control group.
 async fn meet(shop: &TestServer, numbers: std::ops::Range<usize>) -> Vec<bool> {
     let mut arms = Vec::new();
     for hundred in numbers.collect::<Vec<_>>().chunks(100) {
@@ -94,7 +94,7 @@ async fn the_control_group_gets_no_offers_and_its_would_be_slates_are_recorded()
     assert_eq!(cap(&health.caps, CapKind::ControlGroup).remaining, 0);
 }
 
-/// Broken by: arms compared by who was served, a follow-up that does not end.
+/// Broken by: arms compared by the offers served instead of by assignment, a follow-up that does not end.
 #[tokio::test]
 async fn the_backfire_report_compares_by_assignment_over_the_same_time() {
     let shop = open_shop().await;

@@ -26,7 +26,7 @@ async fn explain(server: &TestServer, request: ExplainDecisionRequest) -> Explai
     server.offers().explain_decision(request).await.expect("answers").into_inner()
 }
 
-/// As the documentation of the score says; nothing else may enter.
+/// The documented formula of the score; nothing else may enter.
 fn score_of(factors: &ScoreBreakdown) -> f64 {
     let ScoreBreakdown { propensity, value, context, lever, attention_price, .. } = *factors;
     propensity * value * context * lever - attention_price

@@ -1,4 +1,4 @@
-//! Reads what an error says: the fields that are wrong, the reason, when to try again.
+//! Reads the details of an error: invalid fields, reason, time of a retry.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub fn kind(status: &Status) -> (Code, String) {
     (status.code(), reason(status))
 }
 
-/// When to try again.
+/// The delay before a retry.
 pub fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().and_then(|retry| retry.retry_delay)
 }
@@ -49,12 +49,12 @@ pub fn entry_refusal(result: &EntryResult) -> Status {
     Status::with_details(Code::from(status.code), status.message.clone(), status.encode_to_vec().into())
 }
 
-/// True when the entry was taken.
+/// Whether the entry was accepted.
 pub fn is_ok(result: &EntryResult) -> bool {
     result.status.as_ref().is_some_and(|status| status.code == 0)
 }
 
-/// Ids that are none: empty, over-long, with a control character, with outer white space.
+/// Invalid ids: empty, too long, with a control character, with outer white space.
 pub fn bad_ids() -> [String; 4] {
     [String::new(), "x".repeat(129), "a\nb".into(), " a".into()]
 }

@@ -71,7 +71,7 @@ async fn every_kind_of_event_is_taken_once_and_a_second_time_acknowledged() {
     assert_eq!(shop.app.store().counts().await.expect("counts").events, 17);
 }
 
-/// Bad events, each with its faults.
+/// Invalid events, each with its faults.
 fn bad_events(shop: &TestServer) -> Vec<(CustomerEvent, Vec<&'static str>)> {
     let at = ago(&shop.clock, DAY);
     let of = |kind| event("bad", "bob", kind, at);
@@ -135,7 +135,7 @@ fn bad_events(shop: &TestServer) -> Vec<(CustomerEvent, Vec<&'static str>)> {
             vec!["to_product_id"],
         ),
         (of(EventKind::SubscriptionStart), vec!["product_id"]),
-        // What a kind does not take is a mistake too.
+        // A field that a kind does not take is a fault, too.
         (
             CustomerEvent { product_id: "kettle".into(), score: Some(f64::NAN), ..of(EventKind::PaymentLate) },
             vec!["product_id", "score"],

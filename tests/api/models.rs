@@ -124,7 +124,7 @@ async fn a_training_that_is_not_possible_says_why_and_leaves_the_model() {
     assert_eq!(kind(&status), (Code::NotFound, "MODEL_NOT_FOUND".into()));
 }
 
-/// Broken by: reading history without asking who objects.
+/// Broken by: a training on the history of customers who object to profiling.
 #[tokio::test]
 async fn who_objects_to_profiling_is_not_learned_from() {
     let shop = open_shop().await;

@@ -242,7 +242,7 @@ async fn a_currency_limits_the_offers() {
     }
 }
 
-/// A decision travels inside the customer's bounded value for a moment; one that would not fit is made shorter.
+/// A decision is part of the customer's bounded value until it is copied; one that would not fit is made shorter.
 #[tokio::test]
 async fn a_slate_with_the_longest_titles_is_shortened_not_refused() {
     let directory = tempfile::tempdir().expect("a directory");

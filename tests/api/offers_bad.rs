@@ -1,4 +1,4 @@
-//! `OfferService`: requests that are wrong. Each fault is named, all at once, and nothing changes.
+//! `OfferService`: invalid requests. The error names every fault, and nothing changes.
 
 use tactful::grpc::generated::tactful::v1::{CrossSellRequest, ReleaseOffersRequest, UpSellRequest};
 use tonic::Code;

@@ -264,7 +264,7 @@ async fn a_policy_is_tried_on_logged_decisions_before_it_is_put_into_force() {
         let who = format!("customer-{number}");
         shop.offers().cross_sell(cross_sell(&who)).await.expect("answers");
         shop.clock.advance(tactful::domain::time::DAY * 8);
-        // The cap of new customers is spent by the first three.
+        // The first three offers use up the cap of new customers.
         shop.offers().cross_sell(cross_sell(&who)).await.expect("answers");
     }
     let before = shop.app.store().digest().await.expect("reads");

@@ -104,7 +104,7 @@ async fn export_has_the_customer_and_every_event_outcome_and_decision() {
     assert_eq!(kind(&refused), (Code::NotFound, "CUSTOMER_NOT_FOUND".into()));
 }
 
-/// Broken by: an unknown customer's slate for one who was erased.
+/// Broken by: the slate of an unknown customer for an erased one.
 #[tokio::test]
 async fn an_erased_customer_is_forgotten_and_nothing_comes_back() {
     let shop = open_shop().await;
@@ -116,7 +116,7 @@ async fn an_erased_customer_is_forgotten_and_nothing_comes_back() {
     let again = shop.customers().erase_customer(erase).await.expect("erases").into_inner();
     assert_eq!((again.was_stored, again.events, again.erase_time), (false, 0, erased.erase_time));
 
-    // Nothing comes in any more, by any way.
+    // Every kind of write is rejected.
     let events = vec![purchase("new", "ada", "mug", ago(&shop.clock, DAY))];
     let results = shop.feedback().record_events(RecordEventsRequest { events }).await.expect("answers").into_inner();
     let erased = (Code::FailedPrecondition, "CUSTOMER_ERASED".to_owned());
@@ -142,7 +142,7 @@ async fn an_erased_customer_is_forgotten_and_nothing_comes_back() {
     let results = shop.feedback().record_outcomes(request).await.expect("answers").into_inner().results;
     assert_eq!(kind(&entry_refusal(&results[0])), (Code::NotFound, "DECISION_NOT_FOUND".into()));
 
-    // Questions are answered with nothing, and leave nothing.
+    // Requests get an empty slate, and nothing is stored.
     let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
     assert_eq!((answer.offers.len(), answer.cap.expect("binds").kind()), (0, CapKind::Hold));
     let request = GetRelationshipHealthRequest { customer_id: "ada".into() };

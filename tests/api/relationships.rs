@@ -101,12 +101,12 @@ async fn a_simulation_returns_the_effects_of_events_and_changes_nothing() {
     assert_eq!(now, health_of(&shop, "ada").await);
     assert!(score(&after) < score(&now));
     assert_eq!(after.holds[0].reason(), HoldReason::OpenComplaint);
-    // Accepted raises, and brought back at once it lowers by more.
+    // An acceptance raises the score, and an immediate return lowers it by more.
     let (now, accepted) = ask(simulate(vec![], vec![OutcomeKind::Accepted])).await;
     assert!(score(&accepted) > score(&now));
     let (now, rejected) = ask(simulate(vec![], vec![OutcomeKind::Rejected, OutcomeKind::Rejected])).await;
     assert!(score(&rejected) < score(&now));
-    // Time alone settles it.
+    // Its effect decays with time.
     let later = SimulateRelationshipHealthRequest {
         as_of: Some(in_future(&shop.clock, DAY * 200)),
         ..simulate(vec![complaint], vec![])

@@ -1,4 +1,4 @@
-//! The same `request_id` again: the same answer, also after a restart, and never for another request.
+//! A repeated `request_id` returns the same decision, also after a restart, and never for another request.
 
 use std::time::{Duration, Instant};
 
@@ -130,7 +130,7 @@ async fn nothing_is_reserved_for_a_client_that_stopped_waiting() {
     until(async || clock.has_blocked_reader() || call.is_finished()).await;
     let status = refusal(within_timeout(call).await.expect("does not panic"));
     assert!([Code::DeadlineExceeded, Code::Cancelled].contains(&status.code()), "{status:?}");
-    // The server counts from when the call came in, which was before the caller gave up.
+    // The server's time limit starts with the arrival of the call, before the client cancelled it.
     let gave_up = Instant::now();
     until(async || gave_up.elapsed() > timeout).await;
     drop(shut);

@@ -1,4 +1,4 @@
-//! Explicit offers: `CatalogService`, and what decisions make of them.
+//! Explicit offers: `CatalogService`, and their use in decisions.
 
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::create_policy_request::Source;
@@ -18,7 +18,7 @@ use crate::support::wire_shop::{cross_sell, gbp, product, up_sell};
 
 const ATTRIBUTES: &str = "version = 'attributes'\n[conditions]\nattributes = { segment = 'text', age = 'number' }\n";
 
-/// An offer for the big toaster, which Ada could move to.
+/// An offer of the big toaster, to which Ada could upgrade.
 fn sale(id: &str) -> ExplicitOffer {
     ExplicitOffer {
         offer_id: id.into(),
@@ -85,7 +85,7 @@ async fn an_offer_is_made_under_its_terms_where_they_apply() {
     shop.clock.advance(DAY);
     assert_eq!(up_sold(&shop, "eve", "").await, implicit());
 
-    // Of several the one with the highest lever, then the cheapest; only for its question.
+    // Of several offers, the one with the highest lever, then the cheapest; only for its kind of request.
     let lever = |id: &str, lever| ExplicitOffer { lever: Some(lever), ..sale(id) };
     let cheap = ExplicitOffer { price: Some(gbp(40)), ..sale("cheap") };
     let elsewhere = ExplicitOffer { kind: OfferKind::CrossSell.into(), ..lever("elsewhere", 9.0) };
@@ -236,7 +236,7 @@ async fn an_open_offer_is_served_again_under_its_own_terms_or_not_at_all() {
         shop.catalog().get_offer(request).await.expect("found").into_inner().offer.expect("set").volume_used
     };
     assert_eq!(used().await, 1);
-    // A better offer comes up, and the volume is gone: it is still the one that was made.
+    // A better offer is added, and the volume is used up: the open offer is still served.
     let better = ExplicitOffer {
         offer_id: "better".into(),
         product_id: "teapot".into(),
