@@ -33,7 +33,7 @@ pub struct CacheKey {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RankedProduct {
     /// Index of the product in the catalogue.
-    pub place: u32,
+    pub catalog_index: u32,
     /// Probability that the customer takes it, above 0 and at most 1.
     pub propensity: f32,
 }

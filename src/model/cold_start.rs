@@ -114,14 +114,14 @@ impl ColdStartItems {
                 let items = category.items.iter().filter(|item| item.is_on_sale(now));
                 let products = items.map(|item| item.product).filter(|&product| is_candidate(product));
                 let products = products.take(COLD_START_ITEMS_MAX);
-                ranked.extend(products.map(|place| RankedProduct { place, propensity }));
+                ranked.extend(products.map(|catalog_index| RankedProduct { catalog_index, propensity }));
             }
         }
         ranked.sort_by(|a, b| b.propensity.total_cmp(&a.propensity));
         // Only cold-start items can be there twice.
         let mut merged = HashSet::new();
-        ranked.retain(|ranked| match self.members[ranked.place as usize] {
-            Some(CategoryMember::ColdStart(_)) => merged.insert(ranked.place),
+        ranked.retain(|ranked| match self.members[ranked.catalog_index as usize] {
+            Some(CategoryMember::ColdStart(_)) => merged.insert(ranked.catalog_index),
             Some(CategoryMember::Learned(_)) | None => true,
         });
         ranked
@@ -130,8 +130,8 @@ impl ColdStartItems {
     /// Propensity of the cold-start items of each category, by its learned products in the ranking; the others count 0.
     fn propensities(&self, ranked: &[RankedProduct]) -> Vec<f32> {
         let mut sums = vec![0.0_f64; self.categories.len()];
-        for &RankedProduct { place, propensity } in ranked {
-            if let Some(CategoryMember::Learned(category)) = self.members[place as usize] {
+        for &RankedProduct { catalog_index, propensity } in ranked {
+            if let Some(CategoryMember::Learned(category)) = self.members[catalog_index as usize] {
                 sums[category] += f64::from(propensity);
             }
         }
@@ -183,7 +183,7 @@ mod tests {
         // From 1 down to 1/300.
         let share = |rank: usize| rank as f32 / RERANKED_MAX as f32;
         let full: Vec<RankedProduct> = (0..RERANKED_MAX as u32)
-            .map(|place| RankedProduct { place, propensity: share(RERANKED_MAX - place as usize) })
+            .map(|rank| RankedProduct { catalog_index: rank, propensity: share(RERANKED_MAX - rank as usize) })
             .collect();
         let merged = cold_start.merge_into(full.clone(), Timestamp::MAX, |_| true);
         assert!(merged.is_sorted_by(|a, b| a.propensity >= b.propensity));

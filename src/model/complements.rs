@@ -46,7 +46,7 @@ impl<'a> Complements<'a> {
     /// the rest ranked, and follows them.
     pub fn from_cache(binding: &'a CatalogBinding, query: &CrossSellQuery, cached: CachedRanking) -> Self {
         let CachedRanking { cache_key: _, ranked_at, mut ranked } = cached;
-        ranked.retain(|ranked| (ranked.place as usize) < binding.catalog.products().len());
+        ranked.retain(|ranked| (ranked.catalog_index as usize) < binding.catalog.products().len());
         Self { binding, query: ResolvedQuery::new(binding, query), ranked, ranked_at: Some(ranked_at) }
     }
 
@@ -64,11 +64,12 @@ impl<'a> Complements<'a> {
     fn rest(&self) -> Vec<RankedProduct> {
         let (reranked, scores) = rank(self.binding, &self.query);
         let by_score = rank_by_score(self.binding, &self.query, &scores, usize::MAX);
-        let mut seen: HashSet<u32> = self.ranked.iter().map(|ranked| ranked.place).collect();
+        let mut seen: HashSet<u32> = self.ranked.iter().map(|ranked| ranked.catalog_index).collect();
         let mut ceiling = self.ranked.last().map_or(1.0, |last| last.propensity);
         let mut rest = Vec::with_capacity(scores.0.len());
         for part in [reranked, by_score] {
-            let mut part: Vec<RankedProduct> = part.into_iter().filter(|ranked| seen.insert(ranked.place)).collect();
+            let mut part: Vec<RankedProduct> =
+                part.into_iter().filter(|ranked| seen.insert(ranked.catalog_index)).collect();
             let highest = part.first().map_or(1.0, |first| first.propensity);
             let scale = (ceiling / highest).min(1.0);
             for ranked in &mut part {
@@ -80,8 +81,8 @@ impl<'a> Complements<'a> {
         rest
     }
 
-    fn candidate(&self, RankedProduct { place, propensity }: RankedProduct) -> Candidate {
-        let index = place as usize;
+    fn candidate(&self, RankedProduct { catalog_index, propensity }: RankedProduct) -> Candidate {
+        let index = catalog_index as usize;
         let learned = self.binding.learned_at(index);
         Candidate {
             product: self.binding.catalog.products()[index].id.clone(),
@@ -311,6 +312,6 @@ fn rank_by_score(
     best.into_iter().map(|(index, score)| ranked_product(index, query.propensity(binding, score))).collect()
 }
 
-fn ranked_product(place: u32, propensity: f64) -> RankedProduct {
-    RankedProduct { place, propensity: (propensity as f32).clamp(f32::MIN_POSITIVE, 1.0) }
+fn ranked_product(catalog_index: u32, propensity: f64) -> RankedProduct {
+    RankedProduct { catalog_index, propensity: (propensity as f32).clamp(f32::MIN_POSITIVE, 1.0) }
 }

@@ -561,7 +561,7 @@ fn cached_products_come_first_and_the_rest_after_them() {
     cached.ranked.swap(0, 1);
     cached.ranked[1].propensity = f32::MIN_POSITIVE;
     // An index of another catalogue is skipped without a panic.
-    cached.ranked.push(RankedProduct { place: u32::MAX, propensity: f32::MIN_POSITIVE });
+    cached.ranked.push(RankedProduct { catalog_index: u32::MAX, propensity: f32::MIN_POSITIVE });
     let again: Vec<Candidate> = bound.cross_sell_from_cache(&query, cached).candidates().collect();
     assert_eq!(again.len(), fresh.len());
     assert_eq!([&again[0].product, &again[1].product], [&fresh[1].product, &fresh[0].product]);

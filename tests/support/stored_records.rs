@@ -53,7 +53,7 @@ pub fn artifact(len: usize) -> Vec<u8> {
 }
 
 pub fn full_cached_ranking(model_version: u64) -> CachedRanking {
-    let ranked = |(place, propensity)| RankedProduct { place, propensity };
+    let ranked = |(catalog_index, propensity)| RankedProduct { catalog_index, propensity };
     CachedRanking {
         cache_key: CacheKey { model_version, catalog: 17, customer: u64::MAX },
         ranked_at: at(7),

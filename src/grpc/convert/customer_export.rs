@@ -250,7 +250,7 @@ fn ranking_to_wire(ranking: CachedRanking) -> wire::ExportedRanking {
     let CachedRanking { cache_key, ranked_at, ranked } = ranking;
     let CacheKey { model_version, catalog, customer } = cache_key;
     let product =
-        |RankedProduct { place, propensity }| wire::ExportedRankedProduct { catalog_index: place, propensity };
+        |RankedProduct { catalog_index, propensity }| wire::ExportedRankedProduct { catalog_index, propensity };
     wire::ExportedRanking {
         model_version,
         catalog_digest: format!("{catalog:016x}"),

@@ -44,7 +44,10 @@ impl From<&CachedRanking> for StoredCachedRankingV1 {
         let CacheKey { model_version, catalog, customer } = *cache_key;
         let ranked = ranked
             .iter()
-            .map(|&RankedProduct { place, propensity }| StoredRankedProduct { index: place, propensity })
+            .map(|&RankedProduct { catalog_index, propensity }| StoredRankedProduct {
+                index: catalog_index,
+                propensity,
+            })
             .collect();
         Self { model_version, catalog, customer, ranked_at: ranked_at.unix_ms(), ranked }
     }
@@ -61,7 +64,7 @@ impl StoredCachedRankingV1 {
             ranked_at: timestamp(ranked_at)?,
             ranked: ranked
                 .into_iter()
-                .map(|StoredRankedProduct { index, propensity }| RankedProduct { place: index, propensity })
+                .map(|StoredRankedProduct { index, propensity }| RankedProduct { catalog_index: index, propensity })
                 .collect(),
         })
     }

@@ -208,9 +208,9 @@ impl SledEngine {
         self.send_tree(page_sender, RecordKind::Erasure, &self.trees.erased).await
     }
 
-    /// Enters records into their trees. Erasures are entered as unfinished, so that opening the store removes a customer
+    /// Inserts records into their trees. Erasures are inserted as unfinished, so that opening the store removes a customer
     /// that was erased after it was sent, or after the backup.
-    pub fn enter_records(&self, records: &[BackupRecord]) -> Result<(), StoreError> {
+    pub fn insert_records(&self, records: &[BackupRecord]) -> Result<(), StoreError> {
         let _write = self.committer.begin_write();
         let Self { trees, counters, .. } = self;
         for BackupRecord { kind, key, value } in records {

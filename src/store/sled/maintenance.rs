@@ -33,7 +33,7 @@ impl MaintenanceStore for SledStore {
     }
 
     async fn restore(&self, records: Vec<BackupRecord>) -> Result<(), StoreError> {
-        blocking(self.engine()?, move |engine| engine.enter_records(&records)).await
+        blocking(self.engine()?, move |engine| engine.insert_records(&records)).await
     }
 
     async fn digest(&self) -> Result<u64, StoreError> {
