@@ -297,12 +297,13 @@ pub(crate) fn train(error: TrainError) -> Status {
         TrainError::AlreadyRunning => {
             status(Code::FailedPrecondition, "TRAINING_RUNNING", "a training is already running", None)
         }
-        TrainError::NotPossible { reason } => status(
-            Code::FailedPrecondition,
-            "TRAINING_NOT_POSSIBLE",
-            format!("training is not possible: {reason}"),
-            None,
-        ),
+        TrainError::NotPossible(_) => {
+            status(Code::FailedPrecondition, "TRAINING_NOT_POSSIBLE", error.to_string(), None)
+        }
+        TrainError::ThreadFailed(cause) => {
+            tracing::error!(%cause, "training failed");
+            status(Code::Internal, "TRAINING_FAILED", "the training failed; the current model stays in use", None)
+        }
         TrainError::Store(error) => store(error),
     }
 }

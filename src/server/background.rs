@@ -40,8 +40,10 @@ async fn has_history(app: &App) -> bool {
 async fn train_and_log(app: &Arc<App>) {
     match train_model(app).await {
         Ok(_) | Err(TrainError::AlreadyRunning) => {}
-        Err(TrainError::NotPossible { reason }) => tracing::warn!(reason, "training not possible"),
-        Err(TrainError::Store(error)) => tracing::error!(%error, "training failed"),
+        Err(TrainError::NotPossible(reason)) => tracing::warn!(%reason, "training not possible"),
+        Err(error @ (TrainError::ThreadFailed(_) | TrainError::Store(_))) => {
+            tracing::error!(%error, "training failed");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::app::App;
 use super::learn_acceptances::learn_acceptances;
 use super::trained_model::{ModelMetric, ModelView, TrainedModel, encode};
 use super::training_data::{CustomerProfiles, TrainingData};
-use super::training_thread::run_on_training_thread;
+use super::training_thread::{TrainingThreadError, run_on_training_thread};
 use crate::domain::time::Timestamp;
 use crate::model::offer_model::OfferModel;
 use crate::model::outlook::{self, LearnedOutlook};
@@ -27,20 +27,14 @@ pub enum TrainError {
     #[error("another training is running")]
     AlreadyRunning,
     /// No model can be learned from the history within the limits.
-    #[error("training is not possible: {reason}")]
-    NotPossible {
-        /// Reason, for people.
-        reason: String,
-    },
+    #[error("training is not possible: {0}")]
+    NotPossible(#[from] TrainingError),
+    /// The training ended without a result.
+    #[error("training failed: {0}")]
+    ThreadFailed(#[from] TrainingThreadError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl TrainError {
-    fn not_possible(reason: impl std::fmt::Display) -> Self {
-        Self::NotPossible { reason: reason.to_string() }
-    }
 }
 
 /// Learns from all history on threads of its own, and publishes the new model. The training continues when the caller
@@ -51,7 +45,7 @@ pub async fn train_model(app: &Arc<App>) -> Result<ModelView, TrainError> {
         let Ok(_training) = app.training.try_lock() else { return Err(TrainError::AlreadyRunning) };
         train_and_publish(&app).await
     };
-    tokio::spawn(training.in_current_span()).await.unwrap_or_else(|failed| Err(TrainError::not_possible(failed)))
+    tokio::spawn(training.in_current_span()).await.unwrap_or_else(|_| Err(TrainingThreadError::Panicked.into()))
 }
 
 /// Returns the report of the model in use; `None` before the first training.
@@ -83,16 +77,14 @@ async fn learn(app: &App, data: TrainingData, now: Timestamp) -> Result<LearnedM
     let catalog = app.catalog();
     let settings = app.training_settings;
     let span = tracing::Span::current();
-    let learn = move || {
+    let learn = move || -> Result<LearnedModel, TrainError> {
         let TrainingData { history, outlook_history, profiles, outlook_window } = data;
         let log = |stage: TrainingStage| tracing::info!(stage = stage.as_str(), "training");
         let (model, report) = train(&history, &catalog, now, &settings, &log)?;
         let (outlook, outlook_metrics) = learn_outlook(&outlook_history, &profiles, now, outlook_window);
         Ok(LearnedModel { model, report, outlook, outlook_metrics })
     };
-    let learned: Result<_, TrainingError> =
-        run_on_training_thread(move || span.in_scope(learn)).await.map_err(TrainError::not_possible)?;
-    learned.map_err(TrainError::not_possible)
+    run_on_training_thread(move || span.in_scope(learn)).await?
 }
 
 /// Learns the outlook, and evaluates the method on the last window.

@@ -4,9 +4,11 @@ use tokio::sync::oneshot;
 
 /// Error returned when the training thread produced no result.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TrainingThreadError {
-    #[error(transparent)]
+pub enum TrainingThreadError {
+    /// The operating system started no thread.
+    #[error("the training thread could not be started: {0}")]
     NotStarted(#[from] std::io::Error),
+    /// The thread panicked.
     #[error("the training thread panicked")]
     Panicked,
 }

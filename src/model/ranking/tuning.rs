@@ -37,20 +37,31 @@ pub fn tune_regularization(
     // Rankings by each candidate model differ only in the weights; the statistics are shared.
     let unweighted = ItemModel { products: item_statistics(&fold.history, fold.cutoff), ..ItemModel::default() };
     let by_popularity = current_by_popularity(&unweighted, fold.cutoff);
-    tune_customer_regression(fold, rows, &unweighted, &by_popularity, settings, &mut tuned, log)?;
-    tune_basket_regression(fold, rows, &unweighted, &by_popularity, settings, &mut tuned, log)?;
+    let data = TuningData { fold, rows, unweighted: &unweighted, by_popularity: &by_popularity, settings };
+    tune_customer_regression(&data, &mut tuned, log)?;
+    tune_basket_regression(&data, &mut tuned, log)?;
     Ok(tuned)
 }
 
+/// Data that each tried regression is fitted to and evaluated on.
+struct TuningData<'a> {
+    /// The latest fold, whose queries evaluate.
+    fold: &'a TemporalFold<'a>,
+    /// Interactions before the cutoff of the fold.
+    rows: &'a InteractionRows,
+    /// The statistics of the items, without weights.
+    unweighted: &'a ItemModel,
+    /// Items by falling recent popularity.
+    by_popularity: &'a [u32],
+    settings: &'a TrainingSettings,
+}
+
 fn tune_customer_regression(
-    fold: &TemporalFold<'_>,
-    rows: &InteractionRows,
-    unweighted: &ItemModel,
-    by_popularity: &[u32],
-    settings: &TrainingSettings,
+    data: &TuningData<'_>,
     tuned: &mut Regularization,
     log: &mut TrainingLog,
 ) -> Result<(), UnsolvableRegression> {
+    let TuningData { fold, rows, unweighted, by_popularity, settings } = *data;
     let queries = with_relevant_items(&fold.customers, EVALUATION_QUERIES_MAX / 2);
     if queries.len() < QUERIES_MIN {
         return Ok(());
@@ -93,14 +104,11 @@ fn tune_customer_regression(
 }
 
 fn tune_basket_regression(
-    fold: &TemporalFold<'_>,
-    rows: &InteractionRows,
-    unweighted: &ItemModel,
-    by_popularity: &[u32],
-    settings: &TrainingSettings,
+    data: &TuningData<'_>,
     tuned: &mut Regularization,
     log: &mut TrainingLog,
 ) -> Result<(), UnsolvableRegression> {
+    let TuningData { fold, rows, unweighted, by_popularity, settings } = *data;
     let queries = with_relevant_items(&fold.baskets, EVALUATION_QUERIES_MAX);
     if queries.len() < QUERIES_MIN {
         return Ok(());
