@@ -3,8 +3,9 @@
 
 use super::app::App;
 use super::decide_offers::{DecisionInput, decide_offers};
+use super::load_customer::load_or_unknown;
 use super::offer_request::OfferRequest;
-use super::propose::{load_for_proposal, propose};
+use super::propose::propose;
 use crate::decision::rejection_wording::{RejectionWording, customer_sentence, rejection_in_words};
 use crate::decision::scoring::CANDIDATES_CONSIDERED_MAX;
 use crate::domain::decision::Decision;
@@ -64,7 +65,7 @@ pub async fn explain_request(
     request: &OfferRequest,
     product: Option<&ProductId>,
 ) -> Result<Explanation, ExplainError> {
-    let (customer, cached_ranking) = load_for_proposal(app, request).await?;
+    let customer = load_or_unknown(app.store.as_ref(), &request.customer).await?;
     let exhausted_offers = app.exhausted_offers.load();
     let input = DecisionInput {
         request,
@@ -73,7 +74,7 @@ pub async fn explain_request(
         exhausted_offers: &exhausted_offers,
     };
     let (snapshot, now) = (app.snapshot(), app.now());
-    let proposal = propose(app, &snapshot, request, &customer, cached_ranking, now).await?;
+    let proposal = propose(app, &snapshot, request, &customer, now).await?;
     let (mut decision, _) = decide_offers(&snapshot, &input, &customer.value, &proposal, now);
     if let Some(product) = product {
         decision.slate.retain(|offer| offer.product == *product);

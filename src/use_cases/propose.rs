@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::acceptance_counts::AcceptanceCounts;
 use super::app::App;
-use super::load_customer::{load_or_unknown, load_with_ranking};
 use super::offer_request::OfferRequest;
 use super::snapshot::Snapshot;
 use crate::domain::cached_ranking::{CACHED_RANKING_LEN_MAX, CacheKey, CachedRanking};
@@ -92,28 +91,15 @@ fn take_adjusted(ranked: &mut impl Iterator<Item = Candidate>, acceptances: &Acc
     adjusted
 }
 
-/// Loads the customer of a request, with the cached ranking where an answer may come from it: one for no product in
-/// particular. Other requests do without that read.
-pub(super) async fn load_for_proposal(
-    app: &App,
-    request: &OfferRequest,
-) -> Result<(Versioned<Customer>, Option<CachedRanking>), StoreError> {
-    if request.kind == OfferKind::CrossSell && request.products.is_empty() {
-        return load_with_ranking(app.store.as_ref(), &request.customer).await;
-    }
-    Ok((load_or_unknown(app.store.as_ref(), &request.customer).await?, None))
-}
-
 /// Proposes candidates, and caches a new ranking of a stored customer.
 pub(super) async fn propose<'a>(
     app: &'a App,
     snapshot: &'a Snapshot,
     request: &OfferRequest,
     customer: &Versioned<Customer>,
-    cached_ranking: Option<CachedRanking>,
     now: Timestamp,
 ) -> Result<AdjustedProposal<'a>, StoreError> {
-    let ranked = rank(app, snapshot, request, customer, cached_ranking, now).await?;
+    let ranked = rank(app, snapshot, request, customer, now).await?;
     Ok(AdjustedProposal { ranked, acceptance_counts: &app.acceptance_counts })
 }
 
@@ -122,7 +108,6 @@ async fn rank<'a>(
     snapshot: &'a Snapshot,
     request: &OfferRequest,
     customer: &Versioned<Customer>,
-    cached_ranking: Option<CachedRanking>,
     now: Timestamp,
 ) -> Result<ModelRanking<'a>, StoreError> {
     let Versioned { version, value: customer } = customer;
@@ -142,9 +127,10 @@ async fn rank<'a>(
         catalog: snapshot.model.catalog_digest(),
         customer: digest_of(customer, &query.customer),
     };
-    let cached = cached_ranking.filter(|cached| {
+    let is_valid = |cached: &CachedRanking| {
         cached.cache_key == cache_key && now < cached.ranked_at + CACHED_RANKING_LIFETIME && cached.ranked_at <= now
-    });
+    };
+    let cached = app.store.load_cached_ranking(&customer.id).await?.filter(is_valid);
     let source = if cached.is_some() { "cached" } else { "computed" };
     metrics::counter!("tactful_rankings_total", "source" => source).increment(1);
     if let Some(cached) = cached {

@@ -6,8 +6,9 @@ use std::time::Instant;
 use super::app::App;
 use super::change_customer::{ATTEMPTS_MAX, ChangeError, ChangeRejection, CommitAttempt, CommitRecords, commit};
 use super::decide_offers::{DecisionInput, decide_offers};
+use super::load_customer::load_or_unknown;
 use super::offer_request::{OfferRequest, RetryKey, ServingMode};
-use super::propose::{load_for_proposal, propose};
+use super::propose::propose;
 use super::snapshot::Snapshot;
 use super::volumes::{find_exhausted_offer, taken_volumes};
 use crate::decision::grants;
@@ -108,7 +109,7 @@ async fn serve_once(
     deadline: Option<Instant>,
 ) -> Result<ServingAttempt, ServeError> {
     let request = input.request;
-    let (loaded, cached_ranking) = CallStage::Load.instrument(load_for_proposal(app, request)).await?;
+    let loaded = CallStage::Load.instrument(load_or_unknown(app.store.as_ref(), &request.customer)).await?;
     let now = app.now();
     let retry_key = request.retry_key.filter(|_| request.mode == ServingMode::Reserve);
     if let Some(key) = retry_key {
@@ -122,7 +123,7 @@ async fn serve_once(
 
     // Held until the attempt ends: the activation of another policy waits for it.
     let snapshot = app.snapshot();
-    let proposal = CallStage::Rank.instrument(propose(app, &snapshot, request, &loaded, cached_ranking, now)).await?;
+    let proposal = CallStage::Rank.instrument(propose(app, &snapshot, request, &loaded, now)).await?;
     let (decision, mut ledger) =
         CallStage::Decide.in_scope(|| decide_offers(&snapshot, input, &loaded.value, &proposal, now));
     drop(proposal);

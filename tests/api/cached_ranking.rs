@@ -1,7 +1,7 @@
-//! Cached rankings: responses report their age, and they are invalidated with what they were ranked from.
+//! Cached rankings: responses report their age, and a change of their inputs invalidates them.
 //!
-//! Broken by, each seen: prepared candidates that hold for ever; a digest without the holdings, the profile, the model or
-//! the catalogue; eligibility prepared with them.
+//! Broken by, each seen: cached rankings that never expire; a digest without the holdings, the profile, the model or the
+//! catalogue; cached eligibility.
 
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use tactful::grpc::generated::tactful::v1::{
     BatchUpsertCustomersRequest, BatchUpsertProductsRequest, Consents, CustomerProfile, ExplainDecisionRequest,
     ExplainDecisionResponse, OfferKind, Product, TrainModelRequest, WhatIf,
 };
-use tactful::store::contract::loaded_customer::LoadedCustomer;
 
 use super::harness::TestServer;
 use super::shop::{ago, now, open_shop, record};
@@ -85,15 +84,12 @@ async fn whatever_a_ranking_looks_at_makes_it_anew() {
     stays("a training").await;
 }
 
-/// Broken by: candidates that stay when their customer objects.
+/// Broken by: a cached ranking that remains when its customer objects.
 #[tokio::test]
 async fn nothing_is_cached_for_customers_who_object_to_profiling() {
     let shop = open_shop().await;
     let ada = CustomerId::new("ada").expect("a valid id");
-    let cached = async || match shop.app.store().load_customer_with_ranking(&ada).await.expect("the store works") {
-        LoadedCustomer::Stored { cached_ranking, .. } => cached_ranking,
-        LoadedCustomer::Unknown | LoadedCustomer::Erased(_) => None,
-    };
+    let cached = async || shop.app.store().load_cached_ranking(&ada).await.expect("the store works");
     ask(&shop, &[]).await;
     assert!(cached().await.is_some());
     let consents = Some(Consents { objects_to_profiling: true, ..Consents::default() });

@@ -120,10 +120,7 @@ async fn load(store: &dyn Store, customer: &Customer) -> (u64, Customer) {
 }
 
 async fn cached_ranking(store: &dyn Store, customer: &CustomerId) -> Option<CachedRanking> {
-    match store.load_customer_with_ranking(customer).await.expect("the store works") {
-        LoadedCustomer::Stored { cached_ranking, .. } => cached_ranking,
-        LoadedCustomer::Unknown | LoadedCustomer::Erased(_) => None,
-    }
+    store.load_cached_ranking(customer).await.expect("the store works")
 }
 
 async fn used_volume(store: &dyn Store, offer: &str) -> u64 {
@@ -658,8 +655,6 @@ async fn an_erased_customer_is_gone_and_blocked(store: Arc<dyn Store>) {
     let removed = ErasedRecords { was_stored: true, events: 3, decisions: 1 };
     assert_eq!(erased, ErasureResult { removed, erasure });
     assert_eq!(store.load_customer(&ada).await.expect("the store works"), LoadedCustomer::Erased(erasure));
-    let with_ranking = store.load_customer_with_ranking(&ada).await.expect("the store works");
-    assert_eq!(with_ranking, LoadedCustomer::Erased(erasure));
     assert_eq!(store.load_decision(&ada, DecisionId::from_bits(7)).await.expect("the store works"), None);
     assert!(history(&*store).await.iter().all(|event| event.customer == Some(customer_id("adam"))));
     assert_eq!(store.recover_expired_reservations(at(60)).await.expect("the store works"), 0);

@@ -17,13 +17,11 @@ use crate::domain::time::Timestamp;
 /// Customers, their history and the decision log.
 #[async_trait]
 pub trait CustomerStore: Send + Sync + 'static {
-    /// Reads a customer, or its erasure, without its cached ranking.
+    /// Reads a customer, or its erasure.
     async fn load_customer(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError>;
 
-    /// Reads a customer, or its erasure, with its cached ranking. Separate from [`CustomerStore::load_customer`], because
-    /// most callers do not need the ranking, and an embedded store reads and decodes it separately; a networked one returns
-    /// both in one round trip.
-    async fn load_customer_with_ranking(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError>;
+    /// Reads the cached ranking of a customer. `None` when there is none, or one that does not decode.
+    async fn load_cached_ranking(&self, id: &CustomerId) -> Result<Option<CachedRanking>, StoreError>;
 
     /// Commits a change of a customer whose version is still the expected one (0: still not stored): writes the customer,
     /// appends its events and decision, takes volume up to the caps of the stored explicit offers and releases volume. All

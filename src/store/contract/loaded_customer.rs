@@ -2,20 +2,14 @@
 
 use super::erasure::Erasure;
 use super::versioned::Versioned;
-use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::customer::Customer;
 
 /// Result of reading a customer.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "one for each load, and a box would allocate on the path of each call")]
 pub enum LoadedCustomer {
-    /// The customer is stored.
-    Stored {
-        /// The customer and its version.
-        customer: Versioned<Customer>,
-        /// The cached ranking, when it was read too and there is one that decodes.
-        cached_ranking: Option<CachedRanking>,
-    },
+    /// The customer, with its version.
+    Stored(Versioned<Customer>),
     /// Nothing is stored under the id.
     Unknown,
     /// The customer was erased, and the id is blocked.
@@ -26,7 +20,7 @@ impl LoadedCustomer {
     /// Returns the customer when it is stored.
     pub fn stored(self) -> Option<Versioned<Customer>> {
         match self {
-            Self::Stored { customer, cached_ranking: _ } => Some(customer),
+            Self::Stored(customer) => Some(customer),
             Self::Unknown | Self::Erased(_) => None,
         }
     }

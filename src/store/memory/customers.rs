@@ -25,19 +25,14 @@ impl CustomerStore for MemoryStore {
     async fn load_customer(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
         let contents = self.contents();
         if let Some(customer) = contents.customers.get(id).cloned() {
-            return Ok(LoadedCustomer::Stored { customer, cached_ranking: None });
+            return Ok(LoadedCustomer::Stored(customer));
         }
         let erasure = contents.erased.get(&self.hash(id)).copied();
         Ok(erasure.map_or(LoadedCustomer::Unknown, LoadedCustomer::Erased))
     }
 
-    async fn load_customer_with_ranking(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
-        Ok(match self.load_customer(id).await? {
-            LoadedCustomer::Stored { customer, cached_ranking: _ } => {
-                LoadedCustomer::Stored { customer, cached_ranking: self.contents().cached_rankings.get(id).cloned() }
-            }
-            not_stored @ (LoadedCustomer::Unknown | LoadedCustomer::Erased(_)) => not_stored,
-        })
+    async fn load_cached_ranking(&self, id: &CustomerId) -> Result<Option<CachedRanking>, StoreError> {
+        Ok(self.contents().cached_rankings.get(id).cloned())
     }
 
     async fn commit(&self, change: Change<'_>) -> Result<CommitOutcome, StoreError> {

@@ -5,7 +5,6 @@ use crate::domain::cached_ranking::CachedRanking;
 use crate::domain::ids::CustomerId;
 use crate::store::codec::cached_ranking::{decode_cached_ranking, encode_cached_ranking};
 use crate::store::contract::error::StoreError;
-use crate::store::contract::loaded_customer::LoadedCustomer;
 use crate::store::keys::customer_key;
 
 impl SledEngine {
@@ -23,17 +22,6 @@ impl SledEngine {
     /// Removes the ranking of a customer.
     pub fn delete_cached_ranking(&self, customer: &CustomerId) -> Result<(), StoreError> {
         self.check(self.trees.cached_rankings.remove(customer_key(customer))).map(drop)
-    }
-
-    /// Reads a customer with its cached ranking.
-    pub fn load_customer_with_ranking(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
-        Ok(match self.load_customer(id)? {
-            LoadedCustomer::Stored { customer, cached_ranking: _ } => {
-                let cached_ranking = self.load_cached_ranking(&customer_key(id))?;
-                LoadedCustomer::Stored { customer, cached_ranking }
-            }
-            not_stored @ (LoadedCustomer::Unknown | LoadedCustomer::Erased(_)) => not_stored,
-        })
     }
 
     /// Reads the ranking of a customer. One that does not decode counts as missing: it will be computed again.

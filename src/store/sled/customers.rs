@@ -14,6 +14,7 @@ use crate::store::contract::customers::CustomerStore;
 use crate::store::contract::erasure::ErasureResult;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::loaded_customer::LoadedCustomer;
+use crate::store::keys::customer_key;
 use async_trait::async_trait;
 
 #[async_trait]
@@ -22,8 +23,8 @@ impl CustomerStore for SledStore {
         self.engine()?.load_customer(id)
     }
 
-    async fn load_customer_with_ranking(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
-        self.engine()?.load_customer_with_ranking(id)
+    async fn load_cached_ranking(&self, id: &CustomerId) -> Result<Option<CachedRanking>, StoreError> {
+        self.engine()?.load_cached_ranking(&customer_key(id))
     }
 
     async fn commit(&self, change: Change<'_>) -> Result<CommitOutcome, StoreError> {

@@ -43,7 +43,7 @@ impl SledEngine {
     /// Reads a customer. The erasure is looked up only when nothing is stored, so a known customer costs one read.
     pub fn load_customer(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError> {
         if let Some(bytes) = self.check(self.trees.customers.get(customer_key(id)))? {
-            return Ok(LoadedCustomer::Stored { customer: decode_customer(&bytes)?, cached_ranking: None });
+            return Ok(LoadedCustomer::Stored(decode_customer(&bytes)?));
         }
         Ok(self.erasure_of(id)?.map_or(LoadedCustomer::Unknown, LoadedCustomer::Erased))
     }
