@@ -6,7 +6,7 @@
 //!   5                          server/                 alone names the store backends
 //!   4                           grpc/                  alone knows prost and tonic
 //!   3         use_cases/    evaluation/    simulation/    config
-//!   2   decision/  model/  measurement/  policy_document/  store/  ingest/  export/
+//!   2   decision/  model/  measurement/  policy_document/  store/  ingest/  export/  wording/
 //!   1                    domain/             telemetry
 //! ```
 //!
@@ -30,3 +30,4 @@ pub mod simulation;
 pub mod store;
 pub(crate) mod telemetry;
 pub mod use_cases;
+pub(crate) mod wording;

@@ -468,7 +468,19 @@ fn component_to_json(component: wire::RelationshipComponent) -> Value {
 fn cap_to_json(cap: wire::Cap) -> Value {
     let kind = words(cap.kind().as_str_name(), "CAP_KIND_");
     let hold_reason = optional_words(cap.hold_reason().as_str_name(), "HOLD_REASON_");
-    let wire::Cap { kind: _, hold_reason: _, limit, used, remaining, window, next_eligible_time } = cap;
+    let quiet_period_cause = optional_words(cap.quiet_period_cause().as_str_name(), "QUIET_PERIOD_CAUSE_");
+    let wire::Cap {
+        kind: _,
+        hold_reason: _,
+        limit,
+        used,
+        remaining,
+        window,
+        next_eligible_time,
+        since_time,
+        resolved_time,
+        quiet_period_cause: _,
+    } = cap;
     json!({
         "kind": kind,
         "hold_reason": hold_reason,
@@ -477,6 +489,9 @@ fn cap_to_json(cap: wire::Cap) -> Value {
         "remaining": remaining,
         "window_seconds": window.map(|window| window.seconds),
         "next_eligible_time": time(next_eligible_time),
+        "since_time": time(since_time),
+        "resolved_time": time(resolved_time),
+        "quiet_period_cause": quiet_period_cause,
     })
 }
 

@@ -165,7 +165,8 @@ pub(super) fn caps_table(caps: &[wire::Cap]) -> Table {
     let mut table = Table::new(&["cap", "limit", "used", "left", "next eligible"]);
     for cap in caps {
         let kind = words(cap.kind().as_str_name(), "CAP_KIND_");
-        let name = hold_text(cap).map_or_else(|| kind.clone(), |hold| format!("{kind}: {hold}"));
+        let cause = hold_text(cap).or_else(|| quiet_period_text(cap));
+        let name = cause.map_or_else(|| kind.clone(), |cause| format!("{kind}: {cause}"));
         table.row(vec![
             name,
             cap.limit.to_string(),
@@ -183,12 +184,19 @@ fn hold_text(cap: &wire::Cap) -> Option<String> {
     (reason != wire::HoldReason::Unspecified).then(|| words(reason.as_str_name(), "HOLD_REASON_"))
 }
 
+/// Event behind a quiet period, if a quiet period it is.
+fn quiet_period_text(cap: &wire::Cap) -> Option<String> {
+    let cause = cap.quiet_period_cause();
+    (cause != wire::QuietPeriodCause::Unspecified).then(|| words(cause.as_str_name(), "QUIET_PERIOD_CAUSE_"))
+}
+
 /// All caps as JSON.
 pub(super) fn caps_json(caps: &[wire::Cap]) -> Value {
     let cap = |cap: &wire::Cap| {
         json!({
             "kind": words(cap.kind().as_str_name(), "CAP_KIND_"),
             "hold_reason": hold_text(cap),
+            "quiet_period_cause": quiet_period_text(cap),
             "limit": cap.limit,
             "used": cap.used,
             "remaining": cap.remaining,

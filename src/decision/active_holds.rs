@@ -1,6 +1,5 @@
 //! Holds in force: those that agents created, and those derived from events and consents.
 
-use super::phrases::date;
 use crate::domain::customer::{ActiveHold, Customer, Hold, HoldReason};
 use crate::domain::ids::HoldId;
 use crate::domain::policy::ContactPolicy;
@@ -9,40 +8,36 @@ use crate::domain::time::Timestamp;
 
 /// Every hold in force at `now`, created ones first.
 pub(crate) fn active_holds(customer: &Customer, policy: &ContactPolicy, now: Timestamp) -> Vec<ActiveHold> {
-    let created = customer.holds.iter().cloned().map(|hold| ActiveHold { hold, is_derived: false });
+    let created = customer.holds.iter().cloned();
+    let created = created.map(|hold| ActiveHold { hold, is_derived: false, resolved_at: None });
     let derived = consent_holds(customer)
         .into_iter()
-        .chain(complaint_hold(customer, policy, now))
-        .chain(cancellation_hold(customer, policy))
-        .map(|hold| ActiveHold { hold, is_derived: true });
+        .chain(complaint_hold(customer, policy))
+        .chain(cancellation_hold(customer, policy));
     created.chain(derived).filter(|active| active.hold.is_active(now)).collect()
 }
 
-fn derived(reason: HoldReason, note: String, created_at: Timestamp, expires_at: Option<Timestamp>) -> Hold {
+fn derived(reason: HoldReason, created_at: Timestamp, expires_at: Option<Timestamp>) -> ActiveHold {
     let id = HoldId::new(format!("derived/{}", reason.as_str())).expect("a short text without control characters");
-    Hold { id, reason, note, created_at, expires_at }
+    let hold = Hold { id, reason, note: String::new(), created_at, expires_at };
+    ActiveHold { hold, is_derived: true, resolved_at: None }
 }
 
-fn consent_holds(customer: &Customer) -> Vec<Hold> {
+fn consent_holds(customer: &Customer) -> Vec<ActiveHold> {
     let consents = &customer.consents;
     let holds =
         [(consents.is_opted_out, HoldReason::OptOut), (consents.objects_to_profiling, HoldReason::ProfilingObjection)];
     let set = holds.into_iter().filter(|(is_set, _)| *is_set);
-    set.map(|(_, reason)| derived(reason, String::new(), Timestamp::MIN, None)).collect()
+    set.map(|(_, reason)| derived(reason, Timestamp::MIN, None)).collect()
 }
 
 /// The complaint whose hold lasts longest.
-fn complaint_hold(customer: &Customer, policy: &ContactPolicy, now: Timestamp) -> Option<Hold> {
+fn complaint_hold(customer: &Customer, policy: &ContactPolicy) -> Option<ActiveHold> {
     let complaints = customer.relationship.cases.iter().filter(|case| case.is_complaint);
     let ends = complaints.filter_map(|case| Some((complaint_hold_end(case, policy)?, case.reported_at?, case)));
     let (expires_at, reported_at, case) = ends.max_by_key(|&(expires_at, reported_at, _)| (expires_at, reported_at))?;
-    let note = match case.resolved_at {
-        Some(resolved_at) if !case.is_open() => {
-            format!("of {}, resolved on {}", date(reported_at, now), date(resolved_at, now))
-        }
-        _ => format!("open since {}", date(reported_at, now)),
-    };
-    Some(derived(HoldReason::OpenComplaint, note, reported_at, Some(expires_at)))
+    let resolved_at = case.resolved_at.filter(|_| !case.is_open());
+    Some(ActiveHold { resolved_at, ..derived(HoldReason::OpenComplaint, reported_at, Some(expires_at)) })
 }
 
 /// A resolved complaint still holds offers for a while, but never for longer than an unresolved one would: resolving it is
@@ -58,12 +53,12 @@ fn complaint_hold_end(case: &Case, policy: &ContactPolicy) -> Option<Timestamp> 
 }
 
 /// The latest notice of cancellation or end of a subscription, unless the customer has subscribed or renewed since.
-fn cancellation_hold(customer: &Customer, policy: &ContactPolicy) -> Option<Hold> {
+fn cancellation_hold(customer: &Customer, policy: &ContactPolicy) -> Option<ActiveHold> {
     let subscriptions = customer.holdings.latest.values().filter(|holding| holding.subscribed_at.is_some());
     let ends = subscriptions.filter(|holding| !holding.is_subscribed()).filter_map(|holding| holding.ended_at);
     let notice_at = ends.chain(customer.relationship.last.cancellation).max()?;
     if customer.relationship.last.commitment.is_some_and(|at| at >= notice_at) {
         return None;
     }
-    Some(derived(HoldReason::CancellationNotice, String::new(), notice_at, Some(notice_at + policy.cancellation_hold)))
+    Some(derived(HoldReason::CancellationNotice, notice_at, Some(notice_at + policy.cancellation_hold)))
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::decision::grants::{back_off_end, counts};
 use crate::decision::relationship::assess;
-use crate::domain::customer::{ActiveHold, Customer};
-use crate::domain::decision::{Cap, CapKind};
+use crate::domain::customer::{ActiveHold, Customer, Hold};
+use crate::domain::decision::{Cap, CapKind, QuietPeriodCause};
 use crate::domain::ids::Channel;
 use crate::domain::ledger::{AllowanceLevel, Grant, Ledger};
 use crate::domain::offer::OfferKind;
@@ -61,7 +61,7 @@ impl Allowance {
 
     /// Sets the allowance to zero, because the customer is in the control group.
     pub(super) fn withhold_for_control_group(&mut self) {
-        self.caps.push(zero_cap(CapKind::ControlGroup, None));
+        self.caps.push(zero_cap(CapKind::ControlGroup, None, None));
         (self.offers_limit, self.offers_left, self.up_sell_limit, self.up_sell_left) = (0, 0, 0, 0);
     }
 
@@ -78,9 +78,11 @@ impl Allowance {
 /// Whether the cap withholds every offer, whatever was offered before.
 pub(super) fn is_pause(kind: CapKind) -> bool {
     match kind {
-        CapKind::Hold(_) | CapKind::BackOff | CapKind::QuietPeriod | CapKind::ChannelOptOut | CapKind::ControlGroup => {
-            true
-        }
+        CapKind::Hold(_)
+        | CapKind::BackOff
+        | CapKind::QuietPeriod(_)
+        | CapKind::ChannelOptOut
+        | CapKind::ControlGroup => true,
         CapKind::RelationshipHealth | CapKind::UpSell | CapKind::SlowRise | CapKind::Channel => false,
     }
 }
@@ -90,7 +92,7 @@ pub(super) fn withheld_reason(kind: CapKind) -> WithheldReason {
     match kind {
         CapKind::Hold(_) => WithheldReason::OnHold,
         CapKind::BackOff => WithheldReason::BackOff,
-        CapKind::QuietPeriod => WithheldReason::QuietPeriod,
+        CapKind::QuietPeriod(_) => WithheldReason::QuietPeriod,
         CapKind::ChannelOptOut => WithheldReason::OptedOut,
         CapKind::ControlGroup => WithheldReason::ControlGroup,
         CapKind::Channel => WithheldReason::ChannelCapReached,
@@ -161,35 +163,52 @@ fn pauses(
     policy: &ContactPolicy,
     now: Timestamp,
 ) -> Vec<Cap> {
-    let mut pauses: Vec<Cap> =
-        holds.iter().map(|active| zero_cap(CapKind::Hold(active.hold.reason), active.hold.expires_at)).collect();
+    let mut pauses: Vec<Cap> = holds.iter().map(hold_cap).collect();
     if channel.is_some_and(|channel| customer.consents.channel_opt_outs.contains(channel)) {
-        pauses.push(zero_cap(CapKind::ChannelOptOut, None));
+        pauses.push(zero_cap(CapKind::ChannelOptOut, None, None));
     }
-    let back_off_end = ledger.back_off.map(|back_off| back_off_end(back_off, policy));
-    if let Some(until) = back_off_end.filter(|&until| now < until) {
-        pauses.push(zero_cap(CapKind::BackOff, Some(until)));
+    if let Some(back_off) = ledger.back_off.filter(|&back_off| now < back_off_end(back_off, policy)) {
+        let until = back_off_end(back_off, policy);
+        pauses.push(zero_cap(CapKind::BackOff, Some(back_off.rejected_at), Some(until)));
     }
-    if let Some(until) = quiet_until(customer, policy).filter(|&until| now < until) {
-        pauses.push(zero_cap(CapKind::QuietPeriod, Some(until)));
-    }
+    pauses.extend(quiet_period(customer, policy).filter(|quiet| quiet.next_eligible_at.is_some_and(|end| now < end)));
     pauses
 }
 
 /// A cap that withholds every offer.
-fn zero_cap(kind: CapKind, until: Option<Timestamp>) -> Cap {
-    Cap { kind, limit: 0, used: 0, remaining: 0, window: Duration::ZERO, next_eligible_at: until }
+fn zero_cap(kind: CapKind, since: Option<Timestamp>, until: Option<Timestamp>) -> Cap {
+    Cap {
+        kind,
+        limit: 0,
+        used: 0,
+        remaining: 0,
+        window: Duration::ZERO,
+        next_eligible_at: until,
+        since,
+        resolved_at: None,
+    }
 }
 
-fn quiet_until(customer: &Customer, policy: &ContactPolicy) -> Option<Timestamp> {
+fn hold_cap(active: &ActiveHold) -> Cap {
+    let Hold { id: _, reason, note: _, created_at, expires_at } = &active.hold;
+    let since = Some(*created_at).filter(|&at| at > Timestamp::MIN);
+    Cap { resolved_at: active.resolved_at, ..zero_cap(CapKind::Hold(*reason), since, *expires_at) }
+}
+
+/// The quiet period that ends last.
+fn quiet_period(customer: &Customer, policy: &ContactPolicy) -> Option<Cap> {
     let last = &customer.relationship.last;
-    let quiet = [
-        (last.purchase, policy.quiet_after_purchase),
-        (last.return_, policy.quiet_after_return),
-        (last.ticket, policy.quiet_after_ticket),
-        (last.payment_trouble, policy.quiet_after_payment_trouble),
+    let periods = [
+        (QuietPeriodCause::Purchase, last.purchase, policy.quiet_after_purchase),
+        (QuietPeriodCause::Return, last.return_, policy.quiet_after_return),
+        (QuietPeriodCause::Ticket, last.ticket, policy.quiet_after_ticket),
+        (QuietPeriodCause::PaymentTrouble, last.payment_trouble, policy.quiet_after_payment_trouble),
     ];
-    quiet.into_iter().filter_map(|(at, quiet)| Some(at? + quiet)).max()
+    let caps = periods.into_iter().filter_map(|(cause, at, quiet)| {
+        let at = at?;
+        Some(zero_cap(CapKind::QuietPeriod(cause), Some(at), Some(at + quiet)))
+    });
+    caps.max_by_key(|cap| cap.next_eligible_at)
 }
 
 /// Counts the grants of one cap.
@@ -221,7 +240,7 @@ impl<'a> GrantCounter<'a> {
         let (limit, used) = (limit_at(now), self.used(now));
         let remaining = limit.saturating_sub(used);
         let next_eligible_at = (remaining == 0).then(|| self.next_eligible_at(now, limit_at)).flatten();
-        Cap { kind, limit, used, remaining, window, next_eligible_at }
+        Cap { kind, limit, used, remaining, window, next_eligible_at, since: None, resolved_at: None }
     }
 
     fn next_eligible_at(self, now: Timestamp, limit_at: impl Fn(Timestamp) -> u32) -> Option<Timestamp> {

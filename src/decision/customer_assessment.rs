@@ -5,15 +5,11 @@ use super::contact_policy::{Allowance, allowance};
 use super::control_group::arm_of;
 use super::decision_context::DecisionContext;
 use super::relationship::assess;
-use super::wording;
 use crate::domain::customer::{ActiveHold, Customer};
-use crate::domain::decision::CapKind;
 use crate::domain::experiment::Arm;
 use crate::domain::ids::Channel;
 use crate::domain::ledger::Ledger;
-use crate::domain::offer::OfferKind;
 use crate::domain::relationship::RelationshipHealth;
-use crate::domain::time::Timestamp;
 
 /// Relationship health, holds, and what is left of each cap.
 pub struct CustomerAssessment {
@@ -59,12 +55,5 @@ impl CustomerAssessment {
         let Self { health, holds, allowance: _ } = self;
         let allowance = allowance(customer, ledger, &health, &holds, channel, context.policy, context.now);
         Self { health, holds, allowance }
-    }
-
-    /// The sentence about the cap that binds queries of this kind; `None` while an offer is left.
-    pub(crate) fn capped_message(&self, kind: OfferKind, now: Timestamp) -> Option<String> {
-        let cap = &self.allowance.caps[self.allowance.binding(kind)?];
-        let active = self.holds.iter().find(|active| cap.kind == CapKind::Hold(active.hold.reason));
-        Some(wording::capped_message(cap, active.map(|active| &active.hold), now))
     }
 }

@@ -8,21 +8,21 @@ use crate::decision::control_group::{arm_of, assignment};
 use crate::decision::customer_assessment::CustomerAssessment;
 use crate::decision::decision_context::DecisionContext;
 use crate::decision::explicit_offer_index::product_under_terms;
+use crate::decision::grants;
 use crate::decision::offer_query::OfferQuery;
 use crate::decision::rejection_log::{RejectionLog, ScoredCandidate};
 use crate::decision::relationship::assess;
 use crate::decision::scoring::score_eligible;
 use crate::decision::slate::select_slate;
-use crate::decision::{grants, wording};
-use crate::domain::candidate::{Proposal, Support};
+use crate::domain::candidate::{Candidate, Proposal, Support};
 use crate::domain::customer::Customer;
-use crate::domain::decision::{CapKind, Decision};
+use crate::domain::decision::{CapKind, Decision, DecisionMessage};
+use crate::domain::evidence::Evidence;
 use crate::domain::experiment::Arm;
-use crate::domain::ids::{Channel, OfferId};
+use crate::domain::ids::{Channel, OfferId, ProductId};
 use crate::domain::ledger::{Grant, GrantServing, Ledger};
-use crate::domain::offer::{Offer, OfferKind};
+use crate::domain::offer::{MentionedProduct, Offer, OfferKind, REASONS_MAX};
 use crate::domain::relationship::RelationshipHealth;
-use crate::domain::time::Timestamp;
 use crate::domain::withheld_reason::WithheldReason;
 
 /// Decides which offers a customer gets. Customers of the control group get an empty slate.
@@ -71,9 +71,7 @@ fn decide_for_control(
     let pause = decision.binding_cap.map(|index| decision.caps[index].kind).filter(|&kind| is_pause(kind));
     let binding_kind = pause.unwrap_or(CapKind::ControlGroup);
     decision.binding_cap = caps.iter().position(|cap| cap.kind == binding_kind);
-    if let Some(index) = decision.binding_cap.filter(|_| pause.is_none()) {
-        decision.message = wording::capped_message(&caps[index], None, context.now);
-    }
+    decision.message = DecisionMessage::Capped;
     decision.caps = caps;
     (decision, customer.ledger)
 }
@@ -114,7 +112,7 @@ pub(super) fn decide_with_health(
     let after = assessment.with_ledger(customer, &ledger, query.channel, context);
     let offers = selected.iter().zip(1..).map(|(scored, rank)| {
         let support = proposal.support(&scored.candidate);
-        offer(scored, support, rank, query, context)
+        offer(scored, support, rank, query, customer, context)
     });
     let slate: Vec<Offer> = offers.collect();
     let was_capped = slate.is_empty() || rejections.was_capped();
@@ -126,7 +124,7 @@ pub(super) fn decide_with_health(
         at: now,
         channel: query.channel.cloned(),
         placement: query.placement.cloned(),
-        message: message(&slate, binding_cap, query.kind, &after, now),
+        message: message(&slate, binding_cap, query.kind, &after),
         slate,
         would_be_slate: Vec::new(),
         relationship_health: after.health,
@@ -193,12 +191,17 @@ fn offer(
     support: Support,
     rank: u32,
     query: &OfferQuery<'_>,
+    customer: &Customer,
     context: &DecisionContext<'_>,
 ) -> Offer {
     let ScoredCandidate { candidate, product, terms, factors, is_already_granted, score: _ } = scored;
     let product = &*product_under_terms(product, *terms);
     let replaced = candidate.upgrade.as_ref().and_then(|upgrade| context.catalog.get(&upgrade.replaces));
     let replaced_price = replaced.and_then(|replaced| replaced.price);
+    let reasons = reasons(candidate, support.evidence);
+    let others = support.goes_with.iter().chain(reasons.iter().filter_map(Evidence::other_product));
+    let others = others.chain(candidate.upgrade.as_ref().map(|upgrade| &upgrade.replaces));
+    let mentioned = others.map(|other| (other.clone(), mentioned(other, query.kind, customer, context))).collect();
     Offer {
         id: offer_id(scored),
         kind: query.kind,
@@ -209,24 +212,38 @@ fn offer(
         valid_until: terms.and_then(|terms| terms.valid_until),
         price_step: product.price.zip(replaced_price).and_then(|(price, replaced)| price.minus(replaced)),
         factors: *factors,
-        reasons: wording::reasons(candidate, &support, product, context.catalog),
+        reasons,
         goes_with: support.goes_with,
         replaces: candidate.upgrade.as_ref().map(|upgrade| upgrade.replaces.clone()),
         gains: candidate.upgrade.as_ref().map_or_else(Vec::new, |upgrade| upgrade.gains.clone()),
+        mentioned,
         is_already_granted: *is_already_granted,
     }
 }
 
-fn message(
-    slate: &[Offer],
-    binding: Option<usize>,
+/// Reasons for offering a candidate, strongest first.
+fn reasons(candidate: &Candidate, evidence: Vec<Evidence>) -> Vec<Evidence> {
+    let has_gains = candidate.upgrade.as_ref().is_some_and(|upgrade| !upgrade.gains.is_empty());
+    has_gains.then_some(Evidence::BetterFeatures).into_iter().chain(evidence).take(REASONS_MAX).collect()
+}
+
+/// A product that an offer names. The products to upgrade count as owned, as the caller says.
+fn mentioned(
+    product: &ProductId,
     kind: OfferKind,
-    after: &CustomerAssessment,
-    now: Timestamp,
-) -> String {
-    if !slate.is_empty() {
-        return wording::offers_message(slate.len(), kind, after.allowance.left(kind));
+    customer: &Customer,
+    context: &DecisionContext<'_>,
+) -> MentionedProduct {
+    MentionedProduct {
+        title: context.catalog.get(product).map(|known| known.title.clone()).unwrap_or_default(),
+        is_owned: kind == OfferKind::UpSell || customer.holdings.owns(product),
     }
-    let capped = binding.and_then(|_| after.capped_message(kind, now));
-    capped.unwrap_or_else(|| wording::nothing_suitable_message(kind))
+}
+
+fn message(slate: &[Offer], binding: Option<usize>, kind: OfferKind, after: &CustomerAssessment) -> DecisionMessage {
+    if !slate.is_empty() {
+        let made = u32::try_from(slate.len()).unwrap_or(u32::MAX);
+        return DecisionMessage::Offers { made, left: after.allowance.left(kind) };
+    }
+    if binding.is_some() { DecisionMessage::Capped } else { DecisionMessage::NothingSuitable }
 }

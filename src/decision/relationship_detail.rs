@@ -16,7 +16,7 @@ use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
 use crate::domain::relationship::{ComponentKind, RelationshipHealth};
 use crate::domain::relationship_detail::{
-    ComponentDetail, RawInput, RelationshipDetail, TREND_DAYS, WHAT_IF_EFFECTS_MAX, WhatIfEffect,
+    ComponentDetail, HypotheticalEvent, RawInput, RelationshipDetail, TREND_DAYS, WHAT_IF_EFFECTS_MAX, WhatIfEffect,
 };
 use crate::domain::time::{DAY, Timestamp};
 
@@ -129,8 +129,8 @@ fn what_if_effects(
     raising.into_iter().chain(lowering).collect()
 }
 
-/// Hypothetical events, each with its description as a clause.
-fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(String, Vec<Event>)> {
+/// Hypothetical events, each with the events that it stands for.
+fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(HypotheticalEvent, Vec<Event>)> {
     let event = |number: usize, kind: EventKind| Event {
         id: EventId::new(format!("hypothetical/{number}")).expect("a short text"),
         customer: Some(customer.id.clone()),
@@ -139,24 +139,24 @@ fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(String, Vec<Event>)> 
     };
     let line = || OrderLine { product: hypothetical_product(), order: None, quantity: 1, unit_price: None };
     let report = |severity| CaseReport { case: None, severity: Severity::new(severity).expect("1 to 4") };
-    let survey = |score| SurveyAnswer::new(score, 10.0).expect("within the scale");
+    let survey = |score: u8| SurveyAnswer::new(f64::from(score), 10.0).expect("within the scale");
     let single = [
-        ("the customer makes a purchase", EventKind::Purchase(line())),
-        ("the customer returns a purchase", EventKind::Return(line())),
-        ("the customer opens a support ticket of severity 2", EventKind::SupportTicket(report(2))),
-        ("the customer makes a complaint of severity 3", EventKind::Complaint(report(3))),
-        ("a payment fails", EventKind::PaymentFailed),
-        ("the customer answers a survey with 10 out of 10", EventKind::Survey(survey(10.0))),
-        ("the customer answers a survey with 0 out of 10", EventKind::Survey(survey(0.0))),
-        ("the customer visits", EventKind::Visit { product: None }),
-        ("the customer accepts an offer", outcome(OutcomeKind::Accepted)),
-        ("the customer rejects an offer", outcome(OutcomeKind::Rejected)),
-        ("the customer ignores an offer", outcome(OutcomeKind::Shown)),
+        (HypotheticalEvent::Purchase, EventKind::Purchase(line())),
+        (HypotheticalEvent::Return, EventKind::Return(line())),
+        (HypotheticalEvent::Ticket(2), EventKind::SupportTicket(report(2))),
+        (HypotheticalEvent::Complaint(3), EventKind::Complaint(report(3))),
+        (HypotheticalEvent::PaymentFailure, EventKind::PaymentFailed),
+        (HypotheticalEvent::Survey(10), EventKind::Survey(survey(10))),
+        (HypotheticalEvent::Survey(0), EventKind::Survey(survey(0))),
+        (HypotheticalEvent::Visit, EventKind::Visit { product: None }),
+        (HypotheticalEvent::OfferAccepted, outcome(OutcomeKind::Accepted)),
+        (HypotheticalEvent::OfferRejected, outcome(OutcomeKind::Rejected)),
+        (HypotheticalEvent::OfferIgnored, outcome(OutcomeKind::Shown)),
     ];
-    let mut hypotheses: Vec<(String, Vec<Event>)> = single
+    let mut hypotheses: Vec<(HypotheticalEvent, Vec<Event>)> = single
         .into_iter()
         .zip(0..)
-        .map(|((description, kind), number)| (description.to_owned(), vec![event(number, kind)]))
+        .map(|((hypothetical, kind), number)| (hypothetical, vec![event(number, kind)]))
         .collect();
     let open = customer.relationship.cases.iter().filter(|case| case.is_open());
     let resolutions: Vec<Event> = open
@@ -164,9 +164,7 @@ fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(String, Vec<Event>)> 
         .map(|(case, number)| event(number, EventKind::CaseResolved { case: case.id.clone() }))
         .collect();
     if !resolutions.is_empty() {
-        let description =
-            if resolutions.len() == 1 { "the open case is resolved" } else { "all open cases are resolved" };
-        hypotheses.push((description.to_owned(), resolutions));
+        hypotheses.push((HypotheticalEvent::CasesResolved { open: resolutions.len() }, resolutions));
     }
     hypotheses
 }

@@ -1,6 +1,7 @@
 //! Candidates: the products that could be offered. The model proposes them, the rules decide, and the evidence for a
 //! candidate is collected only for those that are offered.
 
+use super::evidence::Evidence;
 use super::ids::ProductId;
 use super::offer::{FeatureGain, PropensityBasis};
 use super::time::Timestamp;
@@ -72,75 +73,3 @@ pub struct Upgrade {
 
 /// Maximum number of gains of an upgrade.
 pub const GAINS_MAX: usize = 8;
-
-/// One piece of evidence for a candidate, with counts that can be recomputed from the history.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Evidence {
-    /// Customers or baskets with `with` that also have the candidate.
-    BoughtTogether {
-        /// The product of the customer or basket.
-        with: ProductId,
-        /// Number with both.
-        together: u32,
-        /// Number with `with`.
-        with_total: u32,
-        /// Unit of the counts.
-        counted: CountBasis,
-    },
-    /// Number of recent buyers.
-    Popular {
-        /// Distinct buyers; baskets, for purchases without a customer.
-        buyers: u32,
-        /// Within this many days before the model was trained.
-        days: u32,
-    },
-    /// The product is new: no customer has bought it yet, but another product of its category sells well.
-    NewInCategory {
-        /// Best seller of the category.
-        like: ProductId,
-        /// Distinct buyers of the best seller, at least one.
-        buyers: u32,
-        /// Within this many days before the model was trained.
-        days: u32,
-    },
-    /// The catalogue says that it requires or is compatible with a product of the customer.
-    Compatible {
-        /// The product of the customer.
-        with: ProductId,
-    },
-    /// A higher tier on the same ladder.
-    HigherTier {
-        /// Tier owned.
-        from: u32,
-        /// Tier of the candidate.
-        to: u32,
-    },
-    /// Customers who had the owned product and then bought the candidate.
-    MovedUp {
-        /// Number of such customers.
-        customers: u32,
-    },
-    /// Offers of it were accepted more often than those of other products of equal propensity.
-    Accepted {
-        /// Accepted offers.
-        accepted: u32,
-        /// Offers with an outcome, or without one for a week.
-        offered: u32,
-        /// Within this many days.
-        days: u32,
-    },
-    /// The customer uses most of the allowance of the owned product.
-    UsageNearAllowance {
-        /// Share used; 1 is all of it.
-        share: f64,
-    },
-}
-
-/// Unit of the counts of [`Evidence::BoughtTogether`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CountBasis {
-    /// Customers over their whole history.
-    Customers,
-    /// Single baskets.
-    Baskets,
-}

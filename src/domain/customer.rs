@@ -96,6 +96,8 @@ pub struct ActiveHold {
     pub hold: Hold,
     /// Whether it is derived from an event or a consent, so that it cannot be deleted.
     pub is_derived: bool,
+    /// Resolution of the complaint that it follows; `None` for an open complaint and for other holds.
+    pub resolved_at: Option<Timestamp>,
 }
 
 /// Reason for a hold.

@@ -30,8 +30,8 @@ pub struct Decision {
     pub slate: Vec<Offer>,
     /// The slate that a customer of the control group would have got.
     pub would_be_slate: Vec<Offer>,
-    /// One sentence for agents.
-    pub message: String,
+    /// Message for agents.
+    pub message: DecisionMessage,
     /// Relationship health at the time.
     pub relationship_health: RelationshipHealth,
     /// Every cap that applies, the customer's own first.
@@ -50,6 +50,36 @@ pub struct Decision {
     pub ranked_at: Timestamp,
 }
 
+/// Message of a decision, as a code with parameters. `wording` puts it into words when it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecisionMessage {
+    /// Offers are made.
+    Offers {
+        /// Number of offers.
+        made: u32,
+        /// Number of further offers of this kind that are allowed now.
+        left: u32,
+    },
+    /// The binding cap withholds every offer.
+    Capped,
+    /// No cap withholds an offer, but no candidate is worth offering.
+    NothingSuitable,
+    /// Every offer of the decision has been released since. Only in replays.
+    Released,
+}
+
+impl DecisionMessage {
+    /// Name in exports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Offers { .. } => "offers",
+            Self::Capped => "capped",
+            Self::NothingSuitable => "nothing_suitable",
+            Self::Released => "released",
+        }
+    }
+}
+
 /// State of one cap, after this decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cap {
@@ -66,6 +96,10 @@ pub struct Cap {
     /// Time at which one more offer becomes possible under this cap alone; `None` when one is possible now, or when the time
     /// is unknown.
     pub next_eligible_at: Option<Timestamp>,
+    /// Start of the hold, or time of the event that the pause follows; `None` for counted caps and where unknown.
+    pub since: Option<Timestamp>,
+    /// Resolution of the complaint that the hold follows; `None` for an open complaint and for other caps.
+    pub resolved_at: Option<Timestamp>,
 }
 
 /// Kind of cap. Caps combine with AND.
@@ -81,8 +115,8 @@ pub enum CapKind {
     Hold(HoldReason),
     /// A pause after a rejection: no offers.
     BackOff,
-    /// A pause after a purchase, return, ticket or payment problem: no offers.
-    QuietPeriod,
+    /// A pause after an event: no offers.
+    QuietPeriod(QuietPeriodCause),
     /// The customer opted out of the channel: no offers.
     ChannelOptOut,
     /// Offers on the channel of the query.
@@ -100,10 +134,23 @@ impl CapKind {
             Self::SlowRise => "slow_rise",
             Self::Hold(_) => "hold",
             Self::BackOff => "back_off",
-            Self::QuietPeriod => "quiet_period",
+            Self::QuietPeriod(_) => "quiet_period",
             Self::ChannelOptOut => "channel_opt_out",
             Self::Channel => "channel",
             Self::ControlGroup => "control_group",
         }
     }
+}
+
+/// Event that a quiet period follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum QuietPeriodCause {
+    /// A purchase.
+    Purchase,
+    /// A return.
+    Return,
+    /// A support ticket.
+    Ticket,
+    /// A late, failed or disputed payment.
+    PaymentTrouble,
 }

@@ -11,6 +11,7 @@ pub mod customer_export;
 pub mod decayed_sum;
 pub mod decision;
 pub mod event;
+pub mod evidence;
 pub mod experiment;
 pub mod explicit_offer;
 pub mod ids;

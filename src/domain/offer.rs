@@ -1,9 +1,15 @@
 //! Offers made to a customer, with scores and reasons.
 
+use std::collections::BTreeMap;
+
+use super::evidence::Evidence;
 use super::ids::{OfferId, ProductId};
 use super::money::Money;
 use super::product::FeatureValue;
 use super::time::Timestamp;
+
+/// Maximum number of reasons for one offer.
+pub const REASONS_MAX: usize = 4;
 
 /// Kind of offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,15 +52,26 @@ pub struct Offer {
     /// Every factor of the score.
     pub factors: Factors,
     /// Reasons for the offer, strongest first.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<Evidence>,
     /// Cross-sell: products of the customer or the basket that it goes with.
     pub goes_with: Vec<ProductId>,
     /// Up-sell: the product that it replaces.
     pub replaces: Option<ProductId>,
     /// Up-sell: features that improve.
     pub gains: Vec<FeatureGain>,
+    /// Other products that the reasons and the fields above name, as they were at the time of the decision.
+    pub mentioned: BTreeMap<ProductId, MentionedProduct>,
     /// Whether an earlier decision granted it and it is still open, so that it does not count again.
     pub is_already_granted: bool,
+}
+
+/// A product that an offer names, as it was at the time of the decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MentionedProduct {
+    /// Title; empty when the catalogue did not have the product.
+    pub title: String,
+    /// Whether the customer had it: otherwise it was in the basket or on the page, or is only compared with.
+    pub is_owned: bool,
 }
 
 /// A feature that improves.
@@ -131,15 +148,4 @@ impl PropensityBasis {
             Self::Catalog => "catalog",
         }
     }
-}
-
-/// One reason for an offer: a stable code, the figures behind it, and a sentence for agents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
-    /// Stable code, such as `BOUGHT_TOGETHER`.
-    pub code: String,
-    /// Names and figures of the sentence, exact.
-    pub parameters: Vec<(String, String)>,
-    /// One plain sentence without a full stop at its end.
-    pub text: String,
 }

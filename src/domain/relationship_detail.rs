@@ -1,6 +1,8 @@
 //! Details behind relationship health, for people; computed by `decision::relationship_detail`.
 
+use super::decision::Cap;
 use super::relationship::{Band, ComponentKind};
+use super::time::Timestamp;
 
 /// Number of days that the trend looks ahead.
 pub const TREND_DAYS: u32 = 28;
@@ -14,6 +16,19 @@ pub struct RelationshipDetail {
     pub components: Vec<ComponentDetail>,
     /// The events that would raise the score most, then those that would lower it most; at most [`WHAT_IF_EFFECTS_MAX`] each.
     pub what_if_effects: Vec<WhatIfEffect>,
+}
+
+/// Summary of a relationship: the content of its message. `wording` puts it into words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RelationshipSummary {
+    /// Band of relationship health.
+    pub band: Band,
+    /// Signs of trouble that a person should know of, the gravest first.
+    pub concerns: Vec<Concern>,
+    /// Number of offers that can be made now.
+    pub offers_left: u32,
+    /// The cap that withholds every offer; `None` while an offer is left.
+    pub binding_cap: Option<Cap>,
 }
 
 /// Details behind a component.
@@ -39,12 +54,62 @@ pub struct RawInput {
 /// Effect that a hypothetical event would have on relationship health now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WhatIfEffect {
-    /// The event as a clause: `the customer makes a purchase`.
-    pub event: String,
+    /// The event.
+    pub event: HypotheticalEvent,
     /// Score after the event.
     pub score: f64,
     /// Band after the event.
     pub band: Band,
     /// Cap on offers after the event; 0 when it leads to a hold.
     pub offers_cap: u32,
+}
+
+/// A hypothetical event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HypotheticalEvent {
+    /// The customer makes a purchase.
+    Purchase,
+    /// The customer returns a purchase.
+    Return,
+    /// The customer opens a support ticket of this severity.
+    Ticket(u8),
+    /// The customer makes a complaint of this severity.
+    Complaint(u8),
+    /// A payment fails.
+    PaymentFailure,
+    /// The customer answers a survey with so many out of 10.
+    Survey(u8),
+    /// The customer visits.
+    Visit,
+    /// The customer accepts an offer.
+    OfferAccepted,
+    /// The customer rejects an offer.
+    OfferRejected,
+    /// The customer ignores an offer.
+    OfferIgnored,
+    /// All open cases are resolved.
+    CasesResolved {
+        /// Number of open cases, at least 1.
+        open: usize,
+    },
+}
+
+/// A sign of trouble in a relationship that a person should know of, whatever the score is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concern {
+    /// The customer gave notice of cancellation.
+    CancellationNotice {
+        /// Time of the notice.
+        at: Timestamp,
+    },
+    /// Payments were late, failed or were disputed.
+    PaymentTrouble {
+        /// Time of the latest one.
+        at: Timestamp,
+    },
+    /// Answers to surveys were negative.
+    NegativeSurveys {
+        /// Whether they leave almost nothing of the sentiment component.
+        are_severe: bool,
+    },
 }

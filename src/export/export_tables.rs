@@ -158,7 +158,7 @@ impl ExportTables {
             ColumnValue::Integer(withheld),
             ColumnValue::Text(decision.policy_version.clone()),
             ColumnValue::Integer(i64::try_from(decision.model_version).unwrap_or(i64::MAX)),
-            ColumnValue::Text(decision.message.clone()),
+            ColumnValue::Text(decision.message.as_str().to_owned()),
         ])?;
         for (offers, is_would_be) in [(slate, false), (would_be_slate, true)] {
             for offer in offers {

@@ -4,6 +4,9 @@
 //! reflection is open to clients with any role. Calls that need one of the audited roles are written to the audit log (target
 //! `tactful::audit`), allowed or denied, under the identity whose role allowed the call, with the customer where the method
 //! concerns one.
+//!
+//! A caller that may list holds may see the reasons of holds in every other response, too; other callers get responses that
+//! name none ([`disclosure`]).
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
@@ -22,6 +25,7 @@ use super::jwt::{KeySetError, TokenVerifier};
 use super::status_code::{code_name, response_code};
 use crate::config::access::{AccessRules, Role};
 use crate::telemetry::call_context;
+use crate::wording::disclosure::Disclosure;
 
 /// Role that each method requires.
 pub const ROLES: &[(&str, Role)] = &[
@@ -71,6 +75,15 @@ pub fn role_of(path: &str) -> Option<Role> {
     BY_PATH.get(path).copied()
 }
 
+/// Method whose callers may see the reasons of holds.
+const LISTS_HOLDS: &str = "/tactful.v1.RelationshipService/ListHolds";
+
+/// Returns whether the response to a request may name the reasons of holds. A request that no [`AccessLayer`] has passed
+/// gets a response that names none.
+pub(crate) fn disclosure<T>(request: &tonic::Request<T>) -> Disclosure {
+    request.extensions().get().copied().unwrap_or(Disclosure::Neutral)
+}
+
 /// Client at the other end of a connection.
 #[derive(Debug, Clone, Default)]
 pub struct Peer {
@@ -102,6 +115,12 @@ impl Caller<'_> {
     fn name(&self) -> &str {
         self.identity_with(|_| true).unwrap_or(&self.0[0].0)
     }
+
+    /// Whether the client may see the reasons of holds: it may list holds, under any of its identities.
+    fn disclosure(&self) -> Disclosure {
+        let may_list_holds = self.identity_with(|role| role_of(LISTS_HOLDS) == Some(role)).is_some();
+        if may_list_holds { Disclosure::Full } else { Disclosure::Neutral }
+    }
 }
 
 impl AccessControl {
@@ -132,9 +151,9 @@ impl AccessControl {
         Ok(Caller(identities.into_iter().map(with_roles).collect()))
     }
 
-    /// Returns the name of the client, and whether it may call this path. The name is the identity whose role allows the call:
-    /// of several, another one may only have come along.
-    fn authorize(&self, path: &str, request: &Request<Body>) -> (String, Result<(), Status>) {
+    /// Returns the name of the client, and whether it may call this path, and see the reasons of holds then. The name is the
+    /// identity whose role allows the call: of several, another one may only have come along.
+    fn authorize(&self, path: &str, request: &Request<Body>) -> (String, Result<Disclosure, Status>) {
         let caller = match self.authenticate(request) {
             Ok(caller) => caller,
             Err(status) => return ("unknown".to_owned(), Err(status)),
@@ -146,7 +165,7 @@ impl AccessControl {
             None => None,
         };
         if let Some(allowing) = allowing {
-            return (allowing.to_owned(), Ok(()));
+            return (allowing.to_owned(), Ok(caller.disclosure()));
         }
         let name = caller.name();
         let denied = match needed {
@@ -205,19 +224,23 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
         let audited_role = role_of(path).filter(|role| role.is_audited()).map(Role::as_str);
         let access = self.access.load();
         if path.starts_with("/grpc.health.") || (access.is_none() && audited_role.is_none()) {
+            request.extensions_mut().insert(Disclosure::Full);
             return AccessFuture::Unchecked { future: self.inner.call(request) };
         }
         let path = path.to_owned();
         let (caller, verdict) = match &*access {
             Some(access) => access.authorize(&path, &request),
-            None => ("anonymous".to_owned(), Ok(())),
+            None => ("anonymous".to_owned(), Ok(Disclosure::Full)),
         };
-        let admitted = verdict.map(|()| self.inner.call(request));
+        let admitted = verdict.map(|disclosure| {
+            request.extensions_mut().insert(disclosure);
+            self.inner.call(request)
+        });
         let checked = Box::pin(async move {
             let rpc = path.trim_start_matches('/');
             tracing::Span::current().record("caller", &caller);

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
 
+use super::access::disclosure;
 use super::batches::check_batch_len;
 use super::convert::explanations::{ExplanationRequest, explain_from_wire, explanation_to_wire};
 use super::convert::offers::{
@@ -27,6 +28,7 @@ use crate::use_cases::explain_decision::{explain_decision, explain_request};
 use crate::use_cases::offer_request::{OfferRequest, ServingMode};
 use crate::use_cases::release_offers::release_offers;
 use crate::use_cases::serve_offers::{ServedOffers, serve_offers};
+use crate::wording::disclosure::Disclosure;
 
 /// Maximum number of requests of a batch.
 const BATCH_LEN_MAX: usize = 100;
@@ -115,10 +117,13 @@ fn reject_repeated_customers(requests: &[Result<DetailedRequest, Status>]) -> Re
 /// Converts an entry of a batch to its status, and its answer when it was served.
 fn entry<R>(
     answer: Result<ServedEntry, Status>,
-    to_wire: impl Fn(ServedOffers, ServingMode, ExplanationDetail) -> R,
+    disclosure: Disclosure,
+    to_wire: impl Fn(ServedOffers, ServingMode, ExplanationDetail, Disclosure) -> R,
 ) -> (Option<rpc::Status>, Option<R>) {
     match answer {
-        Ok(ServedEntry { served, mode, detail }) => (Some(rpc::Status::default()), Some(to_wire(served, mode, detail))),
+        Ok(ServedEntry { served, mode, detail }) => {
+            (Some(rpc::Status::default()), Some(to_wire(served, mode, detail, disclosure)))
+        }
         Err(status) => (Some(status::to_rpc_status(&status)), None),
     }
 }
@@ -129,22 +134,22 @@ impl OfferService for OfferRpc {
         &self,
         request: Request<wire::CrossSellRequest>,
     ) -> Result<Response<wire::CrossSellResponse>, Status> {
-        let deadline = client_deadline(&request);
+        let (deadline, disclosure) = (client_deadline(&request), disclosure(&request));
         let DetailedRequest { request, detail } = CallStage::Convert
             .in_scope(|| cross_sell_from_wire(request.into_inner()))
             .map_err(|violations| status::invalid(&violations))?;
         let served = serve(&self.app, &request, deadline).await?;
-        Ok(Response::new(CallStage::Convert.in_scope(|| cross_sell_to_wire(served, request.mode, detail))))
+        Ok(Response::new(CallStage::Convert.in_scope(|| cross_sell_to_wire(served, request.mode, detail, disclosure))))
     }
 
     async fn batch_cross_sell(
         &self,
         request: Request<wire::BatchCrossSellRequest>,
     ) -> Result<Response<wire::BatchCrossSellResponse>, Status> {
-        let deadline = client_deadline(&request);
+        let (deadline, disclosure) = (client_deadline(&request), disclosure(&request));
         let answers = self.serve_each(request.into_inner().requests, cross_sell_from_wire, deadline).await?;
         let entry = |answer| {
-            let (status, answer) = entry(answer, cross_sell_to_wire);
+            let (status, answer) = entry(answer, disclosure, cross_sell_to_wire);
             wire::CrossSellEntry { status, answer }
         };
         let entries = CallStage::Convert.in_scope(|| answers.into_iter().map(entry).collect());
@@ -155,10 +160,10 @@ impl OfferService for OfferRpc {
         &self,
         request: Request<wire::BatchUpSellRequest>,
     ) -> Result<Response<wire::BatchUpSellResponse>, Status> {
-        let deadline = client_deadline(&request);
+        let (deadline, disclosure) = (client_deadline(&request), disclosure(&request));
         let answers = self.serve_each(request.into_inner().requests, up_sell_from_wire, deadline).await?;
         let entry = |answer| {
-            let (status, answer) = entry(answer, up_sell_to_wire);
+            let (status, answer) = entry(answer, disclosure, up_sell_to_wire);
             wire::UpSellEntry { status, answer }
         };
         let entries = CallStage::Convert.in_scope(|| answers.into_iter().map(entry).collect());
@@ -166,18 +171,19 @@ impl OfferService for OfferRpc {
     }
 
     async fn up_sell(&self, request: Request<wire::UpSellRequest>) -> Result<Response<wire::UpSellResponse>, Status> {
-        let deadline = client_deadline(&request);
+        let (deadline, disclosure) = (client_deadline(&request), disclosure(&request));
         let DetailedRequest { request, detail } = CallStage::Convert
             .in_scope(|| up_sell_from_wire(request.into_inner()))
             .map_err(|violations| status::invalid(&violations))?;
         let served = serve(&self.app, &request, deadline).await?;
-        Ok(Response::new(CallStage::Convert.in_scope(|| up_sell_to_wire(served, request.mode, detail))))
+        Ok(Response::new(CallStage::Convert.in_scope(|| up_sell_to_wire(served, request.mode, detail, disclosure))))
     }
 
     async fn explain_decision(
         &self,
         request: Request<wire::ExplainDecisionRequest>,
     ) -> Result<Response<wire::ExplainDecisionResponse>, Status> {
+        let disclosure = disclosure(&request);
         let explained = explain_from_wire(request.into_inner()).map_err(|violations| status::invalid(&violations))?;
         let explanation = match explained {
             ExplanationRequest::Decision(customer, decision) => explain_decision(&self.app, &customer, decision).await,
@@ -185,13 +191,14 @@ impl OfferService for OfferRpc {
                 explain_request(&self.app, &request, product.as_ref()).await
             }
         };
-        Ok(Response::new(explanation_to_wire(explanation.map_err(status::explain)?)))
+        Ok(Response::new(explanation_to_wire(explanation.map_err(status::explain)?, disclosure)))
     }
 
     async fn release_offers(
         &self,
         request: Request<wire::ReleaseOffersRequest>,
     ) -> Result<Response<wire::ReleaseOffersResponse>, Status> {
+        let disclosure = disclosure(&request);
         let message = request.into_inner();
         let requested = message.offer_ids.clone();
         let ReleaseRequest { customer, decision, offers } =
@@ -199,7 +206,7 @@ impl OfferService for OfferRpc {
         let released = release_offers(&self.app, &customer, decision, &offers)
             .await
             .map_err(|error| status::release(error, &requested))?;
-        Ok(Response::new(release_to_wire(released)))
+        Ok(Response::new(release_to_wire(released, disclosure)))
     }
 }
 

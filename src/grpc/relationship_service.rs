@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::access::disclosure;
 use super::batches::check_batch_len;
 use super::convert::backfire::{backfire_to_wire, follow_up_from_wire};
 use super::convert::relationships::{hold_from_wire, hold_to_wire, hypothesis_from_wire, relationship_to_wire};
@@ -41,15 +42,17 @@ impl RelationshipService for RelationshipRpc {
         &self,
         request: Request<wire::GetRelationshipHealthRequest>,
     ) -> Result<Response<wire::GetRelationshipHealthResponse>, Status> {
+        let disclosure = disclosure(&request);
         let customer = customer_id(request.into_inner().customer_id)?;
         let view = get_relationship_health(&self.app, &customer).await.map_err(status::store)?;
-        Ok(Response::new(relationship_to_wire(view)))
+        Ok(Response::new(relationship_to_wire(view, disclosure)))
     }
 
     async fn batch_get_relationship_health(
         &self,
         request: Request<wire::BatchGetRelationshipHealthRequest>,
     ) -> Result<Response<wire::BatchGetRelationshipHealthResponse>, Status> {
+        let disclosure = disclosure(&request);
         let ids = request.into_inner().customer_ids;
         check_batch_len("customer_ids", ids.len(), BATCH_LEN_MAX)?;
         reject_repeated("customer_ids", &ids)?;
@@ -62,7 +65,7 @@ impl RelationshipService for RelationshipRpc {
             entries.push(match health {
                 Ok(view) => wire::RelationshipHealthEntry {
                     status: Some(rpc::Status::default()),
-                    answer: Some(relationship_to_wire(view)),
+                    answer: Some(relationship_to_wire(view, disclosure)),
                 },
                 Err(status) => {
                     wire::RelationshipHealthEntry { status: Some(status::to_rpc_status(&status)), answer: None }
@@ -76,10 +79,11 @@ impl RelationshipService for RelationshipRpc {
         &self,
         request: Request<wire::SimulateRelationshipHealthRequest>,
     ) -> Result<Response<wire::SimulateRelationshipHealthResponse>, Status> {
+        let disclosure = disclosure(&request);
         let (customer, hypothesis) = hypothesis_from_wire(request.into_inner(), self.app.now())
             .map_err(|violations| status::invalid(&violations))?;
         let simulated = simulate_relationship_health(&self.app, &customer, hypothesis).await;
-        let [before, after] = simulated.map_err(status::store)?.map(relationship_to_wire);
+        let [before, after] = simulated.map_err(status::store)?.map(|view| relationship_to_wire(view, disclosure));
         Ok(Response::new(wire::SimulateRelationshipHealthResponse { before: Some(before), after: Some(after) }))
     }
 
@@ -100,7 +104,7 @@ impl RelationshipService for RelationshipRpc {
             hold_from_wire(request.into_inner(), self.app.now()).map_err(|violations| status::invalid(&violations))?;
         call_context::set_customer(customer.as_str());
         let hold = create_hold(&self.app, &customer, hold).await.map_err(status::hold)?;
-        let hold = hold_to_wire(ActiveHold { hold, is_derived: false });
+        let hold = hold_to_wire(ActiveHold { hold, is_derived: false, resolved_at: None }, self.app.now());
         Ok(Response::new(wire::CreateHoldResponse { hold: Some(hold) }))
     }
 
@@ -110,7 +114,9 @@ impl RelationshipService for RelationshipRpc {
     ) -> Result<Response<wire::ListHoldsResponse>, Status> {
         let customer = audited_customer_id(request.into_inner().customer_id)?;
         let holds = list_holds(&self.app, &customer).await.map_err(status::hold)?;
-        Ok(Response::new(wire::ListHoldsResponse { holds: holds.into_iter().map(hold_to_wire).collect() }))
+        let now = self.app.now();
+        let holds = holds.into_iter().map(|hold| hold_to_wire(hold, now)).collect();
+        Ok(Response::new(wire::ListHoldsResponse { holds }))
     }
 
     async fn delete_hold(

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use crate::domain::cached_ranking::{CACHED_RANKING_LEN_MAX, CacheKey, CachedRanking, RankedProduct};
-use crate::domain::candidate::{Candidate, CountBasis, Evidence, GOES_WITH_MAX, Proposal, Support};
+use crate::domain::candidate::{Candidate, GOES_WITH_MAX, Proposal, Support};
+use crate::domain::evidence::{CountBasis, Evidence};
 use crate::domain::time::Timestamp;
 
 use super::catalog_binding::{CatalogBinding, RECENT_POPULARITY, propensity_basis, seconds};

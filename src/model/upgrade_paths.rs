@@ -5,7 +5,8 @@
 //! clearly more often than the way back. A higher price alone is never enough, nor is being bought: products that go
 //! together are bought in either order. A better product may cost the same or less.
 
-use crate::domain::candidate::{Evidence, GAINS_MAX};
+use crate::domain::candidate::GAINS_MAX;
+use crate::domain::evidence::Evidence;
 use crate::domain::offer::FeatureGain;
 use crate::domain::product::{FeatureValue, Product};
 

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::domain::candidate::{Candidate, Evidence, Proposal, Support, Upgrade};
+use crate::domain::candidate::{Candidate, Proposal, Support, Upgrade};
+use crate::domain::evidence::Evidence;
 use crate::domain::ids::ProductId;
 use crate::domain::offer::PropensityBasis;
 use crate::domain::product::Product;

@@ -1,13 +1,15 @@
 //! Explains a past decision from its record, or the decision that would be made now. Changes nothing but the cached
 //! ranking.
 
+use std::sync::Arc;
+
 use super::app::App;
 use super::decide_offers::{DecisionInput, decide_offers};
 use super::load_customer::load_or_unknown;
 use super::offer_request::OfferRequest;
 use super::propose::propose;
-use crate::decision::rejection_wording::{RejectionWording, customer_sentence, rejection_in_words};
 use crate::decision::scoring::CANDIDATES_CONSIDERED_MAX;
+use crate::domain::catalog::Catalog;
 use crate::domain::decision::Decision;
 use crate::domain::ids::{CustomerId, DecisionId, ProductId};
 use crate::domain::offer::Offer;
@@ -26,20 +28,9 @@ pub struct Explanation {
     /// Whether the decision is on record; false when it was computed for the explanation.
     pub is_recorded: bool,
     /// Rejected candidates, closest to the slate first, at most [`CANDIDATES_MAX`].
-    pub rejected_candidates: Vec<ExplainedRejection>,
-    /// Sentence that may be read to the customer.
-    pub customer_sentence: String,
-}
-
-/// Rejected candidate, in words.
-#[derive(Debug, Clone)]
-pub struct ExplainedRejection {
-    /// The record of the rejection.
-    pub rejected: RejectedCandidate,
-    /// Title of the product, or its id when the catalogue does not have it.
-    pub title: String,
-    /// Reason of the rejection, and what would have avoided it.
-    pub in_words: RejectionWording,
+    pub rejected_candidates: Vec<RejectedCandidate>,
+    /// The current catalogue, for the titles of rejected candidates.
+    pub catalog: Arc<Catalog>,
 }
 
 /// Error returned when a decision is explained.
@@ -97,19 +88,11 @@ pub async fn explain_request(
 }
 
 fn explanation(app: &App, mut decision: Decision, is_recorded: bool) -> Explanation {
-    let catalog = app.catalog();
     let would_be = std::mem::take(&mut decision.would_be_slate).into_iter().map(withheld_from_control);
     let mut rejected_candidates: Vec<RejectedCandidate> =
         would_be.chain(std::mem::take(&mut decision.rejected_candidates)).collect();
     rejected_candidates.truncate(CANDIDATES_MAX);
-    let explain = |rejected: RejectedCandidate| ExplainedRejection {
-        title: catalog.get(&rejected.product).map_or_else(|| rejected.product.to_string(), |it| it.title.clone()),
-        in_words: rejection_in_words(&rejected, &catalog, decision.at),
-        rejected,
-    };
-    let customer_sentence = customer_sentence(&decision, &catalog);
-    let rejected_candidates = rejected_candidates.into_iter().map(explain).collect();
-    Explanation { decision, is_recorded, rejected_candidates, customer_sentence }
+    Explanation { decision, is_recorded, rejected_candidates, catalog: app.catalog() }
 }
 
 /// Returns an offer of a would-be slate as a candidate rejected for the control group.

@@ -3,16 +3,16 @@
 use super::app::App;
 use super::load_customer::load_or_unknown;
 use crate::decision::apply_event::apply_event;
+use crate::decision::concerns::concerns;
 use crate::decision::customer_assessment::CustomerAssessment;
 use crate::decision::relationship_detail::{detail, outcome};
-use crate::decision::wording::relationship_message;
 use crate::domain::customer::{ActiveHold, Customer};
 use crate::domain::decision::Cap;
 use crate::domain::event::{Event, OutcomeKind};
 use crate::domain::ids::{CustomerId, DecisionId, EventId};
 use crate::domain::offer::OfferKind;
 use crate::domain::relationship::RelationshipHealth;
-use crate::domain::relationship_detail::RelationshipDetail;
+use crate::domain::relationship_detail::{RelationshipDetail, RelationshipSummary};
 use crate::domain::time::Timestamp;
 use crate::store::contract::error::StoreError;
 
@@ -27,8 +27,8 @@ pub struct RelationshipView {
     pub caps: Vec<Cap>,
     /// Every hold in force.
     pub holds: Vec<ActiveHold>,
-    /// Summary for people, in one sentence.
-    pub message: String,
+    /// Summary for people.
+    pub summary: RelationshipSummary,
     /// Version of the policy that was used.
     pub policy_version: String,
     /// Time of the assessment.
@@ -83,10 +83,15 @@ fn view(app: &App, customer: &Customer, now: Timestamp) -> RelationshipView {
     let snapshot = app.snapshot();
     let context = snapshot.decision_context(as_of, DecisionId::from_bits(0));
     let assessment = CustomerAssessment::of(customer, None, &context);
-    let capped = assessment.capped_message(OfferKind::CrossSell, as_of);
-    let message = relationship_message(&assessment.health, assessment.allowance.offers_left, capped);
     let CustomerAssessment { health, holds, allowance } = assessment;
+    let binding_cap = allowance.binding(OfferKind::CrossSell).map(|index| allowance.caps[index].clone());
+    let summary = RelationshipSummary {
+        band: health.band,
+        concerns: concerns(customer, &health, context.policy, as_of),
+        offers_left: allowance.offers_left,
+        binding_cap,
+    };
     let detail = detail(customer, &health, context.policy, context.outlook, as_of);
     let policy_version = context.policy.version.clone();
-    RelationshipView { health, detail, caps: allowance.caps, holds, message, policy_version, as_of }
+    RelationshipView { health, detail, caps: allowance.caps, holds, summary, policy_version, as_of }
 }

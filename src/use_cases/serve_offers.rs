@@ -12,9 +12,8 @@ use super::propose::propose;
 use super::snapshot::Snapshot;
 use super::volumes::{find_exhausted_offer, taken_volumes};
 use crate::decision::grants;
-use crate::decision::wording::released_message;
 use crate::domain::customer::Customer;
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, DecisionMessage};
 use crate::domain::ids::{DecisionId, OfferId};
 use crate::domain::ledger::RequestKey;
 use crate::domain::offer::OfferKind;
@@ -208,7 +207,7 @@ async fn replay(app: &App, customer: &Customer, id: DecisionId) -> Result<Served
     let at = decision.at;
     decision.slate.retain(|offer| grants::is_still_served(&customer.ledger, id, at, &offer.id));
     if offers > 0 && decision.slate.is_empty() {
-        decision.message = released_message();
+        decision.message = DecisionMessage::Released;
     }
     // The call that made the decision may have committed it but not yet made it durable.
     CallStage::Durable.instrument(app.store.durable()).await?;

@@ -208,11 +208,11 @@ async fn load_logged_decisions(store: &dyn Store, since: Option<Timestamp>) -> R
     Ok(logged)
 }
 
-/// Removes the texts of a decision: a replay does not need them, and they are most of it.
+/// Removes titles and reasons of a decision: a replay does not need them, and they are most of it.
 fn without_texts(mut decision: Decision) -> Decision {
-    decision.message = String::new();
     for offer in decision.slate.iter_mut().chain(&mut decision.would_be_slate) {
         (offer.title, offer.reasons, offer.goes_with) = (String::new(), Vec::new(), Vec::new());
+        offer.mentioned.clear();
     }
     decision
 }

@@ -111,7 +111,7 @@ async fn the_customers_of_the_demo_get_the_expected_offers() {
     let ada = server.offers().cross_sell(preview("ada-local-line")).await.expect("answers").into_inner();
     let voice_mail = ada.offers.iter().find(|offer| offer.product_id == "voice-mail").expect("voice mail");
     assert!(voice_mail.goes_with_product_ids.contains(&"local-line".to_owned()), "{voice_mail:?}");
-    assert!(voice_mail.reasons.iter().any(|reason| reason.text.contains("the local line")), "{voice_mail:?}");
+    assert!(voice_mail.reasons.iter().any(|reason| reason.text.contains("our Local line")), "{voice_mail:?}");
 
     let request = UpSellRequest { mode: ServingMode::Preview.into(), ..up_sell("tom-two-slot") };
     let tom = server.offers().up_sell(request).await.expect("answers").into_inner();

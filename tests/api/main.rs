@@ -7,6 +7,7 @@ mod cached_ranking;
 mod catalog;
 mod customers;
 mod demo;
+mod disclosure;
 mod experiments;
 mod explanations;
 mod faults;

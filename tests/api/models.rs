@@ -62,7 +62,7 @@ async fn a_trained_model_says_how_many_bought_together() {
     assert_eq!(best.product_id, "mug");
     let reason = best.reasons.iter().find(|reason| reason.code == "BOUGHT_TOGETHER").expect("the strongest reason");
     assert_eq!(reason.parameters.get("together").map(String::as_str), Some("40"));
-    assert_eq!(reason.text, "40 of 41 customers with the kettle also bought it");
+    assert_eq!(reason.text, "40 of 41 customers with The kettle also bought it");
 }
 
 /// Leaves a store with history and without a model, which no server has seen.

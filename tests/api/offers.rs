@@ -30,7 +30,7 @@ async fn a_cross_sell_answer_comes_with_reasons_factors_and_caps() {
         assert!(COMPLEMENTS.contains(&offer.product_id.as_str()), "{offer:?}");
         assert_eq!(offer.title, format!("The {}", offer.product_id));
         assert_eq!(offer.goes_with_product_ids, ["kettle"]);
-        assert!(offer.reasons.iter().any(|reason| reason.text == "made to go with the kettle"), "{offer:?}");
+        assert!(offer.reasons.iter().any(|reason| reason.text == "made to go with The kettle"), "{offer:?}");
         let factors = offer.score_breakdown.as_ref().expect("requested");
         assert_eq!(factors.propensity_basis(), PropensityBasis::Catalog);
         assert!(offer.score > 0.0 && (offer.score - score(factors)).abs() < 1e-12, "{offer:?}");

@@ -6,14 +6,14 @@ use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::{
     BatchGetRelationshipHealthRequest, CapKind, CreateHoldRequest, CustomerEvent, DeleteHoldRequest, EventKind,
     GetRelationshipHealthRequest, GetRelationshipHealthResponse, Hold, HoldReason, ListHoldsRequest, OutcomeKind,
-    RelationshipBand, SimulateRelationshipHealthRequest,
+    QuietPeriodCause, RelationshipBand, SimulateRelationshipHealthRequest,
 };
 use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, kind, refusal};
 use super::harness::TestServer;
 use super::shop::{ago, cap, in_future, now, open_shop, record, stored_customer};
-use crate::support::wire_shop::{complaint, preview, up_sell};
+use crate::support::wire_shop::{complaint, event, preview, up_sell};
 
 fn hold(reason: HoldReason) -> CreateHoldRequest {
     CreateHoldRequest {
@@ -80,6 +80,50 @@ async fn relationship_health_is_explained() {
     let last = view.what_if_effects.last().expect("something would hurt");
     assert!(last.score < score(&view), "{last:?}");
     assert!(view.what_if_effects.len() <= 6);
+}
+
+/// Broken by: a message that states the band alone.
+#[tokio::test]
+async fn the_message_states_a_notice_payment_trouble_and_negative_surveys() {
+    let shop = open_shop().await;
+    let at = ago(&shop.clock, DAY * 5);
+    let survey = |id: &str| CustomerEvent {
+        score: Some(0.0),
+        score_max: Some(10.0),
+        ..event(id, "surveyed", EventKind::Survey, at)
+    };
+    record(
+        &shop,
+        vec![
+            survey("s1"),
+            survey("s2"),
+            survey("s3"),
+            event("p1", "failed", EventKind::PaymentFailed, at),
+            event("c1", "leaving", EventKind::Cancellation, at),
+        ],
+    )
+    .await;
+    for (customer, expected) in [
+        ("surveyed", "recent surveys were very negative"),
+        ("failed", "there was payment trouble on 9 November"),
+        ("leaving", "notice of cancellation was given on 9 November"),
+    ] {
+        let message = health_of(&shop, customer).await.message;
+        assert!(message.contains(expected) && !message.contains("is strong"), "{message}");
+    }
+}
+
+/// Broken by: a quiet period without the event that it follows.
+#[tokio::test]
+async fn a_quiet_period_names_its_cause() {
+    let shop = open_shop().await;
+    let at = ago(&shop.clock, DAY / 2);
+    record(&shop, vec![event("p1", "ada", EventKind::PaymentFailed, at)]).await;
+    let answer = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
+    let cap = answer.cap.expect("the quiet period");
+    assert_eq!((cap.kind(), cap.quiet_period_cause()), (CapKind::QuietPeriod, QuietPeriodCause::PaymentTrouble));
+    assert_eq!(cap.since_time, Some(at));
+    assert!(answer.message.ends_with(": quiet period after payment trouble on 14 November."), "{}", answer.message);
 }
 
 #[tokio::test]

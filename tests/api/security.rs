@@ -402,14 +402,14 @@ audience = "tactful"
 "#;
 
 /// A public key as a JSON Web Key.
-fn jwk(key: &KeyPair) -> serde_json::Value {
+pub fn jwk(key: &KeyPair) -> serde_json::Value {
     let [0x04, point @ ..] = key.public_key_raw() else { panic!("an uncompressed point") };
     let (x, y) = point.split_at(32);
     let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     serde_json::json!({"kty": "EC", "crv": "P-256", "kid": "one", "alg": "ES256", "x": text(x), "y": text(y)})
 }
 
-fn token(key: &KeyPair, change: impl FnOnce(&mut serde_json::Value)) -> String {
+pub fn token(key: &KeyPair, change: impl FnOnce(&mut serde_json::Value)) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let mut claims = serde_json::json!({
         "sub": "desk", "iss": "https://issuer.example.org", "aud": "tactful", "exp": now + 600, "nbf": now - 5,
@@ -422,7 +422,7 @@ fn token(key: &KeyPair, change: impl FnOnce(&mut serde_json::Value)) -> String {
 }
 
 /// Starts a server without TLS on the loopback address that verifies tokens with this key set.
-async fn start_with_tokens(key_set: &serde_json::Value, rules: &str) -> Result<(TempDir, Channel), String> {
+pub async fn start_with_tokens(key_set: &serde_json::Value, rules: &str) -> Result<(TempDir, Channel), String> {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("jwks.json"), key_set.to_string()).expect("writes");
     std::fs::write(directory.path().join("access.toml"), rules).expect("writes");

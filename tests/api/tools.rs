@@ -33,7 +33,7 @@ async fn run(program: &str, arguments: &[&str]) -> String {
 fn assert_is_a_slate(printed: &str) {
     let answer: Value = serde_json::from_str(printed).expect("prints JSON");
     assert_eq!(answer["offers"].as_array().map(Vec::len), Some(3), "{printed}");
-    assert_eq!(answer["offers"][0]["reasons"][0]["text"], "made to go with the kettle", "{printed}");
+    assert_eq!(answer["offers"][0]["reasons"][0]["text"], "made to go with The kettle", "{printed}");
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ const MODULES: &[Module] = &[
     Module { name: "measurement", may_import: &["domain"] },
     Module { name: "policy_document", may_import: &["domain"] },
     Module { name: "export", may_import: &["domain"] },
+    Module { name: "wording", may_import: &["domain"] },
     Module { name: "config", may_import: &["domain", "policy_document", "telemetry"] },
     Module {
         name: "use_cases",
@@ -55,6 +56,8 @@ const MODULES: &[Module] = &[
             "measurement",
             "policy_document",
             "use_cases",
+            // Sentences, which nothing below may know.
+            "wording",
             "store::contract::error",
             // Roles of callers.
             "config::access",
@@ -103,9 +106,9 @@ const CRATES_OF_MODULES: &[(&str, &[&str])] = &[
 ];
 
 /// Modules of plain computation.
-const WITHOUT_ASYNC: &[&str] = &["domain", "decision", "model", "ingest", "measurement", "policy_document"];
+const WITHOUT_ASYNC: &[&str] = &["domain", "decision", "model", "ingest", "measurement", "policy_document", "wording"];
 /// Modules to which everything comes as an argument, `now` and the random generator included.
-const PURE: &[&str] = &["domain", "decision", "model", "measurement", "policy_document"];
+const PURE: &[&str] = &["domain", "decision", "model", "measurement", "policy_document", "wording"];
 const IMPURE_PATHS: &[&[&str]] = &[
     &["std", "fs"],
     &["std", "time", "SystemTime"],

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tactful::decision::customer_assessment::CustomerAssessment;
 use tactful::domain::candidate::{Candidate, Upgrade};
 use tactful::domain::customer::HoldReason;
-use tactful::domain::decision::{CapKind, Decision};
+use tactful::domain::decision::{CapKind, Decision, DecisionMessage};
 use tactful::domain::event::{CaseReport, EventKind, Outcome, OutcomeKind, Severity};
 use tactful::domain::ledger::ReleaseResult;
 use tactful::domain::offer::OfferKind;
@@ -295,7 +295,7 @@ fn an_open_complaint_holds_all_offers_until_14_days_after_it_is_resolved() {
     assert_eq!(cap.kind, CapKind::Hold(HoldReason::OpenComplaint));
     assert_eq!(cap.next_eligible_at, Some(now() + DAY * 90));
     assert_eq!(held.withheld, [(WithheldReason::OnHold, 1)].into());
-    assert_eq!(held.message, "No offers before 12 February 2024: complaint open since 14 November.");
+    assert_eq!((held.message, cap.since, cap.resolved_at), (DecisionMessage::Capped, Some(now()), None));
 
     scenario.now = now() + DAY * 3;
     scenario.apply(EventKind::CaseResolved { case });

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tactful::domain::cached_ranking::{CacheKey, RankedProduct};
-use tactful::domain::candidate::{Candidate, CountBasis, Evidence, Proposal, Support};
+use tactful::domain::candidate::{Candidate, Proposal, Support};
 use tactful::domain::catalog::Catalog;
 use tactful::domain::event::{Event, EventKind};
+use tactful::domain::evidence::{CountBasis, Evidence};
 use tactful::domain::ids::ProductId;
 use tactful::domain::offer::PropensityBasis;
 use tactful::domain::product::{FeatureValue, Product};
@@ -184,7 +185,8 @@ fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> boo
             let claimed = *buyers as usize;
             is_new && *days == RECENT_DAYS && claimed > 0 && claimed == recent_buyers(like) && Some(claimed) == most
         }
-        Evidence::Compatible { .. }
+        Evidence::BetterFeatures
+        | Evidence::Compatible { .. }
         | Evidence::HigherTier { .. }
         | Evidence::MovedUp { .. }
         | Evidence::Accepted { .. }
@@ -508,7 +510,7 @@ fn new_products_join_a_ranking_by_forest() {
     let query = CrossSellQuery { customer, context: Vec::new(), now: now() };
     let cache_key = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };
     let first = bound.cross_sell(&query).cached_ranking(cache_key, now()).ranked;
-    let ids: Vec<&ProductId> = first.iter().map(|it| &catalog.products()[it.place as usize].id).collect();
+    let ids: Vec<&ProductId> = first.iter().map(|it| &catalog.products()[it.catalog_index as usize].id).collect();
     assert_eq!(ids, [1, 0, 7, 6, 4].map(numbered_product_id).iter().collect::<Vec<_>>(), "{first:?}");
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tactful::domain::decision::DecisionMessage;
 use tactful::domain::offer::OfferKind;
 use tactful::domain::time::DAY;
 use tactful::use_cases::batch_entry::EntryOutcome;
@@ -111,7 +112,7 @@ async fn a_released_decision_is_replayed_without_offers() {
     release_offers(&app, &request.customer, first.decision.id, &[]).await.expect("released");
     let again = serve_offers(&app, &request, None).await.expect("served");
     assert!(again.is_replayed && again.decision.slate.is_empty());
-    assert_eq!(again.decision.message, "No offers: the offers of this decision have been released.");
+    assert_eq!(again.decision.message, DecisionMessage::Released);
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ fn rejected_rows_are_reported_by_line_and_the_rest_are_imported() {
 fn offers_and_health_are_tables_for_people_and_json_for_machines() {
     let scene = Scene::with_shop();
     let table = text(&scene.run(&["offers", "ann"]).stdout);
-    assert!(table.contains("Voice mail") && table.contains("made to go with the telephone line"), "{table}");
+    assert!(table.contains("Voice mail") && table.contains("made to go with our Telephone line"), "{table}");
     let answer = json(&scene.run(&["offers", "ann", "--up-sell", "--json"]));
     assert_eq!(answer["offers"][0]["product_id"], "four-slot", "{answer}");
     let held = json(&scene.run(&["offers", "cora", "--json"]));

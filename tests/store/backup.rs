@@ -315,13 +315,13 @@ async fn a_backup_of_another_format_is_refused_with_its_number() {
     let store = MemoryStore::new();
     commit(&store, "ada", 0, entries("ada", 0)).await;
     let backup = bytes_of(pages_of(&store).await);
-    let blocks = backup.strip_prefix(b"tactful backup 2\n").expect("the preamble");
+    let blocks = backup.strip_prefix(b"tactful backup 3\n").expect("the preamble");
     // Format 1 did not write its number.
-    for (preamble, format) in [("tactful backup\n", 1), ("tactful backup 3\n", 3)] {
+    for (preamble, format) in [("tactful backup\n", 1), ("tactful backup 4\n", 4)] {
         let refused = read(&[preamble.as_bytes(), blocks].concat()).expect_err("another format");
         assert!(matches!(refused, BackupError::OtherFormat { found } if found == format), "{refused}");
         let sentence = format!(
-            "the backup has format {format}, but this version of tactful reads format 2 only: restore it with the version \
+            "the backup has format {format}, but this version of tactful reads format 3 only: restore it with the version \
              that wrote it"
         );
         assert_eq!(refused.to_string(), sentence);

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use tactful::domain::cached_ranking::{CacheKey, CachedRanking, RankedProduct};
 use tactful::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
-use tactful::domain::decision::{Cap, CapKind, Decision};
+use tactful::domain::decision::{Cap, CapKind, Decision, DecisionMessage, QuietPeriodCause};
 use tactful::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
+use tactful::domain::evidence::{CountBasis, Evidence};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
 use tactful::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use tactful::domain::ids::{DecisionId, HoldId, OfferId, RequestId};
 use tactful::domain::ledger::{
     AllowanceLevel, BackOff, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, RequestKey,
 };
-use tactful::domain::offer::{Factors, FeatureGain, Offer, OfferKind, PropensityBasis, Reason};
+use tactful::domain::offer::{Factors, FeatureGain, MentionedProduct, Offer, OfferKind, PropensityBasis};
 use tactful::domain::product::{FeatureValue, Product};
 use tactful::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
 use tactful::domain::relationship::{
@@ -71,7 +72,7 @@ pub fn decision(customer: &str, id: u128) -> Decision {
         placement: None,
         slate: Vec::new(),
         would_be_slate: Vec::new(),
-        message: String::new(),
+        message: DecisionMessage::NothingSuitable,
         relationship_health: RelationshipHealth {
             score: 0.5,
             band: Band::Steady,
@@ -89,8 +90,16 @@ pub fn decision(customer: &str, id: u128) -> Decision {
 }
 
 pub fn full_decision(customer: &str, id: u128) -> Decision {
-    let cap =
-        |kind, next_eligible_at| Cap { kind, limit: 4, used: 3, remaining: 1, window: DAY * 28, next_eligible_at };
+    let cap = |kind, next_eligible_at| Cap {
+        kind,
+        limit: 4,
+        used: 3,
+        remaining: 1,
+        window: DAY * 28,
+        next_eligible_at,
+        since: None,
+        resolved_at: None,
+    };
     Decision {
         id: DecisionId::from_bits(id),
         customer: customer_id(customer),
@@ -100,7 +109,7 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
         placement: Some(placement("basket-page")),
         slate: vec![full_offer(1), explicit_offer(2)],
         would_be_slate: vec![full_offer(1)],
-        message: "Two offers.".to_owned(),
+        message: DecisionMessage::Offers { made: 2, left: 3 },
         relationship_health: RelationshipHealth {
             score: 0.75,
             band: Band::Strong,
@@ -113,7 +122,8 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
             cap(CapKind::SlowRise, None),
             cap(CapKind::Hold(HoldReason::Bereavement), None),
             cap(CapKind::BackOff, None),
-            cap(CapKind::QuietPeriod, None),
+            Cap { since: Some(at(2)), ..cap(CapKind::QuietPeriod(QuietPeriodCause::PaymentTrouble), None) },
+            Cap { since: Some(at(3)), resolved_at: Some(at(4)), ..cap(CapKind::Hold(HoldReason::OpenComplaint), None) },
             cap(CapKind::ChannelOptOut, None),
         ],
         binding_cap: Some(1),
@@ -207,11 +217,22 @@ fn full_offer(rank: u32) -> Offer {
             lever: 2.0,
             attention_price: 0.001,
         },
-        reasons: vec![Reason {
-            code: "HIGHER_TIER".to_owned(),
-            parameters: vec![("from".to_owned(), "1".to_owned()), ("to".to_owned(), "2".to_owned())],
-            text: "Two slots more".to_owned(),
-        }],
+        reasons: vec![
+            Evidence::BetterFeatures,
+            Evidence::BoughtTogether {
+                with: product_id("bread"),
+                together: 3,
+                with_total: 4,
+                counted: CountBasis::Baskets,
+            },
+            Evidence::Popular { buyers: 5, days: 90 },
+            Evidence::NewInCategory { like: product_id("butter"), buyers: 6, days: 90 },
+            Evidence::Compatible { with: product_id("bread") },
+            Evidence::HigherTier { from: 1, to: 2 },
+            Evidence::MovedUp { customers: 7 },
+            Evidence::Accepted { accepted: 8, offered: 9, days: 180 },
+            Evidence::UsageNearAllowance { share: 0.925 },
+        ],
         goes_with: vec![product_id("bread"), product_id("butter")],
         replaces: Some(product_id("toaster-2")),
         gains: vec![
@@ -222,6 +243,10 @@ fn full_offer(rank: u32) -> Offer {
             },
             FeatureGain { feature: "defrost".to_owned(), from: None, to: FeatureValue::Flag(true) },
         ],
+        mentioned: BTreeMap::from([
+            (product_id("bread"), MentionedProduct { title: "Sourdough".to_owned(), is_owned: true }),
+            (product_id("butter"), MentionedProduct { title: String::new(), is_owned: false }),
+        ]),
         is_already_granted: true,
     }
 }

@@ -9,7 +9,8 @@ use super::explanations::step_to_wire;
 use super::nouns::{
     band_to_wire, cap_to_wire, health_to_wire, hold_reason_to_wire, money_to_wire, offer_kind_to_wire, time_to_wire,
 };
-use super::offers::{gain_to_wire, reason_to_wire, score_breakdown, withheld_to_wire};
+use super::offers::{gain_to_wire, score_breakdown, withheld_to_wire};
+use super::reasons::reasons_to_wire;
 use crate::domain::cached_ranking::{CacheKey, CachedRanking, RankedProduct};
 use crate::domain::customer::{Customer, Hold, Holding, Holdings};
 use crate::domain::customer_export::ExportedRecord;
@@ -27,6 +28,8 @@ use crate::domain::relationship::{AcceptedOffer, Case, LastEventTimes, Relations
 use crate::domain::time::Day;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::customer_export_record::Record;
+use crate::wording::disclosure::Disclosure;
+use crate::wording::messages::decision_message;
 
 /// Converts a record of the export.
 pub(crate) fn export_record_to_wire(record: ExportedRecord) -> wire::CustomerExportRecord {
@@ -281,7 +284,9 @@ fn event_record(event: Event) -> Record {
     Record::Event(event.expect("only outcomes have no event on the wire"))
 }
 
+/// Converts a decision. The export is for the customer, who may see everything in it.
 fn decision_to_wire(decision: Decision) -> wire::ExportedDecision {
+    let message = decision_message(&decision, Disclosure::Full);
     let Decision {
         id,
         customer,
@@ -291,7 +296,7 @@ fn decision_to_wire(decision: Decision) -> wire::ExportedDecision {
         placement,
         slate,
         would_be_slate,
-        message,
+        message: _,
         relationship_health,
         caps,
         binding_cap,
@@ -312,8 +317,8 @@ fn decision_to_wire(decision: Decision) -> wire::ExportedDecision {
         would_be_offers: would_be_slate.into_iter().map(offer_to_wire).collect(),
         message,
         relationship_health: Some(health_to_wire(relationship_health, true)),
-        cap: binding_cap.and_then(|index| caps.get(index).cloned()).map(cap_to_wire),
-        caps: caps.into_iter().map(cap_to_wire).collect(),
+        cap: binding_cap.and_then(|index| caps.get(index).cloned()).map(|cap| cap_to_wire(cap, Disclosure::Full)),
+        caps: caps.into_iter().map(|cap| cap_to_wire(cap, Disclosure::Full)).collect(),
         withheld: withheld_to_wire(withheld),
         rejected_candidates: rejected_candidates.into_iter().map(rejection_to_wire).collect(),
         policy_version,
@@ -323,6 +328,7 @@ fn decision_to_wire(decision: Decision) -> wire::ExportedDecision {
 }
 
 fn offer_to_wire(offer: Offer) -> wire::ExportedOffer {
+    let reasons = reasons_to_wire(&offer);
     let Offer {
         id,
         kind,
@@ -333,10 +339,11 @@ fn offer_to_wire(offer: Offer) -> wire::ExportedOffer {
         valid_until,
         price_step,
         factors,
-        reasons,
+        reasons: _,
         goes_with,
         replaces,
         gains,
+        mentioned: _,
         is_already_granted,
     } = offer;
     wire::ExportedOffer {
@@ -349,7 +356,7 @@ fn offer_to_wire(offer: Offer) -> wire::ExportedOffer {
         valid_until: valid_until.map(time_to_wire),
         price_step: price_step.map(money_to_wire),
         score_breakdown: Some(score_breakdown(factors)),
-        reasons: reasons.into_iter().map(reason_to_wire).collect(),
+        reasons,
         goes_with_product_ids: goes_with.iter().map(ToString::to_string).collect(),
         replaces_product_id: replaces.map(|product| product.to_string()).unwrap_or_default(),
         gains: gains.into_iter().map(gain_to_wire).collect(),

@@ -3,13 +3,20 @@
 use super::nouns::{cap_to_wire, health_to_wire, offer_kind_to_wire, time_to_wire};
 use super::offers::{decision_id, preview_from_wire, score_breakdown, withheld_to_wire};
 use super::violations::Violations;
+use crate::domain::catalog::Catalog;
 use crate::domain::decision::Decision;
 use crate::domain::ids::{CustomerId, DecisionId, ProductId};
 use crate::domain::offer::{Offer, OfferKind};
 use crate::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
+use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
-use crate::use_cases::explain_decision::{ExplainedRejection, Explanation};
+use crate::use_cases::explain_decision::Explanation;
 use crate::use_cases::offer_request::OfferRequest;
+use crate::wording::disclosure::Disclosure;
+use crate::wording::messages::decision_message;
+use crate::wording::reasons::reason_text;
+use crate::wording::rejections::rejection_in_words;
+use crate::wording::scripts::customer_sentence;
 
 /// Subject of an explanation.
 #[derive(Debug)]
@@ -57,8 +64,10 @@ fn what_if_from_wire(customer_id: String, what_if: wire::WhatIf) -> Result<Expla
 }
 
 /// Converts a decision with all its candidates.
-pub(crate) fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDecisionResponse {
-    let Explanation { decision, is_recorded, rejected_candidates, customer_sentence } = explanation;
+pub(crate) fn explanation_to_wire(explanation: Explanation, disclosure: Disclosure) -> wire::ExplainDecisionResponse {
+    let Explanation { decision, is_recorded, rejected_candidates, catalog } = explanation;
+    let message = decision_message(&decision, disclosure);
+    let customer_sentence = customer_sentence(&decision, disclosure);
     let Decision {
         id,
         customer: _,
@@ -69,7 +78,7 @@ pub(crate) fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDeci
         slate,
         // Among the rejected candidates.
         would_be_slate: _,
-        message,
+        message: _,
         relationship_health,
         caps,
         binding_cap,
@@ -80,7 +89,7 @@ pub(crate) fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDeci
         ranked_at,
     } = decision;
     let cap = binding_cap.and_then(|index| caps.get(index).cloned());
-    let rejected = rejected_candidates.into_iter().map(rejection_to_wire);
+    let rejected = rejected_candidates.into_iter().map(|rejected| rejection_to_wire(rejected, kind, &catalog, at));
     wire::ExplainDecisionResponse {
         decision_id: if is_recorded { id.to_string() } else { String::new() },
         kind: offer_kind_to_wire(kind).into(),
@@ -88,8 +97,8 @@ pub(crate) fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDeci
         message,
         customer_sentence,
         relationship_health: Some(health_to_wire(relationship_health, true)),
-        cap: cap.map(cap_to_wire),
-        caps: caps.into_iter().map(cap_to_wire).collect(),
+        cap: cap.map(|cap| cap_to_wire(cap, disclosure)),
+        caps: caps.into_iter().map(|cap| cap_to_wire(cap, disclosure)).collect(),
         candidates: slate.into_iter().map(offer_to_candidate).chain(rejected).collect(),
         withheld: withheld_to_wire(withheld),
         policy_version,
@@ -99,7 +108,7 @@ pub(crate) fn explanation_to_wire(explanation: Explanation) -> wire::ExplainDeci
 }
 
 fn offer_to_candidate(offer: Offer) -> wire::ExplainedCandidate {
-    let reasons: Vec<String> = offer.reasons.into_iter().map(|reason| reason.text).collect();
+    let reasons: Vec<String> = offer.reasons.iter().map(|reason| reason_text(reason, &offer)).collect();
     wire::ExplainedCandidate {
         product_id: offer.product.to_string(),
         title: offer.title,
@@ -114,8 +123,15 @@ fn offer_to_candidate(offer: Offer) -> wire::ExplainedCandidate {
     }
 }
 
-fn rejection_to_wire(explained: ExplainedRejection) -> wire::ExplainedCandidate {
-    let ExplainedRejection { rejected, title, in_words } = explained;
+fn rejection_to_wire(
+    rejected: RejectedCandidate,
+    kind: OfferKind,
+    catalog: &Catalog,
+    at: Timestamp,
+) -> wire::ExplainedCandidate {
+    let in_words = rejection_in_words(&rejected, kind, catalog, at);
+    let known = catalog.get(&rejected.product);
+    let title = known.map_or_else(|| rejected.product.to_string(), |known| known.title.clone());
     let RejectedCandidate { product, offer, propensity, step, ineligibility, factors } = rejected;
     let Ineligibility { reason, other_product, observed, threshold, until } = ineligibility;
     wire::ExplainedCandidate {

@@ -15,6 +15,7 @@ pub(crate) mod offers;
 pub(crate) mod policies;
 pub(crate) mod policy_changes;
 pub(crate) mod products;
+pub(crate) mod reasons;
 pub(crate) mod relationships;
 pub(crate) mod violations;
 pub(crate) mod warnings;

@@ -1,13 +1,14 @@
 //! Conversions of nouns that several services share.
 
 use crate::domain::customer::HoldReason;
-use crate::domain::decision::{Cap, CapKind};
+use crate::domain::decision::{Cap, CapKind, QuietPeriodCause};
 use crate::domain::money::Money;
 use crate::domain::offer::OfferKind;
 use crate::domain::product::FeatureValue;
 use crate::domain::relationship::{Band, Component, RelationshipHealth};
 use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
+use crate::wording::disclosure::Disclosure;
 
 pub(crate) fn time_to_wire(at: Timestamp) -> prost_types::Timestamp {
     let ms = at.unix_ms();
@@ -77,27 +78,43 @@ pub(crate) fn band_to_wire(band: Band) -> wire::RelationshipBand {
     }
 }
 
-pub(crate) fn cap_to_wire(cap: Cap) -> wire::Cap {
-    let Cap { kind, limit, used, remaining, window, next_eligible_at } = cap;
-    let (wire_kind, hold_reason) = match kind {
-        CapKind::RelationshipHealth => (wire::CapKind::RelationshipHealth, None),
-        CapKind::UpSell => (wire::CapKind::UpSell, None),
-        CapKind::SlowRise => (wire::CapKind::SlowRise, None),
-        CapKind::Hold(reason) => (wire::CapKind::Hold, Some(reason)),
-        CapKind::BackOff => (wire::CapKind::BackOff, None),
-        CapKind::QuietPeriod => (wire::CapKind::QuietPeriod, None),
-        CapKind::ChannelOptOut => (wire::CapKind::ChannelOptOut, None),
-        CapKind::Channel => (wire::CapKind::Channel, None),
-        CapKind::ControlGroup => (wire::CapKind::ControlGroup, None),
+/// Converts a cap; its reason only where the client may see it.
+pub(crate) fn cap_to_wire(cap: Cap, disclosure: Disclosure) -> wire::Cap {
+    let Cap { kind, limit, used, remaining, window, next_eligible_at, since, resolved_at } = cap;
+    let (wire_kind, hold_reason, quiet_period_cause) = match kind {
+        CapKind::RelationshipHealth => (wire::CapKind::RelationshipHealth, None, None),
+        CapKind::UpSell => (wire::CapKind::UpSell, None, None),
+        CapKind::SlowRise => (wire::CapKind::SlowRise, None, None),
+        CapKind::Hold(reason) => (wire::CapKind::Hold, Some(reason), None),
+        CapKind::BackOff => (wire::CapKind::BackOff, None, None),
+        CapKind::QuietPeriod(cause) => (wire::CapKind::QuietPeriod, None, Some(cause)),
+        CapKind::ChannelOptOut => (wire::CapKind::ChannelOptOut, None, None),
+        CapKind::Channel => (wire::CapKind::Channel, None, None),
+        CapKind::ControlGroup => (wire::CapKind::ControlGroup, None, None),
     };
+    let is_disclosed = !disclosure.conceals(kind);
+    let hold_reason = hold_reason.filter(|_| is_disclosed).map(hold_reason_to_wire);
+    let quiet_period_cause = quiet_period_cause.filter(|_| is_disclosed).map(quiet_period_cause_to_wire);
     wire::Cap {
         kind: wire_kind.into(),
-        hold_reason: hold_reason.map_or(wire::HoldReason::Unspecified, hold_reason_to_wire).into(),
+        hold_reason: hold_reason.unwrap_or(wire::HoldReason::Unspecified).into(),
         limit,
         used,
         remaining,
         window: (!window.is_zero()).then(|| duration_to_wire(window)),
         next_eligible_time: next_eligible_at.map(time_to_wire),
+        since_time: since.filter(|_| is_disclosed).map(time_to_wire),
+        resolved_time: resolved_at.filter(|_| is_disclosed).map(time_to_wire),
+        quiet_period_cause: quiet_period_cause.unwrap_or(wire::QuietPeriodCause::Unspecified).into(),
+    }
+}
+
+fn quiet_period_cause_to_wire(cause: QuietPeriodCause) -> wire::QuietPeriodCause {
+    match cause {
+        QuietPeriodCause::Purchase => wire::QuietPeriodCause::Purchase,
+        QuietPeriodCause::Return => wire::QuietPeriodCause::Return,
+        QuietPeriodCause::Ticket => wire::QuietPeriodCause::Ticket,
+        QuietPeriodCause::PaymentTrouble => wire::QuietPeriodCause::PaymentTrouble,
     }
 }
 

@@ -6,16 +6,19 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use super::nouns::{cap_to_wire, duration_to_wire, feature_to_wire, health_to_wire, money_to_wire, time_to_wire};
+use super::reasons::reasons_to_wire;
 use super::violations::Violations;
 use crate::domain::decision::Decision;
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId, Placement, ProductId, RequestId};
 use crate::domain::ledger::ReleaseResult;
-use crate::domain::offer::{Factors, FeatureGain, Offer, OfferKind, PropensityBasis, Reason};
+use crate::domain::offer::{Factors, FeatureGain, Offer, OfferKind, PropensityBasis};
 use crate::domain::withheld_reason::WithheldReason;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::offer_request::{OfferRequest, RetryKey, ServingMode};
 use crate::use_cases::release_offers::ReleasedOffers;
 use crate::use_cases::serve_offers::ServedOffers;
+use crate::wording::disclosure::Disclosure;
+use crate::wording::messages::decision_message;
 
 const PRODUCTS_MAX: usize = 100;
 const EXCLUDED_MAX: usize = 1000;
@@ -243,7 +246,7 @@ pub(crate) fn release_from_wire(message: wire::ReleaseOffersRequest) -> Result<R
     violations.or(customer.zip(decision).map(|(customer, decision)| ReleaseRequest { customer, decision, offers }))
 }
 
-pub(crate) fn release_to_wire(release: ReleasedOffers) -> wire::ReleaseOffersResponse {
+pub(crate) fn release_to_wire(release: ReleasedOffers, disclosure: Disclosure) -> wire::ReleaseOffersResponse {
     let ReleasedOffers { offers, caps, lease } = release;
     let released = |(offer, result): (OfferId, ReleaseResult)| {
         let result = match result {
@@ -256,7 +259,7 @@ pub(crate) fn release_to_wire(release: ReleasedOffers) -> wire::ReleaseOffersRes
     };
     wire::ReleaseOffersResponse {
         offers: offers.into_iter().map(released).collect(),
-        caps: caps.into_iter().map(cap_to_wire).collect(),
+        caps: caps.into_iter().map(|cap| cap_to_wire(cap, disclosure)).collect(),
         lease: Some(duration_to_wire(lease)),
     }
 }
@@ -265,8 +268,9 @@ pub(crate) fn cross_sell_to_wire(
     served: ServedOffers,
     mode: ServingMode,
     detail: ExplanationDetail,
+    disclosure: Disclosure,
 ) -> wire::CrossSellResponse {
-    let (slate, fields) = response_fields(served, mode, detail);
+    let (slate, fields) = response_fields(served, mode, detail, disclosure);
     wire::CrossSellResponse {
         decision_id: fields.decision_id,
         offers: slate.into_iter().map(|offer| cross_sell_offer(offer, detail)).collect(),
@@ -286,8 +290,9 @@ pub(crate) fn up_sell_to_wire(
     served: ServedOffers,
     mode: ServingMode,
     detail: ExplanationDetail,
+    disclosure: Disclosure,
 ) -> wire::UpSellResponse {
-    let (slate, fields) = response_fields(served, mode, detail);
+    let (slate, fields) = response_fields(served, mode, detail, disclosure);
     wire::UpSellResponse {
         decision_id: fields.decision_id,
         offers: slate.into_iter().map(|offer| up_sell_offer(offer, detail)).collect(),
@@ -322,8 +327,10 @@ fn response_fields(
     served: ServedOffers,
     mode: ServingMode,
     detail: ExplanationDetail,
+    disclosure: Disclosure,
 ) -> (Vec<Offer>, OfferResponseFields) {
     let ServedOffers { decision, is_replayed } = served;
+    let message = decision_message(&decision, disclosure);
     let Decision {
         id,
         customer: _,
@@ -333,7 +340,7 @@ fn response_fields(
         placement: _,
         slate,
         would_be_slate: _,
-        message,
+        message: _,
         relationship_health,
         caps,
         binding_cap,
@@ -351,8 +358,8 @@ fn response_fields(
         decision_id,
         message,
         relationship_health: health_to_wire(relationship_health, detail == ExplanationDetail::Full),
-        cap: binding_cap.and_then(|index| caps.get(index).cloned()).map(cap_to_wire),
-        caps: caps.into_iter().map(cap_to_wire).collect(),
+        cap: binding_cap.and_then(|index| caps.get(index).cloned()).map(|cap| cap_to_wire(cap, disclosure)),
+        caps: caps.into_iter().map(|cap| cap_to_wire(cap, disclosure)).collect(),
         withheld: withheld(withheld_counts, detail),
         policy_version,
         model_version,
@@ -372,6 +379,7 @@ pub(crate) fn withheld_to_wire(counts: BTreeMap<WithheldReason, u32>) -> Vec<wir
 }
 
 fn cross_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::CrossSellOffer {
+    let reasons = reasons(&offer, detail);
     let Offer {
         id,
         kind: _,
@@ -382,10 +390,11 @@ fn cross_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::CrossSellO
         valid_until,
         price_step: _,
         factors,
-        reasons,
+        reasons: _,
         goes_with,
         replaces: _,
         gains: _,
+        mentioned: _,
         is_already_granted,
     } = offer;
     wire::CrossSellOffer {
@@ -396,7 +405,7 @@ fn cross_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::CrossSellO
         price: price.map(money_to_wire),
         score: factors.score(),
         score_breakdown: breakdown(factors, detail),
-        reasons: reasons_to_wire(reasons, detail),
+        reasons,
         goes_with_product_ids: goes_with.iter().map(ToString::to_string).collect(),
         already_granted: is_already_granted,
         valid_until: valid_until.map(time_to_wire),
@@ -404,6 +413,7 @@ fn cross_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::CrossSellO
 }
 
 fn up_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::UpSellOffer {
+    let reasons = reasons(&offer, detail);
     let Offer {
         id,
         kind: _,
@@ -414,10 +424,11 @@ fn up_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::UpSellOffer {
         valid_until,
         price_step,
         factors,
-        reasons,
+        reasons: _,
         goes_with: _,
         replaces,
         gains,
+        mentioned: _,
         is_already_granted,
     } = offer;
     wire::UpSellOffer {
@@ -429,7 +440,7 @@ fn up_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::UpSellOffer {
         price_step: price_step.map(money_to_wire),
         score: factors.score(),
         score_breakdown: breakdown(factors, detail),
-        reasons: reasons_to_wire(reasons, detail),
+        reasons,
         replaces_product_id: replaces.map(|product| product.to_string()).unwrap_or_default(),
         gains: gains.into_iter().map(gain_to_wire).collect(),
         already_granted: is_already_granted,
@@ -437,17 +448,8 @@ fn up_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::UpSellOffer {
     }
 }
 
-fn reasons_to_wire(reasons: Vec<Reason>, detail: ExplanationDetail) -> Vec<wire::OfferReason> {
-    if detail == ExplanationDetail::None {
-        return Vec::new();
-    }
-    reasons.into_iter().map(reason_to_wire).collect()
-}
-
-/// Converts a reason for an offer.
-pub(crate) fn reason_to_wire(reason: Reason) -> wire::OfferReason {
-    let Reason { code, parameters, text } = reason;
-    wire::OfferReason { code, parameters: parameters.into_iter().collect(), text }
+fn reasons(offer: &Offer, detail: ExplanationDetail) -> Vec<wire::OfferReason> {
+    if detail == ExplanationDetail::None { Vec::new() } else { reasons_to_wire(offer) }
 }
 
 /// Converts the gain in one feature.

@@ -13,6 +13,8 @@ use crate::domain::time::Timestamp;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::get_relationship_health::{Hypothesis, RelationshipView};
 use crate::use_cases::holds::HoldRequest;
+use crate::wording::disclosure::Disclosure;
+use crate::wording::relationships::{derived_hold_note, hypothetical_event_text, relationship_message};
 
 /// Prefix of the ids of holds that follow from events and consents.
 const DERIVED_PREFIX: &str = "derived/";
@@ -22,22 +24,32 @@ const HYPOTHESES_MAX: usize = 100;
 /// Maximum distance of a simulated time into the future.
 const AHEAD_MAX: Duration = Duration::from_secs(3653 * 86_400);
 
-/// Converts relationship health with its details.
-pub(crate) fn relationship_to_wire(view: RelationshipView) -> wire::GetRelationshipHealthResponse {
-    let RelationshipView { health, detail, caps, holds, message, policy_version, as_of } = view;
-    let RelationshipDetail { components, what_if_effects } = detail;
+/// Converts relationship health with its details. Open cases and payment trouble are as sensitive as the holds that follow
+/// from them, so their counts and times, and what would change them, are left out with the holds.
+pub(crate) fn relationship_to_wire(
+    view: RelationshipView,
+    disclosure: Disclosure,
+) -> wire::GetRelationshipHealthResponse {
+    let RelationshipView { health, detail, caps, mut holds, summary, policy_version, as_of } = view;
+    let RelationshipDetail { components, mut what_if_effects } = detail;
     let mut health = health_to_wire(health, true);
     for (component, detail) in health.components.iter_mut().zip(components) {
         let ComponentDetail { kind: _, raw_inputs, trend } = detail;
-        component.raw_inputs = raw_inputs.into_iter().map(raw_input_to_wire).collect();
+        if disclosure == Disclosure::Full {
+            component.raw_inputs = raw_inputs.into_iter().map(raw_input_to_wire).collect();
+        }
         component.trend = trend;
+    }
+    if disclosure == Disclosure::Neutral {
+        holds.clear();
+        what_if_effects.clear();
     }
     wire::GetRelationshipHealthResponse {
         relationship_health: Some(health),
         what_if_effects: what_if_effects.into_iter().map(what_if_effect_to_wire).collect(),
-        caps: caps.into_iter().map(cap_to_wire).collect(),
-        holds: holds.into_iter().map(hold_to_wire).collect(),
-        message,
+        caps: caps.into_iter().map(|cap| cap_to_wire(cap, disclosure)).collect(),
+        holds: holds.into_iter().map(|hold| hold_to_wire(hold, as_of)).collect(),
+        message: relationship_message(&summary, as_of, disclosure),
         policy_version,
         as_of: Some(time_to_wire(as_of)),
     }
@@ -50,6 +62,7 @@ fn raw_input_to_wire(input: RawInput) -> wire::RawInput {
 
 fn what_if_effect_to_wire(effect: WhatIfEffect) -> wire::WhatIfEffect {
     let WhatIfEffect { event, score, band, offers_cap } = effect;
+    let event = hypothetical_event_text(event);
     wire::WhatIfEffect { event, score, band: band_to_wire(band).into(), offers_cap }
 }
 
@@ -98,9 +111,11 @@ pub(crate) fn hypothesis_from_wire(
     violations.or(customer.map(|customer| (customer, hypothesis)))
 }
 
-pub(crate) fn hold_to_wire(active: ActiveHold) -> wire::Hold {
-    let ActiveHold { hold, is_derived } = active;
+/// Converts a hold; the note of a derived one puts its facts into words.
+pub(crate) fn hold_to_wire(active: ActiveHold, now: Timestamp) -> wire::Hold {
+    let ActiveHold { hold, is_derived, resolved_at } = active;
     let Hold { id, reason, note, created_at, expires_at } = hold;
+    let note = if is_derived { derived_hold_note(reason, created_at, resolved_at, now) } else { note };
     wire::Hold {
         hold_id: id.to_string(),
         reason: hold_reason_to_wire(reason).into(),

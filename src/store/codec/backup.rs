@@ -2,7 +2,7 @@
 //! and prefixed with its length.
 //!
 //! ```text
-//! tactful backup 2\n                     preamble with the store format
+//! tactful backup 3\n                     preamble with the store format
 //! length (4 bytes, little endian), head  creation time and version of tactful
 //! length, records                        some 64 KiB of them
 //! ...

@@ -9,7 +9,7 @@ use super::frame::{self, CodecError};
 use super::offer::StoredOffer;
 use super::rejected_candidate::StoredRejectedCandidate;
 use super::scalar::{FiniteF64, FixedU128, optional_channel, optional_timestamp, stored_enum, timestamp};
-use crate::domain::decision::{Cap, CapKind, Decision};
+use crate::domain::decision::{Cap, CapKind, Decision, DecisionMessage, QuietPeriodCause};
 use crate::domain::ids::{CustomerId, DecisionId, Placement};
 use crate::domain::relationship::{Component, ComponentKind, RelationshipHealth};
 use crate::domain::time::Timestamp;
@@ -40,7 +40,7 @@ struct StoredDecisionV1 {
     placement: Option<String>,
     slate: Vec<StoredOffer>,
     would_be_slate: Vec<StoredOffer>,
-    message: String,
+    message: StoredDecisionMessage,
     relationship_health: StoredRelationshipHealth,
     caps: Vec<StoredCap>,
     binding_cap: Option<u32>,
@@ -49,6 +49,14 @@ struct StoredDecisionV1 {
     policy_version: String,
     model_version: u64,
     ranked_at: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredDecisionMessage {
+    Offers { made: u32, left: u32 },
+    Capped,
+    NothingSuitable,
+    Released,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,6 +91,8 @@ struct StoredCap {
     remaining: u32,
     window_ms: u64,
     next_eligible_at: Option<i64>,
+    since: Option<i64>,
+    resolved_at: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,10 +102,15 @@ enum StoredCapKind {
     SlowRise,
     Hold(StoredHoldReason),
     BackOff,
-    QuietPeriod,
+    QuietPeriod(StoredQuietPeriodCause),
     ChannelOptOut,
     Channel,
     ControlGroup,
+}
+
+stored_enum! {
+    /// Stored [`QuietPeriodCause`].
+    StoredQuietPeriodCause of QuietPeriodCause { Purchase, Return, Ticket, PaymentTrouble }
 }
 
 stored_enum! {
@@ -138,7 +153,7 @@ impl TryFrom<&Decision> for StoredDecisionV1 {
             placement: placement.as_ref().map(ToString::to_string),
             slate: slate.iter().map(StoredOffer::from).collect(),
             would_be_slate: would_be_slate.iter().map(StoredOffer::from).collect(),
-            message: message.clone(),
+            message: (*message).into(),
             relationship_health: relationship_health.into(),
             caps: caps.iter().map(StoredCap::try_from).collect::<Result<_, _>>()?,
             binding_cap: binding_cap.map_err(|_| CodecError("the index of the binding cap is too large".to_owned()))?,
@@ -186,7 +201,7 @@ impl StoredDecisionV1 {
             placement: placement.map(Placement::new).transpose()?,
             slate: slate.into_iter().map(StoredOffer::offer).collect::<Result<_, _>>()?,
             would_be_slate: would_be_slate.into_iter().map(StoredOffer::offer).collect::<Result<_, _>>()?,
-            message,
+            message: message.into(),
             relationship_health: relationship_health.into(),
             caps: caps.into_iter().map(StoredCap::cap).collect::<Result<_, _>>()?,
             binding_cap: binding_cap
@@ -203,6 +218,28 @@ impl StoredDecisionV1 {
             model_version,
             ranked_at: timestamp(ranked_at)?,
         })
+    }
+}
+
+impl From<DecisionMessage> for StoredDecisionMessage {
+    fn from(message: DecisionMessage) -> Self {
+        match message {
+            DecisionMessage::Offers { made, left } => Self::Offers { made, left },
+            DecisionMessage::Capped => Self::Capped,
+            DecisionMessage::NothingSuitable => Self::NothingSuitable,
+            DecisionMessage::Released => Self::Released,
+        }
+    }
+}
+
+impl From<StoredDecisionMessage> for DecisionMessage {
+    fn from(stored: StoredDecisionMessage) -> Self {
+        match stored {
+            StoredDecisionMessage::Offers { made, left } => Self::Offers { made, left },
+            StoredDecisionMessage::Capped => Self::Capped,
+            StoredDecisionMessage::NothingSuitable => Self::NothingSuitable,
+            StoredDecisionMessage::Released => Self::Released,
+        }
     }
 }
 
@@ -262,7 +299,7 @@ impl TryFrom<&Cap> for StoredCap {
     type Error = CodecError;
 
     fn try_from(cap: &Cap) -> Result<Self, CodecError> {
-        let Cap { kind, limit, used, remaining, window, next_eligible_at } = cap;
+        let Cap { kind, limit, used, remaining, window, next_eligible_at, since, resolved_at } = cap;
         let window_ms = u64::try_from(window.as_millis()).ok().filter(|&ms| Duration::from_millis(ms) == *window);
         Ok(Self {
             kind: (*kind).into(),
@@ -272,13 +309,15 @@ impl TryFrom<&Cap> for StoredCap {
             window_ms: window_ms
                 .ok_or_else(|| CodecError("a window is not a whole number of milliseconds".to_owned()))?,
             next_eligible_at: next_eligible_at.map(Timestamp::unix_ms),
+            since: since.map(Timestamp::unix_ms),
+            resolved_at: resolved_at.map(Timestamp::unix_ms),
         })
     }
 }
 
 impl StoredCap {
     fn cap(self) -> Result<Cap, CodecError> {
-        let Self { kind, limit, used, remaining, window_ms, next_eligible_at } = self;
+        let Self { kind, limit, used, remaining, window_ms, next_eligible_at, since, resolved_at } = self;
         Ok(Cap {
             kind: kind.into(),
             limit,
@@ -286,6 +325,8 @@ impl StoredCap {
             remaining,
             window: Duration::from_millis(window_ms),
             next_eligible_at: optional_timestamp(next_eligible_at)?,
+            since: optional_timestamp(since)?,
+            resolved_at: optional_timestamp(resolved_at)?,
         })
     }
 }
@@ -298,7 +339,7 @@ impl From<CapKind> for StoredCapKind {
             CapKind::SlowRise => Self::SlowRise,
             CapKind::Hold(reason) => Self::Hold(reason.into()),
             CapKind::BackOff => Self::BackOff,
-            CapKind::QuietPeriod => Self::QuietPeriod,
+            CapKind::QuietPeriod(cause) => Self::QuietPeriod(cause.into()),
             CapKind::ChannelOptOut => Self::ChannelOptOut,
             CapKind::Channel => Self::Channel,
             CapKind::ControlGroup => Self::ControlGroup,
@@ -314,7 +355,7 @@ impl From<StoredCapKind> for CapKind {
             StoredCapKind::SlowRise => Self::SlowRise,
             StoredCapKind::Hold(reason) => Self::Hold(reason.into()),
             StoredCapKind::BackOff => Self::BackOff,
-            StoredCapKind::QuietPeriod => Self::QuietPeriod,
+            StoredCapKind::QuietPeriod(cause) => Self::QuietPeriod(cause.into()),
             StoredCapKind::ChannelOptOut => Self::ChannelOptOut,
             StoredCapKind::Channel => Self::Channel,
             StoredCapKind::ControlGroup => Self::ControlGroup,

@@ -26,6 +26,7 @@ pub mod decision;
 mod enums;
 pub mod erasure;
 pub mod event;
+mod evidence;
 pub mod explicit_offer;
 mod frame;
 mod ledger;

@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::enums::StoredOfferKind;
+use super::evidence::StoredEvidence;
 use super::frame::CodecError;
 use super::scalar::{
     FiniteF64, StoredFeatureValue, StoredMoney, optional_money, optional_product, optional_timestamp, product_list,
     product_strings, stored_enum,
 };
 use crate::domain::ids::{OfferId, ProductId};
-use crate::domain::offer::{Factors, FeatureGain, Offer, PropensityBasis, Reason};
+use crate::domain::offer::{Factors, FeatureGain, MentionedProduct, Offer, PropensityBasis};
 use crate::domain::product::FeatureValue;
 use crate::domain::time::Timestamp;
 
@@ -25,10 +26,11 @@ pub(super) struct StoredOffer {
     valid_until: Option<i64>,
     price_step: Option<StoredMoney>,
     factors: StoredFactors,
-    reasons: Vec<StoredReason>,
+    reasons: Vec<StoredEvidence>,
     goes_with: Vec<String>,
     replaces: Option<String>,
     gains: Vec<StoredFeatureGain>,
+    mentioned: Vec<StoredMentionedProduct>,
     is_already_granted: bool,
 }
 
@@ -55,16 +57,10 @@ stored_enum! {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredReason {
-    code: String,
-    parameters: Vec<StoredReasonParameter>,
-    text: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredReasonParameter {
-    name: String,
-    value: String,
+struct StoredMentionedProduct {
+    product: String,
+    title: String,
+    is_owned: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,6 +86,7 @@ impl From<&Offer> for StoredOffer {
             goes_with,
             replaces,
             gains,
+            mentioned,
             is_already_granted,
         } = offer;
         let is_implicit = *id == OfferId::implicit(product);
@@ -103,10 +100,11 @@ impl From<&Offer> for StoredOffer {
             valid_until: valid_until.map(Timestamp::unix_ms),
             price_step: price_step.map(StoredMoney::from),
             factors: factors.into(),
-            reasons: reasons.iter().map(StoredReason::from).collect(),
+            reasons: reasons.iter().map(StoredEvidence::from).collect(),
             goes_with: product_strings(goes_with),
             replaces: replaces.as_ref().map(ToString::to_string),
             gains: gains.iter().map(StoredFeatureGain::from).collect(),
+            mentioned: mentioned.iter().map(stored_mention).collect(),
             is_already_granted: *is_already_granted,
         }
     }
@@ -128,6 +126,7 @@ impl StoredOffer {
             goes_with,
             replaces,
             gains,
+            mentioned,
             is_already_granted,
         } = self;
         let product = ProductId::new(product)?;
@@ -141,10 +140,11 @@ impl StoredOffer {
             valid_until: optional_timestamp(valid_until)?,
             price_step: optional_money(price_step.as_ref())?,
             factors: factors.into(),
-            reasons: reasons.into_iter().map(Reason::from).collect(),
+            reasons: reasons.into_iter().map(StoredEvidence::evidence).collect::<Result<_, _>>()?,
             goes_with: product_list(goes_with)?,
             replaces: optional_product(replaces)?,
             gains: gains.into_iter().map(FeatureGain::from).collect(),
+            mentioned: mentioned.into_iter().map(mention).collect::<Result<_, _>>()?,
             is_already_granted,
         })
     }
@@ -220,21 +220,14 @@ impl From<StoredFactors> for Factors {
     }
 }
 
-impl From<&Reason> for StoredReason {
-    fn from(reason: &Reason) -> Self {
-        let Reason { code, parameters, text } = reason;
-        let parameters =
-            parameters.iter().cloned().map(|(name, value)| StoredReasonParameter { name, value }).collect();
-        Self { code: code.clone(), parameters, text: text.clone() }
-    }
+fn stored_mention((product, mentioned): (&ProductId, &MentionedProduct)) -> StoredMentionedProduct {
+    let MentionedProduct { title, is_owned } = mentioned;
+    StoredMentionedProduct { product: product.to_string(), title: title.clone(), is_owned: *is_owned }
 }
 
-impl From<StoredReason> for Reason {
-    fn from(stored: StoredReason) -> Self {
-        let StoredReason { code, parameters, text } = stored;
-        let parameters = parameters.into_iter().map(|StoredReasonParameter { name, value }| (name, value)).collect();
-        Self { code, parameters, text }
-    }
+fn mention(stored: StoredMentionedProduct) -> Result<(ProductId, MentionedProduct), CodecError> {
+    let StoredMentionedProduct { product, title, is_owned } = stored;
+    Ok((ProductId::new(product)?, MentionedProduct { title, is_owned }))
 }
 
 impl From<&FeatureGain> for StoredFeatureGain {

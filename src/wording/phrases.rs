@@ -8,25 +8,21 @@ use crate::domain::time::{DAY, Timestamp};
 
 const MINUTE_MS: i64 = 60_000;
 
-/// The title of a product as it reads within a sentence, or its id when the catalogue does not have it.
-pub(super) fn product_name(product: &ProductId, catalog: &Catalog) -> String {
-    catalog.get(product).map_or_else(|| product.to_string(), |known| within_sentence(&known.title))
+/// A product within a sentence: "our Voice mail". The title stays as it is, so that names of brands are right; the word
+/// before it fits names and kinds of things alike, and is left out before a title with an article of its own. A product
+/// without a title is named by its id.
+pub(super) fn product_name(product: &ProductId, title: &str) -> String {
+    let first_word = title.split(' ').next().unwrap_or_default().to_lowercase();
+    match first_word.as_str() {
+        "" => format!("the product {product}"),
+        "the" | "a" | "an" => title.to_owned(),
+        _ => format!("our {title}"),
+    }
 }
 
-/// A title in the middle of a sentence, after an article: "Voice mail" and "The voice mail" become "voice mail", while
-/// "Wi-Fi", "SIM card" and "5G router" stay.
-pub(super) fn within_sentence(title: &str) -> String {
-    let title = title.strip_prefix("The ").unwrap_or(title);
-    let first_word = title.split(' ').next().unwrap_or(title);
-    let mut letters = first_word.chars();
-    let Some(first) = letters.next() else { return String::new() };
-    let is_plain_word =
-        letters.clone().next().is_some() && letters.all(|letter| letter.is_lowercase() || "-'’".contains(letter));
-    if first.is_uppercase() && is_plain_word {
-        first.to_lowercase().chain(title.chars().skip(1)).collect()
-    } else {
-        title.to_owned()
-    }
+/// A product of the catalogue within a sentence.
+pub(super) fn name_in_catalog(product: &ProductId, catalog: &Catalog) -> String {
+    product_name(product, catalog.get(product).map_or("", |known| &known.title))
 }
 
 /// A date, with its year only when that is not the year of `now`: "14 March".
@@ -101,22 +97,20 @@ mod tests {
             .expect("in range")
     }
 
+    /// Broken by: titles in small letters, which is wrong for "Netflix".
     #[test]
-    fn titles_within_a_sentence_start_with_a_small_letter_unless_they_are_names() {
+    fn titles_stay_as_they_are() {
         for (title, expected) in [
-            ("Voice mail", "voice mail"),
-            ("Caller ID", "caller ID"),
-            ("Two-slot toaster", "two-slot toaster"),
-            ("Wi-Fi in every room", "Wi-Fi in every room"),
-            ("SIM card", "SIM card"),
-            ("5G router", "5G router"),
-            ("Chef's knife", "chef's knife"),
-            ("The kettle", "kettle"),
-            ("iPhone case", "iPhone case"),
+            ("Voice mail", "our Voice mail"),
+            ("Netflix", "our Netflix"),
+            ("iPhone case", "our iPhone case"),
+            ("5G router", "our 5G router"),
+            ("The kettle", "The kettle"),
             ("A", "A"),
-            ("", ""),
+            ("Anvil", "our Anvil"),
+            ("", "the product p-1"),
         ] {
-            assert_eq!(within_sentence(title), expected);
+            assert_eq!(product_name(&ProductId::new("p-1").expect("a valid id"), title), expected);
         }
     }
 
