@@ -24,3 +24,4 @@ pub(crate) mod relationship_detail;
 pub(crate) mod replay;
 pub(crate) mod scoring;
 pub(crate) mod slate;
+pub(crate) mod unconsidered;

@@ -8,10 +8,12 @@ use super::snapshot::Snapshot;
 use crate::decision::decide::decide;
 use crate::decision::decision_context::DecisionContext;
 use crate::decision::offer_query::OfferQuery;
+use crate::decision::unconsidered::unconsidered_rejection;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
-use crate::domain::ids::{DecisionId, OfferId};
+use crate::domain::ids::{DecisionId, OfferId, ProductId};
 use crate::domain::ledger::Ledger;
+use crate::domain::rejected_candidate::RejectedCandidate;
 use crate::domain::time::Timestamp;
 
 /// Request with the limits of one attempt to answer it.
@@ -33,8 +35,28 @@ pub(super) fn decide_offers(
     proposal: &AdjustedProposal<'_>,
     now: Timestamp,
 ) -> (Decision, Ledger) {
-    let DecisionInput { request, offers_max, rejected_max, exhausted_offers } = *input;
-    let query = OfferQuery {
+    let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
+    let context =
+        DecisionContext { exhausted_offers: input.exhausted_offers, ..snapshot.decision_context(now, decision) };
+    decide(&query(input), customer, proposal, &context)
+}
+
+/// Returns the rejection of a product that [`decide_offers`] did not consider for the same input.
+pub(super) fn explain_unconsidered(
+    snapshot: &Snapshot,
+    input: &DecisionInput<'_>,
+    customer: &Customer,
+    proposal: &AdjustedProposal<'_>,
+    product: &ProductId,
+    now: Timestamp,
+) -> RejectedCandidate {
+    let context = snapshot.decision_context(now, DecisionId::from_bits(0));
+    unconsidered_rejection(product, &query(input), customer, proposal, &context)
+}
+
+fn query<'a>(input: &DecisionInput<'a>) -> OfferQuery<'a> {
+    let DecisionInput { request, offers_max, rejected_max, exhausted_offers: _ } = *input;
+    OfferQuery {
         kind: request.kind,
         products: &request.products,
         excluded: &request.excluded,
@@ -43,8 +65,5 @@ pub(super) fn decide_offers(
         placement: request.placement.as_ref(),
         currency: request.currency,
         rejected_max,
-    };
-    let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
-    let context = DecisionContext { exhausted_offers, ..snapshot.decision_context(now, decision) };
-    decide(&query, customer, proposal, &context)
+    }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::app::App;
-use super::decide_offers::{DecisionInput, decide_offers};
+use super::decide_offers::{DecisionInput, decide_offers, explain_unconsidered};
 use super::load_customer::load_or_unknown;
 use super::offer_request::OfferRequest;
 use super::propose::propose;
@@ -72,16 +72,8 @@ pub async fn explain_request(
         decision.would_be_slate.retain(|offer| offer.product == *product);
         decision.rejected_candidates.retain(|rejected| rejected.product == *product);
         if decision.slate.is_empty() && decision.would_be_slate.is_empty() && decision.rejected_candidates.is_empty() {
-            let ineligibility = WithheldReason::NotProposed.into();
-            let product = product.clone();
-            decision.rejected_candidates.push(RejectedCandidate {
-                product,
-                offer: None,
-                propensity: 0.0,
-                step: DecisionStep::Proposal,
-                ineligibility,
-                factors: None,
-            });
+            let rejected = explain_unconsidered(&snapshot, &input, &customer.value, &proposal, product, now);
+            decision.rejected_candidates.push(rejected);
         }
     }
     Ok(explanation(app, decision, false))

@@ -10,7 +10,7 @@ use tonic::Code;
 use super::faults::{bad_fields, kind, refusal};
 use super::harness::TestServer;
 use super::shop::{ago, open_shop, record, stored_customer};
-use crate::support::wire_shop::{complaint, cross_sell, preview};
+use crate::support::wire_shop::{complaint, cross_sell, preview, purchase};
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::CrossSellRequest;
 
@@ -98,7 +98,31 @@ async fn one_product_is_explained_whether_it_is_offered_owned_or_unknown() {
 
     let explained = explain(&shop, about("ada", what_if("no-such-thing"))).await;
     let [unknown] = &explained.candidates[..] else { panic!("{explained:?}") };
-    assert_eq!((unknown.step(), unknown.rule.as_str()), (DecisionStep::Proposal, "not_proposed"));
+    assert_eq!((unknown.step(), unknown.rule.as_str()), (DecisionStep::Eligibility, "not_in_catalog"));
+    assert_eq!((unknown.title.as_str(), unknown.text.as_str()), ("no-such-thing", "it is not in the catalogue"));
+}
+
+/// Broken by: one sentence for every product that the model does not propose as an upgrade.
+#[tokio::test]
+async fn an_up_sell_is_explained_whether_it_is_offered_owned_or_no_better() {
+    let shop = open_shop().await;
+    let at = ago(&shop.clock, DAY * 30);
+    record(&shop, vec![purchase("bob-1", "bob", "big-toaster", at)]).await;
+    let rule = async |customer: &str, product: &str| {
+        let what_if = WhatIf { kind: OfferKind::UpSell.into(), product_id: product.into(), ..WhatIf::default() };
+        let explained = explain(&shop, about(customer, About::WhatIf(what_if))).await;
+        let [candidate] = &explained.candidates[..] else { panic!("{explained:?}") };
+        (candidate.step(), candidate.rule.clone(), candidate.other_product_id.clone())
+    };
+    for (customer, product, step, reason, other) in [
+        ("ada", "big-toaster", DecisionStep::Offered, "", ""),
+        ("ada", "small-toaster", DecisionStep::Eligibility, "owned", ""),
+        ("bob", "small-toaster", DecisionStep::Eligibility, "not_better", "big-toaster"),
+        ("ada", "teapot", DecisionStep::Proposal, "not_proposed", ""),
+        ("ada", "no-such-thing", DecisionStep::Eligibility, "not_in_catalog", ""),
+    ] {
+        assert_eq!(rule(customer, product).await, (step, reason.into(), other.into()), "{product} for {customer}");
+    }
 }
 
 #[tokio::test]
