@@ -21,6 +21,7 @@ use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::catalog_service_client::CatalogServiceClient;
 use crate::grpc::generated::tactful::v1::customer_service_client::CustomerServiceClient;
 use crate::grpc::generated::tactful::v1::feedback_service_client::FeedbackServiceClient;
+use crate::grpc::status::{EVENT_ID_REUSED, has_reason};
 use crate::ingest::mapping::Mapping;
 use crate::ingest::read_error::ReadError;
 use crate::ingest::row_outcome::{CustomerProfile, RowOutcome};
@@ -33,6 +34,8 @@ const BATCH_LEN: usize = 1000;
 const ATTEMPTS_MAX: u32 = 6;
 /// Maximum number of warnings to print.
 const WARNINGS_MAX: usize = 100;
+/// Number of rows that a line about many of them names.
+const EXAMPLES_MAX: usize = 3;
 /// Exit status when some rows were rejected and the rest were imported.
 const SOME_REJECTED: u8 = 3;
 
@@ -156,10 +159,12 @@ impl ImportArgs {
             let imported = file.run(rows, &to_wire, &send).await;
             file.bar.finish_and_clear();
             if let Err(failure) = imported {
+                counts.report_reused_ids();
                 errln!("imported so far: {counts}");
                 return Err(failure);
             }
         }
+        counts.report_reused_ids();
         if self.json {
             outln!("{:#}", counts.to_json());
         } else {
@@ -226,7 +231,10 @@ impl<M: Clone> FileImport<'_, M> {
         let results = send_with_retries(|| send(messages.clone())).await?;
         for (line, result) in lines.into_iter().zip(results) {
             let status = result.status.unwrap_or_default();
-            if status.code != 0 {
+            if has_reason(&status, EVENT_ID_REUSED) {
+                self.counts.rejected += 1;
+                self.counts.reused_ids.add(self.path, line);
+            } else if status.code != 0 {
                 self.reject(line, &status.message);
             } else if result.duplicate {
                 self.counts.duplicates += 1;
@@ -295,19 +303,63 @@ struct ImportCounts {
     duplicates: u64,
     filtered: u64,
     rejected: u64,
+    /// Rejected rows whose event id is recorded with other content.
+    reused_ids: RowList,
 }
 
 impl std::fmt::Display for ImportCounts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { imported, duplicates, filtered, rejected } = self;
+        let Self { imported, duplicates, filtered, rejected, reused_ids: _ } = self;
         write!(f, "{imported} imported, {duplicates} duplicates, {filtered} filtered, {rejected} rejected")
     }
 }
 
 impl ImportCounts {
     fn to_json(&self) -> serde_json::Value {
-        let Self { imported, duplicates, filtered, rejected } = self;
-        json!({ "imported": imported, "duplicates": duplicates, "filtered": filtered, "rejected": rejected })
+        let Self { imported, duplicates, filtered, rejected, reused_ids } = self;
+        json!({
+            "imported": imported,
+            "duplicates": duplicates,
+            "filtered": filtered,
+            "rejected": rejected,
+            "reused_ids": reused_ids.count,
+        })
+    }
+
+    /// Prints one line about all rows whose event id is recorded with other content: a source that reuses ids does so in
+    /// thousands of rows.
+    fn report_reused_ids(&self) {
+        if self.reused_ids.count > 0 {
+            errln!(
+                "rejected: {}: the event id is recorded with other content; a different event needs an id of its own",
+                self.reused_ids
+            );
+        }
+    }
+}
+
+/// Number of rows that share a result, with the first of them as examples.
+#[derive(Debug, Default)]
+struct RowList {
+    count: u64,
+    examples: Vec<String>,
+}
+
+impl RowList {
+    fn add(&mut self, path: &Path, line: u64) {
+        self.count += 1;
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(format!("{}:{line}", path.display()));
+        }
+    }
+}
+
+impl std::fmt::Display for RowList {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { count, examples } = self;
+        let rows = if *count == 1 { "row" } else { "rows" };
+        let more = if examples.len() as u64 == *count { "" } else { ", ..." };
+        write!(f, "{count} {rows} ({}{more})", examples.join(", "))
     }
 }
 

@@ -20,6 +20,40 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// First difference between two events with the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventDifference {
+    /// They are of different kinds.
+    Kind,
+    /// They happened at different times.
+    Time,
+    /// They differ in a detail of their kind, such as the product.
+    Details,
+}
+
+impl Event {
+    /// Returns how the event differs from the one recorded under its id; `None` when it is a repetition of it.
+    ///
+    /// The id of an outcome is derived from its decision, offer and kind, and its time defaults to the time of the call. So an
+    /// outcome with these three is a repetition, whatever its time.
+    pub fn difference_from(&self, recorded: &Self) -> Option<EventDifference> {
+        let Self { id: _, customer: _, at, kind } = self;
+        match (kind, &recorded.kind) {
+            (EventKind::Outcome(reported), EventKind::Outcome(recorded))
+                if (reported.decision, &reported.offer, reported.kind)
+                    == (recorded.decision, &recorded.offer, recorded.kind) =>
+            {
+                None
+            }
+            (kind, recorded) if std::mem::discriminant(kind) != std::mem::discriminant(recorded) => {
+                Some(EventDifference::Kind)
+            }
+            _ if *at != recorded.at => Some(EventDifference::Time),
+            (kind, recorded) => (kind != recorded).then_some(EventDifference::Details),
+        }
+    }
+}
+
 /// Kind of event. Each is good, bad or neutral for the relationship: [`EventKind::polarity`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {

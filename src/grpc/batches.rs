@@ -68,6 +68,8 @@ pub(super) struct StreamTally {
     pub(super) duplicates: u64,
     /// Invalid or rejected entries.
     pub(super) rejected: u64,
+    /// Rejected events whose id is recorded with other content.
+    pub(super) reused_ids: u64,
     /// First rejected entries, with their positions in the stream.
     pub(super) rejections: Vec<wire::RejectedEntry>,
 }
@@ -79,6 +81,8 @@ impl StreamTally {
         let wire::EntryResult { status, duplicate } = result;
         if status.as_ref().is_some_and(|status| status.code != 0) {
             self.rejected += 1;
+            let is_reused = status.as_ref().is_some_and(|status| status::has_reason(status, status::EVENT_ID_REUSED));
+            self.reused_ids += u64::from(is_reused);
             if self.rejections.len() < REJECTIONS_LISTED_MAX {
                 self.rejections.push(wire::RejectedEntry { index, status });
             }

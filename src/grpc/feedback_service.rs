@@ -70,7 +70,7 @@ impl FeedbackService for FeedbackRpc {
                 tally.count(result);
             }
         }
-        let StreamTally { recorded, duplicates, rejected, rejections } = tally;
-        Ok(Response::new(wire::StreamEventsResponse { recorded, duplicates, rejected, rejections }))
+        let StreamTally { recorded, duplicates, rejected, reused_ids, rejections } = tally;
+        Ok(Response::new(wire::StreamEventsResponse { recorded, duplicates, rejected, rejections, reused_ids }))
     }
 }

@@ -14,6 +14,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::convert::violations::{Violation, Violations};
 use super::generated::{google, tactful::v1 as wire};
+use crate::domain::event::EventDifference;
 use crate::domain::time::Timestamp;
 use crate::store::contract::error::StoreError;
 use crate::use_cases::back_up::BackupInProgress;
@@ -30,6 +31,8 @@ use crate::use_cases::simulate_policy::SimulatePolicyError;
 use crate::use_cases::train_model::TrainError;
 
 const DOMAIN: &str = "tactful";
+/// Reason of the status of an event whose id is recorded with other content.
+pub(crate) const EVENT_ID_REUSED: &str = "EVENT_ID_REUSED";
 /// Maximum length of a status message. A status is sent in headers, of which common clients accept 8 KiB in all: the message in
 /// characters of up to three bytes, then the details in base64 with the message once more. Longer headers are a protocol error, and
 /// the client reads nothing.
@@ -336,12 +339,32 @@ pub(crate) fn to_rpc_status(status: &Status) -> google::rpc::Status {
     })
 }
 
+/// Whether the status of an entry has this reason.
+pub(crate) fn has_reason(status: &google::rpc::Status, reason: &str) -> bool {
+    if status.code == 0 {
+        return false;
+    }
+    let status = Status::with_details(Code::from(status.code), &status.message, status.encode_to_vec().into());
+    status.get_details_error_info().is_some_and(|info| info.reason == reason)
+}
+
 fn rejected(rejection: EntryRejection) -> Status {
     match rejection {
         EntryRejection::InFuture => invalid_field("event_time", "is more than 5 minutes in the future"),
         EntryRejection::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
         EntryRejection::OfferNotServed => not_found("OFFER_NOT_SERVED", "the decision did not serve this offer"),
         EntryRejection::CustomerMissing => invalid_field("customer_id", "is required except for purchases and returns"),
+        EntryRejection::IdReused(difference) => {
+            let difference = match difference {
+                EventDifference::Kind => "another kind",
+                EventDifference::Time => "another event_time",
+                EventDifference::Details => "other details",
+            };
+            let message = format!(
+                "event_id is recorded with {difference}; nothing was changed, send a different event under an id of its own"
+            );
+            status(Code::AlreadyExists, EVENT_ID_REUSED, message, None)
+        }
         EntryRejection::TooOld => invalid_field(
             "event_time",
             "is before the retention period; only the start or renewal of a subscription may be older",

@@ -1,6 +1,7 @@
 //! Outcome of one entry of a batch.
 
 use super::change_customer::ChangeRejection;
+use crate::domain::event::EventDifference;
 
 /// Outcome of one entry of a batch. Entries are independent: a rejected one does not affect the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum EntryRejection {
     CustomerMissing,
     /// The customer could not be changed.
     Change(ChangeRejection),
+    /// Another event is recorded under this id.
+    IdReused(EventDifference),
     /// The event is past its retention period.
     TooOld,
 }

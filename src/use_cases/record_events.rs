@@ -1,6 +1,6 @@
 //! Records events of customers, and purchases and returns without a customer.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::app::App;
@@ -19,7 +19,8 @@ use crate::telemetry::call_context::CallStage;
 /// Maximum time by which an event may be dated in the future, since clocks differ.
 pub const FUTURE_MAX: Duration = Duration::from_secs(300);
 
-/// Records each event once, and returns when they are durable. Returns one outcome per event, in order.
+/// Records each event once, and returns when they are durable. Returns one outcome per event, in order. An event whose id
+/// is recorded with other content is rejected: it is a mistake of the caller, and acknowledging it would lose it.
 ///
 /// The events of one customer are applied in the given order. After an error some of them may have been recorded; sending
 /// them again is safe.
@@ -65,13 +66,12 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
     let ids = &ids;
     let changed = change_customer(app, id, |loaded: Versioned<Customer>| async move {
         // Queried after the customer was read, so that an event recorded meanwhile makes the commit fail.
-        let known = CallStage::Load.instrument(app.store.are_recorded(Some(id), ids)).await?;
-        let is_new = first_of_its_id(ids, &known);
-        let new: Vec<Event> =
-            events.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(event, _)| (*event).clone()).collect();
+        let recorded = CallStage::Load.instrument(app.store.load_events(Some(id), ids)).await?;
+        let outcomes = compare_with_recorded(events, recorded);
+        let new: Vec<Event> = new_events(events, &outcomes).cloned().collect();
         let mut customer = loaded.value;
         if new.is_empty() {
-            return Ok::<_, ChangeError>(CustomerChange::Unchanged { customer, result: is_new });
+            return Ok::<_, ChangeError>(CustomerChange::Unchanged { customer, result: outcomes });
         }
         let snapshot = app.snapshot();
         CallStage::Apply.in_scope(|| {
@@ -79,9 +79,9 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
                 apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
             }
         });
-        Ok(CustomerChange::Commit { customer, events: new, result: is_new })
+        Ok(CustomerChange::Commit { customer, events: new, result: outcomes })
     });
-    let (customer, is_new) = match changed.await {
+    let (customer, outcomes) = match changed.await {
         Ok(changed) => changed,
         Err(ChangeError::Rejected(ChangeRejection::CustomerFull)) if events.len() > 1 => {
             return Box::pin(record_in_halves(app, id, events)).await;
@@ -92,11 +92,11 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
         Err(ChangeError::Store(error)) => return Err(error),
     };
     if !customer.consents.objects_to_profiling {
-        for event in events.iter().zip(&is_new).filter_map(|(event, is_new)| is_new.then_some(event)) {
+        for event in new_events(events, &outcomes) {
             count_outcome(app, event).await?;
         }
     }
-    Ok(is_new.into_iter().map(new_or_duplicate).collect())
+    Ok(outcomes)
 }
 
 /// Records events that do not fit into one commit, in two halves.
@@ -108,17 +108,38 @@ async fn record_in_halves(app: &App, id: &CustomerId, events: &[&Event]) -> Resu
 }
 
 async fn record_anonymous(app: &App, events: &[&Event]) -> Result<Vec<EntryOutcome>, StoreError> {
-    let events: Vec<Event> = events.iter().map(|event| (*event).clone()).collect();
-    let is_new = CallStage::Commit.instrument(app.store.append_anonymous(&events)).await?;
-    Ok(is_new.into_iter().map(new_or_duplicate).collect())
+    let appended: Vec<Event> = events.iter().map(|event| (*event).clone()).collect();
+    let are_new = CallStage::Commit.instrument(app.store.append_anonymous(&appended)).await?;
+    let known = events.iter().zip(&are_new).filter(|(_, is_new)| !**is_new).map(|(event, _)| *event);
+    let (known, ids): (Vec<&Event>, Vec<EventId>) = known.map(|event| (event, event.id.clone())).unzip();
+    let recorded = if ids.is_empty() { Vec::new() } else { app.store.load_events(None, &ids).await? };
+    let mut of_known = compare_with_recorded(&known, recorded).into_iter();
+    let mut outcome = |is_new| if is_new { None } else { of_known.next() };
+    Ok(are_new.into_iter().map(|is_new| outcome(is_new).unwrap_or(EntryOutcome::New)).collect())
 }
 
-/// Returns whether each id is neither in history nor earlier in the same batch.
-fn first_of_its_id(ids: &[EventId], known: &[bool]) -> Vec<bool> {
-    let mut seen = HashSet::new();
-    ids.iter().zip(known).map(|(id, &is_known)| !is_known && seen.insert(id)).collect()
+/// Returns the outcome of each event, given what is recorded under its id. Of several events of one batch with the same id
+/// the first counts.
+fn compare_with_recorded(events: &[&Event], recorded: Vec<Option<Event>>) -> Vec<EntryOutcome> {
+    let mut first_of_batch: HashMap<&EventId, &Event> = HashMap::new();
+    let mut outcomes = Vec::with_capacity(events.len());
+    for (&event, recorded) in events.iter().zip(&recorded) {
+        let before = recorded.as_ref().or_else(|| first_of_batch.get(&event.id).copied());
+        outcomes.push(match before {
+            None => {
+                first_of_batch.insert(&event.id, event);
+                EntryOutcome::New
+            }
+            Some(before) => match event.difference_from(before) {
+                None => EntryOutcome::Duplicate,
+                Some(difference) => EntryOutcome::Rejected(EntryRejection::IdReused(difference)),
+            },
+        });
+    }
+    outcomes
 }
 
-fn new_or_duplicate(is_new: bool) -> EntryOutcome {
-    if is_new { EntryOutcome::New } else { EntryOutcome::Duplicate }
+/// Returns the events that were not recorded before.
+fn new_events<'a>(events: &'a [&'a Event], outcomes: &'a [EntryOutcome]) -> impl Iterator<Item = &'a Event> {
+    events.iter().zip(outcomes).filter(|(_, outcome)| **outcome == EntryOutcome::New).map(|(event, _)| *event)
 }

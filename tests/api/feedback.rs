@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost_types::Timestamp;
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::{
-    CapKind, CrossSellResponse, CustomerEvent, EventKind, GetRelationshipHealthRequest, HoldReason, Money,
+    CapKind, CrossSellResponse, CustomerEvent, EntryResult, EventKind, GetRelationshipHealthRequest, HoldReason, Money,
     OfferOutcome, OutcomeKind, RecordEventsRequest, RecordOutcomesRequest, StreamEventsRequest,
 };
 use tonic::Code;
@@ -300,6 +300,104 @@ async fn a_complaint_lowers_relationship_health() {
         answer.relationship_health.expect("always set").score
     };
     assert!(score(after) < score(before));
+}
+
+/// Results of recording these events: `None` for a new one, "duplicate", or the reason of the rejection.
+async fn results_of(server: &TestServer, events: &[CustomerEvent]) -> Vec<Option<String>> {
+    let request = RecordEventsRequest { events: events.to_vec() };
+    let answer = server.feedback().record_events(request).await.expect("answers").into_inner();
+    let result = |result: &EntryResult| match (is_ok(result), result.duplicate) {
+        (true, false) => None,
+        (true, true) => Some("duplicate".to_owned()),
+        (false, _) => Some(format!("{:?}", kind(&entry_refusal(result)))),
+    };
+    answer.results.iter().map(result).collect()
+}
+
+/// Broken by: treating every known id as a duplicate; comparing the defaults of unset fields as other content.
+#[tokio::test]
+async fn an_event_id_with_other_content_is_rejected_and_its_repetition_is_a_duplicate() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for settings in [in_memory(), on_disk(directory.path())] {
+        let server = TestServer::with(settings, ManualClock::new()).await;
+        let at = ago(&server.clock, DAY);
+        let sale = purchase("e", "ada", "kettle", at);
+        let returned = CustomerEvent { kind: EventKind::Return.into(), ..sale.clone() };
+        let anonymous = CustomerEvent { customer_id: String::new(), ..sale.clone() };
+        let visit = event("v", "ada", EventKind::Visit, at);
+        let ticket = event("t", "ada", EventKind::SupportTicket, at);
+        let batch = [
+            // The first event of an id counts, and the others of the batch are compared with it.
+            sale.clone(),
+            returned.clone(),
+            sale.clone(),
+            purchase("e", "bob", "toaster", at),
+            anonymous.clone(),
+            CustomerEvent { product_id: "toaster".into(), ..anonymous.clone() },
+            visit.clone(),
+            ticket.clone(),
+        ];
+        let (duplicate, reused) = (Some("duplicate".to_owned()), Some("(AlreadyExists, \"EVENT_ID_REUSED\")".to_owned()));
+        let expected =
+            [None, reused.clone(), duplicate.clone(), None, None, reused.clone(), None, None];
+        assert_eq!(results_of(&server, &batch).await, expected);
+
+        let before = (stored_customer(&server, "ada").await, server.app.store().digest().await.expect("a digest"));
+        let repetitions = [
+            sale.clone(),
+            CustomerEvent { quantity: Some(1), ..sale.clone() },
+            anonymous.clone(),
+            visit.clone(),
+            CustomerEvent { severity: Some(2), ..ticket.clone() },
+        ];
+        assert_eq!(results_of(&server, &repetitions).await, vec![duplicate.clone(); 5]);
+        let others = [
+            returned,
+            CustomerEvent { quantity: Some(2), ..sale.clone() },
+            CustomerEvent { unit_price: Some(gbp(1)), ..sale.clone() },
+            CustomerEvent { event_time: Some(ago(&server.clock, DAY * 2)), ..sale },
+            CustomerEvent { order_id: "o1".into(), ..anonymous },
+            complaint("v", "ada", "case", at),
+            CustomerEvent { severity: Some(3), ..ticket },
+        ];
+        assert_eq!(results_of(&server, &others).await, vec![reused.clone(); 7]);
+        let after = (stored_customer(&server, "ada").await, server.app.store().digest().await.expect("a digest"));
+        assert_eq!(after, before, "neither repetitions nor rejected events change anything");
+        server.stop().await;
+    }
+}
+
+/// Broken by: comparing the time of an outcome, which defaults to the time of the call.
+#[tokio::test]
+async fn an_outcome_is_repeated_whatever_its_time_but_its_id_takes_no_event() {
+    let shop = open_shop().await;
+    let answer = offered(&shop).await;
+    let shown = outcome(&answer, 0, OutcomeKind::Shown);
+    let request = |shown: OfferOutcome| RecordOutcomesRequest { outcomes: vec![shown] };
+    shop.feedback().record_outcomes(request(shown.clone())).await.expect("records");
+    shop.clock.advance(DAY);
+    let dated = OfferOutcome { outcome_time: Some(ago(&shop.clock, DAY / 2)), ..shown.clone() };
+    for repetition in [shown, dated] {
+        let recorded = shop.feedback().record_outcomes(request(repetition)).await.expect("records").into_inner();
+        assert!(is_ok(&recorded.results[0]) && recorded.results[0].duplicate, "{recorded:?}");
+    }
+    let id = format!("outcome/{}/1/shown", answer.decision_id);
+    let visit = event(&id, "ada", EventKind::Visit, ago(&shop.clock, DAY));
+    let reused = Some("(AlreadyExists, \"EVENT_ID_REUSED\")".to_owned());
+    assert_eq!(results_of(&shop, &[visit]).await, [reused]);
+}
+
+#[tokio::test]
+async fn a_stream_counts_reused_event_ids() {
+    let shop = TestServer::in_memory().await;
+    let at = ago(&shop.clock, DAY);
+    let bought = |product: &str| purchase("e", "ada", product, at);
+    let parts = vec![
+        StreamEventsRequest { events: vec![bought("kettle"), CustomerEvent::default()] },
+        StreamEventsRequest { events: vec![bought("toaster"), bought("kettle")] },
+    ];
+    let answer = shop.feedback().stream_events(tokio_stream::iter(parts)).await.expect("answers").into_inner();
+    assert_eq!((answer.recorded, answer.duplicates, answer.rejected, answer.reused_ids), (1, 1, 2, 1));
 }
 
 /// Long ids fill a commit long before 64 events do: then fewer go into each.

@@ -30,9 +30,13 @@ pub trait CustomerStore: Send + Sync + 'static {
     /// A crash may waste a unit of a volume; it never lets a cap be exceeded.
     async fn commit(&self, change: Change<'_>) -> Result<CommitOutcome, StoreError>;
 
-    /// Returns for each id whether history contains that event, in the order of the ids. `None` looks among the events
-    /// without a customer.
-    async fn are_recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError>;
+    /// Reads events of a customer by id, in the order of the ids; `None` for one that history does not contain. Without a
+    /// customer it reads the events without one.
+    async fn load_events(
+        &self,
+        customer: Option<&CustomerId>,
+        events: &[EventId],
+    ) -> Result<Vec<Option<Event>>, StoreError>;
 
     /// Adds events without a customer; those whose id is recorded already are ignored. Returns for each whether it was
     /// new.

@@ -71,10 +71,14 @@ impl CustomerStore for MemoryStore {
         Ok(CommitOutcome::Committed { version })
     }
 
-    async fn are_recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError> {
+    async fn load_events(
+        &self,
+        customer: Option<&CustomerId>,
+        events: &[EventId],
+    ) -> Result<Vec<Option<Event>>, StoreError> {
         let contents = self.contents();
-        let is_known = |id: &EventId| contents.events.contains_key(&(customer.cloned(), id.clone()));
-        Ok(events.iter().map(is_known).collect())
+        let load = |id: &EventId| contents.events.get(&(customer.cloned(), id.clone())).cloned();
+        Ok(events.iter().map(load).collect())
     }
 
     async fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError> {

@@ -31,8 +31,12 @@ impl CustomerStore for SledStore {
         self.engine()?.commit(&change).await
     }
 
-    async fn are_recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError> {
-        self.engine()?.are_recorded(customer, events)
+    async fn load_events(
+        &self,
+        customer: Option<&CustomerId>,
+        events: &[EventId],
+    ) -> Result<Vec<Option<Event>>, StoreError> {
+        self.engine()?.load_events(customer, events)
     }
 
     async fn append_anonymous(&self, events: &[Event]) -> Result<Vec<bool>, StoreError> {

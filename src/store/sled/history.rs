@@ -1,5 +1,9 @@
 //! Events and decisions, which are first in the outbox of their customer, then in the trees to which they are copied.
 
+use std::collections::HashMap;
+
+use sled::Tree;
+
 use super::engine::SledEngine;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
@@ -11,36 +15,45 @@ use crate::store::codec::outbox::OutboxItem;
 use crate::store::contract::error::StoreError;
 use crate::store::keys::{customer_key, decision_key, event_key};
 use crate::store::ownership::require_event_of;
-use std::collections::HashSet;
 
 impl SledEngine {
-    /// Returns the ids of the events in the outbox.
-    fn outbox_events(&self, customer_key: &[u8]) -> Result<HashSet<EventId>, StoreError> {
-        let mut ids = HashSet::new();
-        let Some(bytes) = self.check(self.trees.customers.get(customer_key))? else { return Ok(ids) };
+    /// Reads the events in the outbox.
+    fn outbox_events(&self, customer_key: &[u8]) -> Result<HashMap<EventId, Event>, StoreError> {
+        let mut events = HashMap::new();
+        let Some(bytes) = self.check(self.trees.customers.get(customer_key))? else { return Ok(events) };
         for entry in CustomerValue::parse(&bytes)?.outbox.0 {
             if let OutboxItem::Event(bytes) = entry.item {
-                ids.insert(decode_event(&bytes)?.id);
+                let event = decode_event(&bytes)?;
+                events.insert(event.id.clone(), event);
             }
         }
-        Ok(ids)
+        Ok(events)
     }
 
-    /// Returns for each event whether it is recorded, without a customer among the anonymous ones. The outbox is read
-    /// before history: an entry leaves it only after it was copied.
-    pub fn are_recorded(&self, customer: Option<&CustomerId>, events: &[EventId]) -> Result<Vec<bool>, StoreError> {
+    /// Reads events by id, without a customer among the anonymous ones. The outbox is read before history: an entry leaves
+    /// it only after it was copied.
+    pub fn load_events(
+        &self,
+        customer: Option<&CustomerId>,
+        events: &[EventId],
+    ) -> Result<Vec<Option<Event>>, StoreError> {
+        let load = |tree: &Tree, key: &[u8]| {
+            let bytes = self.check(tree.get(key))?;
+            bytes.map(|bytes| decode_event(&bytes)).transpose()
+        };
         let Some(customer) = customer else {
-            let contains = |id: &EventId| self.check(self.trees.anonymous.contains_key(id.as_str()));
-            return events.iter().map(contains).collect();
+            return events.iter().map(|id| load(&self.trees.anonymous, id.as_str().as_bytes())).collect();
         };
         let key = customer_key(customer);
         let in_outbox = self.outbox_events(&key)?;
-        let mut are_recorded = Vec::with_capacity(events.len());
+        let mut loaded = Vec::with_capacity(events.len());
         for id in events {
-            are_recorded
-                .push(in_outbox.contains(id) || self.check(self.trees.history.contains_key(event_key(&key, id)))?);
+            loaded.push(match in_outbox.get(id) {
+                Some(event) => Some(event.clone()),
+                None => load(&self.trees.history, &event_key(&key, id))?,
+            });
         }
-        Ok(are_recorded)
+        Ok(loaded)
     }
 
     /// Reads a decision, from the outbox or from the decision log.
