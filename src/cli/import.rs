@@ -21,7 +21,7 @@ use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::catalog_service_client::CatalogServiceClient;
 use crate::grpc::generated::tactful::v1::customer_service_client::CustomerServiceClient;
 use crate::grpc::generated::tactful::v1::feedback_service_client::FeedbackServiceClient;
-use crate::grpc::status::{EVENT_ID_REUSED, has_reason};
+use crate::grpc::status::{EVENT_ID_REUSED, EVENT_TOO_OLD, has_reason};
 use crate::ingest::mapping::Mapping;
 use crate::ingest::read_error::ReadError;
 use crate::ingest::row_outcome::{CustomerProfile, RowOutcome};
@@ -53,7 +53,9 @@ const SOME_REJECTED: u8 = 3;
 /// Lists and maps in a cell: a;b and slots=4;bagel=true. Events with the same order_id are one basket. A missing event_id
 /// is derived from the row and its occurrence in the file. Events without a customer are used only to train the model.
 ///
-/// Exit status: 0 all imported, 3 some rows rejected, 1 not imported.
+/// Events older than the server keeps events (--event-retention) have no effect and are counted as too old.
+///
+/// Exit status: 0 all imported or too old, 3 some rows rejected, 1 not imported.
 ///
 /// Examples:
 ///   tactful import products products.csv
@@ -159,12 +161,12 @@ impl ImportArgs {
             let imported = file.run(rows, &to_wire, &send).await;
             file.bar.finish_and_clear();
             if let Err(failure) = imported {
-                counts.report_reused_ids();
+                counts.report_unrecorded();
                 errln!("imported so far: {counts}");
                 return Err(failure);
             }
         }
-        counts.report_reused_ids();
+        counts.report_unrecorded();
         if self.json {
             outln!("{:#}", counts.to_json());
         } else {
@@ -234,6 +236,8 @@ impl<M: Clone> FileImport<'_, M> {
             if has_reason(&status, EVENT_ID_REUSED) {
                 self.counts.rejected += 1;
                 self.counts.reused_ids.add(self.path, line);
+            } else if has_reason(&status, EVENT_TOO_OLD) {
+                self.counts.too_old.add(self.path, line);
             } else if status.code != 0 {
                 self.reject(line, &status.message);
             } else if result.duplicate {
@@ -305,35 +309,42 @@ struct ImportCounts {
     rejected: u64,
     /// Rejected rows whose event id is recorded with other content.
     reused_ids: RowList,
+    /// Rows with events older than the server keeps events. They are not counted as rejected: a source that exports its whole
+    /// history every night is right to contain them.
+    too_old: RowList,
 }
 
 impl std::fmt::Display for ImportCounts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { imported, duplicates, filtered, rejected, reused_ids: _ } = self;
-        write!(f, "{imported} imported, {duplicates} duplicates, {filtered} filtered, {rejected} rejected")
+        let Self { imported, duplicates, filtered, rejected, reused_ids: _, too_old } = self;
+        write!(f, "{imported} imported, {duplicates} duplicates, {filtered} filtered, {rejected} rejected")?;
+        if too_old.count == 0 { Ok(()) } else { write!(f, ", {} too old", too_old.count) }
     }
 }
 
 impl ImportCounts {
     fn to_json(&self) -> serde_json::Value {
-        let Self { imported, duplicates, filtered, rejected, reused_ids } = self;
+        let Self { imported, duplicates, filtered, rejected, reused_ids, too_old } = self;
         json!({
             "imported": imported,
             "duplicates": duplicates,
             "filtered": filtered,
             "rejected": rejected,
             "reused_ids": reused_ids.count,
+            "too_old": too_old.count,
         })
     }
 
-    /// Prints one line about all rows whose event id is recorded with other content: a source that reuses ids does so in
-    /// thousands of rows.
-    fn report_reused_ids(&self) {
-        if self.reused_ids.count > 0 {
+    /// Prints one line for all rows with a reused event id, and one for all that are too old: a source has them in thousands.
+    fn report_unrecorded(&self) {
+        let Self { imported: _, duplicates: _, filtered: _, rejected: _, reused_ids, too_old } = self;
+        if reused_ids.count > 0 {
             errln!(
-                "rejected: {}: the event id is recorded with other content; a different event needs an id of its own",
-                self.reused_ids
+                "rejected: {reused_ids}: the event id is recorded with other content; a different event needs an id of its own"
             );
+        }
+        if too_old.count > 0 {
+            errln!("no effect: {too_old}: the event is older than the server keeps events (--event-retention)");
         }
     }
 }

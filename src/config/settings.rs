@@ -101,8 +101,9 @@ settings! {
         store: StoreKind = choice("STORE", [("sled", StoreKind::Sled), ("memory", StoreKind::Memory)]).or("sled");
         /// Directory of the sled store; created if missing, but not its parent.
         data_dir: PathBuf = path("DIRECTORY").or("tactful-data");
-        /// Retention period of events.
-        event_retention: Option<Duration> = retention().or_off("1096d");
+        /// Retention period of events. Older events have no effect, running subscriptions included: keep events longer than
+        /// customers keep contracts.
+        event_retention: Option<Duration> = retention().or_off("3653d");
         /// Retention period of decisions.
         decision_retention: Option<Duration> = retention().or_off("396d");
     }

@@ -70,6 +70,8 @@ pub(super) struct StreamTally {
     pub(super) rejected: u64,
     /// Rejected events whose id is recorded with other content.
     pub(super) reused_ids: u64,
+    /// Rejected events that are older than events are kept.
+    pub(super) too_old: u64,
     /// First rejected entries, with their positions in the stream.
     pub(super) rejections: Vec<wire::RejectedEntry>,
 }
@@ -81,8 +83,10 @@ impl StreamTally {
         let wire::EntryResult { status, duplicate } = result;
         if status.as_ref().is_some_and(|status| status.code != 0) {
             self.rejected += 1;
-            let is_reused = status.as_ref().is_some_and(|status| status::has_reason(status, status::EVENT_ID_REUSED));
-            self.reused_ids += u64::from(is_reused);
+            let has_reason =
+                |reason| u64::from(status.as_ref().is_some_and(|status| status::has_reason(status, reason)));
+            self.reused_ids += has_reason(status::EVENT_ID_REUSED);
+            self.too_old += has_reason(status::EVENT_TOO_OLD);
             if self.rejections.len() < REJECTIONS_LISTED_MAX {
                 self.rejections.push(wire::RejectedEntry { index, status });
             }

@@ -94,7 +94,8 @@ impl CatalogService for CatalogRpc {
         // Products received before a stream broke are stored, so they are published.
         self.publish().await?;
         result?;
-        let StreamTally { recorded: upserted, duplicates: unchanged, rejected, reused_ids: _, rejections } = tally;
+        let StreamTally { recorded: upserted, duplicates: unchanged, rejected, reused_ids: _, too_old: _, rejections } =
+            tally;
         let warnings = warnings_to_wire(lint_products(&self.app, linted).await);
         Ok(Response::new(wire::StreamProductsResponse { upserted, unchanged, rejected, rejections, warnings }))
     }

@@ -70,7 +70,14 @@ impl FeedbackService for FeedbackRpc {
                 tally.count(result);
             }
         }
-        let StreamTally { recorded, duplicates, rejected, reused_ids, rejections } = tally;
-        Ok(Response::new(wire::StreamEventsResponse { recorded, duplicates, rejected, rejections, reused_ids }))
+        let StreamTally { recorded, duplicates, rejected, reused_ids, too_old, rejections } = tally;
+        Ok(Response::new(wire::StreamEventsResponse {
+            recorded,
+            duplicates,
+            rejected,
+            rejections,
+            reused_ids,
+            too_old,
+        }))
     }
 }

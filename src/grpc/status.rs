@@ -33,6 +33,8 @@ use crate::use_cases::train_model::TrainError;
 const DOMAIN: &str = "tactful";
 /// Reason of the status of an event whose id is recorded with other content.
 pub(crate) const EVENT_ID_REUSED: &str = "EVENT_ID_REUSED";
+/// Reason of the status of an event that is older than events are kept.
+pub(crate) const EVENT_TOO_OLD: &str = "EVENT_TOO_OLD";
 /// Maximum length of a status message. A status is sent in headers, of which common clients accept 8 KiB in all: the message in
 /// characters of up to three bytes, then the details in base64 with the message once more. Longer headers are a protocol error, and
 /// the client reads nothing.
@@ -365,10 +367,14 @@ fn rejected(rejection: EntryRejection) -> Status {
             );
             status(Code::AlreadyExists, EVENT_ID_REUSED, message, None)
         }
-        EntryRejection::TooOld => invalid_field(
-            "event_time",
-            "is before the retention period; only the start or renewal of a subscription may be older",
-        ),
+        EntryRejection::TooOld { oldest } => {
+            let mut violations = Violations::default();
+            violations.add(
+                "event_time",
+                format_args!("is before {oldest}: events older than --event-retention allows have no effect"),
+            );
+            invalid_for(EVENT_TOO_OLD, &violations)
+        }
         EntryRejection::Change(rejection) => change_rejected(rejection),
     }
 }

@@ -50,7 +50,8 @@ impl StoreDigest {
             | RecordKind::ModelChunk
             | RecordKind::ModelPointer
             | RecordKind::ErasureKey
-            | RecordKind::Erasure => {}
+            | RecordKind::Erasure
+            | RecordKind::SweepWatermark => {}
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::change_customer::ChangeRejection;
 use crate::domain::event::EventDifference;
+use crate::domain::time::Timestamp;
 
 /// Outcome of one entry of a batch. Entries are independent: a rejected one does not affect the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +30,11 @@ pub enum EntryRejection {
     Change(ChangeRejection),
     /// Another event is recorded under this id.
     IdReused(EventDifference),
-    /// The event is past its retention period.
-    TooOld,
+    /// The event is older than events are kept, and has no effect.
+    TooOld {
+        /// Time from which on events have an effect.
+        oldest: Timestamp,
+    },
 }
 
 impl From<ChangeRejection> for EntryRejection {

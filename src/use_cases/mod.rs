@@ -30,7 +30,7 @@ mod propose;
 pub mod record_events;
 pub(crate) mod record_outcomes;
 pub mod release_offers;
-pub(crate) mod retention;
+pub mod retention;
 pub mod serve_offers;
 pub(crate) mod simulate_policy;
 mod snapshot;

@@ -27,13 +27,14 @@ pub const FUTURE_MAX: Duration = Duration::from_secs(300);
 pub async fn record_events(app: &App, events: &[Event]) -> Result<Vec<EntryOutcome>, StoreError> {
     let now = app.now();
     let latest = now + FUTURE_MAX;
+    let oldest = app.retention.oldest_event(now, app.store.events_swept_before());
     let mut outcomes = vec![EntryOutcome::New; events.len()];
     let mut by_customer: BTreeMap<Option<&CustomerId>, Vec<usize>> = BTreeMap::new();
     for (index, event) in events.iter().enumerate() {
         if event.at > latest {
             outcomes[index] = EntryOutcome::Rejected(EntryRejection::InFuture);
-        } else if app.retention.has_expired(event, now) {
-            outcomes[index] = EntryOutcome::Rejected(EntryRejection::TooOld);
+        } else if let Some(oldest) = oldest.filter(|oldest| event.at < *oldest) {
+            outcomes[index] = EntryOutcome::Rejected(EntryRejection::TooOld { oldest });
         } else if event.customer.is_none() && !is_useful_without_customer(&event.kind) {
             outcomes[index] = EntryOutcome::Rejected(EntryRejection::CustomerMissing);
         } else {

@@ -337,9 +337,9 @@ async fn an_event_id_with_other_content_is_rejected_and_its_repetition_is_a_dupl
             visit.clone(),
             ticket.clone(),
         ];
-        let (duplicate, reused) = (Some("duplicate".to_owned()), Some("(AlreadyExists, \"EVENT_ID_REUSED\")".to_owned()));
-        let expected =
-            [None, reused.clone(), duplicate.clone(), None, None, reused.clone(), None, None];
+        let (duplicate, reused) =
+            (Some("duplicate".to_owned()), Some("(AlreadyExists, \"EVENT_ID_REUSED\")".to_owned()));
+        let expected = [None, reused.clone(), duplicate.clone(), None, None, reused.clone(), None, None];
         assert_eq!(results_of(&server, &batch).await, expected);
 
         let before = (stored_customer(&server, "ada").await, server.app.store().digest().await.expect("a digest"));

@@ -155,25 +155,34 @@ async fn an_erased_customer_is_forgotten_and_nothing_comes_back() {
     assert_eq!((counts.customers, counts.events, counts.decisions), (0, 0, 0));
 }
 
-/// By default the server keeps events for 1,096 days and decisions for 396.
+/// By default the server keeps events for 3,653 days and decisions for 396.
+///
+/// Broken by: accepting the start of a subscription at any age.
 #[tokio::test]
 async fn expired_events_are_deleted_and_not_accepted() {
     let shop = open_shop().await;
     shop.offers().cross_sell(cross_sell("ada")).await.expect("answers");
     let old = vec![
-        complaint("too-old", "ada", "case", ago(&shop.clock, DAY * 1097)),
+        complaint("too-old", "ada", "case", ago(&shop.clock, DAY * 3654)),
         CustomerEvent {
             product_id: "tea".into(),
-            ..event("old-start", "ada", EventKind::SubscriptionStart, ago(&shop.clock, DAY * 3000))
+            ..event("old-start", "ada", EventKind::SubscriptionStart, ago(&shop.clock, DAY * 3654))
         },
-        purchase("kept", "ada", "mug", ago(&shop.clock, DAY * 1095)),
+        purchase("kept", "ada", "mug", ago(&shop.clock, DAY * 3652)),
     ];
     let answer =
         shop.feedback().record_events(RecordEventsRequest { events: old }).await.expect("answers").into_inner();
-    assert_eq!(bad_fields(&entry_refusal(&answer.results[0])), ["event_time"]);
-    assert!(is_ok(&answer.results[1]) && is_ok(&answer.results[2]));
+    for too_old in &answer.results[..2] {
+        let refused = entry_refusal(too_old);
+        assert_eq!(
+            (kind(&refused), bad_fields(&refused)),
+            ((Code::InvalidArgument, "EVENT_TOO_OLD".to_owned()), vec!["event_time".to_owned()])
+        );
+        assert!(refused.message().contains("--event-retention"), "{}", refused.message());
+    }
+    assert!(is_ok(&answer.results[2]));
     let forgotten = expire_history(&shop.app).await.expect("forgets");
-    assert_eq!((forgotten.events, forgotten.decisions), (1, 0));
+    assert_eq!((forgotten.events, forgotten.decisions), (0, 0));
     shop.clock.advance(DAY * 397);
     let forgotten = expire_history(&shop.app).await.expect("forgets");
     assert_eq!((forgotten.events, forgotten.decisions), (1, 1));

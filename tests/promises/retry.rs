@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use tactful::domain::decision::DecisionMessage;
+use tactful::domain::event::{Event, EventKind};
 use tactful::domain::offer::OfferKind;
-use tactful::domain::time::DAY;
-use tactful::use_cases::batch_entry::EntryOutcome;
+use tactful::domain::time::{DAY, Timestamp};
+use tactful::use_cases::batch_entry::{EntryOutcome, EntryRejection};
 use tactful::use_cases::customers::get_customer;
+use tactful::use_cases::expire_history::expire_history;
 use tactful::use_cases::offer_request::RetryKey;
 use tactful::use_cases::record_events::record_events;
 use tactful::use_cases::release_offers::release_offers;
+use tactful::use_cases::retention::Retention;
 use tactful::use_cases::serve_offers::{ServeError, serve_offers};
 
 use super::shop;
-use crate::support::shop::{customer_id, product_id, purchase};
+use crate::support::shop::{customer_id, event, product_id, purchase};
 
 #[tokio::test]
 async fn five_attempts_are_one_decision_even_across_restarts() {
@@ -129,4 +132,86 @@ async fn events_repeated_in_another_order_count_once() {
     assert_eq!(app.store().digest().await.expect("a digest"), before);
     let customer = get_customer(&app, &customer_id("ann")).await.expect("reads").expect("is stored");
     assert_eq!(customer.holdings.latest[&product_id("c1")].bought, 100);
+}
+
+/// Sixteen years of a customer, from the first contract on.
+fn long_history(now: Timestamp) -> Vec<Event> {
+    let ago = |days: u32| now - DAY * days;
+    let product = || product_id("c1");
+    let yearly = |year: u32| {
+        let at = ago(365 * year);
+        [
+            event(format!("start-{year}"), "ann", at, EventKind::SubscriptionStart { product: product() }),
+            event(
+                format!("renewal-{year}"),
+                "ann",
+                at + DAY * 30,
+                EventKind::SubscriptionRenewal { product: product() },
+            ),
+            purchase(format!("sale-{year}"), "ann", "c2", at + DAY * 60),
+            event(format!("failed-{year}"), "ann", at + DAY * 61, EventKind::PaymentFailed),
+            event(format!("end-{year}"), "ann", at + DAY * 300, EventKind::SubscriptionEnd { product: product() }),
+        ]
+    };
+    (0..16).rev().flat_map(yearly).filter(|event| event.at <= now).collect()
+}
+
+/// A source exports all that it has every night, and the events pass their retention period meanwhile.
+///
+/// Broken by: accepting the start or renewal of a subscription at any age.
+#[tokio::test]
+async fn a_nightly_import_of_the_whole_history_changes_nothing() {
+    let retention = Retention { events: Some(DAY * 400), ..Retention::default() };
+    let directory = tempfile::tempdir().expect("a directory");
+    for store in [shop::memory(), shop::open_sled(directory.path()).await] {
+        let clock = shop::ManualClock::new();
+        let app = shop::open_app(store, Arc::clone(&clock)).await.with_retention(retention);
+        let events = long_history(app.now());
+        let first = record_events(&app, &events).await.expect("recorded");
+        let oldest = app.now() - DAY * 400;
+        for (event, outcome) in events.iter().zip(&first) {
+            let expected = if event.at < oldest {
+                EntryOutcome::Rejected(EntryRejection::TooOld { oldest })
+            } else {
+                EntryOutcome::New
+            };
+            assert_eq!(*outcome, expected, "{event:?}");
+        }
+        let imported = get_customer(&app, &customer_id("ann")).await.expect("reads").expect("is stored");
+        for _ in 0..40 {
+            clock.advance(DAY * 10 + DAY / 48);
+            expire_history(&app).await.expect("swept");
+            let again = record_events(&app, &events).await.expect("recorded");
+            assert!(again.iter().all(|outcome| *outcome != EntryOutcome::New), "{again:?}");
+            let customer = get_customer(&app, &customer_id("ann")).await.expect("reads").expect("is stored");
+            assert_eq!(customer, imported);
+        }
+        assert_eq!(app.store().counts().await.expect("counts").events, 0, "all events have expired");
+    }
+}
+
+/// The ids of swept events are not known any more, so a longer retention period must not let them count again.
+///
+/// Broken by: judging the age of an event by the retention period alone.
+#[tokio::test]
+async fn events_swept_under_a_shorter_retention_period_do_not_count_again() {
+    let clock = shop::ManualClock::new();
+    let store = shop::memory();
+    let opened = async |days: u32| {
+        let retention = Retention { events: Some(DAY * days), ..Retention::default() };
+        shop::open_app(Arc::clone(&store), Arc::clone(&clock)).await.with_retention(retention)
+    };
+    let events = {
+        let app = opened(400).await;
+        let events = long_history(app.now());
+        record_events(&app, &events).await.expect("recorded");
+        events
+    };
+    expire_history(&opened(30).await).await.expect("swept");
+    let app = opened(400).await;
+    let imported = get_customer(&app, &customer_id("ann")).await.expect("reads").expect("is stored");
+    let again = record_events(&app, &events).await.expect("recorded");
+    assert!(again.iter().all(|outcome| *outcome != EntryOutcome::New), "{again:?}");
+    let customer = get_customer(&app, &customer_id("ann")).await.expect("reads").expect("is stored");
+    assert_eq!(customer, imported);
 }

@@ -50,10 +50,14 @@ pub fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
 }
 
+/// Opens the store as it is.
+pub async fn open_app(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> App {
+    App::open(store, clock, Policy::default(), TrainingSettings::new(1, 1 << 30)).await.expect("opens")
+}
+
 /// Opens the shop and fills its catalogue: complements `c0..`, and ladders of two products, `l0..` below `u0..`.
 pub async fn open_shop(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Arc<App> {
-    let limits = TrainingSettings::new(1, 1 << 30);
-    let app = App::open(store, clock, Policy::default(), limits).await.expect("opens");
+    let app = open_app(store, clock).await;
     let ladder_product = |name: char, number: usize, tier: u32| {
         let slots = FeatureValue::Number(f64::from(tier) * 2.0);
         let product = with_feature("slots", slots, product(format!("{name}{number}"), format!("Tier {tier}")));

@@ -112,12 +112,18 @@ fn rejected_rows_are_reported_by_line_and_the_rest_are_imported() {
     }
 }
 
+/// Midnight some days ago, as files write it.
+fn days_ago(days: i64) -> jiff::Timestamp {
+    let today = jiff::Timestamp::now().as_second() / 86_400;
+    jiff::Timestamp::from_second((today - days) * 86_400).expect("in range")
+}
+
 /// Broken by: counting a row with a known event id as a duplicate, whatever its content; a line for each such row.
 #[test]
 fn rows_whose_event_id_is_recorded_with_other_content_are_reported_in_one_line() {
     let scene = Scene::start();
     let file = |name: &str, rows: &[(&str, &str, &str)]| {
-        let time = jiff::Timestamp::now().as_second() / 86_400 * 86_400 - 7 * 86_400;
+        let time = days_ago(7);
         let rows: Vec<String> =
             rows.iter().map(|(id, kind, product)| format!("{id},ann,{kind},{time},{product}")).collect();
         scene.file(name, format!("event_id,customer_id,kind,time,product_id\n{}\n", rows.join("\n")))
@@ -139,6 +145,29 @@ fn rows_whose_event_id_is_recorded_with_other_content_are_reported_in_one_line()
     assert_eq!(errors.lines().count(), 1, "{errors}");
     for part in ["4 rows", "again.csv:2", "again.csv:4", "again.csv:5", "id of its own"] {
         assert!(errors.contains(part), "{part}: {errors}");
+    }
+}
+
+/// A source that exports its whole history every night is imported without an error, and every night says so.
+#[test]
+fn rows_older_than_the_retention_period_are_reported_in_one_line_with_the_setting() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = RunningServer::start_on(&directory.path().join("data"), "127.0.0.1:0", &["--event-retention", "30d"]);
+    let scene = Scene { server, directory };
+    let rows = [(1, 400), (2, 40), (3, 20), (4, 35), (5, 31)].map(|(id, days)| {
+        let kind = if id % 2 == 0 { "purchase" } else { "subscription_start" };
+        format!("{id},ann,{kind},{},line", days_ago(days))
+    });
+    let file = scene.file("all.csv", format!("event_id,customer_id,kind,time,product_id\n{}\n", rows.join("\n")));
+    for counts in ["1 imported, 0 duplicates", "0 imported, 1 duplicates"] {
+        let imported = scene.import("events", &file);
+        assert_eq!(text(&imported.stdout), format!("{counts}, 0 filtered, 0 rejected, 4 too old\n"));
+        assert!(imported.status.success(), "{imported:?}");
+        let errors = text(&imported.stderr);
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        for part in ["4 rows", "all.csv:2, ", "all.csv:5, ...", "--event-retention"] {
+            assert!(errors.contains(part), "{part}: {errors}");
+        }
     }
 }
 

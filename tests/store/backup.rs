@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::shop::*;
 use crate::support::stored_records::*;
+use tactful::domain::event::Event;
 use tactful::server::restore::{RestoreError, check_backup, restore_backup};
 use tactful::store::backup::reader::{BackupError, BackupReader, BackupSummary};
 use tactful::store::backup::record::{BackupRecord, RecordKind};
@@ -43,7 +44,9 @@ async fn fill(store: &dyn Store) {
         }
     }
     let works = "the store works";
-    store.append_anonymous(&[anonymous_visit("a1")]).await.expect(works);
+    let expired = Event { at: at(0) - std::time::Duration::from_secs(1), ..anonymous_visit("expired") };
+    store.append_anonymous(&[anonymous_visit("a1"), expired]).await.expect(works);
+    store.expire_records(Some(at(0)), None).await.expect(works);
     store.put_products(&[full_product("p1"), full_product("p2")]).await.expect(works);
     store.put_offers(&[full_explicit_offer("spring")]).await.expect(works);
     store.restore(vec![volume_record(1, reservation("spring", 8))]).await.expect(works);
@@ -63,6 +66,8 @@ async fn assert_equal(store: &dyn Store, other: &dyn Store) {
     let works = "the store works";
     assert_eq!(store.digest().await.expect(works), other.digest().await.expect(works));
     assert_eq!(store.counts().await.expect(works), other.counts().await.expect(works));
+    assert_eq!(store.events_swept_before(), Some(at(0)));
+    assert_eq!(other.events_swept_before(), Some(at(0)));
     assert_eq!(store.load_model().await.expect(works), other.load_model().await.expect(works));
     assert_eq!(store.load_policies().await.expect(works), other.load_policies().await.expect(works));
     assert_eq!(store.load_activations().await.expect(works), other.load_activations().await.expect(works));

@@ -92,6 +92,7 @@ for_every_backend! {
     an_erasure_and_commits_that_meet_leave_nothing
     customer_export_returns_every_record_once
     expired_records_are_deleted
+    the_sweep_records_the_time_before_which_events_were_removed
     anonymous_events_count_once
     counts_follow_every_change
     an_outbox_that_fills_up_loses_nothing
@@ -767,6 +768,20 @@ async fn expired_records_are_deleted(store: Arc<dyn Store>) {
     assert_eq!(forgotten, ExpiredRecords { events: 0, decisions: 1 });
     let counts = store.counts().await.expect("the store works");
     assert_eq!((counts.customers, counts.events, counts.decisions), (1, 2, 0));
+}
+
+/// Broken by: a sweep that removes events without recording it; a later sweep with an earlier time that moves the time back.
+async fn the_sweep_records_the_time_before_which_events_were_removed(store: Arc<dyn Store>) {
+    let dated = |id: &str, seconds| Event { at: at(seconds), ..visit("ada", id) };
+    let events = vec![dated("old", 99), dated("new", 201)];
+    committed(commit(&*store, 0, &customer("ada"), Appended { events, decision: None }).await);
+    for (before, swept_before) in [(50, None), (100, Some(at(100))), (150, Some(at(100))), (60, Some(at(100)))] {
+        store.expire_records(Some(at(before)), None).await.expect("the store works");
+        assert_eq!(store.events_swept_before(), swept_before, "after a sweep of events before {before}");
+    }
+    store.append_anonymous(&[Event { customer: None, ..dated("nobody", 99) }]).await.expect("the store works");
+    store.expire_records(Some(at(200)), None).await.expect("the store works");
+    assert_eq!(store.events_swept_before(), Some(at(200)));
 }
 
 async fn decisions_are_visited_whole_and_customer_by_customer(store: Arc<dyn Store>) {

@@ -36,6 +36,7 @@ use tactful::store::codec::model::{
 use tactful::store::codec::outbox::Outbox;
 use tactful::store::codec::policy::{decode_activation, decode_policy, encode_activation, encode_policy};
 use tactful::store::codec::product::{decode_product, encode_product};
+use tactful::store::codec::sweep_watermark::{decode_sweep_watermark, encode_sweep_watermark};
 use tactful::store::contract::erasure::Erasure;
 use tactful::store::contract::error::StoreError;
 use tactful::store::contract::stored_policy::{Activation, StoredPolicy};
@@ -163,6 +164,15 @@ fn erasure_v1_round_trips() {
     let encoded = encode_erasure(&erasure, false).expect("encodes");
     let bytes = golden("erasure-v1.bin", &encoded);
     assert_eq!(decode_erasure(&bytes).expect("a stored erasure"), (erasure, false));
+    assert_eq!(encoded, bytes);
+}
+
+/// Made anew with `TACTFUL_WRITE_GOLDEN_FILES=1`, after `sweep-watermark-v1.bin` was deleted.
+#[test]
+fn sweep_watermark_v1_round_trips() {
+    let encoded = encode_sweep_watermark(at(5)).expect("encodes");
+    let bytes = golden("sweep-watermark-v1.bin", &encoded);
+    assert_eq!(decode_sweep_watermark(&bytes).expect("a stored watermark"), at(5));
     assert_eq!(encoded, bytes);
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::support::shop::*;
 use crate::support::stored_records::*;
+use tactful::domain::event::Event;
 use tactful::domain::explicit_offer::VolumeToken;
 use tactful::domain::ids::DecisionId;
 use tactful::store::contract::catalog::CatalogStore;
@@ -70,6 +71,9 @@ async fn reopening_keeps_everything() {
     store.append_anonymous(&[anonymous_visit("a1")]).await.expect("the store works");
     store.put_products(&[full_product("p1"), product("p2", "Two")]).await.expect("the store works");
     store.put_model(&model).await.expect("the store works");
+    let expired = Event { at: at(0) - std::time::Duration::from_secs(1), ..anonymous_visit("expired") };
+    store.append_anonymous(&[expired]).await.expect("the store works");
+    store.expire_records(Some(at(0)), None).await.expect("the store works");
     store.durable().await.expect("the store works");
     let before = (store.digest().await.expect("it works"), store.counts().await.expect("it works"));
     assert_eq!(before.1, StoreCounts { customers: 2, products: 2, events: 19, decisions: 6 });
@@ -80,6 +84,7 @@ async fn reopening_keeps_everything() {
         let after = (store.digest().await.expect("it works"), store.counts().await.expect("it works"));
         assert_eq!(after, before);
         assert_eq!(store.load_model().await.expect("it works"), Some(model.clone()));
+        assert_eq!(store.events_swept_before(), Some(at(0)));
         let ada = store.load_customer(&customer_id("ada")).await.expect("it works").stored().expect("stored");
         assert_eq!((ada.version, ada.value), (5, full_customer("ada")));
         let decision = store.load_decision(&customer_id("ada"), DecisionId::from_bits(4)).await.expect("it works");

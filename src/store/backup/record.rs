@@ -13,6 +13,7 @@ use crate::store::codec::explicit_offer::{decode_explicit_offer, decode_volume};
 use crate::store::codec::model::{decode_model_chunk, decode_model_pointer};
 use crate::store::codec::policy::{decode_activation, decode_policy};
 use crate::store::codec::product::decode_product;
+use crate::store::codec::sweep_watermark::decode_sweep_watermark;
 use crate::store::contract::error::StoreError;
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
 use crate::store::keys::{customer_key, decision_key, event_key};
@@ -48,11 +49,13 @@ pub enum RecordKind {
     ErasureKey,
     /// The tombstone of an erased customer. The key is the keyed hash.
     Erasure,
+    /// The time before which events were removed by the retention sweep.
+    SweepWatermark,
 }
 
 impl RecordKind {
     /// Every kind, in the order of the variants.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Customer,
         Self::Event,
         Self::AnonymousEvent,
@@ -66,6 +69,7 @@ impl RecordKind {
         Self::ModelPointer,
         Self::ErasureKey,
         Self::Erasure,
+        Self::SweepWatermark,
     ];
 }
 
@@ -124,6 +128,7 @@ impl BackupRecord {
             RecordKind::ModelPointer => decode_model_pointer(value).map(|_| self.with_key_of(0))?,
             RecordKind::ErasureKey => self.erasure_key().map(|_| self.with_key_of(0))?,
             RecordKind::Erasure => decode_erasure(value).map(|_| self.with_key_of(HASH_BYTES))?,
+            RecordKind::SweepWatermark => decode_sweep_watermark(value).map(|_| self.with_key_of(0))?,
         };
         match own_key {
             Some(own_key) if own_key == self.key => Ok(()),

@@ -40,3 +40,4 @@ mod rejected_candidate;
 mod relationship;
 mod scalar;
 pub mod store_format;
+pub mod sweep_watermark;

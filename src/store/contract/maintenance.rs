@@ -14,12 +14,18 @@ pub trait MaintenanceStore: Send + Sync + 'static {
     /// Returns the number of stored records.
     async fn counts(&self) -> Result<StoreCounts, StoreError>;
 
-    /// Removes events and decisions dated before these times; `None` removes none. Customers stay as they are.
+    /// Removes events and decisions dated before these times; `None` removes none. Customers stay as they are. Once an event
+    /// is removed, [`MaintenanceStore::events_swept_before`] returns at least the time for events.
     async fn expire_records(
         &self,
         events_before: Option<Timestamp>,
         decisions_before: Option<Timestamp>,
     ) -> Result<ExpiredRecords, StoreError>;
+
+    /// Returns the time before which events were removed by [`MaintenanceStore::expire_records`], or may have been; `None`
+    /// when none ever was. It never becomes earlier: an event of an earlier time may have been recorded although its id is not
+    /// known any more. Backups contain it.
+    fn events_swept_before(&self) -> Option<Timestamp>;
 
     /// Settles or abandons the expired volume reservations of interrupted commits. Returns the number of those recovered. A
     /// backend whose commits cannot be interrupted half-way has none.

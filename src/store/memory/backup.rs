@@ -18,6 +18,7 @@ use crate::store::codec::model::{
 use crate::store::codec::outbox::Outbox;
 use crate::store::codec::policy::{decode_activation, decode_policy, encode_activation, encode_policy};
 use crate::store::codec::product::{decode_product, encode_product};
+use crate::store::codec::sweep_watermark::{decode_sweep_watermark, encode_sweep_watermark};
 use crate::store::contract::error::StoreError;
 use crate::store::contract::stored_model::StoredModel;
 use crate::store::erasure::{ErasureKey, HASH_BYTES};
@@ -56,6 +57,7 @@ fn records_of(contents: Contents, erasure_key: Option<&ErasureKey>) -> Result<Ve
         model,
         policies,
         activations,
+        events_swept_before,
     } = contents;
     let mut records = Vec::new();
     let mut add = |kind, key: &[u8], value: Vec<u8>| records.push(BackupRecord { kind, key: key.to_vec(), value });
@@ -93,6 +95,9 @@ fn records_of(contents: Contents, erasure_key: Option<&ErasureKey>) -> Result<Ve
     }
     for (offer, volume) in volumes.into_iter().filter(|(_, volume)| *volume != Volume::default()) {
         add(RecordKind::Volume, offer.as_str().as_bytes(), encode_volume(&volume)?);
+    }
+    if let Some(before) = events_swept_before {
+        add(RecordKind::SweepWatermark, b"", encode_sweep_watermark(before)?);
     }
     if let Some(key) = erasure_key {
         add(RecordKind::ErasureKey, b"", key.bytes().to_vec());
@@ -154,6 +159,7 @@ pub(super) fn enter(
             }
             contents.model = Some(StoredModel { version: pointer.version, bytes });
         }
+        RecordKind::SweepWatermark => contents.events_swept_before = Some(decode_sweep_watermark(value)?),
         RecordKind::ErasureKey => {
             let is_duplicate =
                 || StoreError::Damaged { what: "erasure key", detail: "the store has one already".to_owned() };

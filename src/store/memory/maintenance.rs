@@ -38,11 +38,18 @@ impl MaintenanceStore for MemoryStore {
         let mut contents = self.contents();
         let (all_events, all_decisions) = (contents.events.len(), contents.decisions.len());
         contents.events.retain(|_, event| events.is_none_or(|before| event.at >= before));
+        if contents.events.len() < all_events {
+            contents.events_swept_before = contents.events_swept_before.max(events);
+        }
         contents.decisions.retain(|_, decision| decisions.is_none_or(|before| decision.at >= before));
         Ok(ExpiredRecords {
             events: (all_events - contents.events.len()) as u64,
             decisions: (all_decisions - contents.decisions.len()) as u64,
         })
+    }
+
+    fn events_swept_before(&self) -> Option<Timestamp> {
+        self.contents().events_swept_before
     }
 
     /// Settles or abandons expired reservations, which only a restored backup of another backend can contain.

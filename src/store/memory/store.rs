@@ -12,6 +12,7 @@ use crate::domain::event::Event;
 use crate::domain::explicit_offer::{ExplicitOffer, Volume};
 use crate::domain::ids::{CustomerId, DecisionId, EventId, OfferId, ProductId};
 use crate::domain::product::Product;
+use crate::domain::time::Timestamp;
 use crate::store::contract::erasure::Erasure;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
@@ -52,6 +53,8 @@ pub(super) struct Contents {
     pub model: Option<StoredModel>,
     pub policies: BTreeMap<String, StoredPolicy>,
     pub activations: Vec<Activation>,
+    /// Time before which events were removed by the retention sweep.
+    pub events_swept_before: Option<Timestamp>,
 }
 
 impl MemoryStore {

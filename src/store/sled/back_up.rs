@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::engine::SledEngine;
 use super::releases::ReleaseWatch;
 use super::scan::blocking;
-use super::trees::{ERASURE_KEY_KEY, MODEL_KEY};
+use super::trees::{ERASURE_KEY_KEY, MODEL_KEY, SWEEP_WATERMARK_KEY};
 use crate::domain::explicit_offer::Volume;
 use crate::domain::ids::OfferId;
 use crate::store::backup::record::{BackupRecord, RecordKind};
@@ -104,6 +104,11 @@ impl SledEngine {
         let volumes = self.load_volumes().await?;
         page_sender.add(with_releases(volumes, releases.so_far())?).await?;
         self.send_erasures(page_sender).await?;
+        // Read after all events: what the sweep removed meanwhile is missing in the backup.
+        if let Some(value) = self.check(self.trees.meta.get(SWEEP_WATERMARK_KEY))? {
+            let record = BackupRecord { kind: RecordKind::SweepWatermark, key: Vec::new(), value: value.to_vec() };
+            page_sender.add([record]).await?;
+        }
         page_sender.send().await
     }
 
@@ -228,6 +233,7 @@ impl SledEngine {
                 RecordKind::ModelPointer => (&trees.meta, MODEL_KEY.as_bytes(), None),
                 RecordKind::ErasureKey => (&trees.meta, ERASURE_KEY_KEY.as_bytes(), None),
                 RecordKind::Erasure => (&trees.erased, &key[..], None),
+                RecordKind::SweepWatermark => (&trees.meta, SWEEP_WATERMARK_KEY.as_bytes(), None),
             };
             let unfinished = (*kind == RecordKind::Erasure).then(|| encode_erasure(&decode_erasure(value)?.0, false));
             let unfinished = unfinished.transpose()?;

@@ -5,6 +5,7 @@ use super::counters::Counters;
 use super::customer_locks::CustomerLocks;
 use super::outbox_progress::OutboxProgress;
 use super::releases::Releases;
+use super::sweep_watermark::SweepWatermark;
 use super::trees::Trees;
 use crate::store::contract::error::StoreError;
 
@@ -20,6 +21,8 @@ pub(super) struct SledEngine {
     pub model_lock: tokio::sync::Mutex<()>,
     /// Units of volume released while backups run.
     pub releases: Releases,
+    /// Time before which events may have been removed.
+    pub sweep_watermark: SweepWatermark,
 }
 
 impl SledEngine {

@@ -6,6 +6,7 @@ use sled::{IVec, Tree};
 
 use super::engine::SledEngine;
 use super::scan::blocking;
+use super::trees::SWEEP_WATERMARK_KEY;
 use crate::domain::time::Timestamp;
 use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::decode_event;
@@ -26,16 +27,24 @@ impl SledEngine {
         let event_at = |bytes: &[u8]| Ok(decode_event(bytes)?.at);
         if let Some(before) = events {
             for tree in [&self.trees.history, &self.trees.anonymous] {
-                expired.events += self.expire_in(tree, before, event_at).await?;
+                expired.events += self.expire_in(tree, before, event_at, Self::record_sweep).await?;
             }
             self.counters.events.subtract(expired.events);
         }
         if let Some(before) = decisions {
             let decision_at = |bytes: &[u8]| Ok(decode_decision(bytes)?.at);
-            expired.decisions = self.expire_in(&self.trees.decisions, before, decision_at).await?;
+            expired.decisions = self.expire_in(&self.trees.decisions, before, decision_at, |_, _| Ok(())).await?;
             self.counters.decisions.subtract(expired.decisions);
         }
         Ok(expired)
+    }
+
+    /// Stores the sweep watermark. sled's log keeps the order of writes, so after a crash it covers every removed event.
+    fn record_sweep(&self, before: Timestamp) -> Result<(), StoreError> {
+        if let Some(value) = self.sweep_watermark.advance(before)? {
+            self.check(self.trees.meta.insert(SWEEP_WATERMARK_KEY, value))?;
+        }
+        Ok(())
     }
 
     async fn expire_in(
@@ -43,6 +52,7 @@ impl SledEngine {
         tree: &Tree,
         before: Timestamp,
         at: impl Fn(&[u8]) -> Result<Timestamp, StoreError> + Copy + Send + 'static,
+        before_removal: fn(&Self, Timestamp) -> Result<(), StoreError>,
     ) -> Result<u64, StoreError> {
         let (mut removed, mut last): (u64, Option<IVec>) = (0, None);
         loop {
@@ -53,6 +63,7 @@ impl SledEngine {
                 let mut removed = 0;
                 for (key, bytes) in &page.records {
                     if at(bytes)? < before {
+                        before_removal(engine, before)?;
                         removed += u64::from(engine.check(tree.remove(key))?.is_some());
                     }
                 }

@@ -24,6 +24,10 @@ impl MaintenanceStore for SledStore {
         self.engine()?.expire_records(events, decisions).await
     }
 
+    fn events_swept_before(&self) -> Option<Timestamp> {
+        self.engine.sweep_watermark.read()
+    }
+
     async fn recover_expired_reservations(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.engine()?.recover_expired_reservations(now).await
     }

@@ -49,5 +49,6 @@ mod releases;
 pub mod restore;
 mod scan;
 pub mod store;
+mod sweep_watermark;
 mod trees;
 mod volumes;

@@ -14,13 +14,14 @@ use super::open::open_database;
 use super::outbox_progress::OutboxProgress;
 use super::releases::Releases;
 use super::scan::blocking;
+use super::sweep_watermark::SweepWatermark;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
 
 /// A store in a directory on local disk. Dropping it flushes and releases the directory; [`Store::close`] does the same
 /// without blocking the caller's thread.
 pub struct SledStore {
-    engine: Arc<SledEngine>,
+    pub(super) engine: Arc<SledEngine>,
 }
 
 impl SledStore {
@@ -55,6 +56,7 @@ impl SledEngine {
         let at = |error: std::io::Error| StoreError::Failed { detail: format!("{}: {error}", directory.display()) };
         let mut disk = Disk::open(db.clone(), directory).map_err(at)?;
         let flush_watermark = FlushWatermark::open(&trees.meta, directory)?;
+        let sweep_watermark = SweepWatermark::open(&trees.meta)?;
         let engine = Self {
             trees,
             committer: Committer::start(db, directory, flush_watermark).map_err(at)?,
@@ -63,6 +65,7 @@ impl SledEngine {
             customer_locks: CustomerLocks::default(),
             model_lock: tokio::sync::Mutex::default(),
             releases: Releases::default(),
+            sweep_watermark,
         };
         engine.recover_outboxes(&mut disk)?;
         Ok(engine)

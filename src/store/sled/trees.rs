@@ -28,7 +28,7 @@ pub(super) struct Trees {
     pub offers: Tree,
     /// Offer id to the units taken of its volume.
     pub volumes: Tree,
-    /// The format, and the pointer to the current model.
+    /// The format, the pointer to the current model, and other values of which there is one.
     pub meta: Tree,
 }
 
@@ -38,6 +38,8 @@ pub(super) const FORMAT_KEY: &str = "format";
 pub(super) const MODEL_KEY: &str = "model";
 /// Key of the erasure key, under which erased customers are hashed, in `meta`.
 pub(super) const ERASURE_KEY_KEY: &str = "erasure_key";
+/// Key of the sweep watermark in `meta`.
+pub(super) const SWEEP_WATERMARK_KEY: &str = "sweep_watermark";
 /// Key of the flag in `meta` that is set while the files may contain bytes of erased customers.
 pub(super) const COMPACTION_KEY: &str = "compaction_due";
 
