@@ -33,6 +33,8 @@ WAIVED = {
 }
 DRAIN_SECONDS_DEFAULT = 20
 FLUSH_SECONDS = 10
+# For changes whose client has gone.
+DETACHED_SECONDS = 5
 UID_MIN = 10_000
 
 faults = []
@@ -146,7 +148,7 @@ def check_server(name, objects):
     expect(0 < training <= limit_mib / 2, f"{name}: a training may use {training} MiB, more than half of {limit}")
     sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     drain = argument(arguments, "--drain-timeout") or f"{DRAIN_SECONDS_DEFAULT}s"
-    needed = sleep + int(drain.removesuffix("s")) + FLUSH_SECONDS
+    needed = sleep + int(drain.removesuffix("s")) + DETACHED_SECONDS + FLUSH_SECONDS
     grace = pod["terminationGracePeriodSeconds"]
     expect(grace >= needed, f"{name}: terminationGracePeriodSeconds is {grace}, but shutdown may take {needed} s")
     is_encrypted = argument(arguments, "--tls-cert") is not None

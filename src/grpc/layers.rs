@@ -4,6 +4,7 @@
 //! 2. [`CallTelemetryLayer`] gives the call a span, its metrics and, when it was slow, a log line.
 //! 3. [`ConcurrencyLayer`] queues the request, and limits the calls executing at once and the memory of their messages.
 //! 4. [`TimeoutLayer`] limits the duration of the call.
+//! 5. [`CompletionLayer`] runs a call that changes state to its end when its client has gone.
 //!
 //! `server` adds [`super::access::AccessLayer`] inside them: checking a token costs a hundred microseconds of processor time, so
 //! it has to be admitted, too.
@@ -18,21 +19,24 @@ use super::admission::permits::PermitPool;
 use super::admission::queue::AdmissionQueue;
 use super::admission::shedding::SheddingLayer;
 use super::call_telemetry::CallTelemetryLayer;
+use super::completion::{CompletionLayer, DetachedCalls};
 use super::timeout::TimeoutLayer;
 use crate::config::settings::CallLimits;
 
 /// All layers but access control.
-pub(crate) type CallLayers = Stack<TimeoutLayer, Stack<ConcurrencyLayer, Stack<CallTelemetryLayer, SheddingLayer>>>;
+pub(crate) type CallLayers =
+    Stack<CompletionLayer, Stack<TimeoutLayer, Stack<ConcurrencyLayer, Stack<CallTelemetryLayer, SheddingLayer>>>>;
 
 /// Returns the layers with these limits; calls that take `slow_call` or longer are logged.
-pub(crate) fn call_layers(limits: &CallLimits, slow_call: Option<Duration>) -> CallLayers {
+pub(crate) fn call_layers(limits: &CallLimits, slow_call: Option<Duration>, detached: DetachedCalls) -> CallLayers {
     let queue = Arc::new(AdmissionQueue::new(limits));
     let permits = Arc::new(PermitPool::new(limits));
     let shedding = SheddingLayer::new(Arc::clone(&queue), Arc::clone(&permits));
     let telemetry = CallTelemetryLayer::new(slow_call);
     let concurrency = ConcurrencyLayer::new(queue, permits, limits);
     let timeout = TimeoutLayer::new(limits.request_timeout);
-    Stack::new(timeout, Stack::new(concurrency, Stack::new(telemetry, shedding)))
+    let limited = Stack::new(timeout, Stack::new(concurrency, Stack::new(telemetry, shedding)));
+    Stack::new(CompletionLayer::new(detached), limited)
 }
 
 #[cfg(test)]
@@ -56,7 +60,7 @@ mod tests {
     }
 
     async fn call_in_every_way() {
-        let layers = call_layers(&CallLimits::default(), None);
+        let layers = call_layers(&CallLimits::default(), None, DetachedCalls::default());
         let responding =
             |response: fn() -> Response<Body>| service_fn(move |_| std::future::ready(Ok::<_, Infallible>(response())));
         let mut succeeding = layers.layer(responding(|| Response::new(Body::empty())));
@@ -99,7 +103,7 @@ mod tests {
         let limits = CallLimits { queue_delay_max: Duration::from_secs(3_600), ..CallLimits::default() };
         let executed = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&executed);
-        let service = call_layers(&limits, None).layer(service_fn(move |_| {
+        let service = call_layers(&limits, None, DetachedCalls::default()).layer(service_fn(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
             std::future::ready(Ok::<_, Infallible>(Response::new(Body::empty())))
         }));

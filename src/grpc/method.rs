@@ -25,7 +25,36 @@ pub(crate) struct Method {
     pub(crate) call_kind: CallKind,
     /// Whether calls may exceed the request timeout without being cancelled or logged as slow.
     pub(crate) is_unlimited: bool,
+    /// Whether a call may be dropped before its end.
+    pub(crate) is_interruptible: bool,
 }
+
+/// Methods whose calls end with their clients: those that change nothing, and those whose change is one commit or runs in a
+/// task of its own. All others run to their end.
+const INTERRUPTIBLE: [&str; 22] = [
+    "tactful.v1.BackupService/CreateBackup",
+    "tactful.v1.CatalogService/GetOffer",
+    "tactful.v1.CatalogService/GetProduct",
+    "tactful.v1.CatalogService/ListOffers",
+    "tactful.v1.CatalogService/ListProducts",
+    "tactful.v1.CustomerService/ExportCustomer",
+    "tactful.v1.CustomerService/GetCustomer",
+    "tactful.v1.ModelService/GetModel",
+    "tactful.v1.ModelService/TrainModel",
+    "tactful.v1.OfferService/BatchCrossSell",
+    "tactful.v1.OfferService/BatchUpSell",
+    "tactful.v1.OfferService/CrossSell",
+    "tactful.v1.OfferService/ExplainDecision",
+    "tactful.v1.OfferService/UpSell",
+    "tactful.v1.PolicyService/GetPolicy",
+    "tactful.v1.PolicyService/ListPolicies",
+    "tactful.v1.PolicyService/SimulatePolicy",
+    "tactful.v1.RelationshipService/BatchGetRelationshipHealth",
+    "tactful.v1.RelationshipService/GetBackfireReport",
+    "tactful.v1.RelationshipService/GetRelationshipHealth",
+    "tactful.v1.RelationshipService/ListHolds",
+    "tactful.v1.RelationshipService/SimulateRelationshipHealth",
+];
 
 /// Methods that read the whole history, or compute for long.
 const LONG_RUNNING: [&str; 3] = [
@@ -35,9 +64,11 @@ const LONG_RUNNING: [&str; 3] = [
 ];
 
 /// All unknown methods, in one, so that clients cannot create metric labels.
-static OTHER: Method = Method { name: "_OTHER", call_kind: CallKind::Unary, is_unlimited: false };
+static OTHER: Method =
+    Method { name: "_OTHER", call_kind: CallKind::Unary, is_unlimited: false, is_interruptible: true };
 /// Methods of the health and reflection services.
-static EXEMPT: Method = Method { name: "_EXEMPT", call_kind: CallKind::Exempt, is_unlimited: true };
+static EXEMPT: Method =
+    Method { name: "_EXEMPT", call_kind: CallKind::Exempt, is_unlimited: true, is_interruptible: true };
 
 impl Method {
     /// Returns the method with a path such as `/tactful.v1.OfferService/CrossSell`.
@@ -65,7 +96,8 @@ fn methods_by_path() -> HashMap<String, Method> {
                 let is_client_stream = method.client_streaming();
                 let call_kind = if is_client_stream { CallKind::ClientStream } else { CallKind::Unary };
                 let is_unlimited = is_client_stream || LONG_RUNNING.contains(&name);
-                methods.insert(format!("/{name}"), Method { name, call_kind, is_unlimited });
+                let is_interruptible = INTERRUPTIBLE.contains(&name);
+                methods.insert(format!("/{name}"), Method { name, call_kind, is_unlimited, is_interruptible });
             }
         }
     }
@@ -82,6 +114,15 @@ mod tests {
         for name in LONG_RUNNING {
             let method = Method::by_path(&format!("/{name}"));
             assert!(method.name == name && method.is_unlimited, "{method:?}");
+        }
+    }
+
+    /// Broken by: a renamed RPC whose name here stays.
+    #[test]
+    fn interruptible_methods_exist() {
+        for name in INTERRUPTIBLE {
+            let method = Method::by_path(&format!("/{name}"));
+            assert!(method.name == name && method.is_interruptible, "{method:?}");
         }
     }
 }

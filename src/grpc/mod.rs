@@ -10,6 +10,7 @@ pub(crate) mod batches;
 pub(crate) mod call_metrics;
 pub(crate) mod call_telemetry;
 pub(crate) mod catalog_service;
+pub(crate) mod completion;
 pub(crate) mod convert;
 pub(crate) mod customer_ids;
 pub(crate) mod customer_service;

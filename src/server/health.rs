@@ -15,6 +15,7 @@ use super::accept::accept;
 use super::readiness::Readiness;
 use super::transport::transport;
 use crate::config::settings::{CallLimits, ConnectionLimits};
+use crate::grpc::completion::DetachedCalls;
 use crate::grpc::layers::call_layers;
 use crate::grpc::services::SERVICE_NAMES;
 
@@ -96,7 +97,7 @@ pub(super) async fn serve_separately(
     let incoming = accept(listener, limits.clone(), None);
     let router = transport(&limits)
         .max_connection_age(limits.connection_age_max)
-        .layer(call_layers(&CallLimits::default(), None))
+        .layer(call_layers(&CallLimits::default(), None, DetachedCalls::default()))
         .add_service(service(health));
     let mut serving = JoinSet::new();
     serving.spawn(async move {

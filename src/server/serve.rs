@@ -26,6 +26,7 @@ use super::transport::transport;
 use crate::config::settings::{PolicyFile, Settings, StorageSettings, StoreKind};
 use crate::domain::policy::Policy;
 use crate::grpc::access::{AccessLayer, ReloadableAccessControl};
+use crate::grpc::completion::DetachedCalls;
 use crate::grpc::generated::FILE_DESCRIPTOR_SET;
 use crate::grpc::layers::{CallLayers, call_layers};
 use crate::grpc::services::Services;
@@ -78,6 +79,9 @@ pub enum RunError {
     Close(#[from] StoreError),
 }
 
+/// Maximum time to wait at shutdown for calls that continue without their clients.
+const DETACHED_MAX: Duration = Duration::from_secs(5);
+
 type GuardedRouter = Router<Stack<AccessLayer, Stack<CallLayers, Identity>>>;
 
 /// Server that is bound and ready to run.
@@ -86,6 +90,8 @@ pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     router: GuardedRouter,
+    /// Calls that continue without their clients.
+    detached: DetachedCalls,
     health: HealthReporter,
     /// Address and task of the separate health port.
     separate_health: Option<(SocketAddr, JoinSet<()>)>,
@@ -129,8 +135,20 @@ impl Server {
             create_policy(&app, policy.clone(), text.clone()).await?;
             activate_policy(&app, &policy.version).await?;
         }
-        let router = router(&settings, &app, security.access())?;
-        Ok(Self { settings, listener, local_addr, router, health, separate_health, security, app, monitored_clock })
+        let detached = DetachedCalls::default();
+        let router = router(&settings, &app, security.access(), detached.clone())?;
+        Ok(Self {
+            settings,
+            listener,
+            local_addr,
+            router,
+            detached,
+            health,
+            separate_health,
+            security,
+            app,
+            monitored_clock,
+        })
     }
 
     /// Bound address of the gRPC port.
@@ -153,8 +171,18 @@ impl Server {
     /// # Errors
     /// If the store or the transport fails.
     pub async fn run(self, stop_signal: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { settings, listener, local_addr, router, health, separate_health, security, app, monitored_clock } =
-            self;
+        let Self {
+            settings,
+            listener,
+            local_addr,
+            router,
+            detached,
+            health,
+            separate_health,
+            security,
+            app,
+            monitored_clock,
+        } = self;
         // Serves until it is dropped at the end.
         let _separate_health = separate_health;
         let router = router.add_service(health::service(&health));
@@ -200,6 +228,9 @@ impl Server {
                 tracing::warn!(drain_timeout_seconds, "drain timed out; calls in progress were cancelled");
             }
         }
+        if !detached.finish(DETACHED_MAX).await {
+            tracing::warn!("changes of clients that had gone did not end in time");
+        }
         step.finish();
 
         training.abort();
@@ -232,6 +263,7 @@ fn router(
     settings: &Settings,
     app: &Arc<App>,
     access: ReloadableAccessControl,
+    detached: DetachedCalls,
 ) -> Result<GuardedRouter, tonic_reflection::server::Error> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -244,7 +276,7 @@ fn router(
         // Without the library's grace period: with it connections are closed after both times, without a GOAWAY (tonic 0.14.9).
         // `accept` closes those that did not reconnect.
         .max_connection_age(with_jitter(settings.connections.connection_age_max))
-        .layer(call_layers(&settings.calls, settings.logging.slow_call_threshold))
+        .layer(call_layers(&settings.calls, settings.logging.slow_call_threshold, detached))
         .layer(AccessLayer::new(access))
         .add_service(offers)
         .add_service(feedback)

@@ -151,6 +151,11 @@ pub(crate) fn set_customer(customer: &str) {
     let _no_call = CONTEXT.try_with(|context| context.customer.replace(Some(LoggedCustomer(customer).to_string())));
 }
 
+/// Sets the customer that the call concerns by its loggable name, which [`customer`] returned in another task.
+pub(crate) fn set_loggable_customer(customer: Option<String>) {
+    let _no_call = CONTEXT.try_with(|context| context.customer.replace(customer));
+}
+
 /// Returns the loggable name of the customer that the call concerns, where one was set.
 pub(crate) fn customer() -> Option<String> {
     CONTEXT.try_with(|context| context.customer.borrow().clone()).ok().flatten()

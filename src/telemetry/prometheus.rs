@@ -15,7 +15,7 @@ const COUNT_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 2
 const SCORE_BUCKETS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 
 /// Names and help texts of all counters.
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 10] = [
     (
         "tactful_decisions_total",
         "CrossSell and UpSell decisions, by kind, mode (reserve, preview or replay) and band of relationship health.",
@@ -35,6 +35,10 @@ const COUNTERS: [(&str, &str); 9] = [
     (
         "tactful_store_commit_conflicts_total",
         "Optimistic commits that lost a race for the same customer and were retried.",
+    ),
+    (
+        "tactful_rpcs_detached_total",
+        "Calls that changed state and went on to their end after their client had gone or the request timeout had passed.",
     ),
     ("tactful_connections_rejected_total", "Connections rejected because connections-max was reached."),
 ];

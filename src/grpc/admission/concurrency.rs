@@ -121,8 +121,10 @@ fn meter(
     limits: BodyLimits,
 ) -> (Request<Body>, CallPermits) {
     let permits = CallPermits::default();
-    let metered =
+    let mut metered =
         request.map(|body| Body::new(MeteredBody::new(body, call_kind, Arc::clone(pool), permits.clone(), limits)));
+    // For a call that continues without its client.
+    metered.extensions_mut().insert(permits.clone());
     (metered, permits)
 }
 
