@@ -44,7 +44,7 @@ pub async fn learn_acceptances(app: &App) -> Result<(), StoreError> {
     let _recounting = app.acceptance_counts.recounting.lock().await;
     let (store, now) = (app.store.as_ref(), app.now());
     let objecting = read_objecting_customers(store).await?;
-    let responses = read_responses(store).await?;
+    let responses = read_responses(store, now - LOOKBACK).await?;
     let mut acceptances = Acceptances::default();
     store
         .visit_decisions(PAGE_LEN, &mut |decisions| {
@@ -68,11 +68,13 @@ async fn read_objecting_customers(store: &dyn Store) -> Result<HashSet<CustomerI
     Ok(objecting)
 }
 
-async fn read_responses(store: &dyn Store) -> Result<OfferResponses, StoreError> {
+/// Reads the responses since this time. Those to older offers are not counted, and would fill the memory with the outcomes of
+/// all years.
+async fn read_responses(store: &dyn Store, since: Timestamp) -> Result<OfferResponses, StoreError> {
     let mut responses = OfferResponses::new();
     store
         .visit_events(PAGE_LEN, &mut |events| {
-            for event in events {
+            for event in events.into_iter().filter(|event| event.at >= since) {
                 let EventKind::Outcome(outcome) = event.kind else { continue };
                 let Some(response) = OfferResponse::of(outcome.kind) else { continue };
                 let known = responses.entry((outcome.decision, outcome.offer)).or_insert(response);
@@ -119,4 +121,39 @@ pub(super) async fn count_outcome(app: &App, event: &Event) -> Result<(), StoreE
         is_accepted,
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::customer::Customer;
+    use crate::domain::ids::{EventId, ProductId};
+    use crate::domain::time::DAY;
+    use crate::store::contract::change::Change;
+    use crate::store::contract::customers::CustomerStore;
+    use crate::store::memory::store::MemoryStore;
+
+    /// Broken by: keeping the outcomes of offers that are too old to be counted.
+    #[tokio::test]
+    async fn responses_beyond_the_look_back_take_no_memory() {
+        let now = Timestamp::from_unix_ms(1_700_000_000_000).expect("in range");
+        let ada = Customer::unknown(CustomerId::new("ada").expect("valid"));
+        let outcome = |number: u32| Event {
+            id: EventId::new(format!("outcome {number}")).expect("valid"),
+            customer: Some(ada.id.clone()),
+            at: now - DAY * number * 10,
+            kind: EventKind::Outcome(Outcome {
+                decision: DecisionId::from_bits(u128::from(number)),
+                offer: OfferId::new("offer").expect("valid"),
+                product: ProductId::new("tea").expect("valid"),
+                kind: OutcomeKind::Accepted,
+                case: None,
+            }),
+        };
+        let events: Vec<Event> = (1..=60).map(outcome).collect();
+        let store = MemoryStore::new();
+        store.commit(Change { events: &events, ..Change::new(0, &ada, now) }).await.expect("committed");
+        let responses = read_responses(&store, now - LOOKBACK).await.expect("reads");
+        assert_eq!(responses.len(), 18, "one each 10 days of the last 180");
+    }
 }

@@ -18,6 +18,7 @@ pub(super) struct OutboxProgress {
 
 #[derive(Default)]
 struct ProgressByCustomer {
+    /// Versions and writes both rise from front to back.
     by_customer: HashMap<Vec<u8>, VecDeque<CopiedVersion>>,
     /// Customers, the oldest outbox first; may list some whose outbox has been emptied since.
     order: VecDeque<Vec<u8>>,
@@ -37,11 +38,16 @@ impl OutboxProgress {
         progress.by_customer.get(customer).and_then(VecDeque::back).map_or(0, |copied| copied.version)
     }
 
-    /// Returns the version up to which all entries are copied by durable writes; 0 when nothing is recorded.
+    /// Returns the version up to which all entries are copied by durable writes; 0 when nothing is recorded. Forgets the
+    /// records of earlier versions, so that of a customer only the latest durable copy and those of commits since the last
+    /// flush are left, however many commits there are.
     pub fn durable_through(&self, customer: &[u8], durable_write: u64) -> u64 {
-        let progress = self.progress();
-        let copied_versions = progress.by_customer.get(customer).into_iter().flatten();
-        copied_versions.filter(|copied| copied.write <= durable_write).map(|copied| copied.version).max().unwrap_or(0)
+        let mut progress = self.progress();
+        let Some(copied_versions) = progress.by_customer.get_mut(customer) else { return 0 };
+        while copied_versions.get(1).is_some_and(|second| second.write <= durable_write) {
+            copied_versions.pop_front();
+        }
+        copied_versions.front().filter(|first| first.write <= durable_write).map_or(0, |first| first.version)
     }
 
     /// Records that all entries up to this version are copied, by this write at the latest.
@@ -49,6 +55,10 @@ impl OutboxProgress {
         let mut progress = self.progress();
         if let Some(copied_versions) = progress.by_customer.get_mut(customer) {
             if copied_versions.back().is_none_or(|last| last.version < version) {
+                // A later version that is copied by an earlier write says all that these do.
+                while copied_versions.back().is_some_and(|last| last.write >= write) {
+                    copied_versions.pop_back();
+                }
                 copied_versions.push_back(CopiedVersion { version, write });
             }
             return;
@@ -106,6 +116,31 @@ mod tests {
         let durable = [9, 10, 19, 20].map(|write| outbox_progress.durable_through(b"ada", write));
         assert_eq!(durable, [0, 3, 3, 5]);
         assert_eq!(outbox_progress.durable_through(b"bob", 20), 0);
+    }
+
+    /// Broken by: a record for every commit of a customer who is never idle, all of which each commit then reads.
+    #[test]
+    fn a_busy_customer_takes_no_more_memory_than_its_commits_since_the_last_flush() {
+        const COMMITS_PER_FLUSH: u64 = 7;
+        let outbox_progress = OutboxProgress::default();
+        for version in 1..=10_000 {
+            let durable = (version - 1) / COMMITS_PER_FLUSH * COMMITS_PER_FLUSH;
+            assert_eq!(outbox_progress.durable_through(b"ada", durable), durable);
+            outbox_progress.record(b"ada", version, version);
+            let records = outbox_progress.progress().by_customer[&b"ada"[..]].len() as u64;
+            assert!(records <= COMMITS_PER_FLUSH + 1, "{records} records after {version} commits");
+        }
+    }
+
+    /// A commit may finish its copies before an earlier one that started first.
+    #[test]
+    fn copies_that_finish_out_of_order_are_durable_with_their_write() {
+        let outbox_progress = OutboxProgress::default();
+        outbox_progress.record(b"ada", 5, 20);
+        outbox_progress.record(b"ada", 6, 22);
+        outbox_progress.record(b"ada", 7, 21);
+        let durable = [19, 20, 21, 22].map(|write| outbox_progress.durable_through(b"ada", write));
+        assert_eq!(durable, [0, 5, 7, 7]);
     }
 
     #[test]
