@@ -156,6 +156,14 @@ pub(super) fn retention() -> Parser<Duration> {
     Parser { hints: vec!["at least 1d".to_owned()], ..parser }
 }
 
+/// A retention period of customers: no shorter than the look-back of caps.
+pub(super) fn idle_retention() -> Parser<Duration> {
+    let parser = Parser::new("DURATION", "off, or a span of at least 180 days such as 396d", |text| {
+        duration_text::parse_duration(text).filter(|span| (DAY * 180..=DAY * 36_500).contains(span))
+    });
+    Parser { hints: vec!["at least 180d".to_owned()], ..parser }
+}
+
 pub(super) fn count<T>(value_name: &'static str, range: RangeInclusive<T>) -> Parser<T>
 where
     T: FromStr + PartialOrd + fmt::Display + Copy + 'static,

@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::access::AccessFile;
 use super::reader::SettingReader;
 use super::setting::{
-    Declaration, Parser, address, choice, count, duration, flag_name, path, ratio, retention, switch, text, time,
+    Declaration, Parser, address, choice, count, duration, flag_name, idle_retention, path, ratio, retention, switch,
+    text, time,
 };
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
@@ -106,6 +107,9 @@ settings! {
         event_retention: Option<Duration> = retention().or_off("3653d");
         /// Retention period of decisions.
         decision_retention: Option<Duration> = retention().or_off("396d");
+        /// Retention period of customers of whom nothing but decisions is known, such as visitors who never came back, counted
+        /// from the last decision.
+        idle_customer_retention: Option<Duration> = idle_retention().or_off("396d");
     }
 
     /// Start and shutdown.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::use_cases::app::App;
 use crate::use_cases::expire_history::expire_history;
+use crate::use_cases::expire_idle_customers::expire_idle_customers;
 use crate::use_cases::learn_acceptances::learn_acceptances;
 use crate::use_cases::train_model::{TrainError, current_model, train_model};
 use crate::use_cases::volumes::recover_expired_reservations;
@@ -63,11 +64,14 @@ pub async fn recover_reservations(app: Arc<App>) {
 /// Interval of the retention sweep.
 const RETENTION_SWEEP_INTERVAL: Duration = Duration::from_secs(86_400);
 
-/// Deletes expired history, at the start and every day.
+/// Deletes expired history and idle customers, at the start and every day.
 pub async fn sweep_expired_history(app: Arc<App>) {
     loop {
         if let Err(error) = expire_history(&app).await {
             tracing::error!(%error, "retention sweep failed");
+        }
+        if let Err(error) = expire_idle_customers(&app).await {
+            tracing::error!(%error, "retention sweep of idle customers failed");
         }
         tokio::time::sleep(RETENTION_SWEEP_INTERVAL).await;
     }

@@ -128,8 +128,11 @@ impl Server {
         };
         let training =
             TrainingSettings::new(settings.retraining.training_threads, settings.retraining.training_memory_mib << 20);
-        let retention =
-            Retention { events: settings.storage.event_retention, decisions: settings.storage.decision_retention };
+        let retention = Retention {
+            events: settings.storage.event_retention,
+            decisions: settings.storage.decision_retention,
+            idle_customers: settings.storage.idle_customer_retention,
+        };
         let app = Arc::new(App::open(store, clock, Policy::default(), training).await?.with_retention(retention));
         if let Some(PolicyFile { policy, text }) = &settings.lifecycle.policy {
             create_policy(&app, policy.clone(), text.clone()).await?;

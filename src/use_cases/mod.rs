@@ -15,6 +15,7 @@ mod decide_offers;
 pub(crate) mod erase_customer;
 mod exhausted_offers;
 pub mod expire_history;
+pub mod expire_idle_customers;
 pub(crate) mod explain_decision;
 pub mod explicit_offers;
 pub(crate) mod export_customer;

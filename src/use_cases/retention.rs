@@ -18,6 +18,8 @@ pub struct Retention {
     pub events: Option<Duration>,
     /// Period for decisions, counted from the time at which they were made.
     pub decisions: Option<Duration>,
+    /// Period for customers of whom nothing but decisions is known, counted from the last one.
+    pub idle_customers: Option<Duration>,
 }
 
 impl Retention {

@@ -220,6 +220,28 @@ async fn an_interrupted_erasure_is_finished_at_the_next_start() {
     scenario.teardown();
 }
 
+/// Broken by: removing the customer first, after which nothing finds its decisions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_removal_of_an_idle_customer_is_finished_by_the_next_sweep() {
+    let scenario = FailScenario::setup();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let is_idle = || Arc::new(|_: &Customer| true);
+    let store = SledStore::open(directory.path()).await.expect("an empty directory opens");
+    let appended = Appended { events: Vec::new(), decision: Some(decision("ada", 1)) };
+    store.commit(appended.change(0, &customer("ada"))).await.expect("the store works");
+    store.durable().await.expect("the store works");
+    fail::cfg("store::idle_decisions_removed", "return").expect("a failpoint");
+    assert!(store.expire_customers(is_idle()).await.is_err());
+    fail::remove("store::idle_decisions_removed");
+    store.close().await.expect("the store closes");
+    drop(store);
+    let store = SledStore::open(directory.path()).await.expect("the directory opens");
+    assert_eq!(store.expire_customers(is_idle()).await.expect("the store works"), 1);
+    let counts = store.counts().await.expect("the store works");
+    assert_eq!((counts.customers, counts.decisions), (0, 0));
+    scenario.teardown();
+}
+
 /// The recovery is fenced from a commit that has reserved a unit and has not swapped the customer yet.
 /// Broken by: a recovery that does not wait for the lock of the customer; it abandons the unit, which then is granted and not
 /// counted.

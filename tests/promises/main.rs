@@ -4,6 +4,7 @@
 //! 3, and 90 of 640 purchases were lost. The retry, when the request key was not stored with the grant. The preview, when it
 //! was committed.
 
+mod idle_customers;
 mod preview;
 mod race;
 mod retry;

@@ -93,6 +93,7 @@ for_every_backend! {
     customer_export_returns_every_record_once
     expired_records_are_deleted
     the_sweep_records_the_time_before_which_events_were_removed
+    idle_customers_are_removed_with_their_decisions
     anonymous_events_count_once
     counts_follow_every_change
     an_outbox_that_fills_up_loses_nothing
@@ -768,6 +769,34 @@ async fn expired_records_are_deleted(store: Arc<dyn Store>) {
     assert_eq!(forgotten, ExpiredRecords { events: 0, decisions: 1 });
     let counts = store.counts().await.expect("the store works");
     assert_eq!((counts.customers, counts.events, counts.decisions), (1, 2, 0));
+}
+
+/// Broken by: removing customers with events, or leaving the decisions of removed ones; versions that start again, so that a
+/// call that read the removed customer replaces the one stored since.
+async fn idle_customers_are_removed_with_their_decisions(store: Arc<dyn Store>) {
+    for name in ["ada", "bob", "cy"] {
+        let events = if name == "bob" { vec![visit(name, "e1")] } else { Vec::new() };
+        let appended = Appended { events, decision: Some(decision(name, 1)) };
+        assert_eq!(committed(commit(&*store, 0, &customer(name), appended).await), 1);
+        let appended = Appended { events: Vec::new(), decision: Some(decision(name, 2)) };
+        assert_eq!(committed(commit(&*store, 1, &customer(name), appended).await), 2);
+    }
+    store.put_cached_ranking(&customer_id("ada"), &full_cached_ranking(1)).await.expect("the store works");
+    let is_idle = || Arc::new(|customer: &Customer| customer.id != customer_id("cy"));
+    assert_eq!(store.expire_customers(is_idle()).await.expect("the store works"), 1);
+    assert_eq!(store.expire_customers(is_idle()).await.expect("the store works"), 0);
+    let counts = store.counts().await.expect("the store works");
+    assert_eq!((counts.customers, counts.events, counts.decisions), (2, 1, 4));
+    let ada = customer("ada");
+    assert_eq!(store.load_customer(&ada.id).await.expect("the store works"), LoadedCustomer::Unknown);
+    assert_eq!(store.load_cached_ranking(&ada.id).await.expect("the store works"), None);
+    let decision = store.load_decision(&ada.id, DecisionId::from_bits(1)).await.expect("the store works");
+    assert_eq!(decision, None);
+    assert_eq!(commit(&*store, 2, &ada, Appended::default()).await, CommitOutcome::Conflict);
+    for expected in [0, 3] {
+        assert_eq!(committed(commit(&*store, expected, &ada, Appended::default()).await), expected.max(2) + 1);
+        assert_eq!(commit(&*store, 2, &ada, Appended::default()).await, CommitOutcome::Conflict);
+    }
 }
 
 /// Broken by: a sweep that removes events without recording it; a later sweep with an earlier time that moves the time back.

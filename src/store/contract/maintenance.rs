@@ -1,12 +1,18 @@
 //! Operations on the whole store: counts, retention, backup, restore.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::counts::{ExpiredRecords, StoreCounts};
 use super::error::StoreError;
+use crate::domain::customer::Customer;
 use crate::domain::time::Timestamp;
 use crate::store::backup::record::BackupRecord;
+
+/// Rule that says which customers are idle, so that all that is stored about them may be removed.
+pub type IdleCustomer = Arc<dyn Fn(&Customer) -> bool + Send + Sync>;
 
 /// Maintenance of the whole store.
 #[async_trait]
@@ -26,6 +32,11 @@ pub trait MaintenanceStore: Send + Sync + 'static {
     /// when none ever was. It never becomes earlier: an event of an earlier time may have been recorded although its id is not
     /// known any more. Backups contain it.
     fn events_swept_before(&self) -> Option<Timestamp>;
+
+    /// Removes the customers that `is_idle` accepts, with their decisions and cached rankings, unless an event of theirs is
+    /// recorded. Returns their number. Unlike an erasure it leaves nothing that blocks the id, and a customer that was removed
+    /// may be stored again.
+    async fn expire_customers(&self, is_idle: IdleCustomer) -> Result<u64, StoreError>;
 
     /// Settles or abandons the expired volume reservations of interrupted commits. Returns the number of those recovered. A
     /// backend whose commits cannot be interrupted half-way has none.

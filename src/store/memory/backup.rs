@@ -57,6 +57,7 @@ fn records_of(contents: Contents, erasure_key: Option<&ErasureKey>) -> Result<Ve
         model,
         policies,
         activations,
+        version_floor: _,
         events_swept_before,
     } = contents;
     let mut records = Vec::new();

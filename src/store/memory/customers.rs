@@ -39,9 +39,9 @@ impl CustomerStore for MemoryStore {
         require_granted_volume(&change)?;
         let outbox = Outbox::of(&change)?;
         let Change { expected, customer, events, decision, takes, releases, now: _ } = change;
-        let version = expected + 1;
-        let bytes = encode_customer(version, &CustomerBody::of(customer)?, &outbox)?.len();
+        let bytes = encode_customer(expected + 1, &CustomerBody::of(customer)?, &outbox)?.len();
         let mut contents = self.contents();
+        let version = if expected == 0 { contents.version_floor } else { expected } + 1;
         if expected == 0 && contents.erased.contains_key(&self.hash(&customer.id)) {
             return Ok(CommitOutcome::Erased);
         }

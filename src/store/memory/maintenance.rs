@@ -1,8 +1,11 @@
 //! Operations on the whole store in memory.
 
+use std::collections::BTreeSet;
+
 use super::backup;
 use super::store::{Contents, MemoryStore};
 use crate::domain::explicit_offer::{Volume, VolumeToken};
+use crate::domain::ids::CustomerId;
 use crate::domain::time::Timestamp;
 use crate::store::backup::record::BackupRecord;
 use crate::store::codec::customer::{CustomerBody, encode_customer};
@@ -13,7 +16,7 @@ use crate::store::codec::outbox::Outbox;
 use crate::store::codec::product::encode_product;
 use crate::store::contract::counts::{ExpiredRecords, StoreCounts};
 use crate::store::contract::error::StoreError;
-use crate::store::contract::maintenance::MaintenanceStore;
+use crate::store::contract::maintenance::{IdleCustomer, MaintenanceStore};
 use crate::store::digest::{DigestKind, StoreDigest};
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -46,6 +49,21 @@ impl MaintenanceStore for MemoryStore {
             events: (all_events - contents.events.len()) as u64,
             decisions: (all_decisions - contents.decisions.len()) as u64,
         })
+    }
+
+    async fn expire_customers(&self, is_idle: IdleCustomer) -> Result<u64, StoreError> {
+        let mut contents = self.contents();
+        let Contents { customers, events, decisions, cached_rankings, version_floor, .. } = &mut *contents;
+        let has_events: BTreeSet<&CustomerId> = events.keys().filter_map(|(customer, _)| customer.as_ref()).collect();
+        let idle = customers.iter().filter(|(id, stored)| is_idle(&stored.value) && !has_events.contains(id));
+        let idle: BTreeSet<CustomerId> = idle.map(|(id, _)| id.clone()).collect();
+        for id in &idle {
+            let removed = customers.remove(id);
+            *version_floor = removed.map_or(*version_floor, |removed| removed.version.max(*version_floor));
+            cached_rankings.remove(id);
+        }
+        decisions.retain(|(customer, _), _| !idle.contains(customer));
+        Ok(idle.len() as u64)
     }
 
     fn events_swept_before(&self) -> Option<Timestamp> {

@@ -53,6 +53,8 @@ pub(super) struct Contents {
     pub model: Option<StoredModel>,
     pub policies: BTreeMap<String, StoredPolicy>,
     pub activations: Vec<Activation>,
+    /// Version of the customers that were removed while idle, the highest; a customer stored anew has a higher one.
+    pub version_floor: u64,
     /// Time before which events were removed by the retention sweep.
     pub events_swept_before: Option<Timestamp>,
 }

@@ -1,6 +1,7 @@
 //! Commit of one customer: a compare-and-swap on its value, then the copies of its outbox.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sled::{IVec, Tree};
 
@@ -93,7 +94,8 @@ impl SledEngine {
     fn attempt(&self, commit: &EncodedChange) -> Result<StoreAttempt, StoreError> {
         failpoint!("store::before_apply", |_| stopped());
         let write = self.committer.begin_write();
-        let version = commit.expected + 1;
+        let before = if commit.expected == 0 { self.version_floor.load(Ordering::SeqCst) } else { commit.expected };
+        let version = before + 1;
         let (outbox, is_first) = loop {
             let current = self.customer_bytes(&commit.key)?;
             let (stored_version, stored_outbox) = match &current {

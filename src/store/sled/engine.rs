@@ -1,5 +1,7 @@
 //! State that the modules of the sled backend share.
 
+use std::sync::atomic::AtomicU64;
+
 use super::committer::Committer;
 use super::counters::Counters;
 use super::customer_locks::CustomerLocks;
@@ -19,6 +21,10 @@ pub(super) struct SledEngine {
     pub customer_locks: CustomerLocks,
     /// Models are written one at a time.
     pub model_lock: tokio::sync::Mutex<()>,
+    /// Highest version of the customers that were removed while idle. A customer stored anew has a higher one, so that no
+    /// commit against the removed customer, read before, replaces it. In memory only: nothing that was read outlives the
+    /// process.
+    pub version_floor: AtomicU64,
     /// Units of volume released while backups run.
     pub releases: Releases,
     /// Time before which events may have been removed.

@@ -6,7 +6,7 @@ use crate::domain::time::Timestamp;
 use crate::store::backup::record::BackupRecord;
 use crate::store::contract::counts::{ExpiredRecords, StoreCounts};
 use crate::store::contract::error::StoreError;
-use crate::store::contract::maintenance::MaintenanceStore;
+use crate::store::contract::maintenance::{IdleCustomer, MaintenanceStore};
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
@@ -22,6 +22,10 @@ impl MaintenanceStore for SledStore {
         decisions: Option<Timestamp>,
     ) -> Result<ExpiredRecords, StoreError> {
         self.engine()?.expire_records(events, decisions).await
+    }
+
+    async fn expire_customers(&self, is_idle: IdleCustomer) -> Result<u64, StoreError> {
+        self.engine()?.expire_customers(is_idle).await
     }
 
     fn events_swept_before(&self) -> Option<Timestamp> {

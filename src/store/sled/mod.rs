@@ -18,6 +18,7 @@
 //! | `store::between_copies` | after the first copy, when there are several |
 //! | `store::after_copy` | after all copies, before they are recorded in memory |
 //! | `store::after_flush` | in the committer, after the sync and before the waiting callers are woken; fails the store |
+//! | `store::idle_decisions_removed` | a removal of an idle customer after its decisions are removed, before the customer is |
 //! | `store::erasure_marked` | an erasure after its marker is written, before any record is removed |
 
 mod back_up;
@@ -33,6 +34,7 @@ mod customers;
 mod engine;
 mod erase;
 mod expire;
+mod expire_customers;
 mod explicit_offers;
 mod failpoint;
 mod flush_watermark;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 
@@ -64,6 +65,7 @@ impl SledEngine {
             counters: Counters::default(),
             customer_locks: CustomerLocks::default(),
             model_lock: tokio::sync::Mutex::default(),
+            version_floor: AtomicU64::new(0),
             releases: Releases::default(),
             sweep_watermark,
         };
