@@ -61,6 +61,7 @@ long:
     TACTFUL_LONG=1 cargo test --test api rotation -- --nocapture
     TACTFUL_KILL_ROUNDS=1000 cargo test --test server kill -- --nocapture
     TACTFUL_FLIPS=10000 cargo test --test store damage -- --nocapture
+    TACTFUL_LONG=1 cargo test --test promises power_loss -- --nocapture
 
 # Run all checks that a change must pass
 ci:

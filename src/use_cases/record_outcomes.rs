@@ -17,6 +17,7 @@ pub struct OutcomeReport {
     pub decision: DecisionId,
     /// Offer of the decision's slate.
     pub offer: OfferId,
+    /// Kind of the outcome.
     pub kind: OutcomeKind,
     /// Time of the outcome; `None` means now.
     pub at: Option<Timestamp>,

@@ -35,7 +35,7 @@ async fn visitors_who_asked_once_are_deleted_and_all_others_stay() {
             serve_offers(&app, &shop::request(name, OfferKind::CrossSell), None).await.expect("served");
         }
         record_events(&app, &[purchase("e1", "buyer", "c1", app.now())]).await.expect("recorded");
-        let attributes = Some(BTreeMap::from([("segment".to_owned(), "new".to_owned())]));
+        let attributes = BTreeMap::from([("segment".to_owned(), "new".to_owned())]);
         let named = ProfileUpdate { customer: customer_id("named"), attributes, consents: None };
         upsert_customers(&app, &[named]).await.expect("stored");
         clock.advance(DAY * 150);

@@ -86,7 +86,7 @@ async fn no_kill_loses_acknowledged_state_or_exceeds_a_cap() {
     assert!(server.stop().success(), "it stops cleanly:\n{}", server.log());
 }
 
-fn number_from_env(name: &str) -> Option<u64> {
+pub fn number_from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
@@ -247,7 +247,7 @@ async fn ask(channel: &Channel, customer: &str, request_id: &str) -> Option<Answ
 }
 
 /// Returns the response, or `None` if the server was killed before it arrived. No other error may occur.
-fn answered<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> Option<T> {
+pub fn answered<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer.into_inner()),
         Err(status) if status.source().is_some() || status.code() == tonic::Code::Unavailable => None,
@@ -309,7 +309,7 @@ async fn fill_catalog(channel: Channel) {
 }
 
 /// A small generator: `SplitMix64` (Steele, Lea, Flood 2014).
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -319,7 +319,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod disk_full;
 mod kill;
+mod kill_changes;
 mod observed;
 mod restarts;
 #[path = "../support/mod.rs"]

@@ -94,8 +94,10 @@ pub(super) fn create(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes the names of the new files durable, the directory's own included.
+/// Makes the settings of sled and the names of the new files durable, the directory's own included. sled never syncs its
+/// settings, and a directory without them cannot be opened. They come first, so that no directory is left with names alone.
 fn sync_directories(directory: &Path) -> io::Result<()> {
+    File::open(directory.join("conf"))?.sync_all()?;
     File::open(directory)?.sync_all()?;
     let full = directory.canonicalize()?;
     if let Some(parent) = full.parent() {
