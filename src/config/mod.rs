@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod fault;
+pub(crate) mod memory_limit;
 mod reader;
 mod setting;
 pub mod settings;

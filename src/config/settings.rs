@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access::AccessFile;
+use super::memory_limit::memory_limit_bytes;
 use super::reader::SettingReader;
 use super::setting::{
     Declaration, Parser, address, choice, count, duration, flag_name, idle_retention, path, ratio, retention, switch,
@@ -102,6 +103,9 @@ settings! {
         store: StoreKind = choice("STORE", [("sled", StoreKind::Sled), ("memory", StoreKind::Memory)]).or("sled");
         /// Directory of the sled store; created if missing, but not its parent.
         data_dir: PathBuf = path("DIRECTORY").or("tactful-data");
+        /// Memory for stored values that are kept in memory to be read again, in MiB; by default a quarter of the memory that
+        /// the container or the machine has, from 64 to 1024.
+        store_cache_mib: u64 = count("MIB", 16..=1 << 20).or(share_of_memory_mib(4, 64, 1024));
         /// Retention period of events. Older events have no effect, running subscriptions included: keep events longer than
         /// customers keep contracts.
         event_retention: Option<Duration> = retention().or_off("3653d");
@@ -125,12 +129,14 @@ settings! {
 
     /// Training of the offer model inside the server.
     retraining: RetrainingSettings, "Training" {
-        /// Interval between trainings.
+        /// Interval between trainings; off trains on request only.
         training_interval: Option<Duration> = duration().or_off("24h");
         /// Threads of a training; by default half of the cores.
         training_threads: usize = count("N", 1..=256).or(cores().div_ceil(2));
-        /// Memory budget of a training, in MiB.
-        training_memory_mib: u64 = count("MIB", 1..=1 << 20).or(2048);
+        /// Memory budget of a training, in MiB, with history and index; by default half of the memory that the container or
+        /// the machine has, at most 2048. It never takes more than the process has left; when the history does not fit, it
+        /// learns from a part of the customers, and says so.
+        training_memory_mib: u64 = count("MIB", 1..=1 << 20).or(share_of_memory_mib(2, 64, 2048));
     }
 
     /// Limits on calls.
@@ -220,6 +226,11 @@ const PERMITS_PER_CORE: usize = 8;
 /// Number of cores that this process may use; 1 where that is unknown.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A share of the memory that this process may use, in MiB; the maximum where that is unknown.
+fn share_of_memory_mib(parts: u64, mib_min: u64, mib_max: u64) -> u64 {
+    memory_limit_bytes().map_or(mib_max, |bytes| ((bytes >> 20) / parts).clamp(mib_min, mib_max))
 }
 
 /// Kind of store.

@@ -6,7 +6,7 @@
 use crate::domain::catalog::Catalog;
 use crate::domain::time::Timestamp;
 
-use super::history::TrainingHistory;
+use super::history::{OrderedHistory, TrainingHistory};
 use super::offer_model::OfferModel;
 use super::ranking::interaction_rows::UnsolvableRegression;
 use super::ranking::item_groups::ItemGroups;
@@ -84,7 +84,17 @@ pub fn train(
     settings: &TrainingSettings,
     progress: &(dyn Fn(TrainingStage) + Sync),
 ) -> Result<(OfferModel, TrainingReport), TrainingError> {
-    let history = history.until(now);
+    train_ordered(&history.until(now), catalog, now, settings, progress)
+}
+
+/// Learns from an ordered history, which ends at `now`. The caller need not hold the history that it was made of meanwhile.
+pub fn train_ordered(
+    history: &OrderedHistory,
+    catalog: &Catalog,
+    now: Timestamp,
+    settings: &TrainingSettings,
+    progress: &(dyn Fn(TrainingStage) + Sync),
+) -> Result<(OfferModel, TrainingReport), TrainingError> {
     if history.purchases.is_empty() {
         return Err(TrainingError::NoPurchases);
     }
@@ -97,11 +107,11 @@ pub fn train(
     // Purchases at `now` itself have happened.
     let end = now.unix_ms().div_euclid(1000) + 1;
     let ranking_progress = |stage: RankingStage| progress(TrainingStage::Ranking(stage));
-    let ranking = pool.install(|| train_ranking(&history, catalog, end, settings, &ranking_progress))?;
+    let ranking = pool.install(|| train_ranking(history, catalog, end, settings, &ranking_progress))?;
     let TrainedRanking { item_model, customer_ranker, basket_ranker, upgrade_ranker, log } = ranking;
     let TrainingLog { metrics, mut notes } = log;
     progress(TrainingStage::Transitions);
-    let transitions = ItemGroups::of(&history.products, catalog).count_transitions(&history, end);
+    let transitions = ItemGroups::of(&history.products, catalog).count_transitions(history, end);
     let model =
         OfferModel { trained_at: Some(now), item_model, customer_ranker, basket_ranker, upgrade_ranker, transitions };
     if metrics.is_empty() {

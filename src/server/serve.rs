@@ -23,6 +23,7 @@ use super::health;
 use super::readiness::{Readiness, ReadinessCondition};
 use super::security::{ReloadableSecurity, SecurityError};
 use super::transport::transport;
+use crate::config::memory_limit::memory_limit_bytes;
 use crate::config::settings::{PolicyFile, Settings, StorageSettings, StoreKind};
 use crate::domain::policy::Policy;
 use crate::grpc::access::{AccessLayer, ReloadableAccessControl};
@@ -38,6 +39,7 @@ use crate::store::sled::store::SledStore;
 use crate::use_cases::app::{App, Clock};
 use crate::use_cases::policies::{PolicyError, activate_policy, create_policy};
 use crate::use_cases::retention::Retention;
+use crate::use_cases::train_model::stop_training;
 
 /// Error returned when the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +135,12 @@ impl Server {
             decisions: settings.storage.decision_retention,
             idle_customers: settings.storage.idle_customer_retention,
         };
-        let app = Arc::new(App::open(store, clock, Policy::default(), training).await?.with_retention(retention));
+        let app = Arc::new(
+            App::open(store, clock, Policy::default(), training)
+                .await?
+                .with_retention(retention)
+                .with_process_memory(memory_limit_bytes()),
+        );
         if let Some(PolicyFile { policy, text }) = &settings.lifecycle.policy {
             create_policy(&app, policy.clone(), text.clone()).await?;
             activate_policy(&app, &policy.version).await?;
@@ -241,6 +248,7 @@ impl Server {
             return Err(RunError::StoreFailed(failure));
         }
         let step = ShutdownStep::start("flush");
+        stop_training(&app).await?;
         app.store().close().await?;
         step.finish();
         Ok(())
@@ -253,7 +261,7 @@ async fn open_store(settings: &StorageSettings) -> Result<Arc<dyn Store>, StoreE
         StoreKind::Memory => Ok(Arc::new(MemoryStore::new())),
         StoreKind::Sled => {
             let started = Instant::now();
-            let store = SledStore::open(&settings.data_dir).await?;
+            let store = SledStore::open_with_cache(&settings.data_dir, settings.store_cache_mib << 20).await?;
             let directory = settings.data_dir.display();
             tracing::info!(%directory, seconds = started.elapsed().as_secs_f64(), "store opened");
             Ok(Arc::new(store))

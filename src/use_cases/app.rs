@@ -30,6 +30,8 @@ pub trait Clock: Send + Sync + 'static {
 pub struct App {
     pub(super) store: Arc<dyn Store>,
     pub(super) training_settings: TrainingSettings,
+    /// Memory that the process may use; `None` when it is not known.
+    pub(super) process_memory_max: Option<u64>,
     pub(super) retention: Retention,
     /// Locked during a training.
     pub(super) training: Mutex<()>,
@@ -60,6 +62,7 @@ impl App {
         Ok(Self {
             store,
             training_settings,
+            process_memory_max: None,
             retention: Retention::default(),
             training: Mutex::new(()),
             backing_up: Arc::default(),
@@ -74,6 +77,11 @@ impl App {
     /// Sets the retention periods.
     pub fn with_retention(self, retention: Retention) -> Self {
         Self { retention, ..self }
+    }
+
+    /// Sets the memory that the process may use, within which trainings are planned.
+    pub fn with_process_memory(self, process_memory_max: Option<u64>) -> Self {
+        Self { process_memory_max, ..self }
     }
 
     /// Returns the current time.

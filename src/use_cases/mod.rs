@@ -39,5 +39,6 @@ mod stored_policy;
 pub mod train_model;
 pub(crate) mod trained_model;
 mod training_data;
+mod training_plan;
 mod training_thread;
 pub mod volumes;

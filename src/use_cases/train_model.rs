@@ -9,16 +9,18 @@ use super::app::App;
 use super::learn_acceptances::learn_acceptances;
 use super::trained_model::{ModelMetric, ModelView, TrainedModel, encode};
 use super::training_data::{CustomerProfiles, TrainingData};
+use super::training_plan::{TrainingPlan, TrainingResources, resident_bytes};
 use super::training_thread::{TrainingThreadError, run_on_training_thread};
 use crate::domain::time::Timestamp;
 use crate::model::offer_model::OfferModel;
 use crate::model::outlook::{self, LearnedOutlook};
 use crate::model::outlook_history::OutlookHistory;
 use crate::model::probability_quality::ProbabilityQuality;
-use crate::model::train::{TrainingError, TrainingReport, TrainingStage, train};
+use crate::model::train::{TrainingError, TrainingReport, TrainingStage, train_ordered};
 use crate::model::training_log::Metric;
+use crate::model::training_settings::TrainingSettings;
 use crate::store::contract::error::StoreError;
-use crate::store::contract::stored_model::StoredModel;
+use crate::store::contract::stored_model::{StoredModel, TrainingMarker};
 
 /// Error returned by [`train_model`]; the current model stays in use.
 #[derive(Debug, thiserror::Error)]
@@ -56,13 +58,60 @@ pub fn current_model(app: &App) -> Option<ModelView> {
 async fn train_and_publish(app: &App) -> Result<ModelView, TrainError> {
     let started = Instant::now();
     let now = app.now();
-    let data = TrainingData::read(app.store.as_ref(), &app.policy_in_force()).await?;
-    let learned = learn(app, data, now).await?;
-    let view = store_and_publish(app, learned, now, started).await?;
+    mark_start(app, now).await?;
+    let trained = train_within_plan(app, now, started).await;
+    mark_end(app).await?;
+    let view = trained?;
     learn_acceptances(app).await?;
     let seconds = started.elapsed().as_secs_f64();
     tracing::info!(version = view.version, purchases = view.purchases, seconds, "model published");
     Ok(view)
+}
+
+/// Stores that a training is in progress, before it takes memory: a process that dies during it leaves the marker.
+async fn mark_start(app: &App, now: Timestamp) -> Result<(), StoreError> {
+    let attempts = app.store.load_training_marker().await?.map_or(0, |marker| marker.attempts) + 1;
+    app.store.put_training_marker(Some(TrainingMarker { started_at: now, attempts })).await?;
+    app.store.durable().await
+}
+
+async fn mark_end(app: &App) -> Result<(), StoreError> {
+    app.store.put_training_marker(None).await?;
+    app.store.durable().await
+}
+
+/// Returns the marker of a training during which an earlier process ended; `None` when the last training ended by itself.
+pub async fn interrupted_training(app: &App) -> Result<Option<TrainingMarker>, StoreError> {
+    let _training = app.training.lock().await;
+    app.store.load_training_marker().await
+}
+
+/// Removes the marker of a training in progress, for a shutdown in order.
+pub async fn stop_training(app: &App) -> Result<(), StoreError> {
+    if app.training.try_lock().is_err() { app.store.put_training_marker(None).await } else { Ok(()) }
+}
+
+async fn train_within_plan(app: &App, now: Timestamp, started: Instant) -> Result<ModelView, TrainError> {
+    let counts = app.store.counts().await?;
+    let products = app.catalog().products().len() as u64;
+    let plan = || {
+        let resources = TrainingResources {
+            budget: app.training_settings.memory_bytes_max,
+            process_limit: app.process_memory_max,
+            resident: resident_bytes(),
+            customers: counts.customers,
+            events: counts.events,
+            products,
+        };
+        resources.plan().map_err(TrainError::not_possible)
+    };
+    let (data, plan) = TrainingData::read(app.store.as_ref(), &app.policy_in_force(), &plan()?, plan).await?;
+    if let Some(note) = &plan.note {
+        tracing::warn!(note, "training does not fit into the memory as a whole");
+    }
+    let mut learned = learn(app, data, &plan, now).await?;
+    learned.report.notes.extend(plan.note);
+    Ok(store_and_publish(app, learned, now, started).await?)
 }
 
 /// Result of learning, before it has a version.
@@ -73,15 +122,19 @@ struct LearnedModel {
     outlook_metrics: Vec<ModelMetric>,
 }
 
-async fn learn(app: &App, data: TrainingData, now: Timestamp) -> Result<LearnedModel, TrainError> {
+async fn learn(app: &App, data: TrainingData, plan: &TrainingPlan, now: Timestamp) -> Result<LearnedModel, TrainError> {
     let catalog = app.catalog();
-    let settings = app.training_settings;
+    let settings = TrainingSettings { memory_bytes_max: plan.weights_bytes, ..app.training_settings };
     let span = tracing::Span::current();
     let learn = move || -> Result<LearnedModel, TrainError> {
         let TrainingData { history, outlook_history, profiles, outlook_window } = data;
         let log = |stage: TrainingStage| tracing::info!(stage = stage.as_str(), "training");
-        let (model, report) = train(&history, &catalog, now, &settings, &log)?;
+        // One after the other, each without the data of the others, so that the peak is lower.
         let (outlook, outlook_metrics) = learn_outlook(&outlook_history, &profiles, now, outlook_window);
+        drop((outlook_history, profiles));
+        let ordered = history.until(now);
+        drop(history);
+        let (model, report) = train_ordered(&ordered, &catalog, now, &settings, &log)?;
         Ok(LearnedModel { model, report, outlook, outlook_metrics })
     };
     run_on_training_thread(move || span.in_scope(learn)).await?

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use super::training_plan::TrainingPlan;
 use crate::domain::customer::Customer;
 use crate::domain::event::Event;
 use crate::domain::ids::CustomerId;
@@ -20,7 +21,7 @@ const CUSTOMERS_PAGE_LEN: usize = 256;
 /// Attributes of customers that are not sensitive.
 pub(super) type CustomerProfiles = HashMap<CustomerId, BTreeMap<String, String>>;
 
-/// History and profiles of all customers who do not object to profiling.
+/// History and profiles of the customers who do not object to profiling and are in the plan.
 pub(super) struct TrainingData {
     pub(super) history: TrainingHistory,
     pub(super) outlook_history: OutlookHistory,
@@ -30,17 +31,26 @@ pub(super) struct TrainingData {
 }
 
 impl TrainingData {
-    /// Reads every customer and the whole history once.
-    pub(super) async fn read(store: &dyn Store, policy: &Policy) -> Result<Self, StoreError> {
-        let TrainingCustomers { objecting, profiles } =
-            read_customers(store, &policy.privacy.sensitive_attributes).await?;
+    /// Reads every customer and the whole history once, and keeps what is in the plan. `replan` returns the plan for the
+    /// history once the customers are read, when the cache of the store has filled up.
+    pub(super) async fn read<E: From<StoreError>>(
+        store: &dyn Store,
+        policy: &Policy,
+        plan: &TrainingPlan,
+        replan: impl FnOnce() -> Result<TrainingPlan, E>,
+    ) -> Result<(Self, TrainingPlan), E> {
+        let TrainingCustomers { objecting, mut profiles } =
+            read_customers(store, &policy.privacy.sensitive_attributes, plan).await?;
+        let later = replan()?;
+        let plan = if later.share < plan.share { later } else { plan.clone() };
+        profiles.retain(|customer, _| plan.selects(customer));
         let relationship = &policy.relationship;
         let [_, commitment, usage, visit] = relationship.engagement_weights;
         let mut history = TrainingHistory::new();
         let mut outlook_history = OutlookHistory::new(EngagementWeights { commitment, usage, visit });
         let mut push = |events: Vec<Event>| {
             let is_wanted = |event: &&Event| event.customer.as_ref().is_none_or(|id| !objecting.contains(id));
-            for event in events.iter().filter(is_wanted) {
+            for event in events.iter().filter(is_wanted).filter(|event| plan.selects_event(event)) {
                 history.push(event);
                 outlook_history.push(event);
             }
@@ -49,7 +59,7 @@ impl TrainingData {
         for (customer, attributes) in &profiles {
             history.set_profile(customer, attributes.clone());
         }
-        Ok(Self { history, outlook_history, profiles, outlook_window: relationship.outlook_window })
+        Ok((Self { history, outlook_history, profiles, outlook_window: relationship.outlook_window }, plan))
     }
 }
 
@@ -62,7 +72,11 @@ struct TrainingCustomers {
     profiles: CustomerProfiles,
 }
 
-async fn read_customers(store: &dyn Store, sensitive: &[String]) -> Result<TrainingCustomers, StoreError> {
+async fn read_customers(
+    store: &dyn Store,
+    sensitive: &[String],
+    plan: &TrainingPlan,
+) -> Result<TrainingCustomers, StoreError> {
     let mut known = TrainingCustomers::default();
     let mut add = |customers: Vec<Customer>| {
         for customer in customers {
@@ -72,7 +86,7 @@ async fn read_customers(store: &dyn Store, sensitive: &[String]) -> Result<Train
             }
             let mut attributes = customer.attributes;
             attributes.retain(|name, _| !sensitive.contains(name));
-            if !attributes.is_empty() {
+            if !attributes.is_empty() && plan.selects(&customer.id) {
                 known.profiles.insert(customer.id, attributes);
             }
         }

@@ -19,7 +19,7 @@ use tactful::use_cases::record_events::record_events;
 use tonic::Code;
 
 use super::faults::{kind, refusal};
-use super::harness::{ManualClock, TestServer, until, within_timeout};
+use super::harness::{ManualClock, TestServer, until, within_timeout, written};
 use super::shop::{ago, now, open_shop, record, stock};
 use crate::support::wire_shop::{cross_sell, event, purchase};
 
@@ -90,7 +90,9 @@ async fn a_second_training_at_the_same_time_is_refused() {
 
     // A server that starts with history and no model trains by itself.
     let shut = clock.block_readers();
-    let server = TestServer::on_disk(directory.path(), clock.clone()).await;
+    let data_dir = directory.path().to_str().expect("a path in UTF-8");
+    let settings = written().with("store", "sled").with("data-dir", data_dir).with("training-interval", "24h");
+    let server = TestServer::with(settings.check().expect("valid settings"), clock.clone()).await;
     until(async || clock.has_blocked_reader()).await;
     let status = refusal(within_timeout(server.models().train_model(TrainModelRequest {})).await);
     assert_eq!(kind(&status), (Code::FailedPrecondition, "TRAINING_RUNNING".into()));

@@ -19,7 +19,7 @@ use tactful::store::contract::erasure::{ErasedRecords, Erasure, ErasureResult};
 use tactful::store::contract::error::StoreError;
 use tactful::store::contract::loaded_customer::LoadedCustomer;
 use tactful::store::contract::store::Store;
-use tactful::store::contract::stored_model::StoredModel;
+use tactful::store::contract::stored_model::{StoredModel, TrainingMarker};
 use tactful::store::contract::stored_policy::{Activation, StoredPolicy};
 use tactful::store::memory::store::MemoryStore;
 use tactful::store::sled::store::SledStore;
@@ -84,6 +84,7 @@ for_every_backend! {
     the_latest_model_is_the_current_one
     policies_are_created_once_and_activations_keep_their_order
     a_large_model_comes_back_whole
+    the_marker_of_a_training_is_replaced_and_removed
     history_is_visited_whole_and_in_pages
     customers_are_visited_whole_and_in_pages
     decisions_are_visited_whole_and_customer_by_customer
@@ -372,6 +373,16 @@ async fn the_latest_model_is_the_current_one(store: Arc<dyn Store>) {
 }
 
 /// Broken by: one key for all chunks.
+async fn the_marker_of_a_training_is_replaced_and_removed(store: Arc<dyn Store>) {
+    assert_eq!(store.load_training_marker().await.expect("the store works"), None);
+    for marker in [1, 2].map(|attempts| Some(TrainingMarker { started_at: at(attempts), attempts: attempts as u32 })) {
+        store.put_training_marker(marker).await.expect("the store works");
+        assert_eq!(store.load_training_marker().await.expect("the store works"), marker);
+    }
+    store.put_training_marker(None).await.expect("the store works");
+    assert_eq!(store.load_training_marker().await.expect("the store works"), None);
+}
+
 async fn a_large_model_comes_back_whole(store: Arc<dyn Store>) {
     let model = StoredModel { version: 1, bytes: artifact(3 * 1024 * 1024 + 17) };
     store.put_model(&model).await.expect("the store works");

@@ -37,8 +37,10 @@ use tactful::store::codec::outbox::Outbox;
 use tactful::store::codec::policy::{decode_activation, decode_policy, encode_activation, encode_policy};
 use tactful::store::codec::product::{decode_product, encode_product};
 use tactful::store::codec::sweep_watermark::{decode_sweep_watermark, encode_sweep_watermark};
+use tactful::store::codec::training_marker::{decode_training_marker, encode_training_marker};
 use tactful::store::contract::erasure::Erasure;
 use tactful::store::contract::error::StoreError;
+use tactful::store::contract::stored_model::TrainingMarker;
 use tactful::store::contract::stored_policy::{Activation, StoredPolicy};
 
 /// Returns the bytes of a golden file. `encoded` is what this version encodes, and becomes the file when it is missing and is
@@ -173,6 +175,16 @@ fn sweep_watermark_v1_round_trips() {
     let encoded = encode_sweep_watermark(at(5)).expect("encodes");
     let bytes = golden("sweep-watermark-v1.bin", &encoded);
     assert_eq!(decode_sweep_watermark(&bytes).expect("a stored watermark"), at(5));
+    assert_eq!(encoded, bytes);
+}
+
+/// Made anew with `TACTFUL_WRITE_GOLDEN_FILES=1`, after `training-marker-v1.bin` was deleted.
+#[test]
+fn training_marker_v1_round_trips() {
+    let marker = TrainingMarker { started_at: at(5), attempts: 2 };
+    let encoded = encode_training_marker(&marker).expect("encodes");
+    let bytes = golden("training-marker-v1.bin", &encoded);
+    assert_eq!(decode_training_marker(&bytes).expect("a stored marker"), marker);
     assert_eq!(encoded, bytes);
 }
 

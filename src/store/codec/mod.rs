@@ -41,3 +41,4 @@ mod relationship;
 mod scalar;
 pub mod store_format;
 pub mod sweep_watermark;
+pub mod training_marker;

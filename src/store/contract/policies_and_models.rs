@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::error::StoreError;
-use super::stored_model::StoredModel;
+use super::stored_model::{StoredModel, TrainingMarker};
 use super::stored_policy::{Activation, StoredPolicy};
 
 /// Versions of the policy and of the model.
@@ -23,6 +23,12 @@ pub trait PolicyAndModelStore: Send + Sync + 'static {
 
     /// Writes a model and makes it the current one, atomically. Older models may be removed.
     async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError>;
+
+    /// Stores the marker of a training in progress, or removes it. Backups do not contain it.
+    async fn put_training_marker(&self, marker: Option<TrainingMarker>) -> Result<(), StoreError>;
+
+    /// Reads the marker of a training in progress.
+    async fn load_training_marker(&self) -> Result<Option<TrainingMarker>, StoreError>;
 
     /// Reads the current model.
     async fn load_model(&self) -> Result<Option<StoredModel>, StoreError>;

@@ -55,6 +55,7 @@ fn records_of(contents: Contents, erasure_key: Option<&ErasureKey>) -> Result<Ve
         offers,
         volumes,
         model,
+        training_marker: _,
         policies,
         activations,
         version_floor: _,

@@ -3,7 +3,7 @@
 use super::store::MemoryStore;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::policies_and_models::PolicyAndModelStore;
-use crate::store::contract::stored_model::StoredModel;
+use crate::store::contract::stored_model::{StoredModel, TrainingMarker};
 use crate::store::contract::stored_policy::{Activation, StoredPolicy};
 use async_trait::async_trait;
 
@@ -34,6 +34,15 @@ impl PolicyAndModelStore for MemoryStore {
     async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError> {
         self.contents().model = Some(model.clone());
         Ok(())
+    }
+
+    async fn put_training_marker(&self, marker: Option<TrainingMarker>) -> Result<(), StoreError> {
+        self.contents().training_marker = marker;
+        Ok(())
+    }
+
+    async fn load_training_marker(&self) -> Result<Option<TrainingMarker>, StoreError> {
+        Ok(self.contents().training_marker)
     }
 
     async fn load_model(&self) -> Result<Option<StoredModel>, StoreError> {

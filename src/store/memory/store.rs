@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::store::contract::erasure::Erasure;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
-use crate::store::contract::stored_model::StoredModel;
+use crate::store::contract::stored_model::{StoredModel, TrainingMarker};
 use crate::store::contract::stored_policy::{Activation, StoredPolicy};
 use crate::store::contract::versioned::Versioned;
 use crate::store::erasure::ErasureKey;
@@ -51,6 +51,7 @@ pub(super) struct Contents {
     pub offers: BTreeMap<OfferId, ExplicitOffer>,
     pub volumes: BTreeMap<OfferId, Volume>,
     pub model: Option<StoredModel>,
+    pub training_marker: Option<TrainingMarker>,
     pub policies: BTreeMap<String, StoredPolicy>,
     pub activations: Vec<Activation>,
     /// Version of the customers that were removed while idle, the highest; a customer stored anew has a higher one.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::engine::SledEngine;
 use super::scan::blocking;
-use super::trees::MODEL_KEY;
+use super::trees::{MODEL_KEY, TRAINING_MARKER_KEY};
 use crate::store::backup::record::{BackupRecord, RecordKind};
 use crate::store::codec::model::{
     CHUNK_BYTES, ModelPointer, decode_model_chunk, decode_model_pointer, encode_model_chunk, encode_model_pointer,
 };
+use crate::store::codec::training_marker::{decode_training_marker, encode_training_marker};
 use crate::store::contract::error::StoreError;
-use crate::store::contract::stored_model::StoredModel;
+use crate::store::contract::stored_model::{StoredModel, TrainingMarker};
 use crate::store::keys::{chunk_generation, chunk_key};
 
 impl SledEngine {
@@ -39,6 +40,26 @@ impl SledEngine {
             Ok(Some(StoredModel { version: pointer.version, bytes }))
         })
         .await
+    }
+
+    /// Stores the marker of a training in progress, or removes it.
+    pub async fn put_training_marker(self: &Arc<Self>, marker: Option<TrainingMarker>) -> Result<(), StoreError> {
+        let value = marker.map(|marker| encode_training_marker(&marker)).transpose()?;
+        blocking(self, move |engine| {
+            let _write = engine.committer.begin_write();
+            let stored = match value {
+                Some(value) => engine.trees.meta.insert(TRAINING_MARKER_KEY, value),
+                None => engine.trees.meta.remove(TRAINING_MARKER_KEY),
+            };
+            engine.check(stored).map(drop)
+        })
+        .await
+    }
+
+    /// Reads the marker of a training in progress.
+    pub fn load_training_marker(&self) -> Result<Option<TrainingMarker>, StoreError> {
+        let bytes = self.check(self.trees.meta.get(TRAINING_MARKER_KEY))?;
+        bytes.map(|bytes| decode_training_marker(&bytes)).transpose()
     }
 
     /// Returns the chunks of the current model, then the pointer to it.

@@ -32,13 +32,13 @@ const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 
 /// Opens the database in a directory, creating both if missing; finishes interrupted erasures, and compacts the files after
 /// erasures. Blocks.
-pub(super) fn open_database(directory: &Path) -> Result<(Db, Trees), StoreError> {
+pub(super) fn open_database(directory: &Path, cache_bytes: u64) -> Result<(Db, Trees), StoreError> {
     create(directory).map_err(|error| failed(directory, &error))?;
     require_own_directory(directory)?;
     // sled's own lock is released for a moment between closing the old files and opening the new ones.
     let _lock = lock(directory)?;
     compact::finish_swap(directory).map_err(|error| failed(directory, &error))?;
-    let (db, trees) = open_files(directory)?;
+    let (db, trees) = open_files(directory, cache_bytes)?;
     finish_erasures(&trees)?;
     let is_due = trees.meta.contains_key(COMPACTION_KEY).map_err(|error| failed(directory, &error))?;
     if !is_due {
@@ -47,12 +47,12 @@ pub(super) fn open_database(directory: &Path) -> Result<(Db, Trees), StoreError>
     compact::copy(&db, directory, SEGMENT_BYTES, COMPACTION_KEY).map_err(|error| failed(directory, &error))?;
     drop((db, trees));
     compact::finish_swap(directory).map_err(|error| failed(directory, &error))?;
-    open_files(directory)
+    open_files(directory, cache_bytes)
 }
 
-fn open_files(directory: &Path) -> Result<(Db, Trees), StoreError> {
+fn open_files(directory: &Path, cache_bytes: u64) -> Result<(Db, Trees), StoreError> {
     let at = |error: &io::Error| failed(directory, error);
-    let db = open_unlocked(directory)?;
+    let db = open_unlocked(directory, cache_bytes)?;
     let broken = |error: sled::Error| failed(directory, &error);
     let is_blank = Trees::are_blank(&db).map_err(broken)?;
     let format =
@@ -153,8 +153,8 @@ pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn open_unlocked(directory: &Path) -> Result<Db, StoreError> {
-    let settings = sled::Config::new().path(directory).segment_size(SEGMENT_BYTES);
+fn open_unlocked(directory: &Path, cache_bytes: u64) -> Result<Db, StoreError> {
+    let settings = sled::Config::new().path(directory).segment_size(SEGMENT_BYTES).cache_capacity(cache_bytes);
     for attempt in 1..=LOCK_ATTEMPTS {
         match settings.open() {
             Ok(db) => return Ok(db),

@@ -3,7 +3,7 @@
 use super::store::SledStore;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::policies_and_models::PolicyAndModelStore;
-use crate::store::contract::stored_model::StoredModel;
+use crate::store::contract::stored_model::{StoredModel, TrainingMarker};
 use crate::store::contract::stored_policy::{Activation, StoredPolicy};
 use async_trait::async_trait;
 
@@ -27,6 +27,14 @@ impl PolicyAndModelStore for SledStore {
 
     async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError> {
         self.engine()?.put_model(model).await
+    }
+
+    async fn put_training_marker(&self, marker: Option<TrainingMarker>) -> Result<(), StoreError> {
+        self.engine()?.put_training_marker(marker).await
+    }
+
+    async fn load_training_marker(&self) -> Result<Option<TrainingMarker>, StoreError> {
+        self.engine()?.load_training_marker()
     }
 
     async fn load_model(&self) -> Result<Option<StoredModel>, StoreError> {

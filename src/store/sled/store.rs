@@ -19,6 +19,9 @@ use super::sweep_watermark::SweepWatermark;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
 
+/// Cache of a store that is opened without a size.
+const CACHE_BYTES: u64 = 1 << 30;
+
 /// A store in a directory on local disk. Dropping it flushes and releases the directory; [`Store::close`] does the same
 /// without blocking the caller's thread.
 pub struct SledStore {
@@ -29,8 +32,13 @@ impl SledStore {
     /// Opens the store in this directory, creating it if missing; its parent must exist. Recovers from a crash and
     /// counts all records, so the time grows with the size of the store.
     pub async fn open(directory: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with_cache(directory, CACHE_BYTES).await
+    }
+
+    /// Opens the store with about this many bytes of stored values in memory.
+    pub async fn open_with_cache(directory: impl AsRef<Path>, cache_bytes: u64) -> Result<Self, StoreError> {
         let directory = directory.as_ref().to_owned();
-        let opened = tokio::task::spawn_blocking(move || SledEngine::open(&directory)).await;
+        let opened = tokio::task::spawn_blocking(move || SledEngine::open(&directory, cache_bytes)).await;
         // sled panics on some kinds of corruption, which is reported as a failure to open.
         let engine = opened.unwrap_or_else(|error| {
             Err(StoreError::Failed { detail: format!("opening the store panicked: {error}") })
@@ -52,8 +60,8 @@ impl Drop for SledStore {
 }
 
 impl SledEngine {
-    fn open(directory: &Path) -> Result<Self, StoreError> {
-        let (db, trees) = open_database(directory)?;
+    fn open(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let (db, trees) = open_database(directory, cache_bytes)?;
         let at = |error: std::io::Error| StoreError::Failed { detail: format!("{}: {error}", directory.display()) };
         let mut disk = Disk::open(db.clone(), directory).map_err(at)?;
         let flush_watermark = FlushWatermark::open(&trees.meta, directory)?;

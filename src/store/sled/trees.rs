@@ -38,6 +38,8 @@ pub(super) const FORMAT_KEY: &str = "format";
 pub(super) const MODEL_KEY: &str = "model";
 /// Key of the erasure key, under which erased customers are hashed, in `meta`.
 pub(super) const ERASURE_KEY_KEY: &str = "erasure_key";
+/// Key of the marker of a training in progress in `meta`.
+pub(super) const TRAINING_MARKER_KEY: &str = "training";
 /// Key of the sweep watermark in `meta`.
 pub(super) const SWEEP_WATERMARK_KEY: &str = "sweep_watermark";
 /// Key of the flag in `meta` that is set while the files may contain bytes of erased customers.
