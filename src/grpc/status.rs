@@ -302,7 +302,7 @@ pub(crate) fn train(error: TrainError) -> Status {
         TrainError::AlreadyRunning => {
             status(Code::FailedPrecondition, "TRAINING_RUNNING", "a training is already running", None)
         }
-        TrainError::NotPossible(_) => {
+        TrainError::NotPossible(_) | TrainError::TooLittleMemory(_) => {
             status(Code::FailedPrecondition, "TRAINING_NOT_POSSIBLE", error.to_string(), None)
         }
         TrainError::ThreadFailed(cause) => {

@@ -69,6 +69,7 @@ async fn train_and_log(app: &Arc<App>) {
     match train_model(app).await {
         Ok(_) | Err(TrainError::AlreadyRunning) => {}
         Err(TrainError::NotPossible(reason)) => tracing::warn!(%reason, "training not possible"),
+        Err(TrainError::TooLittleMemory(reason)) => tracing::warn!(%reason, "training not possible"),
         Err(error @ (TrainError::ThreadFailed(_) | TrainError::Store(_))) => {
             tracing::error!(%error, "training failed");
         }

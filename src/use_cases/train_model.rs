@@ -9,7 +9,7 @@ use super::app::App;
 use super::learn_acceptances::learn_acceptances;
 use super::trained_model::{ModelMetric, ModelView, TrainedModel, encode};
 use super::training_data::{CustomerProfiles, TrainingData};
-use super::training_plan::{TrainingPlan, TrainingResources, resident_bytes};
+use super::training_plan::{TooLittleMemory, TrainingPlan, TrainingResources, resident_bytes};
 use super::training_thread::{TrainingThreadError, run_on_training_thread};
 use crate::domain::time::Timestamp;
 use crate::model::offer_model::OfferModel;
@@ -31,6 +31,9 @@ pub enum TrainError {
     /// No model can be learned from the history within the limits.
     #[error("training is not possible: {0}")]
     NotPossible(#[from] TrainingError),
+    /// Not even a small training fits into the memory that is left.
+    #[error("training is not possible: {0}")]
+    TooLittleMemory(#[from] TooLittleMemory),
     /// The training ended without a result.
     #[error("training failed: {0}")]
     ThreadFailed(#[from] TrainingThreadError),
@@ -103,7 +106,7 @@ async fn train_within_plan(app: &App, now: Timestamp, started: Instant) -> Resul
             events: counts.events,
             products,
         };
-        resources.plan().map_err(TrainError::not_possible)
+        resources.plan().map_err(TrainError::from)
     };
     let (data, plan) = TrainingData::read(app.store.as_ref(), &app.policy_in_force(), &plan()?, plan).await?;
     if let Some(note) = &plan.note {

@@ -55,7 +55,7 @@ pub(super) struct TrainingPlan {
     available >> 20,
     BYTES_MIN >> 20
 )]
-pub(super) struct TooLittleMemory {
+pub struct TooLittleMemory {
     available: u64,
 }
 

@@ -12,6 +12,7 @@ use tactful::server::restore::{RestoreError, check_backup, restore_backup};
 use tactful::store::backup::reader::{BackupError, BackupReader, BackupSummary};
 use tactful::store::backup::record::{BackupRecord, RecordKind};
 use tactful::store::backup::writer::BackupWriter;
+use tactful::store::codec::store_format::STORE_FORMAT;
 use tactful::store::contract::catalog::CatalogStore;
 use tactful::store::contract::change::{Change, CommitOutcome};
 use tactful::store::contract::customers::CustomerStore;
@@ -320,13 +321,15 @@ async fn a_backup_of_another_format_is_refused_with_its_number() {
     let store = MemoryStore::new();
     commit(&store, "ada", 0, entries("ada", 0)).await;
     let backup = bytes_of(pages_of(&store).await);
-    let blocks = backup.strip_prefix(b"tactful backup 3\n").expect("the preamble");
+    let preamble = format!("tactful backup {STORE_FORMAT}\n");
+    let blocks = backup.strip_prefix(preamble.as_bytes()).expect("the preamble");
+    let next = STORE_FORMAT + 1;
     // Format 1 did not write its number.
-    for (preamble, format) in [("tactful backup\n", 1), ("tactful backup 4\n", 4)] {
+    for (preamble, format) in [("tactful backup\n".to_owned(), 1), (format!("tactful backup {next}\n"), next)] {
         let refused = read(&[preamble.as_bytes(), blocks].concat()).expect_err("another format");
         assert!(matches!(refused, BackupError::OtherFormat { found } if found == format), "{refused}");
         let sentence = format!(
-            "the backup has format {format}, but this version of tactful reads format 3 only: restore it with the version \
+            "the backup has format {format}, but this version of tactful reads format {STORE_FORMAT} only: restore it with the version \
              that wrote it"
         );
         assert_eq!(refused.to_string(), sentence);

@@ -8,6 +8,7 @@ use crate::support::stored_records::*;
 use tactful::domain::event::Event;
 use tactful::domain::explicit_offer::VolumeToken;
 use tactful::domain::ids::DecisionId;
+use tactful::store::codec::store_format::STORE_FORMAT;
 use tactful::store::contract::catalog::CatalogStore;
 use tactful::store::contract::change::{CUSTOMER_BYTES_MAX, CommitOutcome};
 use tactful::store::contract::counts::StoreCounts;
@@ -258,9 +259,13 @@ async fn a_directory_in_use_is_locked() {
 async fn another_format_is_refused() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     drop(open(directory.path()).await);
-    change_stored(directory.path(), "meta", |value| *value = b"3".to_vec());
+    let next = (STORE_FORMAT + 1).to_string();
+    change_stored(directory.path(), "meta", |value| *value = next.as_bytes().to_vec());
     let error = refusal(directory.path()).await;
-    assert!(matches!(&error, StoreError::OtherFormat { found, supported: 2, .. } if found == "3"), "{error}");
+    assert!(
+        matches!(&error, StoreError::OtherFormat { found, supported: STORE_FORMAT, .. } if *found == next),
+        "{error}"
+    );
 }
 
 /// Broken by: leaving the look at the directory to sled, which writes into any.
