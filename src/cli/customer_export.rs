@@ -67,25 +67,30 @@ fn holding_to_json(holding: wire::ExportedHolding) -> Value {
         product_id,
         first_time,
         last_time,
-        bought,
-        returned,
         subscription_time,
         end_time,
         return_time,
         usage_time,
         usage_share,
+        movements,
+        older_movements_time,
+        older_movements_quantity,
+        first_event_time,
     } = holding;
+    let movement = |wire::ExportedMovement { time: at, items }| json!({ "time": time(at), "items": items });
     json!({
         "product_id": product_id,
+        "first_event_time": time(first_event_time),
         "first_time": time(first_time),
         "last_time": time(last_time),
-        "bought": bought,
-        "returned": returned,
         "subscription_time": time(subscription_time),
         "end_time": time(end_time),
         "return_time": time(return_time),
         "usage_time": time(usage_time),
         "usage_share": usage_share,
+        "movements": list(movements, movement),
+        "older_movements_time": time(older_movements_time),
+        "older_movements_quantity": older_movements_quantity,
     })
 }
 

@@ -6,21 +6,34 @@
 
 use crate::decision::relationship::case_weight;
 use crate::decision::{contact_policy, grants};
-use crate::domain::customer::{Customer, HOLDINGS_MAX, Holding};
+use crate::domain::customer::Customer;
 use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity};
+use crate::domain::holdings::Holding;
 use crate::domain::ids::{CaseId, ProductId};
 use crate::domain::ledger::CustomerResponse;
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
-use crate::domain::relationship::{ACCEPTED_OFFERS_MAX, AcceptedOffer, CASES_MAX, Case};
+use crate::domain::relationship::{AcceptedOffer, Case};
+use crate::domain::state_bounds::StateBounds;
 use crate::domain::time::Timestamp;
 
 /// Applies one event to its customer. The allowance level is updated before and after, so that a fall caused by the event
 /// is not missed.
 pub fn apply_event(customer: &mut Customer, event: &Event, policy: &Policy, outlook: &Outlook) {
+    apply_event_within(customer, event, policy, outlook, &StateBounds::STORED);
+}
+
+/// Applies one event to a customer whose state has other bounds.
+pub fn apply_event_within(
+    customer: &mut Customer,
+    event: &Event,
+    policy: &Policy,
+    outlook: &Outlook,
+    bounds: &StateBounds,
+) {
     let at = customer.ledger.time(event.at);
     contact_policy::update_level(customer, policy, outlook, at);
-    EventApplication { customer, at: event.at, event, policy }.apply();
+    EventApplication { customer, at: event.at, event, policy, bounds }.apply();
     customer.ledger.clock = Some(at);
     contact_policy::update_level(customer, policy, outlook, at);
 }
@@ -30,6 +43,7 @@ struct EventApplication<'a> {
     at: Timestamp,
     event: &'a Event,
     policy: &'a Policy,
+    bounds: &'a StateBounds,
 }
 
 impl EventApplication<'_> {
@@ -99,20 +113,22 @@ impl EventApplication<'_> {
 
     fn record_purchase(&mut self, line: &OrderLine) {
         let at = self.at;
+        let StateBounds { movements, purchase_days, .. } = *self.bounds;
         let holding = self.holding(&line.product);
-        holding.bought = holding.bought.saturating_add(u64::from(line.quantity));
-        holding.last_at = holding.last_at.max(at);
+        holding.items.add(at, i64::from(line.quantity), movements);
+        holding.acquire(at);
         let relationship = &mut self.customer.relationship;
-        relationship.record_purchase(at, line.approximate_value());
+        relationship.record_purchase_within(at, line.approximate_value(), purchase_days);
         latest(&mut relationship.last.purchase, at);
         self.accept_open_offer(&line.product);
-        self.customer.holdings.trim(HOLDINGS_MAX);
+        self.trim_holdings();
     }
 
     fn record_return(&mut self, line: &OrderLine) {
         let at = self.at;
+        let movements = self.bounds.movements;
         let holding = self.holding(&line.product);
-        holding.returned = holding.returned.saturating_add(u64::from(line.quantity));
+        holding.items.add(at, -i64::from(line.quantity), movements);
         latest(&mut holding.returned_at, at);
         let return_weight = self.policy.relationship.return_weight;
         let relationship = &mut self.customer.relationship;
@@ -120,31 +136,32 @@ impl EventApplication<'_> {
         relationship.folded_value.add(at, -return_weight);
         relationship.record_return(at);
         self.regret(&line.product);
-        self.customer.holdings.trim(HOLDINGS_MAX);
+        self.trim_holdings();
     }
 
     fn subscribe(&mut self, product: &ProductId) {
         let at = self.at;
         let holding = self.holding(product);
         latest(&mut holding.subscribed_at, at);
-        holding.last_at = holding.last_at.max(at);
+        holding.acquire(at);
         latest(&mut self.customer.relationship.last.commitment, at);
-        self.customer.holdings.trim(HOLDINGS_MAX);
+        self.trim_holdings();
     }
 
     fn add_downgraded(&mut self, product: &ProductId) {
         let at = self.at;
+        let movements = self.bounds.movements;
         let holding = self.holding(product);
-        holding.bought = holding.bought.saturating_add(1);
-        holding.last_at = holding.last_at.max(at);
-        self.customer.holdings.trim(HOLDINGS_MAX);
+        holding.items.add(at, 1, movements);
+        holding.acquire(at);
+        self.trim_holdings();
     }
 
     fn end_holding(&mut self, product: &ProductId) {
         let at = self.at;
         latest(&mut self.holding(product).ended_at, at);
         self.regret(product);
-        self.customer.holdings.trim(HOLDINGS_MAX);
+        self.trim_holdings();
     }
 
     fn record_usage(&mut self, product: &ProductId, share: f64) {
@@ -155,13 +172,17 @@ impl EventApplication<'_> {
         if is_later {
             holding.usage = Some((at, share));
         }
-        self.customer.holdings.trim(HOLDINGS_MAX);
+        self.trim_holdings();
+    }
+
+    fn trim_holdings(&mut self) {
+        self.customer.holdings.trim(self.bounds.holdings, self.bounds.fingerprints);
     }
 
     fn holding(&mut self, product: &ProductId) -> &mut Holding {
         let at = self.at;
         let holding = self.customer.holdings.touch(product, at);
-        holding.first_at = holding.first_at.min(at);
+        holding.first_event_at = holding.first_event_at.min(at);
         holding
     }
 
@@ -202,7 +223,7 @@ impl EventApplication<'_> {
         let relationship = &mut self.customer.relationship;
         let rank = |case: &Case| (case.is_complaint && case.is_open(), case.reported_at.max(case.resolved_at));
         relationship.cases.sort_by(|a, b| (rank(b), &b.id).cmp(&(rank(a), &a.id)));
-        for case in relationship.cases.split_off(relationship.cases.len().min(CASES_MAX)) {
+        for case in relationship.cases.split_off(relationship.cases.len().min(self.bounds.cases)) {
             if let Some(reported_at) = case.reported_at {
                 let weight = case_weight(&case, weights);
                 relationship.folded_friction.add(reported_at, weight);
@@ -288,8 +309,8 @@ impl EventApplication<'_> {
         let weights = &self.policy.relationship;
         let relationship = &mut self.customer.relationship;
         relationship.accepted_offers.sort_by(|a, b| (b.at, &b.product).cmp(&(a.at, &a.product)));
-        for offer in relationship.accepted_offers.split_off(relationship.accepted_offers.len().min(ACCEPTED_OFFERS_MAX))
-        {
+        let stored = relationship.accepted_offers.len().min(self.bounds.accepted_offers);
+        for offer in relationship.accepted_offers.split_off(stored) {
             relationship.folded_value.add(offer.at, weights.accepted_weight);
             if let Some(regretted_at) = offer.regretted_at {
                 relationship.folded_value.add(regretted_at, -weights.regretted_weight);

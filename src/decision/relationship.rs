@@ -117,7 +117,7 @@ fn band(score: f64, is_new: bool, limits: BandLimits) -> Band {
 /// Amount of positive evidence: bad events never count, so that a first complaint cannot lift the caps of a new customer.
 fn evidence(customer: &Customer, policy: &RelationshipPolicy, now: Timestamp) -> usize {
     let running = || customer.holdings.latest.values().filter(|holding| holding.is_subscribed());
-    let is_established = running().any(|holding| now.since(holding.first_at) >= policy.established_after);
+    let is_established = running().any(|holding| now.since(holding.first_at()) >= policy.established_after);
     customer.relationship.purchase_days.len() + running().count() + usize::from(is_established)
 }
 
@@ -258,7 +258,7 @@ impl AssessmentInput<'_> {
         subscribed.peek()?;
         let running: Vec<Duration> = subscribed
             .filter(|holding| holding.is_subscribed())
-            .map(|holding| self.now.since(holding.first_at))
+            .map(|holding| self.now.since(holding.first_at()))
             .collect();
         let Some(&tenure) = running.iter().max() else { return Some(0.0) };
         Some(self.stay_probability(running.len(), tenure))

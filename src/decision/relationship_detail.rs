@@ -90,7 +90,7 @@ fn raw_inputs(kind: ComponentKind, customer: &Customer, policy: &Policy, now: Ti
                 .latest
                 .values()
                 .filter(|holding| holding.is_subscribed())
-                .map(|holding| now.days_since(holding.first_at))
+                .map(|holding| now.days_since(holding.first_at()))
                 .collect();
             let mut inputs =
                 vec![count("purchase_days", state.purchase_days.len()), count("running_subscriptions", running.len())];

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ids::{Channel, CustomerId, HoldId, ProductId};
+use super::holdings::Holdings;
+use super::ids::{Channel, CustomerId, HoldId};
 use super::ledger::Ledger;
 use super::relationship::RelationshipState;
 use super::time::Timestamp;
@@ -17,10 +18,6 @@ pub const HOLDS_MAX: usize = 16;
 pub const HOLD_NOTE_BYTES_MAX: usize = 256;
 /// Maximum number of single channels that a customer can opt out of.
 pub const CHANNEL_OPT_OUTS_MAX: usize = 16;
-/// Maximum number of holdings stored in full: the latest ones.
-pub const HOLDINGS_MAX: usize = 160;
-/// Maximum number of fingerprints of older holdings.
-pub const HOLDING_FINGERPRINTS_MAX: usize = 2048;
 
 /// Everything that is stored about a customer apart from events and decisions.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,104 +132,4 @@ impl HoldReason {
             Self::ProfilingObjection => "profiling_objection",
         }
     }
-}
-
-/// Products that a customer has or had, bounded: the latest in full, older ones as fingerprints.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Holdings {
-    /// The most recently changed holdings, at most [`HOLDINGS_MAX`].
-    pub latest: BTreeMap<ProductId, Holding>,
-    /// 24-bit fingerprints of older owned products, at most [`HOLDING_FINGERPRINTS_MAX`]. A collision makes a product look
-    /// owned that is not: one in 8,000 at worst, and the product is then not offered.
-    pub fingerprints: BTreeSet<u32>,
-}
-
-/// A product that a customer has or had. Every field can be updated in any order of events.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Holding {
-    /// Earliest purchase or start of a subscription.
-    pub first_at: Timestamp,
-    /// Latest purchase, start or renewal.
-    pub last_at: Timestamp,
-    /// Number of items bought.
-    pub bought: u64,
-    /// Number of items returned.
-    pub returned: u64,
-    /// Latest start or renewal of a subscription.
-    pub subscribed_at: Option<Timestamp>,
-    /// Latest end, cancellation or downgrade.
-    pub ended_at: Option<Timestamp>,
-    /// Latest return.
-    pub returned_at: Option<Timestamp>,
-    /// Latest use of an allowance: the time, and the share used (1 is all of it).
-    pub usage: Option<(Timestamp, f64)>,
-}
-
-impl Holding {
-    /// Creates a holding with nothing but its first time.
-    pub fn touched_at(at: Timestamp) -> Self {
-        Self {
-            first_at: at,
-            last_at: at,
-            bought: 0,
-            returned: 0,
-            subscribed_at: None,
-            ended_at: None,
-            returned_at: None,
-            usage: None,
-        }
-    }
-
-    /// Whether the customer has it: not ended since it last started, and not all items returned.
-    pub fn is_owned(&self) -> bool {
-        let has_ended = self.ended_at.is_some_and(|ended_at| ended_at >= self.last_at);
-        !has_ended && (self.subscribed_at.is_some() || self.bought > self.returned)
-    }
-
-    /// Whether a subscription is running.
-    pub fn is_subscribed(&self) -> bool {
-        self.subscribed_at.is_some_and(|started_at| self.ended_at.is_none_or(|ended_at| ended_at < started_at))
-    }
-}
-
-impl Holdings {
-    /// Whether the customer has the product; also true for an older holding of which only the fingerprint is left.
-    pub fn owns(&self, product: &ProductId) -> bool {
-        match self.latest.get(product) {
-            Some(holding) => holding.is_owned(),
-            None => self.fingerprints.contains(&fingerprint(product)),
-        }
-    }
-
-    /// Owned products among the holdings stored in full.
-    pub fn owned(&self) -> impl Iterator<Item = (&ProductId, &Holding)> {
-        self.latest.iter().filter(|(_, holding)| holding.is_owned())
-    }
-
-    /// Returns the holding of a product, created at `at` if there is none. Call [`Holdings::trim`] afterwards.
-    pub fn touch(&mut self, product: &ProductId, at: Timestamp) -> &mut Holding {
-        self.latest.entry(product.clone()).or_insert_with(|| Holding::touched_at(at))
-    }
-
-    /// Turns the oldest holdings into fingerprints until at most `len_max` are stored in full.
-    pub fn trim(&mut self, len_max: usize) {
-        while self.latest.len() > len_max {
-            let oldest = self.latest.iter().min_by_key(|(product, holding)| (holding.last_at, *product));
-            let Some((product, holding)) = oldest else { return };
-            let (product, was_owned) = (product.clone(), holding.is_owned());
-            self.latest.remove(&product);
-            if was_owned && self.fingerprints.len() < HOLDING_FINGERPRINTS_MAX {
-                self.fingerprints.insert(fingerprint(&product));
-            }
-        }
-    }
-}
-
-/// The lower 24 bits of the FNV-1a hash of a product id, which [`Holdings::fingerprints`] stores.
-pub fn fingerprint(product: &ProductId) -> u32 {
-    let hash = product
-        .as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    u32::try_from((hash ^ (hash >> 24) ^ (hash >> 48)) & 0x00ff_ffff).expect("24 bits fit")
 }

@@ -8,19 +8,14 @@ use std::collections::BTreeSet;
 use super::decayed_sum::DecayedSum;
 use super::event::Severity;
 use super::ids::{CaseId, ProductId};
+use super::state_bounds::StateBounds;
 use super::time::{Day, Timestamp};
 
-/// Maximum number of cases stored one by one; older ones are folded into a decayed sum.
-pub const CASES_MAX: usize = 32;
-/// Maximum number of accepted offers stored one by one; older ones are folded into a decayed sum.
-pub const ACCEPTED_OFFERS_MAX: usize = 32;
-/// Maximum number of purchase days: the latest ones.
-pub const PURCHASE_DAYS_MAX: usize = 128;
 
 /// State that relationship health is computed from.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RelationshipState {
-    /// Tickets and complaints, at most [`CASES_MAX`].
+    /// Tickets and complaints, at most [`StateBounds::cases`].
     pub cases: Vec<Case>,
     /// Friction of cases that are no longer stored one by one.
     pub folded_friction: DecayedSum,
@@ -30,13 +25,13 @@ pub struct RelationshipState {
     pub offer_pressure: DecayedSum,
     /// Survey satisfaction, -1 to 1 for each answer.
     pub sentiment: DecayedSum,
-    /// Offers that the customer accepted, at most [`ACCEPTED_OFFERS_MAX`].
+    /// Offers that the customer accepted, at most [`StateBounds::accepted_offers`].
     pub accepted_offers: Vec<AcceptedOffer>,
     /// Value of accepted offers that are no longer stored one by one, less returns.
     pub folded_value: DecayedSum,
     /// Visits, usage, starts and renewals, weighted. Purchases are in `purchase_days`.
     pub engagement: DecayedSum,
-    /// Latest days with a purchase, at most [`PURCHASE_DAYS_MAX`].
+    /// Latest days with a purchase, at most [`StateBounds::purchase_days`].
     pub purchase_days: BTreeSet<Day>,
     /// Money spent, in units of the currency of each purchase.
     pub spent: DecayedSum,
@@ -49,8 +44,13 @@ pub struct RelationshipState {
 impl RelationshipState {
     /// Records the day of a purchase, and the money spent where it is known.
     pub fn record_purchase(&mut self, at: Timestamp, spent: f64) {
+        self.record_purchase_within(at, spent, StateBounds::STORED.purchase_days);
+    }
+
+    /// Records a purchase, and stores at most `days_max` days.
+    pub fn record_purchase_within(&mut self, at: Timestamp, spent: f64, days_max: usize) {
         self.purchase_days.insert(at.day());
-        while self.purchase_days.len() > PURCHASE_DAYS_MAX {
+        while self.purchase_days.len() > days_max {
             self.purchase_days.pop_first();
         }
         if spent > 0.0 {

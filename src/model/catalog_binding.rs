@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::domain::catalog::Catalog;
-use crate::domain::customer::fingerprint;
+use crate::domain::holdings::fingerprint;
 use crate::domain::ids::ProductId;
 use crate::domain::offer::PropensityBasis;
 use crate::domain::product::Product;

@@ -1,6 +1,6 @@
 //! Products that a customer has, as queries name them.
 
-use crate::domain::customer::Holdings;
+use crate::domain::holdings::Holdings;
 use crate::domain::ids::ProductId;
 use crate::domain::time::Timestamp;
 
@@ -23,8 +23,8 @@ pub fn held_products(holdings: &Holdings, now: Timestamp) -> Vec<HeldProduct> {
     owned
         .map(|(product, holding)| HeldProduct {
             product: product.clone(),
-            first_at: holding.first_at,
-            last_at: if holding.is_subscribed() { now } else { holding.last_at },
+            first_at: holding.first_at(),
+            last_at: if holding.is_subscribed() { now } else { holding.last_at() },
             usage_share: holding.usage.map(|(_, share)| share),
         })
         .collect()

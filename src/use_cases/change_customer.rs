@@ -11,6 +11,7 @@ use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::ids::{CustomerId, OfferId};
+use crate::domain::state_bounds::StateBounds;
 use crate::store::contract::change::{Change, CommitOutcome, VolumeUnit};
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
@@ -145,7 +146,7 @@ pub(super) async fn commit(
                     tracing::warn!(bytes, "customer record is full");
                     return Ok(CommitAttempt::Full);
                 }
-                customer.holdings.trim(detailed * 3 / 4);
+                customer.holdings.trim(detailed * 3 / 4, StateBounds::STORED.fingerprints);
             }
         }
     }

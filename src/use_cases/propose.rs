@@ -15,6 +15,7 @@ use crate::domain::cached_ranking::{CACHED_RANKING_LEN_MAX, CacheKey, CachedRank
 use crate::domain::candidate::{Candidate, Proposal, Support};
 use crate::domain::customer::Customer;
 use crate::domain::evidence::Evidence;
+use crate::domain::holdings::Holding;
 use crate::domain::offer::{OfferKind, PropensityBasis};
 use crate::domain::time::{DAY, Timestamp};
 use crate::model::acceptances::{Acceptances, LOOKBACK_DAYS, OfferCounts};
@@ -158,7 +159,7 @@ fn known_customer(snapshot: &Snapshot, customer: &Customer, now: Timestamp) -> C
 fn digest_of(customer: &Customer, known: &CustomerContext) -> u64 {
     let mut hasher = DefaultHasher::new();
     for (product, holding) in customer.holdings.owned() {
-        (product, holding.first_at, holding.last_at, holding.is_subscribed()).hash(&mut hasher);
+        (product, holding.first_at(), holding.last_at(), holding.is_subscribed()).hash(&mut hasher);
     }
     (&known.forgotten, &known.profile).hash(&mut hasher);
     hasher.finish()
@@ -178,8 +179,8 @@ fn owned_products(
         let holding = customer.holdings.latest.get(product);
         HeldProduct {
             product: product.clone(),
-            first_at: holding.map_or(now, |holding| holding.first_at),
-            last_at: holding.map_or(now, |holding| holding.last_at),
+            first_at: holding.map_or(now, Holding::first_at),
+            last_at: holding.map_or(now, Holding::last_at),
             usage_share: holding.and_then(|holding| holding.usage).map(|(_, share)| share),
         }
     });

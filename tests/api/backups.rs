@@ -119,7 +119,7 @@ async fn a_backup_under_load_has_all_that_was_answered_before_it() {
             stored_customer(&copy, &customer).await.expect("known"),
             stored_customer(&server, &customer).await.expect("known"),
         );
-        let bought = |of: &tactful::grpc::generated::tactful::v1::GetCustomerResponse| of.holdings[0].bought;
+        let bought = |of: &tactful::grpc::generated::tactful::v1::GetCustomerResponse| of.holdings[0].quantity;
         assert!((3..=bought(&since)).contains(&bought(&then)), "{then:?}");
         let answer = copy.offers().cross_sell(cross_sell(&customer)).await.expect("answers").into_inner();
         let cap = cap(&answer.caps, CapKind::RelationshipHealth);

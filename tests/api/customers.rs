@@ -53,7 +53,7 @@ async fn a_customer_is_returned_with_holdings_and_granted_offers() {
     let answer = shop.offers().cross_sell(cross_sell("ada")).await.expect("answers").into_inner();
     let ada = stored_customer(&shop, "ada").await.expect("known");
     let holdings: Vec<(&str, u64)> =
-        ada.holdings.iter().map(|holding| (holding.product_id.as_str(), holding.bought)).collect();
+        ada.holdings.iter().map(|holding| (holding.product_id.as_str(), holding.quantity)).collect();
     assert_eq!(holdings, [("kettle", 1), ("small-toaster", 1)]);
     assert_eq!(ada.holdings[0].first_time, Some(ago(&shop.clock, DAY * 30)));
     assert_eq!(ada.granted_offers.len(), answer.offers.len());

@@ -68,7 +68,7 @@ async fn export_has_the_customer_and_every_event_outcome_and_decision() {
 
     let customer = customers.remove(0);
     assert_eq!(customer.profile.expect("a profile").attributes["segment"], "gold");
-    assert!(customer.holdings.iter().any(|holding| holding.product_id == "tea" && holding.bought == 150));
+    assert!(customer.holdings.iter().any(|holding| holding.product_id == "tea" && holding.quantity == 150));
     let relationship = customer.relationship.expect("its state");
     assert_eq!(relationship.purchase_dates.len(), 2, "{:?}", relationship.purchase_dates);
     let ledger = customer.ledger.expect("a ledger");

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tactful::decision::control_group::{arm_of, experiment};
 use tactful::decision::relationship::assess;
 use tactful::domain::candidate::Candidate;
-use tactful::domain::customer::Holding;
+use tactful::domain::holdings::Holding;
 use tactful::domain::decision::{CapKind, Decision};
 use tactful::domain::experiment::Arm;
 use tactful::domain::ids::ProductId;

@@ -14,7 +14,7 @@ use tactful::domain::candidate::Candidate;
 use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::Customer;
 use tactful::domain::decision::Decision;
-use tactful::domain::event::{EventKind, Outcome, OutcomeKind};
+use tactful::domain::event::{Event, EventKind, Outcome, OutcomeKind};
 use tactful::domain::ids::{Channel, DecisionId, OfferId, ProductId};
 use tactful::domain::ledger::ReleaseResult;
 use tactful::domain::money::Currency;
@@ -141,6 +141,11 @@ impl Scenario {
         self.steps += 1;
         let event = event(format!("e{}", self.steps), self.customer.id.as_str(), self.now, kind);
         apply_event(&mut self.customer, &event, &self.policy, &UNTRAINED);
+    }
+
+    /// Applies an event with a time of its own.
+    pub fn apply_dated(&mut self, event: &Event) {
+        apply_event(&mut self.customer, event, &self.policy, &UNTRAINED);
     }
 
     /// Reports an outcome of the first offer.

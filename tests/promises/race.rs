@@ -145,7 +145,7 @@ async fn concurrent_events_are_all_counted() {
         writer.await.expect("no panic");
     }
     let customer = get_customer(&app, &customer_id("busy")).await.expect("reads").expect("is stored");
-    assert_eq!(customer.holdings.latest[&product_id("c1")].bought, 32 * 20);
+    assert_eq!(customer.holdings.latest[&product_id("c1")].items.quantity(), 32 * 20);
     assert_eq!(app.store().counts().await.expect("counts").events, 32 * 20);
 }
 

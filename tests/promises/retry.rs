@@ -131,7 +131,7 @@ async fn events_repeated_in_another_order_count_once() {
     assert!(again.iter().all(|recorded| *recorded == EntryOutcome::Duplicate));
     assert_eq!(app.store().digest().await.expect("a digest"), before);
     let customer = get_customer(&app, &customer_id("ann")).await.expect("reads").expect("is stored");
-    assert_eq!(customer.holdings.latest[&product_id("c1")].bought, 100);
+    assert_eq!(customer.holdings.latest[&product_id("c1")].items.quantity(), 100);
 }
 
 /// Sixteen years of a customer, from the first contract on.

@@ -274,7 +274,7 @@ async fn assert_stored(channel: &Channel, customer: &str, promised: &Acknowledge
         assert!(granted.contains(offer), "{customer}: acknowledged {offer:?} is not granted; {granted:?}");
     }
 
-    let bought: u64 = stored.holdings.iter().map(|holding| holding.bought).sum();
+    let bought: u64 = stored.holdings.iter().map(|holding| holding.quantity).sum();
     let possible = promised.bought..=promised.bought + promised.perhaps_bought;
     assert!(possible.contains(&bought), "{customer}: {bought} purchases are stored, not {possible:?}");
 

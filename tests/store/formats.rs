@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use crate::support::shop::product_id;
 use crate::support::stored_records::*;
 use proptest::prelude::*;
-use tactful::domain::customer::{Customer, Holding};
+use tactful::domain::customer::Customer;
+use tactful::domain::holdings::Holding;
 use tactful::domain::event::{Event, EventKind};
 use tactful::domain::explicit_offer::Volume;
 use tactful::store::backup::reader::BackupReader;
@@ -222,7 +223,11 @@ fn an_ordinary_customer_is_well_below_six_kibibytes() {
     let mut customer = full_customer("customer-0012345");
     for number in 0..100_u64 {
         let product = product_id(format!("sku-{:08}", number * 7919));
-        let holding = Holding { bought: 2, last_at: at(number * 86_400), ..Holding::touched_at(at(number)) };
+        let holding = {
+            let mut holding = Holding::bought_at(at(number), 2);
+            holding.acquire(at(number * 86_400));
+            holding
+        };
         customer.holdings.latest.insert(product, holding);
     }
     let body = CustomerBody::of(&customer).expect("only finite numbers");

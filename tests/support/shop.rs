@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use tactful::domain::customer::{Customer, Holding};
+use tactful::domain::customer::Customer;
 use tactful::domain::event::{Event, EventKind, OrderLine};
+use tactful::domain::holdings::Holding;
 use tactful::domain::ids::{CaseId, Channel, CustomerId, EventId, LadderId, OfferId, OrderId, Placement, ProductId};
 use tactful::domain::money::{Currency, Money};
 use tactful::domain::product::{FeatureValue, LadderPosition, Product};
@@ -67,7 +68,7 @@ pub fn customer(id: &str) -> Customer {
 
 /// Holding of one bought unit.
 pub fn holding(bought_at: Timestamp) -> Holding {
-    Holding { bought: 1, ..Holding::touched_at(bought_at) }
+    Holding::bought_at(bought_at, 1)
 }
 
 pub fn product(id: impl Into<String>, title: impl Into<String>) -> Product {

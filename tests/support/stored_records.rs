@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tactful::domain::cached_ranking::{CacheKey, CachedRanking, RankedProduct};
-use tactful::domain::customer::{Consents, Customer, Hold, HoldReason, Holding, Holdings};
+use tactful::domain::customer::{Consents, Customer, Hold, HoldReason};
 use tactful::domain::decision::{Cap, CapKind, Decision, DecisionMessage, QuietPeriodCause};
 use tactful::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use tactful::domain::evidence::{CountBasis, Evidence};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
 use tactful::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
+use tactful::domain::holdings::{Acquisitions, Holding, Holdings};
 use tactful::domain::ids::{DecisionId, HoldId, OfferId, RequestId};
+use tactful::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use tactful::domain::ledger::{
     AllowanceLevel, BackOff, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, RequestKey,
 };
@@ -312,7 +314,7 @@ pub fn full_customer(id: &str) -> Customer {
             .collect(),
         holdings: Holdings {
             latest: BTreeMap::from([
-                (product_id("toaster-2"), Holding { bought: 3, returned: 1, ..Holding::touched_at(at(0)) }),
+                (product_id("toaster-2"), Holding::bought_at(at(0), 3)),
                 (product_id("line"), full_holding()),
             ]),
             fingerprints: BTreeSet::from([0, 7, 0x00ff_ffff, u32::MAX]),
@@ -335,10 +337,12 @@ const HOLDS: [HoldReason; 8] = [
 
 fn full_holding() -> Holding {
     Holding {
-        first_at: at(10),
-        last_at: at(5_000_000),
-        bought: u64::MAX,
-        returned: 1,
+        first_event_at: at(10),
+        acquired: Some(Acquisitions { first_at: at(11), last_at: at(5_000_000) }),
+        items: ItemBalance {
+            folded: Some(FoldedMovements { through: at(11), items: u64::MAX }),
+            movements: vec![Movement { at: at(12), items: i64::MIN }, Movement { at: at(13), items: i64::MAX }],
+        },
         subscribed_at: Some(at(10)),
         // Events come in any order, so any moment may lie before the first.
         ended_at: Some(Timestamp::MIN),

@@ -12,13 +12,15 @@ use super::nouns::{
 use super::offers::{gain_to_wire, score_breakdown, withheld_to_wire};
 use super::reasons::reasons_to_wire;
 use crate::domain::cached_ranking::{CacheKey, CachedRanking, RankedProduct};
-use crate::domain::customer::{Customer, Hold, Holding, Holdings};
+use crate::domain::customer::{Customer, Hold};
 use crate::domain::customer_export::ExportedRecord;
 use crate::domain::decayed_sum::{DecayedSum, HALF_LIVES_DAYS};
 use crate::domain::decision::Decision;
 use crate::domain::event::{Event, EventKind, Outcome};
 use crate::domain::experiment::{Arm, Assignment};
+use crate::domain::holdings::{Holding, Holdings};
 use crate::domain::ids::ProductId;
+use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use crate::domain::ledger::{
     AllowanceLevel, BackOff, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, RequestKey,
 };
@@ -68,18 +70,22 @@ fn hold_to_wire(hold: Hold) -> wire::Hold {
 }
 
 fn holding_to_wire(product: &ProductId, holding: Holding) -> wire::ExportedHolding {
-    let Holding { first_at, last_at, bought, returned, subscribed_at, ended_at, returned_at, usage } = holding;
+    let Holding { first_event_at, acquired, items, subscribed_at, ended_at, returned_at, usage } = holding;
+    let ItemBalance { folded, movements } = items;
+    let movement = |Movement { at, items }| wire::ExportedMovement { time: Some(time_to_wire(at)), items };
     wire::ExportedHolding {
         product_id: product.to_string(),
-        first_time: Some(time_to_wire(first_at)),
-        last_time: Some(time_to_wire(last_at)),
-        bought,
-        returned,
+        first_event_time: Some(time_to_wire(first_event_at)),
+        first_time: acquired.map(|acquired| time_to_wire(acquired.first_at)),
+        last_time: acquired.map(|acquired| time_to_wire(acquired.last_at)),
         subscription_time: subscribed_at.map(time_to_wire),
         end_time: ended_at.map(time_to_wire),
         return_time: returned_at.map(time_to_wire),
         usage_time: usage.map(|(at, _share)| time_to_wire(at)),
         usage_share: usage.map(|(_at, share)| share),
+        movements: movements.into_iter().map(movement).collect(),
+        older_movements_time: folded.map(|folded| time_to_wire(folded.through)),
+        older_movements_quantity: folded.map_or(0, |FoldedMovements { through: _, items }| items),
     }
 }
 

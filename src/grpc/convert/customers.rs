@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::nouns::{offer_kind_to_wire, time_to_wire};
 use super::violations::Violations;
-use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, CHANNEL_OPT_OUTS_MAX, Consents, Customer, Holding};
+use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, CHANNEL_OPT_OUTS_MAX, Consents, Customer};
+use crate::domain::holdings::Holding;
 use crate::domain::ids::{Channel, CustomerId, ProductId};
 use crate::domain::ledger::Grant;
 use crate::grpc::generated::tactful::v1 as wire;
@@ -53,11 +54,10 @@ pub(crate) fn profile_to_wire(
 fn holding_to_wire(product: &ProductId, holding: &Holding) -> wire::Holding {
     wire::Holding {
         product_id: product.to_string(),
-        first_time: Some(time_to_wire(holding.first_at)),
-        last_time: Some(time_to_wire(holding.last_at)),
-        bought: holding.bought,
-        returned: holding.returned,
+        first_time: Some(time_to_wire(holding.first_at())),
+        last_time: Some(time_to_wire(holding.last_at())),
         subscribed: holding.is_subscribed(),
+        quantity: holding.items.quantity(),
     }
 }
 

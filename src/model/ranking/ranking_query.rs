@@ -3,7 +3,7 @@
 use super::super::history::Purchase;
 
 /// Maximum number of held items whose purchase times are known, the latest: as many as a customer's record stores in full.
-const DATED_MAX: usize = crate::domain::customer::HOLDINGS_MAX;
+const DATED_MAX: usize = crate::domain::state_bounds::StateBounds::STORED.holdings;
 
 /// Placeholder for an unknown purchase time.
 pub const UNDATED: i64 = i64::MIN;

@@ -9,8 +9,10 @@ use super::frame::CodecError;
 use super::ledger::StoredLedger;
 use super::relationship::StoredRelationship;
 use super::scalar::{FiniteF64, ms_since, optional_timestamp, timestamp, timestamp_after};
-use crate::domain::customer::{Consents, Customer, Hold, Holding, Holdings};
+use crate::domain::customer::{Consents, Customer, Hold};
+use crate::domain::holdings::{Acquisitions, Holding, Holdings};
 use crate::domain::ids::{Channel, CustomerId, HoldId, ProductId};
+use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use crate::domain::time::Timestamp;
 
 #[derive(Serialize, Deserialize)]
@@ -45,15 +47,22 @@ struct StoredHold {
 #[derive(Serialize, Deserialize)]
 struct StoredHolding {
     product: String,
-    first_at: i64,
-    /// Milliseconds after `first_at`, as are all times below: 0 for a product bought once.
-    last_at: i64,
-    bought: u64,
-    returned: u64,
+    first_event_at: i64,
+    /// Milliseconds after `first_event_at`, as are all times below: 0 for a product bought once.
+    acquired: Option<(i64, i64)>,
+    items: StoredItems,
     subscribed_at: Option<i64>,
     ended_at: Option<i64>,
     returned_at: Option<i64>,
     usage: Option<StoredUsage>,
+}
+
+/// Stored [`ItemBalance`]: of the folded movements the time and the balance, then the others. Times are milliseconds after
+/// the first event about the product.
+#[derive(Serialize, Deserialize)]
+struct StoredItems {
+    folded: Option<(i64, u64)>,
+    movements: Vec<(i64, i64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -164,14 +173,18 @@ impl StoredHold {
 
 impl StoredHolding {
     fn new(product: &ProductId, holding: &Holding) -> Self {
-        let Holding { first_at, last_at, bought, returned, subscribed_at, ended_at, returned_at, usage } = holding;
-        let since_first = |at: Timestamp| ms_since(*first_at, at);
+        let Holding { first_event_at, acquired, items, subscribed_at, ended_at, returned_at, usage } = holding;
+        let ItemBalance { folded, movements } = items;
+        let since_first = |at: Timestamp| ms_since(*first_event_at, at);
         Self {
             product: product.to_string(),
-            first_at: first_at.unix_ms(),
-            last_at: since_first(*last_at),
-            bought: *bought,
-            returned: *returned,
+            first_event_at: first_event_at.unix_ms(),
+            acquired: acquired
+                .map(|Acquisitions { first_at, last_at }| (since_first(first_at), since_first(last_at))),
+            items: StoredItems {
+                folded: folded.map(|FoldedMovements { through, items }| (since_first(through), items)),
+                movements: movements.iter().map(|&Movement { at, items }| (since_first(at), items)).collect(),
+            },
             subscribed_at: subscribed_at.map(since_first),
             ended_at: ended_at.map(since_first),
             returned_at: returned_at.map(since_first),
@@ -180,23 +193,41 @@ impl StoredHolding {
     }
 
     fn holding(self) -> Result<(ProductId, Holding), CodecError> {
-        let Self { product, first_at, last_at, bought, returned, subscribed_at, ended_at, returned_at, usage } = self;
-        let first_at = timestamp(first_at)?;
+        let Self { product, first_event_at, acquired, items, subscribed_at, ended_at, returned_at, usage } = self;
+        let first_at = timestamp(first_event_at)?;
         let at = |ms: Option<i64>| ms.map(|ms| timestamp_after(first_at, ms)).transpose();
         let usage = match usage {
             Some(StoredUsage { at, share }) => Some((timestamp_after(first_at, at)?, share.0)),
             None => None,
         };
+        let acquired = match acquired {
+            Some((first, last)) => Some(Acquisitions {
+                first_at: timestamp_after(first_at, first)?,
+                last_at: timestamp_after(first_at, last)?,
+            }),
+            None => None,
+        };
         let holding = Holding {
-            first_at,
-            last_at: timestamp_after(first_at, last_at)?,
-            bought,
-            returned,
+            first_event_at: first_at,
+            acquired,
+            items: items.balance(first_at)?,
             subscribed_at: at(subscribed_at)?,
             ended_at: at(ended_at)?,
             returned_at: at(returned_at)?,
             usage,
         };
         Ok((ProductId::new(product)?, holding))
+    }
+}
+
+impl StoredItems {
+    fn balance(self, first_at: Timestamp) -> Result<ItemBalance, CodecError> {
+        let Self { folded, movements } = self;
+        let folded = match folded {
+            Some((through, items)) => Some(FoldedMovements { through: timestamp_after(first_at, through)?, items }),
+            None => None,
+        };
+        let movement = |(at, items)| Ok(Movement { at: timestamp_after(first_at, at)?, items });
+        Ok(ItemBalance { folded, movements: movements.into_iter().map(movement).collect::<Result<_, CodecError>>()? })
     }
 }

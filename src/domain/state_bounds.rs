@@ -1,0 +1,34 @@
+//! Bounds of the lists in a customer's state.
+//!
+//! Within them a history gives the same state in any order. Beyond them what is older is folded or dropped, so that
+//! relationship health and the allowance are never higher than without bounds. They are a value so that tests can compare
+//! the stored state with one that has room for everything; the server always uses [`StateBounds::STORED`].
+
+/// Maximum lengths of the lists in a customer's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateBounds {
+    /// Holdings stored in full.
+    pub holdings: usize,
+    /// Fingerprints of older holdings.
+    pub fingerprints: usize,
+    /// Movements of items stored one by one, of one holding.
+    pub movements: usize,
+    /// Tickets and complaints stored one by one.
+    pub cases: usize,
+    /// Accepted offers stored one by one.
+    pub accepted_offers: usize,
+    /// Purchase days.
+    pub purchase_days: usize,
+}
+
+impl StateBounds {
+    /// Bounds of the customers that are stored.
+    pub const STORED: Self = Self {
+        holdings: 160,
+        fingerprints: 2048,
+        movements: 8,
+        cases: 32,
+        accepted_offers: 32,
+        purchase_days: 128,
+    };
+}
