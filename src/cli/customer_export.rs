@@ -29,8 +29,24 @@ pub(super) fn record_to_json(record: wire::CustomerExportRecord) -> Option<Value
 }
 
 fn customer_to_json(customer: wire::ExportedCustomer) -> Value {
-    let wire::ExportedCustomer { profile, holds, holdings, older_holding_fingerprints, relationship, ledger } =
-        customer;
+    let wire::ExportedCustomer {
+        profile,
+        holds,
+        holdings,
+        older_holding_fingerprints,
+        relationship,
+        ledger,
+        older_subscriptions,
+        older_ended_subscription,
+    } = customer;
+    let older_subscription = |subscription: wire::ExportedOlderSubscription| {
+        let wire::ExportedOlderSubscription { product_fingerprint, first_time, subscription_time } = subscription;
+        json!({
+            "product_fingerprint": product_fingerprint,
+            "first_time": time(first_time),
+            "subscription_time": time(subscription_time),
+        })
+    };
     let wire::CustomerProfile { customer_id, attributes, consents } = profile.unwrap_or_default();
     let wire::Consents { opted_out, opted_out_channels, objects_to_profiling } = consents.unwrap_or_default();
     json!({
@@ -44,6 +60,8 @@ fn customer_to_json(customer: wire::ExportedCustomer) -> Value {
         "holds": list(holds, hold_to_json),
         "holdings": list(holdings, holding_to_json),
         "older_holding_fingerprints": older_holding_fingerprints,
+        "older_subscriptions": list(older_subscriptions, older_subscription),
+        "older_ended_subscription": older_ended_subscription,
         "relationship": relationship.map(relationship_to_json),
         "ledger": ledger.map(ledger_to_json),
     })

@@ -176,7 +176,8 @@ impl EventApplication<'_> {
     }
 
     fn trim_holdings(&mut self) {
-        self.customer.holdings.trim(self.bounds.holdings, self.bounds.fingerprints);
+        let now = self.customer.ledger.time(self.at);
+        self.customer.holdings.trim(self.bounds.holdings, self.bounds, now);
     }
 
     fn holding(&mut self, product: &ProductId) -> &mut Holding {

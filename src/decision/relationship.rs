@@ -116,8 +116,8 @@ fn band(score: f64, is_new: bool, limits: BandLimits) -> Band {
 
 /// Amount of positive evidence: bad events never count, so that a first complaint cannot lift the caps of a new customer.
 fn evidence(customer: &Customer, policy: &RelationshipPolicy, now: Timestamp) -> usize {
-    let running = || customer.holdings.latest.values().filter(|holding| holding.is_subscribed());
-    let is_established = running().any(|holding| now.since(holding.first_at()) >= policy.established_after);
+    let running = || customer.holdings.running_since();
+    let is_established = running().any(|since| now.since(since) >= policy.established_after);
     customer.relationship.purchase_days.len() + running().count() + usize::from(is_established)
 }
 
@@ -254,12 +254,10 @@ impl AssessmentInput<'_> {
     /// 0 when every subscription has ended; `None` for a customer who never had one.
     fn probability_of_staying(&self) -> Option<f64> {
         let holdings = &self.customer.holdings;
-        let mut subscribed = holdings.latest.values().filter(|holding| holding.subscribed_at.is_some()).peekable();
-        subscribed.peek()?;
-        let running: Vec<Duration> = subscribed
-            .filter(|holding| holding.is_subscribed())
-            .map(|holding| self.now.since(holding.first_at()))
-            .collect();
+        if !holdings.has_subscribed() {
+            return None;
+        }
+        let running: Vec<Duration> = holdings.running_since().map(|since| self.now.since(since)).collect();
         let Some(&tenure) = running.iter().max() else { return Some(0.0) };
         Some(self.stay_probability(running.len(), tenure))
     }

@@ -85,13 +85,7 @@ fn raw_inputs(kind: ComponentKind, customer: &Customer, policy: &Policy, now: Ti
             ]
         }
         ComponentKind::RetentionOutlook => {
-            let running: Vec<f64> = customer
-                .holdings
-                .latest
-                .values()
-                .filter(|holding| holding.is_subscribed())
-                .map(|holding| now.days_since(holding.first_at()))
-                .collect();
+            let running: Vec<f64> = customer.holdings.running_since().map(|since| now.days_since(since)).collect();
             let mut inputs =
                 vec![count("purchase_days", state.purchase_days.len()), count("running_subscriptions", running.len())];
             inputs.extend(since("days_since_purchase", state.purchase_days.last().map(|day| day.start())));

@@ -102,6 +102,7 @@ fn customer_then(today: &Customer, candidates: &[Candidate], ledger: Ledger) -> 
         customer.holdings.latest.remove(&candidate.product);
     }
     customer.holdings.fingerprints.clear();
+    customer.holdings.evicted_subscriptions.clear();
     customer
 }
 

@@ -1,20 +1,53 @@
 //! Products that a customer has or had.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::ids::ProductId;
 use super::item_balance::ItemBalance;
+use super::state_bounds::StateBounds;
 use super::time::Timestamp;
 
-/// Products that a customer has or had, bounded: the latest in full, older ones as fingerprints.
+/// Time for which a product that was returned or ended is needed: no pause or window of a rule is expected to look back
+/// further.
+const GIVEN_UP_NEEDED: Duration = Duration::from_secs(180 * 86_400);
+
+/// Products that a customer has or had, bounded: the holdings that rules need most in full, others in fewer bytes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Holdings {
-    /// The most recently changed holdings, at most [`StateBounds::holdings`](super::state_bounds::StateBounds::holdings).
+    /// Holdings in full, at most [`StateBounds::holdings`]. [`Holdings::trim`] has the rule by which they are evicted.
     pub latest: BTreeMap<ProductId, Holding>,
-    /// 24-bit fingerprints of older owned products, at most
-    /// [`StateBounds::fingerprints`](super::state_bounds::StateBounds::fingerprints). A collision makes a product look owned
-    /// that is not: one in 8,000 at worst, and the product is then not offered.
+    /// 24-bit fingerprints of other owned products, at most [`StateBounds::fingerprints`]. A collision makes a product look
+    /// owned that is not: one in 8,000 at worst, and the product is then not offered.
     pub fingerprints: BTreeSet<u32>,
+    /// Other running subscriptions by the fingerprint of their product, at most [`StateBounds::evicted_subscriptions`].
+    pub evicted_subscriptions: BTreeMap<u32, EvictedSubscription>,
+    /// Whether a subscription that had ended was evicted.
+    pub has_evicted_ended_subscription: bool,
+}
+
+/// A running subscription whose holding was evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EvictedSubscription {
+    /// Its first purchase, start or renewal.
+    pub first_at: Timestamp,
+    /// Its latest start or renewal.
+    pub subscribed_at: Timestamp,
+}
+
+/// Degree to which rules still need a holding, least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    /// Returned or ended long ago.
+    Past,
+    /// Bought and kept: a fingerprint says as much.
+    Bought,
+    /// Returned or ended lately: the product may have to rest.
+    GivenUpLately,
+    /// A subscription that ended: the retention outlook needs to know that there was one.
+    EndedSubscription,
+    /// A running subscription: tenure, evidence and a notice of cancellation need it.
+    RunningSubscription,
 }
 
 /// A product that a customer has or had. Every field can be updated in any order of events.
@@ -74,10 +107,45 @@ impl Holding {
         self.acquired = Some(Acquisitions { first_at: first_at.min(at), last_at: last_at.max(at) });
     }
 
+    /// Creates the holding of a subscription that was evicted.
+    fn restored(subscription: EvictedSubscription) -> Self {
+        let EvictedSubscription { first_at, subscribed_at } = subscription;
+        Self {
+            acquired: Some(Acquisitions { first_at, last_at: subscribed_at }),
+            subscribed_at: Some(subscribed_at),
+            ..Self::touched_at(first_at)
+        }
+    }
+
     /// Whether the customer has it: not ended since it last started, and not all items returned.
     pub fn is_owned(&self) -> bool {
-        let has_ended = self.ended_at.is_some_and(|ended_at| self.acquired.is_none_or(|acquired| ended_at >= acquired.last_at));
-        !has_ended && (self.subscribed_at.is_some() || self.items.quantity() > 0)
+        !self.has_ended() && (self.subscribed_at.is_some() || self.items.quantity() > 0)
+    }
+
+    /// Whether it ended after its latest purchase, start or renewal.
+    fn has_ended(&self) -> bool {
+        self.ended_at.is_some_and(|ended_at| self.acquired.is_none_or(|acquired| ended_at >= acquired.last_at))
+    }
+
+    fn need(&self, now: Timestamp) -> Need {
+        let given_up_at = self.ended_at.max(self.returned_at);
+        if self.is_subscribed() {
+            Need::RunningSubscription
+        } else if self.subscribed_at.is_some() {
+            Need::EndedSubscription
+        } else if given_up_at.is_some_and(|at| now < at + GIVEN_UP_NEEDED) && !self.is_owned() {
+            Need::GivenUpLately
+        } else if self.is_owned() {
+            Need::Bought
+        } else {
+            Need::Past
+        }
+    }
+
+    fn changed_at(&self) -> Timestamp {
+        let used_at = self.usage.map(|(at, _)| at);
+        let ends = [self.ended_at, self.returned_at, used_at];
+        ends.into_iter().flatten().fold(self.last_at(), Timestamp::max)
     }
 
     /// Earliest purchase, start or renewal; the earliest event where there was none.
@@ -97,11 +165,15 @@ impl Holding {
 }
 
 impl Holdings {
-    /// Whether the customer has the product; also true for an older holding of which only the fingerprint is left.
+    /// Whether the customer has the product; also true for an evicted holding of which only the fingerprint is left.
     pub fn owns(&self, product: &ProductId) -> bool {
+        let fingerprint = fingerprint(product);
+        let is_evicted =
+            || self.fingerprints.contains(&fingerprint) || self.evicted_subscriptions.contains_key(&fingerprint);
         match self.latest.get(product) {
-            Some(holding) => holding.is_owned(),
-            None => self.fingerprints.contains(&fingerprint(product)),
+            // A return after the eviction may not have been of all items: unless the product ended, it counts as owned.
+            Some(holding) => holding.is_owned() || (!holding.has_ended() && is_evicted()),
+            None => is_evicted(),
         }
     }
 
@@ -110,21 +182,78 @@ impl Holdings {
         self.latest.iter().filter(|(_, holding)| holding.is_owned())
     }
 
-    /// Returns the holding of a product, created at `at` if there is none. Call [`Holdings::trim`] afterwards.
-    pub fn touch(&mut self, product: &ProductId, at: Timestamp) -> &mut Holding {
-        self.latest.entry(product.clone()).or_insert_with(|| Holding::touched_at(at))
+    /// Fingerprints of owned products whose holdings were evicted.
+    pub fn evicted_fingerprints(&self) -> BTreeSet<u32> {
+        self.fingerprints.iter().chain(self.evicted_subscriptions.keys()).copied().collect()
     }
 
-    /// Turns the oldest holdings into fingerprints until at most `len_max` are stored in full.
-    pub fn trim(&mut self, len_max: usize, fingerprints_max: usize) {
-        while self.latest.len() > len_max {
-            let oldest = self.latest.iter().min_by_key(|(product, holding)| (holding.last_at(), *product));
-            let Some((product, holding)) = oldest else { return };
-            let (product, was_owned) = (product.clone(), holding.is_owned());
-            self.latest.remove(&product);
-            if was_owned && self.fingerprints.len() < fingerprints_max {
-                self.fingerprints.insert(fingerprint(&product));
+    /// First times of the running subscriptions, evicted ones included.
+    pub fn running_since(&self) -> impl Iterator<Item = Timestamp> {
+        let stored = self.latest.values().filter(|holding| holding.is_subscribed()).map(Holding::first_at);
+        stored.chain(self.evicted_subscriptions.values().map(|subscription| subscription.first_at))
+    }
+
+    /// Whether the customer has or had a subscription.
+    pub fn has_subscribed(&self) -> bool {
+        self.has_evicted_ended_subscription
+            || !self.evicted_subscriptions.is_empty()
+            || self.latest.values().any(|holding| holding.subscribed_at.is_some())
+    }
+
+    /// Returns the holding of a product, created at `at` if there is none. Call [`Holdings::trim`] afterwards.
+    pub fn touch(&mut self, product: &ProductId, at: Timestamp) -> &mut Holding {
+        let evicted = &mut self.evicted_subscriptions;
+        self.latest.entry(product.clone()).or_insert_with(|| {
+            evicted.remove(&fingerprint(product)).map_or_else(|| Holding::touched_at(at), Holding::restored)
+        })
+    }
+
+    /// Evicts the holdings that rules need least, and of those the ones that changed longest ago, until at most `len_max` are
+    /// stored in full. What lasts stays: running subscriptions go last, and keep their tenure even then; products that were
+    /// bought go early, because a fingerprint keeps what matters about them.
+    pub fn trim(&mut self, len_max: usize, bounds: &StateBounds, now: Timestamp) {
+        if self.latest.len() <= len_max {
+            return;
+        }
+        let ranked = self.latest.iter().map(|(product, holding)| {
+            let need = holding.need(now);
+            (need, holding.changed_at(), product.clone())
+        });
+        let mut ranked: Vec<(Need, Timestamp, ProductId)> = ranked.collect();
+        ranked.sort_unstable();
+        ranked.truncate(self.latest.len() - len_max);
+        for (need, _, product) in ranked {
+            if let Some(holding) = self.latest.remove(&product) {
+                self.evict(&product, &holding, need, bounds);
             }
+        }
+    }
+
+    fn evict(&mut self, product: &ProductId, holding: &Holding, need: Need, bounds: &StateBounds) {
+        let fingerprint = fingerprint(product);
+        match need {
+            Need::Past | Need::GivenUpLately => {}
+            Need::Bought => self.insert_fingerprint(fingerprint, bounds),
+            Need::EndedSubscription => self.has_evicted_ended_subscription = true,
+            Need::RunningSubscription => {
+                let subscribed_at = holding.subscribed_at.unwrap_or(holding.last_at());
+                let subscription = EvictedSubscription { first_at: holding.first_at(), subscribed_at };
+                self.evicted_subscriptions.insert(fingerprint, subscription);
+                if self.evicted_subscriptions.len() > bounds.evicted_subscriptions {
+                    // The shortest tenure says least; the product stays owned.
+                    let shortest = self.evicted_subscriptions.iter().max_by_key(|(_, it)| it.first_at);
+                    if let Some((&shortest, _)) = shortest {
+                        self.evicted_subscriptions.remove(&shortest);
+                        self.insert_fingerprint(shortest, bounds);
+                    }
+                }
+            }
+        }
+    }
+
+    fn insert_fingerprint(&mut self, fingerprint: u32, bounds: &StateBounds) {
+        if self.fingerprints.len() < bounds.fingerprints {
+            self.fingerprints.insert(fingerprint);
         }
     }
 }

@@ -11,6 +11,8 @@ pub struct StateBounds {
     pub holdings: usize,
     /// Fingerprints of older holdings.
     pub fingerprints: usize,
+    /// Running subscriptions whose holdings were evicted.
+    pub evicted_subscriptions: usize,
     /// Movements of items stored one by one, of one holding.
     pub movements: usize,
     /// Tickets and complaints stored one by one.
@@ -26,6 +28,7 @@ impl StateBounds {
     pub const STORED: Self = Self {
         holdings: 160,
         fingerprints: 2048,
+        evicted_subscriptions: 128,
         movements: 8,
         cases: 32,
         accepted_offers: 32,

@@ -176,7 +176,7 @@ impl<'a> RankingEvaluator<'a> {
         let customer = query.customer.as_ref().and_then(|customer| self.customers.get(customer));
         customer.map_or_else(CustomerContext::default, |customer| CustomerContext {
             holdings: held_products(&customer.holdings, self.shop.now),
-            forgotten: customer.holdings.fingerprints.clone(),
+            forgotten: customer.holdings.evicted_fingerprints(),
             profile: customer.attributes.clone(),
         })
     }

@@ -13,7 +13,7 @@ pub struct CustomerContext {
     /// Products that the customer has.
     pub holdings: Vec<HeldProduct>,
     /// Fingerprints of products that the customer has had for longer than anything in `holdings`
-    /// ([`Holdings::fingerprints`](crate::domain::holdings::Holdings)).
+    /// ([`Holdings::evicted_fingerprints`](crate::domain::holdings::Holdings::evicted_fingerprints)).
     pub forgotten: BTreeSet<u32>,
     /// Attributes of the customer, without sensitive ones.
     pub profile: BTreeMap<String, String>,

@@ -104,7 +104,8 @@ pub(super) enum CommitAttempt {
     Conflict,
     /// The customer was erased; nothing may be stored under this id again.
     Erased,
-    /// The record would exceed its maximum size, and nothing more may be trimmed.
+    /// The record would exceed its maximum size, and nothing more may be trimmed; or the appended records exceed theirs, and
+    /// fewer of them may fit.
     Full,
     /// No unit is left of the volume of this offer.
     VolumeExhausted(OfferId),
@@ -121,8 +122,7 @@ pub(super) struct CommitRecords<'a> {
     pub(super) releases: &'a [VolumeUnit],
 }
 
-/// Commits against the version that was read. When the record is too large, the oldest holdings are reduced to
-/// fingerprints, except when several events make it so: fewer of them at once may fit.
+/// Commits against the version that was read. When the record is too large, the holdings that rules need least are evicted.
 pub(super) async fn commit(
     app: &App,
     read_version: u64,
@@ -137,16 +137,14 @@ pub(super) async fn commit(
             CommitOutcome::Conflict => return Ok(CommitAttempt::Conflict),
             CommitOutcome::Erased => return Ok(CommitAttempt::Erased),
             CommitOutcome::VolumeExhausted(offer) => return Ok(CommitAttempt::VolumeExhausted(offer)),
+            CommitOutcome::AppendedTooLarge { bytes: _ } => return Ok(CommitAttempt::Full),
             CommitOutcome::TooLarge { bytes } => {
                 let detailed = customer.holdings.latest.len();
-                if events.len() > 1 {
-                    return Ok(CommitAttempt::Full);
-                }
                 if detailed <= DETAILED_HOLDINGS_MIN {
                     tracing::warn!(bytes, "customer record is full");
                     return Ok(CommitAttempt::Full);
                 }
-                customer.holdings.trim(detailed * 3 / 4, StateBounds::STORED.fingerprints);
+                customer.holdings.trim(detailed * 3 / 4, &StateBounds::STORED, app.now());
             }
         }
     }

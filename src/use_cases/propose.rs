@@ -149,7 +149,7 @@ fn known_customer(snapshot: &Snapshot, customer: &Customer, now: Timestamp) -> C
     let profile = customer.attributes.iter().filter(|(name, _)| !sensitive.contains(name));
     CustomerContext {
         holdings: held_products(&customer.holdings, now),
-        forgotten: customer.holdings.fingerprints.clone(),
+        forgotten: customer.holdings.evicted_fingerprints(),
         profile: profile.map(|(name, text)| (name.clone(), text.clone())).collect(),
     }
 }

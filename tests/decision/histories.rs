@@ -1,8 +1,11 @@
 //! Histories as real systems send them, each with the exact state that it must leave, whatever the order of its events.
 
+use std::collections::BTreeSet;
+
 use tactful::domain::event::{EventKind, OrderLine};
 use tactful::domain::offer::OfferKind;
-use tactful::domain::time::DAY;
+use tactful::domain::state_bounds::StateBounds;
+use tactful::domain::time::{DAY, Timestamp};
 
 use crate::generators::event_at;
 use crate::scenario::{Scenario, candidate};
@@ -91,4 +94,49 @@ fn a_partial_return_stays_owned() {
     in_every_order(&partial, |scenario| assert_eq!(quantity(&scenario, "b"), 1));
     let whole = [(9, bought("b", 3)), (5, returned("b", 2)), (4, returned("b", 1))];
     in_every_order(&whole, |scenario| assert!(!scenario.customer.holdings.owns(&product_id("b"))));
+}
+
+/// A customer who once subscribed, and then bought 400 different products.
+fn subscriber_who_bought_much(subscriptions: u32) -> Scenario {
+    let mut scenario = Scenario::plain();
+    for number in 0..subscriptions {
+        let product = product_id(format!("plan{number}"));
+        let at = now() - DAY * 1000 - DAY * number;
+        scenario.apply_dated(&event_at(0, at, EventKind::SubscriptionStart { product }));
+    }
+    for number in 0..400 {
+        scenario.apply_dated(&event_at(0, now() - DAY * (400 - number), bought(&format!("p{number}"), 1)));
+    }
+    scenario
+}
+
+/// Running subscriptions are not evicted by purchases, and what was bought still counts as owned.
+///
+/// Broken by: evicting the holding that changed longest ago, which forgets the subscriptions first.
+#[test]
+fn running_subscriptions_outlast_any_number_of_purchases() {
+    let scenario = subscriber_who_bought_much(5);
+    let holdings = &scenario.customer.holdings;
+    assert_eq!(holdings.latest.len(), StateBounds::STORED.holdings);
+    for number in 0..5 {
+        let holding = &holdings.latest[&product_id(format!("plan{number}"))];
+        assert!(holding.is_subscribed());
+        assert_eq!(holding.first_at(), now() - DAY * (1000 + number));
+    }
+    assert!((0..400).all(|number| holdings.owns(&product_id(format!("p{number}")))));
+}
+
+/// Even beyond what is stored in full, running subscriptions keep tenure, evidence, ownership and their end.
+///
+/// Broken by: a fingerprint as all that is left of a running subscription.
+#[test]
+fn more_running_subscriptions_than_holdings_keep_their_tenure() {
+    let mut scenario = subscriber_who_bought_much(200);
+    let since: BTreeSet<Timestamp> = scenario.customer.holdings.running_since().collect();
+    assert_eq!(since, (0..200).map(|number| now() - DAY * (1000 + number)).collect());
+    assert!((0..200).all(|number| scenario.customer.holdings.owns(&product_id(format!("plan{number}")))));
+    let product = product_id("plan199");
+    scenario.apply_dated(&event_at(0, now(), EventKind::SubscriptionEnd { product: product.clone() }));
+    assert_eq!(scenario.customer.holdings.running_since().count(), 199);
+    assert!(!scenario.customer.holdings.owns(&product));
 }

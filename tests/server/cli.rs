@@ -215,7 +215,9 @@ fn customer_export_writes_json_lines_with_stable_names() {
         "holdings",
         "holds",
         "ledger",
+        "older_ended_subscription",
         "older_holding_fingerprints",
+        "older_subscriptions",
         "record",
         "relationship",
     ];

@@ -110,6 +110,7 @@ fn committed(outcome: CommitOutcome) -> u64 {
         CommitOutcome::Conflict
         | CommitOutcome::Erased
         | CommitOutcome::TooLarge { .. }
+        | CommitOutcome::AppendedTooLarge { .. }
         | CommitOutcome::VolumeExhausted(_) => {
             panic!("not committed: {outcome:?}")
         }
@@ -208,7 +209,9 @@ async fn concurrent_increments_lose_nothing(store: Arc<dyn Store>) {
                     match commit(&*store, version, &ada, appended).await {
                         CommitOutcome::Committed { .. } => break,
                         CommitOutcome::Conflict => {}
-                        CommitOutcome::TooLarge { bytes } => panic!("{bytes} bytes"),
+                        CommitOutcome::TooLarge { bytes } | CommitOutcome::AppendedTooLarge { bytes } => {
+                            panic!("{bytes} bytes")
+                        }
                         outcome @ (CommitOutcome::Erased | CommitOutcome::VolumeExhausted(_)) => panic!("{outcome:?}"),
                     }
                 }
@@ -281,6 +284,7 @@ async fn a_customer_too_large_is_refused_and_unchanged(store: Arc<dyn Store>) {
         outcome @ (CommitOutcome::Committed { .. }
         | CommitOutcome::Conflict
         | CommitOutcome::Erased
+        | CommitOutcome::AppendedTooLarge { .. }
         | CommitOutcome::VolumeExhausted(_)) => {
             panic!("not refused: {outcome:?}")
         }
@@ -291,7 +295,7 @@ async fn a_customer_too_large_is_refused_and_unchanged(store: Arc<dyn Store>) {
 async fn too_many_appended_records_are_refused(store: Arc<dyn Store>) {
     let events = |count: usize| (0..count).map(|number| visit("ada", &format!("e{number}"))).collect::<Vec<_>>();
     let beyond = Appended { events: events(APPENDED_MAX), decision: Some(decision("ada", 1)) };
-    assert!(matches!(commit(&*store, 0, &customer("ada"), beyond).await, CommitOutcome::TooLarge { .. }));
+    assert!(matches!(commit(&*store, 0, &customer("ada"), beyond).await, CommitOutcome::AppendedTooLarge { .. }));
     let just = Appended { events: events(APPENDED_MAX), decision: None };
     assert_eq!(committed(commit(&*store, 0, &customer("ada"), just).await), 1);
 }

@@ -10,7 +10,7 @@ use tactful::domain::explicit_offer::VolumeToken;
 use tactful::domain::ids::DecisionId;
 use tactful::store::codec::store_format::STORE_FORMAT;
 use tactful::store::contract::catalog::CatalogStore;
-use tactful::store::contract::change::{CUSTOMER_BYTES_MAX, CommitOutcome};
+use tactful::store::contract::change::{APPENDED_BYTES_MAX, CUSTOMER_BYTES_MAX, CommitOutcome};
 use tactful::store::contract::counts::StoreCounts;
 use tactful::store::contract::customers::CustomerStore;
 use tactful::store::contract::error::StoreError;
@@ -126,7 +126,9 @@ async fn commits_quicker_than_flushes_stay_bounded_and_lose_nothing() {
                     match outcome.expect("the store works") {
                         CommitOutcome::Committed { .. } => break,
                         CommitOutcome::Conflict => tokio::task::yield_now().await,
-                        CommitOutcome::TooLarge { bytes } => panic!("{bytes} bytes"),
+                        CommitOutcome::TooLarge { bytes } | CommitOutcome::AppendedTooLarge { bytes } => {
+                            panic!("{bytes} bytes")
+                        }
                         outcome @ (CommitOutcome::Erased | CommitOutcome::VolumeExhausted(_)) => panic!("{outcome:?}"),
                     }
                 }
@@ -152,7 +154,7 @@ async fn commits_quicker_than_flushes_stay_bounded_and_lose_nothing() {
     let digest = store.digest().await.expect("it works");
     drop(store);
     change_stored(directory.path(), "customers", |value| {
-        assert!(value.len() <= CUSTOMER_BYTES_MAX, "{} bytes", value.len());
+        assert!(value.len() <= CUSTOMER_BYTES_MAX + APPENDED_BYTES_MAX + 256, "{} bytes", value.len());
     });
     let store = open(directory.path()).await;
     assert_eq!(store.counts().await.expect("it works"), counts);

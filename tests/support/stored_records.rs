@@ -10,7 +10,7 @@ use tactful::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, O
 use tactful::domain::evidence::{CountBasis, Evidence};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
 use tactful::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
-use tactful::domain::holdings::{Acquisitions, Holding, Holdings};
+use tactful::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings};
 use tactful::domain::ids::{DecisionId, HoldId, OfferId, RequestId};
 use tactful::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use tactful::domain::ledger::{
@@ -318,6 +318,11 @@ pub fn full_customer(id: &str) -> Customer {
                 (product_id("line"), full_holding()),
             ]),
             fingerprints: BTreeSet::from([0, 7, 0x00ff_ffff, u32::MAX]),
+            evicted_subscriptions: BTreeMap::from([(
+                8,
+                EvictedSubscription { first_at: at(40), subscribed_at: at(4_000_000) },
+            )]),
+            has_evicted_ended_subscription: true,
         },
         relationship: full_relationship(),
         ledger: full_ledger(),

@@ -18,7 +18,7 @@ use crate::domain::decayed_sum::{DecayedSum, HALF_LIVES_DAYS};
 use crate::domain::decision::Decision;
 use crate::domain::event::{Event, EventKind, Outcome};
 use crate::domain::experiment::{Arm, Assignment};
-use crate::domain::holdings::{Holding, Holdings};
+use crate::domain::holdings::{EvictedSubscription, Holding, Holdings};
 use crate::domain::ids::ProductId;
 use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use crate::domain::ledger::{
@@ -46,12 +46,14 @@ pub(crate) fn export_record_to_wire(record: ExportedRecord) -> wire::CustomerExp
 
 fn customer_to_wire(customer: Customer) -> wire::ExportedCustomer {
     let Customer { id, attributes, consents, holds, holdings, relationship, ledger } = customer;
-    let Holdings { latest, fingerprints } = holdings;
+    let Holdings { latest, fingerprints, evicted_subscriptions, has_evicted_ended_subscription } = holdings;
     wire::ExportedCustomer {
         profile: Some(profile_to_wire(&id, attributes, consents)),
         holds: holds.into_iter().map(hold_to_wire).collect(),
         holdings: latest.into_iter().map(|(product, holding)| holding_to_wire(&product, holding)).collect(),
         older_holding_fingerprints: fingerprints.into_iter().collect(),
+        older_subscriptions: evicted_subscriptions.into_iter().map(evicted_subscription_to_wire).collect(),
+        older_ended_subscription: has_evicted_ended_subscription,
         relationship: Some(relationship_to_wire(relationship)),
         ledger: Some(ledger_to_wire(ledger)),
     }
@@ -86,6 +88,17 @@ fn holding_to_wire(product: &ProductId, holding: Holding) -> wire::ExportedHoldi
         movements: movements.into_iter().map(movement).collect(),
         older_movements_time: folded.map(|folded| time_to_wire(folded.through)),
         older_movements_quantity: folded.map_or(0, |FoldedMovements { through: _, items }| items),
+    }
+}
+
+fn evicted_subscription_to_wire(
+    (product_fingerprint, subscription): (u32, EvictedSubscription),
+) -> wire::ExportedOlderSubscription {
+    let EvictedSubscription { first_at, subscribed_at } = subscription;
+    wire::ExportedOlderSubscription {
+        product_fingerprint,
+        first_time: Some(time_to_wire(first_at)),
+        subscription_time: Some(time_to_wire(subscribed_at)),
     }
 }
 

@@ -28,6 +28,11 @@ const HEADER_BYTES: usize = 8 + 4;
 pub struct CustomerBody(Vec<u8>);
 
 impl CustomerBody {
+    /// Size in bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Encodes a customer.
     pub fn of(customer: &Customer) -> Result<Self, StoreError> {
         let body = postcard::to_extend(&StoredCustomerV1::from(customer), Vec::new());

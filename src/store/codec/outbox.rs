@@ -34,6 +34,15 @@ pub enum OutboxItem {
 }
 
 impl Outbox {
+    /// Size of the encoded events and decisions, in bytes.
+    pub fn bytes(&self) -> usize {
+        let Self(entries) = self;
+        let bytes = |entry: &OutboxEntry| match &entry.item {
+            OutboxItem::Event(bytes) | OutboxItem::Decision(bytes) => bytes.len(),
+        };
+        entries.iter().map(bytes).sum()
+    }
+
     /// Builds the outbox entries of the commit of a change.
     ///
     /// # Errors

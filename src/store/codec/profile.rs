@@ -10,7 +10,7 @@ use super::ledger::StoredLedger;
 use super::relationship::StoredRelationship;
 use super::scalar::{FiniteF64, ms_since, optional_timestamp, timestamp, timestamp_after};
 use crate::domain::customer::{Consents, Customer, Hold};
-use crate::domain::holdings::{Acquisitions, Holding, Holdings};
+use crate::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings};
 use crate::domain::ids::{Channel, CustomerId, HoldId, ProductId};
 use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use crate::domain::time::Timestamp;
@@ -24,6 +24,8 @@ pub(super) struct StoredCustomerV1 {
     holdings: Vec<StoredHolding>,
     /// Delta-encoded in ascending order: the first fingerprint, then the distances, mostly two bytes each.
     fingerprints: Vec<u32>,
+    evicted_subscriptions: Vec<StoredEvictedSubscription>,
+    has_evicted_ended_subscription: bool,
     relationship: StoredRelationship,
     ledger: StoredLedger,
 }
@@ -57,6 +59,15 @@ struct StoredHolding {
     usage: Option<StoredUsage>,
 }
 
+/// Stored [`EvictedSubscription`].
+#[derive(Serialize, Deserialize)]
+struct StoredEvictedSubscription {
+    fingerprint: u32,
+    first_at: i64,
+    /// Milliseconds after `first_at`.
+    subscribed_at: i64,
+}
+
 /// Stored [`ItemBalance`]: of the folded movements the time and the balance, then the others. Times are milliseconds after
 /// the first event about the product.
 #[derive(Serialize, Deserialize)]
@@ -74,7 +85,7 @@ struct StoredUsage {
 impl From<&Customer> for StoredCustomerV1 {
     fn from(customer: &Customer) -> Self {
         let Customer { id, attributes, consents, holds, holdings, relationship, ledger } = customer;
-        let Holdings { latest, fingerprints } = holdings;
+        let Holdings { latest, fingerprints, evicted_subscriptions, has_evicted_ended_subscription } = holdings;
         let mut before = 0;
         let steps = fingerprints.iter().map(|&fingerprint| {
             let step = fingerprint - before;
@@ -88,6 +99,8 @@ impl From<&Customer> for StoredCustomerV1 {
             holds: holds.iter().map(StoredHold::from).collect(),
             holdings: latest.iter().map(|(product, holding)| StoredHolding::new(product, holding)).collect(),
             fingerprints: steps.collect(),
+            evicted_subscriptions: evicted_subscriptions.iter().map(StoredEvictedSubscription::from).collect(),
+            has_evicted_ended_subscription: *has_evicted_ended_subscription,
             relationship: relationship.into(),
             ledger: ledger.into(),
         }
@@ -96,7 +109,18 @@ impl From<&Customer> for StoredCustomerV1 {
 
 impl StoredCustomerV1 {
     pub fn customer(self) -> Result<Customer, CodecError> {
-        let Self { id, attributes, consents, holds, holdings, fingerprints, relationship, ledger } = self;
+        let Self {
+            id,
+            attributes,
+            consents,
+            holds,
+            holdings,
+            fingerprints,
+            evicted_subscriptions,
+            has_evicted_ended_subscription,
+            relationship,
+            ledger,
+        } = self;
         let mut latest = BTreeMap::new();
         for stored in holdings {
             let (product, holding) = stored.holding()?;
@@ -116,6 +140,11 @@ impl StoredCustomerV1 {
             holdings: Holdings {
                 latest,
                 fingerprints: fingerprints.ok_or_else(|| CodecError("a fingerprint is too large".to_owned()))?,
+                evicted_subscriptions: evicted_subscriptions
+                    .into_iter()
+                    .map(StoredEvictedSubscription::subscription)
+                    .collect::<Result<_, _>>()?,
+                has_evicted_ended_subscription,
             },
             relationship: relationship.state()?,
             ledger: ledger.ledger()?,
@@ -217,6 +246,25 @@ impl StoredHolding {
             usage,
         };
         Ok((ProductId::new(product)?, holding))
+    }
+}
+
+impl From<(&u32, &EvictedSubscription)> for StoredEvictedSubscription {
+    fn from((fingerprint, subscription): (&u32, &EvictedSubscription)) -> Self {
+        let EvictedSubscription { first_at, subscribed_at } = subscription;
+        Self {
+            fingerprint: *fingerprint,
+            first_at: first_at.unix_ms(),
+            subscribed_at: ms_since(*first_at, *subscribed_at),
+        }
+    }
+}
+
+impl StoredEvictedSubscription {
+    fn subscription(self) -> Result<(u32, EvictedSubscription), CodecError> {
+        let Self { fingerprint, first_at, subscribed_at } = self;
+        let first_at = timestamp(first_at)?;
+        Ok((fingerprint, EvictedSubscription { first_at, subscribed_at: timestamp_after(first_at, subscribed_at)? }))
     }
 }
 

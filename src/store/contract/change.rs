@@ -6,8 +6,11 @@ use crate::domain::event::Event;
 use crate::domain::ids::{DecisionId, OfferId};
 use crate::domain::time::Timestamp;
 
-/// Maximum size of an encoded customer, in bytes.
+/// Maximum size of an encoded customer, in bytes, without the records that commits append.
 pub const CUSTOMER_BYTES_MAX: usize = 16 * 1024;
+/// Maximum size of the encoded events and decisions that one commit appends, in bytes. It is a budget of its own: what waits
+/// to be copied out of a customer's value must not evict what the customer has.
+pub const APPENDED_BYTES_MAX: usize = 12 * 1024;
 /// Maximum number of events and decisions that one commit appends.
 pub const APPENDED_MAX: usize = 64;
 
@@ -59,9 +62,14 @@ pub enum CommitOutcome {
     Conflict,
     /// The customer was erased and cannot be stored again.
     Erased,
-    /// The customer with its appended records exceeds [`CUSTOMER_BYTES_MAX`]; trim the customer and retry.
+    /// The customer exceeds [`CUSTOMER_BYTES_MAX`]; trim the customer and retry.
     TooLarge {
         /// Size that the customer would have, in bytes.
+        bytes: usize,
+    },
+    /// The appended records exceed [`APPENDED_MAX`] or [`APPENDED_BYTES_MAX`]; append fewer of them.
+    AppendedTooLarge {
+        /// Size of the appended records, in bytes.
         bytes: usize,
     },
     /// No unit is left of the volume of this offer, or the offer is not stored any more; decide again without it.

@@ -7,10 +7,10 @@ use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::ids::{CustomerId, DecisionId, EventId};
 use crate::domain::time::Timestamp;
-use crate::store::codec::customer::{CustomerBody, encode_customer};
+use crate::store::codec::customer::CustomerBody;
 use crate::store::codec::event::encode_event;
 use crate::store::codec::outbox::Outbox;
-use crate::store::contract::change::{APPENDED_MAX, CUSTOMER_BYTES_MAX, Change, CommitOutcome, VolumeUnit};
+use crate::store::contract::change::{APPENDED_BYTES_MAX, APPENDED_MAX, CUSTOMER_BYTES_MAX, Change, CommitOutcome, VolumeUnit};
 use crate::store::contract::customer_export::{CustomerExportPage, CustomerExportPosition};
 use crate::store::contract::customers::CustomerStore;
 use crate::store::contract::erasure::{ErasedRecords, Erasure, ErasureResult};
@@ -39,7 +39,7 @@ impl CustomerStore for MemoryStore {
         require_granted_volume(&change)?;
         let outbox = Outbox::of(&change)?;
         let Change { expected, customer, events, decision, takes, releases, now: _ } = change;
-        let bytes = encode_customer(expected + 1, &CustomerBody::of(customer)?, &outbox)?.len();
+        let (bytes, appended_bytes) = (CustomerBody::of(customer)?.len(), outbox.bytes());
         let mut contents = self.contents();
         let version = if expected == 0 { contents.version_floor } else { expected } + 1;
         if expected == 0 && contents.erased.contains_key(&self.hash(&customer.id)) {
@@ -48,8 +48,11 @@ impl CustomerStore for MemoryStore {
         if contents.customers.get(&customer.id).map_or(0, |stored| stored.version) != expected {
             return Ok(CommitOutcome::Conflict);
         }
-        if bytes > CUSTOMER_BYTES_MAX || outbox.0.len() > APPENDED_MAX {
+        if bytes > CUSTOMER_BYTES_MAX {
             return Ok(CommitOutcome::TooLarge { bytes });
+        }
+        if outbox.0.len() > APPENDED_MAX || appended_bytes > APPENDED_BYTES_MAX {
+            return Ok(CommitOutcome::AppendedTooLarge { bytes: appended_bytes });
         }
         if let Some(offer) = takes.iter().find(|offer| !contents.has_volume_left(offer)) {
             return Ok(CommitOutcome::VolumeExhausted(offer.clone()));

@@ -13,7 +13,7 @@ use crate::store::codec::customer::{CustomerBody, CustomerValue, encode_customer
 use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::decode_event;
 use crate::store::codec::outbox::{Outbox, OutboxEntry, OutboxItem};
-use crate::store::contract::change::{APPENDED_MAX, CUSTOMER_BYTES_MAX, Change, CommitOutcome};
+use crate::store::contract::change::{APPENDED_BYTES_MAX, APPENDED_MAX, CUSTOMER_BYTES_MAX, Change, CommitOutcome};
 use crate::store::contract::error::StoreError;
 use crate::store::keys::{customer_key, decision_key, event_key};
 use crate::store::ownership::require_granted_volume;
@@ -21,6 +21,9 @@ use crate::store::ownership::require_granted_volume;
 /// Maximum number of entries in an outbox. Twice what one commit may append, so that a commit need not wait for the
 /// previous one.
 const OUTBOX_MAX: usize = 2 * APPENDED_MAX;
+/// Maximum size of the entries in an outbox, in bytes. A commit that needs more waits until earlier ones are durable: with
+/// larger values, a leaf of full customers would not fit into a quarter of a segment of sled's log.
+const OUTBOX_BYTES_MAX: usize = APPENDED_BYTES_MAX;
 
 /// Maximum number of times a commit waits for capacity in the outbox. The first wait frees capacity unless another commit
 /// uses it, and then the version has changed and the outcome is a conflict.
@@ -50,6 +53,18 @@ impl EncodedChange {
             body: CustomerBody::of(change.customer)?,
             appended: Outbox::of(change)?,
         })
+    }
+
+    /// Rejection of a change that exceeds a limit by itself.
+    fn rejection(&self) -> Option<CommitOutcome> {
+        let appended_bytes = self.appended.bytes();
+        if self.body.len() > CUSTOMER_BYTES_MAX {
+            Some(CommitOutcome::TooLarge { bytes: self.body.len() })
+        } else if self.appended.0.len() > APPENDED_MAX || appended_bytes > APPENDED_BYTES_MAX {
+            Some(CommitOutcome::AppendedTooLarge { bytes: appended_bytes })
+        } else {
+            None
+        }
     }
 }
 
@@ -93,6 +108,9 @@ impl SledEngine {
 
     fn attempt(&self, commit: &EncodedChange) -> Result<StoreAttempt, StoreError> {
         failpoint!("store::before_apply", |_| stopped());
+        if let Some(rejection) = commit.rejection() {
+            return Ok(StoreAttempt::Finished(rejection));
+        }
         let write = self.committer.begin_write();
         let before = if commit.expected == 0 { self.version_floor.load(Ordering::SeqCst) } else { commit.expected };
         let version = before + 1;
@@ -113,11 +131,10 @@ impl SledEngine {
                 failpoint!("store::before_drop", |_| stopped());
             }
             let outbox = Outbox(retained.into_iter().chain(commit.appended.0.iter().cloned()).collect());
-            let bytes = encode_customer(version, &commit.body, &outbox)?;
-            if bytes.len() > CUSTOMER_BYTES_MAX || outbox.0.len() > OUTBOX_MAX || commit.appended.0.len() > APPENDED_MAX
-            {
-                return reject_or_wait(commit, version);
+            if outbox.0.len() > OUTBOX_MAX || outbox.bytes() > OUTBOX_BYTES_MAX {
+                return Ok(StoreAttempt::OutboxFull);
             }
+            let bytes = encode_customer(version, &commit.body, &outbox)?;
             if self.swap(&commit.key, current.as_ref(), bytes)? {
                 break (outbox, current.is_none());
             }
@@ -211,15 +228,6 @@ impl SledEngine {
     fn customer_bytes(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
         self.check(self.trees.customers.get(key))
     }
-}
-
-/// Returns `TooLarge` when the change exceeds a limit by itself, `OutboxFull` when only together with the stored outbox.
-fn reject_or_wait(commit: &EncodedChange, version: u64) -> Result<StoreAttempt, StoreError> {
-    let bytes = encode_customer(version, &commit.body, &commit.appended)?.len();
-    if bytes > CUSTOMER_BYTES_MAX || commit.appended.0.len() > APPENDED_MAX {
-        return Ok(StoreAttempt::Finished(CommitOutcome::TooLarge { bytes }));
-    }
-    Ok(StoreAttempt::OutboxFull)
 }
 
 /// Error of a commit that a failpoint stopped.

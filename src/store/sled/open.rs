@@ -26,8 +26,8 @@ const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Size of a segment of sled's log. sled stores leaves of up to a quarter of a segment in the log. A leaf contains 17
-/// values, so with segments of this size leaves of full customers (17 x 16 KiB) fit. sled writes the size into the directory
-/// once and cannot open it with another.
+/// values, so with segments of this size leaves of full customers (17 x 28 KiB: customer and outbox) fit. sled writes the size into
+/// the directory once and cannot open it with another.
 const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 
 /// Opens the database in a directory, creating both if missing; finishes interrupted erasures, and compacts the files after
