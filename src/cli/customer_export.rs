@@ -85,7 +85,6 @@ fn holding_to_json(holding: wire::ExportedHolding) -> Value {
         product_id,
         first_time,
         last_time,
-        subscription_time,
         end_time,
         return_time,
         usage_time,
@@ -94,15 +93,23 @@ fn holding_to_json(holding: wire::ExportedHolding) -> Value {
         older_movements_time,
         older_movements_quantity,
         first_event_time,
+        starts,
+        older_end_time,
     } = holding;
+    let start = |start: wire::ExportedSubscriptionStart| {
+        let kind = words(start.kind().as_str_name(), "EVENT_KIND_");
+        let wire::ExportedSubscriptionStart { time: at, kind: _ } = start;
+        json!({ "time": time(at), "kind": kind })
+    };
     let movement = |wire::ExportedMovement { time: at, items }| json!({ "time": time(at), "items": items });
     json!({
         "product_id": product_id,
         "first_event_time": time(first_event_time),
         "first_time": time(first_time),
         "last_time": time(last_time),
-        "subscription_time": time(subscription_time),
+        "starts": list(starts, start),
         "end_time": time(end_time),
+        "older_end_time": time(older_end_time),
         "return_time": time(return_time),
         "usage_time": time(usage_time),
         "usage_share": usage_share,
@@ -131,6 +138,16 @@ fn relationship_to_json(relationship: wire::ExportedRelationship) -> Value {
         last_payment_trouble_time,
         last_cancellation_time,
         last_commitment_time,
+        last_subscription_start_time,
+        returns,
+        partings,
+        older_acceptances_time,
+        older_returns_time,
+        older_partings_time,
+        older_open_cases_friction,
+        older_open_cases_until_time,
+        older_complaints_hold_until_time,
+        first_purchase_date,
     } = relationship;
     json!({
         "cases": list(cases, case_to_json),
@@ -150,6 +167,16 @@ fn relationship_to_json(relationship: wire::ExportedRelationship) -> Value {
         "last_payment_trouble_time": time(last_payment_trouble_time),
         "last_cancellation_time": time(last_cancellation_time),
         "last_commitment_time": time(last_commitment_time),
+        "last_subscription_start_time": time(last_subscription_start_time),
+        "returns": list(returns, return_to_json),
+        "partings": list(partings, parting_to_json),
+        "older_acceptances_time": time(older_acceptances_time),
+        "older_returns_time": time(older_returns_time),
+        "older_partings_time": time(older_partings_time),
+        "older_open_cases_friction": older_open_cases_friction,
+        "older_open_cases_until_time": time(older_open_cases_until_time),
+        "older_complaints_hold_until_time": time(older_complaints_hold_until_time),
+        "first_purchase_date": optional(first_purchase_date),
     })
 }
 
@@ -171,8 +198,42 @@ fn case_to_json(case: wire::ExportedCase) -> Value {
 }
 
 fn acceptance_to_json(acceptance: wire::ExportedAcceptance) -> Value {
-    let wire::ExportedAcceptance { product_id, accept_time, regret_time } = acceptance;
-    json!({ "product_id": product_id, "accept_time": time(accept_time), "regret_time": time(regret_time) })
+    let wire::ExportedAcceptance { product_id, accept_time, first_accept_time } = acceptance;
+    json!({
+        "product_id": product_id,
+        "accept_time": time(accept_time),
+        "first_accept_time": time(first_accept_time),
+    })
+}
+
+fn return_to_json(product_return: wire::ExportedReturn) -> Value {
+    let wire::ExportedReturn { product_id, return_time, follows_acceptance } = product_return;
+    json!({
+        "product_id": product_id,
+        "return_time": time(return_time),
+        "follows_acceptance": follows_acceptance,
+    })
+}
+
+fn parting_to_json(parting: wire::ExportedParting) -> Value {
+    let kind = words(parting.kind().as_str_name(), "EVENT_KIND_");
+    let plan_direction = optional_words(parting.plan_direction().as_str_name(), "PLAN_DIRECTION_");
+    let wire::ExportedParting {
+        product_id,
+        parting_time,
+        kind: _,
+        to_product_id,
+        plan_direction: _,
+        follows_acceptance,
+    } = parting;
+    json!({
+        "product_id": product_id,
+        "parting_time": time(parting_time),
+        "kind": kind,
+        "to_product_id": optional(to_product_id),
+        "plan_direction": plan_direction,
+        "follows_acceptance": follows_acceptance,
+    })
 }
 
 fn ledger_to_json(ledger: wire::ExportedLedger) -> Value {
@@ -182,14 +243,13 @@ fn ledger_to_json(ledger: wire::ExportedLedger) -> Value {
         request_keys,
         allowance_level,
         allowance_level_time,
-        back_off,
         product_cooldowns,
         would_be_grants,
         assignment,
+        rejections,
+        last_acceptance_time,
     } = ledger;
-    let back_off = back_off.map(|wire::ExportedBackOff { rejections, decision_id, rejection_time }| {
-        json!({ "rejections": rejections, "decision_id": decision_id, "rejection_time": time(rejection_time) })
-    });
+    let rejection = |wire::ExportedRejectedDecision { decision_id, rejection_time }| json!({ "decision_id": decision_id, "rejection_time": time(rejection_time) });
     let cooldown = |wire::ExportedProductCooldown { product_id, until_time }| json!({ "product_id": product_id, "until_time": time(until_time) });
     json!({
         "clock_time": time(clock_time),
@@ -197,7 +257,8 @@ fn ledger_to_json(ledger: wire::ExportedLedger) -> Value {
         "request_keys": list(request_keys, request_key_to_json),
         "allowance_level": allowance_level,
         "allowance_level_time": time(allowance_level_time),
-        "back_off": back_off,
+        "rejections": list(rejections, rejection),
+        "last_acceptance_time": time(last_acceptance_time),
         "product_cooldowns": list(product_cooldowns, cooldown),
         "would_be_grants": list(would_be_grants, grant_to_json),
         "assignment": assignment.map(assignment_to_json),
@@ -260,6 +321,7 @@ fn ranking_to_json(ranking: wire::ExportedRanking) -> Value {
 
 fn event_to_json(event: wire::CustomerEvent) -> Value {
     let kind = words(event.kind().as_str_name(), "EVENT_KIND_");
+    let plan_direction = optional_words(event.plan_direction().as_str_name(), "PLAN_DIRECTION_");
     let wire::CustomerEvent {
         event_id,
         customer_id,
@@ -276,6 +338,7 @@ fn event_to_json(event: wire::CustomerEvent) -> Value {
         to_product_id,
         amount,
         allowance,
+        plan_direction: _,
     } = event;
     json!({
         "event_id": event_id,
@@ -293,6 +356,7 @@ fn event_to_json(event: wire::CustomerEvent) -> Value {
         "to_product_id": optional(to_product_id),
         "amount": amount,
         "allowance": allowance,
+        "plan_direction": plan_direction,
     })
 }
 

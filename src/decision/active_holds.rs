@@ -1,19 +1,21 @@
 //! Holds in force: those that agents created, and those derived from events and consents.
 
+use super::subscriptions::{PartingMeaning, Subscriptions};
+use crate::domain::catalog::Catalog;
 use crate::domain::customer::{ActiveHold, Customer, Hold, HoldReason};
-use crate::domain::ids::HoldId;
-use crate::domain::policy::ContactPolicy;
+use crate::domain::ids::{HoldId, ProductId};
+use crate::domain::policy::{ContactPolicy, Policy};
 use crate::domain::relationship::Case;
 use crate::domain::time::Timestamp;
 
 /// Every hold in force at `now`, created ones first.
-pub(crate) fn active_holds(customer: &Customer, policy: &ContactPolicy, now: Timestamp) -> Vec<ActiveHold> {
+pub(crate) fn active_holds(customer: &Customer, policy: &Policy, catalog: &Catalog, now: Timestamp) -> Vec<ActiveHold> {
     let created = customer.holds.iter().cloned();
     let created = created.map(|hold| ActiveHold { hold, is_derived: false, resolved_at: None });
     let derived = consent_holds(customer)
         .into_iter()
-        .chain(complaint_hold(customer, policy))
-        .chain(cancellation_hold(customer, policy));
+        .chain(complaint_hold(customer, &policy.contact))
+        .chain(cancellation_hold(customer, policy, catalog));
     created.chain(derived).filter(|active| active.hold.is_active(now)).collect()
 }
 
@@ -33,16 +35,23 @@ fn consent_holds(customer: &Customer) -> Vec<ActiveHold> {
 
 /// The complaint whose hold lasts longest.
 fn complaint_hold(customer: &Customer, policy: &ContactPolicy) -> Option<ActiveHold> {
+    let folded_until = customer.relationship.folded_complaints_hold_until;
     let complaints = customer.relationship.cases.iter().filter(|case| case.is_complaint);
     let ends = complaints.filter_map(|case| Some((complaint_hold_end(case, policy)?, case.reported_at?, case)));
-    let (expires_at, reported_at, case) = ends.max_by_key(|&(expires_at, reported_at, _)| (expires_at, reported_at))?;
+    let stored = ends.max_by_key(|&(expires_at, reported_at, _)| (expires_at, reported_at));
+    let Some((expires_at, reported_at, case)) = stored.filter(|(expires_at, ..)| folded_until <= Some(*expires_at))
+    else {
+        // The report itself is no longer stored.
+        let until = folded_until?;
+        return Some(derived(HoldReason::OpenComplaint, until - policy.complaint_hold_unresolved, Some(until)));
+    };
     let resolved_at = case.resolved_at.filter(|_| !case.is_open());
     Some(ActiveHold { resolved_at, ..derived(HoldReason::OpenComplaint, reported_at, Some(expires_at)) })
 }
 
 /// A resolved complaint still holds offers for a while, but never for longer than an unresolved one would: resolving it is
 /// good news and must not cost offers.
-fn complaint_hold_end(case: &Case, policy: &ContactPolicy) -> Option<Timestamp> {
+pub(super) fn complaint_hold_end(case: &Case, policy: &ContactPolicy) -> Option<Timestamp> {
     let unresolved_end = case.reported_at? + policy.complaint_hold_unresolved;
     match case.resolved_at {
         Some(resolved_at) if !case.is_open() => {
@@ -52,13 +61,24 @@ fn complaint_hold_end(case: &Case, policy: &ContactPolicy) -> Option<Timestamp> 
     }
 }
 
-/// The latest notice of cancellation or end of a subscription, unless the customer has subscribed or renewed since.
-fn cancellation_hold(customer: &Customer, policy: &ContactPolicy) -> Option<ActiveHold> {
-    let subscriptions = customer.holdings.latest.values().filter(|holding| holding.subscribed_at.is_some());
-    let ends = subscriptions.filter(|holding| !holding.is_subscribed()).filter_map(|holding| holding.ended_at);
-    let notice_at = ends.chain(customer.relationship.last.cancellation).max()?;
+/// The latest notice of cancellation or end of a subscription, unless the customer has subscribed or renewed since. A change
+/// of plans is neither.
+fn cancellation_hold(customer: &Customer, policy: &Policy, catalog: &Catalog) -> Option<ActiveHold> {
+    let meanings = Subscriptions::of(customer, &policy.relationship, catalog).meanings;
+    let subscription =
+        |product: &ProductId| customer.holdings.latest.get(product).filter(|holding| !holding.starts.is_empty());
+    let ends = customer.relationship.partings.iter().zip(&meanings).filter(|(parting, meaning)| {
+        **meaning == PartingMeaning::End
+            && subscription(&parting.product).is_some_and(|holding| !holding.is_subscribed())
+    });
+    let folded_ends = customer.holdings.latest.values().filter(|holding| !holding.starts.is_empty());
+    let notice_at = ends
+        .map(|(parting, _)| parting.at)
+        .chain(folded_ends.filter(|holding| !holding.is_subscribed()).filter_map(|holding| holding.folded_end_at))
+        .chain(customer.relationship.last.cancellation)
+        .max()?;
     if customer.relationship.last.commitment.is_some_and(|at| at >= notice_at) {
         return None;
     }
-    Some(derived(HoldReason::CancellationNotice, notice_at, Some(notice_at + policy.cancellation_hold)))
+    Some(derived(HoldReason::CancellationNotice, notice_at, Some(notice_at + policy.contact.cancellation_hold)))
 }

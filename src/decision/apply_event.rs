@@ -4,23 +4,26 @@
 //! So the same events give the same customer in any order, up to rounding. Deduplication is not done here: the store knows
 //! which event ids it has.
 
+use crate::decision::active_holds::complaint_hold_end;
 use crate::decision::relationship::case_weight;
-use crate::decision::{contact_policy, grants};
+use crate::decision::subscriptions::end_in_effect;
+use crate::decision::{contact_policy, grants, value_delivered};
+use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
-use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity};
-use crate::domain::holdings::Holding;
+use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Severity};
+use crate::domain::holdings::{Holding, StartKind, SubscriptionStart};
 use crate::domain::ids::{CaseId, ProductId};
 use crate::domain::ledger::CustomerResponse;
 use crate::domain::outlook::Outlook;
-use crate::domain::policy::Policy;
-use crate::domain::relationship::{AcceptedOffer, Case};
+use crate::domain::policy::{Policy, RelationshipPolicy};
+use crate::domain::relationship::{Case, FoldedOpenCases, Parting, PartingKind};
 use crate::domain::state_bounds::StateBounds;
 use crate::domain::time::Timestamp;
 
 /// Applies one event to its customer. The allowance level is updated before and after, so that a fall caused by the event
 /// is not missed.
-pub fn apply_event(customer: &mut Customer, event: &Event, policy: &Policy, outlook: &Outlook) {
-    apply_event_within(customer, event, policy, outlook, &StateBounds::STORED);
+pub fn apply_event(customer: &mut Customer, event: &Event, policy: &Policy, outlook: &Outlook, catalog: &Catalog) {
+    apply_event_within(customer, event, policy, outlook, catalog, &StateBounds::STORED);
 }
 
 /// Applies one event to a customer whose state has other bounds.
@@ -29,13 +32,14 @@ pub fn apply_event_within(
     event: &Event,
     policy: &Policy,
     outlook: &Outlook,
+    catalog: &Catalog,
     bounds: &StateBounds,
 ) {
     let at = customer.ledger.time(event.at);
-    contact_policy::update_level(customer, policy, outlook, at);
+    contact_policy::update_level(customer, policy, outlook, catalog, at);
     EventApplication { customer, at: event.at, event, policy, bounds }.apply();
     customer.ledger.clock = Some(at);
-    contact_policy::update_level(customer, policy, outlook, at);
+    contact_policy::update_level(customer, policy, outlook, catalog, at);
 }
 
 struct EventApplication<'a> {
@@ -50,40 +54,35 @@ impl EventApplication<'_> {
     fn apply(&mut self) {
         let [_, commitment_engagement, usage_engagement, visit_engagement] =
             self.policy.relationship.engagement_weights;
-        let [cancellation_weight, downgrade_weight, end_weight] = self.policy.relationship.parting_weights;
+        let [cancellation_weight, ..] = self.policy.relationship.parting_weights;
         let [late_weight, failed_weight, disputed_weight] = self.policy.relationship.payment_weights;
         match &self.event.kind {
             EventKind::Purchase(line) => self.record_purchase(line),
             EventKind::Return(line) => self.record_return(line),
-            EventKind::Cancellation { product } => {
-                match product {
-                    Some(product) => self.end_holding(product),
-                    None => latest(&mut self.customer.relationship.last.cancellation, self.at),
-                }
+            EventKind::Cancellation { product: Some(product) } => self.part(product, PartingKind::Cancellation),
+            EventKind::Cancellation { product: None } => {
+                latest(&mut self.customer.relationship.last.cancellation, self.at);
                 self.customer.relationship.folded_friction.add(self.at, cancellation_weight);
             }
             EventKind::Downgrade { from, to } => {
-                self.end_holding(from);
-                // Not recorded as a subscription: that takes an event of its own, and a downgrade must not look like a new
-                // commitment to relationship health.
-                if let Some(to) = to {
-                    self.add_downgraded(to);
+                let to = to.clone().filter(|to| to != from);
+                if let Some(to) = &to {
+                    self.change_to(to);
                 }
-                self.customer.relationship.folded_friction.add(self.at, downgrade_weight);
+                self.part(from, PartingKind::Downgrade { to });
             }
+            EventKind::PlanChange { from, to, direction } => self.change_plan(from, to, *direction),
             EventKind::SubscriptionStart { product } => {
-                self.subscribe(product);
+                self.subscribe(product, StartKind::Start);
+                latest(&mut self.customer.relationship.last.subscription_start, self.at);
                 self.accept_open_offer(product);
                 self.customer.relationship.engagement.add(self.at, commitment_engagement);
             }
             EventKind::SubscriptionRenewal { product } => {
-                self.subscribe(product);
+                self.subscribe(product, StartKind::Renewal);
                 self.customer.relationship.engagement.add(self.at, commitment_engagement);
             }
-            EventKind::SubscriptionEnd { product } => {
-                self.end_holding(product);
-                self.customer.relationship.folded_friction.add(self.at, end_weight);
-            }
+            EventKind::SubscriptionEnd { product } => self.part(product, PartingKind::SubscriptionEnd),
             EventKind::Usage { product, amount, allowance } => {
                 self.customer.relationship.engagement.add(self.at, usage_engagement);
                 if let Some(allowance) = allowance {
@@ -121,6 +120,7 @@ impl EventApplication<'_> {
         relationship.record_purchase_within(at, line.approximate_value(), purchase_days);
         latest(&mut relationship.last.purchase, at);
         self.accept_open_offer(&line.product);
+        self.update_end(&line.product);
         self.trim_holdings();
     }
 
@@ -135,33 +135,98 @@ impl EventApplication<'_> {
         latest(&mut relationship.last.return_, at);
         relationship.folded_value.add(at, -return_weight);
         relationship.record_return(at);
-        self.regret(&line.product);
+        value_delivered::record_return(relationship, &line.product, at, &self.policy.relationship, self.bounds);
         self.trim_holdings();
     }
 
-    fn subscribe(&mut self, product: &ProductId) {
+    fn subscribe(&mut self, product: &ProductId, kind: StartKind) {
         let at = self.at;
-        let holding = self.holding(product);
-        latest(&mut holding.subscribed_at, at);
-        holding.acquire(at);
+        self.start(product, kind);
         latest(&mut self.customer.relationship.last.commitment, at);
         self.trim_holdings();
     }
 
-    fn add_downgraded(&mut self, product: &ProductId) {
-        let at = self.at;
-        let movements = self.bounds.movements;
-        let holding = self.holding(product);
-        holding.items.add(at, 1, movements);
-        holding.acquire(at);
+    /// Records that the customer moved to a product. Not recorded as a new subscription: that takes an event of its own, and
+    /// a downgrade must not look like a new commitment to relationship health.
+    fn change_to(&mut self, product: &ProductId) {
+        self.start(product, StartKind::PlanChange);
+        latest(&mut self.customer.relationship.last.subscription_start, self.at);
         self.trim_holdings();
     }
 
-    fn end_holding(&mut self, product: &ProductId) {
+    fn change_plan(&mut self, from: &ProductId, to: &ProductId, direction: Option<PlanDirection>) {
+        if from == to {
+            return;
+        }
+        self.change_to(to);
+        self.part(from, PartingKind::PlanChange { to: to.clone(), direction });
+        if direction == Some(PlanDirection::Up) {
+            let [_, commitment_engagement, ..] = self.policy.relationship.engagement_weights;
+            self.accept_open_offer(to);
+            latest(&mut self.customer.relationship.last.commitment, self.at);
+            self.customer.relationship.engagement.add(self.at, commitment_engagement);
+        }
+    }
+
+    fn start(&mut self, product: &ProductId, kind: StartKind) {
         let at = self.at;
-        latest(&mut self.holding(product).ended_at, at);
-        self.regret(product);
+        self.holding(product).add_start(SubscriptionStart { at, kind });
+        self.drop_old_starts(product);
+        self.update_end(product);
+    }
+
+    /// Drops the oldest starts of a product. Those near a parting stay longest: they may be the other half of a renewal or of
+    /// a change of plans, and dropping one must not turn it into an end.
+    fn drop_old_starts(&mut self, product: &ProductId) {
+        let StateBounds { starts: starts_max, starts_near_partings: all_starts_max, .. } = *self.bounds;
+        let window = self.policy.relationship.plan_change_window;
+        let partings = &self.customer.relationship.partings;
+        let Some(holding) = self.customer.holdings.latest.get_mut(product) else { return };
+        let is_near_parting = |start: &SubscriptionStart| {
+            partings.iter().any(|parting| start.at.since(parting.at).max(parting.at.since(start.at)) <= window)
+        };
+        let mut spare = holding.starts.len().saturating_sub(starts_max);
+        if spare > 0 {
+            // The latest `starts_max` stay in any case.
+            let newest = holding.starts[spare];
+            let mut dropped = 0;
+            holding.starts.retain(|start| {
+                let stays = *start >= newest || is_near_parting(start);
+                dropped += usize::from(!stays);
+                stays
+            });
+            spare = spare.saturating_sub(dropped);
+        }
+        if spare > 0 && holding.starts.len() > all_starts_max {
+            holding.starts.drain(..holding.starts.len() - all_starts_max);
+        }
+    }
+
+    /// Records that a product was cancelled or given up for another, or that its subscription ended.
+    fn part(&mut self, product: &ProductId, kind: PartingKind) {
+        let at = self.at;
+        self.holding(product);
+        let parting = Parting { at, product: product.clone(), kind, follows_acceptance: false };
+        let relationship = &mut self.customer.relationship;
+        let dropped = value_delivered::record_parting(relationship, parting, &self.policy.relationship, self.bounds);
+        for parting in dropped {
+            let friction = parting_weight(&parting.kind, &self.policy.relationship);
+            self.customer.relationship.folded_friction.add(parting.at, friction);
+            if let Some(holding) = self.customer.holdings.latest.get_mut(&parting.product) {
+                latest(&mut holding.folded_end_at, parting.at);
+            }
+            self.update_end(&parting.product);
+        }
+        self.update_end(product);
         self.trim_holdings();
+    }
+
+    /// Updates the end of a holding, which depends on the starts and purchases around the partings of the product.
+    fn update_end(&mut self, product: &ProductId) {
+        let Some(holding) = self.customer.holdings.latest.get_mut(product) else { return };
+        let partings = self.customer.relationship.partings.iter().filter(|parting| parting.product == *product);
+        let partings: Vec<&Parting> = partings.collect();
+        holding.ended_at = end_in_effect(holding, &partings, self.policy.relationship.plan_change_window);
     }
 
     fn record_usage(&mut self, product: &ProductId, share: f64) {
@@ -220,17 +285,26 @@ impl EventApplication<'_> {
     /// Folds all but open complaints and the latest cases into the decayed sum of friction, so that a new report never
     /// lowers friction by displacing an old case.
     fn fold_old_cases(&mut self) {
-        let weights = &self.policy.relationship;
+        let Policy { relationship: weights, contact, .. } = self.policy;
+        let now = self.customer.ledger.time(self.at);
         let relationship = &mut self.customer.relationship;
         let rank = |case: &Case| (case.is_complaint && case.is_open(), case.reported_at.max(case.resolved_at));
         relationship.cases.sort_by(|a, b| (rank(b), &b.id).cmp(&(rank(a), &a.id)));
         for case in relationship.cases.split_off(relationship.cases.len().min(self.bounds.cases)) {
-            if let Some(reported_at) = case.reported_at {
-                let weight = case_weight(&case, weights);
-                relationship.folded_friction.add(reported_at, weight);
-                if case.is_open() {
-                    relationship.folded_friction.add(self.at, weight * weights.open_case_share);
-                }
+            let Some(reported_at) = case.reported_at else { continue };
+            let friction = case_weight(&case, weights);
+            relationship.folded_friction.add(reported_at, friction);
+            let open_until = reported_at + contact.complaint_hold_unresolved;
+            if case.is_open() && now < open_until {
+                let others = relationship.folded_open_cases.filter(|others| now < others.until);
+                let others = others.unwrap_or(FoldedOpenCases { friction: 0.0, until: open_until });
+                relationship.folded_open_cases = Some(FoldedOpenCases {
+                    friction: others.friction + friction * weights.open_case_share,
+                    until: others.until.max(open_until),
+                });
+            }
+            if let Some(hold_end) = complaint_hold_end(&case, contact).filter(|_| case.is_complaint) {
+                latest(&mut relationship.folded_complaints_hold_until, hold_end);
             }
         }
     }
@@ -253,7 +327,7 @@ impl EventApplication<'_> {
                 self.add_pressure(rejected);
                 grants::record_response(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Rejected);
                 let contact = &self.policy.contact;
-                grants::start_back_off(&mut self.customer.ledger, outcome.decision, self.at);
+                grants::record_rejection(&mut self.customer.ledger, outcome.decision, self.at);
                 grants::start_cooldown(
                     &mut self.customer.ledger,
                     &outcome.product,
@@ -287,47 +361,25 @@ impl EventApplication<'_> {
     }
 
     fn accept(&mut self, product: &ProductId) {
-        self.customer.ledger.back_off = None;
-        let regret_window = self.policy.relationship.regret_window;
-        let holding = self.customer.holdings.latest.get(product);
-        let ends = holding.map_or([None, None], |holding| [holding.returned_at, holding.ended_at]);
-        let at = self.at;
-        let regretted_at = ends.into_iter().flatten().filter(|&end| end >= at && end <= at + regret_window).min();
+        latest(&mut self.customer.ledger.accepted_at, self.at);
         let relationship = &mut self.customer.relationship;
-        // The same acceptance may be reported twice, as an outcome and as a purchase.
-        let recorded = relationship
-            .accepted_offers
-            .iter_mut()
-            .find(|offer| offer.product == *product && offer.at.since(at).max(at.since(offer.at)) <= regret_window);
-        match recorded {
-            Some(offer) => offer.at = offer.at.min(at),
-            None => relationship.accepted_offers.push(AcceptedOffer { product: product.clone(), at, regretted_at }),
-        }
-        self.fold_old_acceptances();
+        value_delivered::record_acceptance(relationship, product, self.at, &self.policy.relationship, self.bounds);
     }
+}
 
-    fn fold_old_acceptances(&mut self) {
-        let weights = &self.policy.relationship;
-        let relationship = &mut self.customer.relationship;
-        relationship.accepted_offers.sort_by(|a, b| (b.at, &b.product).cmp(&(a.at, &a.product)));
-        let stored = relationship.accepted_offers.len().min(self.bounds.accepted_offers);
-        for offer in relationship.accepted_offers.split_off(stored) {
-            relationship.folded_value.add(offer.at, weights.accepted_weight);
-            if let Some(regretted_at) = offer.regretted_at {
-                relationship.folded_value.add(regretted_at, -weights.regretted_weight);
-            }
+/// Friction of a parting that is no longer stored one by one: as if it had not been part of a renewal or of a change.
+fn parting_weight(kind: &PartingKind, policy: &RelationshipPolicy) -> f64 {
+    let [cancellation, downgrade, end] = policy.parting_weights;
+    match kind {
+        PartingKind::Cancellation => cancellation,
+        PartingKind::SubscriptionEnd => end,
+        PartingKind::Downgrade { .. } | PartingKind::PlanChange { direction: None | Some(PlanDirection::Down), .. } => {
+            downgrade
         }
-    }
-
-    /// Marks accepted offers of a product that is returned, cancelled or downgraded within the regret window.
-    fn regret(&mut self, product: &ProductId) {
-        let window = self.policy.relationship.regret_window;
-        let at = self.at;
-        for offer in &mut self.customer.relationship.accepted_offers {
-            if offer.product == *product && at >= offer.at && at <= offer.at + window {
-                offer.regretted_at = Some(offer.regretted_at.map_or(at, |earlier| earlier.min(at)));
-            }
-        }
+        PartingKind::PlanChange {
+            direction: Some(PlanDirection::Up | PlanDirection::Sideways | PlanDirection::RightSized),
+            ..
+        } => 0.0,
     }
 }
 

@@ -4,6 +4,7 @@
 //! stated beside it; they limit no offers, which holds, pauses and the score do.
 
 use super::active_holds::active_holds;
+use crate::domain::catalog::Catalog;
 use crate::domain::customer::{Customer, HoldReason};
 use crate::domain::policy::Policy;
 use crate::domain::relationship::{ComponentKind, RelationshipHealth};
@@ -21,9 +22,10 @@ pub(crate) fn concerns(
     customer: &Customer,
     health: &RelationshipHealth,
     policy: &Policy,
+    catalog: &Catalog,
     now: Timestamp,
 ) -> Vec<Concern> {
-    let holds = active_holds(customer, &policy.contact, now);
+    let holds = active_holds(customer, policy, catalog, now);
     let notices = holds.iter().filter(|active| active.hold.reason == HoldReason::CancellationNotice);
     let notice = notices.map(|active| active.hold.created_at).max().map(|at| Concern::CancellationNotice { at });
     let share = |kind: ComponentKind| {

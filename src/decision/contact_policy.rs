@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::decision::grants::{back_off_end, counts};
 use crate::decision::relationship::assess;
+use crate::domain::catalog::Catalog;
 use crate::domain::customer::{ActiveHold, Customer, Hold};
 use crate::domain::decision::{Cap, CapKind, QuietPeriodCause};
 use crate::domain::ids::Channel;
@@ -167,9 +168,9 @@ fn pauses(
     if channel.is_some_and(|channel| customer.consents.channel_opt_outs.contains(channel)) {
         pauses.push(zero_cap(CapKind::ChannelOptOut, None, None));
     }
-    if let Some(back_off) = ledger.back_off.filter(|&back_off| now < back_off_end(back_off, policy)) {
-        let until = back_off_end(back_off, policy);
-        pauses.push(zero_cap(CapKind::BackOff, Some(back_off.rejected_at), Some(until)));
+    if let Some(until) = back_off_end(ledger, policy).filter(|&until| now < until) {
+        let since = ledger.rejections.last().map(|rejection| rejection.at);
+        pauses.push(zero_cap(CapKind::BackOff, since, Some(until)));
     }
     pauses.extend(quiet_period(customer, policy).filter(|quiet| quiet.next_eligible_at.is_some_and(|end| now < end)));
     pauses
@@ -199,7 +200,7 @@ fn hold_cap(active: &ActiveHold) -> Cap {
 fn quiet_period(customer: &Customer, policy: &ContactPolicy) -> Option<Cap> {
     let last = &customer.relationship.last;
     let periods = [
-        (QuietPeriodCause::Purchase, last.purchase, policy.quiet_after_purchase),
+        (QuietPeriodCause::Purchase, last.purchase.max(last.subscription_start), policy.quiet_after_purchase),
         (QuietPeriodCause::Return, last.return_, policy.quiet_after_return),
         (QuietPeriodCause::Ticket, last.ticket, policy.quiet_after_ticket),
         (QuietPeriodCause::PaymentTrouble, last.payment_trouble, policy.quiet_after_payment_trouble),
@@ -282,8 +283,14 @@ pub fn updated_level(level: Option<AllowanceLevel>, cap: u32, rise_step: Duratio
 }
 
 /// Updates the customer's level at `now`, which must not be before the ledger's clock.
-pub(super) fn update_level(customer: &mut Customer, policy: &Policy, outlook: &Outlook, now: Timestamp) {
-    let health = assess(customer, policy, outlook, now);
+pub(super) fn update_level(
+    customer: &mut Customer,
+    policy: &Policy,
+    outlook: &Outlook,
+    catalog: &Catalog,
+    now: Timestamp,
+) {
+    let health = assess(customer, policy, outlook, catalog, now);
     customer.ledger.level = Some(level_under(&health, &customer.ledger, policy, now));
 }
 

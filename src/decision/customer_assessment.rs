@@ -24,7 +24,7 @@ pub struct CustomerAssessment {
 impl CustomerAssessment {
     /// Assesses a customer. Customers of the control group have no allowance.
     pub fn of(customer: &Customer, channel: Option<&Channel>, context: &DecisionContext<'_>) -> Self {
-        let health = assess(customer, context.policy, context.outlook, context.now);
+        let health = assess(customer, context.policy, context.outlook, context.catalog, context.now);
         let mut assessment = Self::with(health, customer, channel, context);
         if arm_of(&customer.id, &context.policy.control_group) == Arm::Control {
             assessment.allowance.withhold_for_control_group();
@@ -39,7 +39,7 @@ impl CustomerAssessment {
         channel: Option<&Channel>,
         context: &DecisionContext<'_>,
     ) -> Self {
-        let holds = active_holds(customer, &context.policy.contact, context.now);
+        let holds = active_holds(customer, context.policy, context.catalog, context.now);
         let allowance = allowance(customer, &customer.ledger, &health, &holds, channel, context.policy, context.now);
         Self { health, holds, allowance }
     }

@@ -88,7 +88,7 @@ fn decide_in_either_arm(
     proposal: &impl Proposal,
     context: &DecisionContext<'_>,
 ) -> (Decision, Ledger) {
-    let health = assess(customer, context.policy, context.outlook, context.now);
+    let health = assess(customer, context.policy, context.outlook, context.catalog, context.now);
     decide_with_health(query, customer, proposal, context, health)
 }
 

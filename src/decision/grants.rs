@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::domain::ids::{DecisionId, OfferId, ProductId};
 use crate::domain::ledger::{
-    BackOff, CustomerResponse, GRANT_SERVINGS_MAX, Grant, GrantServing, Ledger, PRODUCT_COOLDOWNS_MAX, ProductCooldown,
-    REQUEST_KEYS_MAX, ReleaseResult,
+    CustomerResponse, GRANT_SERVINGS_MAX, Grant, GrantServing, Ledger, PRODUCT_COOLDOWNS_MAX, ProductCooldown,
+    REJECTIONS_MAX, REQUEST_KEYS_MAX, Rejection, ReleaseResult,
 };
 use crate::domain::policy::ContactPolicy;
 use crate::domain::time::{DAY, Timestamp};
@@ -121,24 +121,35 @@ pub(crate) fn accept_by_purchase(ledger: &mut Ledger, product: &ProductId, at: T
     was_accepted
 }
 
-/// Starts or extends the pause after a rejection. Several rejections within one decision count once.
-pub(crate) fn start_back_off(ledger: &mut Ledger, decision: DecisionId, at: Timestamp) {
-    let before = ledger.back_off.filter(|before| at.since(before.rejected_at) < REJECTIONS_IN_A_ROW_WITHIN);
-    let rejections = match before {
-        Some(before) if before.decision == decision => before.rejections,
-        Some(before) => before.rejections.saturating_add(1),
-        None => 1,
-    };
-    let rejected_at = before.map_or(at, |before| before.rejected_at.max(at));
-    ledger.back_off = Some(BackOff { rejections, decision, rejected_at });
+/// Records a rejection. Several rejections of one decision count once, as of the latest.
+pub(crate) fn record_rejection(ledger: &mut Ledger, decision: DecisionId, at: Timestamp) {
+    match ledger.rejections.iter_mut().find(|rejection| rejection.decision == decision) {
+        Some(rejection) => rejection.at = rejection.at.max(at),
+        None => ledger.rejections.push(Rejection { at, decision }),
+    }
+    ledger.rejections.sort_unstable();
+    let beyond = ledger.rejections.len().saturating_sub(REJECTIONS_MAX);
+    ledger.rejections.drain(..beyond);
 }
 
-/// End of the pause after a rejection: by default 14 days after the first, doubling with each further one in a row, at
-/// most 180 days.
-pub(crate) fn back_off_end(back_off: BackOff, policy: &ContactPolicy) -> Timestamp {
-    let doublings = back_off.rejections.saturating_sub(1).min(16);
+/// End of the pause after rejections: by default 14 days after the first, doubling with each further one in a row, at most
+/// 180 days. An acceptance ends the row of the rejections before it. Read from the times alone, whatever the order in which
+/// rejections and acceptances were reported.
+pub(crate) fn back_off_end(ledger: &Ledger, policy: &ContactPolicy) -> Option<Timestamp> {
+    let after_acceptance =
+        |rejection: &&Rejection| ledger.accepted_at.is_none_or(|accepted_at| rejection.at > accepted_at);
+    let mut rejections = ledger.rejections.iter().rev().filter(after_acceptance);
+    let latest = rejections.next()?;
+    let (mut in_a_row, mut earliest) = (1_u32, latest.at);
+    for rejection in rejections {
+        if earliest.since(rejection.at) >= REJECTIONS_IN_A_ROW_WITHIN {
+            break;
+        }
+        (in_a_row, earliest) = (in_a_row + 1, rejection.at);
+    }
+    let doublings = (in_a_row - 1).min(16);
     let pause = policy.back_off.saturating_mul(1 << doublings).min(policy.back_off_max);
-    back_off.rejected_at + pause
+    Some(latest.at + pause)
 }
 
 /// Withholds a product until a moment. When there are too many cooldowns, the one that ends first is dropped.

@@ -24,4 +24,6 @@ pub(crate) mod relationship_detail;
 pub(crate) mod replay;
 pub(crate) mod scoring;
 pub(crate) mod slate;
+pub(crate) mod subscriptions;
 pub(crate) mod unconsidered;
+pub(crate) mod value_delivered;

@@ -9,19 +9,32 @@
 
 use std::time::Duration;
 
+use super::subscriptions::{PartingMeaning, Subscriptions};
+use super::value_delivered::AcceptancesInEffect;
+use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
 use crate::domain::decayed_sum::HalfLife;
+use crate::domain::event::PlanDirection;
 use crate::domain::outlook::{Outlook, staying_features};
 use crate::domain::policy::{BandLimits, ComponentPolicy, Policy, RelationshipPolicy};
-use crate::domain::relationship::{Band, Case, Component, ComponentKind, RelationshipHealth, RelationshipState};
+use crate::domain::relationship::{
+    Band, Case, Component, ComponentKind, PartingKind, RelationshipHealth, RelationshipState,
+};
 use crate::domain::time::{DAY, Timestamp};
 
 /// Computes the relationship health of a customer at `now`.
-pub fn assess(customer: &Customer, policy: &Policy, outlook: &Outlook, now: Timestamp) -> RelationshipHealth {
+pub fn assess(
+    customer: &Customer,
+    policy: &Policy,
+    outlook: &Outlook,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> RelationshipHealth {
     let complaint_open_max = policy.contact.complaint_hold_unresolved;
     let sensitive = &policy.privacy.sensitive_attributes;
     let policy = &policy.relationship;
-    let assessment = AssessmentInput { customer, policy, outlook, sensitive, complaint_open_max, now };
+    let subscriptions = &Subscriptions::of(customer, policy, catalog);
+    let assessment = AssessmentInput { customer, subscriptions, policy, outlook, sensitive, complaint_open_max, now };
     let weight_total: f64 = policy.components.iter().map(|component| component.weight).sum();
     let components: Vec<Component> = ComponentKind::ALL
         .iter()
@@ -38,7 +51,7 @@ pub fn assess(customer: &Customer, policy: &Policy, outlook: &Outlook, now: Time
         })
         .collect();
     let score = combine(&components, policy);
-    let evidence = evidence(customer, policy, now);
+    let evidence = evidence(customer, subscriptions, policy, now);
     RelationshipHealth {
         score,
         band: band(score, evidence < policy.new_customer_evidence, policy.band_limits),
@@ -115,10 +128,10 @@ fn band(score: f64, is_new: bool, limits: BandLimits) -> Band {
 }
 
 /// Amount of positive evidence: bad events never count, so that a first complaint cannot lift the caps of a new customer.
-fn evidence(customer: &Customer, policy: &RelationshipPolicy, now: Timestamp) -> usize {
-    let running = || customer.holdings.running_since();
-    let is_established = running().any(|since| now.since(since) >= policy.established_after);
-    customer.relationship.purchase_days.len() + running().count() + usize::from(is_established)
+fn evidence(customer: &Customer, subscriptions: &Subscriptions, policy: &RelationshipPolicy, now: Timestamp) -> usize {
+    let running = &subscriptions.running_since;
+    let is_established = running.iter().any(|&since| now.since(since) >= policy.established_after);
+    customer.relationship.purchase_days.len() + running.len() + usize::from(is_established)
 }
 
 /// Value of one component before it is weighted.
@@ -131,6 +144,7 @@ struct ComponentEstimate {
 /// A customer with everything that relationship health depends on.
 struct AssessmentInput<'a> {
     customer: &'a Customer,
+    subscriptions: &'a Subscriptions,
     policy: &'a RelationshipPolicy,
     outlook: &'a Outlook,
     /// Attributes that must not enter.
@@ -146,6 +160,7 @@ impl AssessmentInput<'_> {
         match kind {
             ComponentKind::ServiceFriction => {
                 let is_known = !state.cases.is_empty() || !state.folded_friction.is_empty();
+                let is_known = is_known || self.parting_frictions().any(|(_, friction)| friction > 0.0);
                 decaying(self.friction(half_life), is_known)
             }
             ComponentKind::Payment => {
@@ -159,7 +174,8 @@ impl AssessmentInput<'_> {
                 self.around_prior(kind, sum, !state.sentiment.is_empty())
             }
             ComponentKind::ValueDelivered => {
-                let is_known = !state.accepted_offers.is_empty() || !state.folded_value.is_empty();
+                let has_regrets = state.partings.iter().any(|parting| parting.follows_acceptance);
+                let is_known = !state.accepted_offers.is_empty() || !state.folded_value.is_empty() || has_regrets;
                 self.around_prior(kind, self.value_delivered(half_life), is_known)
             }
             ComponentKind::EngagementTrend => self.engagement_trend(half_life),
@@ -180,22 +196,36 @@ impl AssessmentInput<'_> {
                 case_weight(case, self.policy) * (half_life.decay(self.now.days_since(reported_at)) + open_share)
             })
             .sum();
-        cases + state.folded_friction.at(self.now, half_life)
+        let partings = self.parting_frictions();
+        let partings: f64 = partings.map(|(at, friction)| friction * half_life.decay(self.now.days_since(at))).sum();
+        let folded_open = state.folded_open_cases.filter(|folded| self.now < folded.until);
+        let folded_open = folded_open.map_or(0.0, |folded| folded.friction);
+        cases + partings + folded_open + state.folded_friction.at(self.now, half_life)
+    }
+
+    /// Time and friction of each parting: a renewal has none, nor has a change of plans unless it was reported as a move to a
+    /// lesser one.
+    fn parting_frictions(&self) -> impl Iterator<Item = (Timestamp, f64)> {
+        let [cancellation, downgrade, end] = self.policy.parting_weights;
+        let partings = self.customer.relationship.partings.iter().zip(&self.subscriptions.meanings);
+        partings.map(move |(parting, meaning)| {
+            let friction = match meaning {
+                PartingMeaning::End if parting.kind == PartingKind::Cancellation => cancellation,
+                PartingMeaning::End => end,
+                PartingMeaning::ReportedChange { direction: PlanDirection::Down, .. } => downgrade,
+                PartingMeaning::ReportedChange { .. }
+                | PartingMeaning::InferredChange { .. }
+                | PartingMeaning::Renewal => 0.0,
+            };
+            (parting.at, friction)
+        })
     }
 
     /// Accepted offers raise it, regretted ones lower it by more; each decays from its own day.
     fn value_delivered(&self, half_life: HalfLife) -> f64 {
         let state = &self.customer.relationship;
-        let offers: f64 = state
-            .accepted_offers
-            .iter()
-            .map(|offer| {
-                let gained = self.policy.accepted_weight * half_life.decay(self.now.days_since(offer.at));
-                let regret = offer.regretted_at.map_or(0.0, |at| half_life.decay(self.now.days_since(at)));
-                gained - self.policy.regretted_weight * regret
-            })
-            .sum();
-        offers + state.folded_value.at(self.now, half_life)
+        let in_effect = AcceptancesInEffect::of(state, &self.subscriptions.meanings, self.policy);
+        in_effect.value(self.policy, half_life, self.now) + state.folded_value.at(self.now, half_life)
     }
 
     /// The recent rate of engagement over the long-term rate, smoothed by pseudo-engagements: `(r + b) / (l + b)`. A ratio of
@@ -242,7 +272,7 @@ impl AssessmentInput<'_> {
         if let Some(learned) = &self.outlook.buying {
             return learned.probability(state, self.now, window);
         }
-        let first_day = state.purchase_days.first()?;
+        let first_day = state.first_purchase_day?;
         let mean_age_days = half_life.days() / std::f64::consts::LN_2;
         let window_days = window.as_secs_f64() / DAY.as_secs_f64();
         let prior_purchases = -(1.0 - prior).ln() * mean_age_days / window_days;
@@ -257,9 +287,9 @@ impl AssessmentInput<'_> {
         if !holdings.has_subscribed() {
             return None;
         }
-        let running: Vec<Duration> = holdings.running_since().map(|since| self.now.since(since)).collect();
-        let Some(&tenure) = running.iter().max() else { return Some(0.0) };
-        Some(self.stay_probability(running.len(), tenure))
+        let running = &self.subscriptions.running_since;
+        let Some(&first_at) = running.iter().min() else { return Some(0.0) };
+        Some(self.stay_probability(running.len(), self.now.since(first_at)))
     }
 
     fn stay_probability(&self, running: usize, tenure: Duration) -> f64 {

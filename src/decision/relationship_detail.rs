@@ -9,6 +9,9 @@ use crate::decision::apply_event::apply_event;
 use crate::decision::contact_policy::band_caps;
 use crate::decision::grants;
 use crate::decision::relationship::assess;
+use crate::decision::subscriptions::Subscriptions;
+use crate::decision::value_delivered::AcceptancesInEffect;
+use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
 use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use crate::domain::ids::{DecisionId, EventId, OfferId, ProductId};
@@ -26,23 +29,31 @@ pub(crate) fn detail(
     health: &RelationshipHealth,
     policy: &Policy,
     outlook: &Outlook,
+    catalog: &Catalog,
     now: Timestamp,
 ) -> RelationshipDetail {
-    let later = assess(customer, policy, outlook, now + DAY * TREND_DAYS);
+    let later = assess(customer, policy, outlook, catalog, now + DAY * TREND_DAYS);
+    let subscriptions = Subscriptions::of(customer, &policy.relationship, catalog);
     let components = health.components.iter().zip(&later.components);
     RelationshipDetail {
         components: components
             .map(|(now_component, later)| ComponentDetail {
                 kind: now_component.kind,
-                raw_inputs: raw_inputs(now_component.kind, customer, policy, now),
+                raw_inputs: raw_inputs(now_component.kind, customer, &subscriptions, policy, now),
                 trend: later.value - now_component.value,
             })
             .collect(),
-        what_if_effects: what_if_effects(customer, health.score, policy, outlook, now),
+        what_if_effects: what_if_effects(customer, health.score, policy, outlook, catalog, now),
     }
 }
 
-fn raw_inputs(kind: ComponentKind, customer: &Customer, policy: &Policy, now: Timestamp) -> Vec<RawInput> {
+fn raw_inputs(
+    kind: ComponentKind,
+    customer: &Customer,
+    subscriptions: &Subscriptions,
+    policy: &Policy,
+    now: Timestamp,
+) -> Vec<RawInput> {
     let state = &customer.relationship;
     let input = |name, value| RawInput { name, value };
     let count = |name, count: usize| RawInput { name, value: f64::from(u32::try_from(count).unwrap_or(u32::MAX)) };
@@ -72,8 +83,9 @@ fn raw_inputs(kind: ComponentKind, customer: &Customer, policy: &Policy, now: Ti
             vec![input("satisfaction_sum", state.sentiment.at(now, half_life))]
         }
         ComponentKind::ValueDelivered => {
-            let regretted = state.accepted_offers.iter().filter(|offer| offer.regretted_at.is_some()).count();
-            vec![count("accepted_offers", state.accepted_offers.len()), count("regretted_offers", regretted)]
+            let AcceptancesInEffect { accepted_at, regretted_at } =
+                AcceptancesInEffect::of(state, &subscriptions.meanings, &policy.relationship);
+            vec![count("accepted_offers", accepted_at.len()), count("regretted_offers", regretted_at.len())]
         }
         ComponentKind::EngagementTrend => {
             let recent = policy.relationship.engagement_recent_half_life;
@@ -85,7 +97,7 @@ fn raw_inputs(kind: ComponentKind, customer: &Customer, policy: &Policy, now: Ti
             ]
         }
         ComponentKind::RetentionOutlook => {
-            let running: Vec<f64> = customer.holdings.running_since().map(|since| now.days_since(since)).collect();
+            let running: Vec<f64> = subscriptions.running_since.iter().map(|since| now.days_since(*since)).collect();
             let mut inputs =
                 vec![count("purchase_days", state.purchase_days.len()), count("running_subscriptions", running.len())];
             inputs.extend(since("days_since_purchase", state.purchase_days.last().map(|day| day.start())));
@@ -103,15 +115,16 @@ fn what_if_effects(
     score: f64,
     policy: &Policy,
     outlook: &Outlook,
+    catalog: &Catalog,
     now: Timestamp,
 ) -> Vec<WhatIfEffect> {
     let effects = hypotheses(customer, now).into_iter().map(|(event, events)| {
         let mut changed = customer.clone();
         for event in &events {
-            apply_event(&mut changed, event, policy, outlook);
+            apply_event(&mut changed, event, policy, outlook, catalog);
         }
-        let health = assess(&changed, policy, outlook, now);
-        let is_on_hold = !active_holds(&changed, &policy.contact, now).is_empty();
+        let health = assess(&changed, policy, outlook, catalog, now);
+        let is_on_hold = !active_holds(&changed, policy, catalog, now).is_empty();
         let offers_cap = if is_on_hold { 0 } else { band_caps(&health, policy).offers };
         WhatIfEffect { event, score: health.score, band: health.band, offers_cap }
     });

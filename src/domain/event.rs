@@ -73,6 +73,15 @@ pub enum EventKind {
         /// The lesser product.
         to: Option<ProductId>,
     },
+    /// The customer moved from one plan to another.
+    PlanChange {
+        /// The plan given up.
+        from: ProductId,
+        /// The plan moved to.
+        to: ProductId,
+        /// Direction of the change; `None` leaves it to the tiers of the ladder.
+        direction: Option<PlanDirection>,
+    },
     /// A subscription started.
     SubscriptionStart {
         /// The product.
@@ -121,6 +130,34 @@ pub enum EventKind {
     },
     /// An offer had an outcome.
     Outcome(Outcome),
+}
+
+/// Direction of a change of plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PlanDirection {
+    /// To a better plan.
+    Up,
+    /// To a plan that is as good.
+    Sideways,
+    /// To a lesser plan.
+    Down,
+    /// To a smaller plan, as the company advised because it suits the customer better.
+    RightSized,
+}
+
+impl PlanDirection {
+    /// All directions, in the order of the API.
+    pub const ALL: [Self; 4] = [Self::Up, Self::Sideways, Self::Down, Self::RightSized];
+
+    /// Name in files and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Sideways => "sideways",
+            Self::Down => "down",
+            Self::RightSized => "right_sized",
+        }
+    }
 }
 
 /// Items of one product in an order.
@@ -286,16 +323,22 @@ impl EventKind {
             | Self::SubscriptionRenewal { .. }
             | Self::Usage { .. }
             | Self::CaseResolved { .. }
+            | Self::PlanChange { direction: Some(PlanDirection::Up), .. }
             | Self::Visit { .. } => Polarity::Good,
             Self::Return(_)
             | Self::Cancellation { .. }
             | Self::Downgrade { .. }
+            // Without a direction it may turn out to be a downgrade; it never raises relationship health in any case.
+            | Self::PlanChange { direction: Some(PlanDirection::Down) | None, .. }
             | Self::SubscriptionEnd { .. }
             | Self::SupportTicket(_)
             | Self::Complaint(_)
             | Self::PaymentLate
             | Self::PaymentFailed
             | Self::PaymentDisputed => Polarity::Bad,
+            Self::PlanChange { direction: Some(PlanDirection::Sideways | PlanDirection::RightSized), .. } => {
+                Polarity::Neutral
+            }
             Self::Survey(answer) if answer.satisfaction() > 0.0 => Polarity::Good,
             Self::Survey(answer) if answer.satisfaction() < 0.0 => Polarity::Bad,
             Self::Survey(_) => Polarity::Neutral,
@@ -311,12 +354,13 @@ impl EventKind {
         }
     }
 
-    /// The product that the event is about; of a downgrade, the product given up.
+    /// The product that the event is about; of a downgrade or a change of plans, the product given up.
     pub fn product(&self) -> Option<&ProductId> {
         match self {
             Self::Purchase(line) | Self::Return(line) => Some(&line.product),
             Self::Cancellation { product } | Self::Visit { product } => product.as_ref(),
             Self::Downgrade { from: product, .. }
+            | Self::PlanChange { from: product, .. }
             | Self::SubscriptionStart { product }
             | Self::SubscriptionEnd { product }
             | Self::SubscriptionRenewal { product }
@@ -349,7 +393,8 @@ impl EventKind {
     pub fn reversed_product(&self) -> Option<&ProductId> {
         if let Self::Return(OrderLine { product, .. })
         | Self::Cancellation { product: Some(product) }
-        | Self::Downgrade { from: product, .. } = self
+        | Self::Downgrade { from: product, .. }
+        | Self::PlanChange { from: product, direction: Some(PlanDirection::Down), .. } = self
         {
             Some(product)
         } else {
@@ -366,12 +411,19 @@ impl EventKind {
         }
     }
 
-    /// The product whose subscription, if there was one, ended: by its end, a cancellation or a downgrade.
+    /// The product whose subscription, if there was one, ended by its end or a cancellation. A downgrade or another change of
+    /// plans is no end: the customer stays.
     pub fn unsubscribed_product(&self) -> Option<&ProductId> {
-        if let Self::SubscriptionEnd { product }
-        | Self::Cancellation { product: Some(product) }
-        | Self::Downgrade { from: product, .. } = self
-        {
+        if let Self::SubscriptionEnd { product } | Self::Cancellation { product: Some(product) } = self {
+            Some(product)
+        } else {
+            None
+        }
+    }
+
+    /// The product that the customer moved to, by a downgrade or another change of plans.
+    pub fn changed_to_product(&self) -> Option<&ProductId> {
+        if let Self::Downgrade { to: Some(product), .. } | Self::PlanChange { to: product, .. } = self {
             Some(product)
         } else {
             None
@@ -385,6 +437,8 @@ impl EventKind {
             Self::Return(_) => EventKindName::Return,
             Self::Cancellation { .. } => EventKindName::Cancellation,
             Self::Downgrade { .. } => EventKindName::Downgrade,
+            Self::PlanChange { direction: Some(PlanDirection::RightSized), .. } => EventKindName::RightSized,
+            Self::PlanChange { .. } => EventKindName::PlanChange,
             Self::SubscriptionStart { .. } => EventKindName::SubscriptionStart,
             Self::SubscriptionEnd { .. } => EventKindName::SubscriptionEnd,
             Self::SubscriptionRenewal { .. } => EventKindName::SubscriptionRenewal,
@@ -444,11 +498,15 @@ pub enum EventKindName {
     Visit,
     /// [`EventKind::Outcome`].
     Outcome,
+    /// [`EventKind::PlanChange`] in any direction but the next.
+    PlanChange,
+    /// [`EventKind::PlanChange`] to a smaller plan that the company advised.
+    RightSized,
 }
 
 impl EventKindName {
     /// All kinds, in the order of the API.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Purchase,
         Self::Return,
         Self::Cancellation,
@@ -466,6 +524,8 @@ impl EventKindName {
         Self::Survey,
         Self::Visit,
         Self::Outcome,
+        Self::PlanChange,
+        Self::RightSized,
     ];
 
     /// Name in files and logs.
@@ -488,6 +548,8 @@ impl EventKindName {
             Self::Survey => "survey",
             Self::Visit => "visit",
             Self::Outcome => "outcome",
+            Self::PlanChange => "plan_change",
+            Self::RightSized => "right_sized",
         }
     }
 }

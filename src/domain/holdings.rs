@@ -59,10 +59,12 @@ pub struct Holding {
     pub acquired: Option<Acquisitions>,
     /// Items bought and returned.
     pub items: ItemBalance,
-    /// Latest start or renewal of a subscription.
-    pub subscribed_at: Option<Timestamp>,
-    /// Latest end, cancellation or downgrade.
+    /// Starts and renewals of a subscription, in order.
+    pub starts: Vec<SubscriptionStart>,
+    /// Latest end: by a cancellation, an end of the subscription or a change to another product, unless it was renewed.
     pub ended_at: Option<Timestamp>,
+    /// Latest of the ends that are no longer stored one by one.
+    pub folded_end_at: Option<Timestamp>,
     /// Latest return.
     pub returned_at: Option<Timestamp>,
     /// Latest use of an allowance: the time, and the share used (1 is all of it).
@@ -78,6 +80,26 @@ pub struct Acquisitions {
     pub last_at: Timestamp,
 }
 
+/// A start or renewal of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SubscriptionStart {
+    /// Time of the start.
+    pub at: Timestamp,
+    /// Kind of start.
+    pub kind: StartKind,
+}
+
+/// Kind of start of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StartKind {
+    /// The customer moved to the product from another, which is no new commitment.
+    PlanChange,
+    /// The subscription was renewed.
+    Renewal,
+    /// The subscription started.
+    Start,
+}
+
 impl Holding {
     /// Creates a holding with nothing but its first time.
     pub fn touched_at(at: Timestamp) -> Self {
@@ -85,8 +107,9 @@ impl Holding {
             first_event_at: at,
             acquired: None,
             items: ItemBalance::default(),
-            subscribed_at: None,
+            starts: Vec::new(),
             ended_at: None,
+            folded_end_at: None,
             returned_at: None,
             usage: None,
         }
@@ -112,14 +135,14 @@ impl Holding {
         let EvictedSubscription { first_at, subscribed_at } = subscription;
         Self {
             acquired: Some(Acquisitions { first_at, last_at: subscribed_at }),
-            subscribed_at: Some(subscribed_at),
+            starts: vec![SubscriptionStart { at: subscribed_at, kind: StartKind::Renewal }],
             ..Self::touched_at(first_at)
         }
     }
 
     /// Whether the customer has it: not ended since it last started, and not all items returned.
     pub fn is_owned(&self) -> bool {
-        !self.has_ended() && (self.subscribed_at.is_some() || self.items.quantity() > 0)
+        !self.has_ended() && (!self.starts.is_empty() || self.items.quantity() > 0)
     }
 
     /// Whether it ended after its latest purchase, start or renewal.
@@ -131,7 +154,7 @@ impl Holding {
         let given_up_at = self.ended_at.max(self.returned_at);
         if self.is_subscribed() {
             Need::RunningSubscription
-        } else if self.subscribed_at.is_some() {
+        } else if !self.starts.is_empty() {
             Need::EndedSubscription
         } else if given_up_at.is_some_and(|at| now < at + GIVEN_UP_NEEDED) && !self.is_owned() {
             Need::GivenUpLately
@@ -158,9 +181,27 @@ impl Holding {
         self.acquired.map_or(self.first_event_at, |acquired| acquired.last_at)
     }
 
+    /// Latest start or renewal of a subscription, or change to it.
+    pub fn subscribed_at(&self) -> Option<Timestamp> {
+        self.starts.last().map(|start| start.at)
+    }
+
+    /// Latest start or renewal of a subscription, changes from other products aside.
+    pub fn committed_at(&self) -> Option<Timestamp> {
+        self.starts.iter().rev().find(|start| start.kind != StartKind::PlanChange).map(|start| start.at)
+    }
+
+    /// Adds a start or renewal of a subscription.
+    pub fn add_start(&mut self, start: SubscriptionStart) {
+        if let Err(index) = self.starts.binary_search(&start) {
+            self.starts.insert(index, start);
+        }
+        self.acquire(start.at);
+    }
+
     /// Whether a subscription is running.
     pub fn is_subscribed(&self) -> bool {
-        self.subscribed_at.is_some_and(|started_at| self.ended_at.is_none_or(|ended_at| ended_at < started_at))
+        self.subscribed_at().is_some_and(|started_at| self.ended_at.is_none_or(|ended_at| ended_at < started_at))
     }
 }
 
@@ -187,17 +228,11 @@ impl Holdings {
         self.fingerprints.iter().chain(self.evicted_subscriptions.keys()).copied().collect()
     }
 
-    /// First times of the running subscriptions, evicted ones included.
-    pub fn running_since(&self) -> impl Iterator<Item = Timestamp> {
-        let stored = self.latest.values().filter(|holding| holding.is_subscribed()).map(Holding::first_at);
-        stored.chain(self.evicted_subscriptions.values().map(|subscription| subscription.first_at))
-    }
-
     /// Whether the customer has or had a subscription.
     pub fn has_subscribed(&self) -> bool {
         self.has_evicted_ended_subscription
             || !self.evicted_subscriptions.is_empty()
-            || self.latest.values().any(|holding| holding.subscribed_at.is_some())
+            || self.latest.values().any(|holding| holding.committed_at().is_some())
     }
 
     /// Returns the holding of a product, created at `at` if there is none. Call [`Holdings::trim`] afterwards.
@@ -236,7 +271,11 @@ impl Holdings {
             Need::Bought => self.insert_fingerprint(fingerprint, bounds),
             Need::EndedSubscription => self.has_evicted_ended_subscription = true,
             Need::RunningSubscription => {
-                let subscribed_at = holding.subscribed_at.unwrap_or(holding.last_at());
+                let Some(subscribed_at) = holding.committed_at() else {
+                    // The customer moved to it: the subscription that moved is the one that has the tenure.
+                    self.insert_fingerprint(fingerprint, bounds);
+                    return;
+                };
                 let subscription = EvictedSubscription { first_at: holding.first_at(), subscribed_at };
                 self.evicted_subscriptions.insert(fingerprint, subscription);
                 if self.evicted_subscriptions.len() > bounds.evicted_subscriptions {

@@ -11,6 +11,8 @@ pub const GRANTS_MAX: usize = 64;
 pub const GRANT_SERVINGS_MAX: usize = 16;
 /// Maximum number of request keys; beyond it a new request with a key is rejected.
 pub const REQUEST_KEYS_MAX: usize = 128;
+/// Maximum number of rejections: the pause does not grow with more of them.
+pub const REJECTIONS_MAX: usize = 17;
 /// Maximum number of products withheld after the customer declined them.
 pub const PRODUCT_COOLDOWNS_MAX: usize = 64;
 
@@ -25,8 +27,10 @@ pub struct Ledger {
     pub request_keys: Vec<RequestKey>,
     /// State of the slow rise; `None` before the first event or grant.
     pub level: Option<AllowanceLevel>,
-    /// The pause after a rejection.
-    pub back_off: Option<BackOff>,
+    /// Rejections, one for each decision in the order of time, at most [`REJECTIONS_MAX`].
+    pub rejections: Vec<Rejection>,
+    /// Latest acceptance of an offer: it ends the pause of the rejections until then.
+    pub accepted_at: Option<Timestamp>,
     /// Products withheld for a while, at most [`PRODUCT_COOLDOWNS_MAX`].
     pub product_cooldowns: Vec<ProductCooldown>,
     /// Grants that a customer of the control group would have got, at most [`GRANTS_MAX`]; they count only against the caps
@@ -112,15 +116,13 @@ pub struct AllowanceLevel {
     pub since: Timestamp,
 }
 
-/// Back-off after rejections: a pause of all offers that doubles with each rejection in a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BackOff {
-    /// Number of rejections in a row, each of another decision.
-    pub rejections: u32,
-    /// The latest rejected decision.
-    pub decision: DecisionId,
+/// Rejection of the offers of one decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rejection {
     /// Time of the latest rejection.
-    pub rejected_at: Timestamp,
+    pub at: Timestamp,
+    /// The rejected decision.
+    pub decision: DecisionId,
 }
 
 /// A product withheld for a while after the customer rejected or dismissed it.

@@ -185,7 +185,7 @@ pub fn buying_features(state: &RelationshipState, rhythm: &MbgNbd, now: Timestam
     let value = |feature: BuyingFeature| match feature {
         BuyingFeature::Recency => ages.last().copied().unwrap_or_default().ln_1p(),
         BuyingFeature::PurchaseDays => (ages.len() as f64).ln(),
-        BuyingFeature::Tenure => ages.first().copied().unwrap_or_default().ln_1p(),
+        BuyingFeature::Tenure => state.first_purchase_day.map_or(0.0, |day| now.days_since(day.start())).ln_1p(),
         BuyingFeature::PurchaseDays30 => decayed(30.0),
         BuyingFeature::PurchaseDays90 => decayed(90.0),
         BuyingFeature::PurchaseDays365 => decayed(365.0),

@@ -75,6 +75,8 @@ pub struct RelationshipPolicy {
     pub return_weight: f64,
     /// Time within which returning, cancelling or downgrading an accepted offer counts as regret.
     pub regret_window: Duration,
+    /// Time between an end and a start within which they are one change of plans, or one renewal.
+    pub plan_change_window: Duration,
     /// Recent half-life of the engagement trend; the component's own half-life is the long one.
     pub engagement_recent_half_life: HalfLife,
     /// Engagement of a purchase day, of a start or renewal, of a use, and of a visit or click.
@@ -315,6 +317,7 @@ impl Default for RelationshipPolicy {
             regretted_weight: 1.5,
             return_weight: 0.05,
             regret_window: DAY * 60,
+            plan_change_window: DAY,
             engagement_recent_half_life: HalfLife::of_days(60.0).expect("every default half-life is supported"),
             engagement_weights: [1.0, 1.0, 0.25, 0.5],
             engagement_prior_mass: 1.0,

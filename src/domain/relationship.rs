@@ -6,11 +6,10 @@
 use std::collections::BTreeSet;
 
 use super::decayed_sum::DecayedSum;
-use super::event::Severity;
+use super::event::{PlanDirection, Severity};
 use super::ids::{CaseId, ProductId};
 use super::state_bounds::StateBounds;
 use super::time::{Day, Timestamp};
-
 
 /// State that relationship health is computed from.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,20 +18,36 @@ pub struct RelationshipState {
     pub cases: Vec<Case>,
     /// Friction of cases that are no longer stored one by one.
     pub folded_friction: DecayedSum,
+    /// Undecayed friction of open cases that are no longer stored one by one.
+    pub folded_open_cases: Option<FoldedOpenCases>,
+    /// End of the longest hold of the complaints that are no longer stored one by one.
+    pub folded_complaints_hold_until: Option<Timestamp>,
     /// Late, failed and disputed payments, weighted.
     pub payment_trouble: DecayedSum,
     /// Offers shown, dismissed, rejected and complained about, weighted.
     pub offer_pressure: DecayedSum,
     /// Survey satisfaction, -1 to 1 for each answer.
     pub sentiment: DecayedSum,
-    /// Offers that the customer accepted, at most [`StateBounds::accepted_offers`].
+    /// Offers that the customer accepted in the order of time, at most [`StateBounds::accepted_offers`].
     pub accepted_offers: Vec<AcceptedOffer>,
-    /// Value of accepted offers that are no longer stored one by one, less returns.
+    /// Time of the latest acceptance that is no longer stored.
+    pub acceptances_dropped_through: Option<Timestamp>,
+    /// Returns in the order of time, at most [`StateBounds::returns`].
+    pub returns: Vec<ProductReturn>,
+    /// Time of the latest return that is no longer stored.
+    pub returns_dropped_through: Option<Timestamp>,
+    /// Cancellations, ends and changes of subscriptions in the order of time, at most [`StateBounds::partings`].
+    pub partings: Vec<Parting>,
+    /// Time of the latest parting that is no longer stored.
+    pub partings_dropped_through: Option<Timestamp>,
+    /// Value lost by returns, and by regrets that are no longer stored one by one.
     pub folded_value: DecayedSum,
     /// Visits, usage, starts and renewals, weighted. Purchases are in `purchase_days`.
     pub engagement: DecayedSum,
     /// Latest days with a purchase, at most [`StateBounds::purchase_days`].
     pub purchase_days: BTreeSet<Day>,
+    /// First day with a purchase.
+    pub first_purchase_day: Option<Day>,
     /// Money spent, in units of the currency of each purchase.
     pub spent: DecayedSum,
     /// Number of returned order lines.
@@ -49,7 +64,9 @@ impl RelationshipState {
 
     /// Records a purchase, and stores at most `days_max` days.
     pub fn record_purchase_within(&mut self, at: Timestamp, spent: f64, days_max: usize) {
-        self.purchase_days.insert(at.day());
+        let day = at.day();
+        self.purchase_days.insert(day);
+        self.first_purchase_day = Some(self.first_purchase_day.map_or(day, |first| first.min(day)));
         while self.purchase_days.len() > days_max {
             self.purchase_days.pop_first();
         }
@@ -77,8 +94,10 @@ pub struct LastEventTimes {
     pub payment_trouble: Option<Timestamp>,
     /// Latest cancellation of the whole relationship.
     pub cancellation: Option<Timestamp>,
-    /// Latest start or renewal of a subscription.
+    /// Latest start or renewal of a subscription, or move to a better plan.
     pub commitment: Option<Timestamp>,
+    /// Latest start of a subscription or change of plans.
+    pub subscription_start: Option<Timestamp>,
 }
 
 /// A support case: a ticket or complaint.
@@ -107,15 +126,82 @@ impl Case {
     }
 }
 
-/// An offer that the customer accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Open cases that are no longer stored one by one. All of them count until the last of them would be too old to be
+/// considered open.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FoldedOpenCases {
+    /// Sum of what they add to friction while they are open.
+    pub friction: f64,
+    /// Time until which they count.
+    pub until: Timestamp,
+}
+
+/// An offer that the customer accepted. The same acceptance may be reported several times, as an outcome and as a purchase:
+/// which acceptances count is decided when they are read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AcceptedOffer {
-    /// The product.
-    pub product: ProductId,
     /// Time of the acceptance.
     pub at: Timestamp,
-    /// Time of its return, cancellation or downgrade, if soon enough to count as regret.
-    pub regretted_at: Option<Timestamp>,
+    /// The product.
+    pub product: ProductId,
+    /// Time of the earliest acceptance that was merged into this one when the list was full; `at` otherwise.
+    pub since: Timestamp,
+}
+
+/// A return of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProductReturn {
+    /// Time of the return.
+    pub at: Timestamp,
+    /// The product.
+    pub product: ProductId,
+    /// Whether an accepted offer of the product came so shortly before that the return is a regret.
+    pub follows_acceptance: bool,
+}
+
+/// A cancellation, an end or a change of a subscription, as it was reported. What it means depends on the starts around it
+/// and on the catalogue, and is decided when it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parting {
+    /// Time of the parting.
+    pub at: Timestamp,
+    /// The product given up.
+    pub product: ProductId,
+    /// Kind of parting.
+    pub kind: PartingKind,
+    /// Whether an accepted offer of the product came so shortly before that the parting may be a regret.
+    pub follows_acceptance: bool,
+}
+
+/// Kind of parting.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PartingKind {
+    /// The product was cancelled.
+    Cancellation,
+    /// The subscription ended.
+    SubscriptionEnd,
+    /// The customer moved to a lesser product.
+    Downgrade {
+        /// The lesser product.
+        to: Option<ProductId>,
+    },
+    /// The customer moved to another plan.
+    PlanChange {
+        /// The other plan.
+        to: ProductId,
+        /// Direction of the change; `None` leaves it to the tiers of the ladder.
+        direction: Option<PlanDirection>,
+    },
+}
+
+impl PartingKind {
+    /// Whether it may be one half of a renewal or of a change of plans, of which the other half is a start.
+    pub fn is_end(&self) -> bool {
+        match self {
+            Self::Cancellation | Self::SubscriptionEnd => true,
+            Self::Downgrade { .. } | Self::PlanChange { .. } => false,
+        }
+    }
 }
 
 /// Component of relationship health.

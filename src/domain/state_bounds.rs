@@ -13,12 +13,20 @@ pub struct StateBounds {
     pub fingerprints: usize,
     /// Running subscriptions whose holdings were evicted.
     pub evicted_subscriptions: usize,
+    /// Starts and renewals of one subscription that are stored although no parting is near.
+    pub starts: usize,
+    /// All starts and renewals of one subscription.
+    pub starts_near_partings: usize,
     /// Movements of items stored one by one, of one holding.
     pub movements: usize,
     /// Tickets and complaints stored one by one.
     pub cases: usize,
-    /// Accepted offers stored one by one.
+    /// Accepted offers.
     pub accepted_offers: usize,
+    /// Returns.
+    pub returns: usize,
+    /// Cancellations, ends and changes of subscriptions.
+    pub partings: usize,
     /// Purchase days.
     pub purchase_days: usize,
 }
@@ -29,9 +37,13 @@ impl StateBounds {
         holdings: 160,
         fingerprints: 2048,
         evicted_subscriptions: 128,
+        starts: 4,
+        starts_near_partings: 32,
         movements: 8,
         cases: 32,
         accepted_offers: 32,
+        returns: 32,
+        partings: 48,
         purchase_days: 128,
     };
 }

@@ -17,6 +17,7 @@ use super::score_deciles::{Decile, deciles};
 use super::task::HealthTask;
 use crate::decision::apply_event::apply_event;
 use crate::decision::relationship::assess;
+use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::CustomerId;
@@ -154,12 +155,13 @@ fn relationship_health(
     outlook: &Outlook,
     now: Timestamp,
 ) -> f64 {
-    let mut customer = Customer::unknown(customer.clone());
+    // Changes of plans between subscriptions do not matter to customers who buy again.
+    let (mut customer, catalog) = (Customer::unknown(customer.clone()), Catalog::default());
     for event in events {
         // The level of the slow rise is no part of the score, so the learned outlook is not needed on the way.
-        apply_event(&mut customer, event, policy, &Outlook::default());
+        apply_event(&mut customer, event, policy, &Outlook::default(), &catalog);
     }
-    assess(&customer, policy, outlook, now).score
+    assess(&customer, policy, outlook, &catalog, now).score
 }
 
 fn report(

@@ -101,7 +101,7 @@ impl<'a> RankingEvaluator<'a> {
             history.push(event);
             if let Some(id) = &event.customer {
                 let customer = customers.entry(id.clone()).or_insert_with(|| Customer::unknown(id.clone()));
-                apply_event(customer, event, &policy, &outlook);
+                apply_event(customer, event, &policy, &outlook, &shop.catalog);
             }
         }
         let log = |stage: TrainingStage| progress(format!("training: {}", stage.as_str()));

@@ -6,7 +6,7 @@ use parquet::errors::Result;
 
 use super::table_writer::{ColumnValue, TableWriter};
 use crate::domain::decision::Decision;
-use crate::domain::event::{Event, EventKind};
+use crate::domain::event::{Event, EventKind, PlanDirection};
 use crate::domain::offer::Offer;
 
 /// One row for each event; its kind decides which columns are filled.
@@ -17,6 +17,7 @@ const EVENTS: &str = "message events {
     required binary kind (STRING);
     optional binary product_id (STRING);
     optional binary to_product_id (STRING);
+    optional binary plan_direction (STRING);
     optional binary order_id (STRING);
     optional int64 quantity;
     optional fixed_len_byte_array(16) unit_price (DECIMAL(38, 9));
@@ -111,7 +112,7 @@ impl ExportTables {
 
     /// Adds the row of an event.
     pub fn add_event(&mut self, event: &Event) -> Result<()> {
-        let EventColumns { product, to_product, line, usage, case, severity, survey, outcome } =
+        let EventColumns { product, to_product, plan_direction, line, usage, case, severity, survey, outcome } =
             EventColumns::of(&event.kind);
         let (order, quantity, unit_price) = line.unwrap_or_default();
         self.events.add([
@@ -121,6 +122,7 @@ impl ExportTables {
             ColumnValue::Text(event.kind.as_str().to_owned()),
             ColumnValue::text(product),
             ColumnValue::text(to_product),
+            ColumnValue::text(plan_direction),
             ColumnValue::text(order),
             ColumnValue::integer(quantity),
             ColumnValue::amount(unit_price),
@@ -221,6 +223,7 @@ impl ExportTables {
 struct EventColumns {
     product: Option<String>,
     to_product: Option<String>,
+    plan_direction: Option<&'static str>,
     line: Option<(Option<String>, Option<u32>, Option<crate::domain::money::Money>)>,
     usage: Option<(f64, Option<f64>)>,
     case: Option<String>,
@@ -239,8 +242,11 @@ impl EventColumns {
         if let EventKind::Purchase(line) | EventKind::Return(line) = kind {
             let order = line.order.as_ref().map(ToString::to_string);
             columns.line = Some((order, Some(line.quantity), line.unit_price));
-        } else if let EventKind::Downgrade { to, .. } = kind {
-            columns.to_product = to.as_ref().map(ToString::to_string);
+        } else if let EventKind::Downgrade { .. } = kind {
+            columns.to_product = kind.changed_to_product().map(ToString::to_string);
+        } else if let EventKind::PlanChange { direction, .. } = kind {
+            columns.to_product = kind.changed_to_product().map(ToString::to_string);
+            columns.plan_direction = direction.map(PlanDirection::as_str);
         } else if let EventKind::Usage { amount, allowance, .. } = kind {
             columns.usage = Some((*amount, *allowance));
         } else if let EventKind::SupportTicket(report) | EventKind::Complaint(report) = kind {

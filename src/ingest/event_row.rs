@@ -6,7 +6,7 @@ use super::event_kind_rule::{EventRowKind, OUTCOMES_NOT_IMPORTED, parse_kind};
 use super::invalid_cell::InvalidCell;
 use super::row_fields::RowFields;
 use crate::domain::event::{
-    CaseReport, Event, EventKind, EventKindName, OrderLine, QUANTITY_MAX, Severity, SurveyAnswer,
+    CaseReport, Event, EventKind, EventKindName, OrderLine, PlanDirection, QUANTITY_MAX, Severity, SurveyAnswer,
 };
 use crate::domain::ids::{CaseId, CustomerId, EventId, OrderId, ProductId};
 
@@ -56,8 +56,15 @@ fn event_kind(row_kind: EventRowKind, fields: &mut RowFields<'_>) -> Option<Even
         EventKindName::Cancellation => EventKind::Cancellation { product: optional_product(fields) },
         EventKindName::Downgrade => {
             let to = fields.id(CanonicalColumn::ToProductId, ProductId::new);
-            EventKind::Downgrade { from: product(fields)?, to }
+            let from = product(fields)?;
+            require_another(fields, &from, to.as_ref());
+            EventKind::Downgrade { from, to }
         }
+        EventKindName::PlanChange => {
+            let direction = fields.parsed(CanonicalColumn::PlanDirection, parse_direction);
+            plan_change(fields, direction)?
+        }
+        EventKindName::RightSized => plan_change(fields, Some(PlanDirection::RightSized))?,
         EventKindName::SubscriptionStart => EventKind::SubscriptionStart { product: product(fields)? },
         EventKindName::SubscriptionEnd => EventKind::SubscriptionEnd { product: product(fields)? },
         EventKindName::SubscriptionRenewal => EventKind::SubscriptionRenewal { product: product(fields)? },
@@ -77,6 +84,29 @@ fn event_kind(row_kind: EventRowKind, fields: &mut RowFields<'_>) -> Option<Even
             fields.add_fault(CanonicalColumn::Kind, OUTCOMES_NOT_IMPORTED);
             return None;
         }
+    })
+}
+
+/// Reads a change of plans from one product to another.
+fn plan_change(fields: &mut RowFields<'_>, direction: Option<PlanDirection>) -> Option<EventKind> {
+    let from = product(fields);
+    fields.require(CanonicalColumn::ToProductId);
+    let to = fields.id(CanonicalColumn::ToProductId, ProductId::new);
+    let (from, to) = (from?, to?);
+    require_another(fields, &from, Some(&to));
+    Some(EventKind::PlanChange { from, to, direction })
+}
+
+fn require_another(fields: &mut RowFields<'_>, from: &ProductId, to: Option<&ProductId>) {
+    if to == Some(from) {
+        fields.add_fault(CanonicalColumn::ToProductId, "must differ from `product_id`");
+    }
+}
+
+fn parse_direction(text: &str) -> Result<PlanDirection, InvalidCell> {
+    PlanDirection::ALL.into_iter().find(|direction| direction.as_str() == text).ok_or_else(|| {
+        let names = PlanDirection::ALL.map(PlanDirection::as_str);
+        InvalidCell(format!("must be one of {}, not {}", names.join(", "), excerpt(text)))
     })
 }
 

@@ -11,7 +11,7 @@ use super::interval::{EstimatedDifference, Sample, difference_of_means, differen
 use crate::domain::event::{Event, EventKind, OutcomeKind};
 use crate::domain::experiment::{Arm, Assignment};
 use crate::domain::relationship::Band;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{DAY, Timestamp};
 
 /// Minimum number of customers in each arm for a report.
 pub const ARM_MIN: usize = 200;
@@ -116,7 +116,9 @@ impl FollowedCustomer {
         let share = |hit: bool| if hit { 1.0 } else { 0.0 };
         match measure {
             BackfireMeasure::Churn => {
-                share(self.ended_at.is_some_and(|ended| self.started_at.is_none_or(|started| started < ended)))
+                // A start on the same day belongs to a renewal or a change of plans, in whichever order the two were reported.
+                let is_change = |ended: Timestamp| self.started_at.is_some_and(|started| started + DAY >= ended);
+                share(self.ended_at.is_some_and(|ended| !is_change(ended)))
             }
             BackfireMeasure::BoughtNothing => share(!self.has_bought),
             BackfireMeasure::Complained => share(self.has_complained),

@@ -43,6 +43,7 @@ enum ActivityKind {
     Returned,
     Subscribed { product: u32 },
     SubscriptionEnded { product: u32 },
+    Moved { from: u32, to: u32 },
     Engaged { weight: f64 },
 }
 
@@ -79,6 +80,12 @@ impl OutlookHistory {
             let product = self.product_index(product);
             self.record(customer, event, ActivityKind::Subscribed { product });
             self.record(customer, event, ActivityKind::Engaged { weight: commitment });
+        } else if let Some(product) = event.kind.changed_to_product() {
+            // The customer stays, as a subscriber of the other plan if there was a subscription.
+            if let Some(from) = event.kind.product() {
+                let (from, to) = (self.product_index(from), self.product_index(product));
+                self.record(customer, event, ActivityKind::Moved { from, to });
+            }
         } else if let Some(product) = event.kind.unsubscribed_product() {
             let product = self.product_index(product);
             self.record(customer, event, ActivityKind::SubscriptionEnded { product });
@@ -139,7 +146,7 @@ fn customer_snapshot<'a>(
             ActivityKind::Bought { spent } => state.record_purchase(activity.at, spent),
             ActivityKind::Returned => state.record_return(activity.at),
             ActivityKind::Engaged { weight } => state.engagement.add(activity.at, weight),
-            ActivityKind::Subscribed { .. } | ActivityKind::SubscriptionEnded { .. } => {}
+            ActivityKind::Subscribed { .. } | ActivityKind::SubscriptionEnded { .. } | ActivityKind::Moved { .. } => {}
         }
     }
     let is_repurchase = |activity: &Activity| {
@@ -164,10 +171,11 @@ struct SubscriptionSpan {
     ended: Option<Timestamp>,
 }
 
-/// Subscriptions that ran at a moment, each with its first start. The order of two activities of one instant is unknown;
-/// the end wins, as it does while serving.
+/// Subscriptions that ran at a moment, each with its first start. An end and a start of one instant are a renewal, as they
+/// are while serving, and a subscription that moved to another plan keeps its first start.
 fn running_since(activities: &[Activity], moment: Timestamp) -> BTreeMap<u32, Timestamp> {
     let mut spans: BTreeMap<u32, SubscriptionSpan> = BTreeMap::new();
+    let mut moves: Vec<(Timestamp, u32, u32)> = Vec::new();
     for activity in activities.iter().filter(|activity| activity.at < moment) {
         match activity.kind {
             ActivityKind::Subscribed { product } => {
@@ -179,9 +187,21 @@ fn running_since(activities: &[Activity], moment: Timestamp) -> BTreeMap<u32, Ti
                 let span = spans.entry(product).or_default();
                 span.ended = span.ended.max(Some(activity.at));
             }
+            ActivityKind::Moved { from, to } => moves.push((activity.at, from, to)),
             ActivityKind::Bought { .. } | ActivityKind::Returned | ActivityKind::Engaged { .. } => {}
         }
     }
-    let running = spans.into_iter().filter(|(_, span)| span.last > span.ended);
+    moves.sort_unstable();
+    for (at, from, to) in moves {
+        let is_running = |span: &SubscriptionSpan| span.last <= Some(at) && span.last >= span.ended;
+        let Some(first) = spans.get(&from).filter(|span| is_running(span)).and_then(|span| span.first) else {
+            continue;
+        };
+        spans.remove(&from);
+        let span = spans.entry(to).or_default();
+        span.first = Some(span.first.map_or(first, |other| other.min(first)));
+        span.last = span.last.max(Some(at));
+    }
+    let running = spans.into_iter().filter(|(_, span)| span.last >= span.ended);
     running.filter_map(|(product, span)| Some((product, span.first?))).collect()
 }

@@ -49,6 +49,7 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         payment_weights,
         pressure_weights,
         parting_weights,
+        plan_change_window,
         sentiment_scale,
         accepted_weight,
         regretted_weight,
@@ -310,6 +311,12 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         "regret_window",
         "an accepted offer that is given up within this time is regretted",
         duration(regret_window),
+    );
+    add(
+        section,
+        "plan_change_window",
+        "an end and a start of two plans of one ladder or category within this time are a change, not a loss",
+        PolicyField::Duration(plan_change_window, NO_TIME, DAY * 31),
     );
     add(
         section,

@@ -197,7 +197,8 @@ impl<'a> SimulatedCustomer<'a> {
         self.events += 1;
         let id = EventId::new(self.events.to_string()).expect("a number");
         let event = Event { id, customer: Some(self.customer.id.clone()), at, kind };
-        apply_event(&mut self.customer, &event, self.context.policy, &UNTRAINED_OUTLOOK);
+        let MarketContext { policy, shop, .. } = self.context;
+        apply_event(&mut self.customer, &event, policy, &UNTRAINED_OUTLOOK, &shop.catalog);
     }
 
     /// Simulates the customer's own purchases and complaints, and service incidents.

@@ -72,7 +72,7 @@ pub async fn simulate_relationship_health(
     }));
     let snapshot = app.snapshot();
     for event in &events {
-        apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
+        apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook(), snapshot.catalog());
     }
     let after = view(app, &customer, as_of.unwrap_or(now));
     Ok([before, after])
@@ -87,11 +87,11 @@ fn view(app: &App, customer: &Customer, now: Timestamp) -> RelationshipView {
     let binding_cap = allowance.binding(OfferKind::CrossSell).map(|index| allowance.caps[index].clone());
     let summary = RelationshipSummary {
         band: health.band,
-        concerns: concerns(customer, &health, context.policy, as_of),
+        concerns: concerns(customer, &health, context.policy, context.catalog, as_of),
         offers_left: allowance.offers_left,
         binding_cap,
     };
-    let detail = detail(customer, &health, context.policy, context.outlook, as_of);
+    let detail = detail(customer, &health, context.policy, context.outlook, context.catalog, as_of);
     let policy_version = context.policy.version.clone();
     RelationshipView { health, detail, caps: allowance.caps, holds, summary, policy_version, as_of }
 }

@@ -65,7 +65,7 @@ pub async fn create_hold(app: &App, customer: &CustomerId, request: HoldRequest)
 /// Returns every hold in force, created or derived from events.
 pub async fn list_holds(app: &App, customer: &CustomerId) -> Result<Vec<ActiveHold>, HoldError> {
     let customer = load_or_unknown(app.store.as_ref(), customer).await?.value;
-    Ok(active_holds(&customer, &app.policy_in_force().contact, app.now()))
+    Ok(active_holds(&customer, &app.policy_in_force(), &app.catalog(), app.now()))
 }
 
 /// Deletes a hold that was created.

@@ -77,7 +77,7 @@ async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> R
         let snapshot = app.snapshot();
         CallStage::Apply.in_scope(|| {
             for event in &new {
-                apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook());
+                apply_event(&mut customer, event, &snapshot.policy, snapshot.outlook(), snapshot.catalog());
             }
         });
         Ok(CustomerChange::Commit { customer, events: new, result: outcomes })

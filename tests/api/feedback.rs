@@ -6,13 +6,13 @@ use prost_types::Timestamp;
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::{
     CapKind, CrossSellResponse, CustomerEvent, EntryResult, EventKind, GetRelationshipHealthRequest, HoldReason, Money,
-    OfferOutcome, OutcomeKind, RecordEventsRequest, RecordOutcomesRequest, StreamEventsRequest,
+    OfferOutcome, OutcomeKind, PlanDirection, RecordEventsRequest, RecordOutcomesRequest, StreamEventsRequest,
 };
 use tonic::Code;
 
 use super::faults::{bad_fields, entry_refusal, is_ok, kind, refusal};
 use super::harness::{ManualClock, TestServer, in_memory, on_disk};
-use super::shop::{REQUEST_ID, ago, cap, in_future, now, open_shop, record, stored_customer};
+use super::shop::{REQUEST_ID, ago, cap, in_future, now, open_shop, record, stock, stored_customer};
 use crate::support::wire_shop::{complaint, cross_sell, event, gbp, preview, purchase};
 
 async fn offered(shop: &TestServer) -> CrossSellResponse {
@@ -59,6 +59,12 @@ async fn every_kind_of_event_is_taken_once_and_a_second_time_acknowledged() {
         of(EventKind::PaymentDisputed),
         CustomerEvent { score: Some(0.0), score_max: Some(1000.0), ..of(EventKind::Survey) },
         about(EventKind::Visit),
+        CustomerEvent {
+            to_product_id: "pot".into(),
+            plan_direction: PlanDirection::Sideways.into(),
+            ..about(EventKind::PlanChange)
+        },
+        CustomerEvent { to_product_id: "pot".into(), ..about(EventKind::RightSized) },
         // Anonymous purchases train the model.
         CustomerEvent { customer_id: String::new(), ..line(EventKind::Purchase) },
     ];
@@ -86,7 +92,7 @@ fn bad_events(shop: &TestServer) -> Vec<(CustomerEvent, Vec<&'static str>)> {
         |amount, allowance| CustomerEvent { product_id: "kettle".into(), amount, allowance, ..of(EventKind::Usage) };
     vec![
         (CustomerEvent::default(), vec!["event_id", "event_time", "kind"]),
-        (CustomerEvent { kind: 17, ..bought() }, vec!["kind"]),
+        (CustomerEvent { kind: 19, ..bought() }, vec!["kind"]),
         (CustomerEvent { kind: -1, ..bought() }, vec!["kind"]),
         (
             CustomerEvent { event_id: "e".repeat(129), customer_id: " ".into(), ..bought() },
@@ -135,6 +141,8 @@ fn bad_events(shop: &TestServer) -> Vec<(CustomerEvent, Vec<&'static str>)> {
             vec!["to_product_id"],
         ),
         (of(EventKind::SubscriptionStart), vec!["product_id"]),
+        (CustomerEvent { plan_direction: 9, ..about(EventKind::PlanChange) }, vec!["plan_direction", "to_product_id"]),
+        (CustomerEvent { plan_direction: 1, ..about(EventKind::RightSized) }, vec!["to_product_id", "plan_direction"]),
         // A field that a kind does not take is a fault, too.
         (
             CustomerEvent { product_id: "kettle".into(), score: Some(f64::NAN), ..of(EventKind::PaymentLate) },
@@ -417,6 +425,27 @@ async fn events_with_the_longest_ids_are_all_recorded() {
         let things = ada.holdings.len() + usize::try_from(ada.older_holdings).expect("few");
         assert_eq!(things, 150, "nothing bought is forgotten");
         assert_eq!(server.app.store().counts().await.expect("counts").events, 1000);
+        server.stop().await;
+    }
+}
+
+/// Decisions wait in the customer's value until they are copied to the decision log; meanwhile they evict nothing.
+///
+/// Broken by: one limit for the customer together with what waits, which evicts a quarter of the holdings.
+#[tokio::test]
+async fn decisions_on_their_way_to_the_log_evict_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for settings in [in_memory(), on_disk(directory.path())] {
+        let server = TestServer::with(settings, ManualClock::new()).await;
+        stock(&server).await;
+        let at = ago(&server.clock, DAY * 3);
+        let bought = |number: usize| purchase(&number.to_string(), "ada", &format!("{number:0>75}"), at);
+        record(&server, (0..160).map(bought).collect()).await;
+        for _ in 0..10 {
+            server.offers().cross_sell(cross_sell("ada")).await.expect("answers");
+        }
+        let ada = stored_customer(&server, "ada").await.expect("known");
+        assert_eq!((ada.holdings.len(), ada.older_holdings), (160, 0));
         server.stop().await;
     }
 }

@@ -79,7 +79,7 @@ async fn export_has_the_customer_and_every_event_outcome_and_decision() {
         (ledger.request_keys[0].request_id.as_str(), &ledger.request_keys[0].decision_id),
         (request_id, &answer.decision_id)
     );
-    assert_eq!(ledger.back_off.expect("a pause").decision_id, answer.decision_id);
+    assert_eq!(ledger.rejections[0].decision_id, answer.decision_id);
 
     assert!(events.iter().all(|event| event.customer_id == "ada" && event.kind() != EventKind::Unspecified));
     let outcome = outcomes.remove(0);

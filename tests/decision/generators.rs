@@ -9,10 +9,11 @@
 //! parts, for tests that need a shape of their own.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tactful::decision::apply_event::apply_event;
+use tactful::decision::apply_event::apply_event_within;
 use tactful::decision::decide::decide;
 use tactful::decision::relationship::assess;
 use tactful::domain::candidate::Candidate;
@@ -20,7 +21,7 @@ use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::Customer;
 use tactful::domain::decayed_sum::HalfLife;
 use tactful::domain::event::{
-    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Polarity, Severity, SurveyAnswer,
+    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Polarity, Severity, SurveyAnswer,
 };
 use tactful::domain::ids::{Channel, DecisionId, OfferId, ProductId};
 use tactful::domain::offer::OfferKind;
@@ -31,6 +32,7 @@ use tactful::domain::outlook::{
 use tactful::domain::policy::{BandCaps, Policy};
 use tactful::domain::product::Product;
 use tactful::domain::relationship::RelationshipHealth;
+use tactful::domain::state_bounds::StateBounds;
 use tactful::domain::time::{DAY, Day, Timestamp};
 
 use crate::scenario::{candidate, decision_context, offer_query};
@@ -58,8 +60,10 @@ pub fn end() -> Timestamp {
 
 /// Catalogue of [`PRODUCTS_MAX`] products: three ladders of four plans each, `p0` to `p11`; then twelve services without a
 /// ladder in two categories, and products in twenty categories.
-pub fn catalog() -> Catalog {
-    Catalog::new((0..PRODUCTS_MAX).map(numbered_product).collect())
+pub fn catalog() -> &'static Catalog {
+    static CATALOG: LazyLock<Catalog> =
+        LazyLock::new(|| Catalog::new((0..PRODUCTS_MAX).map(numbered_product).collect()));
+    &CATALOG
 }
 
 fn numbered_product(number: usize) -> Product {
@@ -99,6 +103,9 @@ pub fn any_kind(products: usize) -> impl Strategy<Value = EventKind> {
         2 => line().prop_map(EventKind::Return),
         1 => proptest::option::of(id()).prop_map(|product| EventKind::Cancellation { product }),
         1 => (id(), id()).prop_map(|(from, to)| EventKind::Downgrade { to: (from != to).then_some(to), from }),
+        1 => (id(), id(), proptest::option::of(proptest::sample::select(PlanDirection::ALL.to_vec())))
+            .prop_filter("another plan", |(from, to, _)| from != to)
+            .prop_map(|(from, to, direction)| EventKind::PlanChange { from, to, direction }),
         3 => id().prop_map(|product| EventKind::SubscriptionStart { product }),
         2 => id().prop_map(|product| EventKind::SubscriptionEnd { product }),
         1 => id().prop_map(|product| EventKind::SubscriptionRenewal { product }),
@@ -153,8 +160,8 @@ pub fn any_policy() -> impl Strategy<Value = Policy> {
     let caps = (steps, 0..6u32, 1..=3u32, proptest::option::of(0..4u32), proptest::option::of(0..4u32));
     let windows = (7..60u32, 1..=7u32, 1..48u32, 1..20u32);
     let pauses = (1..30u32, 1..6u32, 0..90u32, 0..5u32, 0..5u32, 0..3u32);
-    let relationship =
-        (1..120u32, 0.0..2.0_f64, 0.0..3.0_f64, 0.0..0.5_f64, proptest::sample::select(vec![30.0, 90.0]));
+    let half_life = proptest::sample::select(vec![30.0, 90.0]);
+    let relationship = (1..120u32, 0.0..2.0_f64, 0.0..3.0_f64, 0.0..0.5_f64, half_life, 0..72u32);
     let other = (caps, windows, pauses, relationship).prop_map(
         |((steps, new_customer, per_offer, on_email, on_web), windows, pauses, relationship)| {
             let mut policy = Policy { version: "generated".to_owned(), ..Policy::default() };
@@ -187,12 +194,13 @@ pub fn any_policy() -> impl Strategy<Value = Policy> {
             contact.quiet_after_return = DAY * quiet_return;
             contact.quiet_after_ticket = DAY * quiet_ticket;
 
-            let (regret_days, accepted, regretted, returned, half_life_days) = relationship;
+            let (regret_days, accepted, regretted, returned, half_life_days, change_hours) = relationship;
             let relationship = &mut policy.relationship;
             relationship.regret_window = DAY * regret_days;
             relationship.accepted_weight = accepted;
             relationship.regretted_weight = regretted;
             relationship.return_weight = returned;
+            relationship.plan_change_window = DAY * change_hours / 24;
             for component in &mut relationship.components[..4] {
                 component.half_life = HalfLife::of_days(half_life_days).expect("supported");
             }
@@ -281,6 +289,51 @@ pub struct PlayedHistory {
     pub events: Vec<Event>,
 }
 
+/// Bounds beyond every generated history.
+pub const UNBOUNDED: StateBounds = StateBounds {
+    holdings: 10_000,
+    fingerprints: 10_000,
+    evicted_subscriptions: 10_000,
+    starts: 10_000,
+    starts_near_partings: 10_000,
+    movements: 10_000,
+    cases: 10_000,
+    accepted_offers: 10_000,
+    returns: 10_000,
+    partings: 10_000,
+    purchase_days: 10_000,
+};
+
+/// Bounds that short histories reach.
+pub const TIGHT: StateBounds = StateBounds {
+    holdings: 8,
+    fingerprints: 300,
+    evicted_subscriptions: 3,
+    starts: 2,
+    starts_near_partings: 6,
+    movements: 2,
+    cases: 3,
+    accepted_offers: 3,
+    returns: 2,
+    partings: 4,
+    purchase_days: 5,
+};
+
+/// Whether a state without bounds would also fit into these.
+pub fn fits(customer: &Customer, bounds: &StateBounds) -> bool {
+    let Customer { holdings, relationship, .. } = customer;
+    holdings.latest.len() <= bounds.holdings
+        && holdings
+            .latest
+            .values()
+            .all(|holding| holding.items.movements.len() <= bounds.movements && holding.starts.len() <= bounds.starts)
+        && relationship.cases.len() <= bounds.cases
+        && relationship.accepted_offers.len() <= bounds.accepted_offers
+        && relationship.returns.len() <= bounds.returns
+        && relationship.partings.len() <= bounds.partings
+        && relationship.purchase_days.len() <= bounds.purchase_days
+}
+
 /// Any history of the given number of events under any policy.
 pub fn any_history() -> impl Strategy<Value = History> {
     let products = prop_oneof![Just(3usize), Just(12), Just(30), Just(PRODUCTS_MAX)];
@@ -320,11 +373,10 @@ fn any_entry(products: usize) -> impl Strategy<Value = Entry> {
 impl History {
     /// Makes the decisions and dates the events. Outcomes are reported of offers that were granted, at or after the grant.
     pub fn play(&self) -> PlayedHistory {
-        let catalog = catalog();
         let mut contacted = customer("c");
         let mut granted: Vec<(DecisionId, Timestamp, Vec<(OfferId, ProductId)>)> = Vec::new();
         for (number, contact) in self.contacts.iter().enumerate() {
-            let context = decision_context(&self.policy, &self.outlook, &catalog, contact.at, number as u128 + 1);
+            let context = decision_context(&self.policy, &self.outlook, catalog(), contact.at, number as u128 + 1);
             let query = tactful::decision::offer_query::OfferQuery {
                 channel: contact.channel.as_ref(),
                 ..offer_query(contact.kind, contact.offers_max)
@@ -354,16 +406,21 @@ impl History {
 
     /// The customer after the decisions and these events.
     pub fn customer_after(&self, contacted: &Customer, events: &[Event]) -> Customer {
+        self.customer_within(contacted, events, &StateBounds::STORED)
+    }
+
+    /// The customer after the decisions and these events, if its state had these bounds.
+    pub fn customer_within(&self, contacted: &Customer, events: &[Event], bounds: &StateBounds) -> Customer {
         let mut customer = contacted.clone();
         for event in events {
-            apply_event(&mut customer, event, &self.policy, &self.outlook);
+            apply_event_within(&mut customer, event, &self.policy, &self.outlook, catalog(), bounds);
         }
         customer
     }
 
     /// Relationship health of the customer at `now`.
     pub fn health(&self, customer: &Customer, now: Timestamp) -> RelationshipHealth {
-        assess(customer, &self.policy, &self.outlook, now)
+        assess(customer, &self.policy, &self.outlook, catalog(), now)
     }
 }
 

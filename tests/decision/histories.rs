@@ -1,15 +1,23 @@
 //! Histories as real systems send them, each with the exact state that it must leave, whatever the order of its events.
 
-use std::collections::BTreeSet;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tactful::domain::event::{EventKind, OrderLine};
+use tactful::decision::customer_assessment::CustomerAssessment;
+use tactful::decision::relationship::assess;
+use tactful::domain::decision::CapKind;
+use tactful::domain::event::{EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection};
+use tactful::domain::holdings::Holding;
+use tactful::domain::ids::{DecisionId, OfferId};
 use tactful::domain::offer::OfferKind;
+use tactful::domain::outlook::{FeatureWeight, Outlook, StayingFeature, StayingOutlook};
+use tactful::domain::relationship::Band;
 use tactful::domain::state_bounds::StateBounds;
 use tactful::domain::time::{DAY, Timestamp};
 
 use crate::generators::event_at;
 use crate::scenario::{Scenario, candidate};
-use crate::support::shop::{now, order_line, product_id};
+use crate::support::shop::{now, on_ladder, order_line, product, product_id};
 
 /// Days before the decision, and the event.
 type Dated = (u32, EventKind);
@@ -52,6 +60,13 @@ fn permutations<T: Copy>(items: &[T]) -> Vec<Vec<T>> {
     all
 }
 
+/// First times of the running subscriptions.
+fn running_since(scenario: &Scenario) -> BTreeSet<Timestamp> {
+    let holdings = &scenario.customer.holdings;
+    let stored = holdings.latest.values().filter(|holding| holding.is_subscribed()).map(Holding::first_at);
+    stored.chain(holdings.evicted_subscriptions.values().map(|subscription| subscription.first_at)).collect()
+}
+
 fn quantity(scenario: &Scenario, product: &str) -> u64 {
     scenario.customer.holdings.latest.get(&product_id(product)).map_or(0, |holding| holding.items.quantity())
 }
@@ -79,7 +94,8 @@ fn a_return_of_an_older_purchase_leaves_a_later_one() {
 /// Broken by: a holding that takes the time of its first event as that of an acquisition.
 #[test]
 fn a_return_is_no_acquisition() {
-    let events = [(9, bought("b", 2)), (5, returned("b", 1)), (7, EventKind::Cancellation { product: Some(product_id("b")) })];
+    let events =
+        [(9, bought("b", 2)), (5, returned("b", 1)), (7, EventKind::Cancellation { product: Some(product_id("b")) })];
     in_every_order(&events, |scenario| {
         let holding = &scenario.customer.holdings.latest[&product_id("b")];
         assert_eq!(holding.last_at(), now() - DAY * 9);
@@ -132,11 +148,256 @@ fn running_subscriptions_outlast_any_number_of_purchases() {
 #[test]
 fn more_running_subscriptions_than_holdings_keep_their_tenure() {
     let mut scenario = subscriber_who_bought_much(200);
-    let since: BTreeSet<Timestamp> = scenario.customer.holdings.running_since().collect();
+    let since: BTreeSet<Timestamp> = running_since(&scenario);
     assert_eq!(since, (0..200).map(|number| now() - DAY * (1000 + number)).collect());
     assert!((0..200).all(|number| scenario.customer.holdings.owns(&product_id(format!("plan{number}")))));
     let product = product_id("plan199");
     scenario.apply_dated(&event_at(0, now(), EventKind::SubscriptionEnd { product: product.clone() }));
-    assert_eq!(scenario.customer.holdings.running_since().count(), 199);
+    assert_eq!(running_since(&scenario).len(), 199);
     assert!(!scenario.customer.holdings.owns(&product));
+}
+
+fn start(product: &str) -> EventKind {
+    EventKind::SubscriptionStart { product: product_id(product) }
+}
+
+fn end(product: &str) -> EventKind {
+    EventKind::SubscriptionEnd { product: product_id(product) }
+}
+
+fn renewal(product: &str) -> EventKind {
+    EventKind::SubscriptionRenewal { product: product_id(product) }
+}
+
+fn assessed(scenario: &Scenario) -> CustomerAssessment {
+    CustomerAssessment::of(&scenario.customer, None, &scenario.decision_context())
+}
+
+/// An end and a start, renewal or purchase of one product at one instant are a renewal, whatever the order of the rows.
+///
+/// Broken by: an end that wins over a start of the same instant, or that wins over a renewal later on the same day; the
+/// customer then holds nothing, has an outlook of .01, is guarded, and is offered `a`.
+#[test]
+fn a_renewal_at_one_instant_keeps_the_subscription() {
+    let histories = [
+        vec![(424, start("a")), (59, end("a")), (59, start("a"))],
+        vec![(424, start("a")), (59, renewal("a")), (59, end("a"))],
+        vec![(424, start("a")), (59, end("a")), (59, bought("a", 1))],
+    ];
+    for history in histories {
+        in_every_order(&history, |mut scenario| {
+            let holding = &scenario.customer.holdings.latest[&product_id("a")];
+            assert!(holding.is_owned() && holding.is_subscribed(), "{history:?}");
+            let CustomerAssessment { health, holds, .. } = assessed(&scenario);
+            assert!(health.band != Band::Guarded && health.band != Band::Strained, "{health:?}");
+            let outlook = &health.components[6];
+            // 364 days of tenure and more: the yearly risk of leaving is near 14 %.
+            assert!(outlook.value > 0.8, "{outlook:?}");
+            assert!(health.components[0].value > 0.999_999, "no friction");
+            assert!(holds.is_empty(), "{holds:?}");
+            assert!(!is_offered(&mut scenario, "a"));
+        });
+    }
+}
+
+/// Scenario with a ladder of three plans.
+fn with_ladder() -> Scenario {
+    let plans = [("m2", 1), ("m5", 2), ("m9", 3)];
+    let plans = plans.map(|(name, tier)| on_ladder("mobile", tier, product(name, name.to_uppercase())));
+    let other = product("tv", "TV");
+    Scenario::new(plans.into_iter().chain([other]).collect())
+}
+
+/// Hours before now, and the event.
+fn after(events: &[(u32, EventKind)]) -> Scenario {
+    let mut scenario = with_ladder();
+    for (number, (hours, kind)) in events.iter().enumerate() {
+        scenario.apply_dated(&event_at(number, now() - DAY * *hours / 24, kind.clone()));
+    }
+    scenario
+}
+
+fn value(scenario: &Scenario, component: usize) -> f64 {
+    assessed(scenario).health.components[component].value
+}
+
+/// The nearest end and start within one ladder are a change of plans: no friction, no hold, and the tenure goes on.
+///
+/// Broken by: counting the friction of every end, and holding offers after it; an upgrade then looks like a loss.
+#[test]
+fn an_end_and_a_start_on_one_ladder_are_a_change_of_plans() {
+    let old = 24 * 800;
+    let stayed = value(&after(&[(old, start("m2"))]), 6);
+    for (end_hours, start_hours) in [(10, 10), (20, 5), (5, 20), (24, 0)] {
+        let changed = after(&[(old, start("m2")), (end_hours, end("m2")), (start_hours, start("m5"))]);
+        assert!(value(&changed, 0) > 0.999_999, "friction of {end_hours} and {start_hours}");
+        assert!((value(&changed, 6) - stayed).abs() < 1e-12, "the tenure goes on");
+        assert!(assessed(&changed).holds.is_empty());
+        assert!(
+            !changed.customer.holdings.owns(&product_id("m2")) && changed.customer.holdings.owns(&product_id("m5"))
+        );
+    }
+    // Too far apart, or not of one kind: a loss, with its friction.
+    for lost in [
+        after(&[(old, start("m2")), (30, end("m2")), (2, start("m5"))]),
+        after(&[(old, start("m2")), (4, end("m2")), (2, start("tv"))]),
+    ] {
+        assert!(value(&lost, 0) < 0.9, "{:?}", assessed(&lost).health);
+    }
+}
+
+/// A downgrade is no notice of cancellation, and one to a higher tier is a move up.
+///
+/// Broken by: a downgrade that ends the subscription.
+#[test]
+fn a_downgrade_is_no_notice_of_cancellation() {
+    let old = 24 * 800;
+    let downgrade = |from: &str, to: &str| EventKind::Downgrade { from: product_id(from), to: Some(product_id(to)) };
+    let stayed = value(&after(&[(old, start("m5"))]), 6);
+    let down = after(&[(old, start("m5")), (5, downgrade("m5", "m2"))]);
+    assert!(assessed(&down).holds.is_empty());
+    assert!((value(&down, 6) - stayed).abs() < 1e-12, "the tenure goes on");
+    assert!((value(&down, 0) - (-0.2_f64 * (-5.0_f64 / 24.0 / 30.0).exp2()).exp()).abs() < 1e-12);
+    let up = after(&[(old, start("m5")), (5, downgrade("m5", "m9"))]);
+    assert!(value(&up, 0) > 0.999_999, "a downgrade to a higher tier is none");
+}
+
+/// A plan change moves the subscription with its tenure: down with the friction of a downgrade, else without any.
+///
+/// Broken by: reading the direction from the event alone; ending the subscription that moved.
+#[test]
+fn a_plan_change_keeps_the_tenure() {
+    let old = 24 * 800;
+    let change = |from: &str, to: &str, direction| EventKind::PlanChange {
+        from: product_id(from),
+        to: product_id(to),
+        direction,
+    };
+    let cases = [
+        (change("m5", "m9", None), false),
+        (change("m5", "m2", None), true),
+        (change("m5", "tv", None), false),
+        (change("m5", "m9", Some(PlanDirection::Down)), true),
+        (change("m5", "m2", Some(PlanDirection::RightSized)), false),
+        (change("m5", "m2", Some(PlanDirection::Up)), false),
+    ];
+    let stayed = value(&after(&[(old, start("m5"))]), 6);
+    for (kind, has_friction) in cases {
+        let changed = after(&[(old, start("m5")), (5, kind.clone())]);
+        assert!((value(&changed, 6) - stayed).abs() < 1e-12, "{kind:?}");
+        assert_eq!(value(&changed, 0) < 0.999_999, has_friction, "{kind:?}");
+        assert!(assessed(&changed).holds.is_empty(), "{kind:?}");
+    }
+}
+
+/// A start or renewal of the plan moved to, beside the change itself, is not a second subscription.
+///
+/// Broken by: counting the subscription that moved and the start of the other plan.
+#[test]
+fn a_plan_change_and_the_start_of_the_new_plan_are_one_subscription() {
+    let old = 24 * 800;
+    let change = |direction| EventKind::PlanChange { from: product_id("m5"), to: product_id("m2"), direction };
+    let downgrade = || EventKind::Downgrade { from: product_id("m5"), to: Some(product_id("m2")) };
+    let histories = [
+        vec![(old, start("m5")), (50, downgrade()), (50, start("m2"))],
+        vec![(old, start("m5")), (50, downgrade()), (60, start("m2"))],
+        vec![(old, start("m5")), (50, change(Some(PlanDirection::RightSized))), (10, renewal("m2"))],
+        // Back to a plan that ran once before.
+        vec![(old + 9, start("m2")), (old, end("m2")), (old, start("m5")), (50, downgrade()), (50, start("m2"))],
+    ];
+    for history in histories {
+        let running = running_subscriptions(&after(&history));
+        assert!((running - 1.0).abs() < 1e-12, "{running} after {history:?}");
+    }
+    // Both plans ran before the change: two subscriptions, now of one plan.
+    let both = after(&[(old, start("m5")), (old, start("m2")), (50, change(None))]);
+    assert!((running_subscriptions(&both) - 2.0).abs() < 1e-12);
+}
+
+/// Number of running subscriptions, read off the outlook of a model that looks at nothing else.
+fn running_subscriptions(scenario: &Scenario) -> f64 {
+    let mut weights = [FeatureWeight { mean: 0.0, deviation: 1.0, weight: 0.0 }; StayingFeature::ALL.len()];
+    weights[1].weight = 1.0;
+    let staying = StayingOutlook { learned_days: 91.0, intercept: 0.0, weights, attributes: BTreeMap::new() };
+    let outlook = Outlook { buying: None, staying: Some(staying) };
+    let health = assess(&scenario.customer, &scenario.policy, &outlook, &scenario.catalog, now());
+    // P = 1 / (1 + exp(-ln(running))), so P / (1 - P) is the number.
+    let probability = health.components[6].value;
+    probability / (1.0 - probability)
+}
+
+/// A subscription that starts is as good a reason for a quiet period as a purchase.
+///
+/// Broken by: a quiet period after purchases only.
+#[test]
+fn a_start_of_a_subscription_begins_the_quiet_period() {
+    let mut scenario = with_ladder();
+    scenario.policy.contact.quiet_after_purchase = DAY * 3;
+    scenario.apply_dated(&event_at(1, now() - DAY * 2, start("m2")));
+    assert_eq!(scenario.offers_left(), 0);
+    scenario.now = now() + DAY;
+    assert!(scenario.offers_left() > 0);
+}
+
+fn outcome_of(decision: u128, product: &str, kind: OutcomeKind) -> EventKind {
+    EventKind::Outcome(Outcome {
+        decision: DecisionId::from_bits(decision),
+        offer: OfferId::implicit(&product_id(product)),
+        product: product_id(product),
+        kind,
+        case: None,
+    })
+}
+
+fn back_off_days(scenario: &Scenario) -> Option<f64> {
+    let caps = assessed(scenario).allowance.caps;
+    let pause = caps.into_iter().find(|cap| cap.kind == CapKind::BackOff)?;
+    Some(pause.next_eligible_at.expect("an end").days_since(now()))
+}
+
+/// Rejections count once for each decision, and an acceptance ends the pause of earlier rejections only, in any order.
+///
+/// Broken by: comparing a rejection with the latest decision only, so that D1, D2, D1 counts three; an acceptance that lifts
+/// the pause whenever it was.
+#[test]
+fn the_pause_after_rejections_does_not_depend_on_the_order() {
+    let rejected = |days: u32, decision: u128| (days, outcome_of(decision, "a", OutcomeKind::Rejected));
+    let accepted = |days: u32| (days, outcome_of(9, "b", OutcomeKind::Accepted));
+    let days = |pause: u32, ago: u32| Some(f64::from(pause - ago));
+    let cases = [
+        (vec![rejected(6, 1), rejected(4, 2), rejected(2, 1)], days(28, 2)),
+        (vec![rejected(6, 1), rejected(4, 1), rejected(2, 2)], days(28, 2)),
+        (vec![rejected(6, 1), rejected(4, 2), rejected(2, 3)], days(56, 2)),
+        (vec![accepted(8), rejected(3, 1)], days(14, 3)),
+        (vec![rejected(8, 1), accepted(5), rejected(3, 2)], days(14, 3)),
+        (vec![rejected(8, 1), accepted(5)], None),
+    ];
+    for (history, expected) in cases {
+        in_every_order(&history, |scenario| assert_eq!(back_off_days(&scenario), expected, "{history:?}"));
+    }
+}
+
+/// Acceptances of one product within the regret window count once, and a late one sees every return.
+///
+/// Broken by: merging each acceptance with the first that is near; comparing it with the latest return only.
+#[test]
+fn acceptances_and_regrets_do_not_depend_on_the_order() {
+    let accepted = |days: u32| (days, outcome_of(1, "a", OutcomeKind::Accepted));
+    let histories = [
+        vec![accepted(100), accepted(50), accepted(1)],
+        vec![accepted(120), accepted(70), accepted(20)],
+        vec![accepted(100), (90, returned("a", 1)), (10, returned("a", 1))],
+        vec![accepted(100), accepted(80), (30, returned("a", 1)), (25, end("a"))],
+    ];
+    for history in histories {
+        let expected = Cell::new(None);
+        in_every_order(&history, |scenario| {
+            let value = assessed(&scenario).health.components[4].value;
+            let expected: f64 = expected.get().unwrap_or_else(|| {
+                expected.set(Some(value));
+                value
+            });
+            assert!((value - expected).abs() < 1e-12, "{history:?}: {value} and {expected}");
+        });
+    }
 }

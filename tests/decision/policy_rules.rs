@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use tactful::decision::control_group::{arm_of, experiment};
 use tactful::decision::relationship::assess;
 use tactful::domain::candidate::Candidate;
-use tactful::domain::holdings::Holding;
 use tactful::domain::decision::{CapKind, Decision};
 use tactful::domain::experiment::Arm;
+use tactful::domain::holdings::{Holding, StartKind, SubscriptionStart};
 use tactful::domain::ids::ProductId;
 use tactful::domain::offer::OfferKind;
 use tactful::domain::outlook::{AttributeWeight, FeatureWeight, Outlook, StayingFeature, StayingOutlook};
@@ -330,12 +330,15 @@ fn a_sensitive_attribute_does_not_enter_relationship_health() {
     let staying = StayingOutlook { learned_days: 91.0, intercept: 2.0, weights, attributes };
     let outlook = Outlook { buying: None, staying: Some(staying) };
     let mut line = Holding::touched_at(now());
-    line.subscribed_at = Some(now());
+    line.add_start(SubscriptionStart { at: now(), kind: StartKind::Start });
     scenario.customer.holdings.latest.insert(numbered_product_id(0), line);
     let now = now() + DAY * 100;
-    let plain = assess(&scenario.customer, &scenario.policy, &outlook, now).score;
+    let plain = assess(&scenario.customer, &scenario.policy, &outlook, &scenario.catalog, now).score;
     scenario.customer.attributes.insert("age_band".to_owned(), "old".to_owned());
-    assert!(assess(&scenario.customer, &scenario.policy, &outlook, now).score < plain);
+    assert!(assess(&scenario.customer, &scenario.policy, &outlook, &scenario.catalog, now).score < plain);
     scenario.policy.privacy.sensitive_attributes = vec!["age_band".to_owned()];
-    assert_eq!(assess(&scenario.customer, &scenario.policy, &outlook, now).score.to_bits(), plain.to_bits());
+    assert_eq!(
+        assess(&scenario.customer, &scenario.policy, &outlook, &scenario.catalog, now).score.to_bits(),
+        plain.to_bits()
+    );
 }

@@ -243,9 +243,9 @@ fn rejecting_a_whole_slate_is_one_rejection_and_an_acceptance_ends_the_back_off(
     scenario.report(&decision, OutcomeKind::Rejected);
     let second = Decision { slate: vec![decision.slate[1].clone()], ..decision.clone() };
     scenario.report(&second, OutcomeKind::Rejected);
-    assert_eq!(scenario.customer.ledger.back_off.expect("a back-off").rejections, 1);
+    assert_eq!(scenario.customer.ledger.rejections.len(), 1);
     scenario.report(&second, OutcomeKind::Accepted);
-    assert_eq!(scenario.customer.ledger.back_off, None);
+    assert!(scenario.offers_left() > 0);
 }
 
 /// Broken by: counting offers that are open, released or expired; expiring offers together with their caps.
@@ -338,12 +338,11 @@ fn buying_an_offered_product_within_seven_days_is_an_acceptance() {
         scenario.apply(EventKind::Purchase(line.clone()));
         scenario.now = scenario.now + DAY * 59;
         scenario.apply(EventKind::Return(line));
-        scenario.customer.relationship.accepted_offers
+        let relationship = scenario.customer.relationship;
+        (relationship.accepted_offers.len(), relationship.returns[0].follows_acceptance)
     };
-    let accepted = buy(6);
-    assert_eq!(accepted.len(), 1);
-    assert!(accepted[0].regretted_at.is_some(), "returned within 60 days");
-    assert!(buy(7).is_empty());
+    assert_eq!(buy(6), (1, true), "returned within 60 days");
+    assert_eq!(buy(7), (0, false));
 }
 
 #[test]

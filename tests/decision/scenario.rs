@@ -140,12 +140,12 @@ impl Scenario {
     pub fn apply(&mut self, kind: EventKind) {
         self.steps += 1;
         let event = event(format!("e{}", self.steps), self.customer.id.as_str(), self.now, kind);
-        apply_event(&mut self.customer, &event, &self.policy, &UNTRAINED);
+        apply_event(&mut self.customer, &event, &self.policy, &UNTRAINED, &self.catalog);
     }
 
     /// Applies an event with a time of its own.
     pub fn apply_dated(&mut self, event: &Event) {
-        apply_event(&mut self.customer, event, &self.policy, &UNTRAINED);
+        apply_event(&mut self.customer, event, &self.policy, &UNTRAINED, &self.catalog);
     }
 
     /// Reports an outcome of the first offer.

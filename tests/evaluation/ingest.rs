@@ -218,6 +218,8 @@ fn every_kind_of_event_is_read() {
         format!("e14,c,payment_disputed,{time},,,,,,,,,,,"),
         format!("e15,c,survey,{time},,,,,,,,,,7,10"),
         format!("e16,c,visit,{time},p,,,,,,,,,,"),
+        format!("e17,c,plan_change,{time},p,q,,,,,,,,,"),
+        format!("e18,c,right_sized,{time},p,q,,,,,,,,,"),
     ];
     let events = all_good(event_rows(&rows.join("\n")));
     assert_eq!(events.len(), rows.len());

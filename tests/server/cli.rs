@@ -231,6 +231,7 @@ fn customer_export_writes_json_lines_with_stable_names() {
         "event_time",
         "kind",
         "order_id",
+        "plan_direction",
         "product_id",
         "quantity",
         "record",

@@ -6,21 +6,24 @@ use std::time::Duration;
 use tactful::domain::cached_ranking::{CacheKey, CachedRanking, RankedProduct};
 use tactful::domain::customer::{Consents, Customer, Hold, HoldReason};
 use tactful::domain::decision::{Cap, CapKind, Decision, DecisionMessage, QuietPeriodCause};
-use tactful::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
+use tactful::domain::event::{
+    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Severity, SurveyAnswer,
+};
 use tactful::domain::evidence::{CountBasis, Evidence};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
 use tactful::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
-use tactful::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings};
+use tactful::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings, StartKind, SubscriptionStart};
 use tactful::domain::ids::{DecisionId, HoldId, OfferId, RequestId};
 use tactful::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use tactful::domain::ledger::{
-    AllowanceLevel, BackOff, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, RequestKey,
+    AllowanceLevel, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, Rejection, RequestKey,
 };
 use tactful::domain::offer::{Factors, FeatureGain, MentionedProduct, Offer, OfferKind, PropensityBasis};
 use tactful::domain::product::{FeatureValue, Product};
 use tactful::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
 use tactful::domain::relationship::{
-    AcceptedOffer, Band, Case, Component, ComponentKind, LastEventTimes, RelationshipHealth, RelationshipState,
+    AcceptedOffer, Band, Case, Component, ComponentKind, FoldedOpenCases, LastEventTimes, Parting, PartingKind,
+    ProductReturn, RelationshipHealth, RelationshipState,
 };
 use tactful::domain::time::{DAY, Day, Timestamp};
 use tactful::domain::withheld_reason::WithheldReason;
@@ -348,12 +351,19 @@ fn full_holding() -> Holding {
             folded: Some(FoldedMovements { through: at(11), items: u64::MAX }),
             movements: vec![Movement { at: at(12), items: i64::MIN }, Movement { at: at(13), items: i64::MAX }],
         },
-        subscribed_at: Some(at(10)),
+        starts: [(10, StartKind::Start), (15, StartKind::PlanChange), (20, StartKind::Renewal)]
+            .map(|(seconds, kind)| SubscriptionStart { at: at(seconds), kind })
+            .to_vec(),
+        folded_end_at: Some(at(9)),
         // Events come in any order, so any moment may lie before the first.
         ended_at: Some(Timestamp::MIN),
         returned_at: Some(Timestamp::MAX),
         usage: Some((at(20), 0.925)),
     }
+}
+
+fn parting(seconds: u64, kind: PartingKind) -> Parting {
+    Parting { at: at(seconds), product: product_id("line"), kind, follows_acceptance: seconds % 2 == 0 }
 }
 
 fn full_relationship() -> RelationshipState {
@@ -374,11 +384,25 @@ fn full_relationship() -> RelationshipState {
                 resolved_at: Some(at(2)),
             },
         ],
-        accepted_offers: vec![AcceptedOffer {
-            product: product_id("voice-mail"),
-            at: at(3),
-            regretted_at: Some(at(4)),
-        }],
+        accepted_offers: vec![AcceptedOffer { at: at(3), product: product_id("voice-mail"), since: at(2) }],
+        acceptances_dropped_through: Some(at(1)),
+        returns: vec![ProductReturn { at: at(4), product: product_id("voice-mail"), follows_acceptance: true }],
+        returns_dropped_through: Some(at(2)),
+        partings: vec![
+            parting(5, PartingKind::Cancellation),
+            parting(6, PartingKind::SubscriptionEnd),
+            parting(7, PartingKind::Downgrade { to: None }),
+            parting(8, PartingKind::Downgrade { to: Some(product_id("toaster-2")) }),
+            parting(9, PartingKind::PlanChange { to: product_id("line-2"), direction: None }),
+            parting(
+                10,
+                PartingKind::PlanChange { to: product_id("line-2"), direction: Some(PlanDirection::RightSized) },
+            ),
+        ],
+        partings_dropped_through: Some(at(3)),
+        folded_open_cases: Some(FoldedOpenCases { friction: 0.7, until: at(70) }),
+        folded_complaints_hold_until: Some(at(71)),
+        first_purchase_day: Some(Day::from_number(-2)),
         purchase_days: BTreeSet::from([i32::MIN, -1, 0, 19_675, 19_676, i32::MAX].map(Day::from_number)),
         last: LastEventTimes {
             purchase: Some(at(1)),
@@ -387,6 +411,7 @@ fn full_relationship() -> RelationshipState {
             payment_trouble: Some(at(4)),
             cancellation: Some(at(5)),
             commitment: Some(at(6)),
+            subscription_start: Some(at(7)),
         },
         ..RelationshipState::default()
     };
@@ -433,7 +458,11 @@ fn full_ledger() -> Ledger {
             at: at(100),
         }],
         level: Some(AllowanceLevel { offers: 4, since: at(50) }),
-        back_off: Some(BackOff { rejections: 2, decision: DecisionId::from_bits(41), rejected_at: at(60) }),
+        rejections: vec![
+            Rejection { at: at(55), decision: DecisionId::from_bits(40) },
+            Rejection { at: at(60), decision: DecisionId::from_bits(41) },
+        ],
+        accepted_at: Some(at(54)),
         product_cooldowns: vec![ProductCooldown { product: product_id("toaster-4"), until: at(9000) }],
         would_be_grants: vec![grant(None, OfferKind::CrossSell, None)],
         assignment: Some(Assignment {
@@ -487,6 +516,12 @@ pub fn events_of_every_kind(customer: &str) -> Vec<Event> {
             kind,
             case: (kind == OutcomeKind::Complained).then(|| case_id("case-2")),
         })
+    }));
+    let directions = [None, Some(PlanDirection::Sideways), Some(PlanDirection::RightSized)];
+    kinds.extend(directions.map(|direction| EventKind::PlanChange {
+        from: product_id("toaster-4"),
+        to: product_id("toaster-2"),
+        direction,
     }));
     let event = |(kind, number): (EventKind, u64)| Event {
         id: event_id(format!("{}-{number}", kind.as_str())),

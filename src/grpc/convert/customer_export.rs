@@ -4,7 +4,7 @@
 //! absence has a reason here.
 
 use super::customers::{grant_to_wire, profile_to_wire};
-use super::events::{event_to_wire, outcome_kind_to_wire};
+use super::events::{event_to_wire, outcome_kind_to_wire, plan_change_to_wire};
 use super::explanations::step_to_wire;
 use super::nouns::{
     band_to_wire, cap_to_wire, health_to_wire, hold_reason_to_wire, money_to_wire, offer_kind_to_wire, time_to_wire,
@@ -18,15 +18,17 @@ use crate::domain::decayed_sum::{DecayedSum, HALF_LIVES_DAYS};
 use crate::domain::decision::Decision;
 use crate::domain::event::{Event, EventKind, Outcome};
 use crate::domain::experiment::{Arm, Assignment};
-use crate::domain::holdings::{EvictedSubscription, Holding, Holdings};
+use crate::domain::holdings::{EvictedSubscription, Holding, Holdings, StartKind, SubscriptionStart};
 use crate::domain::ids::ProductId;
 use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use crate::domain::ledger::{
-    AllowanceLevel, BackOff, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, RequestKey,
+    AllowanceLevel, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, Rejection, RequestKey,
 };
 use crate::domain::offer::Offer;
 use crate::domain::rejected_candidate::{Ineligibility, RejectedCandidate};
-use crate::domain::relationship::{AcceptedOffer, Case, LastEventTimes, RelationshipState};
+use crate::domain::relationship::{
+    AcceptedOffer, Case, LastEventTimes, Parting, PartingKind, ProductReturn, RelationshipState,
+};
 use crate::domain::time::Day;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::customer_export_record::Record;
@@ -72,7 +74,7 @@ fn hold_to_wire(hold: Hold) -> wire::Hold {
 }
 
 fn holding_to_wire(product: &ProductId, holding: Holding) -> wire::ExportedHolding {
-    let Holding { first_event_at, acquired, items, subscribed_at, ended_at, returned_at, usage } = holding;
+    let Holding { first_event_at, acquired, items, starts, ended_at, folded_end_at, returned_at, usage } = holding;
     let ItemBalance { folded, movements } = items;
     let movement = |Movement { at, items }| wire::ExportedMovement { time: Some(time_to_wire(at)), items };
     wire::ExportedHolding {
@@ -80,8 +82,9 @@ fn holding_to_wire(product: &ProductId, holding: Holding) -> wire::ExportedHoldi
         first_event_time: Some(time_to_wire(first_event_at)),
         first_time: acquired.map(|acquired| time_to_wire(acquired.first_at)),
         last_time: acquired.map(|acquired| time_to_wire(acquired.last_at)),
-        subscription_time: subscribed_at.map(time_to_wire),
+        starts: starts.into_iter().map(start_to_wire).collect(),
         end_time: ended_at.map(time_to_wire),
+        older_end_time: folded_end_at.map(time_to_wire),
         return_time: returned_at.map(time_to_wire),
         usage_time: usage.map(|(at, _share)| time_to_wire(at)),
         usage_share: usage.map(|(_at, share)| share),
@@ -89,6 +92,16 @@ fn holding_to_wire(product: &ProductId, holding: Holding) -> wire::ExportedHoldi
         older_movements_time: folded.map(|folded| time_to_wire(folded.through)),
         older_movements_quantity: folded.map_or(0, |FoldedMovements { through: _, items }| items),
     }
+}
+
+fn start_to_wire(start: SubscriptionStart) -> wire::ExportedSubscriptionStart {
+    let SubscriptionStart { at, kind } = start;
+    let kind = match kind {
+        StartKind::Start => wire::EventKind::SubscriptionStart,
+        StartKind::Renewal => wire::EventKind::SubscriptionRenewal,
+        StartKind::PlanChange => wire::EventKind::PlanChange,
+    };
+    wire::ExportedSubscriptionStart { time: Some(time_to_wire(at)), kind: kind.into() }
 }
 
 fn evicted_subscription_to_wire(
@@ -106,19 +119,34 @@ fn relationship_to_wire(state: RelationshipState) -> wire::ExportedRelationship 
     let RelationshipState {
         cases,
         folded_friction,
+        folded_open_cases,
+        folded_complaints_hold_until,
         payment_trouble,
         offer_pressure,
         sentiment,
         accepted_offers,
+        acceptances_dropped_through,
+        returns,
+        returns_dropped_through,
+        partings,
+        partings_dropped_through,
         folded_value,
         engagement,
         purchase_days,
+        first_purchase_day,
         spent,
         returned,
         last,
     } = state;
-    let LastEventTimes { purchase, return_, ticket, payment_trouble: last_payment_trouble, cancellation, commitment } =
-        last;
+    let LastEventTimes {
+        purchase,
+        return_,
+        ticket,
+        payment_trouble: last_payment_trouble,
+        cancellation,
+        commitment,
+        subscription_start,
+    } = last;
     wire::ExportedRelationship {
         cases: cases.into_iter().map(case_to_wire).collect(),
         folded_friction: Some(sum_to_wire(folded_friction)),
@@ -137,6 +165,16 @@ fn relationship_to_wire(state: RelationshipState) -> wire::ExportedRelationship 
         last_payment_trouble_time: last_payment_trouble.map(time_to_wire),
         last_cancellation_time: cancellation.map(time_to_wire),
         last_commitment_time: commitment.map(time_to_wire),
+        last_subscription_start_time: subscription_start.map(time_to_wire),
+        older_open_cases_friction: folded_open_cases.map_or(0.0, |folded| folded.friction),
+        older_open_cases_until_time: folded_open_cases.map(|folded| time_to_wire(folded.until)),
+        older_complaints_hold_until_time: folded_complaints_hold_until.map(time_to_wire),
+        first_purchase_date: first_purchase_day.map(date).unwrap_or_default(),
+        returns: returns.into_iter().map(return_to_wire).collect(),
+        partings: partings.into_iter().map(parting_to_wire).collect(),
+        older_acceptances_time: acceptances_dropped_through.map(time_to_wire),
+        older_returns_time: returns_dropped_through.map(time_to_wire),
+        older_partings_time: partings_dropped_through.map(time_to_wire),
     }
 }
 
@@ -168,17 +206,53 @@ fn case_to_wire(case: Case) -> wire::ExportedCase {
 }
 
 fn acceptance_to_wire(accepted: AcceptedOffer) -> wire::ExportedAcceptance {
-    let AcceptedOffer { product, at, regretted_at } = accepted;
+    let AcceptedOffer { at, product, since } = accepted;
     wire::ExportedAcceptance {
         product_id: product.to_string(),
         accept_time: Some(time_to_wire(at)),
-        regret_time: regretted_at.map(time_to_wire),
+        first_accept_time: Some(time_to_wire(since)),
+    }
+}
+
+fn return_to_wire(product_return: ProductReturn) -> wire::ExportedReturn {
+    let ProductReturn { at, product, follows_acceptance } = product_return;
+    wire::ExportedReturn { product_id: product.to_string(), return_time: Some(time_to_wire(at)), follows_acceptance }
+}
+
+fn parting_to_wire(parting: Parting) -> wire::ExportedParting {
+    let Parting { at, product, kind, follows_acceptance } = parting;
+    let unspecified = wire::PlanDirection::Unspecified;
+    let (kind, to, direction) = match kind {
+        PartingKind::Cancellation => (wire::EventKind::Cancellation, None, unspecified),
+        PartingKind::SubscriptionEnd => (wire::EventKind::SubscriptionEnd, None, unspecified),
+        PartingKind::Downgrade { to } => (wire::EventKind::Downgrade, to, unspecified),
+        PartingKind::PlanChange { to, direction } => {
+            let (kind, direction) = plan_change_to_wire(direction);
+            (kind, Some(to), direction)
+        }
+    };
+    wire::ExportedParting {
+        product_id: product.to_string(),
+        parting_time: Some(time_to_wire(at)),
+        kind: kind.into(),
+        to_product_id: to.map(|product| product.to_string()).unwrap_or_default(),
+        plan_direction: direction.into(),
+        follows_acceptance,
     }
 }
 
 fn ledger_to_wire(ledger: Ledger) -> wire::ExportedLedger {
-    let Ledger { clock, grants, request_keys, level, back_off, product_cooldowns, would_be_grants, assignment } =
-        ledger;
+    let Ledger {
+        clock,
+        grants,
+        request_keys,
+        level,
+        rejections,
+        accepted_at,
+        product_cooldowns,
+        would_be_grants,
+        assignment,
+    } = ledger;
     let (allowance_level, allowance_level_at) =
         level.map(|AllowanceLevel { offers, since }| (offers, time_to_wire(since))).unzip();
     wire::ExportedLedger {
@@ -187,7 +261,8 @@ fn ledger_to_wire(ledger: Ledger) -> wire::ExportedLedger {
         request_keys: request_keys.into_iter().map(request_key_to_wire).collect(),
         allowance_level,
         allowance_level_time: allowance_level_at,
-        back_off: back_off.map(back_off_to_wire),
+        rejections: rejections.into_iter().map(rejected_decision_to_wire).collect(),
+        last_acceptance_time: accepted_at.map(time_to_wire),
         product_cooldowns: product_cooldowns.into_iter().map(cooldown_to_wire).collect(),
         would_be_grants: would_be_grants.into_iter().map(exported_grant_to_wire).collect(),
         assignment: assignment.map(assignment_to_wire),
@@ -240,13 +315,9 @@ fn request_key_to_wire(key: RequestKey) -> wire::ExportedRequestKey {
     }
 }
 
-fn back_off_to_wire(back_off: BackOff) -> wire::ExportedBackOff {
-    let BackOff { rejections, decision, rejected_at } = back_off;
-    wire::ExportedBackOff {
-        rejections,
-        decision_id: decision.to_string(),
-        rejection_time: Some(time_to_wire(rejected_at)),
-    }
+fn rejected_decision_to_wire(rejection: Rejection) -> wire::ExportedRejectedDecision {
+    let Rejection { at, decision } = rejection;
+    wire::ExportedRejectedDecision { decision_id: decision.to_string(), rejection_time: Some(time_to_wire(at)) }
 }
 
 fn cooldown_to_wire(resting: ProductCooldown) -> wire::ExportedProductCooldown {

@@ -32,7 +32,7 @@ pub(crate) fn customer_to_wire(customer: Customer) -> wire::GetCustomerResponse 
     wire::GetCustomerResponse {
         customer: Some(profile_to_wire(&id, attributes, consents)),
         holdings: holdings.owned().map(|(product, holding)| holding_to_wire(product, holding)).collect(),
-        older_holdings: u32::try_from(holdings.fingerprints.len()).unwrap_or(u32::MAX),
+        older_holdings: u32::try_from(holdings.evicted_fingerprints().len()).unwrap_or(u32::MAX),
         granted_offers: ledger.grants.iter().map(grant_to_wire).collect(),
     }
 }

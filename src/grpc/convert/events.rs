@@ -3,7 +3,7 @@
 use super::offers::decision_id;
 use super::violations::Violations;
 use crate::domain::event::{
-    CaseReport, Event, EventKind, OrderLine, OutcomeKind, QUANTITY_MAX, Severity, SurveyAnswer,
+    CaseReport, Event, EventKind, OrderLine, OutcomeKind, PlanDirection, QUANTITY_MAX, Severity, SurveyAnswer,
 };
 use crate::domain::ids::{CaseId, CustomerId, EventId, OfferId, OrderId, ProductId};
 use crate::domain::time::Timestamp;
@@ -127,11 +127,15 @@ impl EventReader<'_> {
                 self.allowed.push("to_product_id");
                 let (field, text) = (self.field("to_product_id"), message.to_product_id.clone());
                 let to = self.violations.optional_id(&field, text, ProductId::new);
-                if to.is_some() && to == from {
-                    self.violations.add(field, "must differ from product_id");
-                }
+                self.require_another(from.as_ref(), to.as_ref());
                 Some(EventKind::Downgrade { from: from?, to })
             }
+            Wire::PlanChange => {
+                self.allowed.push("plan_direction");
+                let direction = self.plan_direction(message.plan_direction);
+                self.plan_change(message, direction)
+            }
+            Wire::RightSized => self.plan_change(message, Some(PlanDirection::RightSized)),
             Wire::SubscriptionStart => Some(EventKind::SubscriptionStart { product: self.product(message)? }),
             Wire::SubscriptionEnd => Some(EventKind::SubscriptionEnd { product: self.product(message)? }),
             Wire::SubscriptionRenewal => Some(EventKind::SubscriptionRenewal { product: self.product(message)? }),
@@ -148,6 +152,35 @@ impl EventReader<'_> {
             Wire::PaymentDisputed => Some(EventKind::PaymentDisputed),
             Wire::Survey => self.survey(message),
             Wire::Visit => Some(EventKind::Visit { product: self.optional_product(message) }),
+        }
+    }
+
+    fn plan_change(&mut self, message: &wire::CustomerEvent, direction: Option<PlanDirection>) -> Option<EventKind> {
+        let from = self.product(message);
+        self.allowed.push("to_product_id");
+        let (field, text) = (self.field("to_product_id"), message.to_product_id.clone());
+        let to = self.violations.id(&field, text, ProductId::new);
+        self.require_another(from.as_ref(), to.as_ref());
+        Some(EventKind::PlanChange { from: from?, to: to?, direction })
+    }
+
+    fn require_another(&mut self, from: Option<&ProductId>, to: Option<&ProductId>) {
+        if to.is_some() && to == from {
+            self.violations.add(self.field("to_product_id"), "must differ from product_id");
+        }
+    }
+
+    /// Reads the direction of a change of plans; `None` when it is left to the catalogue.
+    fn plan_direction(&mut self, direction: i32) -> Option<PlanDirection> {
+        match wire::PlanDirection::try_from(direction) {
+            Ok(wire::PlanDirection::Unspecified) => None,
+            Ok(wire::PlanDirection::Up) => Some(PlanDirection::Up),
+            Ok(wire::PlanDirection::Sideways) => Some(PlanDirection::Sideways),
+            Ok(wire::PlanDirection::Down) => Some(PlanDirection::Down),
+            Err(_) => {
+                self.violations.add(self.field("plan_direction"), format_args!("unknown PlanDirection {direction}"));
+                None
+            }
         }
     }
 
@@ -238,6 +271,7 @@ impl EventReader<'_> {
             to_product_id,
             amount,
             allowance,
+            plan_direction,
         } = message;
         if self.allowed.is_empty() && wire::EventKind::try_from(message.kind).map_or(0, i32::from) == 0 {
             return;
@@ -254,12 +288,24 @@ impl EventReader<'_> {
             ("to_product_id", !to_product_id.is_empty()),
             ("amount", amount.is_some()),
             ("allowance", allowance.is_some()),
+            ("plan_direction", *plan_direction != 0),
         ];
         for (name, is_set) in set {
             if is_set && !self.allowed.contains(&name) {
                 self.violations.add(self.field(name), "is not allowed for this kind of event");
             }
         }
+    }
+}
+
+/// Kind and direction of a change of plans.
+pub(super) fn plan_change_to_wire(direction: Option<PlanDirection>) -> (wire::EventKind, wire::PlanDirection) {
+    match direction {
+        None => (wire::EventKind::PlanChange, wire::PlanDirection::Unspecified),
+        Some(PlanDirection::Up) => (wire::EventKind::PlanChange, wire::PlanDirection::Up),
+        Some(PlanDirection::Sideways) => (wire::EventKind::PlanChange, wire::PlanDirection::Sideways),
+        Some(PlanDirection::Down) => (wire::EventKind::PlanChange, wire::PlanDirection::Down),
+        Some(PlanDirection::RightSized) => (wire::EventKind::RightSized, wire::PlanDirection::Unspecified),
     }
 }
 
@@ -302,6 +348,13 @@ pub(crate) fn event_to_wire(event: Event) -> Option<wire::CustomerEvent> {
             message.product_id = from.to_string();
             message.to_product_id = to.map(|product| product.to_string()).unwrap_or_default();
             wire::EventKind::Downgrade
+        }
+        EventKind::PlanChange { from, to, direction } => {
+            message.product_id = from.to_string();
+            message.to_product_id = to.to_string();
+            let (kind, direction) = plan_change_to_wire(direction);
+            message.plan_direction = direction.into();
+            kind
         }
         EventKind::SubscriptionStart { product } => {
             message.product_id = product.to_string();

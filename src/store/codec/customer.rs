@@ -29,7 +29,7 @@ pub struct CustomerBody(Vec<u8>);
 
 impl CustomerBody {
     /// Size in bytes.
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.0.len()
     }
 

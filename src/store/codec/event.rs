@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{self, CodecError};
 use super::scalar::{FiniteF64, FixedU128, StoredMoney, optional_money, optional_product, stored_enum, timestamp};
-use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
+use crate::domain::event::{
+    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Severity, SurveyAnswer,
+};
 use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId, OrderId, ProductId};
 use crate::store::contract::error::StoreError;
 
@@ -50,6 +52,12 @@ enum StoredEventKind {
     Survey { score: FiniteF64, score_max: FiniteF64 },
     Visit { product: Option<String> },
     Outcome(StoredOutcome),
+    PlanChange { from: String, to: String, direction: Option<StoredPlanDirection> },
+}
+
+stored_enum! {
+    /// Stored [`PlanDirection`].
+    StoredPlanDirection of PlanDirection { Up, Sideways, Down, RightSized }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,6 +144,11 @@ impl From<&EventKind> for StoredEventKind {
             }
             EventKind::Visit { product } => Self::Visit { product: product.as_ref().map(ToString::to_string) },
             EventKind::Outcome(outcome) => Self::Outcome(outcome.into()),
+            EventKind::PlanChange { from, to, direction } => Self::PlanChange {
+                from: from.to_string(),
+                to: to.to_string(),
+                direction: direction.map(StoredPlanDirection::from),
+            },
         }
     }
 }
@@ -171,6 +184,11 @@ impl StoredEventKind {
             }
             Self::Visit { product } => EventKind::Visit { product: optional_product(product)? },
             Self::Outcome(outcome) => EventKind::Outcome(outcome.outcome()?),
+            Self::PlanChange { from, to, direction } => EventKind::PlanChange {
+                from: ProductId::new(from)?,
+                to: ProductId::new(to)?,
+                direction: direction.map(PlanDirection::from),
+            },
         })
     }
 }

@@ -10,7 +10,7 @@ use super::scalar::{
 use crate::domain::experiment::{Arm, Assignment, ExperimentId};
 use crate::domain::ids::{DecisionId, OfferId, ProductId, RequestId};
 use crate::domain::ledger::{
-    AllowanceLevel, BackOff, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, RequestKey,
+    AllowanceLevel, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, Rejection, RequestKey,
 };
 use crate::domain::time::Timestamp;
 
@@ -20,7 +20,8 @@ pub(super) struct StoredLedger {
     grants: Vec<StoredGrant>,
     request_keys: Vec<StoredRequestKey>,
     level: Option<StoredAllowanceLevel>,
-    back_off: Option<StoredBackOff>,
+    rejections: Vec<StoredRejection>,
+    accepted_at: Option<i64>,
     product_cooldowns: Vec<StoredRestingProduct>,
     would_be_grants: Vec<StoredGrant>,
     assignment: Option<StoredAssignment>,
@@ -82,10 +83,9 @@ struct StoredAllowanceLevel {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredBackOff {
-    rejections: u32,
+struct StoredRejection {
+    at: i64,
     decision: FixedU128,
-    rejected_at: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,19 +96,31 @@ struct StoredRestingProduct {
 
 impl From<&Ledger> for StoredLedger {
     fn from(ledger: &Ledger) -> Self {
-        let Ledger { clock, grants, request_keys, level, back_off, product_cooldowns, would_be_grants, assignment } =
-            ledger;
+        let Ledger {
+            clock,
+            grants,
+            request_keys,
+            level,
+            rejections,
+            accepted_at,
+            product_cooldowns,
+            would_be_grants,
+            assignment,
+        } = ledger;
         Self {
             clock: clock.map(Timestamp::unix_ms),
             grants: grants.iter().map(StoredGrant::from).collect(),
             request_keys: request_keys.iter().map(StoredRequestKey::from).collect(),
             level: level
                 .map(|AllowanceLevel { offers, since }| StoredAllowanceLevel { offers, since: since.unix_ms() }),
-            back_off: back_off.map(|BackOff { rejections, decision, rejected_at }| StoredBackOff {
-                rejections,
-                decision: FixedU128::of(decision.bits()),
-                rejected_at: rejected_at.unix_ms(),
-            }),
+            rejections: rejections
+                .iter()
+                .map(|Rejection { at, decision }| StoredRejection {
+                    at: at.unix_ms(),
+                    decision: FixedU128::of(decision.bits()),
+                })
+                .collect(),
+            accepted_at: accepted_at.map(Timestamp::unix_ms),
             product_cooldowns: product_cooldowns
                 .iter()
                 .map(|ProductCooldown { product, until }| StoredRestingProduct {
@@ -129,14 +141,24 @@ impl From<&Ledger> for StoredLedger {
 
 impl StoredLedger {
     pub fn ledger(self) -> Result<Ledger, CodecError> {
-        let Self { clock, grants, request_keys, level, back_off, product_cooldowns, would_be_grants, assignment } =
-            self;
+        let Self {
+            clock,
+            grants,
+            request_keys,
+            level,
+            rejections,
+            accepted_at,
+            product_cooldowns,
+            would_be_grants,
+            assignment,
+        } = self;
         Ok(Ledger {
             clock: optional_timestamp(clock)?,
             grants: grants.into_iter().map(StoredGrant::grant).collect::<Result<_, _>>()?,
             request_keys: request_keys.into_iter().map(StoredRequestKey::request_key).collect::<Result<_, _>>()?,
             level: level.map(StoredAllowanceLevel::level).transpose()?,
-            back_off: back_off.map(StoredBackOff::back_off).transpose()?,
+            rejections: rejections.into_iter().map(StoredRejection::rejection).collect::<Result<_, _>>()?,
+            accepted_at: optional_timestamp(accepted_at)?,
             product_cooldowns: product_cooldowns
                 .into_iter()
                 .map(StoredRestingProduct::resting_product)
@@ -263,14 +285,10 @@ impl StoredAllowanceLevel {
     }
 }
 
-impl StoredBackOff {
-    fn back_off(self) -> Result<BackOff, CodecError> {
-        let Self { rejections, decision, rejected_at } = self;
-        Ok(BackOff {
-            rejections,
-            decision: DecisionId::from_bits(decision.bits()),
-            rejected_at: timestamp(rejected_at)?,
-        })
+impl StoredRejection {
+    fn rejection(self) -> Result<Rejection, CodecError> {
+        let Self { at, decision } = self;
+        Ok(Rejection { at: timestamp(at)?, decision: DecisionId::from_bits(decision.bits()) })
     }
 }
 

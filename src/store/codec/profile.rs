@@ -8,9 +8,9 @@ use super::enums::StoredHoldReason;
 use super::frame::CodecError;
 use super::ledger::StoredLedger;
 use super::relationship::StoredRelationship;
-use super::scalar::{FiniteF64, ms_since, optional_timestamp, timestamp, timestamp_after};
+use super::scalar::{FiniteF64, ms_since, optional_timestamp, stored_enum, timestamp, timestamp_after};
 use crate::domain::customer::{Consents, Customer, Hold};
-use crate::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings};
+use crate::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings, StartKind, SubscriptionStart};
 use crate::domain::ids::{Channel, CustomerId, HoldId, ProductId};
 use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use crate::domain::time::Timestamp;
@@ -53,10 +53,16 @@ struct StoredHolding {
     /// Milliseconds after `first_event_at`, as are all times below: 0 for a product bought once.
     acquired: Option<(i64, i64)>,
     items: StoredItems,
-    subscribed_at: Option<i64>,
+    starts: Vec<(i64, StoredStartKind)>,
     ended_at: Option<i64>,
+    folded_end_at: Option<i64>,
     returned_at: Option<i64>,
     usage: Option<StoredUsage>,
+}
+
+stored_enum! {
+    /// Stored [`StartKind`].
+    StoredStartKind of StartKind { PlanChange, Renewal, Start }
 }
 
 /// Stored [`EvictedSubscription`].
@@ -202,32 +208,36 @@ impl StoredHold {
 
 impl StoredHolding {
     fn new(product: &ProductId, holding: &Holding) -> Self {
-        let Holding { first_event_at, acquired, items, subscribed_at, ended_at, returned_at, usage } = holding;
+        let Holding { first_event_at, acquired, items, starts, ended_at, folded_end_at, returned_at, usage } = holding;
         let ItemBalance { folded, movements } = items;
         let since_first = |at: Timestamp| ms_since(*first_event_at, at);
         Self {
             product: product.to_string(),
             first_event_at: first_event_at.unix_ms(),
-            acquired: acquired
-                .map(|Acquisitions { first_at, last_at }| (since_first(first_at), since_first(last_at))),
+            acquired: acquired.map(|Acquisitions { first_at, last_at }| (since_first(first_at), since_first(last_at))),
             items: StoredItems {
                 folded: folded.map(|FoldedMovements { through, items }| (since_first(through), items)),
                 movements: movements.iter().map(|&Movement { at, items }| (since_first(at), items)).collect(),
             },
-            subscribed_at: subscribed_at.map(since_first),
+            starts: starts.iter().map(|&SubscriptionStart { at, kind }| (since_first(at), kind.into())).collect(),
             ended_at: ended_at.map(since_first),
+            folded_end_at: folded_end_at.map(since_first),
             returned_at: returned_at.map(since_first),
             usage: usage.map(|(at, share)| StoredUsage { at: since_first(at), share: FiniteF64(share) }),
         }
     }
 
     fn holding(self) -> Result<(ProductId, Holding), CodecError> {
-        let Self { product, first_event_at, acquired, items, subscribed_at, ended_at, returned_at, usage } = self;
+        let Self { product, first_event_at, acquired, items, starts, ended_at, folded_end_at, returned_at, usage } =
+            self;
         let first_at = timestamp(first_event_at)?;
         let at = |ms: Option<i64>| ms.map(|ms| timestamp_after(first_at, ms)).transpose();
         let usage = match usage {
             Some(StoredUsage { at, share }) => Some((timestamp_after(first_at, at)?, share.0)),
             None => None,
+        };
+        let start = |(at, kind): (i64, StoredStartKind)| {
+            Ok::<_, CodecError>(SubscriptionStart { at: timestamp_after(first_at, at)?, kind: kind.into() })
         };
         let acquired = match acquired {
             Some((first, last)) => Some(Acquisitions {
@@ -240,8 +250,9 @@ impl StoredHolding {
             first_event_at: first_at,
             acquired,
             items: items.balance(first_at)?,
-            subscribed_at: at(subscribed_at)?,
+            starts: starts.into_iter().map(start).collect::<Result<_, _>>()?,
             ended_at: at(ended_at)?,
+            folded_end_at: at(folded_end_at)?,
             returned_at: at(returned_at)?,
             usage,
         };

@@ -2,26 +2,37 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::severity_of;
+use super::event::{StoredPlanDirection, severity_of};
 use super::frame::CodecError;
-use super::scalar::{FiniteF64, optional_timestamp, timestamp};
+use super::scalar::{FiniteF64, ms_since, optional_product, optional_timestamp, timestamp, timestamp_after};
 use crate::domain::decayed_sum::{DecayedSum, HALF_LIVES_DAYS};
 use crate::domain::ids::{CaseId, ProductId};
-use crate::domain::relationship::{AcceptedOffer, Case, LastEventTimes, RelationshipState};
+use crate::domain::relationship::{
+    AcceptedOffer, Case, FoldedOpenCases, LastEventTimes, Parting, PartingKind, ProductReturn, RelationshipState,
+};
 use crate::domain::time::{Day, Timestamp};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredRelationship {
     cases: Vec<StoredCase>,
     folded_friction: StoredDecayedSum,
+    /// Friction, and the time until which it counts.
+    folded_open_cases: Option<(FiniteF64, i64)>,
+    folded_complaints_hold_until: Option<i64>,
     payment_trouble: StoredDecayedSum,
     offer_pressure: StoredDecayedSum,
     sentiment: StoredDecayedSum,
     accepted_offers: Vec<StoredAcceptedOffer>,
+    acceptances_dropped_through: Option<i64>,
+    returns: Vec<StoredReturn>,
+    returns_dropped_through: Option<i64>,
+    partings: Vec<StoredParting>,
+    partings_dropped_through: Option<i64>,
     folded_value: StoredDecayedSum,
     engagement: StoredDecayedSum,
     /// Delta-encoded in ascending order: the first day's number, then the distances in days, mostly one byte each.
     purchase_days: Vec<i32>,
+    first_purchase_day: Option<i32>,
     spent: StoredDecayedSum,
     returned: StoredDecayedSum,
     last: StoredLastTimes,
@@ -38,9 +49,33 @@ struct StoredCase {
 
 #[derive(Serialize, Deserialize)]
 struct StoredAcceptedOffer {
-    product: String,
     at: i64,
-    regretted_at: Option<i64>,
+    product: String,
+    /// Milliseconds after `at`: 0, or below.
+    since: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredReturn {
+    at: i64,
+    product: String,
+    follows_acceptance: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredParting {
+    at: i64,
+    product: String,
+    kind: StoredPartingKind,
+    follows_acceptance: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredPartingKind {
+    Cancellation,
+    SubscriptionEnd,
+    Downgrade { to: Option<String> },
+    PlanChange { to: String, direction: Option<StoredPlanDirection> },
 }
 
 /// Stored [`DecayedSum`], one number for each half-life; the list is empty while all are zero, which most are.
@@ -58,6 +93,7 @@ struct StoredLastTimes {
     payment_trouble: Option<i64>,
     cancellation: Option<i64>,
     commitment: Option<i64>,
+    subscription_start: Option<i64>,
 }
 
 impl From<&RelationshipState> for StoredRelationship {
@@ -65,13 +101,21 @@ impl From<&RelationshipState> for StoredRelationship {
         let RelationshipState {
             cases,
             folded_friction,
+            folded_open_cases,
+            folded_complaints_hold_until,
             payment_trouble,
             offer_pressure,
             sentiment,
             accepted_offers,
+            acceptances_dropped_through,
+            returns,
+            returns_dropped_through,
+            partings,
+            partings_dropped_through,
             folded_value,
             engagement,
             purchase_days,
+            first_purchase_day,
             spent,
             returned,
             last,
@@ -86,13 +130,22 @@ impl From<&RelationshipState> for StoredRelationship {
         Self {
             cases: cases.iter().map(StoredCase::from).collect(),
             folded_friction: folded_friction.into(),
+            folded_open_cases: folded_open_cases
+                .map(|FoldedOpenCases { friction, until }| (FiniteF64(friction), until.unix_ms())),
+            folded_complaints_hold_until: folded_complaints_hold_until.map(Timestamp::unix_ms),
             payment_trouble: payment_trouble.into(),
             offer_pressure: offer_pressure.into(),
             sentiment: sentiment.into(),
             accepted_offers: accepted_offers.iter().map(StoredAcceptedOffer::from).collect(),
+            acceptances_dropped_through: acceptances_dropped_through.map(Timestamp::unix_ms),
+            returns: returns.iter().map(StoredReturn::from).collect(),
+            returns_dropped_through: returns_dropped_through.map(Timestamp::unix_ms),
+            partings: partings.iter().map(StoredParting::from).collect(),
+            partings_dropped_through: partings_dropped_through.map(Timestamp::unix_ms),
             folded_value: folded_value.into(),
             engagement: engagement.into(),
             purchase_days: steps.collect(),
+            first_purchase_day: first_purchase_day.map(Day::number),
             spent: spent.into(),
             returned: returned.into(),
             last: last.into(),
@@ -105,13 +158,21 @@ impl StoredRelationship {
         let Self {
             cases,
             folded_friction,
+            folded_open_cases,
+            folded_complaints_hold_until,
             payment_trouble,
             offer_pressure,
             sentiment,
             accepted_offers,
+            acceptances_dropped_through,
+            returns,
+            returns_dropped_through,
+            partings,
+            partings_dropped_through,
             folded_value,
             engagement,
             purchase_days,
+            first_purchase_day,
             spent,
             returned,
             last,
@@ -124,6 +185,11 @@ impl StoredRelationship {
         Ok(RelationshipState {
             cases: cases.into_iter().map(StoredCase::case).collect::<Result<_, _>>()?,
             folded_friction: folded_friction.sum()?,
+            folded_open_cases: match folded_open_cases {
+                Some((FiniteF64(friction), until)) => Some(FoldedOpenCases { friction, until: timestamp(until)? }),
+                None => None,
+            },
+            folded_complaints_hold_until: optional_timestamp(folded_complaints_hold_until)?,
             payment_trouble: payment_trouble.sum()?,
             offer_pressure: offer_pressure.sum()?,
             sentiment: sentiment.sum()?,
@@ -131,9 +197,15 @@ impl StoredRelationship {
                 .into_iter()
                 .map(StoredAcceptedOffer::accepted_offer)
                 .collect::<Result<_, _>>()?,
+            acceptances_dropped_through: optional_timestamp(acceptances_dropped_through)?,
+            returns: returns.into_iter().map(StoredReturn::product_return).collect::<Result<_, _>>()?,
+            returns_dropped_through: optional_timestamp(returns_dropped_through)?,
+            partings: partings.into_iter().map(StoredParting::parting).collect::<Result<_, _>>()?,
+            partings_dropped_through: optional_timestamp(partings_dropped_through)?,
             folded_value: folded_value.sum()?,
             engagement: engagement.sum()?,
             purchase_days: days.collect(),
+            first_purchase_day: first_purchase_day.map(Day::from_number),
             spent: spent.sum()?,
             returned: returned.sum()?,
             last: last.times()?,
@@ -169,19 +241,60 @@ impl StoredCase {
 
 impl From<&AcceptedOffer> for StoredAcceptedOffer {
     fn from(accepted: &AcceptedOffer) -> Self {
-        let AcceptedOffer { product, at, regretted_at } = accepted;
-        Self { product: product.to_string(), at: at.unix_ms(), regretted_at: regretted_at.map(Timestamp::unix_ms) }
+        let AcceptedOffer { at, product, since } = accepted;
+        Self { at: at.unix_ms(), product: product.to_string(), since: ms_since(*at, *since) }
     }
 }
 
 impl StoredAcceptedOffer {
     fn accepted_offer(self) -> Result<AcceptedOffer, CodecError> {
-        let Self { product, at, regretted_at } = self;
-        Ok(AcceptedOffer {
-            product: ProductId::new(product)?,
-            at: timestamp(at)?,
-            regretted_at: optional_timestamp(regretted_at)?,
-        })
+        let Self { at, product, since } = self;
+        let at = timestamp(at)?;
+        Ok(AcceptedOffer { at, product: ProductId::new(product)?, since: timestamp_after(at, since)? })
+    }
+}
+
+impl From<&ProductReturn> for StoredReturn {
+    fn from(product_return: &ProductReturn) -> Self {
+        let ProductReturn { at, product, follows_acceptance } = product_return;
+        Self { at: at.unix_ms(), product: product.to_string(), follows_acceptance: *follows_acceptance }
+    }
+}
+
+impl StoredReturn {
+    fn product_return(self) -> Result<ProductReturn, CodecError> {
+        let Self { at, product, follows_acceptance } = self;
+        Ok(ProductReturn { at: timestamp(at)?, product: ProductId::new(product)?, follows_acceptance })
+    }
+}
+
+impl From<&Parting> for StoredParting {
+    fn from(parting: &Parting) -> Self {
+        let Parting { at, product, kind, follows_acceptance } = parting;
+        let kind = match kind {
+            PartingKind::Cancellation => StoredPartingKind::Cancellation,
+            PartingKind::SubscriptionEnd => StoredPartingKind::SubscriptionEnd,
+            PartingKind::Downgrade { to } => StoredPartingKind::Downgrade { to: to.as_ref().map(ToString::to_string) },
+            PartingKind::PlanChange { to, direction } => {
+                StoredPartingKind::PlanChange { to: to.to_string(), direction: direction.map(Into::into) }
+            }
+        };
+        Self { at: at.unix_ms(), product: product.to_string(), kind, follows_acceptance: *follows_acceptance }
+    }
+}
+
+impl StoredParting {
+    fn parting(self) -> Result<Parting, CodecError> {
+        let Self { at, product, kind, follows_acceptance } = self;
+        let kind = match kind {
+            StoredPartingKind::Cancellation => PartingKind::Cancellation,
+            StoredPartingKind::SubscriptionEnd => PartingKind::SubscriptionEnd,
+            StoredPartingKind::Downgrade { to } => PartingKind::Downgrade { to: optional_product(to)? },
+            StoredPartingKind::PlanChange { to, direction } => {
+                PartingKind::PlanChange { to: ProductId::new(to)?, direction: direction.map(Into::into) }
+            }
+        };
+        Ok(Parting { at: timestamp(at)?, product: ProductId::new(product)?, kind, follows_acceptance })
     }
 }
 
@@ -213,7 +326,8 @@ impl StoredDecayedSum {
 
 impl From<&LastEventTimes> for StoredLastTimes {
     fn from(last: &LastEventTimes) -> Self {
-        let LastEventTimes { purchase, return_, ticket, payment_trouble, cancellation, commitment } = last;
+        let LastEventTimes { purchase, return_, ticket, payment_trouble, cancellation, commitment, subscription_start } =
+            last;
         Self {
             purchase: purchase.map(Timestamp::unix_ms),
             return_: return_.map(Timestamp::unix_ms),
@@ -221,13 +335,14 @@ impl From<&LastEventTimes> for StoredLastTimes {
             payment_trouble: payment_trouble.map(Timestamp::unix_ms),
             cancellation: cancellation.map(Timestamp::unix_ms),
             commitment: commitment.map(Timestamp::unix_ms),
+            subscription_start: subscription_start.map(Timestamp::unix_ms),
         }
     }
 }
 
 impl StoredLastTimes {
     fn times(self) -> Result<LastEventTimes, CodecError> {
-        let Self { purchase, return_, ticket, payment_trouble, cancellation, commitment } = self;
+        let Self { purchase, return_, ticket, payment_trouble, cancellation, commitment, subscription_start } = self;
         Ok(LastEventTimes {
             purchase: optional_timestamp(purchase)?,
             return_: optional_timestamp(return_)?,
@@ -235,6 +350,7 @@ impl StoredLastTimes {
             payment_trouble: optional_timestamp(payment_trouble)?,
             cancellation: optional_timestamp(cancellation)?,
             commitment: optional_timestamp(commitment)?,
+            subscription_start: optional_timestamp(subscription_start)?,
         })
     }
 }

@@ -10,7 +10,9 @@ use crate::domain::time::Timestamp;
 use crate::store::codec::customer::CustomerBody;
 use crate::store::codec::event::encode_event;
 use crate::store::codec::outbox::Outbox;
-use crate::store::contract::change::{APPENDED_BYTES_MAX, APPENDED_MAX, CUSTOMER_BYTES_MAX, Change, CommitOutcome, VolumeUnit};
+use crate::store::contract::change::{
+    APPENDED_BYTES_MAX, APPENDED_MAX, CUSTOMER_BYTES_MAX, Change, CommitOutcome, VolumeUnit,
+};
 use crate::store::contract::customer_export::{CustomerExportPage, CustomerExportPosition};
 use crate::store::contract::customers::CustomerStore;
 use crate::store::contract::erasure::{ErasedRecords, Erasure, ErasureResult};
@@ -39,7 +41,7 @@ impl CustomerStore for MemoryStore {
         require_granted_volume(&change)?;
         let outbox = Outbox::of(&change)?;
         let Change { expected, customer, events, decision, takes, releases, now: _ } = change;
-        let (bytes, appended_bytes) = (CustomerBody::of(customer)?.len(), outbox.bytes());
+        let (bytes, appended_bytes) = (CustomerBody::of(customer)?.bytes(), outbox.bytes());
         let mut contents = self.contents();
         let version = if expected == 0 { contents.version_floor } else { expected } + 1;
         if expected == 0 && contents.erased.contains_key(&self.hash(&customer.id)) {

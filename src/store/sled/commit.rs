@@ -58,8 +58,8 @@ impl EncodedChange {
     /// Rejection of a change that exceeds a limit by itself.
     fn rejection(&self) -> Option<CommitOutcome> {
         let appended_bytes = self.appended.bytes();
-        if self.body.len() > CUSTOMER_BYTES_MAX {
-            Some(CommitOutcome::TooLarge { bytes: self.body.len() })
+        if self.body.bytes() > CUSTOMER_BYTES_MAX {
+            Some(CommitOutcome::TooLarge { bytes: self.body.bytes() })
         } else if self.appended.0.len() > APPENDED_MAX || appended_bytes > APPENDED_BYTES_MAX {
             Some(CommitOutcome::AppendedTooLarge { bytes: appended_bytes })
         } else {
