@@ -42,7 +42,7 @@ pub(crate) fn unconsidered_rejection(
     if proposed.is_none() {
         return rejected(DecisionStep::Proposal, WithheldReason::NotProposed.into());
     }
-    let health = assess(customer, context.policy, context.outlook, now);
+    let health = assess(customer, context.policy, context.outlook, context.catalog, now);
     let worth_max = propensity * VALUE_MAX * context.offers.lever_max();
     let score_max = worth_max - attention_price(health.score, &context.policy.arbitration);
     if score_max <= 0.0 {

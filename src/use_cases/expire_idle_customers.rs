@@ -31,9 +31,9 @@ pub async fn expire_idle_customers(app: &App) -> Result<u64, StoreError> {
 /// Whether nothing is known of a customer but a ledger whose last entry is older than the cutoff. Members of the running
 /// experiment stay, because its analysis counts them.
 fn is_idle(customer: &Customer, cutoff: Timestamp, running: Option<ExperimentId>) -> bool {
-    let Ledger { clock, back_off, product_cooldowns, assignment, .. } = &customer.ledger;
+    let Ledger { clock, rejections, product_cooldowns, assignment, .. } = &customer.ledger;
     let is_old = clock.is_some_and(|clock| clock < cutoff);
     let is_assigned = assignment.is_some_and(|assignment| Some(assignment.experiment) == running);
     let nothing_else_known = || Customer { ledger: customer.ledger.clone(), ..Customer::unknown(customer.id.clone()) };
-    is_old && !is_assigned && back_off.is_none() && product_cooldowns.is_empty() && *customer == nothing_else_known()
+    is_old && !is_assigned && rejections.is_empty() && product_cooldowns.is_empty() && *customer == nothing_else_known()
 }

@@ -86,6 +86,7 @@ fn bad_events(shop: &TestServer) -> Vec<(CustomerEvent, Vec<&'static str>)> {
         unit_price: Some(Money { currency_code: currency_code.into(), units, nanos }),
         ..bought()
     };
+    let about = |kind| CustomerEvent { product_id: "kettle".into(), ..of(kind) };
     let dated = |at| CustomerEvent { event_time: at, ..bought() };
     let survey = |score, score_max| CustomerEvent { score, score_max, ..of(EventKind::Survey) };
     let usage =

@@ -68,7 +68,11 @@ async fn export_has_the_customer_and_every_event_outcome_and_decision() {
 
     let customer = customers.remove(0);
     assert_eq!(customer.profile.expect("a profile").attributes["segment"], "gold");
-    assert!(customer.holdings.iter().any(|holding| holding.product_id == "tea" && holding.quantity == 150));
+    let tea = customer.holdings.iter().find(|holding| holding.product_id == "tea").expect("the tea bought");
+    assert_eq!(
+        tea.movements.iter().map(|movement| movement.items).sum::<i64>() + tea.older_movements_quantity.cast_signed(),
+        150
+    );
     let relationship = customer.relationship.expect("its state");
     assert_eq!(relationship.purchase_dates.len(), 2, "{:?}", relationship.purchase_dates);
     let ledger = customer.ledger.expect("a ledger");

@@ -77,13 +77,9 @@ impl Recording {
         self.steps.iter().filter(|step| matches!(step, Step::EndSync { .. })).count()
     }
 
-    /// Steps before the end of the sync that follows this many.
-    pub fn steps_until(&self, syncs: usize) -> impl Iterator<Item = &Step> {
-        let mut seen = 0;
-        self.steps.iter().take_while(move |step| {
-            seen += usize::from(matches!(step, Step::EndSync { .. }));
-            seen <= syncs
-        })
+    /// All steps in their order.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter()
     }
 }
 

@@ -83,7 +83,7 @@ async fn run_in(directory: &Path) {
 }
 
 fn rounds() -> usize {
-    short_or_long(12, 200)
+    short_or_long(12, 60)
 }
 
 async fn serve_customers(app: &App, marks: &Marks, worker: usize) {
