@@ -115,9 +115,8 @@ fn tls_hint(causes: &str) -> Option<&'static str> {
         () if has(&["CertificateRequired", "certificate required"]) => {
             Some("it requires a client certificate; set --tls-cert and --tls-key")
         }
-        () if has(&["invalid peer certificate: UnknownIssuer", "UnknownIssuer"]) => {
-            Some("its certificate is not signed by --tls-ca")
-        }
+        // A signature is invalid when another CA has the same name.
+        () if has(&["UnknownIssuer", "BadSignature"]) => Some("its certificate is not signed by --tls-ca"),
         () if has(&["NotValidForName"]) => Some("its certificate is for another name than that of --server"),
         () if has(&["invalid peer certificate: Expired"]) => Some("its certificate has expired"),
         () if has(&["received fatal alert"]) => Some("it refuses the client certificate of --tls-cert"),
@@ -189,6 +188,7 @@ mod tests {
             ("transport error: received fatal alert: CertificateRequired", "set --tls-cert"),
             ("transport error: received fatal alert: UnknownCA", "refuses the client certificate"),
             ("transport error: invalid peer certificate: UnknownIssuer", "not signed by --tls-ca"),
+            ("transport error: invalid peer certificate: BadSignature", "not signed by --tls-ca"),
             ("transport error: received corrupt message of type InvalidContentType", "use an http:// URL"),
         ] {
             let found = tls_hint(causes).expect("a hint");
