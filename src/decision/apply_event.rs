@@ -315,17 +315,17 @@ impl EventApplication<'_> {
         match outcome.kind {
             OutcomeKind::Shown => self.add_pressure(shown),
             OutcomeKind::NotShown => {
-                grants::release(&mut self.customer.ledger, outcome.decision, &outcome.offer, self.at);
+                grants::release(&mut self.customer.ledger, outcome.grant, outcome.decision, self.at);
                 return;
             }
             OutcomeKind::Clicked => self.customer.relationship.engagement.add(self.at, click_engagement),
             OutcomeKind::Accepted => {
-                grants::record_response(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Accepted);
+                grants::record_response(&mut self.customer.ledger, outcome.grant, CustomerResponse::Accepted);
                 self.accept(&outcome.product);
             }
             OutcomeKind::Rejected => {
                 self.add_pressure(rejected);
-                grants::record_response(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Rejected);
+                grants::record_response(&mut self.customer.ledger, outcome.grant, CustomerResponse::Rejected);
                 let contact = &self.policy.contact;
                 grants::record_rejection(&mut self.customer.ledger, outcome.decision, self.at);
                 grants::start_cooldown(
@@ -336,7 +336,7 @@ impl EventApplication<'_> {
             }
             OutcomeKind::Dismissed => {
                 self.add_pressure(dismissed);
-                grants::record_response(&mut self.customer.ledger, &outcome.offer, CustomerResponse::Dismissed);
+                grants::record_response(&mut self.customer.ledger, outcome.grant, CustomerResponse::Dismissed);
                 let cooldown = self.policy.contact.dismissed_product_cooldown;
                 grants::start_cooldown(&mut self.customer.ledger, &outcome.product, self.at + cooldown);
             }
@@ -346,7 +346,7 @@ impl EventApplication<'_> {
             }
             OutcomeKind::OptedOut => self.customer.consents.is_opted_out = true,
         }
-        grants::mark_shown(&mut self.customer.ledger, &outcome.offer);
+        grants::mark_shown(&mut self.customer.ledger, outcome.grant);
     }
 
     fn add_pressure(&mut self, weight: f64) {
@@ -355,7 +355,7 @@ impl EventApplication<'_> {
 
     /// Buying an offered product while the offer is open counts as accepting it, even if no outcome is reported.
     fn accept_open_offer(&mut self, product: &ProductId) {
-        if grants::accept_by_purchase(&mut self.customer.ledger, product, self.at) {
+        if grants::accept_by_purchase(&mut self.customer.ledger, product, &self.policy.contact, self.at) {
             self.accept(product);
         }
     }

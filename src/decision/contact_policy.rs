@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use crate::decision::grants::{back_off_end, counts};
+use crate::decision::grants::{self, back_off_end, counts};
 use crate::decision::relationship::assess;
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::{ActiveHold, Customer, Hold};
 use crate::domain::decision::{Cap, CapKind, QuietPeriodCause};
 use crate::domain::ids::Channel;
-use crate::domain::ledger::{AllowanceLevel, Grant, Ledger};
+use crate::domain::ledger::{AllowanceLevel, GRANTS_KEPT, GRANTS_MAX, Grant, Ledger};
 use crate::domain::offer::OfferKind;
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::{BandCaps, ContactPolicy, Policy};
@@ -84,7 +84,9 @@ pub(super) fn is_pause(kind: CapKind) -> bool {
         | CapKind::QuietPeriod(_)
         | CapKind::ChannelOptOut
         | CapKind::ControlGroup => true,
-        CapKind::RelationshipHealth | CapKind::UpSell | CapKind::SlowRise | CapKind::Channel => false,
+        CapKind::RelationshipHealth | CapKind::UpSell | CapKind::SlowRise | CapKind::Channel | CapKind::GrantsKept => {
+            false
+        }
     }
 }
 
@@ -98,7 +100,7 @@ pub(super) fn withheld_reason(kind: CapKind) -> WithheldReason {
         CapKind::ControlGroup => WithheldReason::ControlGroup,
         CapKind::Channel => WithheldReason::ChannelCapReached,
         CapKind::UpSell => WithheldReason::UpSellCapReached,
-        CapKind::RelationshipHealth | CapKind::SlowRise => WithheldReason::CapReached,
+        CapKind::RelationshipHealth | CapKind::SlowRise | CapKind::GrantsKept => WithheldReason::CapReached,
     }
 }
 
@@ -150,9 +152,33 @@ pub(crate) fn allowance(
 
     let offers_limit = if is_paused { 0 } else { risen_cap };
     let up_sell_limit = if is_paused { 0 } else { band_caps.up_sell };
-    let offers_left = offers_limit.saturating_sub(all_grants.used(now));
+    let left_of_caps = offers_limit.saturating_sub(all_grants.used(now));
+    let record_cap = record_cap(ledger, now);
+    let offers_left = left_of_caps.min(record_cap.remaining);
+    if record_cap.remaining < left_of_caps {
+        caps.push(record_cap);
+    }
     let up_sell_left = up_sell_limit.saturating_sub(up_sells.used(now)).min(offers_left);
     Allowance { caps, offers_limit, offers_left, up_sell_limit, up_sell_left, channel_left }
+}
+
+/// The cap set by the number of grants that a ledger can hold: no grant is dropped to make room for another.
+fn record_cap(ledger: &Ledger, now: Timestamp) -> Cap {
+    let limit = u32::try_from(GRANTS_MAX).unwrap_or(u32::MAX);
+    let remaining = u32::try_from(grants::room(ledger, now)).unwrap_or(limit);
+    let mut ends: Vec<Timestamp> = ledger.grants.iter().map(|grant| grant.granted_at + GRANTS_KEPT).collect();
+    ends.sort_unstable();
+    let next_eligible_at = (remaining == 0).then(|| ends.iter().rev().nth(GRANTS_MAX - 1).copied()).flatten();
+    Cap {
+        kind: CapKind::GrantsKept,
+        limit,
+        used: limit - remaining,
+        remaining,
+        window: GRANTS_KEPT,
+        next_eligible_at,
+        since: None,
+        resolved_at: None,
+    }
 }
 
 /// Caps that withhold every offer: holds, opt-outs of the channel, pauses.

@@ -19,8 +19,8 @@ use crate::domain::customer::Customer;
 use crate::domain::decision::{CapKind, Decision, DecisionMessage};
 use crate::domain::evidence::Evidence;
 use crate::domain::experiment::Arm;
-use crate::domain::ids::{Channel, OfferId, ProductId};
-use crate::domain::ledger::{Grant, GrantServing, Ledger};
+use crate::domain::ids::{Channel, GrantId, OfferId, ProductId};
+use crate::domain::ledger::{Grant, GrantLease, GrantServing, Ledger};
 use crate::domain::offer::{MentionedProduct, Offer, OfferKind, REASONS_MAX};
 use crate::domain::relationship::RelationshipHealth;
 use crate::domain::withheld_reason::WithheldReason;
@@ -147,36 +147,39 @@ fn ledger_after(
     query: &OfferQuery<'_>,
     context: &DecisionContext<'_>,
 ) -> Ledger {
-    let contact = &context.policy.contact;
     let mut ledger = customer.ledger.clone();
     ledger.level = Some(contact_policy::level_under(health, &ledger, context.policy, context.now));
     ledger.clock = Some(context.now);
-    grants::remove_expired(&mut ledger, contact, context.now);
     for scored in selected {
-        let open = ledger.grants.iter_mut().find(|grant| {
-            scored.is_already_granted && grant.product == scored.product.id && grants::is_open(grant, context.now)
-        });
-        match open {
-            Some(grant) => grants::add_serving(grant, context.decision, context.now),
+        match scored.open_grant {
+            Some(open) => {
+                for grant in ledger.grants.iter_mut().filter(|grant| grant.id == open.id) {
+                    grants::add_serving(grant, context.decision, context.now);
+                }
+            }
             None => ledger.grants.push(new_grant(scored, query, context)),
         }
     }
+    grants::remove_expired(&mut ledger, context.now);
     ledger
 }
 
 fn new_grant(scored: &ScoredCandidate<'_>, query: &OfferQuery<'_>, context: &DecisionContext<'_>) -> Grant {
     let contact = &context.policy.contact;
     let lease = contact.lease_of(query.channel.map(Channel::as_str)).min(contact.visit_window);
+    let offer = offer_id(scored);
     Grant {
-        offer: offer_id(scored),
+        id: GrantId::of(context.decision, &offer),
+        offer,
         product: scored.product.id.clone(),
         kind: query.kind,
         channel: query.channel.cloned(),
         granted_at: context.now,
-        lease_ends_at: context.now + lease,
-        open_until: context.now + contact.visit_window.min(contact.cap_window),
-        servings: vec![GrantServing { decision: context.decision, is_released: false }],
-        is_irrevocable: false,
+        lease: Some(GrantLease {
+            ends_at: context.now + lease,
+            servings: vec![GrantServing { decision: context.decision, is_released: false }],
+            is_irrevocable: false,
+        }),
         response: None,
     }
 }
@@ -194,7 +197,7 @@ fn offer(
     customer: &Customer,
     context: &DecisionContext<'_>,
 ) -> Offer {
-    let ScoredCandidate { candidate, product, terms, factors, is_already_granted, score: _ } = scored;
+    let ScoredCandidate { candidate, product, terms, factors, open_grant, score: _ } = scored;
     let product = &*product_under_terms(product, *terms);
     let replaced = candidate.upgrade.as_ref().and_then(|upgrade| context.catalog.get(&upgrade.replaces));
     let replaced_price = replaced.and_then(|replaced| replaced.price);
@@ -202,8 +205,10 @@ fn offer(
     let others = support.goes_with.iter().chain(reasons.iter().filter_map(Evidence::other_product));
     let others = others.chain(candidate.upgrade.as_ref().map(|upgrade| &upgrade.replaces));
     let mentioned = others.map(|other| (other.clone(), mentioned(other, query.kind, customer, context))).collect();
+    let id = offer_id(scored);
     Offer {
-        id: offer_id(scored),
+        grant: open_grant.map_or_else(|| GrantId::of(context.decision, &id), |open| open.id),
+        id,
         kind: query.kind,
         product: product.id.clone(),
         title: product.title.clone(),
@@ -217,7 +222,7 @@ fn offer(
         replaces: candidate.upgrade.as_ref().map(|upgrade| upgrade.replaces.clone()),
         gains: candidate.upgrade.as_ref().map_or_else(Vec::new, |upgrade| upgrade.gains.clone()),
         mentioned,
-        is_already_granted: *is_already_granted,
+        is_already_granted: open_grant.is_some(),
     }
 }
 

@@ -81,13 +81,13 @@ impl<'a> EligibilityContext<'a> {
         Ok(product)
     }
 
-    /// The open grant under which this product can be served again without counting again.
-    pub fn open_grant(&self, product: &ProductId) -> Option<&Grant> {
-        self.customer.ledger.grants.iter().find(|grant| {
+    /// The open grant under which this product can be served again without counting again: the latest on this channel.
+    pub fn open_grant(&self, product: &ProductId) -> Option<&'a Grant> {
+        self.customer.ledger.grants.iter().rfind(|grant| {
             grant.product == *product
                 && grant.kind == self.query.kind
                 && grant.channel.as_ref() == self.query.channel
-                && grants::is_open(grant, self.context.now)
+                && grants::is_open(grant, &self.context.policy.contact, self.context.now)
         })
     }
 
@@ -187,9 +187,9 @@ impl<'a> EligibilityContext<'a> {
         }
         for other in never_together_with(&contact.never_together, &product.id) {
             let granted = self.customer.ledger.grants.iter().filter(|grant| grant.product == *other);
-            if let Some(open) = granted.filter(|grant| grants::is_open(grant, now)).max_by_key(|grant| grant.open_until)
-            {
-                let until = Some(open.open_until);
+            let open = granted.filter(|grant| grants::is_open(grant, contact, now));
+            let until = open.map(|grant| grants::open_until(grant, contact)).max();
+            if until.is_some() {
                 return Err(Ineligibility { until, ..Ineligibility::because_of(WithheldReason::NeverTogether, other) });
             }
         }

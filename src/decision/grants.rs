@@ -2,23 +2,23 @@
 //!
 //! A grant counts from the moment it is added until the cap window has passed. It is released only when every decision
 //! that served it has released it within the lease and it was not shown. Outcomes never move grant times.
+//!
+//! Grants outlast the policy under which they were made: whether one counts or is open follows from its time and the policy
+//! in force, and each is kept for [`GRANTS_KEPT`]. Only the lease is fixed when the grant is made, because the caller was
+//! told its end.
 
 use std::time::Duration;
 
-use crate::domain::ids::{DecisionId, OfferId, ProductId};
+use crate::domain::ids::{DecisionId, GrantId, ProductId};
 use crate::domain::ledger::{
-    CustomerResponse, GRANT_SERVINGS_MAX, Grant, GrantServing, Ledger, PRODUCT_COOLDOWNS_MAX, ProductCooldown,
-    REJECTIONS_MAX, REQUEST_KEYS_MAX, Rejection, ReleaseResult,
+    CustomerResponse, GRANT_SERVINGS_MAX, GRANTS_KEPT, GRANTS_MAX, Grant, GrantLease, GrantServing, Ledger,
+    PRODUCT_COOLDOWNS_MAX, ProductCooldown, REJECTIONS_MAX, REQUEST_KEYS_MAX, Rejection, ReleaseResult,
 };
 use crate::domain::policy::ContactPolicy;
 use crate::domain::time::{DAY, Timestamp};
 
 /// Time for which a request key is remembered.
 pub(crate) const REQUEST_KEY_LIFE: Duration = DAY;
-/// Time for which an ignored offer is remembered.
-const IGNORED_REMEMBERED: Duration = Duration::from_secs(180 * 86_400);
-/// Maximum number of ignored offers that are remembered beyond the cap window.
-const IGNORED_MAX: usize = 16;
 /// Rejections further apart than this are not in a row.
 const REJECTIONS_IN_A_ROW_WITHIN: Duration = Duration::from_secs(365 * 86_400);
 
@@ -27,94 +27,104 @@ pub fn counts(grant: &Grant, policy: &ContactPolicy, now: Timestamp) -> bool {
     now < grant.granted_at + policy.cap_window
 }
 
-/// Whether the grant may be served again without counting again: within the visit window and without a response.
-pub(crate) fn is_open(grant: &Grant, now: Timestamp) -> bool {
-    grant.response.is_none() && now < grant.open_until
+/// Whether the grant may be served again without counting again: within the visit window and without a response. An open
+/// grant counts, because the visit window is never longer than the cap window.
+pub fn is_open(grant: &Grant, policy: &ContactPolicy, now: Timestamp) -> bool {
+    grant.response.is_none() && now < open_until(grant, policy)
 }
 
-/// Number of times a product was offered without a response, as far as grants are remembered. An offer that is still open
-/// does not count.
-pub(crate) fn times_ignored(ledger: &Ledger, product: &ProductId, now: Timestamp) -> usize {
-    ledger.grants.iter().filter(|grant| grant.product == *product && is_ignored(grant, now)).count()
+/// End of the time in which the grant is served again without counting again, unless the customer responds.
+pub(crate) fn open_until(grant: &Grant, policy: &ContactPolicy) -> Timestamp {
+    grant.granted_at + policy.visit_window.min(policy.cap_window)
 }
 
-fn is_ignored(grant: &Grant, now: Timestamp) -> bool {
-    grant.response.is_none() && now >= grant.open_until && now < grant.granted_at + IGNORED_REMEMBERED
+/// Number of times a product was offered within [`GRANTS_KEPT`] without a response. An offer that is still open does not
+/// count.
+pub(crate) fn times_ignored(ledger: &Ledger, product: &ProductId, policy: &ContactPolicy, now: Timestamp) -> usize {
+    let of_product = ledger.grants.iter().filter(|grant| grant.product == *product && is_kept(grant, now));
+    of_product.filter(|grant| grant.response.is_none() && now >= open_until(grant, policy)).count()
+}
+
+fn is_kept(grant: &Grant, now: Timestamp) -> bool {
+    now < grant.granted_at + GRANTS_KEPT
+}
+
+/// Number of further grants that the ledger can hold.
+pub(crate) fn room(ledger: &Ledger, now: Timestamp) -> usize {
+    GRANTS_MAX.saturating_sub(ledger.grants.iter().filter(|grant| is_kept(grant, now)).count())
 }
 
 /// Records that a decision served an open grant again. After the lease there is nothing to release, so nothing is
 /// recorded.
 pub(crate) fn add_serving(grant: &mut Grant, decision: DecisionId, now: Timestamp) {
-    if now >= grant.lease_ends_at || grant.is_irrevocable {
+    let Some(lease) = grant.lease.as_mut().filter(|lease| now < lease.ends_at && !lease.is_irrevocable) else { return };
+    if lease.servings.len() == GRANT_SERVINGS_MAX {
+        lease.is_irrevocable = true;
         return;
     }
-    if grant.servings.len() == GRANT_SERVINGS_MAX {
-        grant.is_irrevocable = true;
-        return;
-    }
-    grant.servings.push(GrantServing { decision, is_released: false });
+    lease.servings.push(GrantServing { decision, is_released: false });
 }
 
-/// Releases an offer of a decision. A grant that every decision has released is removed and no longer counts.
-pub fn release(ledger: &mut Ledger, decision: DecisionId, offer: &OfferId, now: Timestamp) -> ReleaseResult {
-    // An older grant of the same offer may be remembered for a rule: the one that this decision served is meant.
-    let is_of_offer = |grant: &Grant| grant.offer == *offer;
-    let was_served =
-        |grant: &Grant| is_of_offer(grant) && grant.servings.iter().any(|serving| serving.decision == decision);
-    let index = ledger.grants.iter().rposition(was_served).or_else(|| ledger.grants.iter().rposition(is_of_offer));
-    let Some(index) = index else {
-        // Every decision has released it, or it left the window long after its lease.
+/// Releases an offer of a decision, which made it under this grant. A grant that every decision has released is removed and
+/// no longer counts.
+pub fn release(ledger: &mut Ledger, grant: GrantId, decision: DecisionId, now: Timestamp) -> ReleaseResult {
+    let Some(index) = ledger.grants.iter().position(|it| it.id == grant) else {
+        // Every decision has released it, or it expired long after its lease.
         return ReleaseResult::Released;
     };
     let grant = &mut ledger.grants[index];
-    if grant.is_irrevocable || grant.response.is_some() {
+    if grant.response.is_some() {
         return ReleaseResult::Shown;
     }
-    if now >= grant.lease_ends_at {
+    let Some(lease) = grant.lease.as_mut().filter(|lease| now < lease.ends_at) else {
         return ReleaseResult::LeaseEnded;
+    };
+    if lease.is_irrevocable {
+        return ReleaseResult::Shown;
     }
-    for serving in &mut grant.servings {
+    for serving in &mut lease.servings {
         serving.is_released |= serving.decision == decision;
     }
-    if grant.servings.iter().all(|serving| serving.is_released) {
+    if lease.servings.iter().all(|serving| serving.is_released) {
         ledger.grants.remove(index);
         return ReleaseResult::Released;
     }
     ReleaseResult::StillServed
 }
 
-/// Whether a replay of the decision may still contain this offer: it was not released.
-pub(crate) fn is_still_served(ledger: &Ledger, decision: DecisionId, decided_at: Timestamp, offer: &OfferId) -> bool {
-    ledger
-        .grants
-        .iter()
-        .filter(|grant| grant.offer == *offer && grant.granted_at <= decided_at && decided_at < grant.open_until)
-        .any(|grant| !grant.servings.iter().any(|serving| serving.decision == decision && serving.is_released))
+/// Whether a replay of the decision may still contain an offer made under this grant: the decision has not released it.
+pub(crate) fn is_still_served(ledger: &Ledger, grant: GrantId, decision: DecisionId) -> bool {
+    let has_released =
+        |lease: &GrantLease| lease.servings.iter().any(|serving| serving.decision == decision && serving.is_released);
+    ledger.grants.iter().any(|it| it.id == grant && !it.lease.as_ref().is_some_and(has_released))
 }
 
-/// Records that the customer saw the offer, so that it can no longer be released.
-pub(crate) fn mark_shown(ledger: &mut Ledger, offer: &OfferId) {
-    for grant in ledger.grants.iter_mut().filter(|grant| grant.offer == *offer) {
-        grant.is_irrevocable = true;
+/// Records that the customer saw an offer made under this grant, so that it can no longer be released.
+pub(crate) fn mark_shown(ledger: &mut Ledger, grant: GrantId) {
+    let leases = ledger.grants.iter_mut().filter(|it| it.id == grant).filter_map(|it| it.lease.as_mut());
+    for lease in leases {
+        lease.is_irrevocable = true;
     }
 }
 
-/// Records the customer's response. An acceptance takes precedence over any other response.
-pub(crate) fn record_response(ledger: &mut Ledger, offer: &OfferId, response: CustomerResponse) {
-    for grant in ledger.grants.iter_mut().filter(|grant| grant.offer == *offer) {
-        if grant.response != Some(CustomerResponse::Accepted) {
-            grant.response = Some(response);
-        }
+/// Records the customer's response to an offer made under this grant. An acceptance takes precedence over any other response.
+pub(crate) fn record_response(ledger: &mut Ledger, grant: GrantId, response: CustomerResponse) {
+    for grant in ledger.grants.iter_mut().filter(|it| it.id == grant) {
+        grant.response = Some(grant.response.map_or(response, |before| before.min(response)));
     }
 }
 
-/// Records the purchase of a product as acceptance of its open offers. Returns whether there was one.
-pub(crate) fn accept_by_purchase(ledger: &mut Ledger, product: &ProductId, at: Timestamp) -> bool {
+/// Records the purchase of a product as acceptance of its open offers, on every channel. Returns whether there was one.
+pub(crate) fn accept_by_purchase(
+    ledger: &mut Ledger,
+    product: &ProductId,
+    policy: &ContactPolicy,
+    at: Timestamp,
+) -> bool {
     let mut was_accepted = false;
     for grant in ledger.grants.iter_mut().filter(|grant| grant.product == *product) {
-        if at >= grant.granted_at && at < grant.open_until {
+        if at >= grant.granted_at && at < open_until(grant, policy) {
             grant.response = Some(CustomerResponse::Accepted);
-            grant.is_irrevocable = true;
             was_accepted = true;
         }
     }
@@ -166,23 +176,16 @@ pub(crate) fn start_cooldown(ledger: &mut Ledger, product: &ProductId, until: Ti
     }
 }
 
-/// Removes what no longer matters at `now`: grants that no cap or rule looks back to, old request keys, ended cooldowns.
-/// The latest ignored offers are remembered for longer.
-pub(crate) fn remove_expired(ledger: &mut Ledger, policy: &ContactPolicy, now: Timestamp) {
-    let remembered = policy.grants_remembered();
-    let mut ignored = 0;
-    let mut matters = |grant: &mut Grant| {
-        if now < grant.granted_at + remembered {
-            return true;
+/// Removes what no longer matters at `now`, under any policy: expired grants, the leases of grants that no call can refer to,
+/// old request keys, and ended cooldowns.
+pub(crate) fn remove_expired(ledger: &mut Ledger, now: Timestamp) {
+    for grants in [&mut ledger.grants, &mut ledger.would_be_grants] {
+        grants.retain(|grant| is_kept(grant, now));
+        for grant in grants {
+            // The retry of a request that served it is answered without what its decision has released.
+            grant.lease.take_if(|lease| now >= lease.ends_at + REQUEST_KEY_LIFE);
         }
-        grant.servings.clear();
-        ignored += usize::from(is_ignored(grant, now));
-        is_ignored(grant, now) && ignored <= IGNORED_MAX
-    };
-    ledger.grants.reverse();
-    ledger.grants.retain_mut(&mut matters);
-    ledger.grants.reverse();
-    ledger.would_be_grants.retain(|grant| now < grant.granted_at + remembered);
+    }
     ledger.request_keys.retain(|key| now < key.at + REQUEST_KEY_LIFE);
     ledger.product_cooldowns.retain(|cooldown| now < cooldown.until);
 }

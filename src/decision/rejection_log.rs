@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::candidate::Candidate;
 use crate::domain::explicit_offer::ExplicitOffer;
 use crate::domain::ids::OfferId;
+use crate::domain::ledger::Grant;
 use crate::domain::offer::Factors;
 use crate::domain::product::Product;
 use crate::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
@@ -22,8 +23,8 @@ pub(crate) struct ScoredCandidate<'a> {
     pub factors: Factors,
     /// The score, above 0.
     pub score: f64,
-    /// Whether an earlier decision granted the offer and it is still open.
-    pub is_already_granted: bool,
+    /// The open grant of an earlier decision, under which the offer does not count again.
+    pub open_grant: Option<&'a Grant>,
 }
 
 /// Rejected candidates: all are counted by reason, the first few are kept one by one.

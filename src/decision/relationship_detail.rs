@@ -14,7 +14,7 @@ use crate::decision::value_delivered::AcceptancesInEffect;
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
 use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
-use crate::domain::ids::{DecisionId, EventId, OfferId, ProductId};
+use crate::domain::ids::{DecisionId, EventId, GrantId, OfferId, ProductId};
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
 use crate::domain::relationship::{ComponentKind, RelationshipHealth};
@@ -179,8 +179,10 @@ fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(HypotheticalEvent, Ve
 /// A hypothetical outcome, of an offer that was never made.
 pub(crate) fn outcome(kind: OutcomeKind) -> EventKind {
     let offer = OfferId::implicit(&hypothetical_product());
+    let decision = DecisionId::from_bits(0);
     EventKind::Outcome(Outcome {
-        decision: DecisionId::from_bits(0),
+        decision,
+        grant: GrantId::of(decision, &offer),
         offer,
         product: hypothetical_product(),
         kind,

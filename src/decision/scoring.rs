@@ -67,7 +67,7 @@ pub(super) fn score_eligible<'a>(
         };
         let priced = product_under_terms(product, terms);
         let lever = terms.map_or(1.0, |terms| terms.lever);
-        let times_ignored = grants::times_ignored(&customer.ledger, &product.id, context.now);
+        let times_ignored = grants::times_ignored(&customer.ledger, &product.id, &context.policy.contact, context.now);
         let arbitration = &context.policy.arbitration;
         let health_score = assessment.health.score;
         let factors =
@@ -78,7 +78,7 @@ pub(super) fn score_eligible<'a>(
             rejections.reject(&candidate, DecisionStep::Arbitration, ineligibility, Some(factors));
             continue;
         }
-        scored.push(ScoredCandidate { candidate, product, terms, factors, score, is_already_granted: open.is_some() });
+        scored.push(ScoredCandidate { candidate, product, terms, factors, score, open_grant: open });
     }
     scored
 }

@@ -9,13 +9,12 @@ use super::grants;
 use super::offer_query::OfferQuery;
 use super::rejection_log::{RejectionLog, ScoredCandidate};
 use crate::domain::customer::Customer;
-use crate::domain::ids::ProductId;
+use crate::domain::ids::{GrantId, ProductId};
 use crate::domain::ledger::Grant;
 use crate::domain::offer::OfferKind;
 use crate::domain::policy::ProductFamily;
 use crate::domain::product::Product;
 use crate::domain::rejected_candidate::{DecisionStep, Ineligibility};
-use crate::domain::time::Timestamp;
 use crate::domain::withheld_reason::WithheldReason;
 
 /// Selects the slate from candidates sorted by falling score. Logs every candidate that does not enter it.
@@ -27,7 +26,7 @@ pub(super) fn select_slate<'w, 'a>(
     allowance: &Allowance,
     rejections: &mut RejectionLog,
 ) -> Vec<&'w ScoredCandidate<'a>> {
-    let servable_again = servable_again(customer, query.kind, allowance, context.now);
+    let servable_again = servable_again(customer, query.kind, allowance, context);
     let mut left = allowance.left(query.kind);
     let mut selected: Vec<&ScoredCandidate<'_>> = Vec::new();
     for scored in scored_candidates {
@@ -44,9 +43,9 @@ pub(super) fn select_slate<'w, 'a>(
             let is_family_cap = ineligibility.reason == WithheldReason::FamilyCapReached;
             let step = if is_family_cap { DecisionStep::ContactPolicy } else { DecisionStep::Diversity };
             rejections.reject_scored(scored, step, ineligibility);
-        } else if scored.is_already_granted && servable_again.contains(&scored.product.id) {
+        } else if scored.open_grant.is_some_and(|grant| servable_again.contains(&grant.id)) {
             selected.push(scored);
-        } else if !scored.is_already_granted && left > 0 {
+        } else if scored.open_grant.is_none() && left > 0 {
             left -= 1;
             selected.push(scored);
         } else {
@@ -59,21 +58,22 @@ pub(super) fn select_slate<'w, 'a>(
     selected
 }
 
-/// Products of open grants that may be served again. When the cap has fallen below their number, only those granted first.
+/// Open grants that may be served again. When the cap has fallen below their number, only those granted first.
 fn servable_again<'a>(
     customer: &'a Customer,
     kind: OfferKind,
     allowance: &Allowance,
-    now: Timestamp,
-) -> BTreeSet<&'a ProductId> {
+    context: &DecisionContext<'_>,
+) -> BTreeSet<GrantId> {
+    let is_open = |grant: &&Grant| grants::is_open(grant, &context.policy.contact, context.now);
     let first = |grants: Vec<&'a Grant>, limit: u32| -> Vec<&'a Grant> {
         grants.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
     };
-    let mut open: Vec<&Grant> = customer.ledger.grants.iter().filter(|grant| grants::is_open(grant, now)).collect();
+    let mut open: Vec<&Grant> = customer.ledger.grants.iter().filter(is_open).collect();
     open.sort_by(|a, b| (a.granted_at, &a.offer).cmp(&(b.granted_at, &b.offer)));
     let of_any_kind = first(open, allowance.offers_limit);
     let of_this_kind = of_any_kind.into_iter().filter(|grant| grant.kind == kind).collect();
-    first(of_this_kind, allowance.limit(kind)).into_iter().map(|grant| &grant.product).collect()
+    first(of_this_kind, allowance.limit(kind)).into_iter().map(|grant| grant.id).collect()
 }
 
 /// The selected offer that rules this product out: a slate has at most one product of a ladder, and a few of a category.
@@ -133,8 +133,8 @@ fn family_cap(
             && context.catalog.get(&grant.product).is_none_or(|granted| family.contains(granted))
     };
     let counting = || customer.ledger.grants.iter().filter(counts);
-    let used = counting().count() + selected_of_family().filter(|other| !other.is_already_granted).count();
-    if scored.is_already_granted || used < usize::try_from(family.per_window).unwrap_or(usize::MAX) {
+    let used = counting().count() + selected_of_family().filter(|other| other.open_grant.is_none()).count();
+    if scored.open_grant.is_some() || used < usize::try_from(family.per_window).unwrap_or(usize::MAX) {
         return None;
     }
     let until = counting().map(|grant| grant.granted_at + contact.cap_window).min();

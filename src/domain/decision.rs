@@ -123,6 +123,8 @@ pub enum CapKind {
     Channel,
     /// The customer is in the control group: no offers.
     ControlGroup,
+    /// Offers that the customer's record can hold. Only where several policies together allowed more.
+    GrantsKept,
 }
 
 impl CapKind {
@@ -138,6 +140,7 @@ impl CapKind {
             Self::ChannelOptOut => "channel_opt_out",
             Self::Channel => "channel",
             Self::ControlGroup => "control_group",
+            Self::GrantsKept => "grants_kept",
         }
     }
 }

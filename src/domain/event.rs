@@ -1,6 +1,6 @@
 //! Events: facts that callers report, each counted once.
 
-use super::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId, OrderId, ProductId};
+use super::ids::{CaseId, CustomerId, DecisionId, EventId, GrantId, OfferId, OrderId, ProductId};
 use super::money::Money;
 use super::time::Timestamp;
 
@@ -246,6 +246,8 @@ pub struct Outcome {
     pub decision: DecisionId,
     /// The offer.
     pub offer: OfferId,
+    /// The grant under which the decision made the offer.
+    pub grant: GrantId,
     /// The product offered.
     pub product: ProductId,
     /// Kind of outcome.

@@ -176,6 +176,30 @@ number_id! {
     RequestId;
 }
 
+/// Id of a grant among those of its customer: a digest of the decision that made it and of the offer, short because the
+/// customer's record keeps it for as long as the grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantId(u64);
+
+impl GrantId {
+    /// Id of the grant that a decision makes of an offer. A slate has each offer once.
+    pub fn of(decision: DecisionId, offer: &OfferId) -> Self {
+        let bytes = decision.bits().to_le_bytes().into_iter().chain(offer.as_str().bytes());
+        // FNV-1a. Decision ids are random, so two of a customer's grants have the same digest practically never.
+        Self(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
+    }
+
+    /// Creates an id from its 64 bits.
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The 64 bits of the id.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

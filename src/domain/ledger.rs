@@ -1,12 +1,18 @@
 //! The contact ledger of a customer: granted offers, and the state of caps and pauses.
 
+use std::time::Duration;
+
 use super::experiment::Assignment;
-use super::ids::{Channel, DecisionId, OfferId, ProductId, RequestId};
+use super::ids::{Channel, DecisionId, GrantId, OfferId, ProductId, RequestId};
 use super::offer::OfferKind;
 use super::time::Timestamp;
 
-/// Maximum number of grants. Policies are validated to set caps below it, so it never limits a decision.
-pub const GRANTS_MAX: usize = 64;
+/// Time for which every grant is kept, whatever the policy: the longest look-back of a cap or rule that a policy may set, so
+/// that the next policy counts what was granted under this one.
+pub const GRANTS_KEPT: Duration = Duration::from_secs(180 * 86_400);
+/// Maximum number of grants: 40 offers in each 28 days for as long as grants are kept. A policy whose caps could exceed it is
+/// refused; where several policies together did, nothing is granted until one has expired.
+pub const GRANTS_MAX: usize = 280;
 /// Maximum number of decisions listed with a grant during its lease; beyond it the grant can no longer be released.
 pub const GRANT_SERVINGS_MAX: usize = 16;
 /// Maximum number of request keys; beyond it a new request with a key is rejected.
@@ -21,7 +27,7 @@ pub const PRODUCT_COOLDOWNS_MAX: usize = 64;
 pub struct Ledger {
     /// Time of the latest entry; the ledger's time never runs backwards.
     pub clock: Option<Timestamp>,
-    /// Offers that count against caps, at most [`GRANTS_MAX`].
+    /// Offers granted within [`GRANTS_KEPT`], at most [`GRANTS_MAX`].
     pub grants: Vec<Grant>,
     /// Recent requests, at most [`REQUEST_KEYS_MAX`].
     pub request_keys: Vec<RequestKey>,
@@ -47,9 +53,13 @@ impl Ledger {
     }
 }
 
-/// A granted offer: it counts against the caps from the moment it is committed.
+/// A granted offer: it counts against the caps from the moment it is committed. Whether it still counts and whether it is
+/// still open depends on the policy in force, not on the one under which it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
+    /// Id among the customer's grants. Offers of decisions and outcomes name it, because one offer may be granted several
+    /// times: on several channels, or again after a while.
+    pub id: GrantId,
     /// The offer.
     pub offer: OfferId,
     /// The product offered.
@@ -60,16 +70,21 @@ pub struct Grant {
     pub channel: Option<Channel>,
     /// Time of the grant. Serving it again does not change it.
     pub granted_at: Timestamp,
-    /// End of the lease, within which it can be released.
-    pub lease_ends_at: Timestamp,
-    /// End of the time in which it is served again without counting again.
-    pub open_until: Timestamp,
-    /// Decisions that served it during the lease.
-    pub servings: Vec<GrantServing>,
-    /// Whether it can no longer be released: it was shown, or served by too many decisions to list.
-    pub is_irrevocable: bool,
+    /// The lease; `None` once neither a release nor a retry of a request can refer to it.
+    pub lease: Option<GrantLease>,
     /// The customer's response.
     pub response: Option<CustomerResponse>,
+}
+
+/// The time in which a grant can be released, as the caller was promised it: another policy neither shortens nor extends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantLease {
+    /// End of the lease.
+    pub ends_at: Timestamp,
+    /// Decisions that served the grant during the lease, first the one that made it; at most [`GRANT_SERVINGS_MAX`].
+    pub servings: Vec<GrantServing>,
+    /// Whether the grant can no longer be released: it was shown, or served by too many decisions to list.
+    pub is_irrevocable: bool,
 }
 
 /// One serving of a grant, by one decision.
@@ -81,8 +96,9 @@ pub struct GrantServing {
     pub is_released: bool,
 }
 
-/// A customer's response to an offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A customer's response to an offer. Of several responses the first in this order is recorded, whatever their order of
+/// arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CustomerResponse {
     /// The customer accepted it.
     Accepted,

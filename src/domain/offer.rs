@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::evidence::Evidence;
-use super::ids::{OfferId, ProductId};
+use super::ids::{GrantId, OfferId, ProductId};
 use super::money::Money;
 use super::product::FeatureValue;
 use super::time::Timestamp;
@@ -61,7 +61,9 @@ pub struct Offer {
     pub gains: Vec<FeatureGain>,
     /// Other products that the reasons and the fields above name, as they were at the time of the decision.
     pub mentioned: BTreeMap<ProductId, MentionedProduct>,
-    /// Whether an earlier decision granted it and it is still open, so that it does not count again.
+    /// The grant under which it is made.
+    pub grant: GrantId,
+    /// Whether an earlier decision made the grant and it is still open, so that it does not count again.
     pub is_already_granted: bool,
 }
 

@@ -260,12 +260,6 @@ impl ContactPolicy {
         self.channel_caps.iter().find(|(name, _)| name == channel).map(|(_, cap)| *cap)
     }
 
-    /// Time for which a grant is remembered: as long as a cap or a rule looks back.
-    pub fn grants_remembered(&self) -> Duration {
-        let rules = self.never_after.iter().map(|rule| rule.within);
-        rules.max().unwrap_or_default().max(self.cap_window)
-    }
-
     /// Time for which a grant on this channel can be released.
     pub fn lease_of(&self, channel: Option<&str>) -> Duration {
         let special = channel.and_then(|name| self.channel_leases.iter().find(|(channel, _)| channel == name));

@@ -1,7 +1,11 @@
 //! Constraints between the values of a policy.
 
+use std::time::Duration;
+
+use super::duration_text::format_duration;
 use super::invalid_policy::PolicyFault;
 use crate::domain::ids::ProductId;
+use crate::domain::ledger::{GRANTS_KEPT, GRANTS_MAX};
 use crate::domain::policy::{OnlyAfter, Policy};
 use crate::domain::relationship::Band;
 
@@ -21,6 +25,9 @@ pub(super) fn consistency_faults(policy: &Policy) -> Vec<PolicyFault> {
         let caps = contact.caps_of(band);
         if caps.up_sell > caps.offers {
             let problem = format!("up_sell {} is more than offers {}", caps.up_sell, caps.offers);
+            fault(&format!("contact.caps.{}", band.as_str()), problem);
+        }
+        if let Some(problem) = too_many_grants(caps.offers, contact.cap_window) {
             fault(&format!("contact.caps.{}", band.as_str()), problem);
         }
     }
@@ -102,6 +109,23 @@ pub(super) fn consistency_faults(policy: &Policy) -> Vec<PolicyFault> {
         fault("relationship.engagement_recent_half_life", problem);
     }
     faults
+}
+
+/// The problem with a cap that would grant more offers than a customer's record can hold: every grant is kept for
+/// [`GRANTS_KEPT`], whatever the window of the caps.
+fn too_many_grants(offers: u32, cap_window: Duration) -> Option<String> {
+    let windows = GRANTS_KEPT.as_millis().div_ceil(cap_window.as_millis().max(1));
+    let grants = u128::from(offers).saturating_mul(windows);
+    if grants <= GRANTS_MAX as u128 {
+        return None;
+    }
+    Some(format!(
+        "{offers} offers in each {} are up to {grants} in the {} for which offers are kept, and a customer's record holds \
+         {GRANTS_MAX}: allow at most {}, or choose a longer cap_window",
+        format_duration(cap_window),
+        format_duration(GRANTS_KEPT),
+        GRANTS_MAX as u128 / windows
+    ))
 }
 
 /// Whether the products that must be held before a product lead back to it.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::policy_field::{OFFERS_MAX, PolicyField};
+use crate::domain::ledger::GRANTS_KEPT;
 use crate::domain::policy::{
     ArbitrationPolicy, BandLimits, ContactPolicy, ControlGroup, Policy, PrivacyPolicy, RelationshipPolicy,
 };
@@ -115,7 +116,7 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         section,
         "cap_window",
         "window of all caps: an offer counts until just before it is this old",
-        PolicyField::Duration(cap_window, DAY, DAY * 180),
+        PolicyField::Duration(cap_window, DAY, GRANTS_KEPT),
     );
     add(
         section,

@@ -10,16 +10,17 @@ use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
 use crate::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
 use crate::domain::explicit_offer::{AttributeKind, AttributeKinds};
 use crate::domain::ids::{Channel, ProductId};
+use crate::domain::ledger::GRANTS_KEPT;
 use crate::domain::policy::{BandCaps, ComponentPolicy, NeverAfter, OnlyAfter, ProductFamily};
 
-/// Maximum of every cap: the number of offers that a customer's bounded record can remember.
+/// Maximum of every cap: no customer welcomes more.
 pub(super) const OFFERS_MAX: u32 = 40;
 /// Maximum number of entries by name.
 const NAMED_MAX: usize = 16;
 /// Maximum length of a list.
 const LIST_MAX: usize = 200;
-/// Maximum look-back of a rule: grants are remembered as long, and a customer's record is bounded.
-const LOOK_BACK_MAX: Duration = Duration::from_secs(180 * 86_400);
+/// Maximum look-back of a rule.
+const LOOK_BACK_MAX: Duration = GRANTS_KEPT;
 /// Minimum look-back of a rule.
 const A_SECOND: Duration = Duration::from_secs(1);
 

@@ -16,7 +16,7 @@ use crate::domain::candidate::{Candidate, Upgrade};
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity};
-use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId, ProductId};
+use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, GrantId, OfferId, ProductId};
 use crate::domain::offer::{OfferKind, PropensityBasis};
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
@@ -65,6 +65,14 @@ pub struct CustomerTotals {
     pub churned: f64,
     /// 1 when the customer opted out.
     pub opted_out: f64,
+}
+
+/// An offer that is shown to a customer.
+struct ShownOffer {
+    offer: OfferId,
+    grant: GrantId,
+    product: ProductId,
+    kind: OfferKind,
 }
 
 /// Fixed traits of a customer.
@@ -180,7 +188,9 @@ impl<'a> SimulatedCustomer<'a> {
             self.simulate_own_events();
             if self.week == 0 && is_recommended {
                 let product = self.context.shop.plans[1].clone();
-                self.shown(DecisionId::from_bits(1), &OfferId::implicit(&product), &product, OfferKind::UpSell);
+                let (decision, offer) = (DecisionId::from_bits(1), OfferId::implicit(&product));
+                let grant = GrantId::of(decision, &offer);
+                self.shown(decision, &ShownOffer { offer, grant, product, kind: OfferKind::UpSell });
             }
             if !self.end_week() {
                 return true;
@@ -355,12 +365,15 @@ impl<'a> SimulatedCustomer<'a> {
 
     fn respond(&mut self, decision: &Decision) {
         for offer in &decision.slate {
-            self.shown(decision.id, &offer.id, &offer.product, offer.kind);
+            let (grant, kind) = (offer.grant, offer.kind);
+            let (offer, product) = (offer.id.clone(), offer.product.clone());
+            self.shown(decision.id, &ShownOffer { offer, grant, product, kind });
         }
     }
 
     /// Shows an offer and simulates the response.
-    fn shown(&mut self, decision: DecisionId, offer: &OfferId, product: &ProductId, kind: OfferKind) {
+    fn shown(&mut self, decision: DecisionId, shown: &ShownOffer) {
+        let ShownOffer { offer, grant, product, kind } = shown;
         let Parameters {
             up_sell_irritation,
             cross_sell_irritation,
@@ -375,7 +388,8 @@ impl<'a> SimulatedCustomer<'a> {
             ..
         } = *self.context.parameters;
         let report_outcome = |simulated: &mut Self, kind| {
-            let outcome = Outcome { decision, offer: offer.clone(), product: product.clone(), kind, case: None };
+            let outcome =
+                Outcome { decision, offer: offer.clone(), grant: *grant, product: product.clone(), kind, case: None };
             simulated.report(simulated.now(), EventKind::Outcome(outcome));
         };
         self.totals.offers += 1.0;

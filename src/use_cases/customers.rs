@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use super::app::App;
 use super::batch_entry::EntryOutcome;
 use super::change_customer::{ChangeError, CustomerChange, change_customer};
+use crate::decision::grants;
 use crate::domain::customer::{Consents, Customer};
 use crate::domain::ids::CustomerId;
+use crate::domain::ledger::Grant;
+use crate::domain::time::Timestamp;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
 
@@ -59,7 +62,22 @@ async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<EntryOutco
     }
 }
 
+/// A customer as stored, with the offers that count against a cap.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CustomerView {
+    /// The customer.
+    pub customer: Customer,
+    /// Grants that count now, each with the end of the time in which it is open.
+    pub granted_offers: Vec<(Grant, Timestamp)>,
+}
+
 /// Returns a customer as stored; `None` when nothing is stored under the id.
-pub async fn get_customer(app: &App, customer: &CustomerId) -> Result<Option<Customer>, StoreError> {
-    Ok(app.store.load_customer(customer).await?.stored().map(|stored| stored.value))
+pub async fn get_customer(app: &App, customer: &CustomerId) -> Result<Option<CustomerView>, StoreError> {
+    let Some(stored) = app.store.load_customer(customer).await?.stored() else { return Ok(None) };
+    let customer = stored.value;
+    let (snapshot, now) = (app.snapshot(), customer.ledger.time(app.now()));
+    let contact = &snapshot.policy.contact;
+    let counting = customer.ledger.grants.iter().filter(|grant| grants::counts(grant, contact, now));
+    let granted_offers = counting.map(|grant| (grant.clone(), grants::open_until(grant, contact))).collect();
+    Ok(Some(CustomerView { customer, granted_offers }))
 }

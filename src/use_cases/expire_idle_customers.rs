@@ -8,12 +8,12 @@ use super::app::App;
 use crate::decision::control_group::experiment;
 use crate::domain::customer::Customer;
 use crate::domain::experiment::ExperimentId;
-use crate::domain::ledger::Ledger;
-use crate::domain::time::{DAY, Timestamp};
+use crate::domain::ledger::{GRANTS_KEPT, Ledger};
+use crate::domain::time::Timestamp;
 use crate::store::contract::error::StoreError;
 
-/// Minimum retention of idle customers: no cap looks back further, so no removal lets one be exceeded.
-pub const IDLE_RETENTION_MIN: Duration = DAY.saturating_mul(180);
+/// Minimum retention of idle customers: no grant is kept for longer, so no removal lets a cap be exceeded.
+pub const IDLE_RETENTION_MIN: Duration = GRANTS_KEPT;
 
 /// Removes idle customers with their decisions. Returns their number.
 pub async fn expire_idle_customers(app: &App) -> Result<u64, StoreError> {

@@ -127,7 +127,7 @@ pub(super) async fn count_outcome(app: &App, event: &Event) -> Result<(), StoreE
 mod tests {
     use super::*;
     use crate::domain::customer::Customer;
-    use crate::domain::ids::{EventId, ProductId};
+    use crate::domain::ids::{EventId, GrantId, ProductId};
     use crate::domain::time::DAY;
     use crate::store::contract::change::Change;
     use crate::store::contract::customers::CustomerStore;
@@ -145,6 +145,7 @@ mod tests {
             kind: EventKind::Outcome(Outcome {
                 decision: DecisionId::from_bits(u128::from(number)),
                 offer: OfferId::new("offer").expect("valid"),
+                grant: GrantId::from_bits(u64::from(number)),
                 product: ProductId::new("tea").expect("valid"),
                 kind: OutcomeKind::Accepted,
                 case: None,

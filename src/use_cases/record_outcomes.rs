@@ -58,6 +58,7 @@ async fn outcome_event(app: &App, report: &OutcomeReport) -> Result<Result<Event
     let outcome = Outcome {
         decision: report.decision,
         offer: report.offer.clone(),
+        grant: offer.grant,
         product: offer.product.clone(),
         kind: report.kind,
         case: report.case.clone(),

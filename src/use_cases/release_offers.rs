@@ -10,6 +10,7 @@ use crate::domain::customer::Customer;
 use crate::domain::decision::Cap;
 use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId};
 use crate::domain::ledger::ReleaseResult;
+use crate::domain::offer::Offer;
 use crate::domain::time::Timestamp;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
@@ -58,13 +59,13 @@ pub async fn release_offers(
     let Some(decided) = app.store.load_decision(customer, decision).await? else {
         return Err(ReleaseError::DecisionNotFound);
     };
-    let served: Vec<&OfferId> = decided.slate.iter().map(|offer| &offer.id).collect();
-    let not_served: Vec<OfferId> = offers.iter().filter(|offer| !served.contains(offer)).cloned().collect();
+    let is_served = |id: &OfferId| decided.slate.iter().any(|offer| offer.id == *id);
+    let not_served: Vec<OfferId> = offers.iter().filter(|offer| !is_served(offer)).cloned().collect();
     if !not_served.is_empty() {
         return Err(ReleaseError::OffersNotServed { offers: not_served });
     }
-    let requested: Vec<OfferId> =
-        served.into_iter().filter(|offer| offers.is_empty() || offers.contains(offer)).cloned().collect();
+    let requested: Vec<&Offer> =
+        decided.slate.iter().filter(|offer| offers.is_empty() || offers.contains(&offer.id)).collect();
 
     let requested = &requested;
     let changed = change_customer(app, customer, |loaded: Versioned<Customer>| async move {
@@ -73,7 +74,7 @@ pub async fn release_offers(
         let now = before.time(app.now());
         let offers: Vec<(OfferId, ReleaseResult)> = requested
             .iter()
-            .map(|offer| (offer.clone(), grants::release(&mut customer.ledger, decision, offer, now)))
+            .map(|offer| (offer.id.clone(), grants::release(&mut customer.ledger, offer.grant, decision, now)))
             .collect();
         let is_changed = customer.ledger != before;
         let result = ReleasedGrants { offers, now };

@@ -204,8 +204,7 @@ async fn replay(app: &App, customer: &Customer, id: DecisionId) -> Result<Served
         return Err(StoreError::Damaged { what: "decision", detail }.into());
     };
     let offers = decision.slate.len();
-    let at = decision.at;
-    decision.slate.retain(|offer| grants::is_still_served(&customer.ledger, id, at, &offer.id));
+    decision.slate.retain(|offer| grants::is_still_served(&customer.ledger, offer.grant, id));
     if offers > 0 && decision.slate.is_empty() {
         decision.message = DecisionMessage::Released;
     }

@@ -5,7 +5,7 @@ use super::app::App;
 use super::snapshot::Snapshot;
 use crate::domain::decision::Decision;
 use crate::domain::ids::OfferId;
-use crate::domain::ledger::{Grant, Ledger};
+use crate::domain::ledger::{Grant, GrantLease, Ledger};
 use crate::store::contract::change::VolumeUnit;
 use crate::store::contract::error::StoreError;
 
@@ -46,13 +46,14 @@ pub(super) fn explicit_grants(ledger: &Ledger) -> Vec<Grant> {
 /// Returns the units of grants that a change has released.
 pub(super) fn released_units(before: Vec<Grant>, after: &Ledger) -> Vec<VolumeUnit> {
     let is_released = |grant: &Grant| {
-        let is_there = after.grants.iter().any(|it| it.offer == grant.offer && it.granted_at == grant.granted_at);
+        let is_within_lease = |lease: &GrantLease| after.clock.is_none_or(|now| now < lease.ends_at);
         // A grant that merely aged out of the ledger was past its lease.
-        !is_there && after.clock.is_none_or(|now| now < grant.lease_ends_at)
+        grant.lease.as_ref().is_some_and(is_within_lease) && !after.grants.iter().any(|it| it.id == grant.id)
     };
     let released = before.into_iter().filter(is_released);
     // The first decision that served a grant is the one that made it.
-    let unit = |grant: Grant| Some(VolumeUnit { decision: grant.servings.first()?.decision, offer: grant.offer });
+    let unit =
+        |grant: Grant| Some(VolumeUnit { decision: grant.lease?.servings.first()?.decision, offer: grant.offer });
     released.filter_map(unit).collect()
 }
 

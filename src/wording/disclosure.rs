@@ -22,7 +22,8 @@ impl Disclosure {
             | CapKind::BackOff
             | CapKind::ChannelOptOut
             | CapKind::Channel
-            | CapKind::ControlGroup => false,
+            | CapKind::ControlGroup
+            | CapKind::GrantsKept => false,
         }
     }
 }

@@ -94,7 +94,9 @@ fn cap_reason(cap: &Cap, now: Timestamp) -> String {
         }
         CapKind::UpSell => all_allowed(cap.limit.into(), "up-sell offer", "up-sell offers", &within("")),
         CapKind::Channel => all_allowed(cap.limit.into(), "offer", "offers", &within(" on this channel")),
-        CapKind::RelationshipHealth => all_allowed(cap.limit.into(), "offer", "offers", &within("")),
+        CapKind::RelationshipHealth | CapKind::GrantsKept => {
+            all_allowed(cap.limit.into(), "offer", "offers", &within(""))
+        }
         CapKind::SlowRise => {
             let made = all_allowed(cap.limit.into(), "offer", "offers", &within(""));
             format!("{made}, and the relationship is still recovering")
@@ -146,6 +148,10 @@ mod tests {
                 counted(CapKind::SlowRise, 3),
                 "No offers before 14 March: all 3 offers allowed in 30 days have been made, and the relationship is still \
                  recovering.",
+            ),
+            (
+                Cap { window: DAY * 180, ..counted(CapKind::GrantsKept, 280) },
+                "No offers before 14 March: all 280 offers allowed in 180 days have been made.",
             ),
             (
                 cap(CapKind::RelationshipHealth, 0, None),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::customer::HoldReason;
 use crate::domain::decision::{Cap, CapKind, Decision, DecisionMessage};
-use crate::domain::ids::{CustomerId, DecisionId, OfferId, ProductId};
+use crate::domain::ids::{CustomerId, DecisionId, GrantId, OfferId, ProductId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::offer::{Factors, FeatureGain, MentionedProduct, Offer, OfferKind, PropensityBasis};
 use crate::domain::product::FeatureValue;
@@ -82,6 +82,7 @@ pub fn offer(kind: OfferKind) -> Offer {
             mention("toaster-2", "Two-slot toaster", true),
             mention("kettle", "Kettle", false),
         ]),
+        grant: GrantId::from_bits(1),
         is_already_granted: false,
     }
 }

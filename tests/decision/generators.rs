@@ -23,7 +23,8 @@ use tactful::domain::decayed_sum::HalfLife;
 use tactful::domain::event::{
     CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Polarity, Severity, SurveyAnswer,
 };
-use tactful::domain::ids::{Channel, DecisionId, OfferId, ProductId};
+use tactful::domain::ids::{Channel, DecisionId, GrantId, OfferId, ProductId};
+use tactful::domain::ledger::GRANTS_MAX;
 use tactful::domain::offer::OfferKind;
 use tactful::domain::outlook::{
     BuyingFeature, BuyingOutlook, FeatureWeight, MbgNbd, Monotonicity, Outlook, RecencyFrequency, StayingFeature,
@@ -166,9 +167,12 @@ pub fn any_policy() -> impl Strategy<Value = Policy> {
         |((steps, new_customer, per_offer, on_email, on_web), windows, pauses, relationship)| {
             let mut policy = Policy { version: "generated".to_owned(), ..Policy::default() };
             let contact = &mut policy.contact;
+            let (cap_days, visit_days, lease_hours, rise_days) = windows;
+            // A policy that could grant more than a record holds is refused.
+            let offers_max = u32::try_from(GRANTS_MAX).expect("small") / 180_u32.div_ceil(cap_days);
             let mut offers = 0;
             for (caps, step) in contact.caps.iter_mut().zip(&steps) {
-                offers += step;
+                offers = (offers + step).min(offers_max);
                 *caps = BandCaps { offers, up_sell: offers / 2 };
             }
             contact.caps[4] = BandCaps { offers: new_customer, up_sell: new_customer / 2 };
@@ -178,7 +182,6 @@ pub fn any_policy() -> impl Strategy<Value = Policy> {
                 .filter_map(|(name, cap)| Some((name.to_owned(), cap?)))
                 .collect();
 
-            let (cap_days, visit_days, lease_hours, rise_days) = windows;
             contact.cap_window = DAY * cap_days;
             contact.visit_window = DAY * visit_days.min(cap_days);
             contact.lease = (DAY * lease_hours / 24).min(contact.visit_window);
@@ -374,7 +377,7 @@ impl History {
     /// Makes the decisions and dates the events. Outcomes are reported of offers that were granted, at or after the grant.
     pub fn play(&self) -> PlayedHistory {
         let mut contacted = customer("c");
-        let mut granted: Vec<(DecisionId, Timestamp, Vec<(OfferId, ProductId)>)> = Vec::new();
+        let mut granted: Vec<(DecisionId, Timestamp, Vec<(OfferId, GrantId, ProductId)>)> = Vec::new();
         for (number, contact) in self.contacts.iter().enumerate() {
             let context = decision_context(&self.policy, &self.outlook, catalog(), contact.at, number as u128 + 1);
             let query = tactful::decision::offer_query::OfferQuery {
@@ -384,7 +387,8 @@ impl History {
             let in_turn = candidates(self.products).into_iter().cycle().skip(contact.first).take(self.products);
             let (decision, ledger) = decide(&query, &contacted, &in_turn.collect::<Vec<_>>(), &context);
             contacted.ledger = ledger;
-            let offers: Vec<_> = decision.slate.into_iter().map(|offer| (offer.id, offer.product)).collect();
+            let offers: Vec<_> =
+                decision.slate.into_iter().map(|offer| (offer.id, offer.grant, offer.product)).collect();
             if !offers.is_empty() {
                 granted.push((decision.id, decision.at, offers));
             }
@@ -394,8 +398,8 @@ impl History {
                 Entry::Event(kind) => (*at, kind.clone()),
                 Entry::Outcome { contact, offer, kind } => {
                     let (decision, decided_at, offers) = granted.get(contact % granted.len().max(1))?;
-                    let (offer, product) = offers[offer % offers.len()].clone();
-                    let outcome = Outcome { decision: *decision, offer, product, kind: *kind, case: None };
+                    let (offer, grant, product) = offers[offer % offers.len()].clone();
+                    let outcome = Outcome { decision: *decision, offer, grant, product, kind: *kind, case: None };
                     ((*at).max(*decided_at), EventKind::Outcome(outcome))
                 }
             };

@@ -8,7 +8,7 @@ use tactful::decision::relationship::assess;
 use tactful::domain::decision::CapKind;
 use tactful::domain::event::{EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection};
 use tactful::domain::holdings::Holding;
-use tactful::domain::ids::{DecisionId, OfferId};
+use tactful::domain::ids::{DecisionId, GrantId, OfferId};
 use tactful::domain::offer::OfferKind;
 use tactful::domain::outlook::{FeatureWeight, Outlook, StayingFeature, StayingOutlook};
 use tactful::domain::relationship::Band;
@@ -340,9 +340,11 @@ fn a_start_of_a_subscription_begins_the_quiet_period() {
 }
 
 fn outcome_of(decision: u128, product: &str, kind: OutcomeKind) -> EventKind {
+    let (decision, offer) = (DecisionId::from_bits(decision), OfferId::implicit(&product_id(product)));
     EventKind::Outcome(Outcome {
-        decision: DecisionId::from_bits(decision),
-        offer: OfferId::implicit(&product_id(product)),
+        decision,
+        grant: GrantId::of(decision, &offer),
+        offer,
         product: product_id(product),
         kind,
         case: None,

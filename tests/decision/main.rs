@@ -1,5 +1,6 @@
 //! The rules of a decision: tables of cases, properties over generated histories, and the policy as a document.
 
+mod changing_policies;
 mod generators;
 mod histories;
 mod policy_document;

@@ -116,6 +116,18 @@ fn every_fault_is_reported_at_once() {
     }
 }
 
+/// The default is far below what a record can hold, and so is the highest cap that a policy may set over four weeks.
+#[test]
+fn a_cap_that_a_record_can_hold_is_allowed() {
+    for (window, offers) in [("28d", 40), ("180d", 40), ("7d", 10), ("1d", 1)] {
+        let caps = ["guarded", "steady", "strong", "new_customer"];
+        let caps = caps.map(|band| format!("{band} = {{ offers = {offers}, up_sell = 0 }}\n")).concat();
+        let windows = format!("[contact]\ncap_window = '{window}'\nvisit_window = '1d'\n");
+        let policy = parse_policy(&format!("version = 'x'\n{windows}channel_leases = {{}}\n[contact.caps]\n{caps}"));
+        assert!(policy.is_ok(), "{offers} in {window}: {policy:?}");
+    }
+}
+
 #[test]
 fn each_fault_names_the_remedy() {
     let problem = |text: &str| parse_policy(&format!("version = 'x'\n{text}")).expect_err("a fault").to_string();
@@ -126,6 +138,11 @@ fn each_fault_names_the_remedy() {
         ("[contact.caps]\nstrained = 3", "{ offers = 4, up_sell = 1 }"),
         ("[contact.caps]\nstrained = { offers = 3, up_sell = 0, extra = 1 }", "{ offers = 4, up_sell = 1 }"),
         ("[contact.caps]\nstrained = { offers = 3, up_sell = 0 }", "a lower relationship health never yields more"),
+        (
+            "[contact]\ncap_window = '7d'\nvisit_window = '7d'\n[contact.caps]\nstrong = { offers = 11, up_sell = 2 }",
+            "contact.caps.strong: 11 offers in each 7d are up to 286 in the 180d for which offers are kept, and a customer's \
+             record holds 280: allow at most 10, or choose a longer cap_window",
+        ),
         ("[relationship.bands]\nsteady = 0.2", "must not be below the limit before it"),
         ("[relationship]\nengagement_recent_half_life = 31", "7, 14, 21, 30, 60, 90, 180, 365"),
         ("[arbitration]\nseller_share = 1.5", "must be 0 to 1, not 1.5"),

@@ -17,9 +17,9 @@ use tactful::domain::candidate::Candidate;
 use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::{Hold, HoldReason};
 use tactful::domain::event::{Event, EventKind, Outcome, OutcomeKind, Polarity};
-use tactful::domain::ids::{DecisionId, HoldId, OfferId};
+use tactful::domain::ids::{DecisionId, HoldId};
 use tactful::domain::ledger::Grant;
-use tactful::domain::offer::OfferKind;
+use tactful::domain::offer::{Offer, OfferKind};
 use tactful::domain::outlook::Outlook;
 use tactful::domain::policy::Policy;
 use tactful::domain::relationship::{Band, ComponentKind, RelationshipState};
@@ -31,7 +31,7 @@ use crate::generators::{
     end, event_at, fits, moment_after, shuffled,
 };
 use crate::scenario::{decision_context, offer_query};
-use crate::support::shop::{MS, customer, now as start, numbered_product_id, product, product_id};
+use crate::support::shop::{MS, customer, now as start, numbered_product_id, product};
 
 /// Number of products of the histories of ledgers.
 const PRODUCTS: usize = 12;
@@ -74,7 +74,7 @@ proptest! {
         let (policy, catalog) = (Policy::default(), plain_catalog());
         let mut customer = customer("c");
         let mut now = start();
-        let mut decisions: Vec<(DecisionId, Vec<OfferId>)> = Vec::new();
+        let mut decisions: Vec<(DecisionId, Vec<Offer>)> = Vec::new();
         for (number, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Wait { hours } => now = now + DAY * hours / 24,
@@ -116,17 +116,17 @@ proptest! {
                         prop_assert!(cap.next_eligible_at.is_none_or(|at| at > now));
                     }
                     customer.ledger = ledger;
-                    decisions.push((id, decision.slate.into_iter().map(|offer| offer.id).collect()));
+                    decisions.push((id, decision.slate));
                 }
                 Step::Release { decision } => if let Some((id, offers)) = decisions.get(decision) {
                     for offer in offers {
-                        grants::release(&mut customer.ledger, *id, offer, now);
+                        grants::release(&mut customer.ledger, offer.grant, *id, now);
                     }
                 },
                 Step::Report { decision, kind } => if let Some((id, offers)) = decisions.get(decision) {
                     for offer in offers {
-                        let product = product_id(offer.as_str().trim_start_matches("product/"));
-                        let outcome = Outcome { decision: *id, offer: offer.clone(), product, kind, case: None };
+                        let Offer { id: offer, grant, product, .. } = offer.clone();
+                        let outcome = Outcome { decision: *id, offer, grant, product, kind, case: None };
                         apply_event(&mut customer, &event_at(1000 + number, now, EventKind::Outcome(outcome)), &policy, &outlook, &catalog);
                     }
                 },

@@ -354,6 +354,7 @@ fn the_same_complaint_as_outcome_and_as_event_is_one_case() {
     scenario.apply(EventKind::Outcome(Outcome {
         decision: decision.id,
         offer: offer.id.clone(),
+        grant: offer.grant,
         product: offer.product.clone(),
         kind: OutcomeKind::Complained,
         case: Some(case.clone()),

@@ -154,6 +154,7 @@ impl Scenario {
         self.apply(EventKind::Outcome(Outcome {
             decision: decision.id,
             offer: offer.id.clone(),
+            grant: offer.grant,
             product: offer.product.clone(),
             kind,
             case: None,
@@ -161,8 +162,8 @@ impl Scenario {
     }
 
     pub fn release(&mut self, decision: &Decision) -> Vec<ReleaseResult> {
-        let offers = decision.slate.iter().map(|offer| &offer.id);
-        offers.map(|offer| grants::release(&mut self.customer.ledger, decision.id, offer, self.now)).collect()
+        let offers = decision.slate.iter().map(|offer| offer.grant);
+        offers.map(|grant| grants::release(&mut self.customer.ledger, grant, decision.id, self.now)).collect()
     }
 
     pub fn offers_left(&self) -> u32 {

@@ -45,7 +45,7 @@ async fn a_crash_at_any_step_leaves_one_decision_and_every_event_counted_once() 
         let recorded = record_events(&app, &backwards).await.expect("recorded");
         assert!(recorded.iter().all(|recorded| matches!(recorded, EntryOutcome::New | EntryOutcome::Duplicate)));
         let ann = get_customer(&app, &request.customer).await.expect("reads").expect("is stored");
-        assert_eq!(ann.holdings.latest[&product_id("c150")].items.quantity(), 10, "after a crash at {step}");
+        assert_eq!(ann.customer.holdings.latest[&product_id("c150")].items.quantity(), 10, "after a crash at {step}");
         assert_eq!(app.store().counts().await.expect("counts").events, 10, "after a crash at {step}");
 
         fail::cfg(step, "return").expect("a failpoint");
@@ -58,7 +58,11 @@ async fn a_crash_at_any_step_leaves_one_decision_and_every_event_counted_once() 
         assert!(again.is_replayed);
         assert_eq!(again.decision, first.decision);
         let ann = get_customer(&app, &request.customer).await.expect("reads").expect("is stored");
-        assert_eq!(ann.ledger.grants.len(), first.decision.slate.len(), "after a crash at {step}: {stopped:?}");
+        assert_eq!(
+            ann.customer.ledger.grants.len(),
+            first.decision.slate.len(),
+            "after a crash at {step}: {stopped:?}"
+        );
     }
     scenario.teardown();
 }

@@ -120,8 +120,8 @@ async fn release_all(app: &App, customer_name: &str, served: &ServedOffers) {
 }
 
 async fn assert_within_caps(app: &App, customer_name: &str) {
-    let customer = get_customer(app, &customer_id(customer_name)).await.expect("reads").expect("is stored");
-    let grants = &customer.ledger.grants;
+    let view = get_customer(app, &customer_id(customer_name)).await.expect("reads").expect("is stored");
+    let grants = &view.customer.ledger.grants;
     assert!(grants.len() <= OFFERS_MAX, "{customer_name} holds {} grants", grants.len());
     let up_sells = grants.iter().filter(|grant| grant.kind == OfferKind::UpSell).count();
     assert!(up_sells <= UP_SELL_MAX, "{customer_name} holds {up_sells} up-sell grants");
@@ -144,8 +144,8 @@ async fn concurrent_events_are_all_counted() {
     for writer in writers.collect::<Vec<_>>() {
         writer.await.expect("no panic");
     }
-    let customer = get_customer(&app, &customer_id("busy")).await.expect("reads").expect("is stored");
-    assert_eq!(customer.holdings.latest[&product_id("c1")].items.quantity(), 32 * 20);
+    let view = get_customer(&app, &customer_id("busy")).await.expect("reads").expect("is stored");
+    assert_eq!(view.customer.holdings.latest[&product_id("c1")].items.quantity(), 32 * 20);
     assert_eq!(app.store().counts().await.expect("counts").events, 32 * 20);
 }
 
@@ -205,7 +205,8 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
             assert!(!(granted.contains(a) && granted.contains(b)), "{a} and {b}: {granted:?}");
         }
         // All grants are within seconds, so the second product of a rule may only have been granted before the first.
-        let ledger = &get_customer(&app, &customer_id(&customer_name)).await.expect("reads").expect("known").ledger;
+        let view = get_customer(&app, &customer_id(&customer_name)).await.expect("reads").expect("known");
+        let ledger = &view.customer.ledger;
         for rule in &contact.never_after {
             let granted_at = |product: &ProductId| ledger.grants.iter().position(|grant| grant.product == *product);
             if let (Some(first), Some(then)) = (granted_at(&rule.first), granted_at(&rule.then)) {

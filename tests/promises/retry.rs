@@ -130,8 +130,8 @@ async fn events_repeated_in_another_order_count_once() {
     let again = record_events(&app, &events).await.expect("recorded");
     assert!(again.iter().all(|recorded| *recorded == EntryOutcome::Duplicate));
     assert_eq!(app.store().digest().await.expect("a digest"), before);
-    let customer = get_customer(&app, &customer_id("ann")).await.expect("reads").expect("is stored");
-    assert_eq!(customer.holdings.latest[&product_id("c1")].items.quantity(), 100);
+    let view = get_customer(&app, &customer_id("ann")).await.expect("reads").expect("is stored");
+    assert_eq!(view.customer.holdings.latest[&product_id("c1")].items.quantity(), 100);
 }
 
 /// Sixteen years of a customer, from the first contract on.

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use tactful::domain::explicit_offer::ExplicitOffer;
 use tactful::domain::ids::OfferId;
 use tactful::domain::offer::OfferKind;
+use tactful::domain::policy::{BandCaps, Policy};
+use tactful::domain::time::DAY;
+use tactful::policy_document::format_policy::format_policy;
 use tactful::store::contract::store::Store;
 use tactful::use_cases::app::App;
 use tactful::use_cases::explicit_offers::upsert_offers;
 use tactful::use_cases::offer_request::{OfferRequest, ServingMode};
+use tactful::use_cases::policies::{activate_policy, create_policy};
 use tactful::use_cases::release_offers::release_offers;
 use tactful::use_cases::serve_offers::serve_offers;
 
@@ -146,4 +150,34 @@ async fn a_cap_that_is_set_later_counts_earlier_grants() {
     assert_eq!(used_volume(&app, 0).await, 1);
     assert_eq!(offered("dan").await, sale(0).id);
     assert!(offered("eve").await.is_implicit(), "two are granted");
+}
+
+/// The unit of a grant stays taken whatever policy is in force, and returns once at most.
+///
+/// Broken by: a grant that a policy with shorter windows removes although it is open under its own terms: serving it again
+/// makes a grant without a unit, whose release returns the unit of the first.
+#[tokio::test]
+async fn a_change_of_policy_never_returns_a_unit() {
+    let clock = shop::ManualClock::new();
+    let app = open_sale(shop::memory(), Arc::clone(&clock)).await;
+    upsert_offers(&app, &[ExplicitOffer { volume_cap: Some(1), ..sale(0) }]).await.expect("stored");
+    let first = serve_offers(&app, &sale_request("ann", 0), None).await.expect("served");
+    assert_eq!(first.decision.slate[0].id, sale(0).id);
+
+    let mut policy = Policy { version: "short".to_owned(), ..Policy::default() };
+    let contact = &mut policy.contact;
+    (contact.cap_window, contact.visit_window, contact.channel_leases) = (DAY, DAY, Vec::new());
+    contact.caps = [BandCaps { offers: 1, up_sell: 0 }; 5];
+    let text = format_policy(&policy);
+    create_policy(&app, policy, text).await.expect("stored");
+    activate_policy(&app, "short").await.expect("activated");
+    clock.advance(DAY * 2);
+    let second = serve_offers(&app, &sale_request("ann", 0), None).await.expect("served");
+    let [offer] = second.decision.slate.as_slice() else { panic!("one product: {second:?}") };
+    assert!(offer.id.is_implicit() && !offer.is_already_granted, "the only unit is taken: {offer:?}");
+    release_offers(&app, &customer_id("ann"), second.decision.id, &[]).await.expect("released");
+    release_offers(&app, &customer_id("ann"), first.decision.id, &[]).await.expect("its lease has ended");
+    assert_eq!(used_volume(&app, 0).await, 1);
+    let other = serve_offers(&app, &sale_request("bob", 0), None).await.expect("served");
+    assert!(other.decision.slate[0].id.is_implicit(), "a volume of 1 is granted once");
 }

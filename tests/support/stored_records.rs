@@ -13,10 +13,10 @@ use tactful::domain::evidence::{CountBasis, Evidence};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
 use tactful::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use tactful::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings, StartKind, SubscriptionStart};
-use tactful::domain::ids::{DecisionId, HoldId, OfferId, RequestId};
+use tactful::domain::ids::{DecisionId, GrantId, HoldId, OfferId, RequestId};
 use tactful::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use tactful::domain::ledger::{
-    AllowanceLevel, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, Rejection, RequestKey,
+    AllowanceLevel, CustomerResponse, Grant, GrantLease, GrantServing, Ledger, ProductCooldown, Rejection, RequestKey,
 };
 use tactful::domain::offer::{Factors, FeatureGain, MentionedProduct, Offer, OfferKind, PropensityBasis};
 use tactful::domain::product::{FeatureValue, Product};
@@ -130,6 +130,7 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
             Cap { since: Some(at(2)), ..cap(CapKind::QuietPeriod(QuietPeriodCause::PaymentTrouble), None) },
             Cap { since: Some(at(3)), resolved_at: Some(at(4)), ..cap(CapKind::Hold(HoldReason::OpenComplaint), None) },
             cap(CapKind::ChannelOptOut, None),
+            cap(CapKind::GrantsKept, Some(at(90_000))),
         ],
         binding_cap: Some(1),
         withheld: WITHHELD.into_iter().zip(1..).collect(),
@@ -252,6 +253,7 @@ fn full_offer(rank: u32) -> Offer {
             (product_id("bread"), MentionedProduct { title: "Sourdough".to_owned(), is_owned: true }),
             (product_id("butter"), MentionedProduct { title: String::new(), is_owned: false }),
         ]),
+        grant: GrantId::from_bits(0x0123_4567_89ab_cdef),
         is_already_granted: true,
     }
 }
@@ -427,19 +429,21 @@ fn full_relationship() -> RelationshipState {
 }
 
 fn full_ledger() -> Ledger {
-    let grant = |offer: Option<&str>, kind, response| Grant {
+    let grant = |offer: Option<&str>, kind, response: Option<CustomerResponse>| Grant {
+        id: GrantId::from_bits(u64::MAX - 2),
         offer: offer.map_or_else(|| OfferId::implicit(&product_id("voice-mail")), offer_id),
         product: product_id("voice-mail"),
         kind,
         channel: offer.map(channel),
         granted_at: at(100),
-        lease_ends_at: at(1000),
-        open_until: at(100) + DAY * 7,
-        servings: vec![
-            GrantServing { decision: DecisionId::from_bits(u128::MAX), is_released: true },
-            GrantServing { decision: DecisionId::from_bits(1), is_released: false },
-        ],
-        is_irrevocable: offer.is_some(),
+        lease: (response != Some(CustomerResponse::Rejected)).then(|| GrantLease {
+            ends_at: at(1000),
+            servings: vec![
+                GrantServing { decision: DecisionId::from_bits(u128::MAX), is_released: true },
+                GrantServing { decision: DecisionId::from_bits(1), is_released: false },
+            ],
+            is_irrevocable: offer.is_some(),
+        }),
         response,
     };
     Ledger {
@@ -512,6 +516,7 @@ pub fn events_of_every_kind(customer: &str) -> Vec<Event> {
         EventKind::Outcome(Outcome {
             decision: DecisionId::from_bits(7),
             offer: OfferId::implicit(&product_id("toaster-4")),
+            grant: GrantId::from_bits(u64::MAX - 2),
             product: product_id("toaster-4"),
             kind,
             case: (kind == OutcomeKind::Complained).then(|| case_id("case-2")),

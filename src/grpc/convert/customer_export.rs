@@ -277,11 +277,10 @@ fn exported_grant_to_wire(grant: Grant) -> wire::ExportedGrant {
         product: _,
         kind: _,
         granted_at: _,
-        lease_ends_at: _,
-        open_until: _,
+        // A digest of the decision that made the grant and of the offer.
+        id: _,
         channel,
-        servings,
-        is_irrevocable,
+        lease,
         response,
     } = grant;
     let response = match response {
@@ -293,8 +292,8 @@ fn exported_grant_to_wire(grant: Grant) -> wire::ExportedGrant {
     wire::ExportedGrant {
         granted_offer: Some(granted_offer),
         channel: channel.map(|channel| channel.to_string()).unwrap_or_default(),
-        servings: servings.into_iter().map(serving_to_wire).collect(),
-        irrevocable: is_irrevocable,
+        irrevocable: lease.as_ref().is_none_or(|lease| lease.is_irrevocable),
+        servings: lease.into_iter().flat_map(|lease| lease.servings).map(serving_to_wire).collect(),
         response: response.into(),
     }
 }
@@ -356,7 +355,8 @@ fn ranking_to_wire(ranking: CachedRanking) -> wire::ExportedRanking {
 fn event_record(event: Event) -> Record {
     let Event { id, customer, at, kind } = event;
     if let EventKind::Outcome(outcome) = kind {
-        let Outcome { decision, offer, product, kind, case } = outcome;
+        // The grant follows from decision and offer.
+        let Outcome { decision, offer, grant: _, product, kind, case } = outcome;
         return Record::Outcome(wire::ExportedOutcome {
             outcome: Some(wire::OfferOutcome {
                 customer_id: customer.map(|customer| customer.to_string()).unwrap_or_default(),
@@ -434,6 +434,8 @@ fn offer_to_wire(offer: Offer) -> wire::ExportedOffer {
         replaces,
         gains,
         mentioned: _,
+        // A digest of the decision that made the grant and of the offer.
+        grant: _,
         is_already_granted,
     } = offer;
     wire::ExportedOffer {

@@ -9,7 +9,7 @@ use crate::domain::holdings::Holding;
 use crate::domain::ids::{Channel, CustomerId, ProductId};
 use crate::domain::ledger::Grant;
 use crate::grpc::generated::tactful::v1 as wire;
-use crate::use_cases::customers::ProfileUpdate;
+use crate::use_cases::customers::{CustomerView, ProfileUpdate};
 
 /// Reads a profile; paths of violations start with `path`.
 pub(crate) fn profile_from_wire(path: &str, message: wire::CustomerProfile) -> Result<ProfileUpdate, Violations> {
@@ -27,13 +27,20 @@ pub(crate) fn profile_from_wire(path: &str, message: wire::CustomerProfile) -> R
 }
 
 /// Converts the stored customer.
-pub(crate) fn customer_to_wire(customer: Customer) -> wire::GetCustomerResponse {
-    let Customer { id, attributes, consents, holds: _, holdings, relationship: _, ledger } = customer;
+pub(crate) fn customer_to_wire(view: CustomerView) -> wire::GetCustomerResponse {
+    let CustomerView { customer, granted_offers } = view;
+    let Customer { id, attributes, consents, holds: _, holdings, relationship: _, ledger: _ } = customer;
     wire::GetCustomerResponse {
         customer: Some(profile_to_wire(&id, attributes, consents)),
         holdings: holdings.owned().map(|(product, holding)| holding_to_wire(product, holding)).collect(),
         older_holdings: u32::try_from(holdings.evicted_fingerprints().len()).unwrap_or(u32::MAX),
-        granted_offers: ledger.grants.iter().map(grant_to_wire).collect(),
+        granted_offers: granted_offers
+            .iter()
+            .map(|(grant, open_until)| wire::GrantedOffer {
+                open_until_time: Some(time_to_wire(*open_until)),
+                ..grant_to_wire(grant)
+            })
+            .collect(),
     }
 }
 
@@ -61,14 +68,14 @@ fn holding_to_wire(product: &ProductId, holding: &Holding) -> wire::Holding {
     }
 }
 
-/// Converts the offer and the times of a grant.
+/// Converts the offer and the times of a grant, without the end of the time in which it is open: that depends on the policy.
 pub(crate) fn grant_to_wire(grant: &Grant) -> wire::GrantedOffer {
     wire::GrantedOffer {
         offer_id: grant.offer.to_string(),
         product_id: grant.product.to_string(),
         kind: offer_kind_to_wire(grant.kind).into(),
         grant_time: Some(time_to_wire(grant.granted_at)),
-        lease_end_time: Some(time_to_wire(grant.lease_ends_at)),
-        open_until_time: Some(time_to_wire(grant.open_until)),
+        lease_end_time: grant.lease.as_ref().map(|lease| time_to_wire(lease.ends_at)),
+        open_until_time: None,
     }
 }

@@ -91,6 +91,7 @@ pub(crate) fn cap_to_wire(cap: Cap, disclosure: Disclosure) -> wire::Cap {
         CapKind::ChannelOptOut => (wire::CapKind::ChannelOptOut, None, None),
         CapKind::Channel => (wire::CapKind::Channel, None, None),
         CapKind::ControlGroup => (wire::CapKind::ControlGroup, None, None),
+        CapKind::GrantsKept => (wire::CapKind::GrantsKept, None, None),
     };
     let is_disclosed = !disclosure.conceals(kind);
     let hold_reason = hold_reason.filter(|_| is_disclosed).map(hold_reason_to_wire);

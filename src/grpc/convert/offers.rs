@@ -395,6 +395,7 @@ fn cross_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::CrossSellO
         replaces: _,
         gains: _,
         mentioned: _,
+        grant: _,
         is_already_granted,
     } = offer;
     wire::CrossSellOffer {
@@ -429,6 +430,7 @@ fn up_sell_offer(offer: Offer, detail: ExplanationDetail) -> wire::UpSellOffer {
         replaces,
         gains,
         mentioned: _,
+        grant: _,
         is_already_granted,
     } = offer;
     wire::UpSellOffer {

@@ -106,6 +106,7 @@ enum StoredCapKind {
     ChannelOptOut,
     Channel,
     ControlGroup,
+    GrantsKept,
 }
 
 stored_enum! {
@@ -343,6 +344,7 @@ impl From<CapKind> for StoredCapKind {
             CapKind::ChannelOptOut => Self::ChannelOptOut,
             CapKind::Channel => Self::Channel,
             CapKind::ControlGroup => Self::ControlGroup,
+            CapKind::GrantsKept => Self::GrantsKept,
         }
     }
 }
@@ -359,6 +361,7 @@ impl From<StoredCapKind> for CapKind {
             StoredCapKind::ChannelOptOut => Self::ChannelOptOut,
             StoredCapKind::Channel => Self::Channel,
             StoredCapKind::ControlGroup => Self::ControlGroup,
+            StoredCapKind::GrantsKept => Self::GrantsKept,
         }
     }
 }

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::frame::{self, CodecError};
-use super::scalar::{FiniteF64, FixedU128, StoredMoney, optional_money, optional_product, stored_enum, timestamp};
+use super::scalar::{
+    FiniteF64, FixedU64, FixedU128, StoredMoney, optional_money, optional_product, stored_enum, timestamp,
+};
 use crate::domain::event::{
     CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Severity, SurveyAnswer,
 };
-use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId, OrderId, ProductId};
+use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, GrantId, OfferId, OrderId, ProductId};
 use crate::store::contract::error::StoreError;
 
 const VERSION: u8 = 1;
@@ -78,6 +80,7 @@ struct StoredCaseReport {
 struct StoredOutcome {
     decision: FixedU128,
     offer: String,
+    grant: FixedU64,
     product: String,
     kind: StoredOutcomeKind,
     case: Option<String>,
@@ -238,10 +241,11 @@ pub(super) fn severity_of(level: u8) -> Result<Severity, CodecError> {
 
 impl From<&Outcome> for StoredOutcome {
     fn from(outcome: &Outcome) -> Self {
-        let Outcome { decision, offer, product, kind, case } = outcome;
+        let Outcome { decision, offer, grant, product, kind, case } = outcome;
         Self {
             decision: FixedU128::of(decision.bits()),
             offer: offer.to_string(),
+            grant: FixedU64::of(grant.bits()),
             product: product.to_string(),
             kind: (*kind).into(),
             case: case.as_ref().map(ToString::to_string),
@@ -251,10 +255,11 @@ impl From<&Outcome> for StoredOutcome {
 
 impl StoredOutcome {
     fn outcome(self) -> Result<Outcome, CodecError> {
-        let Self { decision, offer, product, kind, case } = self;
+        let Self { decision, offer, grant, product, kind, case } = self;
         Ok(Outcome {
             decision: DecisionId::from_bits(decision.bits()),
             offer: OfferId::new(offer)?,
+            grant: GrantId::from_bits(grant.bits()),
             product: ProductId::new(product)?,
             kind: kind.into(),
             case: case.map(CaseId::new).transpose()?,

@@ -4,19 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use super::enums::{StoredBand, StoredOfferKind};
 use super::frame::CodecError;
-use super::scalar::{
-    FixedU64, FixedU128, ms_since, optional_channel, optional_timestamp, stored_enum, timestamp, timestamp_after,
-};
+use super::scalar::{FixedU64, FixedU128, ms_since, optional_timestamp, stored_enum, timestamp, timestamp_after};
 use crate::domain::experiment::{Arm, Assignment, ExperimentId};
-use crate::domain::ids::{DecisionId, OfferId, ProductId, RequestId};
+use crate::domain::ids::{Channel, DecisionId, GrantId, OfferId, ProductId, RequestId};
 use crate::domain::ledger::{
-    AllowanceLevel, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, Rejection, RequestKey,
+    AllowanceLevel, CustomerResponse, Grant, GrantLease, GrantServing, Ledger, ProductCooldown, Rejection, RequestKey,
 };
 use crate::domain::time::Timestamp;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredLedger {
     clock: Option<i64>,
+    /// Channels of grants, each once: grants refer to them by index.
+    grant_channels: Vec<String>,
     grants: Vec<StoredGrant>,
     request_keys: Vec<StoredRequestKey>,
     level: Option<StoredAllowanceLevel>,
@@ -40,20 +40,27 @@ stored_enum! {
     StoredArm of Arm { Control, Treatment }
 }
 
+/// A grant, compact because it is kept for long after its lease.
 #[derive(Serialize, Deserialize)]
 struct StoredGrant {
+    id: FixedU64,
     /// `None` for the implicit offer of the product, which most are: its id follows from the product's.
     offer: Option<String>,
     product: String,
     kind: StoredOfferKind,
-    channel: Option<String>,
+    /// Index in `grant_channels`.
+    channel: Option<u16>,
     granted_at: i64,
-    /// Milliseconds after `granted_at`, as is `open_until`.
-    lease_ends_at: i64,
-    open_until: i64,
+    lease: Option<StoredLease>,
+    response: Option<StoredCustomerResponse>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredLease {
+    /// Milliseconds after `granted_at` of the grant.
+    ends_at: i64,
     servings: Vec<StoredServing>,
     is_irrevocable: bool,
-    response: Option<StoredCustomerResponse>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,9 +114,10 @@ impl From<&Ledger> for StoredLedger {
             would_be_grants,
             assignment,
         } = ledger;
+        let mut channels = GrantChannels::default();
         Self {
             clock: clock.map(Timestamp::unix_ms),
-            grants: grants.iter().map(StoredGrant::from).collect(),
+            grants: grants.iter().map(|grant| StoredGrant::of(grant, &mut channels)).collect(),
             request_keys: request_keys.iter().map(StoredRequestKey::from).collect(),
             level: level
                 .map(|AllowanceLevel { offers, since }| StoredAllowanceLevel { offers, since: since.unix_ms() }),
@@ -128,13 +136,14 @@ impl From<&Ledger> for StoredLedger {
                     until: until.unix_ms(),
                 })
                 .collect(),
-            would_be_grants: would_be_grants.iter().map(StoredGrant::from).collect(),
+            would_be_grants: would_be_grants.iter().map(|grant| StoredGrant::of(grant, &mut channels)).collect(),
             assignment: assignment.map(|Assignment { experiment, arm, at, band }| StoredAssignment {
                 experiment: FixedU64::of(experiment.bits()),
                 arm: arm.into(),
                 at: at.unix_ms(),
                 band: band.into(),
             }),
+            grant_channels: channels.names(),
         }
     }
 }
@@ -143,6 +152,7 @@ impl StoredLedger {
     pub fn ledger(self) -> Result<Ledger, CodecError> {
         let Self {
             clock,
+            grant_channels,
             grants,
             request_keys,
             level,
@@ -152,9 +162,10 @@ impl StoredLedger {
             would_be_grants,
             assignment,
         } = self;
+        let channels = grant_channels.into_iter().map(Channel::new).collect::<Result<Vec<_>, _>>()?;
         Ok(Ledger {
             clock: optional_timestamp(clock)?,
-            grants: grants.into_iter().map(StoredGrant::grant).collect::<Result<_, _>>()?,
+            grants: grants.into_iter().map(|grant| grant.grant(&channels)).collect::<Result<_, _>>()?,
             request_keys: request_keys.into_iter().map(StoredRequestKey::request_key).collect::<Result<_, _>>()?,
             level: level.map(StoredAllowanceLevel::level).transpose()?,
             rejections: rejections.into_iter().map(StoredRejection::rejection).collect::<Result<_, _>>()?,
@@ -163,7 +174,10 @@ impl StoredLedger {
                 .into_iter()
                 .map(StoredRestingProduct::resting_product)
                 .collect::<Result<_, _>>()?,
-            would_be_grants: would_be_grants.into_iter().map(StoredGrant::grant).collect::<Result<_, _>>()?,
+            would_be_grants: would_be_grants
+                .into_iter()
+                .map(|grant| grant.grant(&channels))
+                .collect::<Result<_, _>>()?,
             assignment: assignment.map(StoredAssignment::assignment).transpose()?,
         })
     }
@@ -177,62 +191,65 @@ impl StoredAssignment {
     }
 }
 
-impl From<&Grant> for StoredGrant {
-    fn from(grant: &Grant) -> Self {
-        let Grant {
-            offer,
-            product,
-            kind,
-            channel,
-            granted_at,
-            lease_ends_at,
-            open_until,
-            servings,
-            is_irrevocable,
-            response,
-        } = grant;
-        let is_implicit = *offer == OfferId::implicit(product);
-        Self {
-            offer: (!is_implicit).then(|| offer.to_string()),
-            product: product.to_string(),
-            kind: (*kind).into(),
-            channel: channel.as_ref().map(ToString::to_string),
-            granted_at: granted_at.unix_ms(),
-            lease_ends_at: ms_since(*granted_at, *lease_ends_at),
-            open_until: ms_since(*granted_at, *open_until),
-            servings: servings.iter().map(StoredServing::from).collect(),
-            is_irrevocable: *is_irrevocable,
-            response: response.map(StoredCustomerResponse::from),
-        }
+/// Channels of the grants encoded so far, in the order of their indices.
+#[derive(Default)]
+struct GrantChannels<'a>(Vec<&'a Channel>);
+
+impl<'a> GrantChannels<'a> {
+    fn index(&mut self, channel: &'a Channel) -> u16 {
+        let index = self.0.iter().position(|&known| known == channel).unwrap_or_else(|| {
+            self.0.push(channel);
+            self.0.len() - 1
+        });
+        u16::try_from(index).expect("a ledger has fewer grants than a u16 has values")
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(ToString::to_string).collect()
     }
 }
 
 impl StoredGrant {
-    fn grant(self) -> Result<Grant, CodecError> {
-        let Self {
-            offer,
-            product,
-            kind,
-            channel,
-            granted_at,
-            lease_ends_at,
-            open_until,
-            servings,
-            is_irrevocable,
-            response,
-        } = self;
+    fn of<'a>(grant: &'a Grant, channels: &mut GrantChannels<'a>) -> Self {
+        let Grant { id, offer, product, kind, channel, granted_at, lease, response } = grant;
+        let is_implicit = *offer == OfferId::implicit(product);
+        let lease = lease.as_ref().map(|GrantLease { ends_at, servings, is_irrevocable }| StoredLease {
+            ends_at: ms_since(*granted_at, *ends_at),
+            servings: servings.iter().map(StoredServing::from).collect(),
+            is_irrevocable: *is_irrevocable,
+        });
+        Self {
+            id: FixedU64::of(id.bits()),
+            offer: (!is_implicit).then(|| offer.to_string()),
+            product: product.to_string(),
+            kind: (*kind).into(),
+            channel: channel.as_ref().map(|channel| channels.index(channel)),
+            granted_at: granted_at.unix_ms(),
+            lease,
+            response: response.map(StoredCustomerResponse::from),
+        }
+    }
+
+    fn grant(self, channels: &[Channel]) -> Result<Grant, CodecError> {
+        let Self { id, offer, product, kind, channel, granted_at, lease, response } = self;
         let product = ProductId::new(product)?;
         let granted_at = timestamp(granted_at)?;
+        let channel_of = |index: u16| {
+            let channel = channels.get(usize::from(index)).cloned();
+            channel.ok_or_else(|| CodecError("a grant names a channel that is not listed".to_owned()))
+        };
+        let lease = lease.map(|StoredLease { ends_at, servings, is_irrevocable }| {
+            let servings = servings.into_iter().map(StoredServing::serving).collect();
+            Ok::<_, CodecError>(GrantLease { ends_at: timestamp_after(granted_at, ends_at)?, servings, is_irrevocable })
+        });
         Ok(Grant {
+            id: GrantId::from_bits(id.bits()),
             offer: offer.map_or_else(|| Ok(OfferId::implicit(&product)), OfferId::new)?,
             product,
             kind: kind.into(),
-            channel: optional_channel(channel)?,
+            channel: channel.map(channel_of).transpose()?,
             granted_at,
-            lease_ends_at: timestamp_after(granted_at, lease_ends_at)?,
-            open_until: timestamp_after(granted_at, open_until)?,
-            servings: servings.into_iter().map(StoredServing::serving).collect(),
-            is_irrevocable,
+            lease: lease.transpose()?,
             response: response.map(CustomerResponse::from),
         })
     }
@@ -296,5 +313,39 @@ impl StoredRestingProduct {
     fn resting_product(self) -> Result<ProductCooldown, CodecError> {
         let Self { product, until } = self;
         Ok(ProductCooldown { product: ProductId::new(product)?, until: timestamp(until)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{Channel, DecisionId};
+    use crate::domain::ledger::GRANTS_MAX;
+    use crate::domain::offer::OfferKind;
+    use crate::store::contract::change::CUSTOMER_BYTES_MAX;
+
+    /// Broken by: leases, or the name of a channel, stored with each grant for as long as it is kept.
+    #[test]
+    fn as_many_grants_as_may_be_kept_leave_room_in_a_record() {
+        let granted_at = Timestamp::from_unix_ms(1_700_000_000_000).expect("in range");
+        let grant = |number: usize| {
+            let product = ProductId::new(format!("product-{number:04}")).expect("a short text");
+            let offer = OfferId::implicit(&product);
+            Grant {
+                id: GrantId::of(DecisionId::from_bits(number as u128), &offer),
+                offer,
+                product,
+                kind: OfferKind::CrossSell,
+                channel: Channel::new(["call-centre", "email"][number % 2]).ok(),
+                granted_at,
+                lease: None,
+                response: Some(CustomerResponse::Dismissed),
+            }
+        };
+        let ledger = Ledger { grants: (0..GRANTS_MAX).map(grant).collect(), ..Ledger::default() };
+        let bytes = postcard::to_extend(&StoredLedger::from(&ledger), Vec::new()).expect("encodes");
+        assert!(bytes.len() <= CUSTOMER_BYTES_MAX * 2 / 3, "{} bytes", bytes.len());
+        let read: StoredLedger = postcard::from_bytes(&bytes).expect("decodes");
+        assert!(read.ledger().is_ok_and(|read| read == ledger));
     }
 }

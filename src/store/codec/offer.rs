@@ -6,10 +6,10 @@ use super::enums::StoredOfferKind;
 use super::evidence::StoredEvidence;
 use super::frame::CodecError;
 use super::scalar::{
-    FiniteF64, StoredFeatureValue, StoredMoney, optional_money, optional_product, optional_timestamp, product_list,
-    product_strings, stored_enum,
+    FiniteF64, FixedU64, StoredFeatureValue, StoredMoney, optional_money, optional_product, optional_timestamp,
+    product_list, product_strings, stored_enum,
 };
-use crate::domain::ids::{OfferId, ProductId};
+use crate::domain::ids::{GrantId, OfferId, ProductId};
 use crate::domain::offer::{Factors, FeatureGain, MentionedProduct, Offer, PropensityBasis};
 use crate::domain::product::FeatureValue;
 use crate::domain::time::Timestamp;
@@ -31,6 +31,7 @@ pub(super) struct StoredOffer {
     replaces: Option<String>,
     gains: Vec<StoredFeatureGain>,
     mentioned: Vec<StoredMentionedProduct>,
+    grant: FixedU64,
     is_already_granted: bool,
 }
 
@@ -87,6 +88,7 @@ impl From<&Offer> for StoredOffer {
             replaces,
             gains,
             mentioned,
+            grant,
             is_already_granted,
         } = offer;
         let is_implicit = *id == OfferId::implicit(product);
@@ -105,6 +107,7 @@ impl From<&Offer> for StoredOffer {
             replaces: replaces.as_ref().map(ToString::to_string),
             gains: gains.iter().map(StoredFeatureGain::from).collect(),
             mentioned: mentioned.iter().map(stored_mention).collect(),
+            grant: FixedU64::of(grant.bits()),
             is_already_granted: *is_already_granted,
         }
     }
@@ -127,6 +130,7 @@ impl StoredOffer {
             replaces,
             gains,
             mentioned,
+            grant,
             is_already_granted,
         } = self;
         let product = ProductId::new(product)?;
@@ -145,6 +149,7 @@ impl StoredOffer {
             replaces: optional_product(replaces)?,
             gains: gains.into_iter().map(FeatureGain::from).collect(),
             mentioned: mentioned.into_iter().map(mention).collect::<Result<_, _>>()?,
+            grant: GrantId::from_bits(grant.bits()),
             is_already_granted,
         })
     }
