@@ -44,8 +44,9 @@ const SOME_REJECTED: u8 = 3;
 /// Reads CSV, gzipped CSV and JSON Lines. Columns have the names below, or those that --mapping maps to them. Every rejected
 /// row is reported with its line and reason. Importing a file again changes nothing.
 ///
-///   products:  product_id,title,category,price,currency,margin,ladder,tier,features,requires,
-///              excludes,compatible_with,repeatable,available,available_from,available_until,attributes
+///   products:  product_id,title,category,price,currency,margin,ladder,tier,item_group,
+///              features,requires,excludes,compatible_with,repeatable,available,available_from,
+///              available_until,attributes
 ///   customers: customer_id and any further column as an attribute
 ///   events:    event_id,customer_id,kind,time,product_id,to_product_id,plan_direction,order_id,quantity,
 ///              unit_price,currency,allowance,case_id,severity,score,score_max

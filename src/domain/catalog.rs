@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::ids::{LadderId, ProductId};
+use super::ids::{ItemGroupId, LadderId, ProductId};
 use super::money::Currency;
 use super::product::Product;
 
@@ -12,6 +12,7 @@ pub struct Catalog {
     products: Vec<Product>,
     by_id: HashMap<ProductId, usize>,
     by_ladder: HashMap<LadderId, Vec<usize>>,
+    by_item_group: HashMap<ItemGroupId, Vec<usize>>,
     by_category: HashMap<Vec<String>, Vec<usize>>,
     /// By currency: amounts in different currencies cannot be compared.
     median_price: HashMap<Currency, f64>,
@@ -30,6 +31,9 @@ impl Catalog {
             catalog.by_id.insert(product.id.clone(), index);
             if let Some(position) = &product.ladder_position {
                 catalog.by_ladder.entry(position.ladder.clone()).or_default().push(index);
+            }
+            if let Some(group) = &product.item_group {
+                catalog.by_item_group.entry(group.clone()).or_default().push(index);
             }
             if !product.category.is_empty() {
                 catalog.by_category.entry(product.category.clone()).or_default().push(index);
@@ -62,6 +66,22 @@ impl Catalog {
         self.by_ladder.get(ladder).into_iter().flatten().map(|&index| &self.products[index])
     }
 
+    /// The other variants of a product: those of its item group, ordered by id.
+    pub fn variants_of(&self, id: &ProductId) -> impl Iterator<Item = &Product> {
+        let found = self.get(id);
+        let group = found.and_then(|product| self.by_item_group.get(product.item_group.as_ref()?));
+        group
+            .into_iter()
+            .flatten()
+            .map(|&index| &self.products[index])
+            .filter(move |other| found.is_none_or(|product| other.id != product.id))
+    }
+
+    /// True for two different products of one item group.
+    pub fn are_variants(&self, one: &ProductId, other: &ProductId) -> bool {
+        one != other && self.variants_of(one).any(|variant| variant.id == *other)
+    }
+
     /// The products whose category path is exactly this one, ordered by id.
     pub fn in_category(&self, category: &[String]) -> impl Iterator<Item = &Product> {
         self.by_category.get(category).into_iter().flatten().map(|&index| &self.products[index])
@@ -79,5 +99,33 @@ fn median(mut values: Vec<f64>) -> f64 {
         0 => 0.0,
         count if count % 2 == 1 => values[count / 2],
         count => f64::midpoint(values[count / 2 - 1], values[count / 2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken by: a product among its own variants, products without a group taken for variants of each other.
+    #[test]
+    fn variants_are_the_other_products_of_the_item_group() {
+        let id = |text: &str| ProductId::new(text).expect("a valid id");
+        let of_group = |text: &str, group: &str| Product {
+            item_group: Some(ItemGroupId::new(group).expect("a valid id")),
+            ..Product::new(id(text), text)
+        };
+        let plain = ["kettle", "toaster"].map(|text| Product::new(id(text), text));
+        let variants = [("red", "hoodie"), ("blue", "hoodie"), ("green", "hoodie"), ("socks", "socks")];
+        let catalog =
+            Catalog::new(plain.into_iter().chain(variants.map(|(text, group)| of_group(text, group))).collect());
+        let variants_of = |text: &str| -> Vec<String> {
+            catalog.variants_of(&id(text)).map(|product| product.id.to_string()).collect()
+        };
+        assert_eq!(variants_of("red"), ["blue", "green"]);
+        for alone in ["kettle", "toaster", "socks", "unknown"] {
+            assert!(variants_of(alone).is_empty(), "{alone}");
+        }
+        assert!(catalog.are_variants(&id("red"), &id("blue")));
+        assert!(!catalog.are_variants(&id("red"), &id("red")) && !catalog.are_variants(&id("red"), &id("socks")));
     }
 }

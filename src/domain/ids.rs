@@ -95,6 +95,8 @@ text_id! {
     HoldId;
     /// Id of a ladder: a series of better and better versions of a product.
     LadderId;
+    /// Id of an item group: the variants of one product, such as its sizes and colours.
+    ItemGroupId;
     /// Channel through which an offer reaches the customer, such as `web`, `email` or `call-centre`.
     Channel;
     /// Placement within a channel, such as `basket-page`.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ids::{LadderId, ProductId};
+use super::ids::{ItemGroupId, LadderId, ProductId};
 use super::money::Money;
 use super::time::Timestamp;
 
@@ -32,6 +32,8 @@ pub struct Product {
     pub margin: Option<Money>,
     /// Position on a ladder, a series of better and better versions.
     pub ladder_position: Option<LadderPosition>,
+    /// Item group that it is a variant of.
+    pub item_group: Option<ItemGroupId>,
     /// Properties that customers compare.
     pub features: BTreeMap<String, FeatureValue>,
     /// Products that the customer must own, all of them.
@@ -62,6 +64,7 @@ impl Product {
             price: None,
             margin: None,
             ladder_position: None,
+            item_group: None,
             features: BTreeMap::new(),
             requires: BTreeSet::new(),
             excludes: BTreeSet::new(),

@@ -41,6 +41,7 @@ columns! {
     Margin = "margin",
     Ladder = "ladder",
     Tier = "tier",
+    ItemGroup = "item_group",
     Features = "features",
     Requires = "requires",
     Excludes = "excludes",
@@ -66,6 +67,13 @@ columns! {
     ScoreMax = "score_max",
 }
 
+impl CanonicalColumn {
+    /// Name that is read instead where the file has no column of the canonical name: that of merchant feeds.
+    pub fn alias(self) -> Option<&'static str> {
+        (self == Self::ItemGroup).then_some("item_group_id")
+    }
+}
+
 impl EntityKind {
     /// Returns the columns that rows of this kind may have.
     pub fn columns(self) -> &'static [CanonicalColumn] {
@@ -79,6 +87,7 @@ impl EntityKind {
                 CanonicalColumn::Margin,
                 CanonicalColumn::Ladder,
                 CanonicalColumn::Tier,
+                CanonicalColumn::ItemGroup,
                 CanonicalColumn::Features,
                 CanonicalColumn::Requires,
                 CanonicalColumn::Excludes,

@@ -93,7 +93,11 @@ impl ColumnLayout {
     }
 }
 
-fn source_of(column: CanonicalColumn, mapping: &Mapping, position: impl Fn(&str) -> Option<usize>) -> ColumnSource {
+fn source_of(
+    column: CanonicalColumn,
+    mapping: &Mapping,
+    position: impl Fn(&str) -> Option<usize> + Copy,
+) -> ColumnSource {
     let name = column.as_str();
     if let Some(constant) = mapping.constants.get(name) {
         return ColumnSource::Constant(constant.clone());
@@ -105,7 +109,9 @@ fn source_of(column: CanonicalColumn, mapping: &Mapping, position: impl Fn(&str)
     if from.is_none() && mapping.ignored.contains(name) {
         return ColumnSource::Absent;
     }
-    position(from.map_or(name, String::as_str)).map_or(ColumnSource::Absent, ColumnSource::Column)
+    let alias = column.alias().filter(|alias| from.is_none() && !mapping.ignored.contains(*alias));
+    let found = position(from.map_or(name, String::as_str)).or_else(|| alias.and_then(position));
+    found.map_or(ColumnSource::Absent, ColumnSource::Column)
 }
 
 /// Returns the customer attributes that a column holds: those that the mapping assigns to it, else one of the same name.

@@ -6,7 +6,7 @@ use super::canonical_column::CanonicalColumn;
 use super::cell_values::{excerpt, parse_bool, parse_integer, plain_line};
 use super::invalid_cell::InvalidCell;
 use super::row_fields::RowFields;
-use crate::domain::ids::{LadderId, ProductId};
+use crate::domain::ids::{ItemGroupId, LadderId, ProductId};
 use crate::domain::product::{
     CATEGORY_LEVELS_MAX, FEATURES_MAX, FeatureValue, LadderPosition, Product, RELATED_PRODUCTS_MAX, TEXT_BYTES_MAX,
     TITLE_BYTES_MAX,
@@ -25,6 +25,7 @@ pub(super) fn product(fields: &mut RowFields<'_>) -> Option<Product> {
     let price = fields.price(CanonicalColumn::Price);
     let margin = fields.money(CanonicalColumn::Margin);
     let ladder_position = ladder_position(fields);
+    let item_group = fields.id(CanonicalColumn::ItemGroup, ItemGroupId::new);
     let features = fields.named_values(CanonicalColumn::Features, FEATURES_MAX, TEXT_BYTES_MAX);
     let requires = fields.ids(CanonicalColumn::Requires, RELATED_PRODUCTS_MAX, ProductId::new);
     let excludes = fields.ids(CanonicalColumn::Excludes, RELATED_PRODUCTS_MAX, ProductId::new);
@@ -46,6 +47,7 @@ pub(super) fn product(fields: &mut RowFields<'_>) -> Option<Product> {
         price,
         margin,
         ladder_position,
+        item_group,
         features,
         requires,
         excludes,

@@ -55,6 +55,7 @@ fn everything_set(server: &TestServer) -> Product {
         available_from: Some(ago(&server.clock, DAY)),
         available_until: Some(in_future(&server.clock, DAY)),
         attributes: BTreeMap::from([("supplier".into(), "Ann".into())]),
+        item_group: "whistling".into(),
         ..product("kettle")
     }
 }
@@ -214,6 +215,7 @@ fn bad_products(server: &TestServer) -> Vec<(Product, Vec<&'static str>)> {
         (Product { price: money("GBP", -1, 0), margin: money("GBP", 1, 0), ..good() }, vec!["price"]),
         (Product { ladder: "l".repeat(129), tier: 3, ..good() }, vec!["ladder"]),
         (Product { tier: u32::MAX, ..good() }, vec!["tier"]),
+        (Product { item_group: "g".repeat(129), ..good() }, vec!["item_group"]),
         (feature("f", number(f64::INFINITY)), vec!["features[f]"]),
         (feature("f", number(f64::NEG_INFINITY)), vec!["features[f]"]),
         (feature("f", FeatureValue { value: None }), vec!["features[f]"]),

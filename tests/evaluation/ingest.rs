@@ -92,9 +92,9 @@ fn assert_one_with(texts: &[String], parts: &[&str]) {
 
 #[test]
 fn a_product_with_everything_is_read() {
-    let csv = "product_id,title,category,price,currency,margin,ladder,tier,features,requires,excludes,repeatable,\
+    let csv = "product_id,title,category,price,currency,margin,ladder,tier,item_group,features,requires,excludes,repeatable,\
                available_from,available_until,compatible_with,available,attributes\n\
-               t4,\"Toaster, \"\"four slots\"\"\",Kitchen > Toasters,49.90,GBP,-1.5,toasters,2.0,\
+               t4,\"Toaster, \"\"four slots\"\"\",Kitchen > Toasters,49.90,GBP,-1.5,toasters,2.0,four-slots,\
                slots=4; bagel=true ;colour=red,plug;socket,t2,yes,2011-06-10,2012-01-01T00:00:00+01:00,bread,0,shelf=7\n";
     let product = all_good(products("p.csv", csv, "")).remove(0);
     assert_eq!(product.title, "Toaster, \"four slots\"");
@@ -105,6 +105,7 @@ fn a_product_with_everything_is_read() {
         product.ladder_position.map(|ladder_position| (ladder_position.ladder.to_string(), ladder_position.tier)),
         Some(("toasters".to_owned(), 2))
     );
+    assert_eq!(product.item_group.map(|group| group.to_string()), Some("four-slots".to_owned()));
     assert_eq!(product.features["slots"], FeatureValue::Number(4.0));
     assert_eq!(product.features["bagel"], FeatureValue::Flag(true));
     assert_eq!(product.features["colour"], FeatureValue::Text("red".to_owned()));
@@ -113,6 +114,21 @@ fn a_product_with_everything_is_read() {
     assert_eq!(product.available_from.expect("a day").to_string(), "2011-06-10T00:00:00Z");
     assert_eq!(product.available_until.expect("a time").to_string(), "2011-12-31T23:00:00Z");
     assert_eq!(product.attributes["shelf"], "7");
+}
+
+/// Broken by: a name that only `item_group` itself is read from.
+#[test]
+fn the_item_group_of_a_merchant_feed_is_read_under_its_own_name() {
+    let group = |header: &str, mapping: &str| {
+        let csv = format!("product_id,title,{header}\np,Kettle,k\n");
+        let product = all_good(products("p.csv", &csv, mapping)).remove(0);
+        product.item_group.map(|group| group.to_string())
+    };
+    let kettles = Some("k".to_owned());
+    assert_eq!(group("item_group_id", ""), kettles);
+    assert_eq!(group("item_group_id", "[ignore]\ncolumns = [\"*\"]"), kettles);
+    assert_eq!(group("group", "[columns]\nitem_group = \"group\""), kettles);
+    assert_eq!(group("item_group_id", "[ignore]\ncolumns = [\"item_group_id\"]"), None);
 }
 
 #[test]

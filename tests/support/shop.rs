@@ -5,7 +5,9 @@ use std::time::Duration;
 use tactful::domain::customer::Customer;
 use tactful::domain::event::{Event, EventKind, OrderLine};
 use tactful::domain::holdings::Holding;
-use tactful::domain::ids::{CaseId, Channel, CustomerId, EventId, LadderId, OfferId, OrderId, Placement, ProductId};
+use tactful::domain::ids::{
+    CaseId, Channel, CustomerId, EventId, ItemGroupId, LadderId, OfferId, OrderId, Placement, ProductId,
+};
 use tactful::domain::money::{Currency, Money};
 use tactful::domain::product::{FeatureValue, LadderPosition, Product};
 use tactful::domain::time::Timestamp;
@@ -81,6 +83,10 @@ pub fn on_ladder(ladder: impl Into<String>, tier: u32, product: Product) -> Prod
 
 pub fn ladder_position(ladder: impl Into<String>, tier: u32) -> LadderPosition {
     LadderPosition { ladder: LadderId::new(ladder).expect("a valid id"), tier }
+}
+
+pub fn item_group(id: &str) -> ItemGroupId {
+    ItemGroupId::new(id).expect("a valid id")
 }
 
 pub fn with_feature(name: &str, value: FeatureValue, mut product: Product) -> Product {

@@ -32,7 +32,8 @@ use tactful::store::codec::explicit_offer::encode_volume;
 use tactful::store::contract::change::{Change, VolumeUnit};
 
 use super::shop::{
-    case_id, channel, customer_id, event_id, gbp, ladder_position, offer_id, order_id, placement, product_id,
+    case_id, channel, customer_id, event_id, gbp, item_group, ladder_position, offer_id, order_id, placement,
+    product_id,
 };
 
 /// Seconds after 14 November 2023; with milliseconds, so that formats are seen to store them.
@@ -280,6 +281,7 @@ pub fn full_product(id: &str) -> Product {
         price: Some(gbp("39.99")),
         margin: Some(gbp("-1.50")),
         ladder_position: Some(ladder_position("toasters", 2)),
+        item_group: Some(item_group("four-slots")),
         features: BTreeMap::from([
             ("slots".to_owned(), FeatureValue::Number(4.0)),
             ("defrost".to_owned(), FeatureValue::Flag(true)),

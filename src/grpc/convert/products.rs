@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::nouns::{feature_to_wire, money_to_wire, time_to_wire};
 use super::violations::{Violations, entry_path};
-use crate::domain::ids::{LadderId, ProductId};
+use crate::domain::ids::{ItemGroupId, LadderId, ProductId};
 use crate::domain::product::{
     CATEGORY_LEVELS_MAX, FEATURES_MAX, FeatureValue, LadderPosition, Product, RELATED_PRODUCTS_MAX, TEXT_BYTES_MAX,
     TITLE_BYTES_MAX,
@@ -30,6 +30,7 @@ pub(crate) fn product_from_wire(path: &str, message: wire::Product) -> Result<Pr
         available_from,
         available_until,
         attributes,
+        item_group,
     } = message;
     let mut violations = Violations::default();
     let field = |name: &str| format!("{path}.{name}");
@@ -50,6 +51,7 @@ pub(crate) fn product_from_wire(path: &str, message: wire::Product) -> Result<Pr
         violations.add(field("tier"), "requires a ladder");
     }
     let ladder = violations.optional_id(&field("ladder"), ladder, LadderId::new);
+    let item_group = violations.optional_id(&field("item_group"), item_group, ItemGroupId::new);
     let features = read_features(&mut violations, &field("features"), features);
     let mut related = |name: &str, ids: Vec<String>| -> BTreeSet<ProductId> {
         let ids = violations.ids(&field(name), ids, RELATED_PRODUCTS_MAX, ProductId::new);
@@ -74,6 +76,7 @@ pub(crate) fn product_from_wire(path: &str, message: wire::Product) -> Result<Pr
         price,
         margin,
         ladder_position: ladder.map(|ladder| LadderPosition { ladder, tier }),
+        item_group,
         features,
         requires,
         excludes,
@@ -147,6 +150,7 @@ pub(crate) fn product_to_wire(product: Product) -> wire::Product {
         price,
         margin,
         ladder_position,
+        item_group,
         features,
         requires,
         excludes,
@@ -177,6 +181,7 @@ pub(crate) fn product_to_wire(product: Product) -> wire::Product {
         available_from: available_from.map(time_to_wire),
         available_until: available_until.map(time_to_wire),
         attributes,
+        item_group: item_group.map_or_else(String::new, |group| group.to_string()),
     }
 }
 

@@ -8,7 +8,7 @@ use super::frame::{self, CodecError};
 use super::scalar::{
     StoredFeatureValue, StoredMoney, optional_money, optional_timestamp, product_set, product_strings,
 };
-use crate::domain::ids::{LadderId, ProductId};
+use crate::domain::ids::{ItemGroupId, LadderId, ProductId};
 use crate::domain::product::{LadderPosition, Product};
 use crate::store::contract::error::StoreError;
 
@@ -35,6 +35,7 @@ struct StoredProductV1 {
     price: Option<StoredMoney>,
     margin: Option<StoredMoney>,
     ladder_position: Option<StoredLadderPosition>,
+    item_group: Option<String>,
     features: BTreeMap<String, StoredFeatureValue>,
     requires: Vec<String>,
     excludes: Vec<String>,
@@ -61,6 +62,7 @@ impl From<&Product> for StoredProductV1 {
             price,
             margin,
             ladder_position,
+            item_group,
             features,
             requires,
             excludes,
@@ -78,6 +80,7 @@ impl From<&Product> for StoredProductV1 {
             price: price.map(StoredMoney::from),
             margin: margin.map(StoredMoney::from),
             ladder_position: ladder_position.as_ref().map(StoredLadderPosition::from),
+            item_group: item_group.as_ref().map(ToString::to_string),
             features: features.iter().map(|(name, value)| (name.clone(), value.into())).collect(),
             requires: product_strings(requires),
             excludes: product_strings(excludes),
@@ -100,6 +103,7 @@ impl StoredProductV1 {
             price,
             margin,
             ladder_position,
+            item_group,
             features,
             requires,
             excludes,
@@ -117,6 +121,7 @@ impl StoredProductV1 {
             price: optional_money(price.as_ref())?,
             margin: optional_money(margin.as_ref())?,
             ladder_position: ladder_position.map(StoredLadderPosition::ladder_position).transpose()?,
+            item_group: item_group.map(ItemGroupId::new).transpose()?,
             features: features.into_iter().map(|(name, value)| (name, value.into())).collect(),
             requires: product_set(requires)?,
             excludes: product_set(excludes)?,
