@@ -59,6 +59,9 @@ pub struct Support {
     pub evidence: Vec<Evidence>,
 }
 
+/// Minimum number of customers, baskets or buyers of a piece of evidence: fewer may be chance.
+pub const SUPPORT_MIN: u32 = 5;
+
 /// Maximum number of products that a candidate is said to go with.
 pub const GOES_WITH_MAX: usize = 3;
 

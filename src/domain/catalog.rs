@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::catalog_settings::CatalogSettings;
 use super::ids::{ItemGroupId, LadderId, ProductId};
 use super::money::Currency;
 use super::product::Product;
@@ -9,6 +10,7 @@ use super::product::Product;
 /// All products at one moment. Shared behind an `Arc`; a change of the catalogue creates a new snapshot.
 #[derive(Debug, Default)]
 pub struct Catalog {
+    settings: CatalogSettings,
     products: Vec<Product>,
     by_id: HashMap<ProductId, usize>,
     by_ladder: HashMap<LadderId, Vec<usize>>,
@@ -19,13 +21,18 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Indexes the products by id; of several with the same id the last one wins.
+    /// Indexes the products by id, with the default settings; of several with the same id the last one wins.
     pub fn new(products: Vec<Product>) -> Self {
+        Self::with_settings(products, CatalogSettings::default())
+    }
+
+    /// Indexes the products by id; of several with the same id the last one wins.
+    pub fn with_settings(products: Vec<Product>, settings: CatalogSettings) -> Self {
         let mut latest: std::collections::BTreeMap<ProductId, Product> = std::collections::BTreeMap::new();
         for product in products {
             latest.insert(product.id.clone(), product);
         }
-        let mut catalog = Self { products: latest.into_values().collect(), ..Self::default() };
+        let mut catalog = Self { settings, products: latest.into_values().collect(), ..Self::default() };
         let mut prices: HashMap<Currency, Vec<f64>> = HashMap::new();
         for (index, product) in catalog.products.iter().enumerate() {
             catalog.by_id.insert(product.id.clone(), index);
@@ -44,6 +51,11 @@ impl Catalog {
         }
         catalog.median_price = prices.into_iter().map(|(currency, prices)| (currency, median(prices))).collect();
         catalog
+    }
+
+    /// Settings of the catalogue as a whole.
+    pub fn settings(&self) -> &CatalogSettings {
+        &self.settings
     }
 
     /// Looks up a product.

@@ -6,6 +6,7 @@
 pub mod cached_ranking;
 pub mod candidate;
 pub mod catalog;
+pub mod catalog_settings;
 pub mod customer;
 pub mod customer_export;
 pub mod decayed_sum;
@@ -14,6 +15,7 @@ pub mod event;
 pub mod evidence;
 pub mod experiment;
 pub mod explicit_offer;
+pub mod feature_order;
 pub mod holdings;
 pub mod ids;
 pub mod item_balance;

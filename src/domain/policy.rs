@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::catalog_settings::CatalogSettings;
 use super::decayed_sum::HalfLife;
 use super::explicit_offer::AttributeKinds;
 use super::ids::ProductId;
@@ -22,6 +23,8 @@ pub struct Policy {
     pub contact: ContactPolicy,
     /// Settings of scoring and ordering.
     pub arbitration: ArbitrationPolicy,
+    /// Rules by which the products of the catalogue compare.
+    pub catalog: CatalogSettings,
     /// Control group of the holdout experiment, which is offered nothing.
     pub control_group: ControlGroup,
     /// Customer attributes that conditions of offers may refer to.
@@ -275,6 +278,7 @@ impl Default for Policy {
             relationship: RelationshipPolicy::default(),
             contact: ContactPolicy::default(),
             arbitration: ArbitrationPolicy::default(),
+            catalog: CatalogSettings::default(),
             control_group: ControlGroup { share: 0.0, salt: "tactful".to_owned() },
             condition_attributes: AttributeKinds::new(),
             privacy: PrivacyPolicy::default(),

@@ -16,7 +16,7 @@ use super::probability_calibration::ProbabilityCalibration;
 use super::profile::{AttributeEncoding, ProfileAttribute, ProfileEncoder};
 use super::ranking::features::Features;
 use super::ranking::forest::{Forest, Node};
-use super::ranking::item_groups::TransitionCounts;
+use super::ranking::alternative_groups::TransitionCounts;
 use super::ranking::item_model::ItemModel;
 use super::ranking::ranker::{Blend, Decay, Ranker};
 use super::ranking::upgrade_features::UPGRADE_FEATURES;
@@ -130,8 +130,13 @@ struct StoredTransition {
     to: u32,
     /// Number of customers who bought `to` after `from`.
     in_order: u32,
+    /// Number of customers among them who never bought `from` again.
+    replaced: u32,
     /// Number of customers who bought both, in either order.
     in_any_order: u32,
+    /// Number of orders that held both.
+    together: u32,
+    together_by_chance: f32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -192,12 +197,7 @@ impl From<&OfferModel> for StoredModelV1 {
         let UpgradeRanker { forest, calibration } = upgrade_ranker;
         let mut transitions: Vec<StoredTransition> = transitions
             .iter()
-            .map(|(&(from, to), &TransitionCounts { in_order, in_any_order })| StoredTransition {
-                from,
-                to,
-                in_order,
-                in_any_order,
-            })
+            .map(|(&(from, to), counts)| StoredTransition::new(from, to, *counts))
             .collect();
         transitions.sort_unstable_by_key(|stored| (stored.from, stored.to));
         Self {
@@ -260,14 +260,27 @@ impl StoredModelV1 {
         };
         let transitions = transitions
             .into_iter()
-            .map(|StoredTransition { from, to, in_order, in_any_order }| {
-                ((from, to), TransitionCounts { in_order, in_any_order })
-            })
-            .collect();
+            .map(StoredTransition::transition)
+            .collect::<Result<_, _>>()?;
         let forest = forest.map(|forest| forest.forest(UPGRADE_FEATURES)).transpose()?;
         let upgrade_ranker = UpgradeRanker { forest, calibration: calibration.calibration()? };
         let (customer_ranker, basket_ranker) = (customer_ranker.ranker()?, basket_ranker.ranker()?);
         Ok(OfferModel { trained_at, item_model, customer_ranker, basket_ranker, upgrade_ranker, transitions })
+    }
+}
+
+impl StoredTransition {
+    fn new(from: u32, to: u32, counts: TransitionCounts) -> Self {
+        let TransitionCounts { in_order, replaced, in_any_order, together, together_by_chance } = counts;
+        Self { from, to, in_order, replaced, in_any_order, together, together_by_chance }
+    }
+
+    fn transition(self) -> Result<((u32, u32), TransitionCounts), ArtifactError> {
+        let Self { from, to, in_order, replaced, in_any_order, together, together_by_chance } = self;
+        if !together_by_chance.is_finite() {
+            return Err(damaged("a number of orders is not finite"));
+        }
+        Ok(((from, to), TransitionCounts { in_order, replaced, in_any_order, together, together_by_chance }))
     }
 }
 

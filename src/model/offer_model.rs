@@ -3,7 +3,7 @@
 use crate::domain::time::Timestamp;
 
 use super::learned_product::LearnedProduct;
-use super::ranking::item_groups::Transitions;
+use super::ranking::alternative_groups::Transitions;
 use super::ranking::item_model::ItemModel;
 use super::ranking::ranker::{Blend, Ranker};
 use super::ranking::upgrade_ranker::UpgradeRanker;

@@ -9,7 +9,7 @@ use crate::domain::time::Timestamp;
 use super::history::{OrderedHistory, TrainingHistory};
 use super::offer_model::OfferModel;
 use super::ranking::interaction_rows::UnsolvableRegression;
-use super::ranking::item_groups::ItemGroups;
+use super::ranking::alternative_groups::AlternativeGroups;
 use super::ranking::training::{RankingStage, TrainedRanking, train_ranking};
 use super::ridge;
 use super::training_log::{Metric, TrainingLog};
@@ -111,7 +111,7 @@ pub fn train_ordered(
     let TrainedRanking { item_model, customer_ranker, basket_ranker, upgrade_ranker, log } = ranking;
     let TrainingLog { metrics, mut notes } = log;
     progress(TrainingStage::Transitions);
-    let transitions = ItemGroups::of(&history.products, catalog).count_transitions(history, end);
+    let transitions = AlternativeGroups::of(&history.products, catalog).count_transitions(history, end);
     let model =
         OfferModel { trained_at: Some(now), item_model, customer_ranker, basket_ranker, upgrade_ranker, transitions };
     if metrics.is_empty() {

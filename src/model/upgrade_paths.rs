@@ -1,32 +1,44 @@
 //! Rules for which products are upgrades of which.
 //!
 //! An upgrade needs evidence of being better: a higher tier on the same ladder; or, within the same category, better
-//! features; or, where neither product has features, transitions to something moderately dearer that customers make
-//! clearly more often than the way back. A higher price alone is never enough, nor is being bought: products that go
-//! together are bought in either order. A better product may cost the same or less.
+//! features; or, where neither product has features, customers who replaced one by the other. A higher price alone is never
+//! enough, nor is being bought afterwards: what goes with a product is bought after it, too. Variants of one product differ,
+//! but none is better, unless a ladder says so.
 
-use crate::domain::candidate::GAINS_MAX;
+use crate::domain::candidate::SUPPORT_MIN;
 use crate::domain::evidence::Evidence;
+use crate::domain::feature_order::FeatureOrders;
 use crate::domain::offer::FeatureGain;
-use crate::domain::product::{FeatureValue, Product};
+use crate::domain::product::Product;
 
+use super::feature_comparison::FeatureComparison;
 use super::learned_product::RECENT_DAYS;
+use super::title_similarity;
 
 /// Maximum price of an upgrade, as a multiple of the owned product's price; beyond it is another kind of product.
 const PRICE_RATIO_MAX: f64 = 3.0;
-/// Minimum number of transitions that count as evidence.
-const TRANSITIONS_MIN: u32 = 2;
-/// Number of standard errors by which transitions must outnumber those back to be no accident (a one-sided sign test at
-/// 5 %).
-const SIGN_TEST_ERRORS: f64 = 1.645;
+/// Minimum price of a product that is known to be better only because customers replaced the owned one by it: a design that
+/// costs some pence more is another one, not a better one.
+const REPLACEMENT_PRICE_RATIO_MIN: f64 = 1.1;
+/// Standard errors of a bound on a share or count: one-sided, 2.5 % are beyond it.
+const STANDARD_ERRORS: f64 = 2.0;
+/// Minimum number of compared features of products whose titles are not alike, so that watts alone do not make a toaster an
+/// upgrade of a kettle.
+const COMPARED_FEATURES_MIN: usize = 2;
 
 /// Learned statistics of a transition.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TransitionStatistics {
-    /// Customers who bought the offered product after the owned one.
-    pub up: u32,
+    /// Customers who bought the offered product after the owned one, and never the owned one again.
+    pub replaced: u32,
+    /// Customers who bought the offered product after the owned one, and later the owned one again.
+    pub bought_again: u32,
     /// Customers who bought them in the opposite order.
-    pub down: u32,
+    pub back: u32,
+    /// Orders that held both.
+    pub together: u32,
+    /// Orders that would hold both by chance.
+    pub together_by_chance: f64,
     /// Recent buyers of the offered product.
     pub recent_buyers: u32,
 }
@@ -41,44 +53,87 @@ pub struct UpgradePath {
     pub evidence: Vec<Evidence>,
 }
 
-/// Upgrade from `owned` to `offered`; `None` when it is none.
-pub fn upgrade_path(owned: &Product, offered: &Product, statistics: TransitionStatistics) -> Option<UpgradePath> {
-    let by_ladder = match (&owned.ladder_position, &offered.ladder_position) {
+/// Upgrade from `owned` to `offered`; `None` when it is none. `are_variants` is true for variants of one item group.
+pub fn upgrade_path(
+    owned: &Product,
+    offered: &Product,
+    are_variants: bool,
+    orders: &FeatureOrders,
+    statistics: TransitionStatistics,
+) -> Option<UpgradePath> {
+    let comparison = FeatureComparison::of(owned, offered, orders);
+    let mut evidence = Vec::new();
+    let closeness = match (&owned.ladder_position, &offered.ladder_position) {
         (Some(from), Some(to)) if from.ladder == to.ladder => {
             let tiers = to.tier.checked_sub(from.tier).filter(|&tiers| tiers > 0)?;
-            Some((from.tier, to.tier, 1.0 / f64::from(tiers)))
+            evidence.push(Evidence::HigherTier { from: from.tier, to: to.tier });
+            1.0 / f64::from(tiers)
         }
-        (Some(_), Some(_)) => return None,
-        (Some(_) | None, None) | (None, Some(_)) => None,
-    };
-    let (gains, losses) = compare(owned, offered);
-    let mut evidence = Vec::new();
-    let closeness = if let Some((from, to, closeness)) = by_ladder {
-        evidence.push(Evidence::HigherTier { from, to });
-        closeness
-    } else {
-        let has_features = !owned.features.is_empty() || !offered.features.is_empty();
-        let has_better_features = !gains.is_empty() && losses == 0;
-        let is_preferred = !has_features && !goes_with(owned, offered) && statistics.is_mostly_up();
-        if !(has_better_features || is_preferred) {
-            return None;
+        // A product on a ladder moves within its ladder only.
+        (Some(_), _) | (_, Some(_)) => return None,
+        (None, None) if are_variants || goes_with(owned, offered) => return None,
+        (None, None) => {
+            let price_ratio = price_ratio(owned, offered)?;
+            let has_features = !owned.features.is_empty() || !offered.features.is_empty();
+            let is_better = if has_features {
+                has_better_features(owned, offered, &comparison, price_ratio)
+            } else {
+                is_replacement(owned, offered, price_ratio, statistics)
+            };
+            if !is_better || price_ratio > PRICE_RATIO_MAX {
+                return None;
+            }
+            1.0 / price_ratio.max(1.0)
         }
-        price_closeness(owned, offered, !gains.is_empty())?
     };
-    if statistics.up >= TRANSITIONS_MIN {
-        evidence.push(Evidence::MovedUp { customers: statistics.up });
+    if statistics.replaced >= SUPPORT_MIN {
+        evidence.push(Evidence::MovedUp { customers: statistics.replaced });
     }
-    if statistics.recent_buyers > 0 {
+    if statistics.recent_buyers >= SUPPORT_MIN {
         evidence.push(Evidence::Popular { buyers: statistics.recent_buyers, days: RECENT_DAYS });
     }
-    Some(UpgradePath { gains, closeness, evidence })
+    Some(UpgradePath { gains: comparison.gains, closeness, evidence })
+}
+
+/// True when the offered product is better in some feature and worse in none, and both are of one kind. Higher numbers of
+/// features without a declared order count only when the product is dearer.
+fn has_better_features(owned: &Product, offered: &Product, comparison: &FeatureComparison, price_ratio: f64) -> bool {
+    let FeatureComparison { gains: _, certain_gains, higher_numbers, losses, compared } = *comparison;
+    let is_better = certain_gains > 0 || (higher_numbers > 0 && price_ratio > 1.0);
+    let is_one_kind = compared >= COMPARED_FEATURES_MIN
+        || (compared > 0 && title_similarity::are_alike(&owned.title, &offered.title));
+    is_better && losses == 0 && is_one_kind
+}
+
+/// True when customers replaced the owned product by the offered one: the two stand for each other.
+fn is_replacement(owned: &Product, offered: &Product, price_ratio: f64, statistics: TransitionStatistics) -> bool {
+    price_ratio >= REPLACEMENT_PRICE_RATIO_MIN
+        && title_similarity::are_alike(&owned.title, &offered.title)
+        && statistics.is_mostly_replaced()
+        && !statistics.is_bought_together()
 }
 
 impl TransitionStatistics {
-    /// True when customers clearly prefer the transition to its opposite.
-    fn is_mostly_up(self) -> bool {
-        let (up, down) = (f64::from(self.up), f64::from(self.down));
-        self.up >= TRANSITIONS_MIN && up - down >= SIGN_TEST_ERRORS * (up + down).sqrt()
+    /// True when clearly more customers replaced the owned product than moved back, bought it again, or bought both at once:
+    /// the lower bound of their share (E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+    /// Journal of the American Statistical Association 22, 1927) is above one half.
+    fn is_mostly_replaced(self) -> bool {
+        let Self { replaced, bought_again, back, together, .. } = self;
+        let count = f64::from(replaced) + f64::from(bought_again) + f64::from(back) + f64::from(together);
+        if replaced < SUPPORT_MIN {
+            return false;
+        }
+        let share = f64::from(replaced) / count;
+        let spread = STANDARD_ERRORS * STANDARD_ERRORS / count;
+        let error = STANDARD_ERRORS * (share * (1.0 - share) / count + spread / (4.0 * count)).sqrt();
+        (share + spread / 2.0 - error) / (1.0 + spread) > 0.5
+    }
+
+    /// True when more orders held both than chance explains: what is bought at once is used at once.
+    fn is_bought_together(self) -> bool {
+        let together = f64::from(self.together);
+        together - STANDARD_ERRORS * self.together_by_chance.max(0.0).sqrt() > self.together_by_chance
+            && self.together > 1
     }
 }
 
@@ -88,50 +143,11 @@ fn goes_with(one: &Product, other: &Product) -> bool {
     names(one, other) || names(other, one)
 }
 
-/// Closeness by price: 1 for the same price, less for a higher one; `None` beyond the maximum, or when the product is not
-/// dearer and has no better features.
-fn price_closeness(owned: &Product, offered: &Product, has_gains: bool) -> Option<f64> {
+/// Price of the offered product as a multiple of the owned product's; `None` when they cannot be compared.
+fn price_ratio(owned: &Product, offered: &Product) -> Option<f64> {
     let (from, to) = owned.price.zip(offered.price)?;
     if from.currency() != to.currency() || from.approximate() <= 0.0 {
         return None;
     }
-    let ratio = to.approximate() / from.approximate();
-    if ratio > PRICE_RATIO_MAX || (ratio <= 1.0 && !has_gains) {
-        return None;
-    }
-    Some(1.0 / ratio.max(1.0))
-}
-
-/// Features of `offered` that are better than those of `owned`, and the number of worse ones.
-pub fn compare(owned: &Product, offered: &Product) -> (Vec<FeatureGain>, usize) {
-    let mut gains = Vec::new();
-    let mut losses = 0;
-    for (name, to) in &offered.features {
-        let from = owned.features.get(name);
-        match is_better(from, to) {
-            Some(true) => gains.push(FeatureGain { feature: name.clone(), from: from.cloned(), to: to.clone() }),
-            Some(false) => losses += 1,
-            None => {}
-        }
-    }
-    let is_lost = |name: &String, value: &FeatureValue| {
-        !offered.features.contains_key(name) && !matches!(value, FeatureValue::Text(_) | FeatureValue::Flag(false))
-    };
-    losses += owned.features.iter().filter(|(name, value)| is_lost(name, value)).count();
-    gains.truncate(GAINS_MAX);
-    (gains, losses)
-}
-
-/// Whether a feature is better (`true`), worse (`false`) or neither: a higher number and a present flag are better, texts
-/// are neither.
-fn is_better(from: Option<&FeatureValue>, to: &FeatureValue) -> Option<bool> {
-    match (from, to) {
-        (Some(FeatureValue::Number(from)), FeatureValue::Number(to)) if to > from => Some(true),
-        (Some(FeatureValue::Number(from)), FeatureValue::Number(to)) if to < from => Some(false),
-        (None | Some(FeatureValue::Flag(false)), FeatureValue::Flag(true)) | (None, FeatureValue::Number(_)) => {
-            Some(true)
-        }
-        (Some(FeatureValue::Flag(true)), FeatureValue::Flag(false)) => Some(false),
-        (Some(FeatureValue::Number(_) | FeatureValue::Flag(_) | FeatureValue::Text(_)) | None, _) => None,
-    }
+    Some(to.approximate() / from.approximate())
 }

@@ -104,29 +104,34 @@ impl<'a> UpgradeScorer<'a> {
     }
 }
 
-/// Upgrades of a product, on its ladder or in its category.
+/// Upgrades of a product, on its ladder, or in its category when it is on none.
 fn upgrade_paths<'a>(binding: &'a CatalogBinding, owned: &Product) -> Vec<(&'a Product, UpgradePath)> {
-    let on_ladder = owned.ladder_position.iter().flat_map(|position| binding.catalog.on_ladder(&position.ladder));
-    let in_category = binding.catalog.in_category(&owned.category).filter(|offered| {
-        // Those on the ladder as well are listed already.
-        owned
-            .ladder_position
-            .as_ref()
-            .is_none_or(|position| offered.ladder_position.as_ref().is_none_or(|other| other.ladder != position.ladder))
-    });
+    let CatalogBinding { catalog, .. } = binding;
+    let ladder = owned.ladder_position.as_ref().map(|position| &position.ladder);
+    let on_ladder = ladder.into_iter().flat_map(|ladder| catalog.on_ladder(ladder));
+    let in_category = catalog.in_category(&owned.category).filter(|_| ladder.is_none());
     let others = on_ladder.chain(in_category).filter(|offered| offered.id != owned.id);
     let path = |offered: &'a Product| {
-        Some((offered, upgrade_path(owned, offered, transition_statistics(binding, owned, offered))?))
+        let are_variants = catalog.are_variants(&owned.id, &offered.id);
+        let orders = &catalog.settings().feature_orders;
+        let statistics = transition_statistics(binding, owned, offered);
+        Some((offered, upgrade_path(owned, offered, are_variants, orders, statistics)?))
     };
     others.filter_map(path).collect()
 }
 
 fn transition_statistics(binding: &CatalogBinding, owned: &Product, offered: &Product) -> TransitionStatistics {
-    let (from, to) = (binding.item(&owned.id), binding.item(&offered.id));
-    let count = |from, to| binding.model.transitions.get(&(from, to)).map_or(0, |counts| counts.in_order);
-    let (up, down) = from.zip(to).map_or((0, 0), |(from, to)| (count(from, to), count(to, from)));
-    let recent_buyers = binding.learned(&offered.id).map_or(0, |learned| learned.recent_buyers);
-    TransitionStatistics { up, down, recent_buyers }
+    let items = binding.item(&owned.id).zip(binding.item(&offered.id));
+    let counts = |from, to| binding.model.transitions.get(&(from, to)).copied().unwrap_or_default();
+    let (there, back) = items.map(|(from, to)| (counts(from, to), counts(to, from))).unwrap_or_default();
+    TransitionStatistics {
+        replaced: there.replaced,
+        bought_again: there.in_order.saturating_sub(there.replaced),
+        back: back.in_order,
+        together: there.together,
+        together_by_chance: f64::from(there.together_by_chance),
+        recent_buyers: binding.learned(&offered.id).map_or(0, |learned| learned.recent_buyers),
+    }
 }
 
 /// Learned propensity of each transition; `None` where none was learned. A product that was never bought is as likely as
@@ -159,7 +164,7 @@ fn transition_rate(binding: &CatalogBinding, owned: &Product, offered: &Product,
     let to = binding.learned(&offered.id);
     let popularity = to.map_or(0.0, |learned| f64::from(learned.popularity[RECENT_POPULARITY]));
     let prior = TRANSITION_PRIOR_RATE * closeness * (0.5 + popularity.min(0.5));
-    let transitions = f64::from(transition_statistics(binding, owned, offered).up);
+    let transitions = f64::from(transition_statistics(binding, owned, offered).replaced);
     let rate = (transitions + TRANSITION_PRIOR_OWNERS * prior) / (owners + TRANSITION_PRIOR_OWNERS);
     rate.clamp(1e-6, 1.0)
 }
@@ -179,7 +184,7 @@ fn candidate(
     }
     let learned = binding.learned(&offered.id);
     let is_observed =
-        binding.model.upgrade_ranker.forest.is_some() || transition_statistics(binding, owned, offered).up > 0;
+        binding.model.upgrade_ranker.forest.is_some() || transition_statistics(binding, owned, offered).replaced > 0;
     let candidate = Candidate {
         product: offered.id.clone(),
         propensity,

@@ -42,6 +42,7 @@ fn section_comment(section: &str) -> &'static str {
         }
         "relationship" => "# Inputs of the components.\n",
         "arbitration" => "# Order of the offers, and the price of attention that an offer must exceed.\n",
+        "catalog" => "# How the products of the catalogue compare.\n",
         "control_group" => "# Customers who are offered nothing, so that the effect of offers can be measured.\n",
         "conditions" => "# Customer attributes that conditions of explicit offers may use.\n",
         "privacy" => "# Customer attributes that must not be used.\n",

@@ -141,9 +141,9 @@ fn from_toml(field: &PolicyField<'_>, toml: &Toml) -> Result<PolicyValue, Invali
         PolicyField::Numbers(..) => {
             toml.as_array().and_then(|list| list.iter().map(number).collect::<Option<_>>()).map(PolicyValue::Numbers)
         }
-        PolicyField::Text(..) => text(toml).map(PolicyValue::Text),
+        PolicyField::Text(..) | PolicyField::ItemGroups(_) => text(toml).map(PolicyValue::Text),
         PolicyField::Names(_) => texts(toml).map(PolicyValue::Names),
-        PolicyField::AttributeKinds(_) => {
+        PolicyField::AttributeKinds(_) | PolicyField::FeatureOrders(_) => {
             let texts = toml.as_table().map(|table| table.iter().map(|(name, it)| Some((name.clone(), text(it)?))));
             texts.and_then(Iterator::collect::<Option<_>>).map(PolicyValue::Texts)
         }

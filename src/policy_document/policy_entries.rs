@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::policy_field::{OFFERS_MAX, PolicyField};
 use crate::domain::ledger::GRANTS_KEPT;
+use crate::domain::catalog_settings::CatalogSettings;
 use crate::domain::policy::{
     ArbitrationPolicy, BandLimits, ContactPolicy, ControlGroup, Policy, PrivacyPolicy, RelationshipPolicy,
 };
@@ -39,7 +40,7 @@ const A_SECOND: Duration = Duration::from_secs(1);
 #[allow(clippy::too_many_lines, reason = "one list, one line or two for each value")]
 pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
     // No `..`: a new field does not compile until it has an entry here.
-    let Policy { version: _, relationship, contact, arbitration, control_group, condition_attributes, privacy } =
+    let Policy { version: _, relationship, contact, arbitration, catalog, control_group, condition_attributes, privacy } =
         policy;
     let RelationshipPolicy {
         components,
@@ -100,6 +101,7 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         ignored_discount,
     } = arbitration;
 
+    let CatalogSettings { feature_orders, item_groups } = catalog;
     let ControlGroup { share, salt } = control_group;
     let PrivacyPolicy { sensitive_attributes } = privacy;
 
@@ -386,6 +388,20 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         "ignored_discount",
         "factor on an offer's score for each time it was made without a response",
         PolicyField::Number(ignored_discount, 0.0, 1.0),
+    );
+
+    let section = "catalog";
+    add(
+        section,
+        "features",
+        "order of product features by name, each more_is_better, less_is_better or no_order: { weight = \"less_is_better\" }",
+        PolicyField::FeatureOrders(feature_orders),
+    );
+    add(
+        section,
+        "item_groups",
+        "inferred: products without an item group that differ by a colour or size in the title are variants too; or declared",
+        PolicyField::ItemGroups(item_groups),
     );
 
     let section = "control_group";

@@ -6,12 +6,15 @@ use std::time::Duration;
 use super::duration_text::format_duration;
 use super::invalid_policy_value::InvalidPolicyValue;
 use super::policy_value::{FamilyValue, PolicyValue, SequenceValue};
+use crate::domain::catalog_settings::ItemGroupSource;
 use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
 use crate::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
 use crate::domain::explicit_offer::{AttributeKind, AttributeKinds};
+use crate::domain::feature_order::{FEATURE_ORDERS_MAX, FeatureOrder, FeatureOrders};
 use crate::domain::ids::{Channel, ProductId};
 use crate::domain::ledger::GRANTS_KEPT;
 use crate::domain::policy::{BandCaps, ComponentPolicy, NeverAfter, OnlyAfter, ProductFamily};
+use crate::domain::product::TEXT_BYTES_MAX;
 
 /// Maximum of every cap: no customer welcomes more.
 pub(super) const OFFERS_MAX: u32 = 40;
@@ -44,6 +47,10 @@ pub enum PolicyField<'p> {
     Names(&'p mut Vec<String>),
     /// Kinds of customer attributes by name.
     AttributeKinds(&'p mut AttributeKinds),
+    /// Orders of product features by name.
+    FeatureOrders(&'p mut FeatureOrders),
+    /// Source of the item groups.
+    ItemGroups(&'p mut ItemGroupSource),
     /// Caps of a band.
     Caps(&'p mut BandCaps),
     /// Component of relationship health.
@@ -77,6 +84,11 @@ impl PolicyField<'_> {
             Self::AttributeKinds(kinds) => {
                 PolicyValue::Texts(kinds.iter().map(|(name, kind)| (name.clone(), kind.as_str().to_owned())).collect())
             }
+            Self::FeatureOrders(orders) => {
+                let named = orders.declared().iter().map(|(name, order)| (name.clone(), order.as_str().to_owned()));
+                PolicyValue::Texts(named.collect())
+            }
+            Self::ItemGroups(source) => PolicyValue::Text(source.as_str().to_owned()),
             Self::Caps(caps) => PolicyValue::Caps { offers: caps.offers.into(), up_sell: caps.up_sell.into() },
             Self::Component(ComponentPolicy { weight, prior, half_life }) => {
                 PolicyValue::Component { weight: *weight, prior: *prior, half_life_days: half_life.days() }
@@ -137,6 +149,8 @@ impl PolicyField<'_> {
             (Self::Text(field, max), PolicyValue::Text(text)) => **field = short_text(text, *max)?,
             (Self::Names(field), PolicyValue::Names(names)) => **field = attribute_names(names)?,
             (Self::AttributeKinds(field), PolicyValue::Texts(texts)) => **field = attribute_kinds(texts)?,
+            (Self::FeatureOrders(field), PolicyValue::Texts(texts)) => **field = feature_orders(texts)?,
+            (Self::ItemGroups(field), PolicyValue::Text(text)) => **field = item_group_source(&text)?,
             (Self::Caps(field), PolicyValue::Caps { offers, up_sell }) => **field = caps(offers, up_sell)?,
             (Self::Component(field), PolicyValue::Component { weight, prior, half_life_days }) => {
                 let weight = checked_number(weight, 0.0, 1000.0)
@@ -176,6 +190,8 @@ impl PolicyField<'_> {
             Self::Text(..) => "a text",
             Self::Names(_) => "a list of names, such as [\"age_band\"]",
             Self::AttributeKinds(_) => "kinds by name, such as { age = \"number\", segment = \"text\" }",
+            Self::FeatureOrders(_) => "orders by name, such as { weight = \"less_is_better\", size = \"no_order\" }",
+            Self::ItemGroups(_) => "inferred or declared",
             Self::Caps(_) => "{ offers = 4, up_sell = 1 }",
             Self::Component(_) => "{ weight = 0.1, prior = 0.7, half_life_days = 180 }",
             Self::Durations(..) => "durations by name, such as { email = \"2d\" }",
@@ -292,6 +308,26 @@ fn attribute_kinds(texts: BTreeMap<String, String>) -> Result<AttributeKinds, In
         Ok((name, kind))
     });
     collect_all(read)
+}
+
+fn feature_orders(texts: BTreeMap<String, String>) -> Result<FeatureOrders, InvalidPolicyValue> {
+    if texts.len() > FEATURE_ORDERS_MAX {
+        let count = texts.len();
+        return Err(InvalidPolicyValue(format!("has {count} names, at most {FEATURE_ORDERS_MAX} are allowed")));
+    }
+    let read = texts.into_iter().map(|(name, text)| {
+        let order = FeatureOrder::ALL.into_iter().find(|order| order.as_str() == text).ok_or_else(|| {
+            let allowed = FeatureOrder::ALL.map(FeatureOrder::as_str).join(", ");
+            InvalidPolicyValue(format!("{name} must be one of {allowed}, not {text:?}"))
+        })?;
+        Ok((short_text(name, TEXT_BYTES_MAX)?, order))
+    });
+    read.collect::<Result<_, _>>().map(FeatureOrders::new)
+}
+
+fn item_group_source(text: &str) -> Result<ItemGroupSource, InvalidPolicyValue> {
+    let source = ItemGroupSource::ALL.into_iter().find(|source| source.as_str() == text);
+    source.ok_or_else(|| InvalidPolicyValue(format!("must be inferred or declared, not {text:?}")))
 }
 
 fn caps(offers: u64, up_sell: u64) -> Result<BandCaps, InvalidPolicyValue> {

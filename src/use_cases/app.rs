@@ -54,9 +54,9 @@ impl App {
         policy: Policy,
         training_settings: TrainingSettings,
     ) -> Result<Self, StoreError> {
-        let catalog = Arc::new(Catalog::new(store.load_products().await?));
         let trained = read_stored_model(store.as_ref()).await?;
         let policy = Arc::new(load_active_policy(store.as_ref()).await?.unwrap_or(policy));
+        let catalog = Arc::new(Catalog::with_settings(store.load_products().await?, policy.catalog.clone()));
         let offers = index_offers(store.load_offers().await?, &policy).await?;
         report_unusable_conditions(&offers);
         Ok(Self {
@@ -111,7 +111,8 @@ impl App {
     /// Publishes the catalogue as it is stored now.
     pub(super) async fn publish_catalog(&self) -> Result<(), StoreError> {
         let _publishing = self.publishing.lock().await;
-        let catalog = Arc::new(Catalog::new(self.store.load_products().await?));
+        let settings = self.policy_in_force().catalog.clone();
+        let catalog = Arc::new(Catalog::with_settings(self.store.load_products().await?, settings));
         self.publish(|parts| parts.catalog = catalog);
         Ok(())
     }

@@ -40,6 +40,12 @@ impl Snapshot {
             Some(trained) => Arc::clone(&trained.model),
             None => Arc::new(OfferModel::untrained()),
         };
+        // A policy may declare another order of features, or another source of item groups.
+        let catalog = if *catalog.settings() == policy.catalog {
+            catalog
+        } else {
+            Arc::new(Catalog::with_settings(catalog.products().to_vec(), policy.catalog.clone()))
+        };
         Self { policy, offers, model: BoundModel::new(model, catalog), trained }
     }
 

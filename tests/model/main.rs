@@ -6,3 +6,4 @@ mod ranking;
 mod real_shop;
 #[path = "../support/mod.rs"]
 mod support;
+mod upgrades;

@@ -15,7 +15,7 @@ use tactful::domain::event::{Event, EventKind};
 use tactful::domain::evidence::{CountBasis, Evidence};
 use tactful::domain::ids::ProductId;
 use tactful::domain::offer::PropensityBasis;
-use tactful::domain::product::{FeatureValue, Product};
+use tactful::domain::product::Product;
 use tactful::domain::time::DAY;
 use tactful::model::artifact::ArtifactError;
 use tactful::model::bound_model::BoundModel;
@@ -32,8 +32,7 @@ use tactful::model::train::{TrainingError, TrainingReport, train};
 use tactful::model::training_settings::TrainingSettings;
 
 use crate::support::shop::{
-    customer_id, event_id, gbp, now, numbered_product_id, on_ladder, order_id, order_line, product, purchase,
-    with_feature,
+    customer_id, event_id, now, numbered_product_id, order_id, order_line, product, purchase,
 };
 
 const PRODUCTS: usize = 8;
@@ -329,56 +328,6 @@ fn a_forest_sums_the_leaves_of_a_row() {
             _ => 40.0,
         };
         assert_eq!(logit.to_bits(), (expected - 0.5_f32).to_bits(), "{row:?}");
-    }
-}
-
-/// Tables of two products of one category, and moves of customers between them: whether the second is an upgrade.
-#[test]
-fn an_upgrade_needs_evidence_of_being_better() {
-    let plain = |number: usize, price: i64| {
-        let price = Some(gbp(&price.to_string()));
-        Product { category: vec!["all".into()], price, ..product(format!("p{number}"), format!("{number}")) }
-    };
-    let slots = |slots: f64, of: Product| with_feature("slots", FeatureValue::Number(slots), of);
-    let wide = |of: Product| with_feature("wide", FeatureValue::Flag(true), of);
-    let on_tier = |tier: u32, of: Product| on_ladder("ladder", tier, of);
-    let with_first = |of: Product| Product { compatible_with: BTreeSet::from([numbered_product_id(0)]), ..of };
-    // Numbers of customers who bought the first and later the second, and the reverse.
-    let cases = [
-        ("price alone", plain(0, 10), plain(1, 15), (0, 0), false),
-        ("clear moves", plain(0, 10), plain(1, 15), (5, 0), true),
-        ("one move", plain(0, 10), plain(1, 15), (1, 0), false),
-        ("moves both ways", plain(0, 10), plain(1, 15), (4, 4), false),
-        ("moves to a complement", plain(0, 10), with_first(plain(1, 15)), (5, 0), false),
-        ("moves to something cheaper", plain(0, 10), plain(1, 8), (5, 0), false),
-        ("moves to something far dearer", plain(0, 10), plain(1, 31), (5, 0), false),
-        ("better features", slots(2.0, plain(0, 10)), slots(4.0, plain(1, 15)), (0, 0), true),
-        ("better and cheaper", slots(2.0, plain(0, 10)), slots(4.0, plain(1, 8)), (0, 0), true),
-        ("better and worse", wide(slots(2.0, plain(0, 10))), slots(4.0, plain(1, 15)), (5, 0), false),
-        ("a higher tier", on_tier(1, plain(0, 10)), on_tier(2, plain(1, 90)), (0, 0), true),
-        ("a lower tier", on_tier(2, plain(0, 10)), on_tier(1, plain(1, 15)), (5, 0), false),
-    ];
-    for (name, owned, offered, (up, back), is_upgrade) in cases {
-        let moves = (0..up + back).flat_map(|customer| {
-            let (first, second) = if customer < up { (0, 1) } else { (1, 0) };
-            [(customer, first, 0, 20), (customer, second, 1, 10)]
-        });
-        // One more purchase, so that a model can be trained without moves.
-        let bought: Vec<Bought> = moves.chain([(8, 0, 0, 5)]).collect();
-        let events: Vec<Event> = bought.iter().enumerate().map(|(number, line)| purchase_event(number, line)).collect();
-        let catalog = Arc::new(Catalog::new(vec![owned, offered]));
-        let mut history = TrainingHistory::new();
-        for event in &events {
-            history.push(event);
-        }
-        let (model, _) = train(&history, &catalog, now(), &SETTINGS, &|_| {}).expect("a model");
-        let held = HeldProduct { product: numbered_product_id(0), first_at: now(), last_at: now(), usage_share: None };
-        let bound = BoundModel::new(Arc::new(model), catalog);
-        let candidates: Vec<Candidate> = bound
-            .up_sell(&UpSellQuery { customer: CustomerContext::default(), owned: vec![held], now: now() })
-            .candidates()
-            .collect();
-        assert_eq!(!candidates.is_empty(), is_upgrade, "{name}: {candidates:?}");
     }
 }
 

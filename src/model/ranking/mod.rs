@@ -18,7 +18,7 @@ mod fitted_fold;
 pub mod forest;
 mod holdout_queries;
 pub(super) mod interaction_rows;
-pub(super) mod item_groups;
+pub(super) mod alternative_groups;
 pub(super) mod item_model;
 mod item_statistics;
 mod query_kind;

@@ -12,7 +12,7 @@ use super::super::training_log::TrainingLog;
 use super::super::training_settings::TrainingSettings;
 use super::fitted_fold::FittedFold;
 use super::interaction_rows::{InteractionRows, UnsolvableRegression};
-use super::item_groups::ItemGroups;
+use super::alternative_groups::AlternativeGroups;
 use super::item_model::{ItemModel, Regularization, fit_item_model};
 use super::query_kind::QueryKind;
 use super::ranker::{Blend, Ranker};
@@ -139,7 +139,7 @@ impl Training<'_> {
         let latest = self.fit(latest, regularization)?;
         let customer_blend = tune_blend(&latest, QueryKind::Customers, log);
         let basket_blend = tune_blend(&latest, QueryKind::Baskets, log);
-        let groups = ItemGroups::of(&history.products, catalog);
+        let groups = AlternativeGroups::of(&history.products, catalog);
         let examples_of = |fitted: &FittedFold<'_>| FoldExamples {
             customers: ranker_examples(fitted, QueryKind::Customers, &customer_blend),
             baskets: ranker_examples(fitted, QueryKind::Baskets, &basket_blend),

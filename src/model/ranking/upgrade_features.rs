@@ -7,12 +7,12 @@
 use crate::domain::catalog::Catalog;
 use crate::domain::product::Product;
 
-use super::super::upgrade_paths::compare;
+use super::super::feature_comparison::FeatureComparison;
 use super::association_scores::{SparseScores, score_held_items};
 use super::content_similarity::ContentSimilarity;
 use super::decay::DAY;
 use super::features::{FeatureExtractor, Features, features, rank_by};
-use super::item_groups::Transitions;
+use super::alternative_groups::Transitions;
 use super::item_model::ItemModel;
 use super::ranker::Blend;
 use super::ranking_query::RankingQuery;
@@ -105,9 +105,10 @@ impl<'a> UpgradeFeatureExtractor<'a> {
         let owners = |item: u32| model.products[item as usize].customers as f32 + OWNERS_PRIOR;
         let share = |customers: u32| customers as f32 / owners(owned);
         let product = |item: u32| catalog.get(&model.products[item as usize].id);
+        let orders = &catalog.settings().feature_orders;
         let (gains, losses, tiers) = product(owned).zip(product(alternative)).map_or((0, 0, 0.0), |(from, to)| {
-            let (gains, losses) = compare(from, to);
-            (gains.len(), losses, tiers(from, to))
+            let comparison = FeatureComparison::of(from, to, orders);
+            (comparison.gains.len(), comparison.losses, tiers(from, to))
         });
         let held = self.query.held.binary_search_by_key(&owned, |held| held.item);
         PairFeatures {

@@ -13,7 +13,7 @@ use super::calibration_fit::fit_calibration;
 use super::decay::DAY;
 use super::fitted_fold::FittedFold;
 use super::forest::Forest;
-use super::item_groups::{ItemGroups, Transitions};
+use super::alternative_groups::{AlternativeGroups, Transitions};
 use super::ranker::{Blend, is_current};
 use super::ranking_query::{RankingQuery, held_before};
 use super::sampling::is_sampled;
@@ -68,7 +68,7 @@ pub struct UpgradeFold<'a> {
 
 impl<'a> UpgradeFold<'a> {
     /// Collects the choice sets of a fold. `blend` retrieves complements for customers.
-    pub fn of(fitted: &'a FittedFold<'a>, groups: &ItemGroups, catalog: &'a Catalog, blend: Blend) -> Self {
+    pub fn of(fitted: &'a FittedFold<'a>, groups: &AlternativeGroups, catalog: &'a Catalog, blend: Blend) -> Self {
         let (history, cutoff) = (&*fitted.fold.history, fitted.fold.cutoff);
         let customers: Vec<&[Purchase]> =
             history.by_customer().filter(|bought| bought.iter().any(|purchase| purchase.second < cutoff)).collect();
@@ -117,7 +117,7 @@ impl<'a> UpgradeFold<'a> {
 
 /// Choice sets from the item that the customer bought most in each group to those of the group that the customer never
 /// bought.
-fn customer_choices(fitted: &FittedFold<'_>, groups: &ItemGroups, bought: &[Purchase]) -> CustomerChoices {
+fn customer_choices(fitted: &FittedFold<'_>, groups: &AlternativeGroups, bought: &[Purchase]) -> CustomerChoices {
     let cutoff = fitted.fold.cutoff;
     let window = cutoff..cutoff + WINDOW_DAYS * DAY;
     let held = held_before(bought, cutoff);
@@ -146,7 +146,7 @@ fn customer_choices(fitted: &FittedFold<'_>, groups: &ItemGroups, bought: &[Purc
 
 /// Groups of which a customer bought anything before `cutoff`, each with the item bought most.
 fn most_bought_of_groups(
-    groups: &ItemGroups,
+    groups: &AlternativeGroups,
     bought: &[Purchase],
     cutoff: i64,
 ) -> impl Iterator<Item = (u32, u32)> + use<> {
