@@ -87,14 +87,13 @@ fn holding_to_json(holding: wire::ExportedHolding) -> Value {
         last_time,
         end_time,
         return_time,
-        usage_time,
-        usage_share,
         movements,
         older_movements_time,
         older_movements_quantity,
         first_event_time,
         starts,
         older_end_time,
+        usage,
     } = holding;
     let start = |start: wire::ExportedSubscriptionStart| {
         let kind = words(start.kind().as_str_name(), "EVENT_KIND_");
@@ -111,11 +110,20 @@ fn holding_to_json(holding: wire::ExportedHolding) -> Value {
         "end_time": time(end_time),
         "older_end_time": time(older_end_time),
         "return_time": time(return_time),
-        "usage_time": time(usage_time),
-        "usage_share": usage_share,
         "movements": list(movements, movement),
         "older_movements_time": time(older_movements_time),
         "older_movements_quantity": older_movements_quantity,
+        "usage": list(usage, usage_to_json),
+    })
+}
+
+fn usage_to_json(usage: wire::ExportedUsage) -> Value {
+    let wire::ExportedUsage { meter, period_start, period_end, share } = usage;
+    json!({
+        "meter": optional(meter),
+        "period_start": time(period_start),
+        "period_end": time(period_end),
+        "share": share,
     })
 }
 
@@ -339,6 +347,9 @@ fn event_to_json(event: wire::CustomerEvent) -> Value {
         amount,
         allowance,
         plan_direction: _,
+        meter,
+        period_start,
+        period_end,
     } = event;
     json!({
         "event_id": event_id,
@@ -357,6 +368,9 @@ fn event_to_json(event: wire::CustomerEvent) -> Value {
         "amount": amount,
         "allowance": allowance,
         "plan_direction": plan_direction,
+        "meter": optional(meter),
+        "period_start": time(period_start),
+        "period_end": time(period_end),
     })
 }
 

@@ -49,7 +49,8 @@ const SOME_REJECTED: u8 = 3;
 ///              available_until,attributes
 ///   customers: customer_id and any further column as an attribute
 ///   events:    event_id,customer_id,kind,time,product_id,to_product_id,plan_direction,order_id,quantity,
-///              unit_price,currency,allowance,case_id,severity,score,score_max
+///              unit_price,currency,allowance,meter,period_start,period_end,case_id,severity,score,
+///              score_max
 ///
 /// Lists and maps in a cell: a;b and slots=4;bagel=true. Events with the same order_id are one basket. A missing event_id
 /// is derived from the row and its occurrence in the file. Events without a customer are used only to train the model.

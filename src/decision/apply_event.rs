@@ -12,13 +12,14 @@ use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
 use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Severity};
 use crate::domain::holdings::{Holding, StartKind, SubscriptionStart};
-use crate::domain::ids::{CaseId, ProductId};
+use crate::domain::ids::{CaseId, Meter, ProductId};
 use crate::domain::ledger::CustomerResponse;
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::{Policy, RelationshipPolicy};
 use crate::domain::relationship::{Case, FoldedOpenCases, Parting, PartingKind};
 use crate::domain::state_bounds::StateBounds;
 use crate::domain::time::Timestamp;
+use crate::domain::usage::Period;
 
 /// Applies one event to its customer. The allowance level is updated before and after, so that a fall caused by the event
 /// is not missed.
@@ -83,10 +84,11 @@ impl EventApplication<'_> {
                 self.customer.relationship.engagement.add(self.at, commitment_engagement);
             }
             EventKind::SubscriptionEnd { product } => self.part(product, PartingKind::SubscriptionEnd),
-            EventKind::Usage { product, amount, allowance } => {
+            EventKind::Usage { product, amount, allowance, meter, period } => {
                 self.customer.relationship.engagement.add(self.at, usage_engagement);
                 if let Some(allowance) = allowance {
-                    self.record_usage(product, amount / allowance);
+                    let period = period.unwrap_or_else(|| Period::month_of(self.at));
+                    self.record_usage(product, meter.clone(), period, amount / allowance);
                 }
             }
             EventKind::SupportTicket(report) => {
@@ -229,14 +231,8 @@ impl EventApplication<'_> {
         holding.ended_at = end_in_effect(holding, &partings, self.policy.relationship.plan_change_window);
     }
 
-    fn record_usage(&mut self, product: &ProductId, share: f64) {
-        let at = self.at;
-        let holding = self.holding(product);
-        // Of two reports of one moment the larger counts, so that the order of arrival does not matter.
-        let is_later = holding.usage.is_none_or(|(before, stored)| before < at || (before == at && stored < share));
-        if is_later {
-            holding.usage = Some((at, share));
-        }
+    fn record_usage(&mut self, product: &ProductId, meter: Option<Meter>, period: Period, share: f64) {
+        self.holding(product).usage.record(meter, period, share);
         self.trim_holdings();
     }
 

@@ -1,6 +1,6 @@
 //! Hard eligibility rules: whether a product may be offered to a customer at all, with the reason where it may not.
 
-use crate::domain::candidate::Candidate;
+use crate::domain::candidate::{AllowanceUse, Candidate};
 use crate::domain::customer::Customer;
 use crate::domain::explicit_offer::ExplicitOffer;
 use crate::domain::ids::{OfferId, ProductId};
@@ -76,6 +76,7 @@ impl<'a> EligibilityContext<'a> {
         let replaced = candidate.upgrade.as_ref().map(|upgrade| &upgrade.replaces);
         self.check_relations(product, replaced)?;
         self.check_ladder(product, replaced)?;
+        self.check_usage(candidate)?;
         self.check_rules(product)?;
         self.check_ledger(product)?;
         Ok(product)
@@ -163,6 +164,16 @@ impl<'a> EligibilityContext<'a> {
                 None => Ok(()),
             },
             (OfferKind::UpSell, None) => Ok(()),
+        }
+    }
+
+    /// Up-sell never enlarges only an allowance of which the customer uses little: that is how offers do harm.
+    fn check_usage(&self, candidate: &Candidate) -> Result<(), Ineligibility> {
+        let allowance_use = candidate.upgrade.as_ref().and_then(|upgrade| upgrade.allowance_use);
+        let low = self.context.policy.arbitration.low_usage_share;
+        match allowance_use.filter(|allowance_use| allowance_use.is_only_gain && allowance_use.share < low) {
+            Some(AllowanceUse { share, .. }) => Err(Ineligibility::observed(WithheldReason::UsageLow, share, low)),
+            None => Ok(()),
         }
     }
 

@@ -133,7 +133,7 @@ fn candidates(decision: &Decision) -> Vec<Candidate> {
     };
     let offered = decision.slate.iter().chain(&decision.would_be_slate).map(|offer| {
         let replaces = offer.replaces.clone().filter(|_| offer.kind == OfferKind::UpSell);
-        let upgrade = replaces.map(|replaces| Upgrade { replaces, gains: offer.gains.clone() });
+        let upgrade = replaces.map(|replaces| Upgrade { replaces, gains: offer.gains.clone(), allowance_use: None });
         candidate(&offer.product, &offer.factors, upgrade)
     });
     let rejected = decision

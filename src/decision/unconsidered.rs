@@ -76,6 +76,10 @@ fn hypothetical_candidate(
         acceptance_lift: 1.0,
         need: 1.0,
         keep_probability: 1.0,
-        upgrade: replaced.map(|&replaced| Upgrade { replaces: replaced.clone(), gains: Vec::new() }),
+        upgrade: replaced.map(|&replaced| Upgrade {
+            replaces: replaced.clone(),
+            gains: Vec::new(),
+            allowance_use: None,
+        }),
     }
 }

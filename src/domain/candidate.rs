@@ -50,6 +50,15 @@ pub struct Candidate {
     pub upgrade: Option<Upgrade>,
 }
 
+/// Use of the allowances that an upgrade enlarges.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AllowanceUse {
+    /// Share used of the meter that was used most, in the latest periods; 1 is all of it.
+    pub share: f64,
+    /// Whether larger allowances are all that the upgrade brings.
+    pub is_only_gain: bool,
+}
+
 /// Evidence for a candidate.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Support {
@@ -72,6 +81,8 @@ pub struct Upgrade {
     pub replaces: ProductId,
     /// Features that improve, at most [`GAINS_MAX`].
     pub gains: Vec<FeatureGain>,
+    /// Use of the allowances that it enlarges; `None` when it is unknown, or enlarges none.
+    pub allowance_use: Option<AllowanceUse>,
 }
 
 /// Maximum number of gains of an upgrade.

@@ -1,8 +1,9 @@
 //! Events: facts that callers report, each counted once.
 
-use super::ids::{CaseId, CustomerId, DecisionId, EventId, GrantId, OfferId, OrderId, ProductId};
+use super::ids::{CaseId, CustomerId, DecisionId, EventId, GrantId, Meter, OfferId, OrderId, ProductId};
 use super::money::Money;
 use super::time::Timestamp;
+use super::usage::Period;
 
 /// Maximum quantity of an order line.
 pub const QUANTITY_MAX: u32 = 1_000_000_000;
@@ -101,10 +102,14 @@ pub enum EventKind {
     Usage {
         /// The product used.
         product: ProductId,
-        /// Amount used, finite, 0 and more.
+        /// Amount used in the period so far, finite, 0 and more.
         amount: f64,
-        /// Amount allowed, finite, above 0; `None` when unlimited or unknown.
+        /// Amount allowed in the period, finite, above 0; `None` when unlimited or unknown.
         allowance: Option<f64>,
+        /// The meter; `None` for products with a single one.
+        meter: Option<Meter>,
+        /// Period of the allowance; `None` for the calendar month of the event.
+        period: Option<Period>,
     },
     /// The customer asked for help.
     SupportTicket(CaseReport),

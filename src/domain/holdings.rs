@@ -7,6 +7,7 @@ use super::ids::ProductId;
 use super::item_balance::ItemBalance;
 use super::state_bounds::StateBounds;
 use super::time::Timestamp;
+use super::usage::UsageHistory;
 
 /// Time for which a product that was returned or ended is needed: no pause or window of a rule is expected to look back
 /// further.
@@ -67,8 +68,8 @@ pub struct Holding {
     pub folded_end_at: Option<Timestamp>,
     /// Latest return.
     pub returned_at: Option<Timestamp>,
-    /// Latest use of an allowance: the time, and the share used (1 is all of it).
-    pub usage: Option<(Timestamp, f64)>,
+    /// Use of its allowances.
+    pub usage: UsageHistory,
 }
 
 /// Times of the purchases, starts and renewals of a product.
@@ -111,7 +112,7 @@ impl Holding {
             ended_at: None,
             folded_end_at: None,
             returned_at: None,
-            usage: None,
+            usage: UsageHistory::default(),
         }
     }
 
@@ -166,8 +167,7 @@ impl Holding {
     }
 
     fn changed_at(&self) -> Timestamp {
-        let used_at = self.usage.map(|(at, _)| at);
-        let ends = [self.ended_at, self.returned_at, used_at];
+        let ends = [self.ended_at, self.returned_at, self.usage.latest_start()];
         ends.into_iter().flatten().fold(self.last_at(), Timestamp::max)
     }
 

@@ -97,6 +97,8 @@ text_id! {
     LadderId;
     /// Id of an item group: the variants of one product, such as its sizes and colours.
     ItemGroupId;
+    /// Meter of what a product includes, such as `gigabytes`; named like the feature that says how much is included.
+    Meter;
     /// Channel through which an offer reaches the customer, such as `web`, `email` or `call-centre`.
     Channel;
     /// Placement within a channel, such as `basket-page`.

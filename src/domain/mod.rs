@@ -32,4 +32,5 @@ pub mod relationship;
 pub mod relationship_detail;
 pub mod state_bounds;
 pub mod time;
+pub mod usage;
 pub mod withheld_reason;

@@ -241,6 +241,9 @@ pub struct ArbitrationPolicy {
     pub attention_price_growth: f64,
     /// Factor on an offer's value for each earlier offer of the product that got no response, 0 to 1.
     pub ignored_discount: f64,
+    /// Share of an allowance below which its use is low: the need for a larger one is then below 1, and an upgrade that only
+    /// enlarges it is withheld.
+    pub low_usage_share: f64,
 }
 
 impl RelationshipPolicy {
@@ -374,6 +377,7 @@ impl Default for ArbitrationPolicy {
             attention_price: 0.0005,
             attention_price_growth: 4.0,
             ignored_discount: 0.7,
+            low_usage_share: 0.5,
         }
     }
 }

@@ -103,6 +103,18 @@ impl Day {
         self.0
     }
 
+    /// First day of its calendar month.
+    pub fn first_of_month(self) -> Self {
+        let (_, _, day) = self.civil();
+        Self(self.0 - i32::try_from(day - 1).unwrap_or(0))
+    }
+
+    /// First day of the next calendar month.
+    pub fn first_of_next_month(self) -> Self {
+        // No month has more than 31 days, and none is so short that this skips it.
+        Self(self.first_of_month().0 + 31).first_of_month()
+    }
+
     /// Midnight at the start of the day, clamped to the range of [`Timestamp`].
     pub fn start(self) -> Timestamp {
         let ms = i64::from(self.0) * MS_PER_DAY;

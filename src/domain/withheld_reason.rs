@@ -19,6 +19,8 @@ pub enum WithheldReason {
     SameLadder,
     /// No better than a product of the customer.
     NotBetter,
+    /// It only enlarges an allowance of which the customer uses little.
+    UsageLow,
     /// Already in the basket or on the page.
     InContext,
     /// Excluded by the caller.
@@ -83,6 +85,7 @@ impl WithheldReason {
             Self::OtherCurrency => "other_currency",
             Self::SameLadder => "same_ladder",
             Self::NotBetter => "not_better",
+            Self::UsageLow => "usage_low",
             Self::InContext => "in_context",
             Self::ExcludedByCaller => "excluded_by_caller",
             Self::NotInCatalog => "not_in_catalog",

@@ -152,7 +152,7 @@ fn by_tactful(
         product: product.clone(),
         first_at: now() - DAY,
         last_at: now(),
-        usage_share: None,
+        usage: Vec::new(),
     };
     let customer = CustomerContext {
         holdings: query.given.iter().map(held).collect(),

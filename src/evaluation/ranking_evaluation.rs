@@ -182,7 +182,8 @@ impl<'a> RankingEvaluator<'a> {
     }
 
     fn rank_upgrades(&self, query: &EvaluationQuery) -> Vec<ProductId> {
-        let up_sell = UpSellQuery { customer: self.known_customer(query), owned: Vec::new(), now: self.shop.now };
+        let customer = self.known_customer(query);
+        let up_sell = UpSellQuery { customer, owned: Vec::new(), low_usage_share: 0.0, now: self.shop.now };
         let owned = query.anchor.as_ref();
         owned.map_or_else(Vec::new, |owned| self.model.rank_alternatives(&up_sell, owned, &query.candidates))
     }

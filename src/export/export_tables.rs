@@ -8,6 +8,7 @@ use super::table_writer::{ColumnValue, TableWriter};
 use crate::domain::decision::Decision;
 use crate::domain::event::{Event, EventKind, PlanDirection};
 use crate::domain::offer::Offer;
+use crate::domain::usage::Period;
 
 /// One row for each event; its kind decides which columns are filled.
 const EVENTS: &str = "message events {
@@ -24,6 +25,9 @@ const EVENTS: &str = "message events {
     optional binary currency_code (STRING);
     optional double usage_amount;
     optional double usage_allowance;
+    optional binary usage_meter (STRING);
+    optional int64 usage_period_start (TIMESTAMP(MILLIS, true));
+    optional int64 usage_period_end (TIMESTAMP(MILLIS, true));
     optional binary case_id (STRING);
     optional int64 severity;
     optional double score;
@@ -127,8 +131,11 @@ impl ExportTables {
             ColumnValue::integer(quantity),
             ColumnValue::amount(unit_price),
             ColumnValue::text(unit_price.map(crate::domain::money::Money::currency)),
-            ColumnValue::number(usage.map(|(amount, _)| amount)),
-            ColumnValue::number(usage.and_then(|(_, allowance)| allowance)),
+            ColumnValue::number(usage.amount),
+            ColumnValue::number(usage.allowance),
+            ColumnValue::text(usage.meter),
+            ColumnValue::integer(usage.period.map(|period| period.start().unix_ms())),
+            ColumnValue::integer(usage.period.map(|period| period.end().unix_ms())),
             ColumnValue::text(case),
             ColumnValue::integer(severity),
             ColumnValue::number(survey.map(|(score, _)| score)),
@@ -218,6 +225,15 @@ impl ExportTables {
     }
 }
 
+/// Columns of a usage.
+#[derive(Default)]
+struct UsageColumns {
+    amount: Option<f64>,
+    allowance: Option<f64>,
+    meter: Option<String>,
+    period: Option<Period>,
+}
+
 /// Columns that depend on the kind of an event.
 #[derive(Default)]
 struct EventColumns {
@@ -225,7 +241,7 @@ struct EventColumns {
     to_product: Option<String>,
     plan_direction: Option<&'static str>,
     line: Option<(Option<String>, Option<u32>, Option<crate::domain::money::Money>)>,
-    usage: Option<(f64, Option<f64>)>,
+    usage: UsageColumns,
     case: Option<String>,
     severity: Option<u8>,
     survey: Option<(f64, f64)>,
@@ -247,8 +263,13 @@ impl EventColumns {
         } else if let EventKind::PlanChange { direction, .. } = kind {
             columns.to_product = kind.changed_to_product().map(ToString::to_string);
             columns.plan_direction = direction.map(PlanDirection::as_str);
-        } else if let EventKind::Usage { amount, allowance, .. } = kind {
-            columns.usage = Some((*amount, *allowance));
+        } else if let EventKind::Usage { amount, allowance, meter, period, .. } = kind {
+            columns.usage = UsageColumns {
+                amount: Some(*amount),
+                allowance: *allowance,
+                meter: meter.as_ref().map(ToString::to_string),
+                period: *period,
+            };
         } else if let EventKind::SupportTicket(report) | EventKind::Complaint(report) = kind {
             columns.severity = Some(report.severity.level());
         } else if let EventKind::Survey(answer) = kind {

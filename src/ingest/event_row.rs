@@ -8,7 +8,9 @@ use super::row_fields::RowFields;
 use crate::domain::event::{
     CaseReport, Event, EventKind, EventKindName, OrderLine, PlanDirection, QUANTITY_MAX, Severity, SurveyAnswer,
 };
-use crate::domain::ids::{CaseId, CustomerId, EventId, OrderId, ProductId};
+use crate::domain::ids::{CaseId, CustomerId, EventId, Meter, OrderId, ProductId};
+use crate::domain::time::DAY;
+use crate::domain::usage::{PERIOD_MAX, Period};
 
 /// Maximum amount and allowance of a usage, in the unit of the product. Far above any real one, and far below the range in which
 /// a float cannot represent every integer.
@@ -146,7 +148,26 @@ fn usage(fields: &mut RowFields<'_>) -> Option<EventKind> {
         allowance if allowance > 0.0 && allowance <= USAGE_AMOUNT_MAX => Ok(allowance),
         _ => Err(InvalidCell(format!("must be above 0 and at most {USAGE_AMOUNT_MAX}, not {}", excerpt(text)))),
     });
-    Some(EventKind::Usage { product: product?, amount: amount?, allowance })
+    let meter = fields.id(CanonicalColumn::Meter, Meter::new);
+    let period = period(fields);
+    Some(EventKind::Usage { product: product?, amount: amount?, allowance, meter, period })
+}
+
+/// Reads the period of an allowance; start and end are required together.
+fn period(fields: &mut RowFields<'_>) -> Option<Period> {
+    match (fields.is_empty(CanonicalColumn::PeriodStart), fields.is_empty(CanonicalColumn::PeriodEnd)) {
+        (true, false) => fields.add_fault(CanonicalColumn::PeriodStart, "is missing, and `period_end` is given"),
+        (false, true) => fields.add_fault(CanonicalColumn::PeriodEnd, "is missing, and `period_start` is given"),
+        (true, true) | (false, false) => {}
+    }
+    let start = fields.time(CanonicalColumn::PeriodStart);
+    let (start, end) = start.zip(fields.time(CanonicalColumn::PeriodEnd))?;
+    let period = Period::new(start, end);
+    if period.is_none() {
+        let days = PERIOD_MAX.as_secs() / DAY.as_secs();
+        fields.add_fault(CanonicalColumn::PeriodEnd, format!("must be after `period_start`, at most {days} days"));
+    }
+    period
 }
 
 fn case_report(fields: &mut RowFields<'_>) -> CaseReport {

@@ -3,6 +3,7 @@
 use crate::domain::holdings::Holdings;
 use crate::domain::ids::ProductId;
 use crate::domain::time::Timestamp;
+use crate::domain::usage::MeterUsage;
 
 /// Product that a customer has.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +14,8 @@ pub struct HeldProduct {
     pub first_at: Timestamp,
     /// Last purchase or renewal; the time of the query for a running subscription.
     pub last_at: Timestamp,
-    /// Share of the allowance that was used lately; 1 is all of it.
-    pub usage_share: Option<f64>,
+    /// Use of its allowances.
+    pub usage: Vec<MeterUsage>,
 }
 
 /// Products that a customer has now. A running subscription counts as held now, however long ago it started.
@@ -25,7 +26,7 @@ pub fn held_products(holdings: &Holdings, now: Timestamp) -> Vec<HeldProduct> {
             product: product.clone(),
             first_at: holding.first_at(),
             last_at: if holding.is_subscribed() { now } else { holding.last_at() },
-            usage_share: holding.usage.map(|(_, share)| share),
+            usage: holding.usage.as_of(holding.first_at(), now),
         })
         .collect()
 }

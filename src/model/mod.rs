@@ -17,6 +17,7 @@ mod buying_outlook;
 mod catalog_binding;
 mod cold_start;
 pub(crate) mod complements;
+mod enlarged_meters;
 mod feature_comparison;
 pub(crate) mod feature_scaling;
 pub mod held_product;

@@ -37,6 +37,9 @@ pub struct UpSellQuery {
     pub customer: CustomerContext,
     /// Products to find upgrades for.
     pub owned: Vec<HeldProduct>,
+    /// Share of an allowance below which its use is low
+    /// ([`ArbitrationPolicy`](crate::domain::policy::ArbitrationPolicy::low_usage_share)).
+    pub low_usage_share: f64,
     /// Time of the query.
     pub now: Timestamp,
 }

@@ -9,7 +9,7 @@ use crate::domain::offer::PropensityBasis;
 use crate::domain::product::Product;
 
 use super::catalog_binding::{CatalogBinding, RECENT_POPULARITY, propensity_basis};
-use super::held_product::HeldProduct;
+use super::enlarged_meters::EnlargedMeters;
 use super::learned_product::LearnedProduct;
 use super::offer_model::OfferModel;
 use super::offer_queries::UpSellQuery;
@@ -22,8 +22,6 @@ use super::upgrade_paths::{TransitionStatistics, UpgradePath, upgrade_path};
 const TRANSITION_PRIOR_OWNERS: f64 = 20.0;
 /// Prior rate at which owners take the next upgrade.
 const TRANSITION_PRIOR_RATE: f64 = 0.05;
-/// Share of the allowance from which usage counts as near it.
-const NEAR_ALLOWANCE: f64 = 0.8;
 
 /// Upgrades for one customer, best first.
 pub struct Upgrades {
@@ -46,7 +44,9 @@ impl Upgrades {
                 let propensity = learned.unwrap_or_else(|| transition_rate(binding, owned, offered, path.closeness));
                 let is_better = best.get(&index).is_none_or(|known| known.0.propensity < propensity);
                 if is_better {
-                    best.insert(index, candidate(binding, held, owned, offered, path, propensity));
+                    let usage = EnlargedMeters::of(&held.usage, owned, offered, &path.gains);
+                    let need = usage.need(query.low_usage_share);
+                    best.insert(index, candidate(binding, &usage, need, owned, offered, path, propensity));
                 }
             }
         }
@@ -171,15 +171,15 @@ fn transition_rate(binding: &CatalogBinding, owned: &Product, offered: &Product,
 
 fn candidate(
     binding: &CatalogBinding,
-    held: &HeldProduct,
+    usage: &EnlargedMeters,
+    need: f64,
     owned: &Product,
     offered: &Product,
     path: UpgradePath,
     propensity: f64,
 ) -> (Candidate, Support) {
     let mut evidence = path.evidence;
-    let near_allowance = held.usage_share.filter(|&share| share >= NEAR_ALLOWANCE);
-    if let Some(share) = near_allowance {
+    if let Some(share) = usage.near_allowance() {
         evidence.insert(0, Evidence::UsageNearAllowance { share });
     }
     let learned = binding.learned(&offered.id);
@@ -190,14 +190,9 @@ fn candidate(
         propensity,
         propensity_basis: if is_observed { PropensityBasis::Purchases } else { propensity_basis(learned) },
         acceptance_lift: 1.0,
-        need: need(held.usage_share),
+        need,
         keep_probability: learned.map_or(1.0, LearnedProduct::keep_probability),
-        upgrade: Some(Upgrade { replaces: owned.id.clone(), gains: path.gains }),
+        upgrade: Some(Upgrade { replaces: owned.id.clone(), gains: path.gains, allowance_use: usage.allowance_use() }),
     };
     (candidate, Support { goes_with: Vec::new(), evidence })
-}
-
-/// Need: 1 when usage is unknown, up to 2 as usage passes its allowance.
-fn need(usage_share: Option<f64>) -> f64 {
-    usage_share.map_or(1.0, |share| 1.0 + ((share - NEAR_ALLOWANCE) / (1.0 - NEAR_ALLOWANCE)).clamp(0.0, 1.0))
 }

@@ -10,6 +10,7 @@ use crate::domain::policy::{
 };
 use crate::domain::relationship::{Band, ComponentKind};
 use crate::domain::time::DAY;
+use crate::domain::usage::NEAR_ALLOWANCE;
 
 /// Maximum duration of a policy.
 const DURATION_MAX: Duration = Duration::from_secs(3650 * 86_400);
@@ -99,6 +100,7 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         attention_price,
         attention_price_growth,
         ignored_discount,
+        low_usage_share,
     } = arbitration;
 
     let CatalogSettings { feature_orders, item_groups } = catalog;
@@ -388,6 +390,12 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         "ignored_discount",
         "factor on an offer's score for each time it was made without a response",
         PolicyField::Number(ignored_discount, 0.0, 1.0),
+    );
+    add(
+        section,
+        "low_usage_share",
+        "use of an allowance below this is low: no upgrade that only enlarges it, and less need for one that does so too",
+        PolicyField::Number(low_usage_share, 0.0, NEAR_ALLOWANCE),
     );
 
     let section = "catalog";

@@ -344,7 +344,8 @@ impl<'a> SimulatedCustomer<'a> {
         let mut candidates: Vec<Candidate> = match kind {
             OfferKind::UpSell => {
                 let estimated = self.traits.need * error(ADD_ONS);
-                let upgrade = Upgrade { replaces: self.context.shop.plans[self.plan].clone(), gains: Vec::new() };
+                let replaces = self.context.shop.plans[self.plan].clone();
+                let upgrade = Upgrade { replaces, gains: Vec::new(), allowance_use: None };
                 let bigger = self.context.shop.plans.get(self.plan + 1);
                 let bigger =
                     bigger.map(|plan| candidate(plan, up_sell_acceptance * estimated, estimated, Some(upgrade)));

@@ -118,7 +118,9 @@ async fn rank<'a>(
     let known = if objects { CustomerContext::default() } else { known_customer(snapshot, customer, now) };
     if request.kind == OfferKind::UpSell {
         let owned = owned_products(request, customer, &known.holdings, now);
-        return Ok(ModelRanking::UpSell(snapshot.model.up_sell(&UpSellQuery { customer: known, owned, now })));
+        let low_usage_share = snapshot.policy.arbitration.low_usage_share;
+        let query = UpSellQuery { customer: known, owned, low_usage_share, now };
+        return Ok(ModelRanking::UpSell(snapshot.model.up_sell(&query)));
     }
     let query = CrossSellQuery { customer: known, context: request.products.clone(), now };
     if *version == 0 || objects || !query.context.is_empty() {
@@ -181,7 +183,7 @@ fn owned_products(
             product: product.clone(),
             first_at: holding.map_or(now, Holding::first_at),
             last_at: holding.map_or(now, Holding::last_at),
-            usage_share: holding.and_then(|holding| holding.usage).map(|(_, share)| share),
+            usage: holding.map_or_else(Vec::new, |holding| holding.usage.as_of(holding.first_at(), now)),
         }
     });
     named.collect()

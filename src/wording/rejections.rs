@@ -3,6 +3,7 @@
 //! Rejections by holds and quiet periods name no reason, so that every reader may see them.
 
 use super::phrases::{all_allowed, coming, name_in_catalog};
+use super::reasons::percent as whole_percent;
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::ProductId;
 use crate::domain::offer::{Factors, OfferKind};
@@ -42,6 +43,12 @@ fn reason(rejected: &RejectedCandidate, kind: OfferKind, catalog: &Catalog) -> S
         WithheldReason::OtherCurrency => "it is not priced in the requested currency".to_owned(),
         WithheldReason::SameLadder => format!("it is another version of {other}, which the customer has"),
         WithheldReason::NotBetter => format!("it is no better than {other}, which the customer has"),
+        WithheldReason::UsageLow => match observed {
+            Some(share) => {
+                format!("it only enlarges an allowance of which the customer uses {}", whole_percent(*share))
+            }
+            None => "it only enlarges an allowance of which the customer uses little".to_owned(),
+        },
         WithheldReason::InContext => "it is already in the basket or on the page".to_owned(),
         WithheldReason::ExcludedByCaller => "the request excludes it".to_owned(),
         WithheldReason::NotInCatalog => "it is not in the catalogue".to_owned(),
@@ -93,6 +100,12 @@ fn remedy(rejected: &RejectedCandidate, kind: OfferKind, catalog: &Catalog, now:
         WithheldReason::NotBetter => {
             threshold.map_or_else(|| "a higher tier".to_owned(), |tier| format!("a tier of at least {tier:.0}"))
         }
+        WithheldReason::UsageLow => match threshold {
+            Some(share) => {
+                format!("use of at least {} of the allowance in one of the latest periods", whole_percent(*share))
+            }
+            None => "more use of the allowance".to_owned(),
+        },
         WithheldReason::InContext => "a request without it among the products of the basket or page".to_owned(),
         WithheldReason::ExcludedByCaller => "a request that does not exclude it".to_owned(),
         WithheldReason::NotInCatalog => "the product to be added to the catalogue".to_owned(),
@@ -166,7 +179,7 @@ mod tests {
     use crate::domain::time::DAY;
     use crate::wording::samples::{id, march_2, now};
 
-    const ALL: [WithheldReason; 33] = [
+    const ALL: [WithheldReason; 34] = [
         WithheldReason::Owned,
         WithheldReason::RequirementMissing,
         WithheldReason::ExcludedByHolding,
@@ -175,6 +188,7 @@ mod tests {
         WithheldReason::OtherCurrency,
         WithheldReason::SameLadder,
         WithheldReason::NotBetter,
+        WithheldReason::UsageLow,
         WithheldReason::InContext,
         WithheldReason::ExcludedByCaller,
         WithheldReason::NotInCatalog,
@@ -228,6 +242,10 @@ mod tests {
             WithheldReason::NotBetter => {
                 ("it is no better than our Local line, which the customer has", "a tier of at least 5")
             }
+            WithheldReason::UsageLow => (
+                "it only enlarges an allowance of which the customer uses 400%",
+                "use of at least 500% of the allowance in one of the latest periods",
+            ),
             WithheldReason::InContext => (
                 "it is already in the basket or on the page",
                 "a request without it among the products of the basket or page",
@@ -353,6 +371,11 @@ mod tests {
                 WithheldReason::CapReached,
                 OfferKind::CrossSell,
                 ("all offers allowed have been made", "better relationship health"),
+            ),
+            (
+                WithheldReason::UsageLow,
+                OfferKind::UpSell,
+                ("it only enlarges an allowance of which the customer uses little", "more use of the allowance"),
             ),
             (
                 WithheldReason::NotProposed,

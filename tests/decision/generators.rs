@@ -111,7 +111,13 @@ pub fn any_kind(products: usize) -> impl Strategy<Value = EventKind> {
         2 => id().prop_map(|product| EventKind::SubscriptionEnd { product }),
         1 => id().prop_map(|product| EventKind::SubscriptionRenewal { product }),
         1 => (id(), 0.0..200.0)
-            .prop_map(|(product, amount)| EventKind::Usage { product, amount, allowance: Some(100.0) }),
+            .prop_map(|(product, amount)| EventKind::Usage {
+                product,
+                amount,
+                allowance: Some(100.0),
+                meter: None,
+                period: None,
+            }),
         2 => report.clone().prop_map(EventKind::SupportTicket),
         2 => report.prop_map(EventKind::Complaint),
         2 => (0..40usize).prop_map(|number| EventKind::CaseResolved { case: case_id(format!("case{number}")) }),

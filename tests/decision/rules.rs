@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tactful::decision::customer_assessment::CustomerAssessment;
-use tactful::domain::candidate::{Candidate, Upgrade};
+use tactful::domain::candidate::{AllowanceUse, Candidate, Upgrade};
 use tactful::domain::customer::HoldReason;
 use tactful::domain::decision::{CapKind, Decision, DecisionMessage};
 use tactful::domain::event::{CaseReport, EventKind, Outcome, OutcomeKind, Severity};
@@ -43,7 +43,7 @@ fn every_rejection_has_its_reason() {
     use OfferKind::{CrossSell, UpSell};
     use WithheldReason as Reason;
     let upgrade_of = |owned: &str, offered: &str| Candidate {
-        upgrade: Some(Upgrade { replaces: product_id(owned), gains: Vec::new() }),
+        upgrade: Some(Upgrade { replaces: product_id(owned), gains: Vec::new(), allowance_use: None }),
         ..candidate(offered)
     };
     let with = |change: &dyn Fn(&mut Product)| {
@@ -86,6 +86,16 @@ fn every_rejection_has_its_reason() {
     };
     assert_withheld(ladder().owning("a"), candidate("b"), CrossSell, Reason::SameLadder);
     assert_withheld(ladder().owning("a").owning("c"), upgrade_of("a", "b"), UpSell, Reason::NotBetter);
+    let with_use = |share: f64, is_only_gain: bool| {
+        let mut candidate = upgrade_of("a", "b");
+        candidate.upgrade.iter_mut().for_each(|it| it.allowance_use = Some(AllowanceUse { share, is_only_gain }));
+        candidate
+    };
+    assert_withheld(ladder().owning("a"), with_use(0.499, true), UpSell, Reason::UsageLow);
+    for needed in [with_use(0.5, true), with_use(0.01, false)] {
+        let decision = ladder().owning("a").decide(UpSell, vec![needed.clone()]);
+        assert_eq!(names(&decision), ["b"], "{needed:?}");
+    }
     let worthless = Candidate { propensity: 1e-9, ..candidate("a") };
     assert_withheld(Scenario::plain(), worthless, CrossSell, Reason::NotWorthAttention);
 }
@@ -309,7 +319,7 @@ fn an_open_complaint_holds_all_offers_until_14_days_after_it_is_resolved() {
 fn up_sell_has_a_smaller_cap_within_the_common_one() {
     let mut scenario = Scenario::plain();
     let upgrade = |name: &str| Candidate {
-        upgrade: Some(Upgrade { replaces: product_id("l"), gains: Vec::new() }),
+        upgrade: Some(Upgrade { replaces: product_id("l"), gains: Vec::new(), allowance_use: None }),
         ..candidate(name)
     };
     let decision = scenario.decide(OfferKind::UpSell, vec![upgrade("a"), upgrade("b")]);

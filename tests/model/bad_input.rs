@@ -66,7 +66,7 @@ fn check(case: &Case) {
         product: numbered_product_id(number),
         first_at: Timestamp::MIN,
         last_at: *now,
-        usage_share: None,
+        usage: Vec::new(),
     };
     for query_time in [*now, Timestamp::MIN, Timestamp::MAX] {
         for owned in [0..0, 0..1, SOLD..PRODUCTS, 0..PRODUCTS] {
@@ -82,7 +82,7 @@ fn check(case: &Case) {
                     "{name}: products without purchases are proposed too"
                 );
             }
-            check_proposal(name, &bound.up_sell(&UpSellQuery { customer, owned, now: query_time }));
+            check_proposal(name, &bound.up_sell(&UpSellQuery { customer, owned, low_usage_share: 0.5, now: query_time }));
         }
     }
 }

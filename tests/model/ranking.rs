@@ -68,7 +68,7 @@ fn cross_sell(model: OfferModel, holdings: &BTreeSet<usize>, context: &[usize]) 
         product: numbered_product_id(number),
         first_at: now() - DAY,
         last_at: now() - DAY,
-        usage_share: None,
+        usage: Vec::new(),
     };
     let query = CrossSellQuery {
         customer: CustomerContext { holdings: holdings.iter().map(held).collect(), ..CustomerContext::default() },
@@ -377,10 +377,10 @@ fn upgrades_are_learned_from_past_upgrades() {
             product: numbered_product_id(owned),
             first_at: bought_at,
             last_at: bought_at,
-            usage_share: None,
+            usage: Vec::new(),
         };
         let customer = CustomerContext { holdings: vec![held], ..CustomerContext::default() };
-        let query = UpSellQuery { customer, owned: Vec::new(), now: now() };
+        let query = UpSellQuery { customer, owned: Vec::new(), low_usage_share: 0.5, now: now() };
         let ranked = bound.rank_alternatives(
             &query,
             &numbered_product_id(owned),
@@ -454,7 +454,7 @@ fn new_products_join_a_ranking_by_forest() {
     model.customer_ranker.forest = Forest::new(0.0, vec![leaf(0, 0.0)], vec![0]);
     let bound = BoundModel::new(Arc::new(model), Arc::clone(&catalog));
     // A buyer of a spoon, which is not offered again.
-    let held = HeldProduct { product: numbered_product_id(2), first_at: now(), last_at: now(), usage_share: None };
+    let held = HeldProduct { product: numbered_product_id(2), first_at: now(), last_at: now(), usage: Vec::new() };
     let customer = CustomerContext { holdings: vec![held], ..CustomerContext::default() };
     let query = CrossSellQuery { customer, context: Vec::new(), now: now() };
     let cache_key = CacheKey { model_version: 1, catalog: bound.catalog_digest(), customer: 0 };

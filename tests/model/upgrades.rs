@@ -49,9 +49,9 @@ fn upgrades(products: [Product; 2], settings: CatalogSettings, purchases: &[Purc
     let purchases = purchases.iter().chain(&[(999, 0, 5)]);
     purchases.enumerate().for_each(|(number, purchase)| history.push(&purchase_event(number, purchase)));
     let (model, _) = train(&history, &catalog, now(), &TrainingSettings::new(1, 1 << 30), &|_| {}).expect("a model");
-    let held = HeldProduct { product: numbered_product_id(0), first_at: now(), last_at: now(), usage_share: None };
+    let held = HeldProduct { product: numbered_product_id(0), first_at: now(), last_at: now(), usage: Vec::new() };
     let bound = BoundModel::new(Arc::new(model), catalog);
-    let proposal = bound.up_sell(&UpSellQuery { customer: CustomerContext::default(), owned: vec![held], now: now() });
+    let proposal = bound.up_sell(&UpSellQuery { customer: CustomerContext::default(), owned: vec![held], low_usage_share: 0.5, now: now() });
     let with_evidence = |candidate: Candidate| (candidate.clone(), proposal.support(&candidate).evidence);
     proposal.candidates().map(with_evidence).collect()
 }

@@ -253,7 +253,7 @@ fn stored_values_the_domain_refuses_are_errors() {
 #[test]
 fn stored_numbers_that_are_not_finite_are_errors() {
     let usage = Event {
-        kind: EventKind::Usage { product: product_id("line"), amount: 1.0, allowance: None },
+        kind: EventKind::Usage { product: product_id("line"), amount: 1.0, allowance: None, meter: None, period: None },
         ..visit("ada", "e1")
     };
     let bytes = encode_event(&usage).expect("only finite numbers");

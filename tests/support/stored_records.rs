@@ -13,7 +13,7 @@ use tactful::domain::evidence::{CountBasis, Evidence};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
 use tactful::domain::explicit_offer::{ExplicitOffer, Volume, VolumeToken};
 use tactful::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings, StartKind, SubscriptionStart};
-use tactful::domain::ids::{DecisionId, GrantId, HoldId, OfferId, RequestId};
+use tactful::domain::ids::{DecisionId, GrantId, HoldId, Meter, OfferId, RequestId};
 use tactful::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use tactful::domain::ledger::{
     AllowanceLevel, CustomerResponse, Grant, GrantLease, GrantServing, Ledger, ProductCooldown, Rejection, RequestKey,
@@ -26,6 +26,7 @@ use tactful::domain::relationship::{
     ProductReturn, RelationshipHealth, RelationshipState,
 };
 use tactful::domain::time::{DAY, Day, Timestamp};
+use tactful::domain::usage::{Period, UsageHistory};
 use tactful::domain::withheld_reason::WithheldReason;
 use tactful::store::backup::record::{BackupRecord, RecordKind};
 use tactful::store::codec::explicit_offer::encode_volume;
@@ -298,6 +299,20 @@ pub fn full_product(id: &str) -> Product {
     }
 }
 
+/// Usage with and without a meter.
+fn usage() -> UsageHistory {
+    let mut usage = UsageHistory::default();
+    let period = |number: u64| Period::new(at(number * 1000), at((number + 1) * 1000)).expect("ends later");
+    usage.record(None, period(0), 0.925);
+    usage.record(None, period(1), 0.0);
+    usage.record(Some(meter("minutes")), period(0), 1.5);
+    usage
+}
+
+fn meter(name: &str) -> Meter {
+    Meter::new(name).expect("a valid name")
+}
+
 /// A customer with every field set and every variant of an enum.
 pub fn full_customer(id: &str) -> Customer {
     Customer {
@@ -362,7 +377,7 @@ fn full_holding() -> Holding {
         // Events come in any order, so any moment may lie before the first.
         ended_at: Some(Timestamp::MIN),
         returned_at: Some(Timestamp::MAX),
-        usage: Some((at(20), 0.925)),
+        usage: usage(),
     }
 }
 
@@ -502,8 +517,14 @@ pub fn events_of_every_kind(customer: &str) -> Vec<Event> {
         EventKind::SubscriptionStart { product: product_id("line") },
         EventKind::SubscriptionEnd { product: product_id("line") },
         EventKind::SubscriptionRenewal { product: product_id("line") },
-        EventKind::Usage { product: product_id("line"), amount: 1.5, allowance: Some(2.0) },
-        EventKind::Usage { product: product_id("line"), amount: 0.0, allowance: None },
+        EventKind::Usage {
+            product: product_id("line"),
+            amount: 1.5,
+            allowance: Some(2.0),
+            meter: Some(meter("minutes")),
+            period: Period::new(at(0), at(1000)),
+        },
+        EventKind::Usage { product: product_id("line"), amount: 0.0, allowance: None, meter: None, period: None },
         EventKind::SupportTicket(report(None, 1)),
         EventKind::Complaint(report(Some("case-1"), 4)),
         EventKind::CaseResolved { case: case_id("case-1") },

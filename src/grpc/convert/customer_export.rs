@@ -3,6 +3,8 @@
 //! Every domain struct is destructured whole, without `..`: a new field does not compile until it is exported too, or its
 //! absence has a reason here.
 
+use std::collections::BTreeMap;
+
 use super::customers::{grant_to_wire, profile_to_wire};
 use super::events::{event_to_wire, outcome_kind_to_wire, plan_change_to_wire};
 use super::explanations::step_to_wire;
@@ -19,7 +21,7 @@ use crate::domain::decision::Decision;
 use crate::domain::event::{Event, EventKind, Outcome};
 use crate::domain::experiment::{Arm, Assignment};
 use crate::domain::holdings::{EvictedSubscription, Holding, Holdings, StartKind, SubscriptionStart};
-use crate::domain::ids::ProductId;
+use crate::domain::ids::{Meter, ProductId};
 use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use crate::domain::ledger::{
     AllowanceLevel, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, Rejection, RequestKey,
@@ -30,6 +32,7 @@ use crate::domain::relationship::{
     AcceptedOffer, Case, LastEventTimes, Parting, PartingKind, ProductReturn, RelationshipState,
 };
 use crate::domain::time::Day;
+use crate::domain::usage::{Period, UsageHistory};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::customer_export_record::Record;
 use crate::wording::disclosure::Disclosure;
@@ -86,8 +89,7 @@ fn holding_to_wire(product: &ProductId, holding: Holding) -> wire::ExportedHoldi
         end_time: ended_at.map(time_to_wire),
         older_end_time: folded_end_at.map(time_to_wire),
         return_time: returned_at.map(time_to_wire),
-        usage_time: usage.map(|(at, _share)| time_to_wire(at)),
-        usage_share: usage.map(|(_at, share)| share),
+        usage: usage_to_wire(usage),
         movements: movements.into_iter().map(movement).collect(),
         older_movements_time: folded.map(|folded| time_to_wire(folded.through)),
         older_movements_quantity: folded.map_or(0, |FoldedMovements { through: _, items }| items),
@@ -113,6 +115,19 @@ fn evicted_subscription_to_wire(
         first_time: Some(time_to_wire(first_at)),
         subscription_time: Some(time_to_wire(subscribed_at)),
     }
+}
+
+fn usage_to_wire(UsageHistory { meters }: UsageHistory) -> Vec<wire::ExportedUsage> {
+    let of_meter = |(meter, periods): (Option<Meter>, BTreeMap<Period, f64>)| {
+        let meter = meter.map(|meter| meter.to_string()).unwrap_or_default();
+        periods.into_iter().map(move |(period, share)| wire::ExportedUsage {
+            meter: meter.clone(),
+            period_start: Some(time_to_wire(period.start())),
+            period_end: Some(time_to_wire(period.end())),
+            share,
+        })
+    };
+    meters.into_iter().flat_map(of_meter).collect()
 }
 
 fn relationship_to_wire(state: RelationshipState) -> wire::ExportedRelationship {

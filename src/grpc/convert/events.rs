@@ -5,8 +5,9 @@ use super::violations::Violations;
 use crate::domain::event::{
     CaseReport, Event, EventKind, OrderLine, OutcomeKind, PlanDirection, QUANTITY_MAX, Severity, SurveyAnswer,
 };
-use crate::domain::ids::{CaseId, CustomerId, EventId, OfferId, OrderId, ProductId};
-use crate::domain::time::Timestamp;
+use crate::domain::ids::{CaseId, CustomerId, EventId, Meter, OfferId, OrderId, ProductId};
+use crate::domain::time::{DAY, Timestamp};
+use crate::domain::usage::{PERIOD_MAX, Period};
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::use_cases::record_outcomes::OutcomeReport;
 
@@ -210,7 +211,7 @@ impl EventReader<'_> {
     }
 
     fn usage(&mut self, message: &wire::CustomerEvent) -> Option<EventKind> {
-        self.allowed.extend(["amount", "allowance"]);
+        self.allowed.extend(["amount", "allowance", "meter", "period_start", "period_end"]);
         let product = self.product(message);
         let amount = message.amount.filter(|amount| (0.0..=AMOUNT_MAX).contains(amount));
         if amount.is_none() {
@@ -220,7 +221,34 @@ impl EventReader<'_> {
         if !allowance_fits {
             self.violations.add(self.field("allowance"), format_args!("must be above 0 and at most {AMOUNT_MAX}"));
         }
-        Some(EventKind::Usage { product: product?, amount: amount?, allowance: message.allowance })
+        let meter = self.violations.optional_id(&self.field("meter"), message.meter.clone(), Meter::new);
+        let period = self.period(message);
+        Some(EventKind::Usage { product: product?, amount: amount?, allowance: message.allowance, meter, period })
+    }
+
+    fn period(&mut self, message: &wire::CustomerEvent) -> Option<Period> {
+        let [start_field, end_field] = ["period_start", "period_end"].map(|name| self.field(name));
+        match (message.period_start, message.period_end) {
+            (None, None) => None,
+            (Some(_), None) => {
+                self.violations.add(end_field, "is required with period_start");
+                None
+            }
+            (None, Some(_)) => {
+                self.violations.add(start_field, "is required with period_end");
+                None
+            }
+            (Some(start), Some(end)) => {
+                let (start, end) = (self.violations.time(&start_field, start), self.violations.time(&end_field, end));
+                let (start, end) = start.zip(end)?;
+                let period = Period::new(start, end);
+                if period.is_none() {
+                    let days = PERIOD_MAX.as_secs() / DAY.as_secs();
+                    self.violations.add(end_field, format_args!("must be after period_start, at most {days} days"));
+                }
+                period
+            }
+        }
     }
 
     fn case_report(&mut self, message: &wire::CustomerEvent) -> Option<CaseReport> {
@@ -272,6 +300,9 @@ impl EventReader<'_> {
             amount,
             allowance,
             plan_direction,
+            meter,
+            period_start,
+            period_end,
         } = message;
         if self.allowed.is_empty() && wire::EventKind::try_from(message.kind).map_or(0, i32::from) == 0 {
             return;
@@ -289,6 +320,9 @@ impl EventReader<'_> {
             ("amount", amount.is_some()),
             ("allowance", allowance.is_some()),
             ("plan_direction", *plan_direction != 0),
+            ("meter", !meter.is_empty()),
+            ("period_start", period_start.is_some()),
+            ("period_end", period_end.is_some()),
         ];
         for (name, is_set) in set {
             if is_set && !self.allowed.contains(&name) {
@@ -368,10 +402,13 @@ pub(crate) fn event_to_wire(event: Event) -> Option<wire::CustomerEvent> {
             message.product_id = product.to_string();
             wire::EventKind::SubscriptionRenewal
         }
-        EventKind::Usage { product, amount, allowance } => {
+        EventKind::Usage { product, amount, allowance, meter, period } => {
             message.product_id = product.to_string();
             message.amount = Some(amount);
             message.allowance = allowance;
+            message.meter = meter.map(|meter| meter.to_string()).unwrap_or_default();
+            message.period_start = period.map(|period| time_to_wire(period.start()));
+            message.period_end = period.map(|period| time_to_wire(period.end()));
             wire::EventKind::Usage
         }
         EventKind::SupportTicket(ticket) => {

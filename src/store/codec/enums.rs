@@ -31,6 +31,6 @@ stored_enum! {
         InContext, ExcludedByCaller, NotInCatalog, OfferedRecently, Declined, NotWorthAttention, TooSimilar,
         CapReached, UpSellCapReached, OnHold, BackOff, QuietPeriod, OptedOut, SlateFull, NotProposed,
         NeverTogether, NeverAfter, OnlyAfter, FamilyCapReached, ChannelCapReached, ControlGroup,
-        OfferOutsideDates, OfferElsewhere, OfferConditionUnmet, VolumeCapReached,
+        OfferOutsideDates, OfferElsewhere, OfferConditionUnmet, VolumeCapReached, UsageLow,
     }
 }

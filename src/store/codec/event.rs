@@ -9,7 +9,8 @@ use super::scalar::{
 use crate::domain::event::{
     CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Severity, SurveyAnswer,
 };
-use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, GrantId, OfferId, OrderId, ProductId};
+use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, GrantId, Meter, OfferId, OrderId, ProductId};
+use crate::domain::usage::Period;
 use crate::store::contract::error::StoreError;
 
 const VERSION: u8 = 1;
@@ -44,7 +45,14 @@ enum StoredEventKind {
     SubscriptionStart { product: String },
     SubscriptionEnd { product: String },
     SubscriptionRenewal { product: String },
-    Usage { product: String, amount: FiniteF64, allowance: Option<FiniteF64> },
+    Usage {
+        product: String,
+        amount: FiniteF64,
+        allowance: Option<FiniteF64>,
+        meter: Option<String>,
+        /// Start and end.
+        period: Option<(i64, i64)>,
+    },
     SupportTicket(StoredCaseReport),
     Complaint(StoredCaseReport),
     CaseResolved { case: String },
@@ -131,10 +139,12 @@ impl From<&EventKind> for StoredEventKind {
             EventKind::SubscriptionStart { product } => Self::SubscriptionStart { product: product.to_string() },
             EventKind::SubscriptionEnd { product } => Self::SubscriptionEnd { product: product.to_string() },
             EventKind::SubscriptionRenewal { product } => Self::SubscriptionRenewal { product: product.to_string() },
-            EventKind::Usage { product, amount, allowance } => Self::Usage {
+            EventKind::Usage { product, amount, allowance, meter, period } => Self::Usage {
                 product: product.to_string(),
                 amount: FiniteF64(*amount),
                 allowance: allowance.map(FiniteF64),
+                meter: meter.as_ref().map(ToString::to_string),
+                period: period.map(|period| (period.start().unix_ms(), period.end().unix_ms())),
             },
             EventKind::SupportTicket(report) => Self::SupportTicket(report.into()),
             EventKind::Complaint(report) => Self::Complaint(report.into()),
@@ -170,10 +180,12 @@ impl StoredEventKind {
             Self::SubscriptionRenewal { product } => {
                 EventKind::SubscriptionRenewal { product: ProductId::new(product)? }
             }
-            Self::Usage { product, amount, allowance } => EventKind::Usage {
+            Self::Usage { product, amount, allowance, meter, period } => EventKind::Usage {
                 product: ProductId::new(product)?,
                 amount: amount.0,
                 allowance: allowance.map(|FiniteF64(number)| number),
+                meter: meter.map(Meter::new).transpose()?,
+                period: period.map(|(start, end)| usage_period(start, end)).transpose()?,
             },
             Self::SupportTicket(report) => EventKind::SupportTicket(report.report()?),
             Self::Complaint(report) => EventKind::Complaint(report.report()?),
@@ -194,6 +206,11 @@ impl StoredEventKind {
             },
         })
     }
+}
+
+fn usage_period(start: i64, end: i64) -> Result<Period, CodecError> {
+    Period::new(timestamp(start)?, timestamp(end)?)
+        .ok_or_else(|| CodecError("a period of usage does not end after it starts".to_owned()))
 }
 
 impl From<&OrderLine> for StoredOrderLine {

@@ -11,9 +11,10 @@ use super::relationship::StoredRelationship;
 use super::scalar::{FiniteF64, ms_since, optional_timestamp, stored_enum, timestamp, timestamp_after};
 use crate::domain::customer::{Consents, Customer, Hold};
 use crate::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings, StartKind, SubscriptionStart};
-use crate::domain::ids::{Channel, CustomerId, HoldId, ProductId};
+use crate::domain::ids::{Channel, CustomerId, HoldId, Meter, ProductId};
 use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use crate::domain::time::Timestamp;
+use crate::domain::usage::{Period, UsageHistory};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredCustomerV1 {
@@ -57,7 +58,14 @@ struct StoredHolding {
     ended_at: Option<i64>,
     folded_end_at: Option<i64>,
     returned_at: Option<i64>,
-    usage: Option<StoredUsage>,
+    usage: Vec<StoredMeter>,
+}
+
+/// Usage of one meter.
+#[derive(Serialize, Deserialize)]
+struct StoredMeter {
+    name: Option<String>,
+    periods: Vec<StoredUsage>,
 }
 
 stored_enum! {
@@ -84,7 +92,9 @@ struct StoredItems {
 
 #[derive(Serialize, Deserialize)]
 struct StoredUsage {
-    at: i64,
+    start: i64,
+    /// Milliseconds after `start`.
+    end: i64,
     share: FiniteF64,
 }
 
@@ -206,6 +216,28 @@ impl StoredHold {
     }
 }
 
+impl StoredMeter {
+    fn new(name: Option<&Meter>, periods: &BTreeMap<Period, f64>) -> Self {
+        let stored = periods.iter().map(|(period, &share)| StoredUsage {
+            start: period.start().unix_ms(),
+            end: ms_since(period.start(), period.end()),
+            share: FiniteF64(share),
+        });
+        Self { name: name.map(ToString::to_string), periods: stored.collect() }
+    }
+
+    fn meter(self) -> Result<(Option<Meter>, BTreeMap<Period, f64>), CodecError> {
+        let Self { name, periods } = self;
+        let periods = periods.into_iter().map(|StoredUsage { start, end, share }| {
+            let start = timestamp(start)?;
+            let period = Period::new(start, timestamp_after(start, end)?);
+            let period = period.ok_or_else(|| CodecError("a period of usage does not end after it starts".to_owned()))?;
+            Ok((period, share.0))
+        });
+        Ok((name.map(Meter::new).transpose()?, periods.collect::<Result<_, CodecError>>()?))
+    }
+}
+
 impl StoredHolding {
     fn new(product: &ProductId, holding: &Holding) -> Self {
         let Holding { first_event_at, acquired, items, starts, ended_at, folded_end_at, returned_at, usage } = holding;
@@ -223,7 +255,7 @@ impl StoredHolding {
             ended_at: ended_at.map(since_first),
             folded_end_at: folded_end_at.map(since_first),
             returned_at: returned_at.map(since_first),
-            usage: usage.map(|(at, share)| StoredUsage { at: since_first(at), share: FiniteF64(share) }),
+            usage: usage.meters.iter().map(|(name, periods)| StoredMeter::new(name.as_ref(), periods)).collect(),
         }
     }
 
@@ -232,10 +264,7 @@ impl StoredHolding {
             self;
         let first_at = timestamp(first_event_at)?;
         let at = |ms: Option<i64>| ms.map(|ms| timestamp_after(first_at, ms)).transpose();
-        let usage = match usage {
-            Some(StoredUsage { at, share }) => Some((timestamp_after(first_at, at)?, share.0)),
-            None => None,
-        };
+        let meters = usage.into_iter().map(StoredMeter::meter).collect::<Result<_, _>>()?;
         let start = |(at, kind): (i64, StoredStartKind)| {
             Ok::<_, CodecError>(SubscriptionStart { at: timestamp_after(first_at, at)?, kind: kind.into() })
         };
@@ -254,7 +283,7 @@ impl StoredHolding {
             ended_at: at(ended_at)?,
             folded_end_at: at(folded_end_at)?,
             returned_at: at(returned_at)?,
-            usage,
+            usage: UsageHistory { meters },
         };
         Ok((ProductId::new(product)?, holding))
     }
