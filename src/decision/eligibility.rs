@@ -74,6 +74,7 @@ impl<'a> EligibilityContext<'a> {
             return Err(WithheldReason::Owned.into());
         }
         let replaced = candidate.upgrade.as_ref().map(|upgrade| &upgrade.replaces);
+        self.check_variants(product, replaced)?;
         self.check_relations(product, replaced)?;
         self.check_ladder(product, replaced)?;
         self.check_usage(candidate)?;
@@ -139,6 +140,20 @@ impl<'a> EligibilityContext<'a> {
         let excluding = self.owned.iter().find(|owned| excludes_product(owned));
         match excluded.or(excluding.map(|owned| &owned.id)) {
             Some(other) => Err(Ineligibility::because_of(WithheldReason::ExcludedByHolding, other)),
+            None => Ok(()),
+        }
+    }
+
+    /// A variant of what the customer has is not offered, but for a higher tier of it, and for another one of what is bought
+    /// again and again. Beside a variant in the basket none is offered.
+    fn check_variants(&self, product: &Product, replaced: Option<&ProductId>) -> Result<(), Ineligibility> {
+        let mut variants = self.context.catalog.variants_of(&product.id).map(|variant| &variant.id);
+        let has = |variant: &&ProductId| {
+            let is_named = self.query.products.contains(variant);
+            is_named || (!product.repeatable && self.customer.holdings.owns(variant))
+        };
+        match variants.find(|variant| Some(*variant) != replaced && has(variant)) {
+            Some(variant) => Err(Ineligibility::because_of(WithheldReason::VariantOwned, variant)),
             None => Ok(()),
         }
     }

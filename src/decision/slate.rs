@@ -34,7 +34,7 @@ pub(super) fn select_slate<'w, 'a>(
             let last = selected.last().map_or(scored.score, |last| last.score);
             let ineligibility = Ineligibility::observed(WithheldReason::SlateFull, scored.score, last);
             rejections.reject_scored(scored, DecisionStep::Cut, ineligibility);
-        } else if let Some(other) = too_similar(scored.product, &selected, context.policy.contact.category_offers_max) {
+        } else if let Some(other) = too_similar(scored.product, &selected, context) {
             rejections.count(WithheldReason::TooSimilar);
             let ineligibility = Ineligibility::because_of(WithheldReason::TooSimilar, &other.product.id);
             rejections.reject_scored(scored, DecisionStep::Diversity, ineligibility);
@@ -76,19 +76,22 @@ fn servable_again<'a>(
     first(of_this_kind, allowance.limit(kind)).into_iter().map(|grant| grant.id).collect()
 }
 
-/// The selected offer that rules this product out: a slate has at most one product of a ladder, and a few of a category.
+/// The selected offer that rules this product out: a slate has at most one product of a ladder and of an item group, and a
+/// few of a category.
 fn too_similar<'c, 'w, 'a>(
     product: &Product,
     selected: &'c [&'w ScoredCandidate<'a>],
-    category_offers_max: usize,
+    context: &DecisionContext<'_>,
 ) -> Option<&'c &'w ScoredCandidate<'a>> {
+    let category_offers_max = context.policy.contact.category_offers_max;
+    let variant = selected.iter().find(|other| context.catalog.are_variants(&other.product.id, &product.id));
     let ladder_of = |product: &'c Product| product.ladder_position.as_ref().map(|position| &position.ladder);
     let ladder = product.ladder_position.as_ref().map(|position| &position.ladder);
     let on_same_ladder = selected.iter().find(|other| ladder.is_some() && ladder_of(other.product) == ladder);
     let of_category = selected.iter().filter(|other| other.product.category == product.category);
     let last_of_category =
         of_category.skip(category_offers_max.saturating_sub(1)).find(|_| !product.category.is_empty());
-    on_same_ladder.or(last_of_category)
+    variant.or(on_same_ladder).or(last_of_category)
 }
 
 /// The rule of the policy that a candidate would break beside the offers selected so far.

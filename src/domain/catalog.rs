@@ -1,11 +1,12 @@
 //! The catalogue as an immutable snapshot, with the look-ups that rules and models need.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::catalog_settings::CatalogSettings;
+use super::catalog_settings::{CatalogSettings, ItemGroupSource};
 use super::ids::{ItemGroupId, LadderId, ProductId};
 use super::money::Currency;
 use super::product::Product;
+use super::variant_titles::variants_by_title;
 
 /// All products at one moment. Shared behind an `Arc`; a change of the catalogue creates a new snapshot.
 #[derive(Debug, Default)]
@@ -14,7 +15,10 @@ pub struct Catalog {
     products: Vec<Product>,
     by_id: HashMap<ProductId, usize>,
     by_ladder: HashMap<LadderId, Vec<usize>>,
-    by_item_group: HashMap<ItemGroupId, Vec<usize>>,
+    /// Variants of one product each, at least two, in order of id.
+    variant_groups: Vec<Vec<usize>>,
+    /// Index of each product's group in `variant_groups`.
+    variant_group_of: Vec<Option<usize>>,
     by_category: HashMap<Vec<String>, Vec<usize>>,
     /// By currency: amounts in different currencies cannot be compared.
     median_price: HashMap<Currency, f64>,
@@ -28,7 +32,7 @@ impl Catalog {
 
     /// Indexes the products by id; of several with the same id the last one wins.
     pub fn with_settings(products: Vec<Product>, settings: CatalogSettings) -> Self {
-        let mut latest: std::collections::BTreeMap<ProductId, Product> = std::collections::BTreeMap::new();
+        let mut latest: BTreeMap<ProductId, Product> = BTreeMap::new();
         for product in products {
             latest.insert(product.id.clone(), product);
         }
@@ -39,9 +43,6 @@ impl Catalog {
             if let Some(position) = &product.ladder_position {
                 catalog.by_ladder.entry(position.ladder.clone()).or_default().push(index);
             }
-            if let Some(group) = &product.item_group {
-                catalog.by_item_group.entry(group.clone()).or_default().push(index);
-            }
             if !product.category.is_empty() {
                 catalog.by_category.entry(product.category.clone()).or_default().push(index);
             }
@@ -49,6 +50,7 @@ impl Catalog {
                 prices.entry(price.currency()).or_default().push(price.approximate());
             }
         }
+        catalog.group_variants();
         catalog.median_price = prices.into_iter().map(|(currency, prices)| (currency, median(prices))).collect();
         catalog
     }
@@ -78,20 +80,46 @@ impl Catalog {
         self.by_ladder.get(ladder).into_iter().flatten().map(|&index| &self.products[index])
     }
 
+    fn group_variants(&mut self) {
+        let mut declared: BTreeMap<&ItemGroupId, Vec<usize>> = BTreeMap::new();
+        for (index, product) in self.products.iter().enumerate() {
+            if let Some(group) = &product.item_group {
+                declared.entry(group).or_default().push(index);
+            }
+        }
+        let declared = declared.into_values().filter(|variants| variants.len() > 1);
+        self.variant_groups = match self.settings.item_groups {
+            ItemGroupSource::Inferred => declared.chain(variants_by_title(&self.products)).collect(),
+            ItemGroupSource::Declared => declared.collect(),
+        };
+        self.variant_group_of = vec![None; self.products.len()];
+        for (group, variants) in self.variant_groups.iter().enumerate() {
+            variants.iter().for_each(|&index| self.variant_group_of[index] = Some(group));
+        }
+    }
+
     /// The other variants of a product: those of its item group, ordered by id.
     pub fn variants_of(&self, id: &ProductId) -> impl Iterator<Item = &Product> {
-        let found = self.get(id);
-        let group = found.and_then(|product| self.by_item_group.get(product.item_group.as_ref()?));
-        group
-            .into_iter()
-            .flatten()
-            .map(|&index| &self.products[index])
-            .filter(move |other| found.is_none_or(|product| other.id != product.id))
+        let index = self.index_of(id);
+        let variants = index.map_or(&[][..], |index| self.variants_at(index));
+        variants.iter().filter(move |other| Some(**other) != index).map(|&other| &self.products[other])
     }
 
     /// True for two different products of one item group.
     pub fn are_variants(&self, one: &ProductId, other: &ProductId) -> bool {
-        one != other && self.variants_of(one).any(|variant| variant.id == *other)
+        let group = |id| self.index_of(id).and_then(|index| self.variant_group_of[index]);
+        one != other && group(one).is_some_and(|of_one| group(other) == Some(of_one))
+    }
+
+    /// Indices of all variants of the item group of the product at an index, itself included; empty without others.
+    pub fn variants_at(&self, index: usize) -> &[usize] {
+        self.variant_group_of[index].map_or(&[], |group| &self.variant_groups[group])
+    }
+
+    /// The product that stands for all variants of a product: the first of them by id; the product itself without others.
+    pub fn representative_of<'a>(&'a self, id: &'a ProductId) -> &'a ProductId {
+        let first = self.index_of(id).and_then(|index| self.variants_at(index).first());
+        first.map_or(id, |&first| &self.products[first].id)
     }
 
     /// The products whose category path is exactly this one, ordered by id.
@@ -137,6 +165,8 @@ mod tests {
         for alone in ["kettle", "toaster", "socks", "unknown"] {
             assert!(variants_of(alone).is_empty(), "{alone}");
         }
+        assert_eq!(catalog.representative_of(&id("red")), &id("blue"));
+        assert_eq!(catalog.representative_of(&id("kettle")), &id("kettle"));
         assert!(catalog.are_variants(&id("red"), &id("blue")));
         assert!(!catalog.are_variants(&id("red"), &id("red")) && !catalog.are_variants(&id("red"), &id("socks")));
     }

@@ -33,4 +33,5 @@ pub mod relationship_detail;
 pub mod state_bounds;
 pub mod time;
 pub mod usage;
+mod variant_titles;
 pub mod withheld_reason;

@@ -76,6 +76,13 @@ impl Product {
             attributes: BTreeMap::new(),
         }
     }
+
+    /// Whether it can be sold at a moment.
+    pub fn is_on_sale(&self, now: Timestamp) -> bool {
+        self.available
+            && self.available_from.is_none_or(|from| from <= now)
+            && self.available_until.is_none_or(|until| now < until)
+    }
 }
 
 /// Position on a ladder. A higher tier is a better version.

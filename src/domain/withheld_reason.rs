@@ -21,6 +21,8 @@ pub enum WithheldReason {
     NotBetter,
     /// It only enlarges an allowance of which the customer uses little.
     UsageLow,
+    /// A variant of a product that the customer has, or has in the basket.
+    VariantOwned,
     /// Already in the basket or on the page.
     InContext,
     /// Excluded by the caller.
@@ -86,6 +88,7 @@ impl WithheldReason {
             Self::SameLadder => "same_ladder",
             Self::NotBetter => "not_better",
             Self::UsageLow => "usage_low",
+            Self::VariantOwned => "variant_owned",
             Self::InContext => "in_context",
             Self::ExcludedByCaller => "excluded_by_caller",
             Self::NotInCatalog => "not_in_catalog",

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::ProductId;
 use crate::domain::time::Timestamp;
 
-use super::learned_product::{LearnedProduct, POPULARITY_HALF_LIVES};
+use super::learned_product::{LearnedProduct, POPULARITY_HALF_LIVES, VariantSales};
 use super::offer_model::OfferModel;
 use super::probability_calibration::ProbabilityCalibration;
 use super::profile::{AttributeEncoding, ProfileAttribute, ProfileEncoder};
@@ -67,6 +67,8 @@ struct StoredModelV1 {
 #[derive(Serialize, Deserialize)]
 struct StoredLearnedProduct {
     id: String,
+    /// Id and number of purchases of each variant.
+    variants: Vec<(String, u32)>,
     customers: u32,
     baskets: u32,
     buyers: u32,
@@ -288,6 +290,7 @@ impl From<&LearnedProduct> for StoredLearnedProduct {
     fn from(product: &LearnedProduct) -> Self {
         let LearnedProduct {
             id,
+            variants,
             customers,
             baskets,
             buyers,
@@ -303,6 +306,7 @@ impl From<&LearnedProduct> for StoredLearnedProduct {
         } = product;
         Self {
             id: id.as_str().to_owned(),
+            variants: variants.iter().map(|variant| (variant.id.to_string(), variant.bought)).collect(),
             customers: *customers,
             baskets: *baskets,
             buyers: *buyers,
@@ -323,6 +327,7 @@ impl StoredLearnedProduct {
     fn learned_product(self) -> Result<LearnedProduct, ArtifactError> {
         let Self {
             id,
+            variants,
             customers,
             baskets,
             buyers,
@@ -345,6 +350,7 @@ impl StoredLearnedProduct {
         }
         Ok(LearnedProduct {
             id: ProductId::new(id).map_err(damaged)?,
+            variants: variants.into_iter().map(variant_sales).collect::<Result<_, _>>()?,
             customers,
             baskets,
             buyers,
@@ -359,6 +365,10 @@ impl StoredLearnedProduct {
             reversed,
         })
     }
+}
+
+fn variant_sales((id, bought): (String, u32)) -> Result<VariantSales, ArtifactError> {
+    Ok(VariantSales { id: ProductId::new(id).map_err(damaged)?, bought })
 }
 
 impl From<&Ranker> for StoredRanker {

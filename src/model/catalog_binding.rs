@@ -29,10 +29,12 @@ pub const RECENT_POPULARITY: usize = 1;
 pub struct CatalogBinding {
     pub model: Arc<OfferModel>,
     pub catalog: Arc<Catalog>,
-    /// Item of each product of the catalogue.
+    /// Item of each product of the catalogue. The variants of an item group share one.
     pub item_of_product: Vec<Option<u32>>,
-    /// Product index of each item of the model.
+    /// Product index of each item of the model; for an item of several variants, that of the first in `variants`.
     pub product_of_item: Vec<Option<u32>>,
+    /// Product indices of the variants of each item of several: those on sale before the others, then the most bought first.
+    pub variants: HashMap<u32, Vec<u32>>,
     /// Content of the items.
     pub content: ContentSimilarity,
     /// Products that the catalogue names as complements, by product index.
@@ -55,18 +57,23 @@ impl CatalogBinding {
                 product_of_item[item] = Some(index as u32);
             }
         }
+        let variants = bind_variants(&model, &catalog, &mut item_of_product);
+        for (&item, variants) in &variants {
+            product_of_item[item as usize] = variants.first().copied();
+        }
         let hints = complement_hints(&catalog);
         let content = ContentSimilarity::of(model.products(), &catalog);
         let items = (0..).zip(model.products());
         let item_of_fingerprint = items.map(|(item, product)| (fingerprint(&product.id), item)).collect();
         let learned = |index: usize| item_of_product[index].map(|item| &model.products()[item as usize]);
         let cold_start = ColdStartItems::new(&catalog, learned);
-        let catalog_digest = catalog_digest(&catalog, &cold_start);
+        let catalog_digest = catalog_digest(&catalog, &product_of_item, &cold_start);
         Self {
             model,
             catalog,
             item_of_product,
             product_of_item,
+            variants,
             content,
             hints,
             cold_start,
@@ -91,6 +98,27 @@ impl CatalogBinding {
         RankingQuery::new(seconds(now), held, basket, profile)
     }
 
+    /// The product to offer for the product at an index: itself, or while it is not on sale, the first of its variants that
+    /// is.
+    pub fn variant_on_sale(&self, index: u32, now: Timestamp) -> u32 {
+        let is_on_sale = |index: u32| self.catalog.products()[index as usize].is_on_sale(now);
+        if is_on_sale(index) {
+            return index;
+        }
+        let learned = self.item_of_product[index as usize].and_then(|item| self.variants.get(&item));
+        let unlearned = self.catalog.variants_at(index as usize).iter().map(|&variant| variant as u32);
+        let variants = learned.into_iter().flatten().copied().chain(unlearned);
+        variants.into_iter().find(|&variant| is_on_sale(variant)).unwrap_or(index)
+    }
+
+    /// True for a product that is ranked: of the variants of an item group, only one.
+    pub fn is_ranked(&self, index: u32) -> bool {
+        match self.item_of_product[index as usize] {
+            Some(item) => self.product_of_item[item as usize] == Some(index),
+            None => self.catalog.variants_at(index as usize).first().is_none_or(|&first| first as u32 == index),
+        }
+    }
+
     /// Item of a product.
     pub fn item(&self, product: &ProductId) -> Option<u32> {
         self.item_of_product[self.catalog.index_of(product)?]
@@ -112,6 +140,46 @@ impl CatalogBinding {
     }
 }
 
+/// Binds the variants of each item group to the item of one of them: a variant that was never bought has the evidence of the
+/// others. Returns the variants of each such item.
+fn bind_variants(
+    model: &OfferModel,
+    catalog: &Catalog,
+    item_of_product: &mut [Option<u32>],
+) -> HashMap<u32, Vec<u32>> {
+    let bought = |item: u32, index: usize| {
+        let (learned, id) = (&model.products()[item as usize], &catalog.products()[index].id);
+        let variant = learned.variants.iter().find(|variant| variant.id == *id).map(|variant| variant.bought);
+        variant.unwrap_or(if learned.variants.is_empty() && learned.id == *id { learned.bought } else { 0 })
+    };
+    let mut variants_of: HashMap<u32, Vec<u32>> = HashMap::new();
+    for index in 0..catalog.products().len() {
+        let variants = catalog.variants_at(index);
+        if variants.first() != Some(&index) {
+            continue;
+        }
+        // One item after a training with this catalogue; several when the group is newer than the model.
+        let items = variants.iter().filter_map(|&variant| item_of_product[variant]);
+        let most_bought = items.max_by_key(|&item| (model.products()[item as usize].bought, Reverse(item)));
+        let Some(item) = most_bought else { continue };
+        for &variant in variants {
+            item_of_product[variant] = item_of_product[variant].or(Some(item));
+        }
+        for &variant in variants {
+            let of = item_of_product[variant].unwrap_or(item);
+            variants_of.entry(of).or_default().push(variant as u32);
+        }
+    }
+    for (&item, variants) in &mut variants_of {
+        let rank = |&index: &u32| {
+            let is_available = catalog.products()[index as usize].available;
+            (Reverse(is_available), Reverse(bought(item, index as usize)), index)
+        };
+        variants.sort_unstable_by_key(rank);
+    }
+    variants_of
+}
+
 /// Products that are compatible with, or require, each product of the catalogue.
 fn complement_hints(catalog: &Catalog) -> HashMap<usize, Vec<usize>> {
     let mut hints: HashMap<usize, Vec<usize>> = HashMap::new();
@@ -125,11 +193,14 @@ fn complement_hints(catalog: &Catalog) -> HashMap<usize, Vec<usize>> {
     hints
 }
 
-fn catalog_digest(catalog: &Catalog, cold_start: &ColdStartItems) -> u64 {
+fn catalog_digest(catalog: &Catalog, product_of_item: &[Option<u32>], cold_start: &ColdStartItems) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for Product { id, category, requires, compatible_with, repeatable, .. } in catalog.products() {
-        (id, category, requires, compatible_with, repeatable).hash(&mut hasher);
+    for (index, product) in catalog.products().iter().enumerate() {
+        let Product { id, category, requires, compatible_with, repeatable, .. } = product;
+        (id, category, requires, compatible_with, repeatable, catalog.variants_at(index).first()).hash(&mut hasher);
     }
+    // The variants that are offered.
+    product_of_item.hash(&mut hasher);
     // Availability of products that were never bought.
     cold_start.hash(&mut hasher);
     hasher.finish()

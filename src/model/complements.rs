@@ -64,8 +64,10 @@ impl<'a> Complements<'a> {
     /// only when a caller iterates that far, which few do. None of them is likelier than the last of those before.
     fn rest(&self) -> Vec<RankedProduct> {
         let (reranked, scores) = rank(self.binding, &self.query);
-        let by_score = rank_by_score(self.binding, &self.query, &scores, usize::MAX);
-        let mut seen: HashSet<u32> = self.ranked.iter().map(|ranked| ranked.catalog_index).collect();
+        let by_score = rank_by_score(self.binding, &self.query, &scores, usize::MAX, |_| true);
+        // A ranked product that is not on sale was replaced by a variant.
+        let indices = self.ranked.iter().flat_map(|&ranked| [ranked, self.on_sale(ranked)]);
+        let mut seen: HashSet<u32> = indices.map(|ranked| ranked.catalog_index).collect();
         let mut ceiling = self.ranked.last().map_or(1.0, |last| last.propensity);
         let mut rest = Vec::with_capacity(scores.0.len());
         for part in [reranked, by_score] {
@@ -80,6 +82,11 @@ impl<'a> Complements<'a> {
             rest.extend(part);
         }
         rest
+    }
+
+    /// The ranked product, or the variant of it that is on sale.
+    fn on_sale(&self, ranked: RankedProduct) -> RankedProduct {
+        RankedProduct { catalog_index: self.binding.variant_on_sale(ranked.catalog_index, self.query.now), ..ranked }
     }
 
     fn candidate(&self, RankedProduct { catalog_index, propensity }: RankedProduct) -> Candidate {
@@ -133,7 +140,8 @@ struct Contribution {
 impl Proposal for Complements<'_> {
     fn candidates(&self) -> impl Iterator<Item = Candidate> {
         let rest = std::iter::once_with(|| self.rest()).flatten();
-        self.ranked.iter().copied().chain(rest).map(|ranked| self.candidate(ranked))
+        let ranked = self.ranked.iter().map(|&ranked| self.on_sale(ranked));
+        ranked.chain(rest).map(|ranked| self.candidate(ranked))
     }
 
     fn ranked_at(&self) -> Option<Timestamp> {
@@ -267,9 +275,10 @@ fn rank(binding: &CatalogBinding, query: &ResolvedQuery) -> (Vec<RankedProduct>,
     let ranked = if query.ranker(binding).forest.is_some() && query.has_features() {
         rerank(binding, query, &associations, &scores)
     } else {
-        rank_by_score(binding, query, &scores, RERANKED_MAX)
+        // The other variants of an item group follow in the rest.
+        rank_by_score(binding, query, &scores, RERANKED_MAX, |index| binding.is_ranked(index))
     };
-    let is_candidate = |index: u32| !query.context.contains(&(index as usize));
+    let is_candidate = |index: u32| !query.context.contains(&(index as usize)) && binding.is_ranked(index);
     (binding.cold_start.merge_into(ranked, query.now, is_candidate), scores)
 }
 
@@ -307,8 +316,10 @@ fn rank_by_score(
     query: &ResolvedQuery,
     scores: &CatalogScores,
     count: usize,
+    is_candidate: impl Fn(u32) -> bool,
 ) -> Vec<RankedProduct> {
-    let products = (0..scores.0.len() as u32).filter(|index| !query.context.contains(&(*index as usize)));
+    let products = (0..scores.0.len() as u32)
+        .filter(|&index| !query.context.contains(&(index as usize)) && is_candidate(index));
     let best = top_scored(products, |index| scores.of(index), count);
     best.into_iter().map(|(index, score)| ranked_product(index, query.propensity(binding, score))).collect()
 }

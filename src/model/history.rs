@@ -1,11 +1,13 @@
 //! Training history: compact, and the same whatever the order in which events are pushed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::domain::catalog::Catalog;
 use crate::domain::event::{Event, EventKind, OrderLine};
 use crate::domain::ids::{CustomerId, OrderId, ProductId};
 use crate::domain::time::Timestamp;
 
+use super::learned_product::VariantSales;
 use super::profile::ProfileEncoder;
 
 /// Single purchase of an item: by a customer, in a basket, or both.
@@ -88,7 +90,20 @@ impl TrainingHistory {
     /// History up to `now` in an order of its own: products, customers and baskets are indexed in the order of their ids,
     /// whatever the order of the events.
     pub fn until(&self, now: Timestamp) -> OrderedHistory {
-        let (products, product_indices) = in_order(&self.products);
+        self.ordered(now, |id| id)
+    }
+
+    /// The same with all variants of an item group of the catalogue as one product, the representative of the group.
+    pub fn until_by_item_group(&self, now: Timestamp, catalog: &Catalog) -> OrderedHistory {
+        self.ordered(now, |id| catalog.representative_of(id))
+    }
+
+    fn ordered<'a>(
+        &'a self,
+        now: Timestamp,
+        representative_of: impl Fn(&'a ProductId) -> &'a ProductId,
+    ) -> OrderedHistory {
+        let (products, product_indices) = represented(&self.products, representative_of);
         let (customers, customer_indices) = in_order(&self.customers);
         let mut basket_keys: Vec<(u32, &OrderId, u32)> = self
             .baskets
@@ -113,13 +128,17 @@ impl TrainingHistory {
             })
             .collect();
         purchases.sort_unstable();
+        let variants = self.variant_sales(&products, &product_indices, last_second);
         let mut reversals: Vec<(u32, i64)> =
             self.reversals.iter().map(|&(product, second)| (product_indices[product as usize], second)).collect();
         reversals.sort_unstable();
-        let mut mean_prices = vec![None; products.len()];
+        let mut paid = vec![(0_i128, 0_u64); products.len()];
         for (&product, &(sum, count)) in &self.paid {
-            mean_prices[product_indices[product as usize] as usize] = Some((sum as f64 / 1e6 / count as f64) as f32);
+            let total = &mut paid[product_indices[product as usize] as usize];
+            *total = (total.0 + sum, total.1 + count);
         }
+        let mean = |(sum, count): (i128, u64)| (count > 0).then(|| (sum as f64 / 1e6 / count as f64) as f32);
+        let mean_prices = paid.into_iter().map(mean).collect();
         let profile_encoder = ProfileEncoder::fit(self.profiles.values());
         let mut profiles = vec![Vec::new(); customers.len()];
         for (&customer, profile) in &self.profiles {
@@ -127,7 +146,44 @@ impl TrainingHistory {
         }
         let (customers, baskets) = (customers.len(), basket_keys.len());
         let products = products.into_iter().cloned().collect();
-        OrderedHistory { products, customers, baskets, purchases, reversals, mean_prices, profile_encoder, profiles }
+        OrderedHistory {
+            products,
+            variants,
+            customers,
+            baskets,
+            purchases,
+            reversals,
+            mean_prices,
+            profile_encoder,
+            profiles,
+        }
+    }
+
+    /// Number of purchases of each variant, for the products that represent others.
+    fn variant_sales(&self, products: &[&ProductId], indices: &[u32], last_second: i64) -> Vec<Vec<VariantSales>> {
+        let mut represented = vec![0_u32; products.len()];
+        let mut is_group = vec![false; products.len()];
+        for (id, &old) in &self.products {
+            let index = indices[old as usize] as usize;
+            represented[index] += 1;
+            is_group[index] |= represented[index] > 1 || id != products[index];
+        }
+        let mut bought: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+        for purchase in self.purchases.iter().filter(|purchase| purchase.second <= last_second) {
+            let index = indices[purchase.item as usize];
+            if is_group[index as usize] {
+                *bought.entry((index, purchase.item)).or_default() += 1;
+            }
+        }
+        let mut ids = vec![None; indices.len()];
+        self.products.iter().for_each(|(id, &old)| ids[old as usize] = Some(id));
+        let mut sales: Vec<Vec<VariantSales>> = vec![Vec::new(); products.len()];
+        for ((index, old), bought) in bought {
+            let id = ids[old as usize].expect("every index is that of a product");
+            sales[index as usize].push(VariantSales { id: id.clone(), bought });
+        }
+        sales.iter_mut().for_each(|sales| sales.sort_unstable_by(|a, b| (b.bought, &a.id).cmp(&(a.bought, &b.id))));
+        sales
     }
 }
 
@@ -136,6 +192,8 @@ impl TrainingHistory {
 pub struct OrderedHistory {
     /// Products by index, in order of id.
     pub products: Vec<ProductId>,
+    /// Purchases of the variants of each product, the most first; empty for a product without variants.
+    pub variants: Vec<Vec<VariantSales>>,
     /// Number of customers.
     pub customers: usize,
     /// Number of baskets.
@@ -187,6 +245,21 @@ fn index_of<K: Clone + Eq + std::hash::Hash>(indices: &mut HashMap<K, u32>, key:
     let next = indices.len() as u32;
     indices.insert(key.clone(), next);
     next
+}
+
+/// Representatives of the products in order, with the new index of each old one.
+fn represented<'a>(
+    indices: &'a HashMap<ProductId, u32>,
+    representative_of: impl Fn(&'a ProductId) -> &'a ProductId,
+) -> (Vec<&'a ProductId>, Vec<u32>) {
+    let representatives: BTreeSet<&ProductId> = indices.keys().map(&representative_of).collect();
+    let representatives: Vec<&ProductId> = representatives.into_iter().collect();
+    let mut new_indices = vec![0; indices.len()];
+    for (id, &old) in indices {
+        let new = representatives.binary_search(&representative_of(id)).expect("every representative is listed");
+        new_indices[old as usize] = new as u32;
+    }
+    (representatives, new_indices)
 }
 
 /// Keys in order, with the new index of each old one.

@@ -7,11 +7,22 @@ pub const POPULARITY_HALF_LIVES: [f64; 5] = [7.0, 21.0, 60.0, 180.0, 720.0];
 /// Window of [`LearnedProduct::recent_buyers`], in days.
 pub const RECENT_DAYS: u32 = 90;
 
+/// Purchases of one variant of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariantSales {
+    /// Id of the variant.
+    pub id: ProductId,
+    /// Number of purchases.
+    pub bought: u32,
+}
+
 /// Statistics of one product.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearnedProduct {
-    /// Id of the product.
+    /// Id of the product; for the variants of an item group, which are learned as one, that of their representative.
     pub id: ProductId,
+    /// Purchases of each variant, the most first; empty for a product without variants.
+    pub variants: Vec<VariantSales>,
     /// Customers who ever bought it.
     pub customers: u32,
     /// Baskets of two products and more that held it.
@@ -43,6 +54,7 @@ impl LearnedProduct {
     pub fn unseen(id: ProductId) -> Self {
         Self {
             id,
+            variants: Vec::new(),
             customers: 0,
             baskets: 0,
             buyers: 0,

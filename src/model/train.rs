@@ -84,10 +84,11 @@ pub fn train(
     settings: &TrainingSettings,
     progress: &(dyn Fn(TrainingStage) + Sync),
 ) -> Result<(OfferModel, TrainingReport), TrainingError> {
-    train_ordered(&history.until(now), catalog, now, settings, progress)
+    train_ordered(&history.until_by_item_group(now, catalog), catalog, now, settings, progress)
 }
 
-/// Learns from an ordered history, which ends at `now`. The caller need not hold the history that it was made of meanwhile.
+/// Learns from an ordered history by item group, which ends at `now`. The caller need not hold the history that it was made
+/// of meanwhile.
 pub fn train_ordered(
     history: &OrderedHistory,
     catalog: &Catalog,

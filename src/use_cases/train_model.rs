@@ -135,7 +135,7 @@ async fn learn(app: &App, data: TrainingData, plan: &TrainingPlan, now: Timestam
         // One after the other, each without the data of the others, so that the peak is lower.
         let (outlook, outlook_metrics) = learn_outlook(&outlook_history, &profiles, now, outlook_window);
         drop((outlook_history, profiles));
-        let ordered = history.until(now);
+        let ordered = history.until_by_item_group(now, &catalog);
         drop(history);
         let (model, report) = train_ordered(&ordered, &catalog, now, &settings, &log)?;
         Ok(LearnedModel { model, report, outlook, outlook_metrics })

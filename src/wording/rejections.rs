@@ -49,6 +49,9 @@ fn reason(rejected: &RejectedCandidate, kind: OfferKind, catalog: &Catalog) -> S
             }
             None => "it only enlarges an allowance of which the customer uses little".to_owned(),
         },
+        WithheldReason::VariantOwned => {
+            format!("it is a variant of {other}, which the customer has or has in the basket")
+        }
         WithheldReason::InContext => "it is already in the basket or on the page".to_owned(),
         WithheldReason::ExcludedByCaller => "the request excludes it".to_owned(),
         WithheldReason::NotInCatalog => "it is not in the catalogue".to_owned(),
@@ -106,6 +109,9 @@ fn remedy(rejected: &RejectedCandidate, kind: OfferKind, catalog: &Catalog, now:
             }
             None => "more use of the allowance".to_owned(),
         },
+        WithheldReason::VariantOwned => {
+            "an item group of its own, or to be marked as repeatable, in the catalogue".to_owned()
+        }
         WithheldReason::InContext => "a request without it among the products of the basket or page".to_owned(),
         WithheldReason::ExcludedByCaller => "a request that does not exclude it".to_owned(),
         WithheldReason::NotInCatalog => "the product to be added to the catalogue".to_owned(),
@@ -179,7 +185,7 @@ mod tests {
     use crate::domain::time::DAY;
     use crate::wording::samples::{id, march_2, now};
 
-    const ALL: [WithheldReason; 34] = [
+    const ALL: [WithheldReason; 35] = [
         WithheldReason::Owned,
         WithheldReason::RequirementMissing,
         WithheldReason::ExcludedByHolding,
@@ -189,6 +195,7 @@ mod tests {
         WithheldReason::SameLadder,
         WithheldReason::NotBetter,
         WithheldReason::UsageLow,
+        WithheldReason::VariantOwned,
         WithheldReason::InContext,
         WithheldReason::ExcludedByCaller,
         WithheldReason::NotInCatalog,
@@ -245,6 +252,10 @@ mod tests {
             WithheldReason::UsageLow => (
                 "it only enlarges an allowance of which the customer uses 400%",
                 "use of at least 500% of the allowance in one of the latest periods",
+            ),
+            WithheldReason::VariantOwned => (
+                "it is a variant of our Local line, which the customer has or has in the basket",
+                "an item group of its own, or to be marked as repeatable, in the catalogue",
             ),
             WithheldReason::InContext => (
                 "it is already in the basket or on the page",

@@ -14,8 +14,9 @@ const NEW_BUYERS_HALF_LIVES: [f64; 2] = [21.0, 7.0];
 pub fn item_statistics(history: &OrderedHistory, end: i64) -> Vec<LearnedProduct> {
     let mut learned: Vec<LearnedProduct> =
         history.products.iter().map(|id| LearnedProduct::unseen(id.clone())).collect();
-    for (product, &price) in learned.iter_mut().zip(&history.mean_prices) {
+    for ((product, &price), variants) in learned.iter_mut().zip(&history.mean_prices).zip(&history.variants) {
         product.price = price;
+        product.variants.clone_from(variants);
     }
     for purchase in history.purchases.iter().filter(|purchase| purchase.second < end) {
         learned[purchase.item as usize].bought += 1;
