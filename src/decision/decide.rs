@@ -22,6 +22,7 @@ use crate::domain::experiment::Arm;
 use crate::domain::ids::{Channel, GrantId, OfferId, ProductId};
 use crate::domain::ledger::{Grant, GrantLease, GrantServing, Ledger};
 use crate::domain::offer::{MentionedProduct, Offer, OfferKind, REASONS_MAX};
+use crate::domain::product::Product;
 use crate::domain::relationship::RelationshipHealth;
 use crate::domain::withheld_reason::WithheldReason;
 
@@ -201,7 +202,7 @@ fn offer(
     let product = &*product_under_terms(product, *terms);
     let replaced = candidate.upgrade.as_ref().and_then(|upgrade| context.catalog.get(&upgrade.replaces));
     let replaced_price = replaced.and_then(|replaced| replaced.price);
-    let reasons = reasons(candidate, support.evidence);
+    let reasons = reasons(candidate, product, support.evidence);
     let others = support.goes_with.iter().chain(reasons.iter().filter_map(Evidence::other_product));
     let others = others.chain(candidate.upgrade.as_ref().map(|upgrade| &upgrade.replaces));
     let mentioned = others.map(|other| (other.clone(), mentioned(other, query.kind, customer, context))).collect();
@@ -226,10 +227,15 @@ fn offer(
     }
 }
 
-/// Reasons for offering a candidate, strongest first.
-fn reasons(candidate: &Candidate, evidence: Vec<Evidence>) -> Vec<Evidence> {
+/// Reasons for offering a candidate, strongest first; without any other, that the product is part of the range.
+fn reasons(candidate: &Candidate, product: &Product, evidence: Vec<Evidence>) -> Vec<Evidence> {
     let has_gains = candidate.upgrade.as_ref().is_some_and(|upgrade| !upgrade.gains.is_empty());
-    has_gains.then_some(Evidence::BetterFeatures).into_iter().chain(evidence).take(REASONS_MAX).collect()
+    let gains = has_gains.then_some(Evidence::BetterFeatures);
+    let mut reasons: Vec<Evidence> = gains.into_iter().chain(evidence).take(REASONS_MAX).collect();
+    if reasons.is_empty() {
+        reasons.push(Evidence::InRange { category: product.category.clone() });
+    }
+    reasons
 }
 
 /// A product that an offer names. The products to upgrade count as owned, as the caller says.

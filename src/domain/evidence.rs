@@ -62,6 +62,11 @@ pub enum Evidence {
         /// Within this many days.
         days: u32,
     },
+    /// It is part of the range: nothing more is known.
+    InRange {
+        /// Its category, broadest level first; may be empty.
+        category: Vec<String>,
+    },
     /// The customer uses most of the allowance of the owned product.
     UsageNearAllowance {
         /// Share used; 1 is all of it.
@@ -81,6 +86,7 @@ impl Evidence {
             Self::HigherTier { .. } => "HIGHER_TIER",
             Self::MovedUp { .. } => "MOVED_UP",
             Self::Accepted { .. } => "WELL_RECEIVED",
+            Self::InRange { .. } => "IN_RANGE",
             Self::UsageNearAllowance { .. } => "USAGE_NEAR_ALLOWANCE",
         }
     }
@@ -95,6 +101,7 @@ impl Evidence {
             | Self::HigherTier { .. }
             | Self::MovedUp { .. }
             | Self::Accepted { .. }
+            | Self::InRange { .. }
             | Self::UsageNearAllowance { .. } => None,
         }
     }

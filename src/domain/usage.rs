@@ -155,7 +155,8 @@ mod tests {
     /// Broken by: a report that replaces a larger one of its period; periods that are evicted by the order of arrival.
     #[test]
     fn the_order_of_reports_does_not_matter() {
-        let reports: Vec<(u32, f64)> = (0..8_u32).map(|number| (number * 20, f64::from(number * 5 % 7) / 7.0)).collect();
+        let reports: Vec<(u32, f64)> =
+            (0..8_u32).map(|number| (number * 20, f64::from(number * 5 % 7) / 7.0)).collect();
         let backwards: Vec<(u32, f64)> = reports.iter().rev().copied().collect();
         assert_eq!(history(&reports), history(&backwards));
         assert_eq!(history(&reports).meters[&None].len(), PERIODS_MAX);

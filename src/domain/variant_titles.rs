@@ -10,16 +10,95 @@ use super::product::Product;
 /// Separators of the part of a title that names the variant, besides parentheses at the end.
 const SEPARATORS: [&str; 6] = [" - ", " – ", " — ", " | ", " / ", ", "];
 const COLOURS: [&str; 62] = [
-    "amber", "anthracite", "apricot", "aqua", "beige", "black", "blue", "bronze", "brown", "burgundy", "charcoal",
-    "chrome", "clear", "copper", "coral", "cream", "cyan", "emerald", "fuchsia", "gold", "golden", "graphite", "gray",
-    "green", "grey", "indigo", "ivory", "khaki", "lavender", "lemon", "lilac", "lime", "magenta", "maroon", "mauve",
-    "mint", "multicolor", "multicolour", "mustard", "natural", "navy", "ochre", "olive", "orange", "peach", "pink", "plum",
-    "purple", "red", "rose", "rust", "sand", "silver", "tan", "teal", "transparent", "turquoise", "violet", "white",
-    "wine", "yellow", "magnolia",
+    "amber",
+    "anthracite",
+    "apricot",
+    "aqua",
+    "beige",
+    "black",
+    "blue",
+    "bronze",
+    "brown",
+    "burgundy",
+    "charcoal",
+    "chrome",
+    "clear",
+    "copper",
+    "coral",
+    "cream",
+    "cyan",
+    "emerald",
+    "fuchsia",
+    "gold",
+    "golden",
+    "graphite",
+    "gray",
+    "green",
+    "grey",
+    "indigo",
+    "ivory",
+    "khaki",
+    "lavender",
+    "lemon",
+    "lilac",
+    "lime",
+    "magenta",
+    "maroon",
+    "mauve",
+    "mint",
+    "multicolor",
+    "multicolour",
+    "mustard",
+    "natural",
+    "navy",
+    "ochre",
+    "olive",
+    "orange",
+    "peach",
+    "pink",
+    "plum",
+    "purple",
+    "red",
+    "rose",
+    "rust",
+    "sand",
+    "silver",
+    "tan",
+    "teal",
+    "transparent",
+    "turquoise",
+    "violet",
+    "white",
+    "wine",
+    "yellow",
+    "magnolia",
 ];
 const SIZES: [&str; 25] = [
-    "xxs", "xs", "s", "m", "l", "xl", "xxl", "xxxl", "2xs", "2xl", "3xl", "4xl", "5xl", "small", "medium", "large",
-    "x-small", "x-large", "xx-large", "extra-small", "extra-large", "petite", "tall", "regular", "one-size",
+    "xxs",
+    "xs",
+    "s",
+    "m",
+    "l",
+    "xl",
+    "xxl",
+    "xxxl",
+    "2xs",
+    "2xl",
+    "3xl",
+    "4xl",
+    "5xl",
+    "small",
+    "medium",
+    "large",
+    "x-small",
+    "x-large",
+    "xx-large",
+    "extra-small",
+    "extra-large",
+    "petite",
+    "tall",
+    "regular",
+    "one-size",
 ];
 /// Words that qualify a colour or size, and are none by themselves.
 const QUALIFIERS: [&str; 19] = [
@@ -63,7 +142,8 @@ fn split_variant(title: &str) -> Option<(String, String)> {
 
 /// True for a text of nothing but colours and sizes.
 fn is_variant(text: &str) -> bool {
-    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c == '/' || c == ',').filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c == '/' || c == ',').filter(|word| !word.is_empty()).collect();
     let names_variant = |word: &str| COLOURS.contains(&word) || SIZES.contains(&word);
     let has_variant = words.iter().any(|word| names_variant(word) || SIZE_NUMBER_PREFIXES.contains(word));
     let is_size_number = |index: usize| {
@@ -73,8 +153,13 @@ fn is_variant(text: &str) -> bool {
     let is_prefix = |index: usize| SIZE_NUMBER_PREFIXES.contains(&words[index]) && index + 1 < words.len();
     let is_known = |index: usize| {
         let word = words[index];
-        let parts_are_known = || word.contains('-') && word.split('-').all(|part| names_variant(part) || QUALIFIERS.contains(&part));
-        names_variant(word) || QUALIFIERS.contains(&word) || parts_are_known() || is_prefix(index) || is_size_number(index)
+        let parts_are_known =
+            || word.contains('-') && word.split('-').all(|part| names_variant(part) || QUALIFIERS.contains(&part));
+        names_variant(word)
+            || QUALIFIERS.contains(&word)
+            || parts_are_known()
+            || is_prefix(index)
+            || is_size_number(index)
     };
     has_variant && (0..words.len()).all(is_known)
 }

@@ -14,9 +14,9 @@ use super::learned_product::{LearnedProduct, POPULARITY_HALF_LIVES, VariantSales
 use super::offer_model::OfferModel;
 use super::probability_calibration::ProbabilityCalibration;
 use super::profile::{AttributeEncoding, ProfileAttribute, ProfileEncoder};
+use super::ranking::alternative_groups::TransitionCounts;
 use super::ranking::features::Features;
 use super::ranking::forest::{Forest, Node};
-use super::ranking::alternative_groups::TransitionCounts;
 use super::ranking::item_model::ItemModel;
 use super::ranking::ranker::{Blend, Decay, Ranker};
 use super::ranking::upgrade_features::UPGRADE_FEATURES;
@@ -52,6 +52,8 @@ fn damaged(detail: impl Display) -> ArtifactError {
 struct StoredModelV1 {
     trained_at_ms: Option<i64>,
     products: Vec<StoredLearnedProduct>,
+    customers: u32,
+    baskets: u32,
     recency_weighted: Vec<Vec<StoredNeighbour>>,
     all_time: Vec<Vec<StoredNeighbour>>,
     within_basket: Vec<Vec<StoredNeighbour>>,
@@ -188,6 +190,8 @@ impl From<&OfferModel> for StoredModelV1 {
         let OfferModel { trained_at, item_model, customer_ranker, basket_ranker, upgrade_ranker, transitions } = model;
         let ItemModel {
             products,
+            customers,
+            baskets,
             recency_weighted,
             all_time,
             within_basket,
@@ -197,14 +201,14 @@ impl From<&OfferModel> for StoredModelV1 {
         } = item_model;
         let ProfileEncoder { attributes } = profile_encoder;
         let UpgradeRanker { forest, calibration } = upgrade_ranker;
-        let mut transitions: Vec<StoredTransition> = transitions
-            .iter()
-            .map(|(&(from, to), counts)| StoredTransition::new(from, to, *counts))
-            .collect();
+        let mut transitions: Vec<StoredTransition> =
+            transitions.iter().map(|(&(from, to), counts)| StoredTransition::new(from, to, *counts)).collect();
         transitions.sort_unstable_by_key(|stored| (stored.from, stored.to));
         Self {
             trained_at_ms: trained_at.map(Timestamp::unix_ms),
             products: products.iter().map(StoredLearnedProduct::from).collect(),
+            customers: *customers,
+            baskets: *baskets,
             recency_weighted: stored_neighbours(recency_weighted),
             all_time: stored_neighbours(all_time),
             within_basket: stored_neighbours(within_basket),
@@ -227,6 +231,8 @@ impl StoredModelV1 {
         let Self {
             trained_at_ms,
             products,
+            customers,
+            baskets,
             recency_weighted,
             all_time,
             within_basket,
@@ -259,11 +265,10 @@ impl StoredModelV1 {
             profile_all_time: neighbours(profile_all_time, columns, count)?,
             profile_encoder,
             products,
+            customers,
+            baskets,
         };
-        let transitions = transitions
-            .into_iter()
-            .map(StoredTransition::transition)
-            .collect::<Result<_, _>>()?;
+        let transitions = transitions.into_iter().map(StoredTransition::transition).collect::<Result<_, _>>()?;
         let forest = forest.map(|forest| forest.forest(UPGRADE_FEATURES)).transpose()?;
         let upgrade_ranker = UpgradeRanker { forest, calibration: calibration.calibration()? };
         let (customer_ranker, basket_ranker) = (customer_ranker.ranker()?, basket_ranker.ranker()?);

@@ -18,6 +18,7 @@ use super::cold_start::ColdStartItems;
 use super::learned_product::LearnedProduct;
 use super::offer_model::OfferModel;
 use super::offer_queries::CustomerContext;
+use super::price_typicality::typicality_in_catalog;
 use super::ranking::content_similarity::ContentSimilarity;
 use super::ranking::ranking_query::{HeldItem, RankingQuery, UNDATED};
 
@@ -119,6 +120,11 @@ impl CatalogBinding {
         }
     }
 
+    /// Typicality of the price of the product at an index for the catalogue, 0 to 1.
+    pub fn typicality(&self, index: usize) -> f64 {
+        typicality_in_catalog(&self.catalog.products()[index], &self.catalog)
+    }
+
     /// Item of a product.
     pub fn item(&self, product: &ProductId) -> Option<u32> {
         self.item_of_product[self.catalog.index_of(product)?]
@@ -142,11 +148,7 @@ impl CatalogBinding {
 
 /// Binds the variants of each item group to the item of one of them: a variant that was never bought has the evidence of the
 /// others. Returns the variants of each such item.
-fn bind_variants(
-    model: &OfferModel,
-    catalog: &Catalog,
-    item_of_product: &mut [Option<u32>],
-) -> HashMap<u32, Vec<u32>> {
+fn bind_variants(model: &OfferModel, catalog: &Catalog, item_of_product: &mut [Option<u32>]) -> HashMap<u32, Vec<u32>> {
     let bought = |item: u32, index: usize| {
         let (learned, id) = (&model.products()[item as usize], &catalog.products()[index].id);
         let variant = learned.variants.iter().find(|variant| variant.id == *id).map(|variant| variant.bought);

@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::domain::cached_ranking::RankedProduct;
 use crate::domain::catalog::Catalog;
+use crate::domain::money::{Currency, Money};
 use crate::domain::product::Product;
 use crate::domain::time::Timestamp;
 
 use super::learned_product::LearnedProduct;
+use super::price_typicality::typicality;
 use super::ranking::ranker::RERANKED_MAX;
 
 /// Propensity of a cold-start item as a share of the mean of the learned products of its category. Below 1, because the
@@ -53,6 +55,8 @@ struct ColdStartItem {
     product: u32,
     from: Option<Timestamp>,
     until: Option<Timestamp>,
+    /// Typicality of its price for the category, in thousandths.
+    typicality_permille: u32,
 }
 
 /// Learned product of a category with the most recent buyers.
@@ -67,6 +71,19 @@ pub struct BestSeller {
 impl ColdStartItems {
     /// Finds the mixed categories of a catalogue; `learned` returns the statistics of the product at an index.
     pub fn new<'a>(catalog: &Catalog, learned: impl Fn(usize) -> Option<&'a LearnedProduct>) -> Self {
+        let mut prices: BTreeMap<(&[String], Currency), Vec<f64>> = BTreeMap::new();
+        for product in catalog.products() {
+            if let Some(price) = product.price {
+                prices.entry((&product.category, price.currency())).or_default().push(price.approximate());
+            }
+        }
+        prices.values_mut().for_each(|prices| prices.sort_unstable_by(f64::total_cmp));
+        let typicality_of = |product: &Product| {
+            let of_category =
+                product.price.and_then(|price| prices.get(&(product.category.as_slice(), price.currency())));
+            let median = of_category.map(|prices| prices[prices.len() / 2]).filter(|&median| median > 0.0);
+            typicality(product.price.map(Money::approximate), median)
+        };
         let mut by_category: BTreeMap<&[String], (Vec<BestSeller>, Vec<ColdStartItem>)> = BTreeMap::new();
         for (index, product) in catalog.products().iter().enumerate() {
             if product.category.is_empty() {
@@ -75,7 +92,7 @@ impl ColdStartItems {
             let (sellers, items) = by_category.entry(&product.category).or_default();
             match learned(index) {
                 Some(learned) => sellers.push(BestSeller { product: index, buyers: learned.recent_buyers }),
-                None if product.available => items.push(ColdStartItem::new(index, product)),
+                None if product.available => items.push(ColdStartItem::new(index, product, typicality_of(product))),
                 None => {}
             }
         }
@@ -111,10 +128,12 @@ impl ColdStartItems {
         let last = ranked.last().filter(|_| is_full).map_or(0.0, |last| last.propensity);
         for (category, propensity) in self.categories.iter().zip(self.propensities(&ranked)) {
             if propensity > last {
-                let items = category.items.iter().filter(|item| item.is_on_sale(now));
-                let products = items.map(|item| item.product).filter(|&product| is_candidate(product));
-                let products = products.take(COLD_START_ITEMS_MAX);
-                ranked.extend(products.map(|catalog_index| RankedProduct { catalog_index, propensity }));
+                let items = category.items.iter().filter(|item| item.is_on_sale(now) && is_candidate(item.product));
+                let of_item = |item: &ColdStartItem| RankedProduct {
+                    catalog_index: item.product,
+                    propensity: propensity * item.typicality_permille as f32 / 1000.0,
+                };
+                ranked.extend(items.take(COLD_START_ITEMS_MAX).map(of_item).filter(|item| item.propensity > last));
             }
         }
         ranked.sort_by(|a, b| b.propensity.total_cmp(&a.propensity));
@@ -151,8 +170,13 @@ impl ColdStartItems {
 }
 
 impl ColdStartItem {
-    fn new(index: usize, product: &Product) -> Self {
-        Self { product: index as u32, from: product.available_from, until: product.available_until }
+    fn new(index: usize, product: &Product, typicality: f64) -> Self {
+        Self {
+            product: index as u32,
+            from: product.available_from,
+            until: product.available_until,
+            typicality_permille: (typicality * 1000.0).round() as u32,
+        }
     }
 
     /// True from the first day of sale: announced products would otherwise be the newest of all.

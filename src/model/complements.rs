@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::domain::cached_ranking::{CACHED_RANKING_LEN_MAX, CacheKey, CachedRanking, RankedProduct};
-use crate::domain::candidate::{Candidate, GOES_WITH_MAX, Proposal, Support};
+use crate::domain::candidate::{Candidate, GOES_WITH_MAX, Proposal, SUPPORT_MIN, Support};
 use crate::domain::evidence::{CountBasis, Evidence};
 use crate::domain::time::Timestamp;
 
@@ -19,6 +19,10 @@ use super::ranking::ranker::{RERANKED_MAX, Ranker, current_items, retrieve, top_
 use super::ranking::ranking_query::RankingQuery;
 use super::ridge::Neighbour;
 
+/// Score that a typical price adds to a product without purchases: it only decides which of them come first.
+const TYPICAL_PRICE_SCORE: f32 = 1e-6;
+/// Minimum factor on the propensity of a product without purchases.
+const TYPICALITY_MIN: f64 = 0.05;
 /// Score that a hint of the catalogue adds, so that a product without any purchase can be proposed.
 const HINT_SCORE: f32 = 0.05;
 /// Propensity of a product of which nothing is known.
@@ -103,18 +107,34 @@ impl<'a> Complements<'a> {
         }
     }
 
-    /// Products of the query that contribute most to the score of a product.
+    /// Products of the query that contribute most to the score of a product, of those that more than a few customers or baskets
+    /// support.
     fn contributions(&self, product: usize) -> Vec<Contribution> {
         let contribution = |&(source, weight): &(usize, f32)| {
             let neighbour = self.neighbour(source, product);
-            let hint = if self.binding.has_hint(source, product) { HINT_SCORE } else { 0.0 };
+            let is_hinted = self.binding.has_hint(source, product);
+            let hint = if is_hinted { HINT_SCORE } else { 0.0 };
             let score = weight * (neighbour.map_or(0.0, |neighbour| neighbour.weight) + hint);
-            (score > 0.0 && source != product).then_some(Contribution { score, source, neighbour })
+            let is_supported = is_hinted || neighbour.is_some_and(|found| self.is_evidence(source, product, found));
+            (score > 0.0 && source != product && is_supported).then_some(Contribution { score, source, neighbour })
         };
         let mut contributions: Vec<Contribution> = self.query.sources.iter().filter_map(contribution).collect();
         contributions.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.source.cmp(&b.source)));
         contributions.truncate(GOES_WITH_MAX);
         contributions
+    }
+
+    /// True when enough customers or baskets have both products, and no fewer than by chance.
+    fn is_evidence(&self, from: usize, to: usize, neighbour: Neighbour) -> bool {
+        let Some((from, to)) = self.binding.learned_at(from).zip(self.binding.learned_at(to)) else { return false };
+        let model = &self.binding.model.item_model;
+        let (from, to, all) = if self.query.items.is_basket {
+            (from.baskets, to.baskets, model.baskets)
+        } else {
+            (from.customers, to.customers, model.customers)
+        };
+        let together = neighbour.co_occurrences;
+        together >= SUPPORT_MIN && u64::from(together) * u64::from(all) >= u64::from(from) * u64::from(to)
     }
 
     /// Learned weight of one product on another, both by index in the catalogue.
@@ -161,16 +181,18 @@ impl Proposal for Complements<'_> {
                 } else {
                     (with.customers, CountBasis::Customers)
                 };
-                (together > 0).then(|| Evidence::BoughtTogether { with: id_of(source), together, with_total, counted })
+                let is_evidence = self.is_evidence(source, product, neighbour?);
+                is_evidence.then(|| Evidence::BoughtTogether { with: id_of(source), together, with_total, counted })
             })
             .collect();
         let hinted = contributions.iter().find(|contribution| self.binding.has_hint(contribution.source, product));
         evidence.extend(hinted.map(|hinted| Evidence::Compatible { with: id_of(hinted.source) }));
         let recent_buyers = self.binding.learned_at(product).map_or(0, |learned| learned.recent_buyers);
-        if recent_buyers > 0 {
+        if recent_buyers >= SUPPORT_MIN {
             evidence.push(Evidence::Popular { buyers: recent_buyers, days: RECENT_DAYS });
         }
         let best_seller = self.binding.cold_start.best_seller_of_category(product);
+        let best_seller = best_seller.filter(|best_seller| best_seller.buyers >= SUPPORT_MIN);
         evidence.extend(best_seller.map(|BestSeller { product, buyers }| Evidence::NewInCategory {
             like: id_of(product),
             buyers,
@@ -271,6 +293,9 @@ fn rank(binding: &CatalogBinding, query: &ResolvedQuery) -> (Vec<RankedProduct>,
             scores[hinted] += HINT_SCORE * weight;
         }
     }
+    for (index, score) in scores.iter_mut().enumerate().filter(|(index, _)| binding.item_of_product[*index].is_none()) {
+        *score += TYPICAL_PRICE_SCORE * binding.typicality(index) as f32;
+    }
     let scores = CatalogScores(scores);
     let ranked = if query.ranker(binding).forest.is_some() && query.has_features() {
         rerank(binding, query, &associations, &scores)
@@ -318,10 +343,21 @@ fn rank_by_score(
     count: usize,
     is_candidate: impl Fn(u32) -> bool,
 ) -> Vec<RankedProduct> {
-    let products = (0..scores.0.len() as u32)
-        .filter(|&index| !query.context.contains(&(index as usize)) && is_candidate(index));
+    let products =
+        (0..scores.0.len() as u32).filter(|&index| !query.context.contains(&(index as usize)) && is_candidate(index));
     let best = top_scored(products, |index| scores.of(index), count);
-    best.into_iter().map(|(index, score)| ranked_product(index, query.propensity(binding, score))).collect()
+    let propensity = |index: u32, score: f32| {
+        let typicality = match binding.item_of_product[index as usize] {
+            Some(_) => 1.0,
+            None => binding.typicality(index as usize).max(TYPICALITY_MIN),
+        };
+        query.propensity(binding, score) * typicality
+    };
+    let ranked = best.into_iter().map(|(index, score)| ranked_product(index, propensity(index, score)));
+    let mut ranked: Vec<RankedProduct> = ranked.collect();
+    // Stable: products of equal propensity stay in the order of their scores.
+    ranked.sort_by(|a, b| b.propensity.total_cmp(&a.propensity));
+    ranked
 }
 
 fn ranked_product(catalog_index: u32, propensity: f64) -> RankedProduct {

@@ -93,7 +93,11 @@ mod tests {
     }
 
     fn used(meter: &str, latest: f64, settled: Option<f64>) -> MeterUsage {
-        MeterUsage { meter: Some(meter).filter(|name| !name.is_empty()).map(|name| Meter::new(name).expect("a name")), latest, settled }
+        MeterUsage {
+            meter: Some(meter).filter(|name| !name.is_empty()).map(|name| Meter::new(name).expect("a name")),
+            latest,
+            settled,
+        }
     }
 
     /// Broken by: the lowest of several meters; a meter that is not enlarged; a meter whose usage is unknown left out; a flag
@@ -152,6 +156,8 @@ mod tests {
             let only_gain = meters.allowance_use().filter(|it| it.is_only_gain).map(|it| it.share);
             assert_eq!(only_gain, only_gain_at, "{name}");
         }
-        assert!((EnlargedMeters::of(&[used("", 0.0, Some(0.0))], &small, &more_data, &[]).need(0.0) - 1.0).abs() < 1e-9);
+        assert!(
+            (EnlargedMeters::of(&[used("", 0.0, Some(0.0))], &small, &more_data, &[]).need(0.0) - 1.0).abs() < 1e-9
+        );
     }
 }

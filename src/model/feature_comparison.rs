@@ -99,7 +99,9 @@ fn change(from: Option<&FeatureValue>, to: &FeatureValue, order: Option<FeatureO
 /// Change by a feature that only the owned product has.
 fn absence(from: &FeatureValue, order: Option<FeatureOrder>) -> FeatureChange {
     match (from, order) {
-        (FeatureValue::Text(_) | FeatureValue::Flag(false), _) | (_, Some(FeatureOrder::NoOrder)) => FeatureChange::Same,
+        (FeatureValue::Text(_) | FeatureValue::Flag(false), _) | (_, Some(FeatureOrder::NoOrder)) => {
+            FeatureChange::Same
+        }
         (FeatureValue::Flag(true), Some(FeatureOrder::LessIsBetter)) => FeatureChange::Better,
         (FeatureValue::Flag(true) | FeatureValue::Number(_), _) => FeatureChange::Worse,
     }
@@ -152,7 +154,9 @@ mod tests {
             ("material", Some(text("steel")), Some(text("gold")), (0, 0, 0, 0)),
         ];
         for (name, from, to, expected) in cases {
-            let of = |value: Option<FeatureValue>| product(&value.map(|value| (name, value)).into_iter().collect::<Vec<_>>());
+            let of = |value: Option<FeatureValue>| {
+                product(&value.map(|value| (name, value)).into_iter().collect::<Vec<_>>())
+            };
             let comparison = FeatureComparison::of(&of(from.clone()), &of(to.clone()), &orders);
             let FeatureComparison { gains: _, certain_gains, higher_numbers, losses, compared } = comparison;
             assert_eq!((certain_gains, higher_numbers, losses, compared), expected, "{name}: {from:?} to {to:?}");

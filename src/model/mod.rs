@@ -31,6 +31,7 @@ pub mod offer_queries;
 pub mod outlook;
 pub mod outlook_artifact;
 pub mod outlook_history;
+mod price_typicality;
 mod probability_calibration;
 pub(crate) mod probability_quality;
 pub mod profile;

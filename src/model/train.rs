@@ -8,8 +8,8 @@ use crate::domain::time::Timestamp;
 
 use super::history::{OrderedHistory, TrainingHistory};
 use super::offer_model::OfferModel;
-use super::ranking::interaction_rows::UnsolvableRegression;
 use super::ranking::alternative_groups::AlternativeGroups;
+use super::ranking::interaction_rows::UnsolvableRegression;
 use super::ranking::training::{RankingStage, TrainedRanking, train_ranking};
 use super::ridge;
 use super::training_log::{Metric, TrainingLog};

@@ -41,8 +41,16 @@ const A_SECOND: Duration = Duration::from_secs(1);
 #[allow(clippy::too_many_lines, reason = "one list, one line or two for each value")]
 pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
     // No `..`: a new field does not compile until it has an entry here.
-    let Policy { version: _, relationship, contact, arbitration, catalog, control_group, condition_attributes, privacy } =
-        policy;
+    let Policy {
+        version: _,
+        relationship,
+        contact,
+        arbitration,
+        catalog,
+        control_group,
+        condition_attributes,
+        privacy,
+    } = policy;
     let RelationshipPolicy {
         components,
         component_floor,

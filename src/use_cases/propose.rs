@@ -12,7 +12,7 @@ use super::app::App;
 use super::offer_request::OfferRequest;
 use super::snapshot::Snapshot;
 use crate::domain::cached_ranking::{CACHED_RANKING_LEN_MAX, CacheKey, CachedRanking};
-use crate::domain::candidate::{Candidate, Proposal, Support};
+use crate::domain::candidate::{Candidate, Proposal, SUPPORT_MIN, Support};
 use crate::domain::customer::Customer;
 use crate::domain::evidence::Evidence;
 use crate::domain::holdings::Holding;
@@ -60,7 +60,9 @@ impl Proposal for AdjustedProposal<'_> {
         if candidate.acceptance_lift > 1.0 {
             let OfferCounts { offered, accepted, expected: _ } =
                 self.acceptance_counts.read().counts(&candidate.product);
-            support.evidence.push(Evidence::Accepted { accepted, offered, days: LOOKBACK_DAYS });
+            if accepted >= SUPPORT_MIN {
+                support.evidence.push(Evidence::Accepted { accepted, offered, days: LOOKBACK_DAYS });
+            }
         }
         support
     }

@@ -43,6 +43,8 @@ pub(crate) fn reason_text(reason: &Evidence, offer: &Offer) -> String {
             count((*offered).into(), "time", "times"),
             last_days(*days)
         ),
+        Evidence::InRange { category } if category.is_empty() => "part of our range".to_owned(),
+        Evidence::InRange { category } => format!("part of our range, in {}", category.join(", ")),
         Evidence::UsageNearAllowance { share } => {
             format!("the customer uses {} of the current allowance", percent(*share))
         }
@@ -137,6 +139,11 @@ mod tests {
             (
                 Evidence::Accepted { accepted: 5, offered: 12, days: 180 },
                 "accepted 5 of the 12 times it was offered in the last 180 days",
+            ),
+            (Evidence::InRange { category: Vec::new() }, "part of our range"),
+            (
+                Evidence::InRange { category: vec!["Kitchen".to_owned(), "Toasters".to_owned()] },
+                "part of our range, in Kitchen, Toasters",
             ),
             (Evidence::UsageNearAllowance { share: 0.921 }, "the customer uses 92% of the current allowance"),
         ] {

@@ -82,7 +82,10 @@ fn check(case: &Case) {
                     "{name}: products without purchases are proposed too"
                 );
             }
-            check_proposal(name, &bound.up_sell(&UpSellQuery { customer, owned, low_usage_share: 0.5, now: query_time }));
+            check_proposal(
+                name,
+                &bound.up_sell(&UpSellQuery { customer, owned, low_usage_share: 0.5, now: query_time }),
+            );
         }
     }
 }

@@ -31,9 +31,7 @@ use tactful::model::ridge::Neighbour;
 use tactful::model::train::{TrainingError, TrainingReport, train};
 use tactful::model::training_settings::TrainingSettings;
 
-use crate::support::shop::{
-    customer_id, event_id, now, numbered_product_id, order_id, order_line, product, purchase,
-};
+use crate::support::shop::{customer_id, event_id, now, numbered_product_id, order_id, order_line, product, purchase};
 
 const PRODUCTS: usize = 8;
 const SETTINGS: TrainingSettings = TrainingSettings::new(1, 1 << 30);
@@ -189,6 +187,7 @@ fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> boo
         | Evidence::HigherTier { .. }
         | Evidence::MovedUp { .. }
         | Evidence::Accepted { .. }
+        | Evidence::InRange { .. }
         | Evidence::UsageNearAllowance { .. } => false,
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tactful::domain::candidate::{Candidate, Evidence, Proposal};
+use tactful::domain::candidate::{Candidate, Proposal};
 use tactful::domain::catalog::Catalog;
 use tactful::domain::catalog_settings::CatalogSettings;
 use tactful::domain::event::{Event, EventKind};
+use tactful::domain::evidence::Evidence;
 use tactful::domain::feature_order::{FeatureOrder, FeatureOrders};
 use tactful::domain::product::{FeatureValue, Product};
 use tactful::domain::time::DAY;
@@ -42,7 +43,11 @@ fn moves(customers: std::ops::Range<usize>, first: usize, second: usize) -> Vec<
 }
 
 /// Upgrades from product 0 to product 1, with what was bought.
-fn upgrades(products: [Product; 2], settings: CatalogSettings, purchases: &[Purchase]) -> Vec<(Candidate, Vec<Evidence>)> {
+fn upgrades(
+    products: [Product; 2],
+    settings: CatalogSettings,
+    purchases: &[Purchase],
+) -> Vec<(Candidate, Vec<Evidence>)> {
     let catalog = Arc::new(Catalog::with_settings(products.to_vec(), settings));
     let mut history = TrainingHistory::new();
     // One more purchase, so that a model can be trained without others.
@@ -51,7 +56,12 @@ fn upgrades(products: [Product; 2], settings: CatalogSettings, purchases: &[Purc
     let (model, _) = train(&history, &catalog, now(), &TrainingSettings::new(1, 1 << 30), &|_| {}).expect("a model");
     let held = HeldProduct { product: numbered_product_id(0), first_at: now(), last_at: now(), usage: Vec::new() };
     let bound = BoundModel::new(Arc::new(model), catalog);
-    let proposal = bound.up_sell(&UpSellQuery { customer: CustomerContext::default(), owned: vec![held], low_usage_share: 0.5, now: now() });
+    let proposal = bound.up_sell(&UpSellQuery {
+        customer: CustomerContext::default(),
+        owned: vec![held],
+        low_usage_share: 0.5,
+        now: now(),
+    });
     let with_evidence = |candidate: Candidate| (candidate.clone(), proposal.support(&candidate).evidence);
     proposal.candidates().map(with_evidence).collect()
 }
@@ -61,11 +71,7 @@ fn toaster(number: usize, price: &str) -> Product {
 }
 
 fn titled(title: &str, number: usize, price: &str) -> Product {
-    Product {
-        category: vec!["Kitchen".into()],
-        price: Some(gbp(price)),
-        ..product(format!("p{number}"), title)
-    }
+    Product { category: vec!["Kitchen".into()], price: Some(gbp(price)), ..product(format!("p{number}"), title) }
 }
 
 fn slots(slots: f64, of: Product) -> Product {
@@ -110,7 +116,8 @@ fn only_products_that_stand_for_each_other_are_replaced() {
     let at_once = |customers: std::ops::Range<usize>| -> Vec<Purchase> {
         customers.flat_map(|customer| [(customer, 0, 3), (customer, 1, 3)]).collect()
     };
-    let again = |customers: std::ops::Range<usize>| customers.map(|customer| (customer, 0, 2)).collect::<Vec<Purchase>>();
+    let again =
+        |customers: std::ops::Range<usize>| customers.map(|customer| (customer, 0, 2)).collect::<Vec<Purchase>>();
     let cases = [
         ("clear moves", toasters(), with(&[]), true),
         ("five moves", toasters(), moves(0..5, 0, 1), true),
@@ -175,7 +182,12 @@ fn more_is_better_only_where_it_is() {
         ("lighter, declared", of_both("weight_kg", 2.9, 1.1, ["10", "15"]), less(), true),
         ("lighter, declared, at the same price", of_both("weight_kg", 2.9, 1.1, ["10", "10"]), less(), true),
         ("heavier, declared", of_both("weight_kg", 1.1, 2.9, ["10", "15"]), less(), false),
-        ("watts of another kind", [number("watts", 900.0, kettle), number("watts", 1500.0, toaster(1, "15"))], nothing(), false),
+        (
+            "watts of another kind",
+            [number("watts", 900.0, kettle), number("watts", 1500.0, toaster(1, "15"))],
+            nothing(),
+            false,
+        ),
         ("a number that only one has", [toaster(0, "10"), slots(4.0, toaster(1, "15"))], nothing(), false),
     ];
     for (name, products, settings, is_upgrade) in cases {

@@ -239,6 +239,7 @@ fn full_offer(rank: u32) -> Offer {
             Evidence::HigherTier { from: 1, to: 2 },
             Evidence::MovedUp { customers: 7 },
             Evidence::Accepted { accepted: 8, offered: 9, days: 180 },
+            Evidence::InRange { category: vec!["kitchen".to_owned(), "toasters".to_owned()] },
             Evidence::UsageNearAllowance { share: 0.925 },
         ],
         goes_with: vec![product_id("bread"), product_id("butter")],

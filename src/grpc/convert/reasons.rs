@@ -44,6 +44,8 @@ fn parameters(reason: &Evidence, offer: &Offer) -> Vec<(&'static str, String)> {
         Evidence::Accepted { accepted, offered, days } => {
             vec![("accepted", accepted.to_string()), ("offered", offered.to_string()), ("days", days.to_string())]
         }
+        Evidence::InRange { category } if category.is_empty() => Vec::new(),
+        Evidence::InRange { category } => vec![("category", category.join(" > "))],
         Evidence::UsageNearAllowance { share } => vec![("percent_used", format!("{:.0}", share * 100.0))],
     }
 }

@@ -6,7 +6,7 @@ use super::super::profile::ProfileEncoder;
 use super::super::ridge::Neighbours;
 use super::super::training_settings::TrainingSettings;
 use super::interaction_rows::{InteractionRows, UnsolvableRegression};
-use super::item_statistics::item_statistics;
+use super::item_statistics::{baskets_before, customers_before, item_statistics};
 
 /// Hyperparameters of the regressions, tuned on the history itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,6 +23,10 @@ pub struct Regularization {
 pub struct ItemModel {
     /// Statistics of each item.
     pub products: Vec<LearnedProduct>,
+    /// Number of customers with a purchase.
+    pub customers: u32,
+    /// Number of baskets of two items and more.
+    pub baskets: u32,
     /// Weights over customer histories, purchases decayed by their age.
     pub recency_weighted: Neighbours,
     /// Weights over customer histories, without decay.
@@ -50,6 +54,8 @@ pub fn fit_item_model(
     drop(by_customer);
     Ok(ItemModel {
         products: item_statistics(history, rows.end),
+        customers: customers_before(history, rows.end),
+        baskets: baskets_before(history, rows.end),
         recency_weighted: recency_weighted.items,
         all_time: all_time.items,
         within_basket: rows.by_basket(settings).solve(basket_lambda)?,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::history::{OrderedHistory, UNKNOWN_ID};
+use super::super::history::{OrderedHistory, Purchase, UNKNOWN_ID};
 use super::super::learned_product::{LearnedProduct, POPULARITY_HALF_LIVES, RECENT_DAYS};
 use super::decay::{DAY, decay_weight};
 use super::ranking_query::{HeldItem, held_before};
@@ -39,6 +39,17 @@ pub fn item_statistics(history: &OrderedHistory, end: i64) -> Vec<LearnedProduct
     add_buyer_statistics(&mut learned, &buyers_before(history, end), end);
     add_last_year_shares(&mut learned, history, end);
     learned
+}
+
+/// Number of customers with a purchase before `end`.
+pub fn customers_before(history: &OrderedHistory, end: i64) -> u32 {
+    let has_bought = |bought: &&[Purchase]| bought.iter().any(|purchase| purchase.second < end);
+    history.by_customer().filter(has_bought).count() as u32
+}
+
+/// Number of baskets of two items and more before `end`.
+pub fn baskets_before(history: &OrderedHistory, end: i64) -> u32 {
+    history.by_basket().iter().filter(|(at, items)| *at < end && items.len() > 1).count() as u32
 }
 
 /// Items of each buyer: of customers, and of anonymous baskets.

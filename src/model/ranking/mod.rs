@@ -9,6 +9,7 @@
 //! used, and calibrates probabilities (`calibration_fit`). Upgrades are ranked by the same features and those of the pair
 //! (`upgrade_features`), and trained in the same way (`upgrade_training`).
 
+pub(super) mod alternative_groups;
 pub(super) mod association_scores;
 mod calibration_fit;
 pub(super) mod content_similarity;
@@ -18,7 +19,6 @@ mod fitted_fold;
 pub mod forest;
 mod holdout_queries;
 pub(super) mod interaction_rows;
-pub(super) mod alternative_groups;
 pub(super) mod item_model;
 mod item_statistics;
 mod query_kind;

@@ -8,11 +8,11 @@ use crate::domain::catalog::Catalog;
 use crate::domain::product::Product;
 
 use super::super::feature_comparison::FeatureComparison;
+use super::alternative_groups::Transitions;
 use super::association_scores::{SparseScores, score_held_items};
 use super::content_similarity::ContentSimilarity;
 use super::decay::DAY;
 use super::features::{FeatureExtractor, Features, features, rank_by};
-use super::alternative_groups::Transitions;
 use super::item_model::ItemModel;
 use super::ranker::Blend;
 use super::ranking_query::RankingQuery;

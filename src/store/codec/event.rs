@@ -40,11 +40,22 @@ struct StoredEventV1 {
 enum StoredEventKind {
     Purchase(StoredOrderLine),
     Return(StoredOrderLine),
-    Cancellation { product: Option<String> },
-    Downgrade { from: String, to: Option<String> },
-    SubscriptionStart { product: String },
-    SubscriptionEnd { product: String },
-    SubscriptionRenewal { product: String },
+    Cancellation {
+        product: Option<String>,
+    },
+    Downgrade {
+        from: String,
+        to: Option<String>,
+    },
+    SubscriptionStart {
+        product: String,
+    },
+    SubscriptionEnd {
+        product: String,
+    },
+    SubscriptionRenewal {
+        product: String,
+    },
     Usage {
         product: String,
         amount: FiniteF64,
@@ -55,14 +66,25 @@ enum StoredEventKind {
     },
     SupportTicket(StoredCaseReport),
     Complaint(StoredCaseReport),
-    CaseResolved { case: String },
+    CaseResolved {
+        case: String,
+    },
     PaymentLate,
     PaymentFailed,
     PaymentDisputed,
-    Survey { score: FiniteF64, score_max: FiniteF64 },
-    Visit { product: Option<String> },
+    Survey {
+        score: FiniteF64,
+        score_max: FiniteF64,
+    },
+    Visit {
+        product: Option<String>,
+    },
     Outcome(StoredOutcome),
-    PlanChange { from: String, to: String, direction: Option<StoredPlanDirection> },
+    PlanChange {
+        from: String,
+        to: String,
+        direction: Option<StoredPlanDirection>,
+    },
 }
 
 stored_enum! {

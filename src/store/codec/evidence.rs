@@ -17,6 +17,7 @@ pub(super) enum StoredEvidence {
     HigherTier { from: u32, to: u32 },
     MovedUp { customers: u32 },
     Accepted { accepted: u32, offered: u32, days: u32 },
+    InRange { category: Vec<String> },
     UsageNearAllowance { share: FiniteF64 },
 }
 
@@ -45,6 +46,7 @@ impl From<&Evidence> for StoredEvidence {
             Evidence::Accepted { accepted, offered, days } => {
                 Self::Accepted { accepted: *accepted, offered: *offered, days: *days }
             }
+            Evidence::InRange { category } => Self::InRange { category: category.clone() },
             Evidence::UsageNearAllowance { share } => Self::UsageNearAllowance { share: FiniteF64(*share) },
         }
     }
@@ -65,6 +67,7 @@ impl StoredEvidence {
             Self::HigherTier { from, to } => Evidence::HigherTier { from, to },
             Self::MovedUp { customers } => Evidence::MovedUp { customers },
             Self::Accepted { accepted, offered, days } => Evidence::Accepted { accepted, offered, days },
+            Self::InRange { category } => Evidence::InRange { category },
             Self::UsageNearAllowance { share } => Evidence::UsageNearAllowance { share: share.0 },
         })
     }

@@ -231,7 +231,8 @@ impl StoredMeter {
         let periods = periods.into_iter().map(|StoredUsage { start, end, share }| {
             let start = timestamp(start)?;
             let period = Period::new(start, timestamp_after(start, end)?);
-            let period = period.ok_or_else(|| CodecError("a period of usage does not end after it starts".to_owned()))?;
+            let period =
+                period.ok_or_else(|| CodecError("a period of usage does not end after it starts".to_owned()))?;
             Ok((period, share.0))
         });
         Ok((name.map(Meter::new).transpose()?, periods.collect::<Result<_, CodecError>>()?))
