@@ -24,6 +24,7 @@ mod retries;
 mod security;
 mod server;
 mod shop;
+mod suitability;
 #[path = "../support/mod.rs"]
 mod support;
 mod terms;
