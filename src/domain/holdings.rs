@@ -223,9 +223,11 @@ impl Holdings {
         self.latest.iter().filter(|(_, holding)| holding.is_owned())
     }
 
-    /// Fingerprints of owned products whose holdings were evicted.
+    /// Fingerprints of owned products whose holdings were evicted, and not stored in full again since.
     pub fn evicted_fingerprints(&self) -> BTreeSet<u32> {
-        self.fingerprints.iter().chain(self.evicted_subscriptions.keys()).copied().collect()
+        let stored: BTreeSet<u32> = self.latest.keys().map(fingerprint).collect();
+        let evicted = self.fingerprints.iter().chain(self.evicted_subscriptions.keys());
+        evicted.copied().filter(|it| !stored.contains(it)).collect()
     }
 
     /// Whether the customer has or had a subscription.

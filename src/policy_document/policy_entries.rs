@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::policy_field::{OFFERS_MAX, PolicyField};
-use crate::domain::ledger::GRANTS_KEPT;
 use crate::domain::catalog_settings::CatalogSettings;
+use crate::domain::ledger::GRANTS_KEPT;
 use crate::domain::policy::{
     ArbitrationPolicy, BandLimits, ContactPolicy, ControlGroup, Policy, PrivacyPolicy, RelationshipPolicy,
 };

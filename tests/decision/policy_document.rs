@@ -173,7 +173,7 @@ fn faults_of_all_classes_are_reported_in_one_run() {
         ("the document", "line 3"),
         ("version", "letters, digits"),
         ("contact.lese", "did you mean contact.lease?"),
-        ("contact.visit_window", "must be"),
+        ("contact.visit_window", "must not be longer"),
         ("contact.families", "a: must have a category or products"),
         ("contact.families", "; b: "),
         ("relationship.pressure_weights", "not -1;"),
