@@ -47,8 +47,9 @@ fn customer_to_json(customer: wire::ExportedCustomer) -> Value {
             "subscription_time": time(subscription_time),
         })
     };
-    let wire::CustomerProfile { customer_id, attributes, consents } = profile.unwrap_or_default();
-    let wire::Consents { opted_out, opted_out_channels, objects_to_profiling } = consents.unwrap_or_default();
+    let wire::CustomerProfile { customer_id, attributes, consents, consents_update: _ } = profile.unwrap_or_default();
+    let wire::Consents { opted_out, opted_out_channels, objects_to_profiling, channel_consents } =
+        consents.unwrap_or_default();
     json!({
         "customer_id": customer_id,
         "attributes": attributes,
@@ -56,6 +57,7 @@ fn customer_to_json(customer: wire::ExportedCustomer) -> Value {
             "opted_out": opted_out,
             "opted_out_channels": opted_out_channels,
             "objects_to_profiling": objects_to_profiling,
+            "channel_consents": list(channel_consents, channel_consent_to_json),
         },
         "holds": list(holds, hold_to_json),
         "holdings": list(holdings, holding_to_json),
@@ -65,6 +67,12 @@ fn customer_to_json(customer: wire::ExportedCustomer) -> Value {
         "relationship": relationship.map(relationship_to_json),
         "ledger": ledger.map(ledger_to_json),
     })
+}
+
+fn channel_consent_to_json(consent: wire::ChannelConsent) -> Value {
+    let kind = words(consent.kind().as_str_name(), "CONSENT_KIND_");
+    let wire::ChannelConsent { channel, kind: _, grant_time, source } = consent;
+    json!({ "channel": channel, "kind": kind, "grant_time": time(grant_time), "source": source })
 }
 
 fn hold_to_json(hold: wire::Hold) -> Value {

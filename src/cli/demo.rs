@@ -14,7 +14,7 @@ use crate::ingest::row_reader::{self, RowReader};
 use crate::ingest::source::RowSource;
 use crate::use_cases::app::App;
 use crate::use_cases::catalog::{publish_catalog, upsert_products};
-use crate::use_cases::customers::{ProfileUpdate, upsert_customers};
+use crate::use_cases::customers::{ConsentsChange, ProfileUpdate, upsert_customers};
 use crate::use_cases::record_events::record_events;
 use crate::use_cases::train_model::train_model;
 
@@ -36,7 +36,10 @@ pub async fn load(app: &Arc<App>) -> anyhow::Result<()> {
         accepted(row_reader::read_customers(source("customers.csv", CUSTOMERS)?, &Mapping::canonical(), now)?)?;
     let profiles: Vec<ProfileUpdate> = customers
         .into_iter()
-        .map(|CustomerProfile { id, attributes }| ProfileUpdate { customer: id, attributes, consents: None })
+        .map(|CustomerProfile { id, attributes, consents }| {
+            let consents = consents.map(ConsentsChange::Add);
+            ProfileUpdate { customer: id, attributes, consents }
+        })
         .collect();
     upsert_customers(app, &profiles).await?;
 

@@ -15,6 +15,7 @@ use tonic::{Code, Response, Status};
 use super::client::{ServerAddress, print_warnings, rejected};
 use super::output::{errln, outln};
 use crate::domain::time::Timestamp;
+use crate::grpc::convert::customers::consents_to_wire;
 use crate::grpc::convert::events::event_to_wire;
 use crate::grpc::convert::products::product_to_wire;
 use crate::grpc::generated::tactful::v1 as wire;
@@ -47,7 +48,8 @@ const SOME_REJECTED: u8 = 3;
 ///   products:  product_id,title,category,price,currency,margin,ladder,tier,item_group,
 ///              features,requires,excludes,compatible_with,repeatable,available,available_from,
 ///              available_until,attributes
-///   customers: customer_id and any further column as an attribute
+///   customers: customer_id,opted_out,opted_out_channels,objects_to_profiling, and any further column as
+///              an attribute; opt-outs and objections are added, and false clears none
 ///   events:    event_id,customer_id,kind,time,product_id,to_product_id,plan_direction,order_id,quantity,
 ///              unit_price,currency,allowance,meter,period_start,period_end,case_id,severity,score,
 ///              score_max
@@ -74,7 +76,7 @@ pub(super) struct ImportCommand {
 enum ImportSubcommand {
     /// Import the products of the catalogue
     Products(ImportArgs),
-    /// Import customers with their attributes
+    /// Import customers with their attributes and consents
     Customers(ImportArgs),
     /// Import events, such as purchases and complaints
     Events(ImportArgs),
@@ -135,8 +137,10 @@ impl ImportCommand {
 }
 
 fn profile_to_wire(profile: CustomerProfile) -> wire::CustomerProfile {
-    let CustomerProfile { id, attributes } = profile;
-    wire::CustomerProfile { customer_id: id.to_string(), attributes, consents: None }
+    let CustomerProfile { id, attributes, consents } = profile;
+    let imported = consents.map(consents_to_wire);
+    let consents_update = wire::ConsentsUpdate::Add.into();
+    wire::CustomerProfile { customer_id: id.to_string(), attributes, consents: imported, consents_update }
 }
 
 /// Function that reads the rows of a source.

@@ -3,14 +3,16 @@
 //! Caps combine with AND. A cap counts distinct offers granted within an exact sliding window: a grant at `t` counts
 //! until just before `t + window`. The cap set by relationship health falls at once and rises by one offer a week.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
+use crate::decision::channel_rules::{capped_channels, channel_pauses, counts_on_channel};
 use crate::decision::grants::{self, back_off_end, counts};
 use crate::decision::relationship::assess;
 use crate::domain::catalog::Catalog;
+use crate::domain::channel::{QueryChannel, RegisteredChannel};
 use crate::domain::customer::{ActiveHold, Customer, Hold};
 use crate::domain::decision::{Cap, CapKind, QuietPeriodCause};
-use crate::domain::ids::Channel;
 use crate::domain::ledger::{AllowanceLevel, GRANTS_KEPT, GRANTS_MAX, Grant, Ledger};
 use crate::domain::offer::OfferKind;
 use crate::domain::outlook::Outlook;
@@ -82,7 +84,8 @@ pub(super) fn is_pause(kind: CapKind) -> bool {
         CapKind::Hold(_)
         | CapKind::BackOff
         | CapKind::QuietPeriod(_)
-        | CapKind::ChannelOptOut
+        | CapKind::ChannelOptOut(_)
+        | CapKind::ConsentMissing(_)
         | CapKind::ControlGroup => true,
         CapKind::RelationshipHealth | CapKind::UpSell | CapKind::SlowRise | CapKind::Channel | CapKind::GrantsKept => {
             false
@@ -96,7 +99,8 @@ pub(super) fn withheld_reason(kind: CapKind) -> WithheldReason {
         CapKind::Hold(_) => WithheldReason::OnHold,
         CapKind::BackOff => WithheldReason::BackOff,
         CapKind::QuietPeriod(_) => WithheldReason::QuietPeriod,
-        CapKind::ChannelOptOut => WithheldReason::OptedOut,
+        CapKind::ChannelOptOut(_) => WithheldReason::OptedOut,
+        CapKind::ConsentMissing(_) => WithheldReason::ConsentMissing,
         CapKind::ControlGroup => WithheldReason::ControlGroup,
         CapKind::Channel => WithheldReason::ChannelCapReached,
         CapKind::UpSell => WithheldReason::UpSellCapReached,
@@ -115,13 +119,14 @@ pub(crate) fn band_caps(health: &RelationshipHealth, policy: &Policy) -> BandCap
     BandCaps { offers: caps.offers.min(by_score.offers), up_sell: caps.up_sell.min(by_score.up_sell) }
 }
 
-/// Computes the allowance at `now` under this ledger of the customer.
+/// Computes the allowance at `now` under this ledger of the customer. Without a channel it is that of the customer,
+/// whatever the channel.
 pub(crate) fn allowance(
     customer: &Customer,
     ledger: &Ledger,
     health: &RelationshipHealth,
     holds: &[ActiveHold],
-    channel: Option<&Channel>,
+    channel: Option<QueryChannel<'_>>,
     policy: &Policy,
     now: Timestamp,
 ) -> Allowance {
@@ -138,14 +143,9 @@ pub(crate) fn allowance(
         caps.push(all_grants.cap(CapKind::SlowRise, now, rise));
     }
     caps.push(up_sells.cap(CapKind::UpSell, now, |_| band_caps.up_sell));
-    let channel_cap = channel.and_then(|channel| Some((channel, contact.channel_cap(channel.as_str())?)));
-    let channel_left = channel_cap.map(|(channel, limit)| {
-        let on_channel = GrantCounter { channel: Some(channel), ..all_grants };
-        let cap = on_channel.cap(CapKind::Channel, now, |_| limit);
-        let left = cap.remaining;
-        caps.push(cap);
-        left
-    });
+    let channel_cap = channel.and_then(|channel| smallest_channel_cap(all_grants, channel, now));
+    let channel_left = channel_cap.as_ref().map(|cap| cap.remaining);
+    caps.extend(channel_cap);
     let pauses = pauses(customer, ledger, holds, channel, contact, now);
     let is_paused = !pauses.is_empty();
     caps.extend(pauses);
@@ -181,18 +181,28 @@ fn record_cap(ledger: &Ledger, now: Timestamp) -> Cap {
     }
 }
 
-/// Caps that withhold every offer: holds, opt-outs of the channel, pauses.
+/// The cap of the query's channel; without a channel, the one that leaves fewest offers for longest.
+fn smallest_channel_cap(all_grants: GrantCounter<'_>, channel: QueryChannel<'_>, now: Timestamp) -> Option<Cap> {
+    let caps = capped_channels(channel, &all_grants.policy.channels).map(|(channel, limit)| {
+        let on_channel = GrantCounter { channel: Some(channel), ..all_grants };
+        on_channel.cap(CapKind::Channel, now, |_| limit)
+    });
+    caps.min_by_key(|cap| (cap.remaining, cap.limit, Reverse(cap.next_eligible_at.unwrap_or(Timestamp::MAX))))
+}
+
+/// Caps that withhold every offer: holds, opt-outs of the channel and missing consents to it, pauses.
 fn pauses(
     customer: &Customer,
     ledger: &Ledger,
     holds: &[ActiveHold],
-    channel: Option<&Channel>,
+    channel: Option<QueryChannel<'_>>,
     policy: &ContactPolicy,
     now: Timestamp,
 ) -> Vec<Cap> {
     let mut pauses: Vec<Cap> = holds.iter().map(hold_cap).collect();
-    if channel.is_some_and(|channel| customer.consents.channel_opt_outs.contains(channel)) {
-        pauses.push(zero_cap(CapKind::ChannelOptOut, None, None));
+    if let Some(channel) = channel {
+        let closed = channel_pauses(&customer.consents, channel, &policy.channels, now);
+        pauses.extend(closed.map(|kind| zero_cap(kind, None, None)));
     }
     if let Some(until) = back_off_end(ledger, policy).filter(|&until| now < until) {
         let since = ledger.rejections.last().map(|rejection| rejection.at);
@@ -243,15 +253,16 @@ fn quiet_period(customer: &Customer, policy: &ContactPolicy) -> Option<Cap> {
 struct GrantCounter<'a> {
     ledger: &'a Ledger,
     kind: Option<OfferKind>,
-    channel: Option<&'a Channel>,
+    channel: Option<&'a RegisteredChannel>,
     policy: &'a ContactPolicy,
 }
 
 impl<'a> GrantCounter<'a> {
     fn grants(self) -> impl Iterator<Item = &'a Grant> {
         let is_of_kind = move |grant: &&Grant| self.kind.is_none_or(|kind| grant.kind == kind);
-        let is_on_channel =
-            move |grant: &&Grant| self.channel.is_none_or(|channel| grant.channel.as_ref() == Some(channel));
+        let is_on_channel = move |grant: &&Grant| {
+            self.channel.is_none_or(|channel| counts_on_channel(grant, channel, &self.policy.channels))
+        };
         self.ledger.grants.iter().filter(is_of_kind).filter(is_on_channel)
     }
 

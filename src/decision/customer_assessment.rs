@@ -5,9 +5,9 @@ use super::contact_policy::{Allowance, allowance};
 use super::control_group::arm_of;
 use super::decision_context::DecisionContext;
 use super::relationship::assess;
+use crate::domain::channel::QueryChannel;
 use crate::domain::customer::{ActiveHold, Customer};
 use crate::domain::experiment::Arm;
-use crate::domain::ids::Channel;
 use crate::domain::ledger::Ledger;
 use crate::domain::relationship::RelationshipHealth;
 
@@ -22,8 +22,8 @@ pub struct CustomerAssessment {
 }
 
 impl CustomerAssessment {
-    /// Assesses a customer. Customers of the control group have no allowance.
-    pub fn of(customer: &Customer, channel: Option<&Channel>, context: &DecisionContext<'_>) -> Self {
+    /// Assesses a customer, on one channel or without regard to any. Customers of the control group have no allowance.
+    pub fn of(customer: &Customer, channel: Option<QueryChannel<'_>>, context: &DecisionContext<'_>) -> Self {
         let health = assess(customer, context.policy, context.outlook, context.catalog, context.now);
         let mut assessment = Self::with(health, customer, channel, context);
         if arm_of(&customer.id, &context.policy.control_group) == Arm::Control {
@@ -36,7 +36,7 @@ impl CustomerAssessment {
     pub(super) fn with(
         health: RelationshipHealth,
         customer: &Customer,
-        channel: Option<&Channel>,
+        channel: Option<QueryChannel<'_>>,
         context: &DecisionContext<'_>,
     ) -> Self {
         let holds = active_holds(customer, context.policy, context.catalog, context.now);
@@ -49,7 +49,7 @@ impl CustomerAssessment {
         self,
         customer: &Customer,
         ledger: &Ledger,
-        channel: Option<&Channel>,
+        channel: Option<QueryChannel<'_>>,
         context: &DecisionContext<'_>,
     ) -> Self {
         let Self { health, holds, allowance: _ } = self;

@@ -19,7 +19,7 @@ use crate::domain::customer::Customer;
 use crate::domain::decision::{CapKind, Decision, DecisionMessage};
 use crate::domain::evidence::Evidence;
 use crate::domain::experiment::Arm;
-use crate::domain::ids::{Channel, GrantId, OfferId, ProductId};
+use crate::domain::ids::{GrantId, OfferId, ProductId};
 use crate::domain::ledger::{Grant, GrantLease, GrantServing, Ledger};
 use crate::domain::offer::{MentionedProduct, Offer, OfferKind, REASONS_MAX};
 use crate::domain::product::Product;
@@ -65,7 +65,7 @@ fn decide_for_control(
     // The answer shows the customer's real caps, not those of the would-be grants.
     let customer = Customer { ledger, ..would_be_customer };
     let health = decision.relationship_health.clone();
-    let mut allowance = CustomerAssessment::with(health, &customer, query.channel, context).allowance;
+    let mut allowance = CustomerAssessment::with(health, &customer, Some(query.channel), context).allowance;
     allowance.withhold_for_control_group();
     let caps = allowance.caps;
     // A hold or a pause would have withheld everything in either arm, and is the better explanation.
@@ -102,7 +102,7 @@ pub(super) fn decide_with_health(
     health: RelationshipHealth,
 ) -> (Decision, Ledger) {
     let now = context.now;
-    let assessment = CustomerAssessment::with(health, customer, query.channel, context);
+    let assessment = CustomerAssessment::with(health, customer, Some(query.channel), context);
 
     let mut rejections = RejectionLog::with_limit(query.rejected_max);
     let mut scored = score_eligible(query, customer, proposal.candidates(), context, &assessment, &mut rejections);
@@ -110,7 +110,7 @@ pub(super) fn decide_with_health(
     let selected = select_slate(query, &scored, customer, context, &assessment.allowance, &mut rejections);
 
     let ledger = ledger_after(customer, &assessment.health, &selected, query, context);
-    let after = assessment.with_ledger(customer, &ledger, query.channel, context);
+    let after = assessment.with_ledger(customer, &ledger, Some(query.channel), context);
     let offers = selected.iter().zip(1..).map(|(scored, rank)| {
         let support = proposal.support(&scored.candidate);
         offer(scored, support, rank, query, customer, context)
@@ -123,7 +123,7 @@ pub(super) fn decide_with_health(
         customer: customer.id.clone(),
         kind: query.kind,
         at: now,
-        channel: query.channel.cloned(),
+        channel: query.channel.name().cloned(),
         placement: query.placement.cloned(),
         message: message(&slate, binding_cap, query.kind, &after),
         slate,
@@ -167,14 +167,14 @@ fn ledger_after(
 
 fn new_grant(scored: &ScoredCandidate<'_>, query: &OfferQuery<'_>, context: &DecisionContext<'_>) -> Grant {
     let contact = &context.policy.contact;
-    let lease = contact.lease_of(query.channel.map(Channel::as_str)).min(contact.visit_window);
+    let lease = contact.lease_of(query.channel).min(contact.visit_window);
     let offer = offer_id(scored);
     Grant {
         id: GrantId::of(context.decision, &offer),
         offer,
         product: scored.product.id.clone(),
         kind: query.kind,
-        channel: query.channel.cloned(),
+        channel: query.channel.name().cloned(),
         granted_at: context.now,
         lease: Some(GrantLease {
             ends_at: context.now + lease,

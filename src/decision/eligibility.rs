@@ -11,6 +11,7 @@ use crate::domain::rejected_candidate::Ineligibility;
 use crate::domain::time::Timestamp;
 use crate::domain::withheld_reason::WithheldReason;
 
+use super::channel_rules::is_on_channel;
 use super::conditions::condition_context::ConditionContext;
 use super::decision_context::DecisionContext;
 use super::explicit_offer_index::TermsQuery;
@@ -88,7 +89,7 @@ impl<'a> EligibilityContext<'a> {
         self.customer.ledger.grants.iter().rfind(|grant| {
             grant.product == *product
                 && grant.kind == self.query.kind
-                && grant.channel.as_ref() == self.query.channel
+                && is_on_channel(grant, self.query.channel, &self.context.policy.contact.channels)
                 && grants::is_open(grant, &self.context.policy.contact, self.context.now)
         })
     }
@@ -105,8 +106,9 @@ impl<'a> EligibilityContext<'a> {
         mut reject: impl FnMut(&OfferId, Ineligibility),
     ) -> Result<Option<&'a ExplicitOffer>, Ineligibility> {
         let indexed = self.context.offers.of(product);
-        let DecisionContext { exhausted_offers, now, .. } = *self.context;
-        let terms_query = TermsQuery { query: self.query, exhausted_offers, now };
+        let DecisionContext { policy, exhausted_offers, now, .. } = *self.context;
+        let registry = &policy.contact.channels;
+        let terms_query = TermsQuery { query: self.query, registry, exhausted_offers, now };
         if let Some(Grant { offer, .. }) = open {
             if offer.is_implicit() {
                 return Ok(None);

@@ -10,8 +10,9 @@ use super::conditions::condition::Condition;
 use super::conditions::condition_context::ConditionContext;
 use super::conditions::condition_error::ConditionError;
 use super::offer_query::OfferQuery;
+use crate::domain::channel::{ChannelRegistry, RegisteredChannel};
 use crate::domain::explicit_offer::{AttributeKinds, ExplicitOffer};
-use crate::domain::ids::{OfferId, ProductId};
+use crate::domain::ids::{Channel, OfferId, ProductId};
 use crate::domain::money::Money;
 use crate::domain::product::Product;
 use crate::domain::rejected_candidate::Ineligibility;
@@ -93,6 +94,8 @@ impl ExplicitOfferIndex {
 /// Circumstances under which terms are checked.
 pub(super) struct TermsQuery<'a> {
     pub query: &'a OfferQuery<'a>,
+    /// Channels of the policy, which resolve those of the terms.
+    pub registry: &'a ChannelRegistry,
     /// Offers whose volume cap is known to be used up.
     pub exhausted_offers: &'a BTreeSet<OfferId>,
     pub now: Timestamp,
@@ -116,8 +119,10 @@ impl IndexedOffer {
     ) -> Result<(), Ineligibility> {
         let ExplicitOffer { valid_from, valid_until, channels, placements, volume_cap, .. } = &self.offer;
         Ineligibility::unless_within(WithheldReason::OfferOutsideDates, *valid_from, *valid_until, terms_query.now)?;
-        let is_other_channel =
-            !channels.is_empty() && !terms_query.query.channel.is_some_and(|channel| channels.contains(channel));
+        let queried = terms_query.query.channel.name();
+        let is_queried =
+            |channel: &Channel| terms_query.registry.resolve(channel).map(RegisteredChannel::name) == queried;
+        let is_other_channel = !channels.is_empty() && (queried.is_none() || !channels.iter().any(is_queried));
         let is_other_placement = !placements.is_empty()
             && !terms_query.query.placement.is_some_and(|placement| placements.contains(placement));
         if is_other_channel || is_other_placement {

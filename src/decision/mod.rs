@@ -6,6 +6,7 @@
 pub(crate) mod active_holds;
 pub mod apply_event;
 pub(crate) mod arbitration;
+pub(crate) mod channel_rules;
 pub(crate) mod concerns;
 pub(crate) mod conditions;
 pub mod contact_policy;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::ids::{Channel, Placement, ProductId};
+use crate::domain::channel::QueryChannel;
+use crate::domain::ids::{Placement, ProductId};
 use crate::domain::money::Currency;
 use crate::domain::offer::OfferKind;
 
@@ -17,8 +18,8 @@ pub struct OfferQuery<'a> {
     pub excluded: &'a BTreeSet<ProductId>,
     /// Maximum length of the slate.
     pub offers_max: usize,
-    /// Channel through which the offers reach the customer.
-    pub channel: Option<&'a Channel>,
+    /// Channel through which the offers reach the customer, resolved by the policy of the decision.
+    pub channel: QueryChannel<'a>,
     /// Placement within the channel.
     pub placement: Option<&'a Placement>,
     /// Offer only products priced in this currency.

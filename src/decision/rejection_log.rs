@@ -105,6 +105,7 @@ impl RejectionLog {
             WithheldReason::BackOff,
             WithheldReason::QuietPeriod,
             WithheldReason::OptedOut,
+            WithheldReason::ConsentMissing,
             WithheldReason::ChannelCapReached,
         ];
         by_cap.iter().any(|reason| self.counts.contains_key(reason))

@@ -15,6 +15,7 @@ use super::offer_query::OfferQuery;
 use super::relationship::rescored;
 use crate::domain::candidate::{Candidate, Upgrade};
 use crate::domain::catalog::Catalog;
+use crate::domain::channel::QueryChannel;
 use crate::domain::customer::{Consents, Customer};
 use crate::domain::decision::{CapKind, Decision};
 use crate::domain::ids::ProductId;
@@ -61,7 +62,8 @@ pub(crate) fn replay(
             products: &[],
             excluded: &excluded,
             offers_max: offers_max(decision),
-            channel: decision.channel.as_ref(),
+            // A channel that the policy does not have is replayed as none: the strictest of all counts.
+            channel: policy.contact.query_channel(decision.channel.as_ref()).unwrap_or(QueryChannel::Unset),
             placement: decision.placement.as_ref(),
             currency: None,
             rejected_max: 0,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::channel::ConsentKind;
 use super::holdings::Holdings;
 use super::ids::{Channel, CustomerId, HoldId};
 use super::ledger::Ledger;
@@ -18,6 +19,10 @@ pub const HOLDS_MAX: usize = 16;
 pub const HOLD_NOTE_BYTES_MAX: usize = 256;
 /// Maximum number of single channels that a customer can opt out of.
 pub const CHANNEL_OPT_OUTS_MAX: usize = 16;
+/// Maximum number of single channels with a recorded consent.
+pub const CHANNEL_CONSENTS_MAX: usize = 16;
+/// Maximum length of the source of a consent, in bytes.
+pub const CONSENT_SOURCE_BYTES_MAX: usize = 128;
 
 /// Everything that is stored about a customer apart from events and decisions.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,15 +58,51 @@ impl Customer {
     }
 }
 
-/// A customer's opt-outs and objections. By default offers are allowed on every channel.
+/// A customer's consents, opt-outs and objections. By default offers are allowed on every channel for which the policy
+/// demands no recorded consent. An opt-out takes precedence over a consent, whichever is later.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Consents {
     /// Whether the customer wants no offers at all.
     pub is_opted_out: bool,
-    /// Channels on which the customer wants no offers.
+    /// Channels on which the customer wants no offers, as the caller wrote them.
     pub channel_opt_outs: BTreeSet<Channel>,
+    /// Recorded consents by channel, as the caller wrote it; at most [`CHANNEL_CONSENTS_MAX`].
+    pub channel_consents: BTreeMap<Channel, ChannelConsent>,
     /// Whether the customer objects to profiling: no ranking and no training, so no offers.
     pub objects_to_profiling: bool,
+}
+
+/// A recorded consent to offers on a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelConsent {
+    /// Kind of the consent.
+    pub kind: ConsentKind,
+    /// Time at which the customer gave it.
+    pub granted_at: Timestamp,
+    /// Place where it was given, such as a form with its version; at most [`CONSENT_SOURCE_BYTES_MAX`] bytes.
+    pub source: String,
+}
+
+impl Consents {
+    /// Adds further opt-outs, objections and consents, and clears none. Of two consents to one channel the earlier one stays.
+    /// With more opt-outs of channels than fit, the customer is opted out of all offers.
+    pub fn add(&mut self, further: Self) {
+        let Self { is_opted_out, channel_opt_outs, channel_consents, objects_to_profiling } = further;
+        self.is_opted_out |= is_opted_out;
+        self.objects_to_profiling |= objects_to_profiling;
+        for channel in channel_opt_outs {
+            if self.channel_opt_outs.len() < CHANNEL_OPT_OUTS_MAX {
+                self.channel_opt_outs.insert(channel);
+            } else {
+                self.is_opted_out |= !self.channel_opt_outs.contains(&channel);
+            }
+        }
+        for (channel, consent) in channel_consents {
+            if self.channel_consents.contains_key(&channel) || self.channel_consents.len() < CHANNEL_CONSENTS_MAX {
+                self.channel_consents.entry(channel).or_insert(consent);
+            }
+        }
+    }
 }
 
 /// A suspension of all offers to a customer.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::channel::ChannelScope;
 use super::customer::HoldReason;
 use super::ids::{Channel, CustomerId, DecisionId, Placement};
 use super::offer::{Offer, OfferKind};
@@ -22,7 +23,7 @@ pub struct Decision {
     pub kind: OfferKind,
     /// Time of the decision.
     pub at: Timestamp,
-    /// Channel of the query.
+    /// Registered name of the channel; `None` when the query named none and the strictest of all counted.
     pub channel: Option<Channel>,
     /// Placement of the query.
     pub placement: Option<Placement>,
@@ -118,7 +119,9 @@ pub enum CapKind {
     /// A pause after an event: no offers.
     QuietPeriod(QuietPeriodCause),
     /// The customer opted out of the channel: no offers.
-    ChannelOptOut,
+    ChannelOptOut(ChannelScope),
+    /// The channel needs a consent that is not recorded: no offers.
+    ConsentMissing(ChannelScope),
     /// Offers on the channel of the query.
     Channel,
     /// The customer is in the control group: no offers.
@@ -137,7 +140,8 @@ impl CapKind {
             Self::Hold(_) => "hold",
             Self::BackOff => "back_off",
             Self::QuietPeriod(_) => "quiet_period",
-            Self::ChannelOptOut => "channel_opt_out",
+            Self::ChannelOptOut(_) => "channel_opt_out",
+            Self::ConsentMissing(_) => "consent_missing",
             Self::Channel => "channel",
             Self::ControlGroup => "control_group",
             Self::GrantsKept => "grants_kept",

@@ -99,7 +99,8 @@ text_id! {
     ItemGroupId;
     /// Meter of what a product includes, such as `gigabytes`; named like the feature that says how much is included.
     Meter;
-    /// Channel through which an offer reaches the customer, such as `web`, `email` or `call-centre`.
+    /// Channel through which an offer reaches the customer, such as `web`, `email` or `store`, as the caller wrote it. The
+    /// channels of the policy resolve it.
     Channel;
     /// Placement within a channel, such as `basket-page`.
     Placement;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ids::{LadderId, OfferId, ProductId};
+use super::ids::{Channel, LadderId, OfferId, ProductId};
 use super::money::Money;
 
 /// Number of products that a sentence names.
@@ -85,6 +85,13 @@ pub enum LintFinding {
         /// The margin that is left.
         margin: Money,
     },
+    /// Opt-outs of a channel that the policy does not have, so that they hold for every channel.
+    UnresolvedOptOut {
+        /// The channel, as it was written.
+        channel: Channel,
+        /// Number of customers who opted out of it.
+        customers: u64,
+    },
     /// An explicit offer whose condition cannot be used under the policy, so that it applies to no customer.
     UnusableCondition {
         /// The offer.
@@ -130,6 +137,7 @@ impl LintFinding {
             Self::UnknownOfferedProduct { .. } => "UNKNOWN_OFFERED_PRODUCT",
             Self::OfferPriceAboveListPrice { .. } => "OFFER_PRICE_ABOVE_LIST_PRICE",
             Self::NegativeOfferMargin { .. } => "NEGATIVE_OFFER_MARGIN",
+            Self::UnresolvedOptOut { .. } => "UNRESOLVED_OPT_OUT",
             Self::UnusableCondition { .. } => "UNUSABLE_CONDITION",
         }
     }
@@ -139,6 +147,7 @@ impl LintFinding {
         match self {
             Self::UnknownProductInPolicy { key, product: _ } => key.clone(),
             Self::EmptyFamily { family } => format!("contact.families.{family}"),
+            Self::UnresolvedOptOut { .. } => "contact.channels".to_owned(),
             Self::UnknownRelatedProduct { product, .. }
             | Self::RequiredAndExcluded { product, .. }
             | Self::NegativeMargin { product, .. } => product.to_string(),
@@ -186,6 +195,16 @@ impl fmt::Display for LintFinding {
             }
             Self::NegativeOfferMargin { offer, margin } => {
                 write!(f, "the discount of {offer} leaves a negative margin, {margin}")
+            }
+            Self::UnresolvedOptOut { channel, customers } => {
+                let who =
+                    if *customers == 1 { "1 customer has".to_owned() } else { format!("{customers} customers have") };
+                let channel = channel.as_str();
+                write!(
+                    f,
+                    "{who} opted out of {channel:?}, which is no channel of the policy, so that no offer is made on any channel; add \
+                     it under contact.channels, as a channel or as an alias of one"
+                )
             }
             Self::UnusableCondition { offer, problem } => {
                 write!(f, "the condition of {offer} {problem}; the offer applies to no customer")

@@ -7,6 +7,7 @@ pub mod cached_ranking;
 pub mod candidate;
 pub mod catalog;
 pub mod catalog_settings;
+pub mod channel;
 pub mod customer;
 pub mod customer_export;
 pub mod decayed_sum;

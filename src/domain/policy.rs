@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use super::catalog_settings::CatalogSettings;
+use super::channel::{ChannelRegistry, InvalidChannel, QueryChannel, UnsetChannel};
 use super::decayed_sum::HalfLife;
 use super::explicit_offer::AttributeKinds;
-use super::ids::ProductId;
+use super::ids::{Channel, ProductId};
 use super::product::Product;
 use super::relationship::{Band, ComponentKind};
 use super::time::DAY;
@@ -136,8 +137,6 @@ pub struct ContactPolicy {
     pub visit_window: Duration,
     /// Time in which a grant can be released.
     pub lease: Duration,
-    /// Leases of channels that need longer ones, by channel name.
-    pub channel_leases: Vec<(String, Duration)>,
     /// Pause after the first rejection; doubles with each further one in a row.
     pub back_off: Duration,
     /// Maximum pause after a rejection.
@@ -164,8 +163,10 @@ pub struct ContactPolicy {
     pub category_offers_max: usize,
     /// Maximum number of offers of one product to a customer within the cap window.
     pub per_offer: u32,
-    /// Caps of channels, by channel name: maximum number of offers granted there within the cap window.
-    pub channel_caps: Vec<(String, u32)>,
+    /// Meaning of a request that names no channel.
+    pub unset_channel: UnsetChannel,
+    /// The channels that requests may name.
+    pub channels: ChannelRegistry,
     /// Product families, each with a cap of its own.
     pub families: Vec<ProductFamily>,
     /// Pairs of products that are never offered together: neither in one slate, nor while the other is open.
@@ -261,15 +262,28 @@ impl ContactPolicy {
         self.caps[index.expect("Band::ALL lists every band")]
     }
 
-    /// The cap of a channel; `None` where it has none of its own.
-    pub fn channel_cap(&self, channel: &str) -> Option<u32> {
-        self.channel_caps.iter().find(|(name, _)| name == channel).map(|(_, cap)| *cap)
+    /// Resolves the channel of a request.
+    ///
+    /// # Errors
+    /// When no channel has this name, or when one is required.
+    pub fn query_channel(&self, channel: Option<&Channel>) -> Result<QueryChannel<'_>, InvalidChannel> {
+        let channel = match (channel, &self.unset_channel) {
+            (Some(channel), _) | (None, UnsetChannel::Registered(channel)) => channel,
+            (None, UnsetChannel::Strictest) => return Ok(QueryChannel::Unset),
+            (None, UnsetChannel::Refuse) => return Err(InvalidChannel::Missing { known: self.channels.names() }),
+        };
+        let registered = self.channels.resolve(channel).map(QueryChannel::Registered);
+        registered.ok_or_else(|| InvalidChannel::Unknown { channel: channel.clone(), known: self.channels.names() })
     }
 
-    /// Time for which a grant on this channel can be released.
-    pub fn lease_of(&self, channel: Option<&str>) -> Duration {
-        let special = channel.and_then(|name| self.channel_leases.iter().find(|(channel, _)| channel == name));
-        special.map_or(self.lease, |(_, lease)| *lease)
+    /// Time for which a grant on this channel can be released. Without a channel it is the shortest of all.
+    pub fn lease_of(&self, channel: QueryChannel<'_>) -> Duration {
+        match channel {
+            QueryChannel::Registered(channel) => channel.terms.lease.unwrap_or(self.lease),
+            QueryChannel::Unset => {
+                self.channels.iter().filter_map(|channel| channel.terms.lease).fold(self.lease, Duration::min)
+            }
+        }
     }
 }
 
@@ -346,7 +360,6 @@ impl Default for ContactPolicy {
             rise_step: DAY * 7,
             visit_window: DAY * 7,
             lease: Duration::from_secs(15 * 60),
-            channel_leases: vec![("email".to_owned(), DAY * 2)],
             back_off: DAY * 14,
             back_off_max: DAY * 180,
             rejected_product_cooldown: DAY * 180,
@@ -360,7 +373,8 @@ impl Default for ContactPolicy {
             quiet_after_payment_trouble: DAY * 3,
             category_offers_max: 2,
             per_offer: 1,
-            channel_caps: Vec::new(),
+            unset_channel: UnsetChannel::Strictest,
+            channels: ChannelRegistry::default(),
             families: Vec::new(),
             never_together: Vec::new(),
             never_after: Vec::new(),

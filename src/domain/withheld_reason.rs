@@ -49,6 +49,8 @@ pub enum WithheldReason {
     QuietPeriod,
     /// The customer opted out of the channel.
     OptedOut,
+    /// The channel needs a consent that is not recorded.
+    ConsentMissing,
     /// The slate is full. Used for single candidates, not counted as withheld.
     SlateFull,
     /// The model does not propose it. Used for single candidates, not counted as withheld.
@@ -102,6 +104,7 @@ impl WithheldReason {
             Self::BackOff => "back_off",
             Self::QuietPeriod => "quiet_period",
             Self::OptedOut => "opted_out",
+            Self::ConsentMissing => "consent_missing",
             Self::SlateFull => "slate_full",
             Self::NotProposed => "not_proposed",
             Self::NeverTogether => "never_together",

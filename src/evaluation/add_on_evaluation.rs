@@ -114,7 +114,7 @@ fn subscriber(
     held_value: &str,
     excluded_attributes: &[String],
 ) -> Result<(CustomerId, AddOnCustomer), DataSetError> {
-    let CustomerProfile { id, mut attributes } = profile;
+    let CustomerProfile { id, mut attributes, consents: _ } = profile;
     let mut holdings = Vec::new();
     for name in product_attributes {
         let missing =

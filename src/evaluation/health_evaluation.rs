@@ -263,7 +263,7 @@ fn training_failure(seen: &[LabelledSubscriber], columns: &RetentionColumns<'_>)
 }
 
 fn subscriber(profile: CustomerProfile, columns: &RetentionColumns<'_>) -> Result<LabelledSubscriber, DataSetError> {
-    let CustomerProfile { id, mut attributes } = profile;
+    let CustomerProfile { id, mut attributes, consents: _ } = profile;
     let missing = |name: &str| {
         DataSetError::InsufficientData(format!("customer {id} has no `{name}`, which all [customers] need"))
     };

@@ -266,7 +266,7 @@ mod tests {
         let offer =
             wire::ExplicitOffer { offer_id: id("summer"), product_id: id("tea"), ..wire::ExplicitOffer::default() };
         let attributes = [(id("segment"), id("new"))].into_iter().collect();
-        let profile = wire::CustomerProfile { customer_id: id("dan"), attributes, consents: None };
+        let profile = wire::CustomerProfile { customer_id: id("dan"), attributes, ..wire::CustomerProfile::default() };
         vec![
             operation("CustomerService/EraseCustomer", wire::EraseCustomerRequest { customer_id: id("ada") }),
             operation("PolicyService/ActivatePolicy", wire::ActivatePolicyRequest { version: id("calm") }),

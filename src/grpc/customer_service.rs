@@ -39,7 +39,8 @@ impl CustomerService for CustomerRpc {
     ) -> Result<Response<wire::BatchUpsertCustomersResponse>, Status> {
         let wire::BatchUpsertCustomersRequest { customers } = request.into_inner();
         check_batch_len("customers", customers.len(), BATCH_LEN_MAX)?;
-        let entries = BatchEntries::read("customers", customers, profile_from_wire);
+        let now = self.app.now();
+        let entries = BatchEntries::read("customers", customers, |path, message| profile_from_wire(path, message, now));
         let recorded = upsert_customers(&self.app, &entries.valid).await.map_err(status::store)?;
         Ok(Response::new(wire::BatchUpsertCustomersResponse { results: entries.results(recorded) }))
     }

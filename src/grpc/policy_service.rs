@@ -11,7 +11,7 @@ use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::policy_service_server::PolicyService;
 use super::status;
 use crate::use_cases::app::App;
-use crate::use_cases::lint::lint_policy;
+use crate::use_cases::lint::{lint_new_policy, lint_policy};
 use crate::use_cases::policies::{
     PolicyActivation, PolicyVersion, activate_policy, active_policy, create_policy, get_policy, list_policies,
     roll_back_policy,
@@ -45,7 +45,7 @@ impl PolicyService for PolicyRpc {
     ) -> Result<Response<wire::CreatePolicyResponse>, Status> {
         let wire::CreatePolicyRequest { source, validate_only } = request.into_inner();
         let (policy, text) = policy_from_wire(source).map_err(|violations| status::invalid(&violations))?;
-        let warnings = lint_policy(&self.app, &policy).await.map_err(status::store)?;
+        let warnings = lint_new_policy(&self.app, &policy).await.map_err(status::store)?;
         let version = if validate_only {
             PolicyVersion { policy, text, created_at: None, active_since: None }
         } else {

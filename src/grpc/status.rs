@@ -177,6 +177,7 @@ pub(crate) fn backup(_: BackupInProgress) -> Status {
 
 /// Returns the status of a failed policy request.
 pub(crate) fn policy(error: PolicyError) -> Status {
+    let message = error.to_string();
     match error {
         PolicyError::Faults(faults) => {
             let mut violations = Violations::default();
@@ -192,6 +193,9 @@ pub(crate) fn policy(error: PolicyError) -> Status {
         PolicyError::NotFound => not_found("POLICY_NOT_FOUND", "there is no policy with this version"),
         PolicyError::TooMany => {
             status(Code::ResourceExhausted, "TOO_MANY_POLICIES", "there are too many policies", None)
+        }
+        PolicyError::ChannelsInUse { channels: _ } => {
+            status(Code::FailedPrecondition, "CHANNELS_IN_USE", message, None)
         }
         PolicyError::NothingBefore => {
             status(Code::FailedPrecondition, "NO_POLICY_BEFORE", "no policy was active before this one", None)
@@ -240,6 +244,7 @@ pub(crate) fn backfire(error: BackfireReportError) -> Status {
 pub(crate) fn explain(error: ExplainError) -> Status {
     match error {
         ExplainError::DecisionNotFound => not_found("DECISION_NOT_FOUND", "the customer has no such decision"),
+        ExplainError::Channel(channel) => invalid_field("what_if.channel", channel),
         ExplainError::Store(error) => store(error),
     }
 }
@@ -258,6 +263,7 @@ pub(crate) fn serve(error: ServeError, now: Timestamp) -> Status {
             "too many request ids for this customer within the last 24 hours",
             Some(retry_at.since(now)),
         ),
+        ServeError::Channel(channel) => invalid_field("channel", channel),
         ServeError::DeadlineExceeded => status(
             Code::DeadlineExceeded,
             "DEADLINE_EXCEEDED",

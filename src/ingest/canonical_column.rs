@@ -5,7 +5,7 @@
 pub(super) enum EntityKind {
     /// One product per row.
     Products,
-    /// One customer per row; every column without a canonical name is an attribute.
+    /// One customer per row; every column without a canonical name is an attribute, unless it looks like a consent.
     Customers,
     /// One event per row.
     Events,
@@ -68,6 +68,10 @@ columns! {
     Severity = "severity",
     Score = "score",
     ScoreMax = "score_max",
+    OptedOut = "opted_out",
+    OptedOutChannels = "opted_out_channels",
+    ObjectsToProfiling = "objects_to_profiling",
+    Consents = "consents",
 }
 
 impl CanonicalColumn {
@@ -101,7 +105,13 @@ impl EntityKind {
                 CanonicalColumn::AvailableUntil,
                 CanonicalColumn::Attributes,
             ],
-            Self::Customers => &[CanonicalColumn::CustomerId],
+            Self::Customers => &[
+                CanonicalColumn::CustomerId,
+                CanonicalColumn::OptedOut,
+                CanonicalColumn::OptedOutChannels,
+                CanonicalColumn::ObjectsToProfiling,
+                CanonicalColumn::Consents,
+            ],
             Self::Events => &[
                 CanonicalColumn::EventId,
                 CanonicalColumn::CustomerId,

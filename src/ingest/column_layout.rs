@@ -2,6 +2,7 @@
 
 use super::canonical_column::{CanonicalColumn, EntityKind};
 use super::column_template::ColumnTemplate;
+use super::consent_column::is_consent_name;
 use super::mapping::{IGNORE_ALL, Mapping};
 use super::raw_row::RawRow;
 
@@ -20,6 +21,8 @@ pub(super) struct ColumnLayout {
     pub attributes: Vec<(String, usize)>,
     /// Positions of the columns that are neither read nor ignored by the mapping.
     pub unknown: Vec<usize>,
+    /// Customers: positions of the columns that look like consents and that the mapping does not name.
+    pub unmapped_consents: Vec<usize>,
 }
 
 /// Source of the values of a canonical column.
@@ -56,6 +59,7 @@ impl ColumnLayout {
             kind: mapping.kind.as_ref().and_then(|rule| position(rule.column())),
             attributes: Vec::new(),
             unknown: Vec::new(),
+            unmapped_consents: Vec::new(),
         };
         for (index, name) in columns.iter().enumerate() {
             // Of two columns with the same name, the second is never read.
@@ -63,6 +67,10 @@ impl ColumnLayout {
             let attributes = if is_first { attribute_names(entity, mapping, name) } else { Vec::new() };
             let is_read = layout.reads(index) || !attributes.is_empty();
             let is_ignored = mapping.ignored.contains(name) || mapping.ignored.contains(IGNORE_ALL);
+            if is_first && entity == EntityKind::Customers && is_unmapped_consent(mapping, name) && !layout.reads(index)
+            {
+                layout.unmapped_consents.push(index);
+            }
             layout.attributes.extend(attributes.into_iter().map(|attribute| (attribute, index)));
             if !is_read && !is_ignored {
                 layout.unknown.push(index);
@@ -114,19 +122,25 @@ fn source_of(
     found.map_or(ColumnSource::Absent, ColumnSource::Column)
 }
 
+/// Whether a column of a customers file looks like a consent and the mapping neither reads nor ignores it by its name. `*` does not
+/// suffice: it may not have been meant for this one.
+fn is_unmapped_consent(mapping: &Mapping, column: &str) -> bool {
+    let is_mapped = mapping.columns.values().any(|from| from == column);
+    is_consent_name(column) && !is_mapped && !mapping.ignored.contains(column)
+}
+
 /// Returns the customer attributes that a column holds: those that the mapping assigns to it, else one of the same name.
 fn attribute_names(entity: EntityKind, mapping: &Mapping, column: &str) -> Vec<String> {
-    let id = CanonicalColumn::CustomerId.as_str();
     if entity != EntityKind::Customers {
         return Vec::new();
     }
     let renamed: Vec<&String> = mapping.columns.iter().filter(|(_, from)| *from == column).map(|(to, _)| to).collect();
     if !renamed.is_empty() {
-        return renamed.into_iter().filter(|name| *name != id).cloned().collect();
+        return renamed.into_iter().filter(|name| entity.column(name).is_none()).cloned().collect();
     }
     let is_ignored = mapping.ignored.contains(column) || mapping.ignored.contains(IGNORE_ALL);
     let is_taken = mapping.columns.contains_key(column) || mapping.constants.contains_key(column);
-    if is_ignored || is_taken || column.is_empty() || column == id {
+    if is_ignored || is_taken || column.is_empty() || entity.column(column).is_some() {
         return Vec::new();
     }
     vec![column.to_owned()]
@@ -193,8 +207,22 @@ pub(super) fn header_faults(
             ));
         }
     }
+    faults.extend(unmapped_consents(columns, &layout.unmapped_consents));
     faults.extend(unknown_columns(entity, mapping, columns, &layout.unknown));
     faults
+}
+
+/// Describes the columns that look like consents and that the mapping does not name.
+pub(super) fn unmapped_consents(columns: &[String], unmapped: &[usize]) -> Vec<String> {
+    let fault = |&index: &usize| {
+        let name = &columns[index];
+        format!(
+            "the column `{name}` looks like a consent; name it in the mapping: under [columns] as opted_out, \
+             opted_out_channels or objects_to_profiling, under [columns] as {name:?} = {name:?} if it is an attribute, or \
+             under [ignore] columns"
+        )
+    };
+    unmapped.iter().map(fault).collect()
 }
 
 /// Describes the unread columns: each that is almost read with the reason, and the rest together with a list of the known columns.

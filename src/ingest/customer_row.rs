@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::canonical_column::CanonicalColumn;
-use super::cell_values::plain_line;
+use super::canonical_column::{CanonicalColumn, EntityKind};
+use super::cell_values::{parse_bool, plain_line};
 use super::row_fields::RowFields;
 use super::row_outcome::CustomerProfile;
-use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
-use crate::domain::ids::CustomerId;
+use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, CHANNEL_OPT_OUTS_MAX, Consents};
+use crate::domain::ids::{Channel, CustomerId};
 
 /// Converts a row; `None` only with a fault in the fields.
 pub(super) fn customer_profile(fields: &mut RowFields<'_>) -> Option<CustomerProfile> {
@@ -25,7 +25,7 @@ pub(super) fn customer_profile(fields: &mut RowFields<'_>) -> Option<CustomerPro
         }
     }
     for (name, value) in &fields.mapping.constants {
-        if name != CanonicalColumn::CustomerId.as_str() {
+        if EntityKind::Customers.column(name).is_none() {
             attributes.insert(name.clone(), value.clone());
         }
     }
@@ -44,5 +44,19 @@ pub(super) fn customer_profile(fields: &mut RowFields<'_>) -> Option<CustomerPro
         );
         fields.add_row_fault(problem);
     }
-    Some(CustomerProfile { id: id?, attributes })
+    let consents = consents(fields);
+    Some(CustomerProfile { id: id?, attributes, consents })
+}
+
+/// Reads opt-outs and objections; `None` when the row states none. A `false` states nothing: a file may be older than what the
+/// customer said since, so it clears no opt-out.
+fn consents(fields: &mut RowFields<'_>) -> Option<Consents> {
+    let mut consents = Consents {
+        is_opted_out: fields.parsed(CanonicalColumn::OptedOut, parse_bool).unwrap_or(false),
+        channel_opt_outs: fields.ids(CanonicalColumn::OptedOutChannels, CHANNEL_OPT_OUTS_MAX, Channel::new),
+        objects_to_profiling: fields.parsed(CanonicalColumn::ObjectsToProfiling, parse_bool).unwrap_or(false),
+        ..Consents::default()
+    };
+    consents.add(fields.nested_consents(CanonicalColumn::Consents));
+    Some(consents).filter(|consents| *consents != Consents::default())
 }

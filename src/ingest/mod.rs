@@ -40,6 +40,7 @@ mod canonical_column;
 mod cell_values;
 mod column_layout;
 mod column_template;
+mod consent_column;
 mod csv_reader;
 mod customer_row;
 mod event_kind_rule;

@@ -78,7 +78,7 @@ impl<'a> CellValue<'a> {
         }
     }
 
-    fn from_json(value: &'a Value) -> Self {
+    pub fn from_json(value: &'a Value) -> Self {
         match value {
             Value::Null => Self::Empty,
             Value::String(text) => Self::from_text(text),

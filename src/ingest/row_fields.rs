@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::canonical_column::CanonicalColumn;
-use super::cell_values::{excerpt, parse_decimal};
+use super::canonical_column::{CanonicalColumn, EntityKind};
+use super::cell_values::{excerpt, parse_bool, parse_decimal};
 use super::column_layout::{ColumnLayout, ColumnSource};
 use super::invalid_cell::InvalidCell;
 use super::mapping::Mapping;
 use super::raw_row::{CellValue, RawRow, scalar};
 use super::row_id_generator::RowIdGenerator;
 use super::row_outcome::FieldFault;
-use crate::domain::ids::{EventId, InvalidId};
+use crate::domain::customer::{CHANNEL_OPT_OUTS_MAX, Consents};
+use crate::domain::ids::{Channel, EventId, InvalidId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::plain_text::has_control_characters;
 use crate::domain::product::FeatureValue;
@@ -191,6 +192,37 @@ impl<'a> RowFields<'a> {
         values
     }
 
+    /// Reads the consents of a JSON object, which have the names of the columns.
+    pub fn nested_consents(&mut self, column: CanonicalColumn) -> Consents {
+        let mut consents = Consents::default();
+        let entries = match self.cell(column) {
+            CellValue::Empty => return consents,
+            CellValue::Json(Value::Object(entries)) => entries,
+            CellValue::Text(_) | CellValue::Json(_) => {
+                self.add_fault(column, "must be an object such as {\"opted_out\": true}");
+                return consents;
+            }
+        };
+        for (name, value) in entries {
+            let cell = CellValue::from_json(value);
+            let flag = || cell.text()?.map_or(Ok(false), |text| parse_bool(&text));
+            let read = match EntityKind::Customers.column(name) {
+                Some(CanonicalColumn::OptedOut) => flag().map(|is_set| consents.is_opted_out = is_set),
+                Some(CanonicalColumn::ObjectsToProfiling) => {
+                    flag().map(|is_set| consents.objects_to_profiling = is_set)
+                }
+                Some(CanonicalColumn::OptedOutChannels) => channels(cell).map(|it| consents.channel_opt_outs = it),
+                Some(_) | None => Err(InvalidCell(
+                    "is unknown; known are opted_out, opted_out_channels and objects_to_profiling".to_owned(),
+                )),
+            };
+            if let Err(problem) = read {
+                self.add_fault(column, format!("{name} {problem}"));
+            }
+        }
+        consents
+    }
+
     /// Generates the id of an event without one.
     pub fn generate_id(&mut self) -> EventId {
         self.row_id_generator.generate(self.row)
@@ -217,6 +249,18 @@ fn id_text(cell: CellValue<'_>) -> Result<Option<Cow<'_, str>>, InvalidCell> {
         return Err(InvalidCell(format!("is the number {number}; write an id as a text, in quotes")));
     }
     cell.text()
+}
+
+fn channels(cell: CellValue<'_>) -> Result<BTreeSet<Channel>, InvalidCell> {
+    let channels = list(cell)?.into_iter().map(|item| {
+        Channel::new(item.to_string()).map_err(|invalid| InvalidCell(format!("{} {invalid}", excerpt(&item))))
+    });
+    let channels: BTreeSet<Channel> = channels.collect::<Result<_, _>>()?;
+    if channels.len() > CHANNEL_OPT_OUTS_MAX {
+        let len = channels.len();
+        return Err(InvalidCell(format!("has {len} entries, at most {CHANNEL_OPT_OUTS_MAX} are allowed")));
+    }
+    Ok(channels)
 }
 
 fn list(cell: CellValue<'_>) -> Result<Vec<Cow<'_, str>>, InvalidCell> {

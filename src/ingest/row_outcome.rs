@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::domain::customer::Consents;
 use crate::domain::ids::CustomerId;
 
 /// Outcome of one row.
@@ -69,4 +70,6 @@ pub struct CustomerProfile {
     pub id: CustomerId,
     /// Non-empty columns of the row.
     pub attributes: BTreeMap<String, String>,
+    /// Opt-outs and objections that the row states, to be added to the present ones; `None` when it states none.
+    pub consents: Option<Consents>,
 }

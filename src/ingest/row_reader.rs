@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::canonical_column::{CanonicalColumn, EntityKind};
-use super::column_layout::{ColumnLayout, entity_faults, header_faults, unknown_columns};
+use super::column_layout::{ColumnLayout, entity_faults, header_faults, unknown_columns, unmapped_consents};
 use super::csv_reader::CsvReader;
 use super::customer_row::customer_profile;
 use super::event_row::event;
@@ -36,7 +36,7 @@ pub fn read_products(source: RowSource, mapping: &Mapping, now: Timestamp) -> Re
     RowReader::open(source, EntityKind::Products, mapping, now, product)
 }
 
-/// Opens a source of customers: `customer_id`, and every other column as an attribute.
+/// Opens a source of customers: `customer_id`, the columns of consents, and every other column as an attribute.
 pub fn read_customers(
     source: RowSource,
     mapping: &Mapping,
@@ -133,7 +133,9 @@ impl<T> RowReader<T> {
         }
         let is_filled = |position: &usize| self.row.cell(*position) != CellValue::Empty;
         let unknown: Vec<usize> = self.layout.unknown.iter().copied().filter(is_filled).collect();
-        for problem in unknown_columns(self.entity, &self.mapping, self.reader.columns(), &unknown) {
+        let unmapped: Vec<usize> = self.layout.unmapped_consents.iter().copied().filter(is_filled).collect();
+        let unknown = unknown_columns(self.entity, &self.mapping, self.reader.columns(), &unknown);
+        for problem in unmapped_consents(self.reader.columns(), &unmapped).into_iter().chain(unknown) {
             fields.add_row_fault(problem);
         }
         let value = if is_wanted { (self.build)(&mut fields) } else { None };

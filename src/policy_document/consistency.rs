@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::duration_text::format_duration;
 use super::invalid_policy::PolicyFault;
+use crate::domain::channel::UnsetChannel;
 use crate::domain::ids::ProductId;
 use crate::domain::ledger::{GRANTS_KEPT, GRANTS_MAX};
 use crate::domain::policy::{OnlyAfter, Policy};
@@ -45,10 +46,21 @@ pub(super) fn consistency_faults(policy: &Policy) -> Vec<PolicyFault> {
     if contact.lease > contact.visit_window {
         fault("contact.lease", "must not be longer than visit_window".to_owned());
     }
-    for (channel, lease) in &contact.channel_leases {
-        if *lease > contact.visit_window {
-            fault("contact.channel_leases", format!("{channel} must not be longer than visit_window"));
+    for channel in contact.channels.iter() {
+        if channel.terms.lease.is_some_and(|lease| lease > contact.visit_window) {
+            fault("contact.channels", format!("{}: lease must not be longer than visit_window", channel.name()));
         }
+    }
+    if let UnsetChannel::Registered(channel) = &contact.unset_channel
+        && contact.channels.resolve(channel).is_none()
+    {
+        let problem = format!(
+            "must be {}, {} or a channel of contact.channels, not {:?}",
+            UnsetChannel::STRICTEST,
+            UnsetChannel::REFUSE,
+            channel.as_str()
+        );
+        fault("contact.unset_channel", problem);
     }
     if contact.back_off > contact.back_off_max {
         fault("contact.back_off", "must not be longer than back_off_max".to_owned());

@@ -1,10 +1,11 @@
 //! Formatting of a policy as a TOML document with a comment on every value.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::duration_text::format_duration;
-use super::policy_entries::policy_entries;
-use super::policy_value::{FamilyValue, PolicyValue, SequenceValue};
+use super::policy_entries::{PolicyEntry, policy_entries};
+use super::policy_value::{ChannelValue, FamilyValue, PolicyValue, SequenceValue};
 use crate::domain::policy::Policy;
 
 const HEAD: &str = "\
@@ -22,9 +23,36 @@ pub fn format_policy(policy: &Policy) -> String {
             section = entry.section;
             let _ = write!(text, "\n{}[{section}]\n", section_comment(section));
         }
-        let _ = writeln!(text, "# {}\n{} = {}", entry.comment, entry.key, value(&entry.field.value()));
+        if let PolicyValue::Channels(channels) = entry.field.value() {
+            write_channels(&mut text, &entry, &channels);
+        } else {
+            let _ = writeln!(text, "# {}\n{} = {}", entry.comment, entry.key, value(&entry.field.value()));
+        }
     }
     text
+}
+
+/// Writes each channel as a table, because one line would be too long for all of them.
+fn write_channels(text: &mut String, entry: &PolicyEntry<'_>, channels: &BTreeMap<String, ChannelValue>) {
+    let _ = write!(text, "\n# {}\n", entry.comment);
+    for (name, channel) in channels {
+        let _ = writeln!(text, "[{}.{}]\n{}", entry.path(), key(name), channel_keys(channel).join("\n"));
+    }
+}
+
+/// A key of a table, quoted where TOML asks for it.
+fn key(name: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if name.bytes().all(is_bare) { name.to_owned() } else { quoted(name) }
+}
+
+fn channel_keys(channel: &ChannelValue) -> Vec<String> {
+    let ChannelValue { aliases, lease, cap, basis } = channel;
+    let mut keys = vec![format!("aliases = {}", texts(aliases))];
+    keys.extend(lease.map(|lease| format!("lease = {}", quoted(&format_duration(lease)))));
+    keys.extend(cap.map(|cap| format!("cap = {cap}")));
+    keys.extend(basis.as_ref().map(|basis| format!("basis = {}", quoted(basis))));
+    keys
 }
 
 fn section_comment(section: &str) -> &'static str {
@@ -68,14 +96,11 @@ fn value(value: &PolicyValue) -> String {
         PolicyValue::Component { weight, prior, half_life_days } => {
             format!("{{ weight = {weight:?}, prior = {prior:?}, half_life_days = {half_life_days:?} }}")
         }
-        PolicyValue::Durations(durations) => {
-            let named = durations
-                .iter()
-                .map(|(name, duration)| format!("{} = {}", quoted(name), quoted(&format_duration(*duration))));
-            inline(named.collect())
-        }
-        PolicyValue::Counts(counts) => {
-            inline(counts.iter().map(|(name, count)| format!("{} = {count}", quoted(name))).collect())
+        PolicyValue::Channels(channels) => {
+            let channel = |(name, channel): (&String, &ChannelValue)| {
+                format!("{} = {}", quoted(name), inline(channel_keys(channel)))
+            };
+            inline(channels.iter().map(channel).collect())
         }
         PolicyValue::Families(families) => inline(families.iter().map(family).collect()),
         PolicyValue::Pairs(pairs) => {

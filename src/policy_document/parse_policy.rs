@@ -13,7 +13,7 @@ use super::invalid_policy::{InvalidPolicy, PolicyFault};
 use super::invalid_policy_value::InvalidPolicyValue;
 use super::policy_entries::{PolicyEntry, policy_entries};
 use super::policy_field::PolicyField;
-use super::policy_value::{FamilyValue, PolicyValue, SequenceValue};
+use super::policy_value::{ChannelValue, FamilyValue, PolicyValue, SequenceValue};
 use crate::domain::policy::Policy;
 
 /// Maximum size of a document.
@@ -141,7 +141,9 @@ fn from_toml(field: &PolicyField<'_>, toml: &Toml) -> Result<PolicyValue, Invali
         PolicyField::Numbers(..) => {
             toml.as_array().and_then(|list| list.iter().map(number).collect::<Option<_>>()).map(PolicyValue::Numbers)
         }
-        PolicyField::Text(..) | PolicyField::ItemGroups(_) => text(toml).map(PolicyValue::Text),
+        PolicyField::Text(..) | PolicyField::ItemGroups(_) | PolicyField::UnsetChannel(_) => {
+            text(toml).map(PolicyValue::Text)
+        }
         PolicyField::Names(_) => texts(toml).map(PolicyValue::Names),
         PolicyField::AttributeKinds(_) | PolicyField::FeatureOrders(_) => {
             let texts = toml.as_table().map(|table| table.iter().map(|(name, it)| Some((name.clone(), text(it)?))));
@@ -155,15 +157,7 @@ fn from_toml(field: &PolicyField<'_>, toml: &Toml) -> Result<PolicyValue, Invali
                 Some(PolicyValue::Component { weight, prior, half_life_days: number(half_life_days)? })
             })
         }
-        PolicyField::Durations(..) => {
-            let durations =
-                toml.as_table().map(|table| table.iter().map(|(name, it)| Some((name.clone(), duration(it)?))));
-            durations.and_then(Iterator::collect::<Option<_>>).map(PolicyValue::Durations)
-        }
-        PolicyField::Counts(_) => {
-            let counts = toml.as_table().map(|table| table.iter().map(|(name, it)| Some((name.clone(), count(it)?))));
-            counts.and_then(Iterator::collect::<Option<_>>).map(PolicyValue::Counts)
-        }
+        PolicyField::Channels(_) => return channels(toml).unwrap_or_else(|| Err(wrong())),
         PolicyField::Families(_) => {
             let families =
                 toml.as_table().map(|table| table.iter().map(|(name, it)| Some((name.clone(), family(it)?))));
@@ -196,6 +190,49 @@ fn texts(toml: &Toml) -> Option<Vec<String>> {
 fn pair(toml: &Toml) -> Option<(String, String)> {
     let [a, b]: [String; 2] = texts(toml)?.try_into().ok()?;
     Some((a, b))
+}
+
+/// Reads channels by name; `None` when the value is not a table of tables.
+fn channels(toml: &Toml) -> Option<Result<PolicyValue, InvalidPolicyValue>> {
+    let mut channels = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (name, toml) in toml.as_table()? {
+        let mut channel = ChannelValue::default();
+        for (key, value) in toml.as_table()? {
+            let (is_read, expected) = match key.as_str() {
+                "aliases" => {
+                    let aliases = texts(value);
+                    channel.aliases = aliases.clone().unwrap_or_default();
+                    (aliases.is_some(), "a list of names")
+                }
+                "lease" => {
+                    channel.lease = value.as_str().and_then(parse_duration);
+                    (channel.lease.is_some(), "a duration such as \"2d\"")
+                }
+                "cap" => {
+                    channel.cap = value.as_integer().and_then(|cap| u64::try_from(cap).ok());
+                    (channel.cap.is_some(), "a whole number")
+                }
+                "basis" => {
+                    channel.basis = text(value);
+                    (channel.basis.is_some(), "a text")
+                }
+                _ => {
+                    problems.push(format!("{name}: {key} is unknown; a channel has aliases, lease, cap and basis"));
+                    continue;
+                }
+            };
+            if !is_read {
+                problems.push(format!("{name}: {key} must be {expected}, not {value}"));
+            }
+        }
+        channels.insert(name.clone(), channel);
+    }
+    Some(if problems.is_empty() {
+        Ok(PolicyValue::Channels(channels))
+    } else {
+        Err(InvalidPolicyValue(problems.join("; ")))
+    })
 }
 
 fn family(toml: &Toml) -> Option<FamilyValue> {

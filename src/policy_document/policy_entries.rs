@@ -82,7 +82,6 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         rise_step,
         visit_window,
         lease,
-        channel_leases,
         back_off,
         back_off_max,
         rejected_product_cooldown,
@@ -96,7 +95,8 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         quiet_after_payment_trouble,
         category_offers_max,
         per_offer,
-        channel_caps,
+        unset_channel,
+        channels,
         families,
         never_together,
         never_after,
@@ -147,12 +147,6 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         "lease",
         "an offer that was not shown can be released within this time",
         PolicyField::Duration(lease, A_SECOND, DAY * 30),
-    );
-    add(
-        section,
-        "channel_leases",
-        "leases of channels that deliver later, by the name of the channel",
-        PolicyField::Durations(channel_leases, A_SECOND, DAY * 30),
     );
     add(
         section,
@@ -215,15 +209,22 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
     );
     add(
         section,
-        "channel_caps",
-        "maximum number of offers on a channel within cap_window, by the name of the channel, such as { email = 2 }",
-        PolicyField::Counts(channel_caps),
-    );
-    add(
-        section,
         "families",
         "products that share a cap, by name: { category = [\"Insurance\"], products = [], per_slate = 1, per_window = 2 }",
         PolicyField::Families(families),
+    );
+    add(
+        section,
+        "unset_channel",
+        "a request without a channel is one on this channel, or \"strictest\" of all, or \"refuse\"",
+        PolicyField::UnsetChannel(unset_channel),
+    );
+    // The last of its section, because each channel is written as a table of its own.
+    add(
+        section,
+        "channels",
+        "the channels that requests may name, each with aliases, lease, cap and its basis: opt_in, soft_opt_in or opt_out",
+        PolicyField::Channels(channels),
     );
     let section = "contact.rules";
     add(

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::duration_text::format_duration;
 use super::invalid_policy_value::InvalidPolicyValue;
-use super::policy_value::{FamilyValue, PolicyValue, SequenceValue};
+use super::policy_value::{ChannelValue, FamilyValue, PolicyValue, SequenceValue};
 use crate::domain::catalog_settings::ItemGroupSource;
+use crate::domain::channel::{ChannelRegistry, ChannelTerms, ConsentBasis, RegisteredChannel, UnsetChannel};
 use crate::domain::customer::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
 use crate::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
 use crate::domain::explicit_offer::{AttributeKind, AttributeKinds};
@@ -24,7 +25,9 @@ const NAMED_MAX: usize = 16;
 const LIST_MAX: usize = 200;
 /// Maximum look-back of a rule.
 const LOOK_BACK_MAX: Duration = GRANTS_KEPT;
-/// Minimum look-back of a rule.
+/// Maximum lease of a channel.
+const LEASE_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// Minimum look-back of a rule, and minimum lease.
 const A_SECOND: Duration = Duration::from_secs(1);
 
 /// Reference to a field of a policy with the range of its values.
@@ -55,10 +58,10 @@ pub enum PolicyField<'p> {
     Caps(&'p mut BandCaps),
     /// Component of relationship health.
     Component(&'p mut ComponentPolicy),
-    /// Durations by the name of a channel, each between a minimum and a maximum.
-    Durations(&'p mut Vec<(String, Duration)>, Duration, Duration),
-    /// Caps by the name of a channel.
-    Counts(&'p mut Vec<(String, u32)>),
+    /// Channels that requests may name.
+    Channels(&'p mut ChannelRegistry),
+    /// Meaning of a request without a channel.
+    UnsetChannel(&'p mut UnsetChannel),
     /// Families of products that share a cap.
     Families(&'p mut Vec<ProductFamily>),
     /// Pairs of products that exclude each other.
@@ -93,10 +96,8 @@ impl PolicyField<'_> {
             Self::Component(ComponentPolicy { weight, prior, half_life }) => {
                 PolicyValue::Component { weight: *weight, prior: *prior, half_life_days: half_life.days() }
             }
-            Self::Durations(durations, ..) => PolicyValue::Durations(durations.iter().cloned().collect()),
-            Self::Counts(counts) => {
-                PolicyValue::Counts(counts.iter().map(|(name, count)| (name.clone(), u64::from(*count))).collect())
-            }
+            Self::Channels(registry) => PolicyValue::Channels(registry.iter().map(channel_value).collect()),
+            Self::UnsetChannel(unset) => PolicyValue::Text(unset.as_str().to_owned()),
             Self::Families(families) => PolicyValue::Families(families.iter().map(family_value).collect()),
             Self::Pairs(pairs) => {
                 PolicyValue::Pairs(pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect())
@@ -161,10 +162,8 @@ impl PolicyField<'_> {
                     .map_err(|problem| InvalidPolicyValue(format!("half_life_days {problem}")))?;
                 **field = ComponentPolicy { weight, prior, half_life };
             }
-            (Self::Durations(field, min, max), PolicyValue::Durations(durations)) => {
-                **field = channel_leases(durations, *min, *max)?;
-            }
-            (Self::Counts(field), PolicyValue::Counts(counts)) => **field = channel_caps(counts)?,
+            (Self::Channels(field), PolicyValue::Channels(values)) => **field = channels(values)?,
+            (Self::UnsetChannel(field), PolicyValue::Text(text)) => **field = unset_channel(text)?,
             (Self::Families(field), PolicyValue::Families(values)) => **field = families(values)?,
             (Self::Pairs(field), PolicyValue::Pairs(values)) => **field = pairs(values)?,
             (Self::Sequences(field), PolicyValue::Sequences(values)) => **field = sequences(values)?,
@@ -194,8 +193,10 @@ impl PolicyField<'_> {
             Self::ItemGroups(_) => "inferred or declared",
             Self::Caps(_) => "{ offers = 4, up_sell = 1 }",
             Self::Component(_) => "{ weight = 0.1, prior = 0.7, half_life_days = 180 }",
-            Self::Durations(..) => "durations by name, such as { email = \"2d\" }",
-            Self::Counts(_) => "whole numbers by name, such as { email = 2 }",
+            Self::Channels(_) => {
+                "channels by name, such as { email = { aliases = [\"e-mail\"], lease = \"2d\", cap = 2, basis = \"opt_in\" } }"
+            }
+            Self::UnsetChannel(_) => "strictest, refuse or a channel",
             Self::Families(_) => {
                 "families by name, such as { insurance = { category = [\"Insurance\"], products = [], per_slate = 1, \
                  per_window = 2 } }"
@@ -230,8 +231,7 @@ fn kind_of(value: &PolicyValue) -> &'static str {
         PolicyValue::Texts(_) => "texts by name",
         PolicyValue::Caps { .. } => "caps",
         PolicyValue::Component { .. } => "a component",
-        PolicyValue::Durations(_) => "durations by name",
-        PolicyValue::Counts(_) => "whole numbers by name",
+        PolicyValue::Channels(_) => "channels",
         PolicyValue::Families(_) => "families",
         PolicyValue::Pairs(_) => "pairs",
         PolicyValue::Sequences(_) => "sequences",
@@ -338,35 +338,88 @@ fn caps(offers: u64, up_sell: u64) -> Result<BandCaps, InvalidPolicyValue> {
     Ok(BandCaps { offers: fits("offers", offers)?, up_sell: fits("up_sell", up_sell)? })
 }
 
-fn channel_leases(
-    durations: BTreeMap<String, Duration>,
-    min: Duration,
-    max: Duration,
-) -> Result<Vec<(String, Duration)>, InvalidPolicyValue> {
-    if durations.len() > NAMED_MAX {
-        return Err(InvalidPolicyValue(format!("has {} names, at most {NAMED_MAX} are allowed", durations.len())));
-    }
-    let read = durations.into_iter().map(|(name, duration)| {
-        Channel::new(name.clone()).map_err(|invalid| InvalidPolicyValue(format!("the name {name:?} {invalid}")))?;
-        Ok((
-            name.clone(),
-            checked_duration(duration, min, max).map_err(|problem| InvalidPolicyValue(format!("{name} {problem}")))?,
-        ))
-    });
-    collect_all(read)
+fn channel_value(channel: &RegisteredChannel) -> (String, ChannelValue) {
+    let ChannelTerms { lease, cap, basis } = channel.terms;
+    let value = ChannelValue {
+        aliases: channel.aliases().iter().map(ToString::to_string).collect(),
+        lease,
+        cap: cap.map(u64::from),
+        basis: Some(basis.as_str().to_owned()),
+    };
+    (channel.name().to_string(), value)
 }
 
-fn channel_caps(counts: BTreeMap<String, u64>) -> Result<Vec<(String, u32)>, InvalidPolicyValue> {
-    if counts.len() > NAMED_MAX {
-        return Err(InvalidPolicyValue(format!("has {} names, at most {NAMED_MAX} are allowed", counts.len())));
+/// Checks channels. The error has every problem of every channel.
+fn channels(values: BTreeMap<String, ChannelValue>) -> Result<ChannelRegistry, InvalidPolicyValue> {
+    let mut problems = Vec::new();
+    if values.is_empty() || values.len() > NAMED_MAX {
+        problems.push(format!("must have 1 to {NAMED_MAX} channels, not {}", values.len()));
     }
-    let read = counts.into_iter().map(|(name, count)| {
-        Channel::new(name.clone()).map_err(|invalid| InvalidPolicyValue(format!("the name {name:?} {invalid}")))?;
-        let fits = u32::try_from(count).ok().filter(|count| *count <= OFFERS_MAX);
-        let cap = fits.ok_or_else(|| InvalidPolicyValue(format!("{name} must be 0 to {OFFERS_MAX}, not {count}")))?;
-        Ok((name, cap))
+    let mut registered = Vec::new();
+    for (name, value) in values {
+        match channel(&name, value) {
+            Ok(channel) => registered.push(channel),
+            Err(faults) => problems.extend(faults.into_iter().map(|fault| format!("{name}: {fault}"))),
+        }
+    }
+    let registry = ChannelRegistry::new(registered).map_err(|faults| {
+        problems.extend(faults.iter().map(ToString::to_string));
     });
-    collect_all(read)
+    match registry {
+        Ok(registry) if problems.is_empty() => Ok(registry),
+        Ok(_) | Err(()) => Err(InvalidPolicyValue(problems.join("; "))),
+    }
+}
+
+fn channel(name: &str, value: ChannelValue) -> Result<RegisteredChannel, Vec<String>> {
+    let ChannelValue { aliases, lease, cap, basis } = value;
+    let mut problems = Vec::new();
+    let mut id = |text: &str| match Channel::new(text) {
+        Ok(id) => Some(id),
+        Err(invalid) => {
+            problems.push(format!("the name {text:?} {invalid}"));
+            None
+        }
+    };
+    let registered = id(name);
+    let aliases_len = aliases.len();
+    let aliases: Vec<Channel> = aliases.iter().filter_map(|alias| id(alias)).collect();
+    if aliases_len > NAMED_MAX {
+        problems.push(format!("has {aliases_len} aliases, at most {NAMED_MAX} are allowed"));
+    }
+    if [UnsetChannel::STRICTEST, UnsetChannel::REFUSE].contains(&name) {
+        problems.push("the name has a meaning of its own in contact.unset_channel".to_owned());
+    }
+    if let Some(Err(problem)) = lease.map(|lease| checked_duration(lease, A_SECOND, LEASE_MAX)) {
+        problems.push(format!("lease {problem}"));
+    }
+    let checked_cap = cap.and_then(|cap| u32::try_from(cap).ok()).filter(|cap| *cap <= OFFERS_MAX);
+    if let Some(cap) = cap.filter(|_| checked_cap.is_none()) {
+        problems.push(format!("cap must be 0 to {OFFERS_MAX}, not {cap}"));
+    }
+    let basis = match basis.as_deref() {
+        None => Some(ConsentBasis::OptOut),
+        Some(text) => ConsentBasis::ALL.into_iter().find(|basis| basis.as_str() == text).or_else(|| {
+            problems.push(format!("basis must be opt_in, soft_opt_in or opt_out, not {text:?}"));
+            None
+        }),
+    };
+    match registered.zip(basis) {
+        Some((name, basis)) if problems.is_empty() => {
+            Ok(RegisteredChannel::new(name, aliases, ChannelTerms { lease, cap: checked_cap, basis }))
+        }
+        Some(_) | None => Err(problems),
+    }
+}
+
+fn unset_channel(text: String) -> Result<UnsetChannel, InvalidPolicyValue> {
+    match text.as_str() {
+        UnsetChannel::STRICTEST => Ok(UnsetChannel::Strictest),
+        UnsetChannel::REFUSE => Ok(UnsetChannel::Refuse),
+        _ => Channel::new(text.clone())
+            .map(UnsetChannel::Registered)
+            .map_err(|invalid| InvalidPolicyValue(format!("the name {text:?} {invalid}"))),
+    }
 }
 
 fn family_value(family: &ProductFamily) -> (String, FamilyValue) {

@@ -30,14 +30,27 @@ pub enum PolicyValue {
     Text(String),
     Names(Vec<String>),
     Texts(BTreeMap<String, String>),
-    Durations(BTreeMap<String, Duration>),
-    Counts(BTreeMap<String, u64>),
+    /// Channels by name.
+    Channels(BTreeMap<String, ChannelValue>),
     /// Families of products that share a cap, by name.
     Families(BTreeMap<String, FamilyValue>),
     /// Pairs of product ids.
     Pairs(Vec<(String, String)>),
     /// Pairs of product ids with a duration.
     Sequences(Vec<SequenceValue>),
+}
+
+/// Channel through which offers reach customers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChannelValue {
+    /// Other names of the channel.
+    pub aliases: Vec<String>,
+    /// Time for which a grant can be released; `None` for `contact.lease`.
+    pub lease: Option<Duration>,
+    /// Maximum number of offers granted on it within the window of all caps; `None` for none.
+    pub cap: Option<u64>,
+    /// Basis in consent; `None` for `opt_out`.
+    pub basis: Option<String>,
 }
 
 /// Family of products that share a cap.

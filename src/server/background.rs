@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::store::contract::stored_model::TrainingMarker;
 use crate::use_cases::app::App;
+use crate::use_cases::channel_usage::report_unresolved_opt_outs;
 use crate::use_cases::expire_history::expire_history;
 use crate::use_cases::expire_idle_customers::expire_idle_customers;
 use crate::use_cases::learn_acceptances::learn_acceptances;
@@ -92,7 +93,7 @@ pub async fn recover_reservations(app: Arc<App>) {
 /// Interval of the retention sweep.
 const RETENTION_SWEEP_INTERVAL: Duration = Duration::from_secs(86_400);
 
-/// Deletes expired history and idle customers, at the start and every day.
+/// Deletes expired history and idle customers, and counts unresolved opt-outs, at the start and every day.
 pub async fn sweep_expired_history(app: Arc<App>) {
     loop {
         if let Err(error) = expire_history(&app).await {
@@ -100,6 +101,9 @@ pub async fn sweep_expired_history(app: Arc<App>) {
         }
         if let Err(error) = expire_idle_customers(&app).await {
             tracing::error!(%error, "retention sweep of idle customers failed");
+        }
+        if let Err(error) = report_unresolved_opt_outs(&app).await {
+            tracing::error!(%error, "counting unresolved opt-outs failed");
         }
         tokio::time::sleep(RETENTION_SWEEP_INTERVAL).await;
     }

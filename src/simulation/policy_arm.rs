@@ -58,7 +58,6 @@ fn without_brakes(caps: BandCaps, cap_window: Duration) -> Policy {
     // An offer that was declined a day ago may be made again.
     contact.visit_window = DAY;
     contact.lease = DAY.min(contact.lease);
-    contact.channel_leases = Vec::new();
     for pause in [
         &mut contact.back_off,
         &mut contact.back_off_max,

@@ -13,6 +13,7 @@ use crate::decision::decision_context::DecisionContext;
 use crate::decision::explicit_offer_index::ExplicitOfferIndex;
 use crate::decision::offer_query::OfferQuery;
 use crate::domain::candidate::{Candidate, Upgrade};
+use crate::domain::channel::QueryChannel;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity};
@@ -308,7 +309,7 @@ impl<'a> SimulatedCustomer<'a> {
             products: &[],
             excluded: &excluded,
             offers_max: 1,
-            channel: None,
+            channel: QueryChannel::Unset,
             placement: None,
             currency: None,
             rejected_max: 0,

@@ -57,7 +57,7 @@ const HISTOGRAMS: [(&str, &str); 4] = [
     ("tactful_store_flush_waiters", "Commits made durable by one flush (group commit)."),
 ];
 /// Names and help texts of all gauges.
-const GAUGES: [(&str, &str); 7] = [
+const GAUGES: [(&str, &str); 8] = [
     (
         "tactful_backup_timestamp_seconds",
         "Unix time of the last completed backup, in seconds; absent until the first one since the start.",
@@ -73,6 +73,10 @@ const GAUGES: [(&str, &str); 7] = [
     ),
     ("tactful_model_age_seconds", "Age of the history that the current model was trained on, in seconds."),
     ("tactful_stored_records", "Records in the store, by kind: customers, products, events or decisions."),
+    (
+        "tactful_unresolved_opt_outs",
+        "Opt-outs of channels that the active policy does not have, so that they block all channels; counted once a day.",
+    ),
     ("tactful_build_info", "Always 1; the label carries the version."),
 ];
 

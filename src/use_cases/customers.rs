@@ -20,8 +20,17 @@ pub struct ProfileUpdate {
     pub customer: CustomerId,
     /// New attributes, replacing all of the present ones; empty leaves them.
     pub attributes: BTreeMap<String, String>,
-    /// New consents; `None` leaves the present ones.
-    pub consents: Option<Consents>,
+    /// Change of the consents; `None` leaves them.
+    pub consents: Option<ConsentsChange>,
+}
+
+/// Change of a customer's consents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConsentsChange {
+    /// They become these.
+    Replace(Consents),
+    /// These are added to the present ones, and none is cleared.
+    Add(Consents),
 }
 
 /// Updates profiles, and returns when they are durable. Returns one outcome per update, in order.
@@ -42,8 +51,10 @@ async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<EntryOutco
         if !attributes.is_empty() {
             customer.attributes.clone_from(attributes);
         }
-        if let Some(consents) = consents {
-            customer.consents = consents.clone();
+        match consents {
+            Some(ConsentsChange::Replace(consents)) => customer.consents = consents.clone(),
+            Some(ConsentsChange::Add(consents)) => customer.consents.add(consents.clone()),
+            None => {}
         }
         if version > 0 && customer == before {
             return Ok(CustomerChange::Unchanged { customer, result: EntryOutcome::Duplicate });

@@ -9,6 +9,7 @@ use crate::decision::decide::decide;
 use crate::decision::decision_context::DecisionContext;
 use crate::decision::offer_query::OfferQuery;
 use crate::decision::unconsidered::unconsidered_rejection;
+use crate::domain::channel::InvalidChannel;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::ids::{DecisionId, OfferId, ProductId};
@@ -28,20 +29,26 @@ pub(super) struct DecisionInput<'a> {
 }
 
 /// Decides with the policy, catalogue and model of one snapshot. Returns the decision and the ledger that it leaves.
+///
+/// # Errors
+/// When the policy does not allow the channel of the request.
 pub(super) fn decide_offers(
     snapshot: &Snapshot,
     input: &DecisionInput<'_>,
     customer: &Customer,
     proposal: &AdjustedProposal<'_>,
     now: Timestamp,
-) -> (Decision, Ledger) {
+) -> Result<(Decision, Ledger), InvalidChannel> {
     let decision = DecisionId::from_bits(uuid::Uuid::new_v4().as_u128());
     let context =
         DecisionContext { exhausted_offers: input.exhausted_offers, ..snapshot.decision_context(now, decision) };
-    decide(&query(input), customer, proposal, &context)
+    Ok(decide(&query(snapshot, input)?, customer, proposal, &context))
 }
 
 /// Returns the rejection of a product that [`decide_offers`] did not consider for the same input.
+///
+/// # Errors
+/// When the policy does not allow the channel of the request.
 pub(super) fn explain_unconsidered(
     snapshot: &Snapshot,
     input: &DecisionInput<'_>,
@@ -49,21 +56,21 @@ pub(super) fn explain_unconsidered(
     proposal: &AdjustedProposal<'_>,
     product: &ProductId,
     now: Timestamp,
-) -> RejectedCandidate {
+) -> Result<RejectedCandidate, InvalidChannel> {
     let context = snapshot.decision_context(now, DecisionId::from_bits(0));
-    unconsidered_rejection(product, &query(input), customer, proposal, &context)
+    Ok(unconsidered_rejection(product, &query(snapshot, input)?, customer, proposal, &context))
 }
 
-fn query<'a>(input: &DecisionInput<'a>) -> OfferQuery<'a> {
+fn query<'a>(snapshot: &'a Snapshot, input: &DecisionInput<'a>) -> Result<OfferQuery<'a>, InvalidChannel> {
     let DecisionInput { request, offers_max, rejected_max, exhausted_offers: _ } = *input;
-    OfferQuery {
+    Ok(OfferQuery {
         kind: request.kind,
         products: &request.products,
         excluded: &request.excluded,
         offers_max,
-        channel: request.channel.as_ref(),
+        channel: snapshot.policy.contact.query_channel(request.channel.as_ref())?,
         placement: request.placement.as_ref(),
         currency: request.currency,
         rejected_max,
-    }
+    })
 }

@@ -10,6 +10,7 @@ use super::offer_request::OfferRequest;
 use super::propose::propose;
 use crate::decision::scoring::CANDIDATES_CONSIDERED_MAX;
 use crate::domain::catalog::Catalog;
+use crate::domain::channel::InvalidChannel;
 use crate::domain::decision::Decision;
 use crate::domain::ids::{CustomerId, DecisionId, ProductId};
 use crate::domain::offer::Offer;
@@ -39,6 +40,9 @@ pub enum ExplainError {
     /// The customer has no such decision.
     #[error("decision not found for this customer")]
     DecisionNotFound,
+    /// The policy does not allow the channel of the request.
+    #[error(transparent)]
+    Channel(#[from] InvalidChannel),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -66,13 +70,13 @@ pub async fn explain_request(
     };
     let (snapshot, now) = (app.snapshot(), app.now());
     let proposal = propose(app, &snapshot, request, &customer, now).await?;
-    let (mut decision, _) = decide_offers(&snapshot, &input, &customer.value, &proposal, now);
+    let (mut decision, _) = decide_offers(&snapshot, &input, &customer.value, &proposal, now)?;
     if let Some(product) = product {
         decision.slate.retain(|offer| offer.product == *product);
         decision.would_be_slate.retain(|offer| offer.product == *product);
         decision.rejected_candidates.retain(|rejected| rejected.product == *product);
         if decision.slate.is_empty() && decision.would_be_slate.is_empty() && decision.rejected_candidates.is_empty() {
-            let rejected = explain_unconsidered(&snapshot, &input, &customer.value, &proposal, product, now);
+            let rejected = explain_unconsidered(&snapshot, &input, &customer.value, &proposal, product, now)?;
             decision.rejected_candidates.push(rejected);
         }
     }

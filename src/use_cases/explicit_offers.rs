@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::app::App;
 use crate::decision::conditions::condition::Condition;
+use crate::domain::channel::InvalidChannel;
 use crate::domain::explicit_offer::{EXPLICIT_OFFERS_MAX, ExplicitOffer};
 use crate::domain::ids::OfferId;
 use crate::store::contract::error::StoreError;
@@ -30,6 +31,11 @@ pub fn check_offer(app: &App, offer: &ExplicitOffer) -> Vec<ExplicitOfferFault> 
                 add("price", format!("is in {ours}, the product's price in {its}"));
             }
         }
+    }
+    let registry = &app.policy_in_force().contact.channels;
+    for channel in offer.channels.iter().filter(|channel| registry.resolve(channel).is_none()) {
+        let invalid = InvalidChannel::Unknown { channel: channel.clone(), known: registry.names() };
+        add("channels", format!("are invalid: {invalid}"));
     }
     if let Some(condition) = &offer.condition {
         // The declared kinds include no sensitive attribute: a policy that declares one is rejected.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::app::App;
+use super::channel_usage::{UsedChannel, load_channel_usage};
 use crate::decision::explicit_offer_index::ExplicitOfferIndex;
 use crate::decision::lint::LintContext;
 use crate::domain::catalog::Catalog;
@@ -21,6 +22,17 @@ pub const LINTED_PRODUCTS_MAX: usize = 10_000;
 pub async fn lint_policy(app: &App, policy: &Policy) -> Result<Vec<LintFinding>, StoreError> {
     let offers = app.offers_under(policy).await?;
     Ok(run(Arc::new(policy.clone()), app.catalog(), offers, |context| context.of_policy()).await)
+}
+
+/// Lints a policy as [`lint_policy`] does, and against the opt-outs of all customers, which it reads.
+pub async fn lint_new_policy(app: &App, policy: &Policy) -> Result<Vec<LintFinding>, StoreError> {
+    let unresolved = load_channel_usage(app).await?.unresolved_opt_outs(policy);
+    let unresolved = unresolved
+        .into_iter()
+        .map(|UsedChannel { channel, customers }| LintFinding::UnresolvedOptOut { channel, customers });
+    let mut findings: Vec<LintFinding> = unresolved.collect();
+    findings.extend(lint_policy(app, policy).await?);
+    Ok(findings)
 }
 
 /// Lints some products, their ladders and their explicit offers under the policy in force.

@@ -10,6 +10,7 @@ pub(crate) mod back_up;
 pub mod batch_entry;
 pub mod catalog;
 pub(crate) mod change_customer;
+pub(crate) mod channel_usage;
 pub mod customers;
 mod decide_offers;
 pub mod erase_customer;

@@ -23,7 +23,7 @@ pub struct OfferRequest {
     pub excluded: BTreeSet<ProductId>,
     /// Maximum length of the slate, 1 to 20.
     pub offers_max: usize,
-    /// Channel of the offers, which may have caps of its own.
+    /// Channel of the offers as the caller wrote it; the policy of the decision resolves it.
     pub channel: Option<Channel>,
     /// Placement of the offers within the channel.
     pub placement: Option<Placement>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 
 use super::app::App;
+use super::channel_usage::{UsedChannel, counted, dropped_channels};
 use super::stored_policy::read_stored_policy;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
@@ -59,6 +60,16 @@ pub enum PolicyError {
     /// The maximum number of versions is stored.
     #[error("too many policies")]
     TooMany,
+    /// The policy lacks channels that the policy in force has and that are in use.
+    #[error(
+        "the policy drops channels that are in use: {}; add each under contact.channels, as a channel or as an alias of \
+         another one",
+        counted(channels)
+    )]
+    ChannelsInUse {
+        /// The channels, never empty.
+        channels: Vec<UsedChannel>,
+    },
     /// No policy was in force before the active one.
     #[error("no policy was in force before")]
     NothingBefore,
@@ -131,7 +142,8 @@ pub async fn list_policies(app: &App) -> Result<Vec<PolicyVersion>, PolicyError>
     Ok(versions)
 }
 
-/// Activates a version, and returns when no call uses the previous one any more.
+/// Activates a version, and returns when no call uses the previous one any more. A policy that drops a channel in use is
+/// refused: what customers said about the channel would no longer be understood.
 pub async fn activate_policy(app: &App, version: &str) -> Result<PolicyActivation, PolicyError> {
     let publishing = app.publishing.lock().await;
     put_into_force(app, publishing, version, false).await
@@ -192,6 +204,10 @@ async fn put_into_force(
     let previous = app.policy_in_force();
     if *previous == next {
         return Ok(PolicyActivation { version: next.version.clone(), previous: next.version, is_drained: true });
+    }
+    let channels = dropped_channels(app, &next).await?;
+    if !channels.is_empty() {
+        return Err(PolicyError::ChannelsInUse { channels });
     }
     let offers = app.offers_under(&next).await?;
     let activation = Activation { policy: next.version.clone(), at: app.now(), is_roll_back };

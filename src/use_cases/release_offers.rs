@@ -6,9 +6,10 @@ use super::app::App;
 use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
 use crate::decision::customer_assessment::CustomerAssessment;
 use crate::decision::grants;
+use crate::domain::channel::QueryChannel;
 use crate::domain::customer::Customer;
 use crate::domain::decision::Cap;
-use crate::domain::ids::{Channel, CustomerId, DecisionId, OfferId};
+use crate::domain::ids::{CustomerId, DecisionId, OfferId};
 use crate::domain::ledger::ReleaseResult;
 use crate::domain::offer::Offer;
 use crate::domain::time::Timestamp;
@@ -91,10 +92,11 @@ pub async fn release_offers(
         Err(error) => return Err(error.into()),
     };
     app.store.durable().await?;
-    let channel = decided.channel.as_ref();
     let snapshot = app.snapshot();
-    let assessment = CustomerAssessment::of(&customer, channel, &snapshot.decision_context(now, decision));
-    let lease = snapshot.policy.contact.lease_of(channel.map(Channel::as_str));
+    // A channel that the policy does not have any more is treated as none: the strictest of all counts.
+    let channel = snapshot.policy.contact.query_channel(decided.channel.as_ref()).unwrap_or(QueryChannel::Unset);
+    let assessment = CustomerAssessment::of(&customer, Some(channel), &snapshot.decision_context(now, decision));
+    let lease = snapshot.policy.contact.lease_of(channel);
     Ok(ReleasedOffers { offers, caps: assessment.allowance.caps, lease })
 }
 

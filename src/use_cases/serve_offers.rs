@@ -12,6 +12,7 @@ use super::propose::propose;
 use super::snapshot::Snapshot;
 use super::volumes::{find_exhausted_offer, taken_volumes};
 use crate::decision::grants;
+use crate::domain::channel::InvalidChannel;
 use crate::domain::customer::Customer;
 use crate::domain::decision::{Decision, DecisionMessage};
 use crate::domain::ids::{DecisionId, OfferId};
@@ -44,6 +45,9 @@ pub enum ServeError {
         /// Time at which the oldest request id expires.
         retry_at: Timestamp,
     },
+    /// The policy does not allow the channel of the request.
+    #[error(transparent)]
+    Channel(#[from] InvalidChannel),
     /// The caller's deadline passed before anything was written.
     #[error("the deadline has passed")]
     DeadlineExceeded,
@@ -124,7 +128,7 @@ async fn serve_once(
     let snapshot = app.snapshot();
     let proposal = CallStage::Rank.instrument(propose(app, &snapshot, request, &loaded, now)).await?;
     let (decision, mut ledger) =
-        CallStage::Decide.in_scope(|| decide_offers(&snapshot, input, &loaded.value, &proposal, now));
+        CallStage::Decide.in_scope(|| decide_offers(&snapshot, input, &loaded.value, &proposal, now))?;
     drop(proposal);
     if request.mode == ServingMode::Preview {
         return Ok(match find_exhausted_offer(app, &snapshot, &decision).await? {

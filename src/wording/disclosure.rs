@@ -20,7 +20,8 @@ impl Disclosure {
             | CapKind::UpSell
             | CapKind::SlowRise
             | CapKind::BackOff
-            | CapKind::ChannelOptOut
+            | CapKind::ChannelOptOut(_)
+            | CapKind::ConsentMissing(_)
             | CapKind::Channel
             | CapKind::ControlGroup
             | CapKind::GrantsKept => false,

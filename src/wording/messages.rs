@@ -2,6 +2,7 @@
 
 use super::disclosure::Disclosure;
 use super::phrases::{all_allowed, coming, count, date, duration};
+use crate::domain::channel::ChannelScope;
 use crate::domain::customer::HoldReason;
 use crate::domain::decision::{Cap, CapKind, Decision, DecisionMessage, QuietPeriodCause};
 use crate::domain::offer::OfferKind;
@@ -79,7 +80,8 @@ fn cap_reason(cap: &Cap, now: Timestamp) -> String {
         CapKind::Hold(HoldReason::Bereavement) => with_date("bereavement reported", "on"),
         CapKind::Hold(HoldReason::Vulnerability) => with_date("the customer has needed particular care", "since"),
         CapKind::Hold(HoldReason::ProfilingObjection) => "the customer objects to profiling".to_owned(),
-        CapKind::ChannelOptOut => "the customer has opted out of offers on this channel".to_owned(),
+        CapKind::ChannelOptOut(scope) => channel_opt_out_reason(scope).to_owned(),
+        CapKind::ConsentMissing(scope) => consent_missing_reason(scope).to_owned(),
         CapKind::ControlGroup => {
             "the customer is in the control group, which gets no offers so that their effect can be measured".to_owned()
         }
@@ -100,6 +102,30 @@ fn cap_reason(cap: &Cap, now: Timestamp) -> String {
         CapKind::SlowRise => {
             let made = all_allowed(cap.limit.into(), "offer", "offers", &within(""));
             format!("{made}, and the relationship is still recovering")
+        }
+    }
+}
+
+fn channel_opt_out_reason(scope: ChannelScope) -> &'static str {
+    match scope {
+        ChannelScope::Queried => "the customer has opted out of offers on this channel",
+        ChannelScope::Unset => {
+            "the customer has opted out of offers on a channel, and the request names none; name the channel of the \
+             request, or set contact.unset_channel in the policy"
+        }
+        ChannelScope::Unresolved => {
+            "the customer has opted out of a channel that the policy does not have, which blocks all channels; add it \
+             under contact.channels, as a channel or as an alias of one"
+        }
+    }
+}
+
+fn consent_missing_reason(scope: ChannelScope) -> &'static str {
+    match scope {
+        ChannelScope::Queried => "offers on this channel need a consent that is not recorded",
+        ChannelScope::Unset | ChannelScope::Unresolved => {
+            "offers on a channel need a consent that is not recorded, and the request names no channel; name the channel \
+             of the request, or set contact.unset_channel in the policy"
         }
     }
 }
@@ -178,7 +204,29 @@ mod tests {
                 since(CapKind::BackOff, march_2() + DAY * 365),
                 "No offers before 2 March 2027: the customer rejected an offer on 2 March.",
             ),
-            (cap(CapKind::ChannelOptOut, 0, None), "No offers: the customer has opted out of offers on this channel."),
+            (
+                cap(CapKind::ChannelOptOut(ChannelScope::Queried), 0, None),
+                "No offers: the customer has opted out of offers on this channel.",
+            ),
+            (
+                cap(CapKind::ChannelOptOut(ChannelScope::Unset), 0, None),
+                "No offers: the customer has opted out of offers on a channel, and the request names none; name the \
+                 channel of the request, or set contact.unset_channel in the policy.",
+            ),
+            (
+                cap(CapKind::ChannelOptOut(ChannelScope::Unresolved), 0, None),
+                "No offers: the customer has opted out of a channel that the policy does not have, which blocks all \
+                 channels; add it under contact.channels, as a channel or as an alias of one.",
+            ),
+            (
+                cap(CapKind::ConsentMissing(ChannelScope::Queried), 0, None),
+                "No offers: offers on this channel need a consent that is not recorded.",
+            ),
+            (
+                cap(CapKind::ConsentMissing(ChannelScope::Unset), 0, None),
+                "No offers: offers on a channel need a consent that is not recorded, and the request names no channel; \
+                 name the channel of the request, or set contact.unset_channel in the policy.",
+            ),
             (hold(HoldReason::OpenComplaint), "No offers before 14 March: complaint open since 2 March."),
             (
                 Cap { resolved_at: Some(march_2() + DAY), ..hold(HoldReason::OpenComplaint) },

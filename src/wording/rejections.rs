@@ -65,6 +65,7 @@ fn reason(rejected: &RejectedCandidate, kind: OfferKind, catalog: &Catalog) -> S
         WithheldReason::BackOff => "the customer recently rejected an offer".to_owned(),
         WithheldReason::QuietPeriod => "there is a quiet period after a recent event".to_owned(),
         WithheldReason::OptedOut => "the customer has opted out of offers on this channel".to_owned(),
+        WithheldReason::ConsentMissing => "the channel needs a consent that is not recorded".to_owned(),
         WithheldReason::NeverTogether => format!("the policy does not allow it together with {other}"),
         WithheldReason::NeverAfter => format!("the policy does not allow it so soon after {other}"),
         WithheldReason::OnlyAfter => format!("the policy allows it only for customers who have {other}"),
@@ -123,7 +124,10 @@ fn remedy(rejected: &RejectedCandidate, kind: OfferKind, catalog: &Catalog, now:
         WithheldReason::TooSimilar => format!("a slate without {other}, for example because the request excludes it"),
         WithheldReason::CapReached | WithheldReason::UpSellCapReached => later_or("better relationship health"),
         WithheldReason::OnHold => later_or("the end of the hold"),
-        WithheldReason::OptedOut => "a channel that the customer has not opted out of".to_owned(),
+        WithheldReason::OptedOut => "a request that names a channel that the customer has not opted out of".to_owned(),
+        WithheldReason::ConsentMissing => {
+            "the customer's consent to be recorded, or a request that names a channel that needs none".to_owned()
+        }
         WithheldReason::NeverTogether | WithheldReason::NeverAfter => later_or(&format!("a slate without {other}")),
         WithheldReason::FamilyCapReached => later_or("a higher cap for its product family"),
         WithheldReason::ChannelCapReached => later_or("another channel, or a higher cap for this one"),
@@ -185,7 +189,7 @@ mod tests {
     use crate::domain::time::DAY;
     use crate::wording::samples::{id, march_2, now};
 
-    const ALL: [WithheldReason; 35] = [
+    const ALL: [WithheldReason; 36] = [
         WithheldReason::Owned,
         WithheldReason::RequirementMissing,
         WithheldReason::ExcludedByHolding,
@@ -209,6 +213,7 @@ mod tests {
         WithheldReason::BackOff,
         WithheldReason::QuietPeriod,
         WithheldReason::OptedOut,
+        WithheldReason::ConsentMissing,
         WithheldReason::SlateFull,
         WithheldReason::NotProposed,
         WithheldReason::NeverTogether,
@@ -281,7 +286,11 @@ mod tests {
             WithheldReason::QuietPeriod => ("there is a quiet period after a recent event", "a request after 14 March"),
             WithheldReason::OptedOut => (
                 "the customer has opted out of offers on this channel",
-                "a channel that the customer has not opted out of",
+                "a request that names a channel that the customer has not opted out of",
+            ),
+            WithheldReason::ConsentMissing => (
+                "the channel needs a consent that is not recorded",
+                "the customer's consent to be recorded, or a request that names a channel that needs none",
             ),
             WithheldReason::SlateFull => {
                 ("better offers fill the slate", "a higher score, or a request for more offers")

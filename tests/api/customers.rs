@@ -25,6 +25,7 @@ fn profile(customer: &str) -> CustomerProfile {
         customer_id: customer.into(),
         attributes: BTreeMap::from([("segment".into(), "household".into())]),
         consents: Some(Consents::default()),
+        ..CustomerProfile::default()
     }
 }
 
@@ -99,6 +100,7 @@ async fn each_invalid_profile_reports_its_faults_and_only_the_valid_one_is_store
                 customer_id: " ".into(),
                 attributes: attributes(vec![(String::new(), "x".into()), ("a".into(), "v".repeat(129))]),
                 consents: channels(vec!["web".into(), String::new()]),
+                ..CustomerProfile::default()
             },
             vec!["customer_id", "attributes", "attributes[a]", "consents.opted_out_channels[1]"],
         ),

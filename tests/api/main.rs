@@ -5,6 +5,7 @@ mod backups;
 mod batches;
 mod cached_ranking;
 mod catalog;
+mod channels;
 mod customers;
 mod demo;
 mod disclosure;

@@ -130,7 +130,7 @@ async fn the_largest_question_is_answered() {
         exclude_product_ids: many(1000),
         max_offers: i32::MAX,
         request_id: REQUEST_ID.into(),
-        channel: "c".repeat(128),
+        channel: "E-MAIL".into(),
         placement: "p".repeat(128),
         currency_code: "GBP".into(),
         ..CrossSellRequest::default()

@@ -54,11 +54,11 @@ fn any_contact() -> impl Strategy<Value = ContactPolicy> {
                 rise_step: HOUR,
                 visit_window,
                 lease: HOUR.min(visit_window),
-                channel_leases: vec![("email".to_owned(), lease.min(visit_window))],
                 per_offer,
-                channel_caps: email_cap.map(|cap| ("email".to_owned(), cap)).into_iter().collect(),
                 ..ContactPolicy::default()
             };
+            let email = contact.channels.terms_mut(&channel("email")).expect("a default channel");
+            (email.lease, email.cap) = (Some(lease.min(visit_window)), email_cap);
             if !has_pauses {
                 contact.back_off = Duration::ZERO;
                 contact.rejected_product_cooldown = Duration::ZERO;
@@ -210,7 +210,8 @@ proptest! {
                         };
                         let open = count(&observed, |grant| is_same(grant) && grant.is_open(contact, now));
                         prop_assert_eq!(open, 0, "{} is open, and was granted anew", offer.product);
-                        let lease = contact.lease_of(on.map(Channel::as_str)).min(contact.visit_window);
+                        let queried = contact.query_channel(on).expect("a default channel");
+                        let lease = contact.lease_of(queried).min(contact.visit_window);
                         let grant = ObservedGrant {
                             product: offer.product.clone(), kind, channel: on.cloned(), at: now, lease_end: now + lease,
                             servings: BTreeMap::from([(decision.id, false)]), is_irrevocable: false, has_response: false,
@@ -226,10 +227,12 @@ proptest! {
                             let up_sells = count(&observed, |grant| counting(grant) && grant.kind == OfferKind::UpSell);
                             prop_assert!(up_sells <= cap.up_sell);
                         }
-                        for (name, cap) in &contact.channel_caps {
-                            let is_on = |grant: &ObservedGrant| grant.channel.as_ref().is_some_and(|on| on.as_str() == name);
-                            let is_this = on.is_some_and(|on| on.as_str() == name);
-                            prop_assert!(!is_this || count(&observed, |grant| counting(grant) && is_on(grant)) <= *cap);
+                        // A grant without a channel counts on every channel.
+                        for registered in contact.channels.iter() {
+                            let is_on = |on: Option<&Channel>| on.is_none_or(|on| on == registered.name());
+                            let used = count(&observed, |grant| counting(grant) && is_on(grant.channel.as_ref()));
+                            let cap = registered.terms.cap.filter(|_| is_on(on));
+                            prop_assert!(cap.is_none_or(|cap| used <= cap));
                         }
                         for offer in &new {
                             let of_product = count(&observed, |grant| counting(grant) && grant.product == offer.product);
@@ -363,7 +366,8 @@ fn a_lease_ends_when_the_caller_was_told_it_would() {
         let decision = cross_sell(&mut scenario, &["a"], Some("email"));
         let contact = &mut scenario.policy.contact;
         (contact.cap_window, contact.visit_window) = (windows, windows);
-        contact.channel_leases = vec![("email".to_owned(), if windows == DAY { HOUR } else { DAY * 20 })];
+        contact.channels.terms_mut(&channel("email")).expect("a default channel").lease =
+            Some(if windows == DAY { HOUR } else { DAY * 20 });
         scenario.now = scenario.now + at;
         cross_sell(&mut scenario, &["b"], Some("email"));
         assert_eq!(scenario.release(&decision), [expected]);

@@ -183,15 +183,15 @@ pub fn any_policy() -> impl Strategy<Value = Policy> {
             }
             contact.caps[4] = BandCaps { offers: new_customer, up_sell: new_customer / 2 };
             contact.per_offer = per_offer;
-            contact.channel_caps = [("email", on_email), ("web", on_web)]
-                .into_iter()
-                .filter_map(|(name, cap)| Some((name.to_owned(), cap?)))
-                .collect();
+            for (name, cap) in [("email", on_email), ("web", on_web)] {
+                contact.channels.terms_mut(&channel(name)).expect("a default channel").cap = cap;
+            }
 
             contact.cap_window = DAY * cap_days;
             contact.visit_window = DAY * visit_days.min(cap_days);
             contact.lease = (DAY * lease_hours / 24).min(contact.visit_window);
-            contact.channel_leases = vec![("email".to_owned(), contact.visit_window)];
+            let lease = Some(contact.visit_window);
+            contact.channels.terms_mut(&channel("email")).expect("a default channel").lease = lease;
             contact.rise_step = DAY * rise_days;
 
             let (back_off_days, growth, cooldown_days, quiet_purchase, quiet_return, quiet_ticket) = pauses;
@@ -387,7 +387,7 @@ impl History {
         for (number, contact) in self.contacts.iter().enumerate() {
             let context = decision_context(&self.policy, &self.outlook, catalog(), contact.at, number as u128 + 1);
             let query = tactful::decision::offer_query::OfferQuery {
-                channel: contact.channel.as_ref(),
+                channel: self.policy.contact.query_channel(contact.channel.as_ref()).expect("a default channel"),
                 ..offer_query(contact.kind, contact.offers_max)
             };
             let in_turn = candidates(self.products).into_iter().cycle().skip(contact.first).take(self.products);

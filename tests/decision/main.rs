@@ -1,6 +1,7 @@
 //! The rules of a decision: tables of cases, properties over generated histories, and the policy as a document.
 
 mod changing_policies;
+mod channels;
 mod generators;
 mod histories;
 mod policy_document;

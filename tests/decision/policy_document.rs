@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tactful::domain::channel::{ChannelRegistry, ChannelTerms, ConsentBasis, RegisteredChannel, UnsetChannel};
 use tactful::domain::decayed_sum::{HALF_LIVES_DAYS, HalfLife};
 use tactful::domain::policy::{BandCaps, NeverAfter, OnlyAfter, Policy, ProductFamily};
 use tactful::domain::relationship::ComponentKind;
@@ -12,7 +13,7 @@ use tactful::policy_document::format_policy::format_policy;
 use tactful::policy_document::parse_policy::{parse_policy, policy_from_values};
 use tactful::policy_document::policy_entries::{PolicyEntry, policy_entries};
 
-use crate::support::shop::product_id;
+use crate::support::shop::{channel, product_id};
 
 /// Checks `docs/default-policy.toml`; rewritten with `TACTFUL_WRITE_GOLDEN_FILES=1`.
 #[test]
@@ -59,9 +60,9 @@ fn every_fault_is_reported_at_once() {
         lease = '8d'
         back_off = '200d'
         quiet_after_tickets = '1d'
-        channel_leases = { email = 'two days' }
+        unset_channel = 'fax'
         category_offers_max = 0
-        channel_caps = { email = 99 }
+        channels = { email = { cap = 99, basis = 'maybe' }, web = { lease = '90d', cup = 1 } }
         families = { empty = { category = [], products = [], per_slate = 1, per_window = 1 } }
         [contact.rules]
         never_together = [['a', 'a']]
@@ -95,12 +96,12 @@ fn every_fault_is_reported_at_once() {
         "contact.caps.steady",
         "contact.caps.strong",
         "contact.category_offers_max",
-        "contact.channel_caps",
+        "contact.channels",
         "contact.families",
         "contact.rules.never_after",
         "contact.rules.never_together",
         "contact.rules.only_after",
-        "contact.channel_leases",
+        "contact.unset_channel",
         "contact.lease",
         "contact.quiet_after_tickets",
         "relationship.complaint_weights",
@@ -123,7 +124,7 @@ fn a_cap_that_a_record_can_hold_is_allowed() {
         let caps = ["guarded", "steady", "strong", "new_customer"];
         let caps = caps.map(|band| format!("{band} = {{ offers = {offers}, up_sell = 0 }}\n")).concat();
         let windows = format!("[contact]\ncap_window = '{window}'\nvisit_window = '1d'\n");
-        let policy = parse_policy(&format!("version = 'x'\n{windows}channel_leases = {{}}\n[contact.caps]\n{caps}"));
+        let policy = parse_policy(&format!("version = 'x'\n{windows}[contact.channels.web]\n[contact.caps]\n{caps}"));
         assert!(policy.is_ok(), "{offers} in {window}: {policy:?}");
     }
 }
@@ -146,6 +147,17 @@ fn each_fault_names_the_remedy() {
         ("[relationship.bands]\nsteady = 0.2", "must not be below the limit before it"),
         ("[relationship]\nengagement_recent_half_life = 31", "7, 14, 21, 30, 60, 90, 180, 365"),
         ("[arbitration]\nseller_share = 1.5", "must be 0 to 1, not 1.5"),
+        ("[contact]\nunset_channel = 'fax'", "must be strictest, refuse or a channel of contact.channels, not \"fax\""),
+        ("[contact.channels.web]\ncup = 1", "web: cup is unknown; a channel has aliases, lease, cap and basis"),
+        ("[contact.channels.web]\ncap = 99", "web: cap must be 0 to 40, not 99"),
+        ("[contact.channels.web]\nbasis = 'no'", "web: basis must be opt_in, soft_opt_in or opt_out, not \"no\""),
+        ("[contact.channels.web]\nlease = '8d'", "web: lease must not be longer than visit_window"),
+        ("[contact.channels.refuse]", "refuse: the name has a meaning of its own"),
+        ("[contact]\nchannels = {}", "must have 1 to 16 channels, not 0"),
+        (
+            "[contact.channels.email]\n[contact.channels.fax]\naliases = ['E Mail']",
+            "\"E Mail\" of fax is also a name of email",
+        ),
     ];
     for (text, part) in cases {
         assert!(problem(text).contains(part), "{text}: {}", problem(text));
@@ -183,6 +195,10 @@ fn faults_of_all_classes_are_reported_in_one_run() {
     }
 }
 
+fn terms(cap: Option<u32>) -> ChannelTerms {
+    ChannelTerms { lease: None, cap, basis: ConsentBasis::OptOut }
+}
+
 fn any_policy() -> impl Strategy<Value = Policy> {
     let half_life = || proptest::sample::select(HALF_LIVES_DAYS.to_vec());
     let caps = proptest::collection::vec((0..=8u32, 0..=4u32), 4);
@@ -208,9 +224,17 @@ fn any_policy() -> impl Strategy<Value = Policy> {
             policy.contact.quiet_after_return = Duration::from_millis(quiet_ms);
             policy.relationship.band_limits.guarded = guarded;
             policy.relationship.band_limits.strong = strong.max(0.5);
-            let leases = leases.into_iter().map(|(name, seconds)| (name, Duration::from_secs(seconds)));
-            policy.contact.channel_leases = leases.collect();
-            policy.contact.channel_caps = vec![("email".to_owned(), 3)];
+            let mut channels = vec![RegisteredChannel::new(channel("0 \"quoted\""), vec![channel("9")], terms(None))];
+            for (position, (name, seconds)) in leases.into_iter().enumerate() {
+                let lease = Duration::from_secs(seconds);
+                let basis = ConsentBasis::ALL[position % ConsentBasis::ALL.len()];
+                let terms =
+                    ChannelTerms { lease: Some(lease), cap: Some(u32::try_from(position).expect("small")), basis };
+                channels.push(RegisteredChannel::new(channel(name), Vec::new(), terms));
+            }
+            policy.contact.channels = ChannelRegistry::new(channels).expect("names that differ");
+            policy.contact.unset_channel =
+                if pause % 2 == 0 { UnsetChannel::Refuse } else { UnsetChannel::Registered(channel("9")) };
             policy.contact.never_together = vec![(product_id("a"), product_id("b \"quoted\""))];
             policy.contact.never_after = vec![NeverAfter {
                 first: product_id("a"),

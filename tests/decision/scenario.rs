@@ -12,6 +12,7 @@ use tactful::decision::grants;
 use tactful::decision::offer_query::OfferQuery;
 use tactful::domain::candidate::Candidate;
 use tactful::domain::catalog::Catalog;
+use tactful::domain::channel::QueryChannel;
 use tactful::domain::customer::Customer;
 use tactful::domain::decision::Decision;
 use tactful::domain::event::{Event, EventKind, Outcome, OutcomeKind};
@@ -70,7 +71,7 @@ pub fn offer_query(kind: OfferKind, offers_max: usize) -> OfferQuery<'static> {
         products: &[],
         excluded: &NONE_EXCLUDED,
         offers_max,
-        channel: None,
+        channel: QueryChannel::Unset,
         placement: None,
         currency: None,
         rejected_max: 16,
@@ -128,7 +129,7 @@ impl Scenario {
         let query = OfferQuery {
             products: &self.context,
             excluded: &self.excluded,
-            channel: self.channel.as_ref(),
+            channel: self.policy.contact.query_channel(self.channel.as_ref()).expect("a channel of the policy"),
             currency: self.currency,
             ..offer_query(kind, self.offers_max)
         };

@@ -5,7 +5,9 @@ use std::io::{Cursor, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
+use tactful::domain::customer::Consents;
 use tactful::domain::event::{Event, EventKind, Severity};
+use tactful::domain::ids::Channel;
 use tactful::domain::product::{FeatureValue, Product};
 use tactful::domain::time::Timestamp;
 use tactful::ingest::mapping::Mapping;
@@ -546,4 +548,70 @@ proptest! {
         prop_assert!(read.error.is_none());
         prop_assert_eq!(read.accepted.len() + read.rejected.len(), lines.len());
     }
+}
+
+const CONSENT_FILE: &str = "Customer ID,Unsubscribed,opted_out_channels,objects_to_profiling\n7001,true,email,true\n";
+const CONSENT_MAPPING: &str = "[columns]\ncustomer_id = 'Customer ID'\nopted_out = 'Unsubscribed'";
+
+fn opt_outs(names: &[&str]) -> std::collections::BTreeSet<Channel> {
+    names.iter().map(|name| Channel::new(*name).expect("a name")).collect()
+}
+
+/// `05-consents-in-a-customer-file` and its kind. Broken by: an attribute named opted_out.
+#[test]
+fn consents_in_a_customer_file_are_consents() {
+    let profile = all_good(customers("c.csv", CONSENT_FILE, CONSENT_MAPPING)).remove(0);
+    let channel_opt_outs = opt_outs(&["email"]);
+    let everything =
+        Consents { is_opted_out: true, objects_to_profiling: true, channel_opt_outs, ..Consents::default() };
+    assert_eq!((profile.id.as_str(), &profile.consents), ("7001", &Some(everything.clone())));
+    assert!(profile.attributes.is_empty(), "{:?}", profile.attributes);
+
+    let nested = r#"{"customer_id":"7001","consents":{"opted_out":"yes","opted_out_channels":["email"],"objects_to_profiling":1}}"#;
+    assert_eq!(all_good(customers("c.jsonl", nested, "")).remove(0).consents, Some(everything));
+    let csv = "customer_id,opted_out,opted_out_channels,objects_to_profiling,segment\n\
+               a,NO,,0,x\nb,,Email; s m s,,x\nc,1,,,x\n";
+    let read = all_good(customers("c.csv", csv, ""));
+    let consents: Vec<_> = read.iter().map(|profile| profile.consents.clone()).collect();
+    let channels = Consents { channel_opt_outs: opt_outs(&["Email", "s m s"]), ..Consents::default() };
+    // False states nothing: an import clears no opt-out.
+    assert_eq!(consents, [None, Some(channels), Some(Consents { is_opted_out: true, ..Consents::default() })]);
+    assert!(read.iter().all(|profile| profile.attributes.len() == 1));
+
+    let bad = "customer_id,opted_out,objects_to_profiling\na,perhaps,2\n";
+    let rejected = customers("c.csv", bad, "").rejected;
+    assert_one_with(
+        &rejected,
+        &["`opted_out`: must be true or false", "`objects_to_profiling`: must be true or false"],
+    );
+    let bad = "{\"customer_id\":\"a\",\"consents\":{\"opted_out\":3,\"opt_out\":true}}\n{\"customer_id\":\"b\",\"consents\":true}";
+    let rejected = customers("c.jsonl", bad, "").rejected;
+    assert_one_with(&rejected, &["opted_out must be true or false", "opt_out is unknown"]);
+    assert_one_with(&rejected, &["`consents`: must be an object"]);
+}
+
+/// Broken by: an opt-out that becomes an attribute, or is ignored, by default.
+#[test]
+fn a_column_that_looks_like_a_consent_must_be_named() {
+    let csv = "customer_id,Do Not Contact,gdpr_status,segment\na,1,2,x\n";
+    let faults = column_faults(&customers("c.csv", csv, ""));
+    assert_one_with(
+        &faults,
+        &["`Do Not Contact` looks like a consent", "under [columns] as opted_out", "[ignore] columns"],
+    );
+    assert_one_with(&faults, &["`gdpr_status`", "\"gdpr_status\" = \"gdpr_status\""]);
+    let faults = column_faults(&customers("c.csv", csv, "[ignore]\ncolumns = ['*']"));
+    assert_eq!(faults.len(), 2, "ignoring everything decides nothing: {faults:?}");
+
+    let named = "[columns]\nopted_out = 'Do Not Contact'\ngdpr_status = 'gdpr_status'";
+    let profile = all_good(customers("c.csv", csv, named)).remove(0);
+    assert!(profile.consents.is_some_and(|consents| consents.is_opted_out));
+    assert_eq!(profile.attributes.keys().collect::<Vec<_>>(), ["gdpr_status", "segment"]);
+    let ignored = "[ignore]\ncolumns = ['Do Not Contact', 'gdpr_status']";
+    assert_eq!(all_good(customers("c.csv", csv, ignored)).remove(0).consents, None);
+
+    let jsonl = "{\"customer_id\":\"a\",\"segment\":\"x\"}\n{\"customer_id\":\"b\",\"no_marketing\":true}\n{\"customer_id\":\"c\",\"no_marketing\":null}";
+    let read = customers("c.jsonl", jsonl, "");
+    assert_eq!(read.accepted.len(), 2);
+    assert_one_with(&read.rejected, &["`no_marketing` looks like a consent"]);
 }

@@ -169,7 +169,7 @@ async fn sixty_four_calls_for_one_customer_break_no_rule() {
         per_slate: 2,
         per_window: 5,
     }];
-    policy.contact.channel_caps = vec![("email".to_owned(), 2)];
+    policy.contact.channels.terms_mut(&channel("email")).expect("a default channel").cap = Some(2);
     let text = format_policy(&policy);
     create_policy(&app, policy.clone(), text).await.expect("stored");
     activate_policy(&app, "rules").await.expect("activates");

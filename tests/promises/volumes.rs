@@ -18,7 +18,7 @@ use tactful::use_cases::release_offers::release_offers;
 use tactful::use_cases::serve_offers::serve_offers;
 
 use super::shop;
-use crate::support::shop::{customer_id, offer_id, product_id};
+use crate::support::shop::{channel, customer_id, offer_id, product_id};
 
 const CAP: u64 = 25;
 const OFFERS: usize = 4;
@@ -166,7 +166,8 @@ async fn a_change_of_policy_never_returns_a_unit() {
 
     let mut policy = Policy { version: "short".to_owned(), ..Policy::default() };
     let contact = &mut policy.contact;
-    (contact.cap_window, contact.visit_window, contact.channel_leases) = (DAY, DAY, Vec::new());
+    (contact.cap_window, contact.visit_window) = (DAY, DAY);
+    contact.channels.terms_mut(&channel("email")).expect("a default channel").lease = None;
     contact.caps = [BandCaps { offers: 1, up_sell: 0 }; 5];
     let text = format_policy(&policy);
     create_policy(&app, policy, text).await.expect("stored");

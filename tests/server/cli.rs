@@ -93,6 +93,30 @@ fn importing_a_file_again_changes_nothing() {
     assert_eq!(text(&scene.import("products", &products).stdout), "0 imported, 4 duplicates, 0 filtered, 0 rejected\n");
 }
 
+/// The import of `05-consents-in-a-customer-file`. Broken by: an attribute named opted_out, and offers on email.
+#[test]
+fn opt_outs_in_a_customer_file_end_offers() {
+    let scene = Scene::with_shop();
+    let mapping = scene.file("mapping.toml", "[columns]\ncustomer_id = 'Customer ID'\nopted_out = 'Unsubscribed'\n");
+    let file = scene.file(
+        "customers.csv",
+        "Customer ID,Unsubscribed,opted_out_channels,objects_to_profiling\nann,true,email,true\nbob,false,,\n",
+    );
+    let arguments = ["import", "customers", file.to_str().expect("text"), "--mapping", mapping.to_str().expect("text")];
+    assert_eq!(text(&scene.run(&arguments).stdout), "2 imported, 0 duplicates, 0 filtered, 0 rejected\n");
+    let answer = json(&scene.run(&["offers", "ann", "--channel", "email", "--json"]));
+    assert!(answer["offers"].as_array().is_some_and(Vec::is_empty), "{answer}");
+    // A file that knows nothing of an opt-out does not clear it.
+    let older = scene.file("older.csv", "customer_id,opted_out\nann,false\n");
+    assert!(scene.import("customers", &older).status.success());
+    let answer = json(&scene.run(&["offers", "ann", "--channel", "email", "--json"]));
+    assert!(answer["offers"].as_array().is_some_and(Vec::is_empty), "{answer}");
+    let unmapped = scene.file("unmapped.csv", "customer_id,do_not_contact\nann,1\n");
+    let refused = scene.import("customers", &unmapped);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("`do_not_contact` looks like a consent"), "{}", text(&refused.stderr));
+}
+
 #[test]
 fn rejected_rows_are_reported_by_line_and_the_rest_are_imported() {
     let scene = Scene::start();

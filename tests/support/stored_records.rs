@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tactful::domain::cached_ranking::{CacheKey, CachedRanking, RankedProduct};
-use tactful::domain::customer::{Consents, Customer, Hold, HoldReason};
+use tactful::domain::channel::{ChannelScope, ConsentKind};
+use tactful::domain::customer::{ChannelConsent, Consents, Customer, Hold, HoldReason};
 use tactful::domain::decision::{Cap, CapKind, Decision, DecisionMessage, QuietPeriodCause};
 use tactful::domain::event::{
     CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Severity, SurveyAnswer,
@@ -131,7 +132,9 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
             cap(CapKind::BackOff, None),
             Cap { since: Some(at(2)), ..cap(CapKind::QuietPeriod(QuietPeriodCause::PaymentTrouble), None) },
             Cap { since: Some(at(3)), resolved_at: Some(at(4)), ..cap(CapKind::Hold(HoldReason::OpenComplaint), None) },
-            cap(CapKind::ChannelOptOut, None),
+            cap(CapKind::ChannelOptOut(ChannelScope::Queried), None),
+            cap(CapKind::ChannelOptOut(ChannelScope::Unset), None),
+            cap(CapKind::ConsentMissing(ChannelScope::Unresolved), None),
             cap(CapKind::GrantsKept, Some(at(90_000))),
         ],
         binding_cap: Some(1),
@@ -171,7 +174,7 @@ fn full_rejected_candidates() -> Vec<RejectedCandidate> {
     (0..).zip(steps).map(rejected).collect()
 }
 
-const WITHHELD: [WithheldReason; 21] = [
+const WITHHELD: [WithheldReason; 22] = [
     WithheldReason::Owned,
     WithheldReason::RequirementMissing,
     WithheldReason::ExcludedByHolding,
@@ -193,6 +196,7 @@ const WITHHELD: [WithheldReason; 21] = [
     WithheldReason::BackOff,
     WithheldReason::QuietPeriod,
     WithheldReason::OptedOut,
+    WithheldReason::ConsentMissing,
 ];
 
 fn component(kind: ComponentKind) -> Component {
@@ -322,6 +326,11 @@ pub fn full_customer(id: &str) -> Customer {
         consents: Consents {
             is_opted_out: true,
             channel_opt_outs: BTreeSet::from([channel("email"), channel("call-centre")]),
+            channel_consents: [("sms", ConsentKind::OptIn), ("E-Mail", ConsentKind::SoftOptIn)]
+                .map(|(name, kind)| {
+                    (channel(name), ChannelConsent { kind, granted_at: at(5), source: "web form 3".to_owned() })
+                })
+                .into(),
             objects_to_profiling: true,
         },
         holds: HOLDS

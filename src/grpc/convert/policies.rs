@@ -12,7 +12,7 @@ use crate::policy_document::format_policy::format_policy;
 use crate::policy_document::invalid_policy::InvalidPolicy;
 use crate::policy_document::parse_policy::{parse_policy, policy_from_values};
 use crate::policy_document::policy_entries::policy_entries;
-use crate::policy_document::policy_value::{FamilyValue, PolicyValue, SequenceValue};
+use crate::policy_document::policy_value::{ChannelValue, FamilyValue, PolicyValue, SequenceValue};
 use crate::use_cases::policies::PolicyVersion;
 
 /// Reads a policy and its document.
@@ -79,12 +79,9 @@ fn value_from_wire(value: wire::policy_setting::Value) -> Result<PolicyValue, St
         Wire::Component(wire::PolicyComponent { weight, prior, half_life_days }) => {
             PolicyValue::Component { weight, prior, half_life_days }
         }
-        Wire::Spans(wire::PolicySpans { spans }) => {
-            let read = spans.into_iter().map(|(name, span)| Ok((name, span_from_wire(span)?)));
-            PolicyValue::Durations(read.collect::<Result<BTreeMap<_, _>, String>>()?)
-        }
-        Wire::Counts(wire::PolicyCounts { counts }) => {
-            PolicyValue::Counts(counts.into_iter().map(|(name, count)| (name, count.into())).collect())
+        Wire::Channels(wire::PolicyChannels { channels }) => {
+            let read = channels.into_iter().map(|(name, channel)| Ok((name, channel_from_wire(channel)?)));
+            PolicyValue::Channels(read.collect::<Result<BTreeMap<_, _>, String>>()?)
         }
         Wire::Families(wire::PolicyFamilies { families }) => {
             PolicyValue::Families(families.into_iter().map(|(name, family)| (name, family_from_wire(family))).collect())
@@ -114,6 +111,22 @@ fn family_to_wire(family: FamilyValue) -> wire::PolicyFamily {
     wire::PolicyFamily { category, product_ids: products, per_slate: narrow(per_slate), per_window: narrow(per_window) }
 }
 
+fn channel_from_wire(channel: wire::PolicyChannel) -> Result<ChannelValue, String> {
+    let wire::PolicyChannel { aliases, lease, cap, basis } = channel;
+    let basis = Some(basis).filter(|basis| !basis.is_empty());
+    Ok(ChannelValue { aliases, lease: lease.map(span_from_wire).transpose()?, cap: cap.map(u64::from), basis })
+}
+
+fn channel_to_wire(channel: ChannelValue) -> wire::PolicyChannel {
+    let ChannelValue { aliases, lease, cap, basis } = channel;
+    wire::PolicyChannel {
+        aliases,
+        lease: lease.map(duration_to_wire),
+        cap: cap.map(|cap| u32::try_from(cap).unwrap_or(u32::MAX)),
+        basis: basis.unwrap_or_default(),
+    }
+}
+
 fn span_from_wire(span: prost_types::Duration) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| "must be a duration of zero or more".to_owned())
 }
@@ -135,13 +148,9 @@ fn value_to_wire(value: PolicyValue) -> wire::policy_setting::Value {
         PolicyValue::Component { weight, prior, half_life_days } => {
             Wire::Component(wire::PolicyComponent { weight, prior, half_life_days })
         }
-        PolicyValue::Durations(spans) => {
-            let spans = spans.into_iter().map(|(name, span)| (name, duration_to_wire(span))).collect();
-            Wire::Spans(wire::PolicySpans { spans })
-        }
-        PolicyValue::Counts(counts) => {
-            let counts = counts.into_iter().map(|(name, count)| (name, narrow(count))).collect();
-            Wire::Counts(wire::PolicyCounts { counts })
+        PolicyValue::Channels(channels) => {
+            let channels = channels.into_iter().map(|(name, channel)| (name, channel_to_wire(channel))).collect();
+            Wire::Channels(wire::PolicyChannels { channels })
         }
         PolicyValue::Families(families) => {
             let families = families.into_iter().map(|(name, family)| (name, family_to_wire(family))).collect();

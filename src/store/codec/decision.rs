@@ -9,6 +9,7 @@ use super::frame::{self, CodecError};
 use super::offer::StoredOffer;
 use super::rejected_candidate::StoredRejectedCandidate;
 use super::scalar::{FiniteF64, FixedU128, optional_channel, optional_timestamp, stored_enum, timestamp};
+use crate::domain::channel::ChannelScope;
 use crate::domain::decision::{Cap, CapKind, Decision, DecisionMessage, QuietPeriodCause};
 use crate::domain::ids::{CustomerId, DecisionId, Placement};
 use crate::domain::relationship::{Component, ComponentKind, RelationshipHealth};
@@ -103,10 +104,11 @@ enum StoredCapKind {
     Hold(StoredHoldReason),
     BackOff,
     QuietPeriod(StoredQuietPeriodCause),
-    ChannelOptOut,
+    ChannelOptOut(StoredChannelScope),
     Channel,
     ControlGroup,
     GrantsKept,
+    ConsentMissing(StoredChannelScope),
 }
 
 stored_enum! {
@@ -119,6 +121,11 @@ stored_enum! {
     StoredComponentKind of ComponentKind {
         ServiceFriction, Payment, OfferPressure, Sentiment, ValueDelivered, EngagementTrend, RetentionOutlook,
     }
+}
+
+stored_enum! {
+    /// Stored [`ChannelScope`].
+    StoredChannelScope of ChannelScope { Queried, Unset, Unresolved }
 }
 
 impl TryFrom<&Decision> for StoredDecisionV1 {
@@ -341,7 +348,8 @@ impl From<CapKind> for StoredCapKind {
             CapKind::Hold(reason) => Self::Hold(reason.into()),
             CapKind::BackOff => Self::BackOff,
             CapKind::QuietPeriod(cause) => Self::QuietPeriod(cause.into()),
-            CapKind::ChannelOptOut => Self::ChannelOptOut,
+            CapKind::ChannelOptOut(scope) => Self::ChannelOptOut(scope.into()),
+            CapKind::ConsentMissing(scope) => Self::ConsentMissing(scope.into()),
             CapKind::Channel => Self::Channel,
             CapKind::ControlGroup => Self::ControlGroup,
             CapKind::GrantsKept => Self::GrantsKept,
@@ -358,7 +366,8 @@ impl From<StoredCapKind> for CapKind {
             StoredCapKind::Hold(reason) => Self::Hold(reason.into()),
             StoredCapKind::BackOff => Self::BackOff,
             StoredCapKind::QuietPeriod(cause) => Self::QuietPeriod(cause.into()),
-            StoredCapKind::ChannelOptOut => Self::ChannelOptOut,
+            StoredCapKind::ChannelOptOut(scope) => Self::ChannelOptOut(scope.into()),
+            StoredCapKind::ConsentMissing(scope) => Self::ConsentMissing(scope.into()),
             StoredCapKind::Channel => Self::Channel,
             StoredCapKind::ControlGroup => Self::ControlGroup,
             StoredCapKind::GrantsKept => Self::GrantsKept,

@@ -9,7 +9,8 @@ use super::frame::CodecError;
 use super::ledger::StoredLedger;
 use super::relationship::StoredRelationship;
 use super::scalar::{FiniteF64, ms_since, optional_timestamp, stored_enum, timestamp, timestamp_after};
-use crate::domain::customer::{Consents, Customer, Hold};
+use crate::domain::channel::ConsentKind;
+use crate::domain::customer::{ChannelConsent, Consents, Customer, Hold};
 use crate::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings, StartKind, SubscriptionStart};
 use crate::domain::ids::{Channel, CustomerId, HoldId, Meter, ProductId};
 use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
@@ -35,7 +36,21 @@ pub(super) struct StoredCustomerV1 {
 struct StoredConsents {
     is_opted_out: bool,
     channel_opt_outs: Vec<String>,
+    channel_consents: Vec<StoredChannelConsent>,
     objects_to_profiling: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredChannelConsent {
+    channel: String,
+    kind: StoredConsentKind,
+    granted_at: i64,
+    source: String,
+}
+
+stored_enum! {
+    /// Stored [`ConsentKind`].
+    StoredConsentKind of ConsentKind { OptIn, SoftOptIn }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -170,10 +185,20 @@ impl StoredCustomerV1 {
 
 impl From<&Consents> for StoredConsents {
     fn from(consents: &Consents) -> Self {
-        let Consents { is_opted_out, channel_opt_outs, objects_to_profiling } = consents;
+        let Consents { is_opted_out, channel_opt_outs, channel_consents, objects_to_profiling } = consents;
+        let channel_consent = |(channel, consent): (&Channel, &ChannelConsent)| {
+            let ChannelConsent { kind, granted_at, source } = consent;
+            StoredChannelConsent {
+                channel: channel.to_string(),
+                kind: (*kind).into(),
+                granted_at: granted_at.unix_ms(),
+                source: source.clone(),
+            }
+        };
         Self {
             is_opted_out: *is_opted_out,
             channel_opt_outs: channel_opt_outs.iter().map(ToString::to_string).collect(),
+            channel_consents: channel_consents.iter().map(channel_consent).collect(),
             objects_to_profiling: *objects_to_profiling,
         }
     }
@@ -181,12 +206,24 @@ impl From<&Consents> for StoredConsents {
 
 impl StoredConsents {
     fn consents(self) -> Result<Consents, CodecError> {
-        let Self { is_opted_out, channel_opt_outs, objects_to_profiling } = self;
+        let Self { is_opted_out, channel_opt_outs, channel_consents, objects_to_profiling } = self;
         Ok(Consents {
             is_opted_out,
             channel_opt_outs: channel_opt_outs.into_iter().map(Channel::new).collect::<Result<_, _>>()?,
+            channel_consents: channel_consents
+                .into_iter()
+                .map(StoredChannelConsent::channel_consent)
+                .collect::<Result<_, _>>()?,
             objects_to_profiling,
         })
+    }
+}
+
+impl StoredChannelConsent {
+    fn channel_consent(self) -> Result<(Channel, ChannelConsent), CodecError> {
+        let Self { channel, kind, granted_at, source } = self;
+        let granted_at = timestamp(granted_at)?;
+        Ok((Channel::new(channel)?, ChannelConsent { kind: kind.into(), granted_at, source }))
     }
 }
 
