@@ -164,6 +164,8 @@ fn relationship_to_json(relationship: wire::ExportedRelationship) -> Value {
         older_open_cases_until_time,
         older_complaints_hold_until_time,
         first_purchase_date,
+        last_detractor_survey_time,
+        payment_failure_times,
     } = relationship;
     json!({
         "cases": list(cases, case_to_json),
@@ -193,6 +195,8 @@ fn relationship_to_json(relationship: wire::ExportedRelationship) -> Value {
         "older_open_cases_until_time": time(older_open_cases_until_time),
         "older_complaints_hold_until_time": time(older_complaints_hold_until_time),
         "first_purchase_date": optional(first_purchase_date),
+        "last_detractor_survey_time": time(last_detractor_survey_time),
+        "payment_failure_times": list(payment_failure_times, |at| time(Some(at))),
     })
 }
 

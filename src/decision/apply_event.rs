@@ -102,9 +102,18 @@ impl EventApplication<'_> {
                 self.fold_old_cases();
             }
             EventKind::PaymentLate => self.record_payment_trouble(late_weight),
-            EventKind::PaymentFailed => self.record_payment_trouble(failed_weight),
+            EventKind::PaymentFailed => {
+                self.record_payment_trouble(failed_weight);
+                self.customer.relationship.last.record_payment_failure(self.at);
+            }
             EventKind::PaymentDisputed => self.record_payment_trouble(disputed_weight),
-            EventKind::Survey(answer) => self.customer.relationship.sentiment.add(self.at, answer.satisfaction()),
+            EventKind::Survey(answer) => {
+                let relationship = &mut self.customer.relationship;
+                relationship.sentiment.add(self.at, answer.satisfaction());
+                if answer.is_detractor() {
+                    latest(&mut relationship.last.detractor_survey, self.at);
+                }
+            }
             EventKind::Visit { product: _ } => {
                 self.customer.relationship.engagement.add(self.at, visit_engagement);
             }

@@ -235,11 +235,14 @@ fn hold_cap(active: &ActiveHold) -> Cap {
 /// The quiet period that ends last.
 fn quiet_period(customer: &Customer, policy: &ContactPolicy) -> Option<Cap> {
     let last = &customer.relationship.last;
+    let failure = last.repeated_payment_failure(policy.payment_failures_min, policy.payment_failure_window);
     let periods = [
         (QuietPeriodCause::Purchase, last.purchase.max(last.subscription_start), policy.quiet_after_purchase),
         (QuietPeriodCause::Return, last.return_, policy.quiet_after_return),
         (QuietPeriodCause::Ticket, last.ticket, policy.quiet_after_ticket),
         (QuietPeriodCause::PaymentTrouble, last.payment_trouble, policy.quiet_after_payment_trouble),
+        (QuietPeriodCause::DetractorSurvey, last.detractor_survey, policy.quiet_after_detractor_survey),
+        (QuietPeriodCause::PaymentFailures, failure, policy.quiet_after_payment_failures),
     ];
     let caps = periods.into_iter().filter_map(|(cause, at, quiet)| {
         let at = at?;

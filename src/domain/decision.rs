@@ -160,4 +160,8 @@ pub enum QuietPeriodCause {
     Ticket,
     /// A late, failed or disputed payment.
     PaymentTrouble,
+    /// A detractor's answer to a survey.
+    DetractorSurvey,
+    /// Repeated failures of payments.
+    PaymentFailures,
 }

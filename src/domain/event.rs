@@ -238,6 +238,11 @@ impl SurveyAnswer {
         self.score_max
     }
 
+    /// Whether it is a detractor's: 6 of 10 or less, as the net promoter score counts them.
+    pub fn is_detractor(self) -> bool {
+        self.score * 10.0 <= self.score_max * 6.0
+    }
+
     /// Satisfaction, -1 to 1; 0 is the middle of the scale.
     pub fn satisfaction(self) -> f64 {
         2.0 * self.score / self.score_max - 1.0

@@ -159,6 +159,14 @@ pub struct ContactPolicy {
     pub quiet_after_ticket: Duration,
     /// Quiet period after a late, failed or disputed payment.
     pub quiet_after_payment_trouble: Duration,
+    /// Quiet period after a detractor's answer to a survey; zero for none.
+    pub quiet_after_detractor_survey: Duration,
+    /// Quiet period after repeated payment failures; zero for none.
+    pub quiet_after_payment_failures: Duration,
+    /// Number of failed payments within [`ContactPolicy::payment_failure_window`] that are repeated failures.
+    pub payment_failures_min: usize,
+    /// Time within which failed payments count as repeated.
+    pub payment_failure_window: Duration,
     /// Maximum number of offers of one category in a slate.
     pub category_offers_max: usize,
     /// Maximum number of offers of one product to a customer within the cap window.
@@ -371,6 +379,10 @@ impl Default for ContactPolicy {
             quiet_after_return: Duration::ZERO,
             quiet_after_ticket: DAY,
             quiet_after_payment_trouble: DAY * 3,
+            quiet_after_detractor_survey: Duration::ZERO,
+            quiet_after_payment_failures: Duration::ZERO,
+            payment_failures_min: 3,
+            payment_failure_window: DAY * 60,
             category_offers_max: 2,
             per_offer: 1,
             unset_channel: UnsetChannel::Strictest,

@@ -4,12 +4,16 @@
 //! entries by a rule that depends on the entries alone, never on their order of arrival.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::decayed_sum::DecayedSum;
 use super::event::{PlanDirection, Severity};
 use super::ids::{CaseId, ProductId};
 use super::state_bounds::StateBounds;
 use super::time::{Day, Timestamp};
+
+/// Maximum number of failed payments whose times are stored: the latest ones.
+pub const PAYMENT_FAILURES_MAX: usize = 8;
 
 /// State that relationship health is computed from.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -98,6 +102,27 @@ pub struct LastEventTimes {
     pub commitment: Option<Timestamp>,
     /// Latest start of a subscription or change of plans.
     pub subscription_start: Option<Timestamp>,
+    /// Latest answer of a detractor to a survey.
+    pub detractor_survey: Option<Timestamp>,
+    /// Latest failed payments, at most [`PAYMENT_FAILURES_MAX`].
+    pub payment_failures: BTreeSet<Timestamp>,
+}
+
+impl LastEventTimes {
+    /// Records a failed payment.
+    pub fn record_payment_failure(&mut self, at: Timestamp) {
+        self.payment_failures.insert(at);
+        while self.payment_failures.len() > PAYMENT_FAILURES_MAX {
+            self.payment_failures.pop_first();
+        }
+    }
+
+    /// Time of the latest failed payment that completed a series of this many within the window.
+    pub fn repeated_payment_failure(&self, failures_min: usize, window: Duration) -> Option<Timestamp> {
+        let times: Vec<Timestamp> = self.payment_failures.iter().copied().collect();
+        let series = times.windows(failures_min.max(1));
+        series.rev().find(|series| series[series.len() - 1] <= series[0] + window)?.last().copied()
+    }
 }
 
 /// A support case: a ticket or complaint.

@@ -8,7 +8,7 @@ use crate::domain::ledger::GRANTS_KEPT;
 use crate::domain::policy::{
     ArbitrationPolicy, BandLimits, ContactPolicy, ControlGroup, Policy, PrivacyPolicy, RelationshipPolicy,
 };
-use crate::domain::relationship::{Band, ComponentKind};
+use crate::domain::relationship::{Band, ComponentKind, PAYMENT_FAILURES_MAX};
 use crate::domain::time::DAY;
 use crate::domain::usage::NEAR_ALLOWANCE;
 
@@ -93,6 +93,10 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         quiet_after_return,
         quiet_after_ticket,
         quiet_after_payment_trouble,
+        quiet_after_detractor_survey,
+        quiet_after_payment_failures,
+        payment_failures_min,
+        payment_failure_window,
         category_offers_max,
         per_offer,
         unset_channel,
@@ -193,6 +197,30 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         "quiet_after_payment_trouble",
         "no offers for this long after a late, failed or disputed payment",
         duration(quiet_after_payment_trouble),
+    );
+    add(
+        section,
+        "quiet_after_detractor_survey",
+        "no offers for this long after a survey answer of 6 of 10 or less, such as \"30d\"",
+        duration(quiet_after_detractor_survey),
+    );
+    add(
+        section,
+        "quiet_after_payment_failures",
+        "no offers for this long after payment_failures_min failed payments within payment_failure_window, such as \"30d\"",
+        duration(quiet_after_payment_failures),
+    );
+    add(
+        section,
+        "payment_failures_min",
+        "failed payments that count as repeated",
+        PolicyField::Size(payment_failures_min, 2, PAYMENT_FAILURES_MAX),
+    );
+    add(
+        section,
+        "payment_failure_window",
+        "time within which they do",
+        PolicyField::Duration(payment_failure_window, DAY, DAY * 365),
     );
     add(
         section,

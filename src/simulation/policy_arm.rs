@@ -70,6 +70,8 @@ fn without_brakes(caps: BandCaps, cap_window: Duration) -> Policy {
         &mut contact.quiet_after_return,
         &mut contact.quiet_after_ticket,
         &mut contact.quiet_after_payment_trouble,
+        &mut contact.quiet_after_detractor_survey,
+        &mut contact.quiet_after_payment_failures,
     ] {
         *pause = Duration::ZERO;
     }

@@ -90,6 +90,12 @@ fn cap_reason(cap: &Cap, now: Timestamp) -> String {
         CapKind::QuietPeriod(QuietPeriodCause::Return) => with_date("quiet period after a return", "on"),
         CapKind::QuietPeriod(QuietPeriodCause::Ticket) => with_date("quiet period after a support ticket", "on"),
         CapKind::QuietPeriod(QuietPeriodCause::PaymentTrouble) => with_date("quiet period after payment trouble", "on"),
+        CapKind::QuietPeriod(QuietPeriodCause::DetractorSurvey) => {
+            with_date("quiet period after a low survey score", "on")
+        }
+        CapKind::QuietPeriod(QuietPeriodCause::PaymentFailures) => {
+            with_date("quiet period after a repeated payment failure", "on")
+        }
         CapKind::UpSell if cap.limit == 0 => "the relationship is not healthy enough for up-sell offers".to_owned(),
         CapKind::RelationshipHealth | CapKind::SlowRise if cap.limit == 0 => {
             "the relationship is not healthy enough for offers".to_owned()
@@ -201,6 +207,14 @@ mod tests {
                 "No offers before 18:00 UTC today: quiet period after payment trouble on 2 March.",
             ),
             (
+                quiet(QuietPeriodCause::DetractorSurvey),
+                "No offers before 18:00 UTC today: quiet period after a low survey score on 2 March.",
+            ),
+            (
+                quiet(QuietPeriodCause::PaymentFailures),
+                "No offers before 18:00 UTC today: quiet period after a repeated payment failure on 2 March.",
+            ),
+            (
                 since(CapKind::BackOff, march_2() + DAY * 365),
                 "No offers before 2 March 2027: the customer rejected an offer on 2 March.",
             ),
@@ -256,6 +270,8 @@ mod tests {
             QuietPeriodCause::Return,
             QuietPeriodCause::Ticket,
             QuietPeriodCause::PaymentTrouble,
+            QuietPeriodCause::DetractorSurvey,
+            QuietPeriodCause::PaymentFailures,
         ];
         let until = Some(march_2() + DAY * 12);
         let quiet = quiet.into_iter().map(|cause| cap(CapKind::QuietPeriod(cause), 0, until));

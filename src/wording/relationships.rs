@@ -62,8 +62,11 @@ fn offers_sentence(summary: &RelationshipSummary, now: Timestamp, disclosure: Di
     };
     let is_stated = concerns.iter().any(|concern| match concern {
         Concern::CancellationNotice { .. } => cap.kind == CapKind::Hold(HoldReason::CancellationNotice),
-        Concern::PaymentTrouble { .. } => cap.kind == CapKind::QuietPeriod(QuietPeriodCause::PaymentTrouble),
-        Concern::NegativeSurveys { .. } => false,
+        Concern::PaymentTrouble { .. } => matches!(
+            cap.kind,
+            CapKind::QuietPeriod(QuietPeriodCause::PaymentTrouble | QuietPeriodCause::PaymentFailures)
+        ),
+        Concern::NegativeSurveys { .. } => cap.kind == CapKind::QuietPeriod(QuietPeriodCause::DetractorSurvey),
     });
     if is_stated && !disclosure.conceals(cap.kind) {
         return format!("{}.", no_offers(cap, now));
@@ -171,7 +174,7 @@ mod tests {
     #[test]
     fn a_cap_that_a_concern_explains_is_not_explained_twice() {
         let until = Some(march_2() + DAY * 12);
-        let quiet = cap(CapKind::QuietPeriod(QuietPeriodCause::PaymentTrouble), 0, until);
+        let quiet = |cause| cap(CapKind::QuietPeriod(cause), 0, until);
         for (concern, cap, expected) in [
             (
                 notice(),
@@ -180,8 +183,18 @@ mod tests {
             ),
             (
                 payment(),
-                quiet,
+                quiet(QuietPeriodCause::PaymentTrouble),
                 "Most signs are good, but there was payment trouble on 2 March. No offers before 14 March.",
+            ),
+            (
+                payment(),
+                quiet(QuietPeriodCause::PaymentFailures),
+                "Most signs are good, but there was payment trouble on 2 March. No offers before 14 March.",
+            ),
+            (
+                surveys(),
+                quiet(QuietPeriodCause::DetractorSurvey),
+                "Most signs are good, but recent surveys were very negative. No offers before 14 March.",
             ),
             (
                 surveys(),

@@ -1,12 +1,13 @@
 //! The rules one by one, as tables of cases: every rejection, every cap, the lifecycle of a grant.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tactful::decision::customer_assessment::CustomerAssessment;
 use tactful::domain::candidate::{AllowanceUse, Candidate, Upgrade};
 use tactful::domain::customer::HoldReason;
-use tactful::domain::decision::{CapKind, Decision, DecisionMessage};
-use tactful::domain::event::{CaseReport, EventKind, Outcome, OutcomeKind, Severity};
+use tactful::domain::decision::{CapKind, Decision, DecisionMessage, QuietPeriodCause};
+use tactful::domain::event::{CaseReport, EventKind, Outcome, OutcomeKind, Severity, SurveyAnswer};
 use tactful::domain::ledger::ReleaseResult;
 use tactful::domain::offer::OfferKind;
 use tactful::domain::product::Product;
@@ -371,4 +372,48 @@ fn the_same_complaint_as_outcome_and_as_event_is_one_case() {
     }));
     scenario.apply(EventKind::Complaint(CaseReport { case: Some(case), severity: Severity::DEFAULT }));
     assert_eq!(scenario.customer.relationship.cases.len(), 1);
+}
+
+/// Broken by: a quiet period that starts after the first failure, or after failures that are far apart.
+#[test]
+fn a_policy_can_ask_for_quiet_after_detractor_surveys_and_repeated_payment_failures() {
+    let survey = |score| EventKind::Survey(SurveyAnswer::new(score, 10.0).expect("in range"));
+    let quiet_period = |scenario: &mut Scenario| {
+        let decision = scenario.decide(OfferKind::CrossSell, vec![candidate("a")]);
+        let quiet = decision.caps.into_iter().find(|cap| matches!(cap.kind, CapKind::QuietPeriod(_)));
+        quiet.map(|cap| (cap.kind, cap.since, cap.next_eligible_at))
+    };
+    let quiet = |cause, since, duration| (CapKind::QuietPeriod(cause), Some(since), Some(since + duration));
+    let with_quiet = || {
+        let mut scenario = Scenario::plain();
+        scenario.policy.contact.quiet_after_payment_trouble = Duration::ZERO;
+        scenario.policy.contact.quiet_after_detractor_survey = DAY * 30;
+        scenario.policy.contact.quiet_after_payment_failures = DAY * 45;
+        scenario
+    };
+    let after_survey = quiet(QuietPeriodCause::DetractorSurvey, now(), DAY * 30);
+    for (score, expected) in [(6.0, Some(after_survey)), (6.5, None)] {
+        let mut scenario = with_quiet();
+        scenario.apply(survey(score));
+        assert_eq!(quiet_period(&mut scenario), expected, "{score}");
+    }
+    let mut by_default = Scenario::plain();
+    by_default.policy.contact.quiet_after_payment_trouble = Duration::ZERO;
+    by_default.apply(survey(0.0));
+    for _ in 0..3 {
+        by_default.now = by_default.now + MS;
+        by_default.apply(EventKind::PaymentFailed);
+    }
+    assert_eq!(quiet_period(&mut by_default), None);
+
+    for (days, expected) in [([0, 30, 60], true), ([0, 30, 61], false), ([0, 1, 1], false)] {
+        let mut scenario = with_quiet();
+        let start = scenario.now;
+        for day in days {
+            scenario.now = start + DAY * day;
+            scenario.apply(EventKind::PaymentFailed);
+        }
+        let after_failures = quiet(QuietPeriodCause::PaymentFailures, scenario.now, DAY * 45);
+        assert_eq!(quiet_period(&mut scenario), expected.then_some(after_failures), "{days:?}");
+    }
 }

@@ -131,6 +131,8 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
             cap(CapKind::Hold(HoldReason::Bereavement), None),
             cap(CapKind::BackOff, None),
             Cap { since: Some(at(2)), ..cap(CapKind::QuietPeriod(QuietPeriodCause::PaymentTrouble), None) },
+            cap(CapKind::QuietPeriod(QuietPeriodCause::DetractorSurvey), None),
+            cap(CapKind::QuietPeriod(QuietPeriodCause::PaymentFailures), None),
             Cap { since: Some(at(3)), resolved_at: Some(at(4)), ..cap(CapKind::Hold(HoldReason::OpenComplaint), None) },
             cap(CapKind::ChannelOptOut(ChannelScope::Queried), None),
             cap(CapKind::ChannelOptOut(ChannelScope::Unset), None),
@@ -441,6 +443,8 @@ fn full_relationship() -> RelationshipState {
             cancellation: Some(at(5)),
             commitment: Some(at(6)),
             subscription_start: Some(at(7)),
+            detractor_survey: Some(at(7)),
+            payment_failures: BTreeSet::from([at(8), at(9)]),
         },
         ..RelationshipState::default()
     };

@@ -161,6 +161,8 @@ fn relationship_to_wire(state: RelationshipState) -> wire::ExportedRelationship 
         cancellation,
         commitment,
         subscription_start,
+        detractor_survey,
+        payment_failures,
     } = last;
     wire::ExportedRelationship {
         cases: cases.into_iter().map(case_to_wire).collect(),
@@ -190,6 +192,8 @@ fn relationship_to_wire(state: RelationshipState) -> wire::ExportedRelationship 
         older_acceptances_time: acceptances_dropped_through.map(time_to_wire),
         older_returns_time: returns_dropped_through.map(time_to_wire),
         older_partings_time: partings_dropped_through.map(time_to_wire),
+        last_detractor_survey_time: detractor_survey.map(time_to_wire),
+        payment_failure_times: payment_failures.into_iter().map(time_to_wire).collect(),
     }
 }
 

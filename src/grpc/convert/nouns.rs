@@ -117,6 +117,8 @@ fn quiet_period_cause_to_wire(cause: QuietPeriodCause) -> wire::QuietPeriodCause
         QuietPeriodCause::Return => wire::QuietPeriodCause::Return,
         QuietPeriodCause::Ticket => wire::QuietPeriodCause::Ticket,
         QuietPeriodCause::PaymentTrouble => wire::QuietPeriodCause::PaymentTrouble,
+        QuietPeriodCause::DetractorSurvey => wire::QuietPeriodCause::DetractorSurvey,
+        QuietPeriodCause::PaymentFailures => wire::QuietPeriodCause::PaymentFailures,
     }
 }
 

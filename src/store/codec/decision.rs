@@ -113,7 +113,9 @@ enum StoredCapKind {
 
 stored_enum! {
     /// Stored [`QuietPeriodCause`].
-    StoredQuietPeriodCause of QuietPeriodCause { Purchase, Return, Ticket, PaymentTrouble }
+    StoredQuietPeriodCause of QuietPeriodCause {
+        Purchase, Return, Ticket, PaymentTrouble, DetractorSurvey, PaymentFailures,
+    }
 }
 
 stored_enum! {

@@ -94,6 +94,8 @@ struct StoredLastTimes {
     cancellation: Option<i64>,
     commitment: Option<i64>,
     subscription_start: Option<i64>,
+    detractor_survey: Option<i64>,
+    payment_failures: Vec<i64>,
 }
 
 impl From<&RelationshipState> for StoredRelationship {
@@ -326,8 +328,17 @@ impl StoredDecayedSum {
 
 impl From<&LastEventTimes> for StoredLastTimes {
     fn from(last: &LastEventTimes) -> Self {
-        let LastEventTimes { purchase, return_, ticket, payment_trouble, cancellation, commitment, subscription_start } =
-            last;
+        let LastEventTimes {
+            purchase,
+            return_,
+            ticket,
+            payment_trouble,
+            cancellation,
+            commitment,
+            subscription_start,
+            detractor_survey,
+            payment_failures,
+        } = last;
         Self {
             purchase: purchase.map(Timestamp::unix_ms),
             return_: return_.map(Timestamp::unix_ms),
@@ -336,13 +347,25 @@ impl From<&LastEventTimes> for StoredLastTimes {
             cancellation: cancellation.map(Timestamp::unix_ms),
             commitment: commitment.map(Timestamp::unix_ms),
             subscription_start: subscription_start.map(Timestamp::unix_ms),
+            detractor_survey: detractor_survey.map(Timestamp::unix_ms),
+            payment_failures: payment_failures.iter().map(|at| at.unix_ms()).collect(),
         }
     }
 }
 
 impl StoredLastTimes {
     fn times(self) -> Result<LastEventTimes, CodecError> {
-        let Self { purchase, return_, ticket, payment_trouble, cancellation, commitment, subscription_start } = self;
+        let Self {
+            purchase,
+            return_,
+            ticket,
+            payment_trouble,
+            cancellation,
+            commitment,
+            subscription_start,
+            detractor_survey,
+            payment_failures,
+        } = self;
         Ok(LastEventTimes {
             purchase: optional_timestamp(purchase)?,
             return_: optional_timestamp(return_)?,
@@ -351,6 +374,8 @@ impl StoredLastTimes {
             cancellation: optional_timestamp(cancellation)?,
             commitment: optional_timestamp(commitment)?,
             subscription_start: optional_timestamp(subscription_start)?,
+            detractor_survey: optional_timestamp(detractor_survey)?,
+            payment_failures: payment_failures.into_iter().map(timestamp).collect::<Result<_, _>>()?,
         })
     }
 }
