@@ -187,9 +187,10 @@ proptest! {
                     let contact = &policy.contact;
                     let on = channels[on].as_ref();
                     let context = decision_context(policy, &outlook, &catalog, now, number as u128 + 1);
-                    let query = OfferQuery { channel: on, ..offer_query(kind, offers_max) };
+                    let queried = contact.query_channel(on).expect("a default channel");
+                    let query = OfferQuery { channel: queried, ..offer_query(kind, offers_max) };
                     let rotated = (0..PRODUCTS).map(|number| candidate(numbered_product_id((first + number) % PRODUCTS)));
-                    let limits = CustomerAssessment::of(&customer, on, &context).allowance;
+                    let limits = CustomerAssessment::of(&customer, Some(queried), &context).allowance;
                     let (decision, ledger) = decide(&query, &customer, &rotated.collect::<Vec<_>>(), &context);
                     customer.ledger = ledger;
 
@@ -210,7 +211,6 @@ proptest! {
                         };
                         let open = count(&observed, |grant| is_same(grant) && grant.is_open(contact, now));
                         prop_assert_eq!(open, 0, "{} is open, and was granted anew", offer.product);
-                        let queried = contact.query_channel(on).expect("a default channel");
                         let lease = contact.lease_of(queried).min(contact.visit_window);
                         let grant = ObservedGrant {
                             product: offer.product.clone(), kind, channel: on.cloned(), at: now, lease_end: now + lease,
