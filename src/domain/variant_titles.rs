@@ -145,7 +145,9 @@ fn is_variant(text: &str) -> bool {
     let words: Vec<&str> =
         text.split(|c: char| c.is_whitespace() || c == '/' || c == ',').filter(|word| !word.is_empty()).collect();
     let names_variant = |word: &str| COLOURS.contains(&word) || SIZES.contains(&word);
-    let has_variant = words.iter().any(|word| names_variant(word) || SIZE_NUMBER_PREFIXES.contains(word));
+    let has_variant = words
+        .iter()
+        .any(|word| names_variant(word) || word.split('-').any(names_variant) || SIZE_NUMBER_PREFIXES.contains(word));
     let is_size_number = |index: usize| {
         let is_number = words[index].chars().all(|c| c.is_ascii_digit() || c == '.');
         is_number && index > 0 && SIZE_NUMBER_PREFIXES.contains(&words[index - 1])

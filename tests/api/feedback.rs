@@ -442,12 +442,12 @@ async fn decisions_on_their_way_to_the_log_evict_nothing() {
         stock(&server).await;
         let at = ago(&server.clock, DAY * 3);
         let bought = |number: usize| purchase(&number.to_string(), "ada", &format!("{number:0>60}"), at);
-        record(&server, (0..160).map(bought).collect()).await;
+        record(&server, (0..150).map(bought).collect()).await;
         for _ in 0..10 {
             server.offers().cross_sell(cross_sell("ada")).await.expect("answers");
         }
         let ada = stored_customer(&server, "ada").await.expect("known");
-        assert_eq!((ada.holdings.len(), ada.older_holdings), (160, 0));
+        assert_eq!((ada.holdings.len(), ada.older_holdings), (152, 0));
         server.stop().await;
     }
 }

@@ -257,10 +257,10 @@ fn stored_numbers_that_are_not_finite_are_errors() {
         ..visit("ada", "e1")
     };
     let bytes = encode_event(&usage).expect("only finite numbers");
-    // The amount lies before the byte that says that there is no allowance, and the checksum.
+    // The amount lies before the bytes that say that there is no allowance, meter and period, and the checksum.
     for (amount, is_refused) in [(2.0, false), (f64::NAN, true), (f64::INFINITY, true), (f64::NEG_INFINITY, true)] {
         let mut content = bytes[..bytes.len() - 4].to_vec();
-        let at = content.len() - 9;
+        let at = content.len() - 11;
         content[at..at + 8].copy_from_slice(&f64::to_le_bytes(amount));
         assert_eq!(decode_event(&sealed(content)).is_err(), is_refused, "{amount}");
     }
