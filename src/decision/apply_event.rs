@@ -128,7 +128,11 @@ impl EventApplication<'_> {
         holding.items.add(at, i64::from(line.quantity), movements);
         holding.acquire(at);
         let relationship = &mut self.customer.relationship;
-        relationship.record_purchase_within(at, line.approximate_value(), purchase_days);
+        if let Some(dropped) = relationship.record_purchase_within(at, line.approximate_value(), purchase_days) {
+            // Without it the usual engagement would look lower, and the recent one a rise.
+            let [purchase_day_engagement, ..] = self.policy.relationship.engagement_weights;
+            relationship.engagement.add(dropped.start(), purchase_day_engagement);
+        }
         latest(&mut relationship.last.purchase, at);
         self.accept_open_offer(&line.product);
         self.update_end(&line.product);

@@ -66,17 +66,15 @@ impl RelationshipState {
         self.record_purchase_within(at, spent, StateBounds::STORED.purchase_days);
     }
 
-    /// Records a purchase, and stores at most `days_max` days.
-    pub fn record_purchase_within(&mut self, at: Timestamp, spent: f64, days_max: usize) {
+    /// Records a purchase, and stores at most `days_max` days. Returns the day that was dropped.
+    pub fn record_purchase_within(&mut self, at: Timestamp, spent: f64, days_max: usize) -> Option<Day> {
         let day = at.day();
         self.purchase_days.insert(day);
         self.first_purchase_day = Some(self.first_purchase_day.map_or(day, |first| first.min(day)));
-        while self.purchase_days.len() > days_max {
-            self.purchase_days.pop_first();
-        }
         if spent > 0.0 {
             self.spent.add(at, spent);
         }
+        if self.purchase_days.len() > days_max { self.purchase_days.pop_first() } else { None }
     }
 
     /// Records a return.
