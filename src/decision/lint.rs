@@ -8,6 +8,7 @@ use super::explicit_offer_index::{ExplicitOfferIndex, IndexedOffer, product_unde
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::{LadderId, ProductId};
 use crate::domain::lint_finding::{LintFinding, ProductRelation};
+use crate::domain::money::Money;
 use crate::domain::policy::{ContactPolicy, Policy, ProductFamily};
 use crate::domain::product::Product;
 
@@ -135,7 +136,7 @@ impl LintContext<'_> {
             let prices = offer
                 .price
                 .zip(product.price)
-                .filter(|(price, list_price)| list_price.minus(*price).is_some_and(|discount| discount.is_negative()));
+                .filter(|(price, list_price)| list_price.minus(*price).is_some_and(Money::is_negative));
             if let Some((price, list_price)) = prices {
                 findings.push(LintFinding::OfferPriceAboveListPrice { offer: offer.id.clone(), price, list_price });
             }
@@ -213,13 +214,16 @@ fn products_named_by<'p>(contact: &'p ContactPolicy) -> Vec<(String, &'p Product
         family.products.iter().for_each(|product| add(&format!("contact.families.{}", family.name), product));
     }
     for (a, b) in &contact.never_together {
-        [a, b].into_iter().for_each(|product| add("contact.rules.never_together", product));
+        add("contact.rules.never_together", a);
+        add("contact.rules.never_together", b);
     }
     for rule in &contact.never_after {
-        [&rule.first, &rule.then].into_iter().for_each(|product| add("contact.rules.never_after", product));
+        add("contact.rules.never_after", &rule.first);
+        add("contact.rules.never_after", &rule.then);
     }
     for rule in &contact.only_after {
-        [&rule.product, &rule.after].into_iter().for_each(|product| add("contact.rules.only_after", product));
+        add("contact.rules.only_after", &rule.product);
+        add("contact.rules.only_after", &rule.after);
     }
     named.sort();
     named.dedup();
@@ -231,7 +235,7 @@ mod tests {
     use super::*;
     use crate::domain::explicit_offer::{AttributeKind, AttributeKinds, ExplicitOffer};
     use crate::domain::ids::OfferId;
-    use crate::domain::money::{Currency, Money};
+    use crate::domain::money::Currency;
     use crate::domain::policy::{NeverAfter, OnlyAfter};
     use crate::domain::product::LadderPosition;
     use crate::domain::time::DAY;
@@ -240,8 +244,8 @@ mod tests {
         ProductId::new(text).expect("an id")
     }
 
-    fn gbp(text: &str) -> Option<Money> {
-        Some(Money::parse(text, Currency::new("GBP").expect("a code")).expect("an amount"))
+    fn gbp(text: &str) -> Money {
+        Money::parse(text, Currency::new("GBP").expect("a code")).expect("an amount")
     }
 
     fn product(text: &str, requires: &[&str], excludes: &[&str]) -> Product {
@@ -289,8 +293,8 @@ mod tests {
         policy.contact.only_after = vec![OnlyAfter { product: id("hob"), after: id("kettle") }];
         policy.condition_attributes = AttributeKinds::from([("age".to_owned(), AttributeKind::Number)]);
         let products = vec![
-            Product { price: gbp("20"), margin: gbp("5"), ..product("kettle", &["hob"], &[]) },
-            Product { margin: gbp("-1"), price: gbp("9"), ..product("hob", &[], &[]) },
+            Product { price: Some(gbp("20")), margin: Some(gbp("5")), ..product("kettle", &["hob"], &[]) },
+            Product { margin: Some(gbp("-1")), price: Some(gbp("9")), ..product("hob", &[], &[]) },
             product("pan", &["lid"], &["lid"]),
             product("lid", &[], &[]),
             product("cup", &["saucer", "mug"], &[]),
@@ -303,9 +307,9 @@ mod tests {
             rung("middle", 2),
         ];
         let offers = vec![
-            offer("dear", "kettle", gbp("21"), None),
-            offer("cheap", "kettle", gbp("14"), None),
-            offer("fair", "kettle", gbp("15"), Some("age >= 30")),
+            offer("dear", "kettle", Some(gbp("21")), None),
+            offer("cheap", "kettle", Some(gbp("14")), None),
+            offer("fair", "kettle", Some(gbp("15")), Some("age >= 30")),
             offer("broken", "kettle", None, Some("age == '30'")),
         ];
         let expected = [
@@ -335,13 +339,14 @@ mod tests {
     fn a_shop_without_mistakes_has_no_findings() {
         let policy = Policy::default();
         let products = vec![
-            Product { price: gbp("20"), margin: gbp("5"), ..product("kettle", &["hob"], &["samovar"]) },
+            Product { price: Some(gbp("20")), margin: Some(gbp("5")), ..product("kettle", &["hob"], &["samovar"]) },
             product("hob", &[], &[]),
             product("samovar", &[], &["kettle"]),
             rung("small", 1),
             rung("big", 2),
         ];
-        let offers = vec![offer("fair", "kettle", gbp("20"), None), offer("cheap", "kettle", gbp("15"), None)];
+        let offers =
+            vec![offer("fair", "kettle", Some(gbp("20")), None), offer("cheap", "kettle", Some(gbp("15")), None)];
         assert_eq!(sentences(&policy, products, offers), Vec::<String>::new());
     }
 

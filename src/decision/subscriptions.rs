@@ -218,7 +218,7 @@ enum Fate<'a> {
     Ended,
 }
 
-impl<'a> Fate<'a> {
+impl Fate<'_> {
     /// Fate of a subscription after several changes at once: it ends with any of them, and is never counted twice.
     fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -323,9 +323,8 @@ fn running_root<'a>(
     loop {
         match roots.get(product)?.1 {
             Fate::Runs => return Some(product),
-            Fate::Ended => return None,
             Fate::Joined(next) if visited.insert(product) => product = next,
-            Fate::Joined(_) => return None,
+            Fate::Ended | Fate::Joined(_) => return None,
         }
     }
 }

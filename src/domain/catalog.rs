@@ -94,7 +94,9 @@ impl Catalog {
         };
         self.variant_group_of = vec![None; self.products.len()];
         for (group, variants) in self.variant_groups.iter().enumerate() {
-            variants.iter().for_each(|&index| self.variant_group_of[index] = Some(group));
+            for &index in variants {
+                self.variant_group_of[index] = Some(group);
+            }
         }
     }
 

@@ -125,7 +125,9 @@ mod tests {
 
     fn history(shares: &[(u32, f64)]) -> UsageHistory {
         let mut history = UsageHistory::default();
-        shares.iter().for_each(|&(day, share)| history.record(None, Period::month_of(at(day)), share));
+        for &(day, share) in shares {
+            history.record(None, Period::month_of(at(day)), share);
+        }
         history
     }
 
@@ -135,8 +137,9 @@ mod tests {
     fn usage_is_judged_by_whole_periods() {
         // Reports in the middle of January, February, March and April; now is the 20th of April.
         let all = [(14, 0.1), (45, 0.2), (73, 0.05), (104, 0.9)];
-        let cases: [(&str, &[(u32, f64)], u32, u32, Option<(f64, Option<f64>)>); 8] = [
-            ("nothing", &[], 0, 109, None),
+        let none: &[(u32, f64)] = &[];
+        let cases = [
+            ("nothing", none, 0, 109, None),
             ("three whole periods and a running one", &all, 0, 109, Some((0.9, Some(0.2)))),
             ("held since the middle of January", &all, 10, 109, Some((0.9, Some(0.2)))),
             ("held since the middle of February", &all, 40, 109, Some((0.9, None))),
@@ -163,7 +166,9 @@ mod tests {
 
         let names = ["d", "b", "a", "c"].map(|name| Meter::new(name).expect("a valid name"));
         let mut metered = UsageHistory::default();
-        names.iter().for_each(|name| metered.record(Some(name.clone()), Period::month_of(at(0)), 0.5));
+        for name in names {
+            metered.record(Some(name), Period::month_of(at(0)), 0.5);
+        }
         let stored: Vec<String> = metered.meters.keys().flatten().map(ToString::to_string).collect();
         assert_eq!(stored, ["a", "b", "c"]);
     }

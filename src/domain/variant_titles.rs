@@ -111,7 +111,7 @@ const SIZE_NUMBER_PREFIXES: [&str; 5] = ["size", "eu", "uk", "us", "gr"];
 /// Products that are variants of each other by their titles, category and price, as indices of `products`; each list has at
 /// least two. Products with an item group or on a ladder are left out.
 pub fn variants_by_title(products: &[Product]) -> Vec<Vec<usize>> {
-    let mut by_base: BTreeMap<(String, &[String], i128, String), Vec<(String, usize)>> = BTreeMap::new();
+    let mut by_base: BTreeMap<_, Vec<(String, usize)>> = BTreeMap::new();
     for (index, product) in products.iter().enumerate() {
         if product.item_group.is_some() || product.ladder_position.is_some() {
             continue;
@@ -119,7 +119,7 @@ pub fn variants_by_title(products: &[Product]) -> Vec<Vec<usize>> {
         if let Some((base, variant)) = split_variant(&product.title).filter(|_| product.price.is_some()) {
             let price = product.price.map_or(0, Money::total_nanos);
             let currency = product.price.map_or_else(String::new, |price| price.currency().to_string());
-            by_base.entry((base, &product.category, price, currency)).or_default().push((variant, index));
+            by_base.entry((base, product.category.as_slice(), price, currency)).or_default().push((variant, index));
         }
     }
     let has_distinct = |variants: &Vec<(String, usize)>| variants.iter().any(|(variant, _)| *variant != variants[0].0);

@@ -107,8 +107,8 @@ impl Caller<'_> {
     /// The first identity that has a role of the kind.
     fn identity_with(&self, is_wanted: impl Fn(Role) -> bool) -> Option<&str> {
         let has_role =
-            |roles: &Option<&BTreeSet<Role>>| roles.is_some_and(|roles| roles.iter().any(|&role| is_wanted(role)));
-        self.0.iter().find(|(_, roles)| has_role(roles)).map(|(identity, _)| identity.as_str())
+            |roles: Option<&BTreeSet<Role>>| roles.is_some_and(|roles| roles.iter().any(|&role| is_wanted(role)));
+        self.0.iter().find(|(_, roles)| has_role(*roles)).map(|(identity, _)| identity.as_str())
     }
 
     /// Name of a client that no role allows a call: its first identity that the rules list, else its first identity.

@@ -77,7 +77,9 @@ impl ColdStartItems {
                 prices.entry((&product.category, price.currency())).or_default().push(price.approximate());
             }
         }
-        prices.values_mut().for_each(|prices| prices.sort_unstable_by(f64::total_cmp));
+        for prices in prices.values_mut() {
+            prices.sort_unstable_by(f64::total_cmp);
+        }
         let typicality_of = |product: &Product| {
             let of_category =
                 product.price.and_then(|price| prices.get(&(product.category.as_slice(), price.currency())));

@@ -113,7 +113,7 @@ mod tests {
         let with_hotspot = plan(&[gigabytes(5.0), minutes(300.0), ("hotspot", FeatureValue::Flag(true))]);
         let plain = || plan(&[]);
         // Usage, the offer, its need, and the use when the offer brings nothing else.
-        let cases: [(&str, Vec<MeterUsage>, &Product, &Product, f64, Option<f64>); 13] = [
+        let cases = [
             ("nothing known", vec![], &small, &more_data, 1.0, None),
             ("low", vec![used("", 0.01, Some(0.05))], &small, &more_data, 0.1, Some(0.05)),
             ("low, a plan without features", vec![used("", 0.01, Some(0.05))], &plain(), &plain(), 0.1, Some(0.05)),

@@ -182,7 +182,9 @@ impl TrainingHistory {
             let id = ids[old as usize].expect("every index is that of a product");
             sales[index as usize].push(VariantSales { id: id.clone(), bought });
         }
-        sales.iter_mut().for_each(|sales| sales.sort_unstable_by(|a, b| (b.bought, &a.id).cmp(&(a.bought, &b.id))));
+        for sales in &mut sales {
+            sales.sort_unstable_by(|a, b| (b.bought, &a.id).cmp(&(a.bought, &b.id)));
+        }
         sales
     }
 }

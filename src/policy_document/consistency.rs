@@ -7,7 +7,7 @@ use super::invalid_policy::PolicyFault;
 use crate::domain::channel::UnsetChannel;
 use crate::domain::ids::ProductId;
 use crate::domain::ledger::{GRANTS_KEPT, GRANTS_MAX};
-use crate::domain::policy::{OnlyAfter, Policy};
+use crate::domain::policy::{OnlyAfter, Policy, RelationshipPolicy};
 use crate::domain::relationship::Band;
 
 /// Maximum length of a version name.
@@ -89,7 +89,13 @@ pub(super) fn consistency_faults(policy: &Policy) -> Vec<PolicyFault> {
         }
     }
 
-    let relationship = &policy.relationship;
+    faults.extend(relationship_faults(&policy.relationship));
+    faults
+}
+
+fn relationship_faults(relationship: &RelationshipPolicy) -> Vec<PolicyFault> {
+    let mut faults = Vec::new();
+    let mut fault = |key: &str, problem: String| faults.push(PolicyFault::new(key, problem));
     let limits = relationship.band_limits;
     for (key, low, high) in [("steady", limits.guarded, limits.steady), ("strong", limits.steady, limits.strong)] {
         if high < low {

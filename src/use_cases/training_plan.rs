@@ -185,7 +185,7 @@ mod tests {
             plan.share * history + (plan.share * examples).min(EXAMPLE_BYTES_MAX as f64) + plan.weights_bytes as f64
         };
         assert!(planned(&by_budget) <= 1024.0 * MIB as f64 + 1.0);
-        assert!(planned(&by_limit) <= (2048 - 2048 / 16 - 1500) as f64 * MIB as f64 + 1.0);
+        assert!(planned(&by_limit) <= f64::from(2048 - 2048 / 16 - 1500) * MIB as f64 + 1.0);
         let large = TrainingResources { budget: 2048 * MIB, process_limit: None, ..million };
         let large = large.plan().expect("there is memory");
         assert!(planned(&large) <= 2048.0 * MIB as f64 + 1.0 && large.share > 2.0 * by_budget.share, "{large:?}");

@@ -155,6 +155,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn messages_of_caps_name_the_cap_and_its_end() {
         let counted = |kind, limit| cap(kind, limit, Some(march_2() + DAY * 12));
         let since = |kind, until| Cap { since: Some(march_2()), ..cap(kind, 0, Some(until)) };

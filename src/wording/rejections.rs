@@ -230,6 +230,7 @@ mod tests {
 
     /// Reason and remedy of a rejection with the values that the rule records; a new reason does not compile without its
     /// own, and belongs into [`ALL`], too.
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn expected(reason: WithheldReason) -> (&'static str, &'static str) {
         match reason {
             WithheldReason::Owned => {

@@ -13,15 +13,15 @@ use super::harness::TestServer;
 use super::shop::{ago, record};
 use crate::support::wire_shop::{event, on_ladder, preview, product, purchase, up_sell};
 
-fn usd(units: i64) -> Option<Money> {
-    Some(Money { currency_code: "USD".into(), units, nanos: 0 })
+fn usd(units: i64) -> Money {
+    Money { currency_code: "USD".into(), units, nanos: 0 }
 }
 
 fn sold(id: &str, title: &str, category: &[&str], price: i64) -> Product {
     Product {
         title: title.into(),
         category: category.iter().map(|level| (*level).to_owned()).collect(),
-        price: usd(price),
+        price: Some(usd(price)),
         ..product(id)
     }
 }

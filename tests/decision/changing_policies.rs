@@ -358,8 +358,8 @@ fn a_response_answers_the_offer_of_its_own_channel() {
 #[test]
 fn a_lease_ends_when_the_caller_was_told_it_would() {
     for (windows, at, expected) in [
-        (DAY, DAY * 2 - MS, ReleaseResult::Released),
-        (DAY * 28, DAY * 2 - MS, ReleaseResult::Released),
+        (DAY, (DAY * 2).saturating_sub(MS), ReleaseResult::Released),
+        (DAY * 28, (DAY * 2).saturating_sub(MS), ReleaseResult::Released),
         (DAY * 28, DAY * 2, ReleaseResult::LeaseEnded),
     ] {
         let mut scenario = Scenario::plain();

@@ -242,7 +242,7 @@ proptest! {
     ) {
         let mut scenario = Scenario::plain();
         let registry = scenario.policy.contact.channels.clone();
-        let unknown = unknown.map(|unknown| channel(unknown)).filter(|unknown| registry.resolve(unknown).is_none());
+        let unknown = unknown.map(channel).filter(|unknown| registry.resolve(unknown).is_none());
         let spelled = opt_outs.iter().map(|(_, spelled)| channel(spelled.as_str()));
         scenario.customer.consents.channel_opt_outs = spelled.chain(unknown.clone()).collect();
         let decision = ask(&mut scenario, asked.as_ref().map(|(_, spelled)| spelled.as_str()));

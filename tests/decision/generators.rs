@@ -23,7 +23,7 @@ use tactful::domain::decayed_sum::HalfLife;
 use tactful::domain::event::{
     CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Polarity, Severity, SurveyAnswer,
 };
-use tactful::domain::ids::{Channel, DecisionId, GrantId, OfferId, ProductId};
+use tactful::domain::ids::{Channel, DecisionId};
 use tactful::domain::ledger::GRANTS_MAX;
 use tactful::domain::offer::OfferKind;
 use tactful::domain::outlook::{
@@ -384,7 +384,7 @@ impl History {
     /// Makes the decisions and dates the events. Outcomes are reported of offers that were granted, at or after the grant.
     pub fn play(&self) -> PlayedHistory {
         let mut contacted = customer("c");
-        let mut granted: Vec<(DecisionId, Timestamp, Vec<(OfferId, GrantId, ProductId)>)> = Vec::new();
+        let mut granted = Vec::new();
         for (number, contact) in self.contacts.iter().enumerate() {
             let context = decision_context(&self.policy, &self.outlook, catalog(), contact.at, number as u128 + 1);
             let query = tactful::decision::offer_query::OfferQuery {

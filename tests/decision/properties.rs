@@ -199,7 +199,7 @@ proptest! {
         let end = event_at(10_001, end_at, EventKind::SubscriptionEnd { product: from });
         let start = event_at(10_002, start_at, EventKind::SubscriptionStart { product: to });
         let health = |events: &[Event]| history.health(&history.customer_within(&customer, events, &UNBOUNDED), now).score;
-        let (ended, started, both) = (health(&[end.clone()]), health(&[start.clone()]), health(&[end, start]));
+        let (ended, started, both) = (health(std::slice::from_ref(&end)), health(std::slice::from_ref(&start)), health(&[end.clone(), start.clone()]));
         prop_assert!(ended <= both + 1e-12, "{ended} with the end, {both} with both");
         prop_assert!(both <= started + 1e-12, "{both} with both, {started} with the start");
     }

@@ -557,7 +557,7 @@ fn opt_outs(names: &[&str]) -> std::collections::BTreeSet<Channel> {
     names.iter().map(|name| Channel::new(*name).expect("a name")).collect()
 }
 
-/// `05-consents-in-a-customer-file` and its kind. Broken by: an attribute named opted_out.
+/// `05-consents-in-a-customer-file` and its kind. Broken by: an attribute named `opted_out`.
 #[test]
 fn consents_in_a_customer_file_are_consents() {
     let profile = all_good(customers("c.csv", CONSENT_FILE, CONSENT_MAPPING)).remove(0);

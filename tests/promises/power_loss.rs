@@ -81,9 +81,10 @@ fn missing_without_syncs(recording: &Recording, root: &Path) -> Vec<String> {
     let mut disk = SimulatedDisk::new(&root.join(workload::DATA));
     let mut acknowledged = Acknowledged::default();
     for step in recording.steps() {
-        match step {
-            Step::StartSync { id, .. } | Step::EndSync { id, .. } if *id > CREATION_SYNCS => {}
-            step => disk.apply(step),
+        let is_without_effect =
+            matches!(step, Step::StartSync { id, .. } | Step::EndSync { id, .. } if *id > CREATION_SYNCS);
+        if !is_without_effect {
+            disk.apply(step);
         }
         acknowledged.apply(step);
     }

@@ -1,7 +1,7 @@
 //! Promise 6: a preview returns what a reserve call would, and changes nothing.
 
 use tactful::domain::decision::Decision;
-use tactful::domain::ids::DecisionId;
+use tactful::domain::ids::{DecisionId, GrantId};
 use tactful::domain::offer::OfferKind;
 use tactful::domain::time::DAY;
 use tactful::use_cases::get_relationship_health::get_relationship_health;
@@ -27,7 +27,13 @@ async fn a_preview_equals_the_decision_it_previews_and_changes_nothing() {
 
         let reserved = serve_offers(&app, &shop::request("ann", kind), None).await.expect("served");
         assert!(!reserved.decision.slate.is_empty());
-        let without_id = |decision: Decision| Decision { id: DecisionId::from_bits(0), ..decision };
+        let without_id = |mut decision: Decision| {
+            let id = DecisionId::from_bits(0);
+            for offer in &mut decision.slate {
+                offer.grant = GrantId::of(id, &offer.id);
+            }
+            Decision { id, ..decision }
+        };
         assert_eq!(without_id(previewed.decision), without_id(reserved.decision));
     }
 }

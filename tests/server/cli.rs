@@ -93,7 +93,7 @@ fn importing_a_file_again_changes_nothing() {
     assert_eq!(text(&scene.import("products", &products).stdout), "0 imported, 4 duplicates, 0 filtered, 0 rejected\n");
 }
 
-/// The import of `05-consents-in-a-customer-file`. Broken by: an attribute named opted_out, and offers on email.
+/// The import of `05-consents-in-a-customer-file`. Broken by: an attribute named `opted_out`, and offers on email.
 #[test]
 fn opt_outs_in_a_customer_file_end_offers() {
     let scene = Scene::with_shop();
@@ -254,7 +254,10 @@ fn customer_export_writes_json_lines_with_stable_names() {
         "event_id",
         "event_time",
         "kind",
+        "meter",
         "order_id",
+        "period_end",
+        "period_start",
         "plan_direction",
         "product_id",
         "quantity",

@@ -54,9 +54,7 @@ fn start(data_dir: &Path, limit: Option<u32>) -> (Process, String, impl BufRead)
     }
 }
 
-fn batch(number: usize) -> RecordEventsRequest {
-    let seconds = jiff::Timestamp::now().as_second() - 86_400;
-    let at = prost_types::Timestamp { seconds, nanos: 0 };
+fn batch(number: usize, at: prost_types::Timestamp) -> RecordEventsRequest {
     let event = |step: usize| CustomerEvent {
         event_id: format!("{number}-{step}-{}", "x".repeat(80)),
         customer_id: format!("customer-{}", number % 20),
@@ -80,9 +78,10 @@ async fn a_full_disk_stops_the_server_with_a_clear_error_and_loses_no_acknowledg
     let watching = HealthCheckRequest { service: "tactful.v1.OfferService".to_owned() };
     let mut health = health.watch(watching).await.expect("it is watched").into_inner();
     let mut feedback = FeedbackServiceClient::new(channel);
+    let at = prost_types::Timestamp { seconds: jiff::Timestamp::now().as_second() - 86_400, nanos: 0 };
     let mut acknowledged = 0;
     while acknowledged < BATCHES {
-        match feedback.record_events(batch(acknowledged)).await {
+        match feedback.record_events(batch(acknowledged, at)).await {
             Ok(answer) if answer.get_ref().results.iter().all(is_ok) => acknowledged += 1,
             _ => break,
         }
@@ -105,7 +104,7 @@ async fn a_full_disk_stops_the_server_with_a_clear_error_and_loses_no_acknowledg
     let channel = Channel::from_shared(url).expect("an address").connect().await.expect("it listens");
     let mut feedback = FeedbackServiceClient::new(channel.clone());
     for number in 0..acknowledged {
-        let answer = feedback.record_events(batch(number)).await.expect("answers").into_inner();
+        let answer = feedback.record_events(batch(number, at)).await.expect("answers").into_inner();
         assert!(answer.results.iter().all(|result| result.duplicate), "batch {number} of {acknowledged} was lost");
     }
     let mut customers = wire::customer_service_client::CustomerServiceClient::new(channel);

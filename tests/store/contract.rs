@@ -379,7 +379,7 @@ async fn the_latest_model_is_the_current_one(store: Arc<dyn Store>) {
 /// Broken by: one key for all chunks.
 async fn the_marker_of_a_training_is_replaced_and_removed(store: Arc<dyn Store>) {
     assert_eq!(store.load_training_marker().await.expect("the store works"), None);
-    for marker in [1, 2].map(|attempts| Some(TrainingMarker { started_at: at(attempts), attempts: attempts as u32 })) {
+    for marker in [1_u32, 2].map(|attempts| Some(TrainingMarker { started_at: at(attempts.into()), attempts })) {
         store.put_training_marker(marker).await.expect("the store works");
         assert_eq!(store.load_training_marker().await.expect("the store works"), marker);
     }

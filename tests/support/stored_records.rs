@@ -394,7 +394,7 @@ fn full_holding() -> Holding {
 }
 
 fn parting(seconds: u64, kind: PartingKind) -> Parting {
-    Parting { at: at(seconds), product: product_id("line"), kind, follows_acceptance: seconds % 2 == 0 }
+    Parting { at: at(seconds), product: product_id("line"), kind, follows_acceptance: seconds.is_multiple_of(2) }
 }
 
 fn full_relationship() -> RelationshipState {

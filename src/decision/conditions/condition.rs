@@ -1,5 +1,5 @@
-//! Conditions on customer attributes, in a subset of the Common Expression Language (<https://cel.dev>): `segment == "gold" && age
-//! >= 30`.
+//! Conditions on customer attributes, in a subset of the Common Expression Language (<https://cel.dev>), such as
+//! `segment == "gold" && age >= 30`.
 //!
 //! A condition is compiled against the declared attributes when its offer is stored, and again when it is loaded or the
 //! attributes change. For a customer without an attribute that it needs, it is false: when in doubt, no offer. Whatever the

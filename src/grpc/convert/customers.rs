@@ -89,12 +89,11 @@ fn channel_consent_from_wire(
         }
     };
     let field = format!("{path}.grant_time");
-    let granted_at = match grant_time {
-        Some(at) => violations.past(&field, at, now),
-        None => {
-            violations.add(field, "is required");
-            None
-        }
+    let granted_at = if let Some(at) = grant_time {
+        violations.past(&field, at, now)
+    } else {
+        violations.add(field, "is required");
+        None
     };
     if source.trim().is_empty() || source.len() > CONSENT_SOURCE_BYTES_MAX || source.chars().any(char::is_control) {
         let problem = format!("must have 1 to {CONSENT_SOURCE_BYTES_MAX} bytes, without control characters");

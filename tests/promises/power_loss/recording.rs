@@ -300,7 +300,7 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn parse(text: &'a str) -> Self {
-        let (name, rest) = text.split_once('(').unwrap_or_else(|| panic!("not a call: {:.200}", text));
+        let (name, rest) = text.split_once('(').unwrap_or_else(|| panic!("not a call: {text:.200}"));
         let (arguments, result) = match rest.rsplit_once(" = ") {
             Some((arguments, result)) => (arguments.trim_end().trim_end_matches(')'), result),
             None => (rest, ""),
