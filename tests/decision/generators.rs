@@ -23,7 +23,7 @@ use tactful::domain::decayed_sum::HalfLife;
 use tactful::domain::event::{
     CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Polarity, Severity, SurveyAnswer,
 };
-use tactful::domain::ids::{Channel, DecisionId};
+use tactful::domain::ids::Channel;
 use tactful::domain::ledger::GRANTS_MAX;
 use tactful::domain::offer::OfferKind;
 use tactful::domain::outlook::{
