@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::decision::channel_rules::{capped_channels, channel_pauses, counts_on_channel};
 use crate::decision::grants::{self, back_off_end, counts};
-use crate::decision::relationship::assess;
+use crate::decision::relationship::{assess, band_of_score};
 use crate::domain::catalog::Catalog;
 use crate::domain::channel::{QueryChannel, RegisteredChannel};
 use crate::domain::customer::{ActiveHold, Customer, Hold};
@@ -108,15 +108,15 @@ pub(super) fn withheld_reason(kind: CapKind) -> WithheldReason {
     }
 }
 
-/// Caps set by relationship health. A new customer never gets more than the score alone would allow.
+/// Caps set by relationship health. A new customer gets at most what a new customer may get and at most what the score alone
+/// would allow, in every band: a fall to guarded must not yield more offers than being new.
 pub(crate) fn band_caps(health: &RelationshipHealth, policy: &Policy) -> BandCaps {
-    let caps = policy.contact.caps_of(health.band);
-    if health.band != Band::NewCustomer {
-        return caps;
+    let by_score = policy.contact.caps_of(band_of_score(health.score, policy.relationship.band_limits));
+    if !health.is_new {
+        return by_score;
     }
-    let is_strong = health.score >= policy.relationship.band_limits.strong;
-    let by_score = policy.contact.caps_of(if is_strong { Band::Strong } else { Band::Steady });
-    BandCaps { offers: caps.offers.min(by_score.offers), up_sell: caps.up_sell.min(by_score.up_sell) }
+    let while_new = policy.contact.caps_of(Band::NewCustomer);
+    BandCaps { offers: while_new.offers.min(by_score.offers), up_sell: while_new.up_sell.min(by_score.up_sell) }
 }
 
 /// Computes the allowance at `now` under this ledger of the customer. Without a channel it is that of the customer,

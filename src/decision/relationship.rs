@@ -51,10 +51,11 @@ pub fn assess(
         })
         .collect();
     let score = combine(&components, policy);
-    let evidence = evidence(customer, subscriptions, policy, now);
+    let is_new = evidence(customer, subscriptions, policy, now) < policy.new_customer_evidence;
     RelationshipHealth {
         score,
-        band: band(score, evidence < policy.new_customer_evidence, policy.band_limits),
+        band: band(score, is_new, policy.band_limits),
+        is_new,
         coverage: components.iter().filter(|component| component.is_known).map(|component| component.weight).sum(),
         components,
     }
@@ -77,7 +78,8 @@ pub(super) fn rescored(recorded: &RelationshipHealth, policy: &RelationshipPolic
     let score = combine(&components, policy);
     RelationshipHealth {
         score,
-        band: band(score, recorded.band == Band::NewCustomer, policy.band_limits),
+        band: band(score, recorded.is_new, policy.band_limits),
+        is_new: recorded.is_new,
         coverage: components.iter().filter(|component| component.is_known).map(|component| component.weight).sum(),
         components,
     }
@@ -114,12 +116,16 @@ fn combine(components: &[Component], policy: &RelationshipPolicy) -> f64 {
 
 /// The band of a score. Being new replaces the two upper bands only: a short history is no reason for more offers.
 fn band(score: f64, is_new: bool, limits: BandLimits) -> Band {
+    let by_score = band_of_score(score, limits);
+    if is_new && matches!(by_score, Band::Steady | Band::Strong) { Band::NewCustomer } else { by_score }
+}
+
+/// The band that the score alone would give.
+pub(super) fn band_of_score(score: f64, limits: BandLimits) -> Band {
     if score < limits.guarded {
         Band::Strained
     } else if score < limits.steady {
         Band::Guarded
-    } else if is_new {
-        Band::NewCustomer
     } else if score < limits.strong {
         Band::Steady
     } else {

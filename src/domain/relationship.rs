@@ -296,6 +296,8 @@ pub struct RelationshipHealth {
     pub score: f64,
     /// Band that follows from the score and the amount of evidence.
     pub band: Band,
+    /// Whether the customer is new: there is not enough evidence yet, whatever the band.
+    pub is_new: bool,
     /// Total weight of the known components, 0 to 1.
     pub coverage: f64,
     /// All components, in the order of [`ComponentKind::ALL`].

@@ -485,7 +485,9 @@ fn band_comment(band: Band) -> &'static str {
         Band::Guarded => "few offers, none of them up-sell",
         Band::Steady => "the usual relationship",
         Band::Strong => "a good relationship",
-        Band::NewCustomer => "not enough evidence yet",
+        Band::NewCustomer => {
+            "not enough evidence yet; also the most that a guarded or strained customer gets who is new"
+        }
     }
 }
 

@@ -112,6 +112,7 @@ pub fn capped(cap: Cap) -> Decision {
         relationship_health: RelationshipHealth {
             score: 0.5,
             band: Band::Steady,
+            is_new: false,
             coverage: 1.0,
             components: Vec::new(),
         },

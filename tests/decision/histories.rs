@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use tactful::decision::customer_assessment::CustomerAssessment;
 use tactful::decision::relationship::assess;
 use tactful::domain::decision::CapKind;
-use tactful::domain::event::{EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection};
+use tactful::domain::event::{EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, SurveyAnswer};
 use tactful::domain::holdings::Holding;
 use tactful::domain::ids::{DecisionId, GrantId, OfferId};
 use tactful::domain::offer::OfferKind;
 use tactful::domain::outlook::{FeatureWeight, Outlook, StayingFeature, StayingOutlook};
+use tactful::domain::policy::BandCaps;
 use tactful::domain::relationship::Band;
 use tactful::domain::state_bounds::StateBounds;
 use tactful::domain::time::{DAY, Timestamp};
@@ -337,6 +338,30 @@ fn a_start_of_a_subscription_begins_the_quiet_period() {
     assert_eq!(scenario.offers_left(), 0);
     scenario.now = now() + DAY;
     assert!(scenario.offers_left() > 0);
+}
+
+/// A new customer who becomes guarded keeps the caps of a new customer; one with evidence gets those of the band.
+///
+/// Broken by: caps of a new customer that apply only in the band new customer, so that bad surveys raise them from 1 to 4.
+#[test]
+fn a_new_customer_who_becomes_guarded_gets_no_more_offers() {
+    let state_after = |history: &[Dated]| {
+        let mut scenario = Scenario::plain();
+        let many = BandCaps { offers: 4, up_sell: 2 };
+        let [strained, ..] = scenario.policy.contact.caps;
+        scenario.policy.contact.caps = [strained, many, many, many, BandCaps { offers: 1, up_sell: 0 }];
+        for (number, (days, kind)) in history.iter().enumerate() {
+            scenario.apply_dated(&event_at(number, now() - DAY * *days, kind.clone()));
+        }
+        let CustomerAssessment { health, allowance, .. } = assessed(&scenario);
+        let limit = |kind| allowance.caps.iter().find(|cap| cap.kind == kind).map(|cap| cap.limit);
+        (health.band, limit(CapKind::RelationshipHealth), limit(CapKind::UpSell))
+    };
+    let surveys = vec![(0, EventKind::Survey(SurveyAnswer::new(0.0, 10.0).expect("in range"))); 5];
+    let purchases = vec![(201, bought("a", 1)), (200, bought("b", 1))];
+    assert_eq!(state_after(&[]), (Band::NewCustomer, Some(1), Some(0)));
+    assert_eq!(state_after(&surveys), (Band::Guarded, Some(1), Some(0)));
+    assert_eq!(state_after(&[purchases, surveys].concat()), (Band::Guarded, Some(4), Some(2)));
 }
 
 fn outcome_of(decision: u128, product: &str, kind: OutcomeKind) -> EventKind {

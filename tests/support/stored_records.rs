@@ -84,6 +84,7 @@ pub fn decision(customer: &str, id: u128) -> Decision {
         relationship_health: RelationshipHealth {
             score: 0.5,
             band: Band::Steady,
+            is_new: false,
             coverage: 0.0,
             components: Vec::new(),
         },
@@ -121,6 +122,7 @@ pub fn full_decision(customer: &str, id: u128) -> Decision {
         relationship_health: RelationshipHealth {
             score: 0.75,
             band: Band::Strong,
+            is_new: true,
             coverage: 0.6,
             components: ComponentKind::ALL.map(component).to_vec(),
         },

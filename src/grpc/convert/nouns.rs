@@ -37,7 +37,7 @@ pub(crate) fn feature_to_wire(value: FeatureValue) -> wire::FeatureValue {
 
 /// Converts relationship health, with or without its components.
 pub(crate) fn health_to_wire(health: RelationshipHealth, with_components: bool) -> wire::RelationshipHealth {
-    let RelationshipHealth { score, band, coverage, components } = health;
+    let RelationshipHealth { score, band, is_new: _, coverage, components } = health;
     let components = if with_components { components } else { Vec::new() };
     wire::RelationshipHealth {
         score,

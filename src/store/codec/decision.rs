@@ -70,6 +70,7 @@ struct StoredWithheldCount {
 struct StoredRelationshipHealth {
     score: FiniteF64,
     band: StoredBand,
+    is_new: bool,
     coverage: FiniteF64,
     components: Vec<StoredComponent>,
 }
@@ -255,10 +256,11 @@ impl From<StoredDecisionMessage> for DecisionMessage {
 
 impl From<&RelationshipHealth> for StoredRelationshipHealth {
     fn from(health: &RelationshipHealth) -> Self {
-        let RelationshipHealth { score, band, coverage, components } = health;
+        let RelationshipHealth { score, band, is_new, coverage, components } = health;
         Self {
             score: FiniteF64(*score),
             band: (*band).into(),
+            is_new: *is_new,
             coverage: FiniteF64(*coverage),
             components: components.iter().map(StoredComponent::from).collect(),
         }
@@ -267,10 +269,11 @@ impl From<&RelationshipHealth> for StoredRelationshipHealth {
 
 impl From<StoredRelationshipHealth> for RelationshipHealth {
     fn from(stored: StoredRelationshipHealth) -> Self {
-        let StoredRelationshipHealth { score, band, coverage, components } = stored;
+        let StoredRelationshipHealth { score, band, is_new, coverage, components } = stored;
         Self {
             score: score.0,
             band: band.into(),
+            is_new,
             coverage: coverage.0,
             components: components.into_iter().map(Component::from).collect(),
         }
