@@ -70,38 +70,42 @@ pub(super) fn end_in_effect(
     partings_of_product: &[&Parting],
     window: Duration,
 ) -> Option<Timestamp> {
-    let are_renewals = renewals(holding, partings_of_product, window);
-    let ends = partings_of_product.iter().zip(are_renewals).filter(|(_, is_renewal)| !is_renewal);
+    let renewals = renewals(holding, partings_of_product, window);
+    let ends = partings_of_product.iter().zip(renewals).filter(|(_, renewal)| renewal.is_none());
     ends.map(|(parting, _)| parting.at).chain(holding.folded_end_at).max()
 }
 
-/// Whether each parting of a product, in the order of time, is part of a renewal.
-fn renewals(holding: &Holding, partings: &[&Parting], window: Duration) -> Vec<bool> {
-    let mut are_renewals: Vec<bool> = Vec::with_capacity(partings.len());
+/// For each parting of a product, in the order of time, the starts that renewed the subscription; `None` where it is not part
+/// of a renewal. A renewal by a purchase has no start.
+fn renewals(holding: &Holding, partings: &[&Parting], window: Duration) -> Vec<Option<Vec<Timestamp>>> {
+    let mut renewals: Vec<Option<Vec<Timestamp>>> = Vec::with_capacity(partings.len());
     for parting in partings {
         let was_running_before = |moment: Timestamp| {
             let mut starts = holding.starts.iter().rev();
             let Some(started_at) = starts.find(|start| start.at < moment).map(|start| start.at) else { return false };
-            let earlier = partings.iter().zip(&are_renewals).filter(|(it, is_renewal)| it.at < moment && !**is_renewal);
+            let earlier = partings.iter().zip(&renewals).filter(|(it, renewal)| it.at < moment && renewal.is_none());
             let ended_at = earlier.map(|(it, _)| it.at).chain(holding.folded_end_at).max();
             ended_at.is_none_or(|ended_at| ended_at < started_at)
         };
         let is_near = |start: Timestamp| start.since(parting.at).max(parting.at.since(start)) <= window;
-        let is_renewed_by_start = || {
-            holding.starts.iter().filter(|start| is_near(start.at)).any(|start| match start.kind {
+        let renewing_starts = || -> Vec<Timestamp> {
+            let near = holding.starts.iter().filter(|start| is_near(start.at));
+            let renewing = near.filter(|start| match start.kind {
                 StartKind::PlanChange => false,
                 StartKind::Renewal => true,
                 StartKind::Start => start.at >= parting.at || was_running_before(start.at),
-            })
+            });
+            renewing.map(|start| start.at).collect()
         };
         let is_renewed_by_purchase = || {
             let is_subscription = parting.kind == PartingKind::SubscriptionEnd || holding.committed_at().is_some();
             is_subscription && holding.items.is_bought_at(parting.at)
         };
-        let is_renewal = parting.kind.is_end() && (is_renewed_by_start() || is_renewed_by_purchase());
-        are_renewals.push(is_renewal);
+        let starts = parting.kind.is_end().then(renewing_starts);
+        let renewal = starts.filter(|starts| !starts.is_empty() || is_renewed_by_purchase());
+        renewals.push(renewal);
     }
-    are_renewals
+    renewals
 }
 
 fn meanings(customer: &Customer, window: Duration, catalog: &Catalog) -> Vec<PartingMeaning> {
@@ -127,21 +131,30 @@ fn meanings(customer: &Customer, window: Duration, catalog: &Catalog) -> Vec<Par
             }
         }
     }
+    let mut taken = BTreeSet::new();
     for (product, indices) in by_product {
         let Some(holding) = customer.holdings.latest.get(product) else { continue };
         let of_product: Vec<&Parting> = indices.iter().map(|&index| &partings[index]).collect();
-        for (&index, is_renewal) in indices.iter().zip(renewals(holding, &of_product, window)) {
-            if is_renewal {
+        for (&index, renewal) in indices.iter().zip(renewals(holding, &of_product, window)) {
+            if let Some(starts) = renewal {
                 meanings[index] = PartingMeaning::Renewal;
+                taken.extend(starts.into_iter().map(|start_at| (product, start_at)));
             }
         }
     }
-    infer_changes(customer, window, catalog, &mut meanings);
+    infer_changes(customer, window, catalog, taken, &mut meanings);
     meanings
 }
 
-/// Matches ends with starts of other plans, nearest first.
-fn infer_changes(customer: &Customer, window: Duration, catalog: &Catalog, meanings: &mut [PartingMeaning]) {
+/// Matches ends with starts of other plans, nearest first. Starts that are taken belong to renewals: those and no others near
+/// one, so that a start which turns an end into a renewal takes none away from another end.
+fn infer_changes<'a>(
+    customer: &'a Customer,
+    window: Duration,
+    catalog: &Catalog,
+    mut taken: BTreeSet<(&'a ProductId, Timestamp)>,
+    meanings: &mut [PartingMeaning],
+) {
     let partings = &customer.relationship.partings;
     let is_unmatched_end = |index: usize, meanings: &[PartingMeaning]| {
         partings[index].kind.is_end() && meanings[index] == PartingMeaning::End
@@ -151,15 +164,10 @@ fn infer_changes(customer: &Customer, window: Duration, catalog: &Catalog, meani
     }
     // Starts that a parting may have taken that is no longer stored are not available.
     let available_after = customer.relationship.partings_dropped_through.map(|dropped| dropped + window);
-    let is_taken_by_renewal = |product: &ProductId, at: Timestamp, meanings: &[PartingMeaning]| {
-        partings.iter().zip(meanings).any(|(parting, meaning)| {
-            *meaning == PartingMeaning::Renewal && parting.product == *product && distance(parting.at, at) <= window
-        })
-    };
     let mut pairs = Vec::new();
     for (to, holding) in &customer.holdings.latest {
         for start in holding.starts.iter().filter(|start| start.kind == StartKind::Start) {
-            if available_after.is_some_and(|after| start.at <= after) || is_taken_by_renewal(to, start.at, meanings) {
+            if available_after.is_some_and(|after| start.at <= after) || taken.contains(&(to, start.at)) {
                 continue;
             }
             for index in (0..partings.len()).filter(|&index| is_unmatched_end(index, meanings)) {
@@ -172,7 +180,6 @@ fn infer_changes(customer: &Customer, window: Duration, catalog: &Catalog, meani
         }
     }
     pairs.sort_unstable();
-    let mut taken = BTreeSet::new();
     for (_, index, to, start_at) in pairs {
         if meanings[index] == PartingMeaning::End && taken.insert((to, start_at)) {
             let direction = direction_by_tier(&partings[index].product, to, catalog);

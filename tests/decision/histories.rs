@@ -315,6 +315,20 @@ fn a_plan_change_and_the_start_of_the_new_plan_are_one_subscription() {
     assert!((running_subscriptions(&both) - 2.0).abs() < 1e-12);
 }
 
+/// A start that turns an end into a renewal leaves the change of plans before it a change: a good event never adds friction.
+///
+/// Broken by: taking every start near a renewal, also one that did not renew; the cancellation of `m2` then counts as a loss.
+#[test]
+fn a_renewal_soon_after_a_change_leaves_it_a_change() {
+    let old = 24 * 800;
+    let cancelled = EventKind::Cancellation { product: Some(product_id("m2")) };
+    let stayed = value(&after(&[(old, start("m2"))]), 6);
+    let changed = after(&[(old, start("m2")), (4, cancelled), (3, start("m5")), (2, end("m5")), (1, start("m5"))]);
+    assert!(value(&changed, 0) > 0.999_999, "{:?}", assessed(&changed).health);
+    assert!((value(&changed, 6) - stayed).abs() < 1e-12, "the tenure goes on");
+    assert!((running_subscriptions(&changed) - 1.0).abs() < 1e-12);
+}
+
 /// Number of running subscriptions, read off the outlook of a model that looks at nothing else.
 fn running_subscriptions(scenario: &Scenario) -> f64 {
     let mut weights = [FeatureWeight { mean: 0.0, deviation: 1.0, weight: 0.0 }; StayingFeature::ALL.len()];
