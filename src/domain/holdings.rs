@@ -273,8 +273,9 @@ impl Holdings {
             Need::Bought => self.insert_fingerprint(fingerprint, bounds),
             Need::EndedSubscription => self.has_evicted_ended_subscription = true,
             Need::RunningSubscription => {
-                let Some(subscribed_at) = holding.committed_at() else {
-                    // The customer moved to it: the subscription that moved is the one that has the tenure.
+                let is_running = |&at: &Timestamp| holding.ended_at.is_none_or(|ended_at| ended_at < at);
+                let Some(subscribed_at) = holding.committed_at().filter(is_running) else {
+                    // The customer moved to it, or back to it: the subscription that moved is the one that has the tenure.
                     self.insert_fingerprint(fingerprint, bounds);
                     return;
                 };

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use tactful::decision::apply_event::apply_event_within;
 use tactful::decision::customer_assessment::CustomerAssessment;
 use tactful::decision::relationship::assess;
 use tactful::domain::decision::CapKind;
@@ -327,6 +328,32 @@ fn a_renewal_soon_after_a_change_leaves_it_a_change() {
     assert!(value(&changed, 0) > 0.999_999, "{:?}", assessed(&changed).health);
     assert!((value(&changed, 6) - stayed).abs() < 1e-12, "the tenure goes on");
     assert!((running_subscriptions(&changed) - 1.0).abs() < 1e-12);
+}
+
+/// An evicted product that the customer moved back to has no tenure of its own: the subscription that moved has it.
+///
+/// Broken by: evicting it as a subscription that runs since its first start, of 800 days instead of at most 600.
+#[test]
+fn an_evicted_product_that_was_moved_to_has_no_tenure_of_its_own() {
+    let back = EventKind::PlanChange {
+        from: product_id("m9"),
+        to: product_id("m5"),
+        direction: Some(PlanDirection::RightSized),
+    };
+    let history =
+        [(800, start("m5")), (700, end("m5")), (600, start("m9")), (500, back), (400, start("tv")), (300, start("m2"))];
+    for (holdings, tenure_days) in [(StateBounds::STORED.holdings, 600.0_f64), (2, 400.0)] {
+        let mut scenario = with_ladder();
+        let bounds = StateBounds { holdings, ..StateBounds::STORED };
+        for (number, (days, kind)) in history.iter().enumerate() {
+            let event = event_at(number, now() - DAY * *days, kind.clone());
+            let Scenario { policy, catalog, customer, .. } = &mut scenario;
+            apply_event_within(customer, &event, policy, &Outlook::default(), catalog, &bounds);
+        }
+        let expected = 1.0 - (0.05 + 0.25 * (-tenure_days / 365.0).exp());
+        assert!((value(&scenario, 6) - expected).abs() < 1e-12, "{:?}", assessed(&scenario).health);
+        assert!(scenario.customer.holdings.owns(&product_id("m5")));
+    }
 }
 
 /// Number of running subscriptions, read off the outlook of a model that looks at nothing else.
