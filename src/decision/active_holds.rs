@@ -62,19 +62,22 @@ pub(super) fn complaint_hold_end(case: &Case, policy: &ContactPolicy) -> Option<
 }
 
 /// The latest notice of cancellation or end of a subscription, unless the customer has subscribed or renewed since. A change
-/// of plans is neither.
+/// of plans is neither, and a move to the product that ended does not lift its hold: it may be a downgrade, which must not
+/// yield more offers.
 fn cancellation_hold(customer: &Customer, policy: &Policy, catalog: &Catalog) -> Option<ActiveHold> {
     let meanings = Subscriptions::of(customer, &policy.relationship, catalog).meanings;
-    let subscription =
-        |product: &ProductId| customer.holdings.latest.get(product).filter(|holding| !holding.starts.is_empty());
-    let ends = customer.relationship.partings.iter().zip(&meanings).filter(|(parting, meaning)| {
-        **meaning == PartingMeaning::End
-            && subscription(&parting.product).is_some_and(|holding| !holding.is_subscribed())
-    });
-    let folded_ends = customer.holdings.latest.values().filter(|holding| !holding.starts.is_empty());
+    let holdings = &customer.holdings.latest;
+    let is_subscription = |product: &ProductId| holdings.get(product).is_some_and(|holding| !holding.starts.is_empty());
+    let ends = customer
+        .relationship
+        .partings
+        .iter()
+        .zip(&meanings)
+        .filter(|(parting, meaning)| **meaning == PartingMeaning::End && is_subscription(&parting.product));
+    let folded_ends = holdings.values().filter(|holding| !holding.starts.is_empty());
     let notice_at = ends
         .map(|(parting, _)| parting.at)
-        .chain(folded_ends.filter(|holding| !holding.is_subscribed()).filter_map(|holding| holding.folded_end_at))
+        .chain(folded_ends.filter_map(|holding| holding.folded_end_at))
         .chain(customer.relationship.last.cancellation)
         .max()?;
     if customer.relationship.last.commitment.is_some_and(|at| at >= notice_at) {

@@ -264,6 +264,31 @@ fn a_downgrade_is_no_notice_of_cancellation() {
     assert!(value(&up, 0) > 0.999_999, "a downgrade to a higher tier is none");
 }
 
+/// A move to a plan that ended shortly before does not lift the hold of its end; a new start does.
+///
+/// Broken by: a hold of ended plans that the customer does not have now only, so that a downgrade yields offers.
+#[test]
+fn a_move_to_a_plan_that_ended_keeps_the_hold() {
+    let (from, to) = (product_id("m5"), product_id("m2"));
+    let change = |direction| EventKind::PlanChange { from: from.clone(), to: to.clone(), direction };
+    let downgrade = EventKind::Downgrade { from: from.clone(), to: Some(to.clone()) };
+    let history_with = |last: Option<EventKind>| {
+        let ended = [(24 * 800, start("m5")), (24 * 700, start("m2")), (24 * 5, end("m2"))];
+        ended.into_iter().chain(last.map(|kind| (0, kind))).collect::<Vec<_>>()
+    };
+    let hold_ends = |last: Option<EventKind>| {
+        let holds = assessed(&after(&history_with(last))).holds;
+        holds.into_iter().map(|active| active.hold.expires_at).collect::<Vec<_>>()
+    };
+    let held = vec![Some(now() + DAY * 25)];
+    for last in [None, Some(downgrade), Some(change(None)), Some(change(Some(PlanDirection::Down)))] {
+        assert_eq!(hold_ends(last.clone()), held, "{last:?}");
+    }
+    for last in [start("m2"), renewal("m2"), change(Some(PlanDirection::Up))] {
+        assert_eq!(hold_ends(Some(last.clone())), [], "{last:?}");
+    }
+}
+
 /// A plan change moves the subscription with its tenure: down with the friction of a downgrade, else without any.
 ///
 /// Broken by: reading the direction from the event alone; ending the subscription that moved.
