@@ -37,7 +37,7 @@ fn customer_to_json(customer: wire::ExportedCustomer) -> Value {
         relationship,
         ledger,
         older_subscriptions,
-        older_ended_subscription,
+        older_subscription_end_time,
     } = customer;
     let older_subscription = |subscription: wire::ExportedOlderSubscription| {
         let wire::ExportedOlderSubscription { product_fingerprint, first_time, subscription_time } = subscription;
@@ -63,7 +63,7 @@ fn customer_to_json(customer: wire::ExportedCustomer) -> Value {
         "holdings": list(holdings, holding_to_json),
         "older_holding_fingerprints": older_holding_fingerprints,
         "older_subscriptions": list(older_subscriptions, older_subscription),
-        "older_ended_subscription": older_ended_subscription,
+        "older_subscription_end_time": time(older_subscription_end_time),
         "relationship": relationship.map(relationship_to_json),
         "ledger": ledger.map(ledger_to_json),
     })

@@ -67,7 +67,10 @@ pub(super) fn complaint_hold_end(case: &Case, policy: &ContactPolicy) -> Option<
 fn cancellation_hold(customer: &Customer, policy: &Policy, catalog: &Catalog) -> Option<ActiveHold> {
     let meanings = Subscriptions::of(customer, &policy.relationship, catalog).meanings;
     let holdings = &customer.holdings.latest;
-    let is_subscription = |product: &ProductId| holdings.get(product).is_some_and(|holding| !holding.starts.is_empty());
+    // Once subscriptions were evicted, any product that ended may be one of them.
+    let may_be_evicted = customer.holdings.evicted_end_at.is_some();
+    let is_subscription =
+        |product: &ProductId| may_be_evicted || holdings.get(product).is_some_and(|holding| !holding.starts.is_empty());
     let ends = customer
         .relationship
         .partings
@@ -78,6 +81,7 @@ fn cancellation_hold(customer: &Customer, policy: &Policy, catalog: &Catalog) ->
     let notice_at = ends
         .map(|(parting, _)| parting.at)
         .chain(folded_ends.filter_map(|holding| holding.folded_end_at))
+        .chain(customer.holdings.evicted_end_at)
         .chain(customer.relationship.last.cancellation)
         .max()?;
     if customer.relationship.last.commitment.is_some_and(|at| at >= notice_at) {

@@ -23,8 +23,8 @@ pub struct Holdings {
     pub fingerprints: BTreeSet<u32>,
     /// Other running subscriptions by the fingerprint of their product, at most [`StateBounds::evicted_subscriptions`].
     pub evicted_subscriptions: BTreeMap<u32, EvictedSubscription>,
-    /// Whether a subscription that had ended was evicted.
-    pub has_evicted_ended_subscription: bool,
+    /// Latest end of a subscription whose holding was evicted, whether or not the end was a change of plans.
+    pub evicted_end_at: Option<Timestamp>,
 }
 
 /// A running subscription whose holding was evicted.
@@ -232,7 +232,7 @@ impl Holdings {
 
     /// Whether the customer has or had a subscription.
     pub fn has_subscribed(&self) -> bool {
-        self.has_evicted_ended_subscription
+        self.evicted_end_at.is_some()
             || !self.evicted_subscriptions.is_empty()
             || self.latest.values().any(|holding| holding.committed_at().is_some())
     }
@@ -268,10 +268,12 @@ impl Holdings {
 
     fn evict(&mut self, product: &ProductId, holding: &Holding, need: Need, bounds: &StateBounds) {
         let fingerprint = fingerprint(product);
+        if !holding.starts.is_empty() {
+            self.evicted_end_at = self.evicted_end_at.max(holding.ended_at);
+        }
         match need {
-            Need::Past | Need::GivenUpLately => {}
+            Need::Past | Need::GivenUpLately | Need::EndedSubscription => {}
             Need::Bought => self.insert_fingerprint(fingerprint, bounds),
-            Need::EndedSubscription => self.has_evicted_ended_subscription = true,
             Need::RunningSubscription => {
                 let is_running = |&at: &Timestamp| holding.ended_at.is_none_or(|ended_at| ended_at < at);
                 let Some(subscribed_at) = holding.committed_at().filter(is_running) else {

@@ -358,7 +358,7 @@ pub fn full_customer(id: &str) -> Customer {
                 8,
                 EvictedSubscription { first_at: at(40), subscribed_at: at(4_000_000) },
             )]),
-            has_evicted_ended_subscription: true,
+            evicted_end_at: Some(at(5_000_000)),
         },
         relationship: full_relationship(),
         ledger: full_ledger(),

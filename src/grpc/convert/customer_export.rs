@@ -51,14 +51,14 @@ pub(crate) fn export_record_to_wire(record: ExportedRecord) -> wire::CustomerExp
 
 fn customer_to_wire(customer: Customer) -> wire::ExportedCustomer {
     let Customer { id, attributes, consents, holds, holdings, relationship, ledger } = customer;
-    let Holdings { latest, fingerprints, evicted_subscriptions, has_evicted_ended_subscription } = holdings;
+    let Holdings { latest, fingerprints, evicted_subscriptions, evicted_end_at } = holdings;
     wire::ExportedCustomer {
         profile: Some(profile_to_wire(&id, attributes, consents)),
         holds: holds.into_iter().map(hold_to_wire).collect(),
         holdings: latest.into_iter().map(|(product, holding)| holding_to_wire(&product, holding)).collect(),
         older_holding_fingerprints: fingerprints.into_iter().collect(),
         older_subscriptions: evicted_subscriptions.into_iter().map(evicted_subscription_to_wire).collect(),
-        older_ended_subscription: has_evicted_ended_subscription,
+        older_subscription_end_time: evicted_end_at.map(time_to_wire),
         relationship: Some(relationship_to_wire(relationship)),
         ledger: Some(ledger_to_wire(ledger)),
     }

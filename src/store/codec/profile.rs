@@ -27,7 +27,7 @@ pub(super) struct StoredCustomerV1 {
     /// Delta-encoded in ascending order: the first fingerprint, then the distances, mostly two bytes each.
     fingerprints: Vec<u32>,
     evicted_subscriptions: Vec<StoredEvictedSubscription>,
-    has_evicted_ended_subscription: bool,
+    evicted_end_at: Option<i64>,
     relationship: StoredRelationship,
     ledger: StoredLedger,
 }
@@ -116,7 +116,7 @@ struct StoredUsage {
 impl From<&Customer> for StoredCustomerV1 {
     fn from(customer: &Customer) -> Self {
         let Customer { id, attributes, consents, holds, holdings, relationship, ledger } = customer;
-        let Holdings { latest, fingerprints, evicted_subscriptions, has_evicted_ended_subscription } = holdings;
+        let Holdings { latest, fingerprints, evicted_subscriptions, evicted_end_at } = holdings;
         let mut before = 0;
         let steps = fingerprints.iter().map(|&fingerprint| {
             let step = fingerprint - before;
@@ -131,7 +131,7 @@ impl From<&Customer> for StoredCustomerV1 {
             holdings: latest.iter().map(|(product, holding)| StoredHolding::new(product, holding)).collect(),
             fingerprints: steps.collect(),
             evicted_subscriptions: evicted_subscriptions.iter().map(StoredEvictedSubscription::from).collect(),
-            has_evicted_ended_subscription: *has_evicted_ended_subscription,
+            evicted_end_at: evicted_end_at.map(Timestamp::unix_ms),
             relationship: relationship.into(),
             ledger: ledger.into(),
         }
@@ -148,7 +148,7 @@ impl StoredCustomerV1 {
             holdings,
             fingerprints,
             evicted_subscriptions,
-            has_evicted_ended_subscription,
+            evicted_end_at,
             relationship,
             ledger,
         } = self;
@@ -175,7 +175,7 @@ impl StoredCustomerV1 {
                     .into_iter()
                     .map(StoredEvictedSubscription::subscription)
                     .collect::<Result<_, _>>()?,
-                has_evicted_ended_subscription,
+                evicted_end_at: optional_timestamp(evicted_end_at)?,
             },
             relationship: relationship.state()?,
             ledger: ledger.ledger()?,
