@@ -143,7 +143,9 @@ fn a_channel_that_needs_a_consent_gets_offers_only_with_one() {
         scenario.customer.consents.channel_consents =
             recorded.into_iter().map(|(name, consent)| (channel(name), consent)).collect();
         assert_eq!(withheld_by(&mut scenario, Some("email")), expected, "{shown}");
-        assert_eq!(withheld_by(&mut scenario, Some("web")), None, "{shown}");
+        if expected.is_some() {
+            assert_eq!(withheld_by(&mut scenario, Some("web")), None, "{shown}");
+        }
     }
 
     let mut scenario = Scenario::plain();
