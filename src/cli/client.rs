@@ -111,6 +111,10 @@ fn tls_hint(causes: &str) -> Option<&'static str> {
         () if has(&["serves gRPC with TLS", "INADEQUATE_SECURITY", "inadequate security"]) => {
             Some("it expects TLS; use an https:// URL with --tls-ca")
         }
+        // The connection may close before its answer to the wrong protocol is read.
+        () if has(&["operation was canceled"]) => {
+            Some("it closed the connection; if it expects TLS, use an https:// URL with --tls-ca")
+        }
         () if has(&["corrupt message", "InvalidContentType"]) => Some("it does not use TLS there; use an http:// URL"),
         () if has(&["CertificateRequired", "certificate required"]) => {
             Some("it requires a client certificate; set --tls-cert and --tls-key")
@@ -190,6 +194,7 @@ mod tests {
             ("transport error: invalid peer certificate: UnknownIssuer", "not signed by --tls-ca"),
             ("transport error: invalid peer certificate: BadSignature", "not signed by --tls-ca"),
             ("transport error: received corrupt message of type InvalidContentType", "use an http:// URL"),
+            ("Cancelled: operation was canceled", "if it expects TLS, use an https:// URL"),
         ] {
             let found = tls_hint(causes).expect("a hint");
             assert!(found.contains(hint), "{causes}: {found}");
