@@ -111,10 +111,6 @@ fn tls_hint(causes: &str) -> Option<&'static str> {
         () if has(&["serves gRPC with TLS", "INADEQUATE_SECURITY", "inadequate security"]) => {
             Some("it expects TLS; use an https:// URL with --tls-ca")
         }
-        // The connection may close before its answer to the wrong protocol is read.
-        () if has(&["operation was canceled"]) => {
-            Some("it closed the connection; if it expects TLS, use an https:// URL with --tls-ca")
-        }
         () if has(&["corrupt message", "InvalidContentType"]) => Some("it does not use TLS there; use an http:// URL"),
         () if has(&["CertificateRequired", "certificate required"]) => {
             Some("it requires a client certificate; set --tls-cert and --tls-key")
@@ -124,6 +120,11 @@ fn tls_hint(causes: &str) -> Option<&'static str> {
         () if has(&["NotValidForName"]) => Some("its certificate is for another name than that of --server"),
         () if has(&["invalid peer certificate: Expired"]) => Some("its certificate has expired"),
         () if has(&["received fatal alert"]) => Some("it refuses the client certificate of --tls-cert"),
+        // The connection may close before its reason is read.
+        () if has(&["operation was canceled", "transport error"]) && !has(&["tcp connect error"]) => Some(
+            "it closed the connection; if it expects TLS, use an https:// URL with --tls-ca, and if it requires a client \
+             certificate, set --tls-cert and --tls-key",
+        ),
         () => None,
     }
 }

@@ -517,7 +517,7 @@ fn a_command_explains_wrong_tls() {
                 "--tls-key",
                 &file("other.key"),
             ],
-            "it refuses the client certificate",
+            "client certificate",
         ),
     ] {
         let refused = list(&arguments);
