@@ -102,6 +102,8 @@ fn holding_to_json(holding: wire::ExportedHolding) -> Value {
         starts,
         older_end_time,
         usage,
+        unwanted_time,
+        wrong_variant_time,
     } = holding;
     let start = |start: wire::ExportedSubscriptionStart| {
         let kind = words(start.kind().as_str_name(), "EVENT_KIND_");
@@ -118,6 +120,8 @@ fn holding_to_json(holding: wire::ExportedHolding) -> Value {
         "end_time": time(end_time),
         "older_end_time": time(older_end_time),
         "return_time": time(return_time),
+        "unwanted_time": time(unwanted_time),
+        "wrong_variant_time": time(wrong_variant_time),
         "movements": list(movements, movement),
         "older_movements_time": time(older_movements_time),
         "older_movements_quantity": older_movements_quantity,
@@ -342,6 +346,7 @@ fn ranking_to_json(ranking: wire::ExportedRanking) -> Value {
 fn event_to_json(event: wire::CustomerEvent) -> Value {
     let kind = words(event.kind().as_str_name(), "EVENT_KIND_");
     let plan_direction = optional_words(event.plan_direction().as_str_name(), "PLAN_DIRECTION_");
+    let return_reason = optional_words(event.return_reason().as_str_name(), "RETURN_REASON_");
     let wire::CustomerEvent {
         event_id,
         customer_id,
@@ -359,6 +364,7 @@ fn event_to_json(event: wire::CustomerEvent) -> Value {
         amount,
         allowance,
         plan_direction: _,
+        return_reason: _,
         meter,
         period_start,
         period_end,
@@ -380,6 +386,7 @@ fn event_to_json(event: wire::CustomerEvent) -> Value {
         "amount": amount,
         "allowance": allowance,
         "plan_direction": plan_direction,
+        "return_reason": return_reason,
         "meter": optional(meter),
         "period_start": time(period_start),
         "period_end": time(period_end),

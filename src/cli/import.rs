@@ -52,10 +52,12 @@ const SOME_REJECTED: u8 = 3;
 ///              an attribute; opt-outs and objections are added, and false clears none
 ///   events:    event_id,customer_id,kind,time,product_id,to_product_id,plan_direction,order_id,quantity,
 ///              unit_price,currency,allowance,meter,period_start,period_end,case_id,severity,score,
-///              score_max
+///              score_max,return_reason
 ///
 /// Lists and maps in a cell: a;b and slots=4;bagel=true. Events with the same order_id are one basket. A missing event_id
 /// is derived from the row and its occurrence in the file. Events without a customer are used only to train the model.
+/// A return_reason is changed_mind, wrong_variant (or wrong_size, wrong_colour) or faulty (or defective, damaged); any other
+/// text is no reason.
 ///
 /// Events older than the server keeps events (--event-retention) have no effect and are counted as too old.
 ///

@@ -10,7 +10,9 @@ use crate::decision::subscriptions::end_in_effect;
 use crate::decision::{contact_policy, grants, value_delivered};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
-use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Severity};
+use crate::domain::event::{
+    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, ReturnReason, Severity,
+};
 use crate::domain::holdings::{Holding, StartKind, SubscriptionStart};
 use crate::domain::ids::{CaseId, Meter, ProductId};
 use crate::domain::ledger::CustomerResponse;
@@ -59,7 +61,7 @@ impl EventApplication<'_> {
         let [late_weight, failed_weight, disputed_weight] = self.policy.relationship.payment_weights;
         match &self.event.kind {
             EventKind::Purchase(line) => self.record_purchase(line),
-            EventKind::Return(line) => self.record_return(line),
+            EventKind::Return { line, reason } => self.record_return(line, *reason),
             EventKind::Cancellation { product: Some(product) } => self.part(product, PartingKind::Cancellation),
             EventKind::Cancellation { product: None } => {
                 latest(&mut self.customer.relationship.last.cancellation, self.at);
@@ -139,18 +141,25 @@ impl EventApplication<'_> {
         self.trim_holdings();
     }
 
-    fn record_return(&mut self, line: &OrderLine) {
+    fn record_return(&mut self, line: &OrderLine, reason: ReturnReason) {
         let at = self.at;
         let movements = self.bounds.movements;
         let holding = self.holding(&line.product);
         holding.items.add(at, -i64::from(line.quantity), movements);
         latest(&mut holding.returned_at, at);
+        match reason {
+            ReturnReason::Unspecified | ReturnReason::ChangedMind => latest(&mut holding.unwanted_at, at),
+            ReturnReason::WrongVariant => latest(&mut holding.wrong_variant_at, at),
+            ReturnReason::Faulty => {}
+        }
         let return_weight = self.policy.relationship.return_weight;
         let relationship = &mut self.customer.relationship;
         latest(&mut relationship.last.return_, at);
         relationship.folded_value.add(at, -return_weight);
         relationship.record_return(at);
-        value_delivered::record_return(relationship, &line.product, at, &self.policy.relationship, self.bounds);
+        if reason.is_unwanted() {
+            value_delivered::record_return(relationship, &line.product, at, &self.policy.relationship, self.bounds);
+        }
         self.trim_holdings();
     }
 

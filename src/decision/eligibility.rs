@@ -4,7 +4,7 @@ use crate::domain::candidate::{AllowanceUse, Candidate};
 use crate::domain::customer::Customer;
 use crate::domain::explicit_offer::ExplicitOffer;
 use crate::domain::ids::{OfferId, ProductId};
-use crate::domain::ledger::Grant;
+use crate::domain::ledger::{CustomerResponse, GRANTS_KEPT, Grant};
 use crate::domain::offer::OfferKind;
 use crate::domain::product::{LadderPosition, Product};
 use crate::domain::rejected_candidate::Ineligibility;
@@ -17,6 +17,7 @@ use super::decision_context::DecisionContext;
 use super::explicit_offer_index::TermsQuery;
 use super::grants;
 use super::offer_query::OfferQuery;
+use super::resting_products::RestingProducts;
 
 /// Products that the policy never offers together with this one.
 pub(super) fn never_together_with<'p>(
@@ -38,6 +39,8 @@ pub(super) struct EligibilityContext<'a> {
     /// Owned products that bear on others, because they are on a ladder or exclude something. Products of the query
     /// count as owned.
     owned: Vec<&'a Product>,
+    /// Products that the customer declined or gave up recently.
+    resting: RestingProducts<'a>,
     condition_context: ConditionContext<'a>,
 }
 
@@ -48,7 +51,8 @@ impl<'a> EligibilityContext<'a> {
         let owned = owned.filter(|product| product.ladder_position.is_some() || !product.excludes.is_empty()).collect();
         let sensitive = &context.policy.privacy.sensitive_attributes;
         let condition_context = ConditionContext::new(customer, &context.policy.condition_attributes, sensitive);
-        Self { query, customer, context, owned, condition_context }
+        let resting = RestingProducts::of(customer, context);
+        Self { query, customer, context, owned, resting, condition_context }
     }
 
     /// Returns the product of an eligible candidate.
@@ -79,7 +83,7 @@ impl<'a> EligibilityContext<'a> {
         self.check_relations(product, replaced)?;
         self.check_ladder(product, replaced)?;
         self.check_usage(candidate)?;
-        self.check_rules(product)?;
+        self.check_rules(product, replaced)?;
         self.check_ledger(product)?;
         Ok(product)
     }
@@ -194,9 +198,9 @@ impl<'a> EligibilityContext<'a> {
         }
     }
 
-    /// Checks the rules of the policy against what the customer owns and was offered before. What they demand of a single
-    /// slate is checked by [`select_slate`](super::slate::select_slate).
-    fn check_rules(&self, product: &Product) -> Result<(), Ineligibility> {
+    /// Checks the rules of the policy against what the customer owns, accepted and was offered before. What they demand of a
+    /// single slate is checked by [`select_slate`](super::slate::select_slate).
+    fn check_rules(&self, product: &Product, replaced: Option<&ProductId>) -> Result<(), Ineligibility> {
         let contact = &self.context.policy.contact;
         let missing = contact.only_after.iter().find(|rule| rule.product == product.id && !self.has(&rule.after));
         if let Some(rule) = missing {
@@ -213,10 +217,13 @@ impl<'a> EligibilityContext<'a> {
                 });
             }
         }
-        for other in never_together_with(&contact.never_together, &product.id) {
+        for other in never_together_with(&contact.never_together, &product.id).filter(|other| Some(*other) != replaced)
+        {
+            if self.has(other) {
+                return Err(Ineligibility::because_of(WithheldReason::NeverTogether, other));
+            }
             let granted = self.customer.ledger.grants.iter().filter(|grant| grant.product == *other);
-            let open = granted.filter(|grant| grants::is_open(grant, contact, now));
-            let until = open.map(|grant| grants::open_until(grant, contact)).max();
+            let until = granted.filter_map(|grant| self.binds_until(grant)).max();
             if until.is_some() {
                 return Err(Ineligibility { until, ..Ineligibility::because_of(WithheldReason::NeverTogether, other) });
             }
@@ -224,12 +231,23 @@ impl<'a> EligibilityContext<'a> {
         Ok(())
     }
 
-    fn check_ledger(&self, product: &Product) -> Result<(), Ineligibility> {
-        let ledger = &self.customer.ledger;
-        let cooldown = ledger.product_cooldowns.iter().find(|cooldown| cooldown.product == product.id);
-        if let Some(cooldown) = cooldown.filter(|cooldown| self.context.now < cooldown.until) {
-            return Err(Ineligibility::until(WithheldReason::Declined, Some(cooldown.until)));
+    /// Time until which a grant excludes what its product is never offered together with: while it is open and, once it was
+    /// accepted, for as long as it is kept, unless the customer has given the product up.
+    fn binds_until(&self, grant: &Grant) -> Option<Timestamp> {
+        let contact = &self.context.policy.contact;
+        if grants::is_open(grant, contact, self.context.now) {
+            return Some(grants::open_until(grant, contact));
         }
+        let was_given_up = self.customer.holdings.latest.get(&grant.product).is_some_and(|holding| !holding.is_owned());
+        let is_accepted = grant.response == Some(CustomerResponse::Accepted) && !was_given_up;
+        is_accepted.then_some(grant.granted_at + GRANTS_KEPT).filter(|&until| self.context.now < until)
+    }
+
+    fn check_ledger(&self, product: &Product) -> Result<(), Ineligibility> {
+        if let Some(ineligibility) = self.resting.find(product) {
+            return Err(ineligibility);
+        }
+        let ledger = &self.customer.ledger;
         let contact = &self.context.policy.contact;
         let counting = ledger.grants.iter().filter(|grant| grant.product == product.id);
         let counting = counting.filter(|grant| grants::counts(grant, contact, self.context.now));

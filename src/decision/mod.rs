@@ -23,6 +23,7 @@ pub(crate) mod rejection_log;
 pub mod relationship;
 pub(crate) mod relationship_detail;
 pub(crate) mod replay;
+pub(crate) mod resting_products;
 pub(crate) mod scoring;
 pub(crate) mod slate;
 pub(crate) mod subscriptions;

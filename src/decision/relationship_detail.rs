@@ -13,7 +13,9 @@ use crate::decision::subscriptions::Subscriptions;
 use crate::decision::value_delivered::AcceptancesInEffect;
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
-use crate::domain::event::{CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, Severity, SurveyAnswer};
+use crate::domain::event::{
+    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, ReturnReason, Severity, SurveyAnswer,
+};
 use crate::domain::ids::{DecisionId, EventId, GrantId, OfferId, ProductId};
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::Policy;
@@ -149,7 +151,7 @@ fn hypotheses(customer: &Customer, now: Timestamp) -> Vec<(HypotheticalEvent, Ve
     let survey = |score: u8| SurveyAnswer::new(f64::from(score), 10.0).expect("within the scale");
     let single = [
         (HypotheticalEvent::Purchase, EventKind::Purchase(line())),
-        (HypotheticalEvent::Return, EventKind::Return(line())),
+        (HypotheticalEvent::Return, EventKind::Return { line: line(), reason: ReturnReason::Unspecified }),
         (HypotheticalEvent::Ticket(2), EventKind::SupportTicket(report(2))),
         (HypotheticalEvent::Complaint(3), EventKind::Complaint(report(3))),
         (HypotheticalEvent::PaymentFailure, EventKind::PaymentFailed),

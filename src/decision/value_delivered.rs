@@ -32,10 +32,7 @@ impl AcceptancesInEffect {
     /// Reads acceptances and regrets. `meanings` are those of the partings.
     pub fn of(state: &RelationshipState, meanings: &[PartingMeaning], policy: &RelationshipPolicy) -> Self {
         let accepted = state.accepted_offers.iter().map(|offer| (&offer.product, offer.at));
-        let returned = state.returns.iter().filter(|it| it.follows_acceptance).map(|it| (&it.product, it.at));
-        let parted = state.partings.iter().zip(meanings);
-        let parted = parted.filter(|(parting, meaning)| parting.follows_acceptance && gives_up(meaning));
-        let regretted = returned.chain(parted.map(|(parting, _)| (&parting.product, parting.at)));
+        let regretted = regrets(state, meanings);
         let window = policy.regret_window;
         Self {
             accepted_at: one_of_each_cluster(accepted, window),
@@ -49,6 +46,17 @@ impl AcceptancesInEffect {
             |times: &[Timestamp]| -> f64 { times.iter().map(|at| half_life.decay(now.days_since(*at))).sum() };
         policy.accepted_weight * decayed(&self.accepted_at) - policy.regretted_weight * decayed(&self.regretted_at)
     }
+}
+
+/// Product and time of each return and parting that is a regret. `meanings` are those of the partings.
+pub(super) fn regrets<'a>(
+    state: &'a RelationshipState,
+    meanings: &[PartingMeaning],
+) -> impl Iterator<Item = (&'a ProductId, Timestamp)> {
+    let returned = state.returns.iter().filter(|it| it.follows_acceptance).map(|it| (&it.product, it.at));
+    let parted = state.partings.iter().zip(meanings);
+    let parted = parted.filter(|(parting, meaning)| parting.follows_acceptance && gives_up(meaning));
+    returned.chain(parted.map(|(parting, _)| (&parting.product, parting.at)))
 }
 
 /// Whether the customer gave the product up for nothing or for a lesser one.

@@ -61,7 +61,12 @@ pub enum EventKind {
     /// A purchase; the purchases with one order id are a basket.
     Purchase(OrderLine),
     /// A return, in full or in part.
-    Return(OrderLine),
+    Return {
+        /// The items returned.
+        line: OrderLine,
+        /// Reason given.
+        reason: ReturnReason,
+    },
     /// The customer cancelled a product or, without a product, gave notice on the whole relationship.
     Cancellation {
         /// The product; `None` for the whole relationship.
@@ -183,6 +188,43 @@ impl OrderLine {
     /// negative.
     pub fn approximate_value(&self) -> f64 {
         self.unit_price.map_or(0.0, |price| (price.approximate() * f64::from(self.quantity)).max(0.0))
+    }
+}
+
+/// Reason for a return: whether the product was not wanted, or merely this item of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum ReturnReason {
+    /// None was given. Treated as if the product was not wanted.
+    #[default]
+    Unspecified,
+    /// The customer did not want it after all.
+    ChangedMind,
+    /// The wrong size, colour or other variant.
+    WrongVariant,
+    /// Broken, incomplete or not as described.
+    Faulty,
+}
+
+impl ReturnReason {
+    /// All reasons.
+    pub const ALL: [Self; 4] = [Self::Unspecified, Self::ChangedMind, Self::WrongVariant, Self::Faulty];
+
+    /// Name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::ChangedMind => "changed_mind",
+            Self::WrongVariant => "wrong_variant",
+            Self::Faulty => "faulty",
+        }
+    }
+
+    /// Whether the product itself was not wanted, rather than this item or variant of it.
+    pub fn is_unwanted(self) -> bool {
+        match self {
+            Self::Unspecified | Self::ChangedMind => true,
+            Self::WrongVariant | Self::Faulty => false,
+        }
     }
 }
 
@@ -337,7 +379,7 @@ impl EventKind {
             | Self::CaseResolved { .. }
             | Self::PlanChange { direction: Some(PlanDirection::Up), .. }
             | Self::Visit { .. } => Polarity::Good,
-            Self::Return(_)
+            Self::Return { .. }
             | Self::Cancellation { .. }
             | Self::Downgrade { .. }
             // Without a direction it may turn out to be a downgrade; it never raises relationship health in any case.
@@ -369,7 +411,7 @@ impl EventKind {
     /// The product that the event is about; of a downgrade or a change of plans, the product given up.
     pub fn product(&self) -> Option<&ProductId> {
         match self {
-            Self::Purchase(line) | Self::Return(line) => Some(&line.product),
+            Self::Purchase(line) | Self::Return { line, reason: _ } => Some(&line.product),
             Self::Cancellation { product } | Self::Visit { product } => product.as_ref(),
             Self::Downgrade { from: product, .. }
             | Self::PlanChange { from: product, .. }
@@ -403,7 +445,7 @@ impl EventKind {
 
     /// The product that was taken back: returned, cancelled or given up for a lesser one.
     pub fn reversed_product(&self) -> Option<&ProductId> {
-        if let Self::Return(OrderLine { product, .. })
+        if let Self::Return { line: OrderLine { product, .. }, reason: _ }
         | Self::Cancellation { product: Some(product) }
         | Self::Downgrade { from: product, .. }
         | Self::PlanChange { from: product, direction: Some(PlanDirection::Down), .. } = self
@@ -446,7 +488,7 @@ impl EventKind {
     pub fn name(&self) -> EventKindName {
         match self {
             Self::Purchase(_) => EventKindName::Purchase,
-            Self::Return(_) => EventKindName::Return,
+            Self::Return { .. } => EventKindName::Return,
             Self::Cancellation { .. } => EventKindName::Cancellation,
             Self::Downgrade { .. } => EventKindName::Downgrade,
             Self::PlanChange { direction: Some(PlanDirection::RightSized), .. } => EventKindName::RightSized,

@@ -68,6 +68,10 @@ pub struct Holding {
     pub folded_end_at: Option<Timestamp>,
     /// Latest return.
     pub returned_at: Option<Timestamp>,
+    /// Latest return of it as unwanted: for no reason, or because the customer did not want it after all.
+    pub unwanted_at: Option<Timestamp>,
+    /// Latest return of it as the wrong variant.
+    pub wrong_variant_at: Option<Timestamp>,
     /// Use of its allowances.
     pub usage: UsageHistory,
 }
@@ -112,6 +116,8 @@ impl Holding {
             ended_at: None,
             folded_end_at: None,
             returned_at: None,
+            unwanted_at: None,
+            wrong_variant_at: None,
             usage: UsageHistory::default(),
         }
     }
@@ -152,7 +158,7 @@ impl Holding {
     }
 
     fn need(&self, now: Timestamp) -> Need {
-        let given_up_at = self.ended_at.max(self.returned_at);
+        let given_up_at = self.ended_at.max(self.unwanted_at).max(self.wrong_variant_at);
         if self.is_subscribed() {
             Need::RunningSubscription
         } else if !self.starts.is_empty() {

@@ -145,6 +145,13 @@ pub struct ContactPolicy {
     pub rejected_product_cooldown: Duration,
     /// Time for which a dismissed product is not offered.
     pub dismissed_product_cooldown: Duration,
+    /// Time for which a returned product and its variants are not offered.
+    pub returned_product_cooldown: Duration,
+    /// Time for which a cancelled product, its variants and the rungs above it are not offered; also after the end of a
+    /// subscription, and for what a downgrade gave up.
+    pub cancelled_product_cooldown: Duration,
+    /// Time for which a product is not offered that the customer accepted as an offer and soon gave up.
+    pub regretted_product_cooldown: Duration,
     /// Time for which a complaint holds offers after it was resolved.
     pub complaint_hold_after_resolution: Duration,
     /// Time for which an unresolved complaint holds offers.
@@ -372,6 +379,9 @@ impl Default for ContactPolicy {
             back_off_max: DAY * 180,
             rejected_product_cooldown: DAY * 180,
             dismissed_product_cooldown: DAY * 28,
+            returned_product_cooldown: DAY * 90,
+            cancelled_product_cooldown: DAY * 90,
+            regretted_product_cooldown: DAY * 180,
             complaint_hold_after_resolution: DAY * 14,
             complaint_hold_unresolved: DAY * 90,
             cancellation_hold: DAY * 30,

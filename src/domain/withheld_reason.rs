@@ -31,8 +31,10 @@ pub enum WithheldReason {
     NotInCatalog,
     /// Offered within the cap window, and that offer is no longer open.
     OfferedRecently,
-    /// Recently declined by the customer.
+    /// Recently declined by the customer, it or a variant of it or a rung below it.
     Declined,
+    /// Returned, cancelled or given up by the customer recently, it or a variant of it or a rung below it.
+    GivenUp,
     /// Its score is zero or less.
     NotWorthAttention,
     /// Too similar to a better offer of the slate.
@@ -55,7 +57,7 @@ pub enum WithheldReason {
     SlateFull,
     /// The model does not propose it. Used for single candidates, not counted as withheld.
     NotProposed,
-    /// The policy excludes offering it together with a product that is open or in the slate.
+    /// The policy excludes offering it together with a product that is open, accepted, owned or in the slate.
     NeverTogether,
     /// The policy excludes offering it so soon after another product.
     NeverAfter,
@@ -96,6 +98,7 @@ impl WithheldReason {
             Self::NotInCatalog => "not_in_catalog",
             Self::OfferedRecently => "offered_recently",
             Self::Declined => "declined",
+            Self::GivenUp => "given_up",
             Self::NotWorthAttention => "not_worth_attention",
             Self::TooSimilar => "too_similar",
             Self::CapReached => "cap_reached",

@@ -150,13 +150,13 @@ fn median_prices(events: &[Event]) -> HashMap<ProductId, Money> {
 }
 
 fn line(event: &Event) -> Option<&OrderLine> {
-    if let EventKind::Purchase(line) | EventKind::Return(line) = &event.kind { Some(line) } else { None }
+    if let EventKind::Purchase(line) | EventKind::Return { line, reason: _ } = &event.kind { Some(line) } else { None }
 }
 
 /// Returns the product that an event sells or returns.
 fn product_mut(event: &mut Event) -> Option<&mut ProductId> {
     if let EventKind::Purchase(OrderLine { product, .. })
-    | EventKind::Return(OrderLine { product, .. })
+    | EventKind::Return { line: OrderLine { product, .. }, reason: _ }
     | EventKind::SubscriptionStart { product } = &mut event.kind
     {
         Some(product)

@@ -255,7 +255,7 @@ impl EventColumns {
             case: kind.case().map(ToString::to_string),
             ..Self::default()
         };
-        if let EventKind::Purchase(line) | EventKind::Return(line) = kind {
+        if let EventKind::Purchase(line) | EventKind::Return { line, reason: _ } = kind {
             let order = line.order.as_ref().map(ToString::to_string);
             columns.line = Some((order, Some(line.quantity), line.unit_price));
         } else if let EventKind::Downgrade { .. } = kind {

@@ -72,6 +72,7 @@ columns! {
     OptedOutChannels = "opted_out_channels",
     ObjectsToProfiling = "objects_to_profiling",
     Consents = "consents",
+    ReturnReason = "return_reason",
 }
 
 impl CanonicalColumn {
@@ -132,6 +133,7 @@ impl EntityKind {
                 CanonicalColumn::Severity,
                 CanonicalColumn::Score,
                 CanonicalColumn::ScoreMax,
+                CanonicalColumn::ReturnReason,
             ],
         }
     }

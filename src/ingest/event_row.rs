@@ -6,7 +6,8 @@ use super::event_kind_rule::{EventRowKind, OUTCOMES_NOT_IMPORTED, parse_kind};
 use super::invalid_cell::InvalidCell;
 use super::row_fields::RowFields;
 use crate::domain::event::{
-    CaseReport, Event, EventKind, EventKindName, OrderLine, PlanDirection, QUANTITY_MAX, Severity, SurveyAnswer,
+    CaseReport, Event, EventKind, EventKindName, OrderLine, PlanDirection, QUANTITY_MAX, ReturnReason, Severity,
+    SurveyAnswer,
 };
 use crate::domain::ids::{CaseId, CustomerId, EventId, Meter, OrderId, ProductId};
 use crate::domain::time::DAY;
@@ -54,7 +55,11 @@ fn row_kind(fields: &mut RowFields<'_>) -> Option<EventRowKind> {
 fn event_kind(row_kind: EventRowKind, fields: &mut RowFields<'_>) -> Option<EventKind> {
     Some(match row_kind.name {
         EventKindName::Purchase => EventKind::Purchase(line(row_kind, fields)?),
-        EventKindName::Return => EventKind::Return(line(row_kind, fields)?),
+        EventKindName::Return => {
+            let reason = fields.text(CanonicalColumn::ReturnReason);
+            let reason = reason.map_or(ReturnReason::Unspecified, |text| parse_return_reason(&text));
+            EventKind::Return { line: line(row_kind, fields)?, reason }
+        }
         EventKindName::Cancellation => EventKind::Cancellation { product: optional_product(fields) },
         EventKindName::Downgrade => {
             let to = fields.id(CanonicalColumn::ToProductId, ProductId::new);
@@ -135,6 +140,18 @@ fn line(row_kind: EventRowKind, fields: &mut RowFields<'_>) -> Option<OrderLine>
     let unit_price = fields.price(CanonicalColumn::UnitPrice);
     let quantity = if is_given { quantity? } else { 1 };
     Some(OrderLine { product: product?, order, quantity, unit_price })
+}
+
+/// Reads the reason for a return; any other text is no reason, which is the most cautious reading.
+fn parse_return_reason(text: &str) -> ReturnReason {
+    let words: Vec<String> =
+        text.split([' ', '_', '-']).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    match words.join("_").as_str() {
+        "changed_mind" => ReturnReason::ChangedMind,
+        "wrong_variant" | "wrong_size" | "wrong_colour" | "wrong_color" => ReturnReason::WrongVariant,
+        "faulty" | "defective" | "damaged" => ReturnReason::Faulty,
+        _ => ReturnReason::Unspecified,
+    }
 }
 
 fn usage(fields: &mut RowFields<'_>) -> Option<EventKind> {

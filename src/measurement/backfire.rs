@@ -96,7 +96,7 @@ impl FollowedCustomer {
         if let EventKind::Purchase(line) = &event.kind {
             self.has_bought = true;
             self.revenue += line.approximate_value();
-        } else if let EventKind::Return(line) = &event.kind {
+        } else if let EventKind::Return { line, reason: _ } = &event.kind {
             self.has_returned = true;
             self.revenue -= line.approximate_value();
         } else if event.kind.subscribed_product().is_some() {

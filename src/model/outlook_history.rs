@@ -74,7 +74,7 @@ impl OutlookHistory {
         let EngagementWeights { commitment, usage, visit } = self.engagement;
         if let EventKind::Purchase(line) = &event.kind {
             self.record(customer, event, ActivityKind::Bought { spent: line.approximate_value() });
-        } else if let EventKind::Return(_) = event.kind {
+        } else if let EventKind::Return { .. } = event.kind {
             self.record(customer, event, ActivityKind::Returned);
         } else if let Some(product) = event.kind.subscribed_product() {
             let product = self.product_index(product);

@@ -86,6 +86,9 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         back_off_max,
         rejected_product_cooldown,
         dismissed_product_cooldown,
+        returned_product_cooldown,
+        cancelled_product_cooldown,
+        regretted_product_cooldown,
         complaint_hold_after_resolution,
         complaint_hold_unresolved,
         cancellation_hold,
@@ -170,6 +173,24 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
         "dismissed_product_cooldown",
         "a dismissed product is not offered for this long",
         duration(dismissed_product_cooldown),
+    );
+    add(
+        section,
+        "returned_product_cooldown",
+        "a returned product and its variants are not offered for this long, unless it was faulty or the wrong variant",
+        duration(returned_product_cooldown),
+    );
+    add(
+        section,
+        "cancelled_product_cooldown",
+        "a cancelled or ended product, its variants and the tiers above it are not offered for this long",
+        duration(cancelled_product_cooldown),
+    );
+    add(
+        section,
+        "regretted_product_cooldown",
+        "an accepted offer that is given up within regret_window is not made again for this long",
+        duration(regretted_product_cooldown),
     );
     add(
         section,

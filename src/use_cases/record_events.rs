@@ -59,7 +59,7 @@ pub async fn record_events(app: &App, events: &[Event]) -> Result<Vec<EntryOutco
 
 /// Whether the model learns from an event without a customer: from purchases and returns, whose baskets it uses.
 fn is_useful_without_customer(kind: &EventKind) -> bool {
-    matches!(kind, EventKind::Purchase(_) | EventKind::Return(_))
+    matches!(kind, EventKind::Purchase(_) | EventKind::Return { .. })
 }
 
 async fn record_for_customer(app: &App, id: &CustomerId, events: &[&Event]) -> Result<Vec<EntryOutcome>, StoreError> {

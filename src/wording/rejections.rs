@@ -56,7 +56,12 @@ fn reason(rejected: &RejectedCandidate, kind: OfferKind, catalog: &Catalog) -> S
         WithheldReason::ExcludedByCaller => "the request excludes it".to_owned(),
         WithheldReason::NotInCatalog => "it is not in the catalogue".to_owned(),
         WithheldReason::OfferedRecently => "it was offered recently".to_owned(),
-        WithheldReason::Declined => "the customer recently declined it".to_owned(),
+        WithheldReason::Declined => {
+            format!("the customer recently declined {}", it_or(other_product.as_ref(), catalog))
+        }
+        WithheldReason::GivenUp => {
+            format!("the customer recently returned or gave up {}", it_or(other_product.as_ref(), catalog))
+        }
         WithheldReason::NotWorthAttention => "it is not worth the customer's attention".to_owned(),
         WithheldReason::TooSimilar => format!("it is too similar to {other}, which is offered already"),
         WithheldReason::CapReached => all_made("offer", "offers", ""),
@@ -118,6 +123,7 @@ fn remedy(rejected: &RejectedCandidate, kind: OfferKind, catalog: &Catalog, now:
         WithheldReason::NotInCatalog => "the product to be added to the catalogue".to_owned(),
         WithheldReason::OfferedRecently
         | WithheldReason::Declined
+        | WithheldReason::GivenUp
         | WithheldReason::BackOff
         | WithheldReason::QuietPeriod => later_or("a later request"),
         WithheldReason::NotWorthAttention => worth_attention(rejected.factors.as_ref()),
@@ -128,7 +134,8 @@ fn remedy(rejected: &RejectedCandidate, kind: OfferKind, catalog: &Catalog, now:
         WithheldReason::ConsentMissing => {
             "the customer's consent to be recorded, or a request that names a channel that needs none".to_owned()
         }
-        WithheldReason::NeverTogether | WithheldReason::NeverAfter => later_or(&format!("a slate without {other}")),
+        WithheldReason::NeverTogether => later_or(&format!("a customer without {other}, and a slate without it")),
+        WithheldReason::NeverAfter => later_or(&format!("a slate without {other}")),
         WithheldReason::FamilyCapReached => later_or("a higher cap for its product family"),
         WithheldReason::ChannelCapReached => later_or("another channel, or a higher cap for this one"),
         WithheldReason::ControlGroup => "a smaller control group or another salt in the policy".to_owned(),
@@ -153,6 +160,11 @@ fn remedy(rejected: &RejectedCandidate, kind: OfferKind, catalog: &Catalog, now:
 /// The other product of a rule.
 fn other_name(other: Option<&ProductId>, catalog: &Catalog) -> String {
     other.map_or_else(|| "another product".to_owned(), |other| name_in_catalog(other, catalog))
+}
+
+/// The candidate itself, or the variant or lower rung because of which it rests.
+fn it_or(other: Option<&ProductId>, catalog: &Catalog) -> String {
+    other.map_or_else(|| "it".to_owned(), |other| other_name(Some(other), catalog))
 }
 
 /// The statement that a counted cap is used up; `observed` is its limit, where it was recorded.
@@ -189,7 +201,7 @@ mod tests {
     use crate::domain::time::DAY;
     use crate::wording::samples::{id, march_2, now};
 
-    const ALL: [WithheldReason; 36] = [
+    const ALL: [WithheldReason; 37] = [
         WithheldReason::Owned,
         WithheldReason::RequirementMissing,
         WithheldReason::ExcludedByHolding,
@@ -205,6 +217,7 @@ mod tests {
         WithheldReason::NotInCatalog,
         WithheldReason::OfferedRecently,
         WithheldReason::Declined,
+        WithheldReason::GivenUp,
         WithheldReason::NotWorthAttention,
         WithheldReason::TooSimilar,
         WithheldReason::CapReached,
@@ -270,7 +283,10 @@ mod tests {
             WithheldReason::ExcludedByCaller => ("the request excludes it", "a request that does not exclude it"),
             WithheldReason::NotInCatalog => ("it is not in the catalogue", "the product to be added to the catalogue"),
             WithheldReason::OfferedRecently => ("it was offered recently", "a request after 14 March"),
-            WithheldReason::Declined => ("the customer recently declined it", "a request after 14 March"),
+            WithheldReason::Declined => ("the customer recently declined our Local line", "a request after 14 March"),
+            WithheldReason::GivenUp => {
+                ("the customer recently returned or gave up our Local line", "a request after 14 March")
+            }
             WithheldReason::NotWorthAttention => {
                 ("it is not worth the customer's attention", "a much higher probability of acceptance")
             }
@@ -393,6 +409,7 @@ mod tests {
                 OfferKind::CrossSell,
                 ("all offers allowed have been made", "better relationship health"),
             ),
+            (WithheldReason::Declined, OfferKind::CrossSell, ("the customer recently declined it", "a later request")),
             (
                 WithheldReason::UsageLow,
                 OfferKind::UpSell,

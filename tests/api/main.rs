@@ -22,6 +22,7 @@ mod policies;
 mod privacy;
 mod relationships;
 mod retries;
+mod returns;
 mod security;
 mod server;
 mod shop;

@@ -21,7 +21,8 @@ use tactful::domain::catalog::Catalog;
 use tactful::domain::customer::Customer;
 use tactful::domain::decayed_sum::HalfLife;
 use tactful::domain::event::{
-    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Polarity, Severity, SurveyAnswer,
+    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Polarity, ReturnReason, Severity,
+    SurveyAnswer,
 };
 use tactful::domain::ids::Channel;
 use tactful::domain::ledger::GRANTS_MAX;
@@ -101,7 +102,8 @@ pub fn any_kind(products: usize) -> impl Strategy<Value = EventKind> {
     let line = move || (id(), 1..5u32).prop_map(|(product, quantity)| OrderLine { quantity, ..order_line(product) });
     prop_oneof![
         4 => line().prop_map(EventKind::Purchase),
-        2 => line().prop_map(EventKind::Return),
+        2 => (line(), proptest::sample::select(ReturnReason::ALL.to_vec()))
+            .prop_map(|(line, reason)| EventKind::Return { line, reason }),
         1 => proptest::option::of(id()).prop_map(|product| EventKind::Cancellation { product }),
         1 => (id(), id()).prop_map(|(from, to)| EventKind::Downgrade { to: (from != to).then_some(to), from }),
         1 => (id(), id(), proptest::option::of(proptest::sample::select(PlanDirection::ALL.to_vec())))

@@ -7,7 +7,7 @@ use tactful::decision::apply_event::apply_event_within;
 use tactful::decision::customer_assessment::CustomerAssessment;
 use tactful::decision::relationship::assess;
 use tactful::domain::decision::CapKind;
-use tactful::domain::event::{EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, SurveyAnswer};
+use tactful::domain::event::{EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, ReturnReason, SurveyAnswer};
 use tactful::domain::holdings::Holding;
 use tactful::domain::ids::{DecisionId, GrantId, OfferId};
 use tactful::domain::offer::OfferKind;
@@ -33,7 +33,7 @@ fn bought(product: &str, quantity: u32) -> EventKind {
 }
 
 fn returned(product: &str, quantity: u32) -> EventKind {
-    EventKind::Return(line(product, quantity))
+    EventKind::Return { line: line(product, quantity), reason: ReturnReason::Unspecified }
 }
 
 /// The scenario after the events in the given order, and in every other order.

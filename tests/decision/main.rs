@@ -7,6 +7,7 @@ mod histories;
 mod policy_document;
 mod policy_rules;
 mod properties;
+mod resting_products;
 mod rules;
 mod scenario;
 #[path = "../support/mod.rs"]

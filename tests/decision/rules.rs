@@ -7,7 +7,7 @@ use tactful::decision::customer_assessment::CustomerAssessment;
 use tactful::domain::candidate::{AllowanceUse, Candidate, Upgrade};
 use tactful::domain::customer::HoldReason;
 use tactful::domain::decision::{CapKind, Decision, DecisionMessage, QuietPeriodCause};
-use tactful::domain::event::{CaseReport, EventKind, Outcome, OutcomeKind, Severity, SurveyAnswer};
+use tactful::domain::event::{CaseReport, EventKind, Outcome, OutcomeKind, ReturnReason, Severity, SurveyAnswer};
 use tactful::domain::ledger::ReleaseResult;
 use tactful::domain::offer::OfferKind;
 use tactful::domain::product::Product;
@@ -348,7 +348,7 @@ fn buying_an_offered_product_within_seven_days_is_an_acceptance() {
         let line = order_line(product_id("a"));
         scenario.apply(EventKind::Purchase(line.clone()));
         scenario.now = scenario.now + DAY * 59;
-        scenario.apply(EventKind::Return(line));
+        scenario.apply(EventKind::Return { line, reason: ReturnReason::Unspecified });
         let relationship = scenario.customer.relationship;
         (relationship.accepted_offers.len(), relationship.returns[0].follows_acceptance)
     };

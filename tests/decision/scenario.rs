@@ -17,7 +17,7 @@ use tactful::domain::customer::Customer;
 use tactful::domain::decision::Decision;
 use tactful::domain::event::{Event, EventKind, Outcome, OutcomeKind};
 use tactful::domain::ids::{Channel, DecisionId, OfferId, ProductId};
-use tactful::domain::ledger::ReleaseResult;
+use tactful::domain::ledger::{Ledger, ReleaseResult};
 use tactful::domain::money::Currency;
 use tactful::domain::offer::{OfferKind, PropensityBasis};
 use tactful::domain::outlook::Outlook;
@@ -126,6 +126,17 @@ impl Scenario {
     /// Decides and commits.
     pub fn decide(&mut self, kind: OfferKind, candidates: Vec<Candidate>) -> Decision {
         self.steps += 1;
+        let (decision, ledger) = self.decision_and_ledger(kind, &candidates);
+        self.customer.ledger = ledger;
+        decision
+    }
+
+    /// Decides without committing.
+    pub fn preview(&self, kind: OfferKind, candidates: &Vec<Candidate>) -> Decision {
+        self.decision_and_ledger(kind, candidates).0
+    }
+
+    fn decision_and_ledger(&self, kind: OfferKind, candidates: &Vec<Candidate>) -> (Decision, Ledger) {
         let query = OfferQuery {
             products: &self.context,
             excluded: &self.excluded,
@@ -133,9 +144,7 @@ impl Scenario {
             currency: self.currency,
             ..offer_query(kind, self.offers_max)
         };
-        let (decision, ledger) = decide(&query, &self.customer, &candidates, &self.decision_context());
-        self.customer.ledger = ledger;
-        decision
+        decide(&query, &self.customer, candidates, &self.decision_context())
     }
 
     pub fn apply(&mut self, kind: EventKind) {

@@ -244,7 +244,7 @@ fn every_kind_of_event_is_read() {
     let EventKind::Purchase(line) = &events[0].kind else { panic!("a purchase") };
     assert_eq!((line.quantity, line.unit_price.expect("a price").to_string()), (24, "1.25 GBP".to_owned()));
     assert_eq!((events[0].id.as_str(), &events[0].customer), ("e1", &None));
-    let EventKind::Return(line) = &events[1].kind else { panic!("a return") };
+    let EventKind::Return { line, .. } = &events[1].kind else { panic!("a return") };
     assert_eq!(line.quantity, 1);
     assert!(matches!(&events[7].kind, EventKind::Usage { amount: 1.5, allowance: Some(2.0), .. }));
     let EventKind::Complaint(report) = &events[9].kind else { panic!("a complaint") };
@@ -328,7 +328,7 @@ fn signs_filters_and_until_decide_the_outcome_of_a_row() {
         ("purchase", "2011-06-09T22:59:59Z".to_owned()),
     ];
     assert_eq!(kinds, expected);
-    let EventKind::Return(line) = &read.accepted[1].kind else { panic!("a return") };
+    let EventKind::Return { line, .. } = &read.accepted[1].kind else { panic!("a return") };
     assert_eq!(line.quantity, 2);
     assert_eq!(read.filtered, 3);
     assert_one_with(&read.rejected, &["e.csv:8:", "column `quantity`", "is zero"]);

@@ -14,7 +14,7 @@ use crate::distorted_shop::{
 use crate::support::shop::{now, numbered_product_id};
 use proptest::prelude::*;
 use tactful::domain::candidate::{Candidate, Proposal};
-use tactful::domain::event::{Event, EventKind, QUANTITY_MAX};
+use tactful::domain::event::{Event, EventKind, QUANTITY_MAX, ReturnReason};
 use tactful::domain::ids::{CustomerId, ProductId};
 use tactful::domain::money::UNITS_MAX;
 use tactful::domain::outlook::{Outlook, staying_features};
@@ -105,7 +105,9 @@ fn check_proposal(name: &str, proposal: &impl Proposal) -> usize {
 
 #[test]
 fn a_history_without_purchases_is_rejected() {
-    let returned = change_each(shop(3), |_, event| event.kind = EventKind::Return(line(event).clone()));
+    let returned = change_each(shop(3), |_, event| {
+        event.kind = EventKind::Return { line: line(event).clone(), reason: ReturnReason::Unspecified }
+    });
     let before = Case { now: now() - DAY * 400, ..case("before all events", shop(3)) };
     let profiles = vec![Profile::from([("plan".to_owned(), "a".to_owned())]); 300];
     let anonymous = Case { profiles, ..case("profiles alone", Vec::new()) };

@@ -8,7 +8,7 @@ use tactful::domain::channel::{ChannelScope, ConsentKind};
 use tactful::domain::customer::{ChannelConsent, Consents, Customer, Hold, HoldReason};
 use tactful::domain::decision::{Cap, CapKind, Decision, DecisionMessage, QuietPeriodCause};
 use tactful::domain::event::{
-    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Severity, SurveyAnswer,
+    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, ReturnReason, Severity, SurveyAnswer,
 };
 use tactful::domain::evidence::{CountBasis, Evidence};
 use tactful::domain::experiment::{Arm, Assignment, ExperimentId};
@@ -391,6 +391,8 @@ fn full_holding() -> Holding {
         // Events come in any order, so any moment may lie before the first.
         ended_at: Some(Timestamp::MIN),
         returned_at: Some(Timestamp::MAX),
+        unwanted_at: Some(at(7_000_000)),
+        wrong_variant_at: Some(at(6_000_000)),
         usage: usage(),
     }
 }
@@ -525,7 +527,7 @@ pub fn events_of_every_kind(customer: &str) -> Vec<Event> {
     };
     let mut kinds = vec![
         EventKind::Purchase(line(Some("order-1"), Some(gbp("19.99")))),
-        EventKind::Return(line(None, None)),
+        EventKind::Return { line: line(None, None), reason: ReturnReason::WrongVariant },
         EventKind::Cancellation { product: Some(product_id("line")) },
         EventKind::Cancellation { product: None },
         EventKind::Downgrade { from: product_id("toaster-4"), to: Some(product_id("toaster-2")) },

@@ -77,7 +77,18 @@ fn hold_to_wire(hold: Hold) -> wire::Hold {
 }
 
 fn holding_to_wire(product: &ProductId, holding: Holding) -> wire::ExportedHolding {
-    let Holding { first_event_at, acquired, items, starts, ended_at, folded_end_at, returned_at, usage } = holding;
+    let Holding {
+        first_event_at,
+        acquired,
+        items,
+        starts,
+        ended_at,
+        folded_end_at,
+        returned_at,
+        unwanted_at,
+        wrong_variant_at,
+        usage,
+    } = holding;
     let ItemBalance { folded, movements } = items;
     let movement = |Movement { at, items }| wire::ExportedMovement { time: Some(time_to_wire(at)), items };
     wire::ExportedHolding {
@@ -89,6 +100,8 @@ fn holding_to_wire(product: &ProductId, holding: Holding) -> wire::ExportedHoldi
         end_time: ended_at.map(time_to_wire),
         older_end_time: folded_end_at.map(time_to_wire),
         return_time: returned_at.map(time_to_wire),
+        unwanted_time: unwanted_at.map(time_to_wire),
+        wrong_variant_time: wrong_variant_at.map(time_to_wire),
         usage: usage_to_wire(usage),
         movements: movements.into_iter().map(movement).collect(),
         older_movements_time: folded.map(|folded| time_to_wire(folded.through)),

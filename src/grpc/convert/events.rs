@@ -3,7 +3,8 @@
 use super::offers::decision_id;
 use super::violations::Violations;
 use crate::domain::event::{
-    CaseReport, Event, EventKind, OrderLine, OutcomeKind, PlanDirection, QUANTITY_MAX, Severity, SurveyAnswer,
+    CaseReport, Event, EventKind, OrderLine, OutcomeKind, PlanDirection, QUANTITY_MAX, ReturnReason, Severity,
+    SurveyAnswer,
 };
 use crate::domain::ids::{CaseId, CustomerId, EventId, Meter, OfferId, OrderId, ProductId};
 use crate::domain::time::{DAY, Timestamp};
@@ -121,7 +122,10 @@ impl EventReader<'_> {
                 None
             }
             Wire::Purchase => Some(EventKind::Purchase(self.order_line(message)?)),
-            Wire::Return => Some(EventKind::Return(self.order_line(message)?)),
+            Wire::Return => {
+                let reason = self.return_reason(message);
+                Some(EventKind::Return { line: self.order_line(message)?, reason: reason? })
+            }
             Wire::Cancellation => Some(EventKind::Cancellation { product: self.optional_product(message) }),
             Wire::Downgrade => {
                 let from = self.product(message);
@@ -208,6 +212,21 @@ impl EventReader<'_> {
         let unit_price =
             message.unit_price.clone().and_then(|price| self.violations.money_not_negative(&price_field, price));
         Some(OrderLine { product: product?, order, quantity: quantity?, unit_price })
+    }
+
+    fn return_reason(&mut self, message: &wire::CustomerEvent) -> Option<ReturnReason> {
+        self.allowed.push("return_reason");
+        match wire::ReturnReason::try_from(message.return_reason) {
+            Ok(wire::ReturnReason::Unspecified) => Some(ReturnReason::Unspecified),
+            Ok(wire::ReturnReason::ChangedMind) => Some(ReturnReason::ChangedMind),
+            Ok(wire::ReturnReason::WrongVariant) => Some(ReturnReason::WrongVariant),
+            Ok(wire::ReturnReason::Faulty) => Some(ReturnReason::Faulty),
+            Err(_) => {
+                let field = self.field("return_reason");
+                self.violations.add(field, format_args!("unknown ReturnReason {}", message.return_reason));
+                None
+            }
+        }
     }
 
     fn usage(&mut self, message: &wire::CustomerEvent) -> Option<EventKind> {
@@ -303,6 +322,7 @@ impl EventReader<'_> {
             meter,
             period_start,
             period_end,
+            return_reason,
         } = message;
         if self.allowed.is_empty() && wire::EventKind::try_from(message.kind).map_or(0, i32::from) == 0 {
             return;
@@ -323,6 +343,7 @@ impl EventReader<'_> {
             ("meter", !meter.is_empty()),
             ("period_start", period_start.is_some()),
             ("period_end", period_end.is_some()),
+            ("return_reason", *return_reason != 0),
         ];
         for (name, is_set) in set {
             if is_set && !self.allowed.contains(&name) {
@@ -370,8 +391,9 @@ pub(crate) fn event_to_wire(event: Event) -> Option<wire::CustomerEvent> {
             set_order_line(&mut message, bought);
             wire::EventKind::Purchase
         }
-        EventKind::Return(returned) => {
-            set_order_line(&mut message, returned);
+        EventKind::Return { line, reason } => {
+            set_order_line(&mut message, line);
+            message.set_return_reason(return_reason_to_wire(reason));
             wire::EventKind::Return
         }
         EventKind::Cancellation { product } => {
@@ -439,6 +461,15 @@ pub(crate) fn event_to_wire(event: Event) -> Option<wire::CustomerEvent> {
     };
     message.kind = wire_kind.into();
     Some(message)
+}
+
+fn return_reason_to_wire(reason: ReturnReason) -> wire::ReturnReason {
+    match reason {
+        ReturnReason::Unspecified => wire::ReturnReason::Unspecified,
+        ReturnReason::ChangedMind => wire::ReturnReason::ChangedMind,
+        ReturnReason::WrongVariant => wire::ReturnReason::WrongVariant,
+        ReturnReason::Faulty => wire::ReturnReason::Faulty,
+    }
 }
 
 #[cfg(test)]

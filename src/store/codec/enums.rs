@@ -32,6 +32,6 @@ stored_enum! {
         CapReached, UpSellCapReached, OnHold, BackOff, QuietPeriod, OptedOut, SlateFull, NotProposed,
         NeverTogether, NeverAfter, OnlyAfter, FamilyCapReached, ChannelCapReached, ControlGroup,
         OfferOutsideDates, OfferElsewhere, OfferConditionUnmet, VolumeCapReached, UsageLow,
-        VariantOwned, ConsentMissing,
+        VariantOwned, ConsentMissing, GivenUp,
     }
 }

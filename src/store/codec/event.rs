@@ -7,7 +7,7 @@ use super::scalar::{
     FiniteF64, FixedU64, FixedU128, StoredMoney, optional_money, optional_product, stored_enum, timestamp,
 };
 use crate::domain::event::{
-    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, Severity, SurveyAnswer,
+    CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, PlanDirection, ReturnReason, Severity, SurveyAnswer,
 };
 use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, GrantId, Meter, OfferId, OrderId, ProductId};
 use crate::domain::usage::Period;
@@ -39,7 +39,10 @@ struct StoredEventV1 {
 #[derive(Serialize, Deserialize)]
 enum StoredEventKind {
     Purchase(StoredOrderLine),
-    Return(StoredOrderLine),
+    Return {
+        line: StoredOrderLine,
+        reason: StoredReturnReason,
+    },
     Cancellation {
         product: Option<String>,
     },
@@ -151,7 +154,7 @@ impl From<&EventKind> for StoredEventKind {
     fn from(kind: &EventKind) -> Self {
         match kind {
             EventKind::Purchase(line) => Self::Purchase(line.into()),
-            EventKind::Return(line) => Self::Return(line.into()),
+            EventKind::Return { line, reason } => Self::Return { line: line.into(), reason: (*reason).into() },
             EventKind::Cancellation { product } => {
                 Self::Cancellation { product: product.as_ref().map(ToString::to_string) }
             }
@@ -192,7 +195,7 @@ impl StoredEventKind {
     fn kind(self) -> Result<EventKind, CodecError> {
         Ok(match self {
             Self::Purchase(line) => EventKind::Purchase(line.line()?),
-            Self::Return(line) => EventKind::Return(line.line()?),
+            Self::Return { line, reason } => EventKind::Return { line: line.line()?, reason: reason.into() },
             Self::Cancellation { product } => EventKind::Cancellation { product: optional_product(product)? },
             Self::Downgrade { from, to } => {
                 EventKind::Downgrade { from: ProductId::new(from)?, to: optional_product(to)? }
@@ -233,6 +236,11 @@ impl StoredEventKind {
 fn usage_period(start: i64, end: i64) -> Result<Period, CodecError> {
     Period::new(timestamp(start)?, timestamp(end)?)
         .ok_or_else(|| CodecError("a period of usage does not end after it starts".to_owned()))
+}
+
+stored_enum! {
+    /// Stored [`ReturnReason`].
+    StoredReturnReason of ReturnReason { Unspecified, ChangedMind, WrongVariant, Faulty }
 }
 
 impl From<&OrderLine> for StoredOrderLine {

@@ -73,6 +73,8 @@ struct StoredHolding {
     ended_at: Option<i64>,
     folded_end_at: Option<i64>,
     returned_at: Option<i64>,
+    unwanted_at: Option<i64>,
+    wrong_variant_at: Option<i64>,
     usage: Vec<StoredMeter>,
 }
 
@@ -278,7 +280,18 @@ impl StoredMeter {
 
 impl StoredHolding {
     fn new(product: &ProductId, holding: &Holding) -> Self {
-        let Holding { first_event_at, acquired, items, starts, ended_at, folded_end_at, returned_at, usage } = holding;
+        let Holding {
+            first_event_at,
+            acquired,
+            items,
+            starts,
+            ended_at,
+            folded_end_at,
+            returned_at,
+            unwanted_at,
+            wrong_variant_at,
+            usage,
+        } = holding;
         let ItemBalance { folded, movements } = items;
         let since_first = |at: Timestamp| ms_since(*first_event_at, at);
         Self {
@@ -293,13 +306,26 @@ impl StoredHolding {
             ended_at: ended_at.map(since_first),
             folded_end_at: folded_end_at.map(since_first),
             returned_at: returned_at.map(since_first),
+            unwanted_at: unwanted_at.map(since_first),
+            wrong_variant_at: wrong_variant_at.map(since_first),
             usage: usage.meters.iter().map(|(name, periods)| StoredMeter::new(name.as_ref(), periods)).collect(),
         }
     }
 
     fn holding(self) -> Result<(ProductId, Holding), CodecError> {
-        let Self { product, first_event_at, acquired, items, starts, ended_at, folded_end_at, returned_at, usage } =
-            self;
+        let Self {
+            product,
+            first_event_at,
+            acquired,
+            items,
+            starts,
+            ended_at,
+            folded_end_at,
+            returned_at,
+            unwanted_at,
+            wrong_variant_at,
+            usage,
+        } = self;
         let first_at = timestamp(first_event_at)?;
         let at = |ms: Option<i64>| ms.map(|ms| timestamp_after(first_at, ms)).transpose();
         let meters = usage.into_iter().map(StoredMeter::meter).collect::<Result<_, _>>()?;
@@ -321,6 +347,8 @@ impl StoredHolding {
             ended_at: at(ended_at)?,
             folded_end_at: at(folded_end_at)?,
             returned_at: at(returned_at)?,
+            unwanted_at: at(unwanted_at)?,
+            wrong_variant_at: at(wrong_variant_at)?,
             usage: UsageHistory { meters },
         };
         Ok((ProductId::new(product)?, holding))
