@@ -262,6 +262,7 @@ fn customer_export_writes_json_lines_with_stable_names() {
         "product_id",
         "quantity",
         "record",
+        "return_reason",
         "score",
         "score_max",
         "severity",
