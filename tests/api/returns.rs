@@ -24,7 +24,7 @@ async fn offered_after(return_reason: ReturnReason) -> (Vec<String>, BTreeMap<St
     upsert_products(server.channel.clone(), products).await;
     let bought_at = ago(&server.clock, DAY * 9);
     let mut returned = event("w1-3", "w1", EventKind::Return, ago(&server.clock, DAY * 3));
-    returned.product_id = "B".to_owned();
+    returned.product_id = "B".into();
     returned.set_return_reason(return_reason);
     record(&server, vec![purchase("w1-1", "w1", "A", bought_at), purchase("w1-2", "w1", "B", bought_at), returned])
         .await;
