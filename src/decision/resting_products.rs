@@ -1,7 +1,7 @@
 //! Products that rest: what the customer declined, returned, cancelled or regretted is not offered again for a while, nor are
 //! its variants and the rungs above it.
 //!
-//! Computed when it is read, from the times that holdings and accepted offers record: the order in which events arrive does not
+//! Computed when it is read, from the times of returns, partings and accepted offers: the order in which events arrive does not
 //! matter, and a change of policy takes effect at once. Only declined offers are stored with the end of their cooldown.
 
 use std::collections::BTreeMap;

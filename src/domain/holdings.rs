@@ -231,9 +231,15 @@ impl Holdings {
 
     /// Fingerprints of owned products whose holdings were evicted, and not stored in full again since.
     pub fn evicted_fingerprints(&self) -> BTreeSet<u32> {
-        let stored: BTreeSet<u32> = self.latest.keys().map(fingerprint).collect();
-        let evicted = self.fingerprints.iter().chain(self.evicted_subscriptions.keys());
-        evicted.copied().filter(|it| !stored.contains(it)).collect()
+        let mut evicted: BTreeSet<u32> =
+            self.fingerprints.iter().chain(self.evicted_subscriptions.keys()).copied().collect();
+        // Few customers have evicted holdings, and every ranking asks.
+        if !evicted.is_empty() {
+            for product in self.latest.keys() {
+                evicted.remove(&fingerprint(product));
+            }
+        }
+        evicted
     }
 
     /// Whether the customer has or had a subscription.
