@@ -40,11 +40,15 @@ fn customer_to_json(customer: wire::ExportedCustomer) -> Value {
         older_subscription_end_time,
     } = customer;
     let older_subscription = |subscription: wire::ExportedOlderSubscription| {
-        let wire::ExportedOlderSubscription { product_fingerprint, first_time, subscription_time } = subscription;
+        let kind = words(subscription.kind().as_str_name(), "EVENT_KIND_");
+        let wire::ExportedOlderSubscription { product_fingerprint, first_time, subscription_time, kind: _, last_time } =
+            subscription;
         json!({
             "product_fingerprint": product_fingerprint,
             "first_time": time(first_time),
+            "last_time": time(last_time),
             "subscription_time": time(subscription_time),
+            "kind": kind,
         })
     };
     let wire::CustomerProfile { customer_id, attributes, consents, consents_update: _ } = profile.unwrap_or_default();
@@ -104,6 +108,8 @@ fn holding_to_json(holding: wire::ExportedHolding) -> Value {
         usage,
         unwanted_time,
         wrong_variant_time,
+        older_starts_time,
+        possible_end_time,
     } = holding;
     let start = |start: wire::ExportedSubscriptionStart| {
         let kind = words(start.kind().as_str_name(), "EVENT_KIND_");
@@ -117,7 +123,9 @@ fn holding_to_json(holding: wire::ExportedHolding) -> Value {
         "first_time": time(first_time),
         "last_time": time(last_time),
         "starts": list(starts, start),
+        "older_starts_time": time(older_starts_time),
         "end_time": time(end_time),
+        "possible_end_time": time(possible_end_time),
         "older_end_time": time(older_end_time),
         "return_time": time(return_time),
         "unwanted_time": time(unwanted_time),

@@ -6,7 +6,7 @@
 
 use crate::decision::active_holds::complaint_hold_end;
 use crate::decision::relationship::case_weight;
-use crate::decision::subscriptions::end_in_effect;
+use crate::decision::subscriptions::EndInEffect;
 use crate::decision::{contact_policy, grants, value_delivered};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
@@ -194,36 +194,14 @@ impl EventApplication<'_> {
 
     fn start(&mut self, product: &ProductId, kind: StartKind) {
         let at = self.at;
-        self.holding(product).add_start(SubscriptionStart { at, kind });
-        self.drop_old_starts(product);
-        self.update_end(product);
-    }
-
-    /// Drops the oldest starts of a product. Those near a parting stay longest: they may be the other half of a renewal or of
-    /// a change of plans, and dropping one must not turn it into an end.
-    fn drop_old_starts(&mut self, product: &ProductId) {
-        let StateBounds { starts: starts_max, starts_near_partings: all_starts_max, .. } = *self.bounds;
         let window = self.policy.relationship.plan_change_window;
-        let partings = &self.customer.relationship.partings;
-        let Some(holding) = self.customer.holdings.latest.get_mut(product) else { return };
-        let is_near_parting = |start: &SubscriptionStart| {
-            partings.iter().any(|parting| start.at.since(parting.at).max(parting.at.since(start.at)) <= window)
-        };
-        let mut spare = holding.starts.len().saturating_sub(starts_max);
-        if spare > 0 {
-            // The latest `starts_max` stay in any case.
-            let newest = holding.starts[spare];
-            let mut dropped = 0;
-            holding.starts.retain(|start| {
-                let stays = *start >= newest || is_near_parting(start);
-                dropped += usize::from(!stays);
-                stays
-            });
-            spare = spare.saturating_sub(dropped);
+        self.holding(product).add_start(SubscriptionStart { at, kind });
+        let Customer { holdings, relationship, .. } = &mut *self.customer;
+        if let Some(holding) = holdings.latest.get_mut(product) {
+            let is_near = |start: Timestamp| relationship.partings.iter().any(|it| it.at.distance(start) <= window);
+            holding.drop_old_starts(self.bounds, is_near);
         }
-        if spare > 0 && holding.starts.len() > all_starts_max {
-            holding.starts.drain(..holding.starts.len() - all_starts_max);
-        }
+        self.update_end(product);
     }
 
     /// Records that a product was cancelled or given up for another, or that its subscription ended.
@@ -236,8 +214,9 @@ impl EventApplication<'_> {
         for parting in dropped {
             let friction = parting_weight(&parting.kind, &self.policy.relationship);
             self.customer.relationship.folded_friction.add(parting.at, friction);
-            if let Some(holding) = self.customer.holdings.latest.get_mut(&parting.product) {
-                latest(&mut holding.folded_end_at, parting.at);
+            match self.customer.holdings.latest.get_mut(&parting.product) {
+                Some(holding) => latest(&mut holding.folded_end_at, parting.at),
+                None => latest(&mut self.customer.holdings.evicted_end_at, parting.at),
             }
             self.update_end(&parting.product);
         }
@@ -250,7 +229,8 @@ impl EventApplication<'_> {
         let Some(holding) = self.customer.holdings.latest.get_mut(product) else { return };
         let partings = self.customer.relationship.partings.iter().filter(|parting| parting.product == *product);
         let partings: Vec<&Parting> = partings.collect();
-        holding.ended_at = end_in_effect(holding, &partings, self.policy.relationship.plan_change_window);
+        let end = EndInEffect::of(holding, &partings, self.policy.relationship.plan_change_window);
+        (holding.ended_at, holding.possibly_ended_at) = (end.certain, end.possible);
     }
 
     fn record_usage(&mut self, product: &ProductId, meter: Option<Meter>, period: Period, share: f64) {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
 use crate::domain::event::PlanDirection;
-use crate::domain::holdings::{Holding, StartKind};
+use crate::domain::holdings::{Holding, StartKind, SubscriptionStart};
 use crate::domain::ids::ProductId;
 use crate::domain::policy::RelationshipPolicy;
 use crate::domain::relationship::{Parting, PartingKind};
@@ -64,48 +64,87 @@ impl Subscriptions {
     }
 }
 
-/// The latest end of a product that is not part of a renewal.
-pub(super) fn end_in_effect(
-    holding: &Holding,
-    partings_of_product: &[&Parting],
-    window: Duration,
-) -> Option<Timestamp> {
-    let renewals = renewals(holding, partings_of_product, window);
-    let ends = partings_of_product.iter().zip(renewals).filter(|(_, renewal)| renewal.is_none());
-    ends.map(|(parting, _)| parting.at).chain(holding.folded_end_at).max()
+/// Latest end of a product.
+pub(super) struct EndInEffect {
+    /// The latest that is no part of a renewal, whatever was dropped: what may be owned counts as owned.
+    pub certain: Option<Timestamp>,
+    /// The latest that is not known to be part of a renewal.
+    pub possible: Option<Timestamp>,
 }
 
-/// For each parting of a product, in the order of time, the starts that renewed the subscription; `None` where it is not part
-/// of a renewal. A renewal by a purchase has no start.
-fn renewals(holding: &Holding, partings: &[&Parting], window: Duration) -> Vec<Option<Vec<Timestamp>>> {
-    let mut renewals: Vec<Option<Vec<Timestamp>>> = Vec::with_capacity(partings.len());
-    for parting in partings {
-        let was_running_before = |moment: Timestamp| {
-            let mut starts = holding.starts.iter().rev();
-            let Some(started_at) = starts.find(|start| start.at < moment).map(|start| start.at) else { return false };
-            let earlier = partings.iter().zip(&renewals).filter(|(it, renewal)| it.at < moment && renewal.is_none());
-            let ended_at = earlier.map(|(it, _)| it.at).chain(holding.folded_end_at).max();
-            ended_at.is_none_or(|ended_at| ended_at < started_at)
+impl EndInEffect {
+    /// Reads the partings of a product.
+    pub fn of(holding: &Holding, partings_of_product: &[&Parting], window: Duration) -> Self {
+        let readings = readings(holding, partings_of_product, window);
+        let latest = |is_end: fn(&PartingReading) -> bool| {
+            let ends = partings_of_product.iter().zip(&readings).filter(|(_, reading)| is_end(reading));
+            ends.map(|(parting, _)| parting.at).max()
         };
-        let is_near = |start: Timestamp| start.since(parting.at).max(parting.at.since(start)) <= window;
-        let renewing_starts = || -> Vec<Timestamp> {
-            let near = holding.starts.iter().filter(|start| is_near(start.at));
-            let renewing = near.filter(|start| match start.kind {
-                StartKind::PlanChange => false,
-                StartKind::Renewal => true,
-                StartKind::Start => start.at >= parting.at || was_running_before(start.at),
-            });
-            renewing.map(|start| start.at).collect()
+        // An end that is no longer stored may have been part of a renewal.
+        let may_be_renewal = |ended_at: &Timestamp| {
+            let is_near = |start: &SubscriptionStart| start.at.distance(*ended_at) <= window;
+            let mut starts = holding.starts.iter().filter(|start| start.kind != StartKind::PlanChange);
+            let may_be_dropped = holding.starts_dropped_through.is_some_and(|through| through + window >= *ended_at);
+            may_be_dropped || starts.any(is_near) || holding.items.is_bought_at(*ended_at)
         };
-        let is_renewed_by_purchase = || {
-            let is_subscription = parting.kind == PartingKind::SubscriptionEnd || holding.committed_at().is_some();
-            is_subscription && holding.items.is_bought_at(parting.at)
-        };
-        let starts = parting.kind.is_end().then(renewing_starts);
-        let renewal = starts.filter(|starts| !starts.is_empty() || is_renewed_by_purchase());
-        renewals.push(renewal);
+        Self {
+            certain: latest(|reading| reading.is_end).max(holding.folded_end_at.filter(|at| !may_be_renewal(at))),
+            possible: latest(|reading| !reading.is_renewal).max(holding.folded_end_at),
+        }
     }
-    renewals
+}
+
+/// Reading of a parting by the starts of the same product.
+#[derive(Default)]
+struct PartingReading {
+    /// Whether the subscription was renewed.
+    is_renewal: bool,
+    /// Whether the parting is no renewal, whatever was dropped.
+    is_end: bool,
+    /// Starts that renewed the subscription, or may have.
+    starts: Vec<Timestamp>,
+}
+
+/// Reads each parting of a product, in the order of time. Where starts or ends were dropped that it depends on, a parting is
+/// no renewal, but its starts are those of none other either.
+fn readings(holding: &Holding, partings: &[&Parting], window: Duration) -> Vec<PartingReading> {
+    let mut readings: Vec<PartingReading> = Vec::with_capacity(partings.len());
+    for parting in partings {
+        if !parting.kind.is_end() {
+            readings.push(PartingReading { is_end: true, ..PartingReading::default() });
+            continue;
+        }
+        // Whether the subscription was running before, and whether it may have been.
+        let ran_before = |moment: Timestamp| {
+            let started_at = holding.starts.iter().rev().find(|start| start.at < moment).map(|start| start.at);
+            let earlier = || partings.iter().zip(&readings).filter(move |(it, _)| it.at < moment);
+            let ends = earlier().filter(|(_, reading)| !reading.is_renewal).map(|(it, _)| it.at);
+            let ended_at = ends.chain(holding.folded_end_at).max();
+            let certainly_ended_at = earlier().filter(|(_, reading)| reading.is_end).map(|(it, _)| it.at).max();
+            let may_have_started_at = started_at.max(holding.starts_dropped_through);
+            (started_at > ended_at, may_have_started_at > certainly_ended_at)
+        };
+        let mut reading = PartingReading::default();
+        for start in holding.starts.iter().filter(|start| start.at.distance(parting.at) <= window) {
+            let (renews, may_renew) = match start.kind {
+                StartKind::PlanChange => (false, false),
+                StartKind::Renewal => (true, true),
+                StartKind::Start if start.at >= parting.at => (true, true),
+                StartKind::Start => ran_before(start.at),
+            };
+            reading.is_renewal |= renews;
+            if renews || may_renew {
+                reading.starts.push(start.at);
+            }
+        }
+        let is_subscription = parting.kind == PartingKind::SubscriptionEnd || holding.committed_at().is_some();
+        reading.is_renewal |= is_subscription && holding.items.is_bought_at(parting.at);
+        let may_have_been_renewed = !reading.starts.is_empty()
+            || holding.starts_dropped_through.is_some_and(|through| through + window >= parting.at);
+        reading.is_end = !reading.is_renewal && !may_have_been_renewed && holding.items.folded.is_none();
+        readings.push(reading);
+    }
+    readings
 }
 
 fn meanings(customer: &Customer, window: Duration, catalog: &Catalog) -> Vec<PartingMeaning> {
@@ -135,18 +174,18 @@ fn meanings(customer: &Customer, window: Duration, catalog: &Catalog) -> Vec<Par
     for (product, indices) in by_product {
         let Some(holding) = customer.holdings.latest.get(product) else { continue };
         let of_product: Vec<&Parting> = indices.iter().map(|&index| &partings[index]).collect();
-        for (&index, renewal) in indices.iter().zip(renewals(holding, &of_product, window)) {
-            if let Some(starts) = renewal {
+        for (&index, reading) in indices.iter().zip(readings(holding, &of_product, window)) {
+            if reading.is_renewal {
                 meanings[index] = PartingMeaning::Renewal;
-                taken.extend(starts.into_iter().map(|start_at| (product, start_at)));
             }
+            taken.extend(reading.starts.into_iter().map(|start_at| (product, start_at)));
         }
     }
     infer_changes(customer, window, catalog, taken, &mut meanings);
     meanings
 }
 
-/// Matches ends with starts of other plans, nearest first. Starts that are taken belong to renewals: those and no others near
+/// Matches ends with starts of other plans, nearest first. Starts that are taken belong to renewals, or may: those and no others near
 /// one, so that a start which turns an end into a renewal takes none away from another end.
 fn infer_changes<'a>(
     customer: &'a Customer,
@@ -172,7 +211,7 @@ fn infer_changes<'a>(
             }
             for index in (0..partings.len()).filter(|&index| is_unmatched_end(index, meanings)) {
                 let parting = &partings[index];
-                let distance = distance(parting.at, start.at);
+                let distance = parting.at.distance(start.at);
                 if distance <= window && parting.product != *to && are_related(&parting.product, to, catalog) {
                     pairs.push((distance, index, to, start.at));
                 }
@@ -189,10 +228,6 @@ fn infer_changes<'a>(
             };
         }
     }
-}
-
-fn distance(a: Timestamp, b: Timestamp) -> Duration {
-    a.since(b).max(b.since(a))
 }
 
 /// Whether two products can take each other's place: they are on one ladder or in one category.
@@ -241,11 +276,13 @@ impl Fate<'_> {
 fn running_since(customer: &Customer, meanings: &[PartingMeaning], window: Duration) -> Vec<Timestamp> {
     let partings = &customer.relationship.partings;
     let holdings = &customer.holdings;
+    let dropped_through = customer.relationship.partings_dropped_through;
     // Fate of a subscription after each parting, from the latest to the earliest: a parting depends on later ones only.
     let mut fates: Vec<Fate<'_>> = vec![Fate::Ended; partings.len()];
     let later_partings = |product: &ProductId, is_later: &dyn Fn(Timestamp) -> bool| {
-        let folded_end_at = holdings.latest.get(product).and_then(|holding| holding.folded_end_at);
-        if folded_end_at.is_some_and(is_later) {
+        // Of a product whose holding was evicted, any parting that was dropped may have been the end.
+        let ended_at = holdings.latest.get(product).map_or(dropped_through, |holding| holding.folded_end_at);
+        if ended_at.is_some_and(is_later) {
             return None;
         }
         let later = partings.iter().enumerate().filter(|(index, parting)| {
@@ -260,7 +297,10 @@ fn running_since(customer: &Customer, meanings: &[PartingMeaning], window: Durat
             PartingMeaning::ReportedChange { to: None, .. } => Fate::Runs,
             PartingMeaning::ReportedChange { to: Some(to), .. } => {
                 let at = partings[index].at;
-                if is_continued_by_start(customer, meanings, &partings[index], to, window) {
+                if holdings.is_evicted_subscription(to) {
+                    // It counts as a subscription of its own.
+                    Fate::Ended
+                } else if is_continued_by_start(customer, meanings, &partings[index], to, window) {
                     Fate::Joined(to)
                 } else {
                     combined(later_partings(to, &|later| later > at), &fates)
@@ -281,7 +321,7 @@ fn running_since(customer: &Customer, meanings: &[PartingMeaning], window: Durat
             since.entry(running).and_modify(|since| *since = (*since).min(*first_at)).or_insert(*first_at);
         }
     }
-    let evicted = holdings.evicted_subscriptions.values().map(|subscription| subscription.first_at);
+    let evicted = holdings.evicted_subscriptions.values().map(|subscription| subscription.acquired.first_at);
     since.into_values().chain(evicted).collect()
 }
 

@@ -23,17 +23,20 @@ pub struct Holdings {
     pub fingerprints: BTreeSet<u32>,
     /// Other running subscriptions by the fingerprint of their product, at most [`StateBounds::evicted_subscriptions`].
     pub evicted_subscriptions: BTreeMap<u32, EvictedSubscription>,
-    /// Latest end of a subscription whose holding was evicted, whether or not the end was a change of plans.
+    /// Latest end of what may have been a subscription, of those whose holdings were evicted, whether or not the end was a
+    /// change of plans.
     pub evicted_end_at: Option<Timestamp>,
 }
 
 /// A running subscription whose holding was evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EvictedSubscription {
-    /// Its first purchase, start or renewal.
-    pub first_at: Timestamp,
+    /// Its purchases, starts and renewals.
+    pub acquired: Acquisitions,
     /// Its latest start or renewal.
     pub subscribed_at: Timestamp,
+    /// Whether that was a start.
+    pub is_start: bool,
 }
 
 /// Degree to which rules still need a holding, least first.
@@ -62,8 +65,12 @@ pub struct Holding {
     pub items: ItemBalance,
     /// Starts and renewals of a subscription, in order.
     pub starts: Vec<SubscriptionStart>,
+    /// Time until which starts may have been dropped; `None` where all are stored.
+    pub starts_dropped_through: Option<Timestamp>,
     /// Latest end: by a cancellation, an end of the subscription or a change to another product, unless it was renewed.
     pub ended_at: Option<Timestamp>,
+    /// Latest end, counting those that are a renewal only if what was dropped says so.
+    pub possibly_ended_at: Option<Timestamp>,
     /// Latest of the ends that are no longer stored one by one.
     pub folded_end_at: Option<Timestamp>,
     /// Latest return.
@@ -113,7 +120,9 @@ impl Holding {
             acquired: None,
             items: ItemBalance::default(),
             starts: Vec::new(),
+            starts_dropped_through: None,
             ended_at: None,
+            possibly_ended_at: None,
             folded_end_at: None,
             returned_at: None,
             unwanted_at: None,
@@ -139,11 +148,13 @@ impl Holding {
 
     /// Creates the holding of a subscription that was evicted.
     fn restored(subscription: EvictedSubscription) -> Self {
-        let EvictedSubscription { first_at, subscribed_at } = subscription;
+        let EvictedSubscription { acquired, subscribed_at, is_start } = subscription;
+        let kind = if is_start { StartKind::Start } else { StartKind::Renewal };
         Self {
-            acquired: Some(Acquisitions { first_at, last_at: subscribed_at }),
-            starts: vec![SubscriptionStart { at: subscribed_at, kind: StartKind::Renewal }],
-            ..Self::touched_at(first_at)
+            acquired: Some(acquired),
+            starts: vec![SubscriptionStart { at: subscribed_at, kind }],
+            starts_dropped_through: Some(subscribed_at),
+            ..Self::touched_at(acquired.first_at)
         }
     }
 
@@ -194,7 +205,37 @@ impl Holding {
 
     /// Latest start or renewal of a subscription, changes from other products aside.
     pub fn committed_at(&self) -> Option<Timestamp> {
-        self.starts.iter().rev().find(|start| start.kind != StartKind::PlanChange).map(|start| start.at)
+        self.commitment().map(|start| start.at)
+    }
+
+    fn commitment(&self) -> Option<&SubscriptionStart> {
+        self.starts.iter().rev().find(|start| start.kind != StartKind::PlanChange)
+    }
+
+    /// Drops the oldest starts that can be spared, until at most the bounds are stored. The latest commitment stays, and so
+    /// does a start near a parting, with the one before it: they say whether the two are a renewal or a change of plans, and
+    /// dropping one must not turn it into an end.
+    pub fn drop_old_starts(&mut self, bounds: &StateBounds, is_near_parting: impl Fn(Timestamp) -> bool) {
+        let StateBounds { starts: starts_max, starts_near_partings: all_starts_max, .. } = *bounds;
+        let len = self.starts.len();
+        let commitment = self.commitment().copied();
+        let near: Vec<bool> = self.starts.iter().map(|start| is_near_parting(start.at)).collect();
+        let is_needed = |index: usize| near[index] || near.get(index + 1).copied().unwrap_or(false);
+        let is_spare: Vec<bool> = (0..len).map(|index| index + starts_max < len && !is_needed(index)).collect();
+        let mut beyond = is_spare.iter().filter(|&&is_spare| !is_spare).count().saturating_sub(all_starts_max);
+        let mut spare = is_spare.into_iter();
+        self.starts.retain(|start| {
+            let mut is_dropped = spare.next().unwrap_or(false);
+            if !is_dropped && beyond > 0 {
+                beyond -= 1;
+                is_dropped = true;
+            }
+            is_dropped &= Some(*start) != commitment;
+            if is_dropped {
+                self.starts_dropped_through = self.starts_dropped_through.max(Some(start.at));
+            }
+            !is_dropped
+        });
     }
 
     /// Adds a start or renewal of a subscription.
@@ -218,8 +259,8 @@ impl Holdings {
         let is_evicted =
             || self.fingerprints.contains(&fingerprint) || self.evicted_subscriptions.contains_key(&fingerprint);
         match self.latest.get(product) {
-            // A return after the eviction may not have been of all items: unless the product ended, it counts as owned.
-            Some(holding) => holding.is_owned() || (!holding.has_ended() && is_evicted()),
+            // A return may not have been of all items, and an end may have been before the latest purchase.
+            Some(holding) => holding.is_owned() || is_evicted(),
             None => is_evicted(),
         }
     }
@@ -242,6 +283,11 @@ impl Holdings {
         evicted
     }
 
+    /// Whether the product is a running subscription whose holding was evicted.
+    pub fn is_evicted_subscription(&self, product: &ProductId) -> bool {
+        !self.latest.contains_key(product) && self.evicted_subscriptions.contains_key(&fingerprint(product))
+    }
+
     /// Whether the customer has or had a subscription.
     pub fn has_subscribed(&self) -> bool {
         self.evicted_end_at.is_some()
@@ -251,9 +297,19 @@ impl Holdings {
 
     /// Returns the holding of a product, created at `at` if there is none. Call [`Holdings::trim`] afterwards.
     pub fn touch(&mut self, product: &ProductId, at: Timestamp) -> &mut Holding {
-        let evicted = &mut self.evicted_subscriptions;
-        self.latest.entry(product.clone()).or_insert_with(|| {
-            evicted.remove(&fingerprint(product)).map_or_else(|| Holding::touched_at(at), Holding::restored)
+        let Self { latest, evicted_subscriptions, evicted_end_at, .. } = self;
+        latest.entry(product.clone()).or_insert_with(|| match evicted_subscriptions.remove(&fingerprint(product)) {
+            Some(subscription) => Holding::restored(subscription),
+            None => {
+                // It may have been stored before.
+                let dropped_through = *evicted_end_at;
+                Holding {
+                    starts_dropped_through: dropped_through,
+                    folded_end_at: dropped_through,
+                    possibly_ended_at: dropped_through,
+                    ..Holding::touched_at(at)
+                }
+            }
         })
     }
 
@@ -280,24 +336,32 @@ impl Holdings {
 
     fn evict(&mut self, product: &ProductId, holding: &Holding, need: Need, bounds: &StateBounds) {
         let fingerprint = fingerprint(product);
+        self.evicted_end_at = self.evicted_end_at.max(holding.folded_end_at);
         if !holding.starts.is_empty() {
-            self.evicted_end_at = self.evicted_end_at.max(holding.ended_at);
+            self.evicted_end_at = self.evicted_end_at.max(holding.possibly_ended_at);
         }
         match need {
-            Need::Past | Need::GivenUpLately | Need::EndedSubscription => {}
-            Need::Bought => self.insert_fingerprint(fingerprint, bounds),
+            Need::Past | Need::GivenUpLately | Need::Bought | Need::EndedSubscription => {
+                if holding.is_owned() {
+                    self.insert_fingerprint(fingerprint, bounds);
+                }
+            }
             Need::RunningSubscription => {
-                let is_running = |&at: &Timestamp| holding.ended_at.is_none_or(|ended_at| ended_at < at);
-                let Some(subscribed_at) = holding.committed_at().filter(is_running) else {
+                let is_running = |start: &&SubscriptionStart| holding.possibly_ended_at < Some(start.at);
+                let Some(commitment) = holding.commitment().filter(is_running) else {
                     // The customer moved to it, or back to it: the subscription that moved is the one that has the tenure.
                     self.insert_fingerprint(fingerprint, bounds);
                     return;
                 };
-                let subscription = EvictedSubscription { first_at: holding.first_at(), subscribed_at };
+                let subscription = EvictedSubscription {
+                    acquired: Acquisitions { first_at: holding.first_at(), last_at: holding.last_at() },
+                    subscribed_at: commitment.at,
+                    is_start: commitment.kind == StartKind::Start,
+                };
                 self.evicted_subscriptions.insert(fingerprint, subscription);
                 if self.evicted_subscriptions.len() > bounds.evicted_subscriptions {
                     // The shortest tenure says least; the product stays owned.
-                    let shortest = self.evicted_subscriptions.iter().max_by_key(|(_, it)| it.first_at);
+                    let shortest = self.evicted_subscriptions.iter().max_by_key(|(_, it)| it.acquired.first_at);
                     if let Some((&shortest, _)) = shortest {
                         self.evicted_subscriptions.remove(&shortest);
                         self.insert_fingerprint(shortest, bounds);

@@ -1,7 +1,8 @@
 //! Bounds of the lists in a customer's state.
 //!
 //! Within them a history gives the same state in any order. Beyond them what is older is folded or dropped, so that
-//! relationship health and the allowance are never higher than without bounds. They are a value so that tests can compare
+//! relationship health and the allowance are never higher than without bounds, apart from what docs/decisions/0034 says of
+//! reports about something that was folded. They are a value so that tests can compare
 //! the stored state with one that has room for everything; the server always uses [`StateBounds::STORED`].
 
 /// Maximum lengths of the lists in a customer's state.
@@ -40,7 +41,7 @@ impl StateBounds {
         starts: 4,
         starts_near_partings: 32,
         movements: 8,
-        cases: 32,
+        cases: 160,
         accepted_offers: 32,
         returns: 32,
         partings: 48,

@@ -41,6 +41,11 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0).max(0).unsigned_abs())
     }
 
+    /// Time between two moments, whichever is earlier.
+    pub fn distance(self, other: Self) -> Duration {
+        self.since(other).max(other.since(self))
+    }
+
     /// Time from `earlier` to this moment in days, zero when `earlier` is later.
     pub fn days_since(self, earlier: Self) -> f64 {
         self.since(earlier).as_secs_f64() / DAY.as_secs_f64()

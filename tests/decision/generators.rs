@@ -8,7 +8,7 @@
 //! [`any_history`] draws all of it. [`any_kind`], [`any_time`], [`any_policy`], [`any_channel`] and [`any_outlook`] are the
 //! parts, for tests that need a shape of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -383,6 +383,18 @@ fn any_entry(products: usize) -> impl Strategy<Value = Entry> {
 }
 
 impl History {
+    /// The history without further reports of cases that were reported before.
+    pub fn with_cases_reported_once(mut self) -> Self {
+        let mut reported = BTreeSet::new();
+        self.entries.retain(|(_, entry)| match entry {
+            Entry::Event(EventKind::SupportTicket(report) | EventKind::Complaint(report)) => {
+                report.case.clone().is_none_or(|case| reported.insert(case))
+            }
+            Entry::Event(_) | Entry::Outcome { .. } => true,
+        });
+        self
+    }
+
     /// Makes the decisions and dates the events. Outcomes are reported of offers that were granted, at or after the grant.
     pub fn play(&self) -> PlayedHistory {
         let mut contacted = customer("c");

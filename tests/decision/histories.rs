@@ -66,7 +66,7 @@ fn permutations<T: Copy>(items: &[T]) -> Vec<Vec<T>> {
 fn running_since(scenario: &Scenario) -> BTreeSet<Timestamp> {
     let holdings = &scenario.customer.holdings;
     let stored = holdings.latest.values().filter(|holding| holding.is_subscribed()).map(Holding::first_at);
-    stored.chain(holdings.evicted_subscriptions.values().map(|subscription| subscription.first_at)).collect()
+    stored.chain(holdings.evicted_subscriptions.values().map(|subscription| subscription.acquired.first_at)).collect()
 }
 
 fn quantity(scenario: &Scenario, product: &str) -> u64 {

@@ -356,7 +356,11 @@ pub fn full_customer(id: &str) -> Customer {
             fingerprints: BTreeSet::from([0, 7, 0x00ff_ffff, u32::MAX]),
             evicted_subscriptions: BTreeMap::from([(
                 8,
-                EvictedSubscription { first_at: at(40), subscribed_at: at(4_000_000) },
+                EvictedSubscription {
+                    acquired: Acquisitions { first_at: at(40), last_at: at(4_500_000) },
+                    subscribed_at: at(4_000_000),
+                    is_start: true,
+                },
             )]),
             evicted_end_at: Some(at(5_000_000)),
         },
@@ -387,9 +391,11 @@ fn full_holding() -> Holding {
         starts: [(10, StartKind::Start), (15, StartKind::PlanChange), (20, StartKind::Renewal)]
             .map(|(seconds, kind)| SubscriptionStart { at: at(seconds), kind })
             .to_vec(),
+        starts_dropped_through: Some(at(14)),
         folded_end_at: Some(at(9)),
         // Events come in any order, so any moment may lie before the first.
         ended_at: Some(Timestamp::MIN),
+        possibly_ended_at: Some(at(17)),
         returned_at: Some(Timestamp::MAX),
         unwanted_at: Some(at(7_000_000)),
         wrong_variant_at: Some(at(6_000_000)),

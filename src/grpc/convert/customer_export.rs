@@ -20,7 +20,7 @@ use crate::domain::decayed_sum::{DecayedSum, HALF_LIVES_DAYS};
 use crate::domain::decision::Decision;
 use crate::domain::event::{Event, EventKind, Outcome};
 use crate::domain::experiment::{Arm, Assignment};
-use crate::domain::holdings::{EvictedSubscription, Holding, Holdings, StartKind, SubscriptionStart};
+use crate::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings, StartKind, SubscriptionStart};
 use crate::domain::ids::{Meter, ProductId};
 use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use crate::domain::ledger::{
@@ -82,7 +82,9 @@ fn holding_to_wire(product: &ProductId, holding: Holding) -> wire::ExportedHoldi
         acquired,
         items,
         starts,
+        starts_dropped_through,
         ended_at,
+        possibly_ended_at,
         folded_end_at,
         returned_at,
         unwanted_at,
@@ -97,7 +99,9 @@ fn holding_to_wire(product: &ProductId, holding: Holding) -> wire::ExportedHoldi
         first_time: acquired.map(|acquired| time_to_wire(acquired.first_at)),
         last_time: acquired.map(|acquired| time_to_wire(acquired.last_at)),
         starts: starts.into_iter().map(start_to_wire).collect(),
+        older_starts_time: starts_dropped_through.map(time_to_wire),
         end_time: ended_at.map(time_to_wire),
+        possible_end_time: possibly_ended_at.map(time_to_wire),
         older_end_time: folded_end_at.map(time_to_wire),
         return_time: returned_at.map(time_to_wire),
         unwanted_time: unwanted_at.map(time_to_wire),
@@ -111,22 +115,28 @@ fn holding_to_wire(product: &ProductId, holding: Holding) -> wire::ExportedHoldi
 
 fn start_to_wire(start: SubscriptionStart) -> wire::ExportedSubscriptionStart {
     let SubscriptionStart { at, kind } = start;
-    let kind = match kind {
+    wire::ExportedSubscriptionStart { time: Some(time_to_wire(at)), kind: start_kind_to_wire(kind).into() }
+}
+
+fn start_kind_to_wire(kind: StartKind) -> wire::EventKind {
+    match kind {
         StartKind::Start => wire::EventKind::SubscriptionStart,
         StartKind::Renewal => wire::EventKind::SubscriptionRenewal,
         StartKind::PlanChange => wire::EventKind::PlanChange,
-    };
-    wire::ExportedSubscriptionStart { time: Some(time_to_wire(at)), kind: kind.into() }
+    }
 }
 
 fn evicted_subscription_to_wire(
     (product_fingerprint, subscription): (u32, EvictedSubscription),
 ) -> wire::ExportedOlderSubscription {
-    let EvictedSubscription { first_at, subscribed_at } = subscription;
+    let EvictedSubscription { acquired: Acquisitions { first_at, last_at }, subscribed_at, is_start } = subscription;
+    let kind = if is_start { StartKind::Start } else { StartKind::Renewal };
     wire::ExportedOlderSubscription {
         product_fingerprint,
         first_time: Some(time_to_wire(first_at)),
+        last_time: Some(time_to_wire(last_at)),
         subscription_time: Some(time_to_wire(subscribed_at)),
+        kind: start_kind_to_wire(kind).into(),
     }
 }
 

@@ -70,7 +70,9 @@ struct StoredHolding {
     acquired: Option<(i64, i64)>,
     items: StoredItems,
     starts: Vec<(i64, StoredStartKind)>,
+    starts_dropped_through: Option<i64>,
     ended_at: Option<i64>,
+    possibly_ended_at: Option<i64>,
     folded_end_at: Option<i64>,
     returned_at: Option<i64>,
     unwanted_at: Option<i64>,
@@ -95,8 +97,10 @@ stored_enum! {
 struct StoredEvictedSubscription {
     fingerprint: u32,
     first_at: i64,
-    /// Milliseconds after `first_at`.
+    /// Milliseconds after `first_at`, as is the next one.
+    last_at: i64,
     subscribed_at: i64,
+    is_start: bool,
 }
 
 /// Stored [`ItemBalance`]: of the folded movements the time and the balance, then the others. Times are milliseconds after
@@ -285,7 +289,9 @@ impl StoredHolding {
             acquired,
             items,
             starts,
+            starts_dropped_through,
             ended_at,
+            possibly_ended_at,
             folded_end_at,
             returned_at,
             unwanted_at,
@@ -303,7 +309,9 @@ impl StoredHolding {
                 movements: movements.iter().map(|&Movement { at, items }| (since_first(at), items)).collect(),
             },
             starts: starts.iter().map(|&SubscriptionStart { at, kind }| (since_first(at), kind.into())).collect(),
+            starts_dropped_through: starts_dropped_through.map(since_first),
             ended_at: ended_at.map(since_first),
+            possibly_ended_at: possibly_ended_at.map(since_first),
             folded_end_at: folded_end_at.map(since_first),
             returned_at: returned_at.map(since_first),
             unwanted_at: unwanted_at.map(since_first),
@@ -319,7 +327,9 @@ impl StoredHolding {
             acquired,
             items,
             starts,
+            starts_dropped_through,
             ended_at,
+            possibly_ended_at,
             folded_end_at,
             returned_at,
             unwanted_at,
@@ -344,7 +354,9 @@ impl StoredHolding {
             acquired,
             items: items.balance(first_at)?,
             starts: starts.into_iter().map(start).collect::<Result<_, _>>()?,
+            starts_dropped_through: at(starts_dropped_through)?,
             ended_at: at(ended_at)?,
+            possibly_ended_at: at(possibly_ended_at)?,
             folded_end_at: at(folded_end_at)?,
             returned_at: at(returned_at)?,
             unwanted_at: at(unwanted_at)?,
@@ -357,20 +369,25 @@ impl StoredHolding {
 
 impl From<(&u32, &EvictedSubscription)> for StoredEvictedSubscription {
     fn from((fingerprint, subscription): (&u32, &EvictedSubscription)) -> Self {
-        let EvictedSubscription { first_at, subscribed_at } = subscription;
+        let EvictedSubscription { acquired: Acquisitions { first_at, last_at }, subscribed_at, is_start } =
+            subscription;
         Self {
             fingerprint: *fingerprint,
             first_at: first_at.unix_ms(),
+            last_at: ms_since(*first_at, *last_at),
             subscribed_at: ms_since(*first_at, *subscribed_at),
+            is_start: *is_start,
         }
     }
 }
 
 impl StoredEvictedSubscription {
     fn subscription(self) -> Result<(u32, EvictedSubscription), CodecError> {
-        let Self { fingerprint, first_at, subscribed_at } = self;
+        let Self { fingerprint, first_at, last_at, subscribed_at, is_start } = self;
         let first_at = timestamp(first_at)?;
-        Ok((fingerprint, EvictedSubscription { first_at, subscribed_at: timestamp_after(first_at, subscribed_at)? }))
+        let acquired = Acquisitions { first_at, last_at: timestamp_after(first_at, last_at)? };
+        let subscribed_at = timestamp_after(first_at, subscribed_at)?;
+        Ok((fingerprint, EvictedSubscription { acquired, subscribed_at, is_start }))
     }
 }
 
