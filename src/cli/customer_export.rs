@@ -438,6 +438,7 @@ fn decision_to_json(decision: wire::ExportedDecision) -> Value {
         policy_version,
         model_version,
         ranking_time,
+        next_eligible_time,
     } = decision;
     let withheld: Map<String, Value> =
         withheld.into_iter().map(|wire::Withheld { reason, count }| (reason, count.into())).collect();
@@ -459,6 +460,7 @@ fn decision_to_json(decision: wire::ExportedDecision) -> Value {
         "policy_version": policy_version,
         "model_version": model_version,
         "ranking_time": time(ranking_time),
+        "next_eligible_time": time(next_eligible_time),
     })
 }
 

@@ -88,7 +88,7 @@ impl ExplainCommand {
 fn print(answer: &wire::ExplainDecisionResponse, shown_max: usize) {
     outln!("{}\n", answer.message);
     print_health(answer);
-    outln!("{}", caps_table(&answer.caps));
+    outln!("{}", caps_table(&answer.caps, answer.next_eligible_time.as_ref()));
     let (offered, rejected): (Vec<_>, Vec<_>) = answer.candidates.iter().partition(|candidate| candidate.rank > 0);
     for candidate in offered {
         print_offered(candidate);
@@ -182,6 +182,7 @@ fn to_json(answer: &wire::ExplainDecisionResponse) -> Value {
         "policy_version": answer.policy_version,
         "model_version": answer.model_version,
         "ranking_time": time_text(answer.ranking_time.as_ref()),
+        "next_eligible_time": answer.next_eligible_time.as_ref().map(|at| time_text(Some(at))),
     })
 }
 

@@ -66,15 +66,16 @@ fn print(answer: &wire::GetRelationshipHealthResponse) {
             raw_inputs(component),
         ]);
     }
-    outln!("{table}\n{}", caps_table(&answer.caps));
+    outln!("{table}\n{}", caps_table(&answer.caps, answer.next_eligible_time.as_ref()));
     if !answer.what_if_effects.is_empty() {
-        let mut table = Table::new(&["if", "relationship health", "band", "offers"]);
+        let mut table = Table::new(&["if", "relationship health", "band", "offers", "next eligible"]);
         for effect in &answer.what_if_effects {
             table.row(vec![
                 effect.event.clone(),
                 format!("{:.2} ({:+.2})", effect.score, effect.score - health.score),
                 words(effect.band().as_str_name(), "RELATIONSHIP_BAND_"),
                 effect.offers_cap.to_string(),
+                if effect.offers_left > 0 { "now".to_owned() } else { date_text(effect.next_eligible_time.as_ref()) },
             ]);
         }
         outln!("{table}");
@@ -121,6 +122,8 @@ fn to_json(answer: &wire::GetRelationshipHealthResponse) -> Value {
             "score": effect.score,
             "band": words(effect.band().as_str_name(), "RELATIONSHIP_BAND_"),
             "offers_cap": effect.offers_cap,
+            "offers_left": effect.offers_left,
+            "next_eligible_time": effect.next_eligible_time.as_ref().map(|at| time_text(Some(at))),
         })
     };
     let hold = |hold: &wire::Hold| {
@@ -143,6 +146,7 @@ fn to_json(answer: &wire::GetRelationshipHealthResponse) -> Value {
         "what_if_effects": answer.what_if_effects.iter().map(effect).collect::<Vec<_>>(),
         "holds": answer.holds.iter().map(hold).collect::<Vec<_>>(),
         "policy_version": answer.policy_version,
+        "next_eligible_time": answer.next_eligible_time.as_ref().map(|at| time_text(Some(at))),
         "as_of": time_text(answer.as_of.as_ref()),
     })
 }

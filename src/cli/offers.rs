@@ -63,6 +63,7 @@ struct SlateView {
     policy_version: String,
     model_version: u64,
     replayed: bool,
+    next_eligible_time: Option<prost_types::Timestamp>,
 }
 
 struct OfferView {
@@ -134,7 +135,7 @@ fn print(slate: &SlateView) {
         }
         outln!("\n{table}");
     }
-    outln!("{}", caps_table(&slate.caps));
+    outln!("{}", caps_table(&slate.caps, slate.next_eligible_time.as_ref()));
     if !slate.withheld.is_empty() {
         let withheld: Vec<String> = slate
             .withheld
@@ -160,8 +161,8 @@ fn rank_text(rank: usize, repeated: bool) -> String {
     if repeated { format!("{rank}*") } else { rank.to_string() }
 }
 
-/// Table of all caps.
-pub(super) fn caps_table(caps: &[wire::Cap]) -> Table {
+/// Table of all caps; where nothing is left, a last row has the time that holds for all of them together.
+pub(super) fn caps_table(caps: &[wire::Cap], next_eligible_time: Option<&prost_types::Timestamp>) -> Table {
     let mut table = Table::new(&["cap", "limit", "used", "left", "next eligible"]);
     for cap in caps {
         let kind = words(cap.kind().as_str_name(), "CAP_KIND_");
@@ -174,6 +175,10 @@ pub(super) fn caps_table(caps: &[wire::Cap]) -> Table {
             cap.remaining.to_string(),
             date_text(cap.next_eligible_time.as_ref()),
         ]);
+    }
+    if next_eligible_time.is_some() {
+        let blank = String::new;
+        table.row(vec!["all together".to_owned(), blank(), blank(), "0".to_owned(), date_text(next_eligible_time)]);
     }
     table
 }
@@ -237,6 +242,7 @@ fn to_json(slate: &SlateView) -> Value {
         "policy_version": slate.policy_version,
         "model_version": slate.model_version,
         "replayed": slate.replayed,
+        "next_eligible_time": slate.next_eligible_time.as_ref().map(|at| time_text(Some(at))),
     })
 }
 
@@ -263,6 +269,7 @@ fn cross_sell(answer: wire::CrossSellResponse) -> SlateView {
         policy_version: answer.policy_version,
         model_version: answer.model_version,
         replayed: answer.replayed,
+        next_eligible_time: answer.next_eligible_time,
     }
 }
 
@@ -289,5 +296,6 @@ fn up_sell(answer: wire::UpSellResponse) -> SlateView {
         policy_version: answer.policy_version,
         model_version: answer.model_version,
         replayed: answer.replayed,
+        next_eligible_time: answer.next_eligible_time,
     }
 }

@@ -10,13 +10,20 @@ use crate::domain::time::Timestamp;
 
 /// Every hold in force at `now`, created ones first.
 pub(crate) fn active_holds(customer: &Customer, policy: &Policy, catalog: &Catalog, now: Timestamp) -> Vec<ActiveHold> {
+    let mut holds = dated_holds(customer, &Subscriptions::of(customer, &policy.relationship, catalog), policy);
+    holds.retain(|active| active.hold.is_active(now));
+    holds
+}
+
+/// Every hold with its end, expired ones included; created ones first. Each is in force until it expires.
+pub(super) fn dated_holds(customer: &Customer, subscriptions: &Subscriptions, policy: &Policy) -> Vec<ActiveHold> {
     let created = customer.holds.iter().cloned();
     let created = created.map(|hold| ActiveHold { hold, is_derived: false, resolved_at: None });
     let derived = consent_holds(customer)
         .into_iter()
         .chain(complaint_hold(customer, &policy.contact))
-        .chain(cancellation_hold(customer, policy, catalog));
-    created.chain(derived).filter(|active| active.hold.is_active(now)).collect()
+        .chain(cancellation_hold(customer, &subscriptions.meanings, policy));
+    created.chain(derived).collect()
 }
 
 fn derived(reason: HoldReason, created_at: Timestamp, expires_at: Option<Timestamp>) -> ActiveHold {
@@ -64,8 +71,7 @@ pub(super) fn complaint_hold_end(case: &Case, policy: &ContactPolicy) -> Option<
 /// The latest notice of cancellation or end of a subscription, unless the customer has subscribed or renewed since. A change
 /// of plans is neither, and a move to the product that ended does not lift its hold: it may be a downgrade, which must not
 /// yield more offers.
-fn cancellation_hold(customer: &Customer, policy: &Policy, catalog: &Catalog) -> Option<ActiveHold> {
-    let meanings = Subscriptions::of(customer, &policy.relationship, catalog).meanings;
+fn cancellation_hold(customer: &Customer, meanings: &[PartingMeaning], policy: &Policy) -> Option<ActiveHold> {
     let holdings = &customer.holdings.latest;
     // Once subscriptions were evicted, any product that ended may be one of them.
     let may_be_evicted = customer.holdings.evicted_end_at.is_some();
@@ -75,7 +81,7 @@ fn cancellation_hold(customer: &Customer, policy: &Policy, catalog: &Catalog) ->
         .relationship
         .partings
         .iter()
-        .zip(&meanings)
+        .zip(meanings)
         .filter(|(parting, meaning)| **meaning == PartingMeaning::End && is_subscription(&parting.product));
     let folded_ends = holdings.values().filter(|holding| !holding.starts.is_empty());
     let notice_at = ends

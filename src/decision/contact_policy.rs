@@ -71,11 +71,15 @@ impl Allowance {
     /// Index of the cap that binds queries of this kind: of those with nothing left, the one that lasts longest; holds and
     /// pauses take precedence over counted caps. `None` while an offer is left.
     pub(crate) fn binding(&self, kind: OfferKind) -> Option<usize> {
-        let binds = |cap: &Cap| cap.remaining == 0 && (cap.kind != CapKind::UpSell || kind == OfferKind::UpSell);
-        let exhausted = self.caps.iter().enumerate().filter(|(_, cap)| binds(cap));
+        let exhausted = self.caps.iter().enumerate().filter(|(_, cap)| binds(cap, kind));
         let lasting = |cap: &Cap| (is_pause(cap.kind), cap.next_eligible_at.unwrap_or(Timestamp::MAX));
         exhausted.rev().max_by_key(|(_, cap)| lasting(cap)).map(|(index, _)| index)
     }
+}
+
+/// Whether nothing is left of a cap that counts for queries of this kind.
+pub(super) fn binds(cap: &Cap, kind: OfferKind) -> bool {
+    cap.remaining == 0 && (cap.kind != CapKind::UpSell || kind == OfferKind::UpSell)
 }
 
 /// Whether the cap withholds every offer, whatever was offered before.
@@ -111,8 +115,13 @@ pub(super) fn withheld_reason(kind: CapKind) -> WithheldReason {
 /// Caps set by relationship health. A new customer gets at most what a new customer may get and at most what the score alone
 /// would allow, in every band: a fall to guarded must not yield more offers than being new.
 pub(crate) fn band_caps(health: &RelationshipHealth, policy: &Policy) -> BandCaps {
-    let by_score = policy.contact.caps_of(band_of_score(health.score, policy.relationship.band_limits));
-    if !health.is_new {
+    score_caps(health.score, health.is_new, policy)
+}
+
+/// Caps set by a score of relationship health.
+pub(super) fn score_caps(score: f64, is_new: bool, policy: &Policy) -> BandCaps {
+    let by_score = policy.contact.caps_of(band_of_score(score, policy.relationship.band_limits));
+    if !is_new {
         return by_score;
     }
     let while_new = policy.contact.caps_of(Band::NewCustomer);
@@ -143,23 +152,114 @@ pub(crate) fn allowance(
         caps.push(all_grants.cap(CapKind::SlowRise, now, rise));
     }
     caps.push(up_sells.cap(CapKind::UpSell, now, |_| band_caps.up_sell));
-    let channel_cap = channel.and_then(|channel| smallest_channel_cap(all_grants, channel, now));
-    let channel_left = channel_cap.as_ref().map(|cap| cap.remaining);
-    caps.extend(channel_cap);
+    caps.extend(channel.and_then(|channel| smallest_channel_cap(all_grants, channel, now)));
     let pauses = pauses(customer, ledger, holds, channel, contact, now);
-    let is_paused = !pauses.is_empty();
+    let basis = AllowanceBasis::at(ledger, !pauses.is_empty(), channel, contact, now);
     caps.extend(pauses);
-
-    let offers_limit = if is_paused { 0 } else { risen_cap };
-    let up_sell_limit = if is_paused { 0 } else { band_caps.up_sell };
-    let left_of_caps = offers_limit.saturating_sub(all_grants.used(now));
+    let allowance = basis.allowance(band_caps);
     let record_cap = record_cap(ledger, now);
-    let offers_left = left_of_caps.min(record_cap.remaining);
-    if record_cap.remaining < left_of_caps {
+    if record_cap.remaining < allowance.offers_limit.saturating_sub(basis.used) {
         caps.push(record_cap);
     }
-    let up_sell_left = up_sell_limit.saturating_sub(up_sells.used(now)).min(offers_left);
-    Allowance { caps, offers_limit, offers_left, up_sell_limit, up_sell_left, channel_left }
+    Allowance { caps, ..allowance }
+}
+
+/// Everything that the allowance depends on apart from relationship health, at one instant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AllowanceBasis {
+    /// Whether a hold or a pause withholds every offer.
+    is_paused: bool,
+    /// Maximum that the slow rise allows.
+    risen: u32,
+    /// Grants that count.
+    used: u32,
+    /// Up-sell grants that count.
+    up_sells_used: u32,
+    /// Number of further grants that the ledger can hold.
+    room: u32,
+    /// Number of offers left on the query's channel.
+    channel_left: Option<u32>,
+}
+
+impl AllowanceBasis {
+    /// The basis at `now`, under this ledger.
+    pub(super) fn at(
+        ledger: &Ledger,
+        is_paused: bool,
+        channel: Option<QueryChannel<'_>>,
+        policy: &ContactPolicy,
+        now: Timestamp,
+    ) -> Self {
+        let all_grants = GrantCounter { ledger, kind: None, channel: None, policy };
+        let channel_left = channel.and_then(|channel| {
+            let capped = capped_channels(channel, &policy.channels);
+            let left = capped.map(|(channel, limit)| {
+                limit.saturating_sub(GrantCounter { channel: Some(channel), ..all_grants }.used(now))
+            });
+            left.min()
+        });
+        Self {
+            is_paused,
+            risen: cap_after_rise(ledger.level, u32::MAX, policy.rise_step, now),
+            used: all_grants.used(now),
+            up_sells_used: GrantCounter { kind: Some(OfferKind::UpSell), ..all_grants }.used(now),
+            room: u32::try_from(grants::room(ledger, now)).unwrap_or(u32::MAX),
+            channel_left,
+        }
+    }
+
+    /// The allowance under the caps of relationship health, without the caps that explain it.
+    pub(super) fn allowance(&self, band_caps: BandCaps) -> Allowance {
+        let limit = |limit: u32| if self.is_paused { 0 } else { limit };
+        let (offers_limit, up_sell_limit) = (limit(band_caps.offers.min(self.risen)), limit(band_caps.up_sell));
+        let offers_left = offers_limit.saturating_sub(self.used).min(self.room);
+        let up_sell_left = up_sell_limit.saturating_sub(self.up_sells_used).min(offers_left);
+        let caps = Vec::new();
+        Allowance { caps, offers_limit, offers_left, up_sell_limit, up_sell_left, channel_left: self.channel_left }
+    }
+}
+
+/// Whether a hold or a pause withholds every offer at `now`.
+pub(super) fn is_paused(
+    customer: &Customer,
+    ledger: &Ledger,
+    holds: &[ActiveHold],
+    channel: Option<QueryChannel<'_>>,
+    policy: &ContactPolicy,
+    now: Timestamp,
+) -> bool {
+    !pauses(customer, ledger, holds, channel, policy, now).is_empty()
+}
+
+/// Every time at which something dated changes the allowance, in no order and some of it past: grants leave their windows,
+/// the slow rise takes a step, a hold or a pause in force at `now` ends, a consent begins. Between two of them only
+/// relationship health changes it: no pause begins later than now without an event.
+pub(super) fn dated_changes(
+    customer: &Customer,
+    ledger: &Ledger,
+    holds: &[ActiveHold],
+    channel: Option<QueryChannel<'_>>,
+    policy: &ContactPolicy,
+    now: Timestamp,
+) -> Vec<Timestamp> {
+    let mut changes: Vec<Timestamp> = ledger.grants.iter().map(|grant| grant.granted_at + policy.cap_window).collect();
+    if grants::room(ledger, now) == 0 {
+        changes.extend(ledger.grants.iter().map(|grant| grant.granted_at + GRANTS_KEPT));
+    }
+    changes.extend(rise_steps(ledger, policy));
+    let pauses = pauses(customer, ledger, holds, channel, policy, now);
+    changes.extend(pauses.into_iter().filter_map(|pause| pause.next_eligible_at));
+    changes.extend(customer.consents.channel_consents.values().map(|consent| consent.granted_at));
+    changes
+}
+
+/// Steps of the slow rise, from the first one.
+fn rise_steps(ledger: &Ledger, policy: &ContactPolicy) -> impl Iterator<Item = Timestamp> {
+    let rise_step = policy.rise_step;
+    ledger
+        .level
+        .into_iter()
+        .flat_map(move |level| (1..=RISE_STEPS_MAX).map(move |step| level.since + rise_step.saturating_mul(step)))
 }
 
 /// The cap set by the number of grants that a ledger can hold: no grant is dropped to make room for another.
@@ -286,9 +386,7 @@ impl<'a> GrantCounter<'a> {
 
     fn next_eligible_at(self, now: Timestamp, limit_at: impl Fn(Timestamp) -> u32) -> Option<Timestamp> {
         let leaving = self.grants().map(|grant| grant.granted_at + self.policy.cap_window);
-        let rising = self.ledger.level.into_iter().flat_map(|level| {
-            (1..=RISE_STEPS_MAX).map(move |step| level.since + self.policy.rise_step.saturating_mul(step))
-        });
+        let rising = rise_steps(self.ledger, self.policy);
         let mut moments: Vec<Timestamp> = leaving.chain(rising).filter(|&moment| moment > now).collect();
         moments.sort_unstable();
         moments.into_iter().find(|&moment| self.used(moment) < limit_at(moment))

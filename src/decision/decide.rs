@@ -3,12 +3,13 @@
 //! The steps are relationship health, allowance, eligibility, arbitration, diversity and the cut to the requested
 //! length. A preview runs this same function and drops the ledger that it returns.
 
-use crate::decision::contact_policy::{self, is_pause};
+use crate::decision::contact_policy::{self, binds, is_pause};
 use crate::decision::control_group::{arm_of, assignment};
 use crate::decision::customer_assessment::CustomerAssessment;
 use crate::decision::decision_context::DecisionContext;
 use crate::decision::explicit_offer_index::product_under_terms;
 use crate::decision::grants;
+use crate::decision::look_ahead::next_eligible_at;
 use crate::decision::offer_query::OfferQuery;
 use crate::decision::rejection_log::{RejectionLog, ScoredCandidate};
 use crate::decision::relationship::assess;
@@ -23,6 +24,7 @@ use crate::domain::ids::{GrantId, OfferId, ProductId};
 use crate::domain::ledger::{Grant, GrantLease, GrantServing, Ledger};
 use crate::domain::offer::{MentionedProduct, Offer, OfferKind, REASONS_MAX};
 use crate::domain::product::Product;
+use crate::domain::rejected_candidate::DecisionStep;
 use crate::domain::relationship::RelationshipHealth;
 use crate::domain::withheld_reason::WithheldReason;
 
@@ -38,12 +40,28 @@ pub fn decide(
     let now = customer.ledger.time(context.now);
     let context = &DecisionContext { now, ..*context };
     let control = &context.policy.control_group;
-    let (decision, mut ledger) = match arm_of(&customer.id, control) {
+    let (mut decision, mut ledger) = match arm_of(&customer.id, control) {
         Arm::Control => decide_for_control(query, customer, proposal, context),
         Arm::Treatment => decide_in_either_arm(query, customer, proposal, context),
     };
     ledger.assignment = assignment(customer, control, decision.relationship_health.band, now);
+    // It evaluates the allowance at many instants, so only where nothing is left now.
+    if decision.caps.iter().any(|cap| binds(cap, query.kind)) {
+        decision.next_eligible_at = next_eligible_at(customer, &ledger, query.kind, Some(query.channel), context);
+        date_capped_rejections(&mut decision);
+    }
     (decision, ledger)
+}
+
+/// Dates the rejections by caps: a request is worth repeating when offers are possible again, not when one cap has ended.
+fn date_capped_rejections(decision: &mut Decision) {
+    for rejected in &mut decision.rejected_candidates {
+        // The cap of a product family has an end of its own.
+        let is_of_family = rejected.ineligibility.reason == WithheldReason::FamilyCapReached;
+        if rejected.step == DecisionStep::ContactPolicy && !is_of_family {
+            rejected.ineligibility.until = decision.next_eligible_at;
+        }
+    }
 }
 
 /// Decides as for any other customer, then withholds the slate and keeps its grants apart.
@@ -131,6 +149,8 @@ pub(super) fn decide_with_health(
         relationship_health: after.health,
         caps: after.allowance.caps,
         binding_cap,
+        // Replays need none, and would-be slates of the control group must not have one.
+        next_eligible_at: None,
         rejected_candidates: rejections.take_closest(),
         withheld: rejections.counts,
         policy_version: context.policy.version.clone(),

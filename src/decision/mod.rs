@@ -18,6 +18,7 @@ pub(crate) mod eligibility;
 pub mod explicit_offer_index;
 pub mod grants;
 pub mod lint;
+pub mod look_ahead;
 pub mod offer_query;
 pub(crate) mod rejection_log;
 pub mod relationship;

@@ -30,10 +30,20 @@ pub fn assess(
     catalog: &Catalog,
     now: Timestamp,
 ) -> RelationshipHealth {
+    assess_with(customer, &Subscriptions::of(customer, &policy.relationship, catalog), policy, outlook, now)
+}
+
+/// Computes the same from subscriptions that were read before: they do not depend on `now`.
+pub(super) fn assess_with(
+    customer: &Customer,
+    subscriptions: &Subscriptions,
+    policy: &Policy,
+    outlook: &Outlook,
+    now: Timestamp,
+) -> RelationshipHealth {
     let complaint_open_max = policy.contact.complaint_hold_unresolved;
     let sensitive = &policy.privacy.sensitive_attributes;
     let policy = &policy.relationship;
-    let subscriptions = &Subscriptions::of(customer, policy, catalog);
     let assessment = AssessmentInput { customer, subscriptions, policy, outlook, sensitive, complaint_open_max, now };
     let weight_total: f64 = policy.components.iter().map(|component| component.weight).sum();
     let components: Vec<Component> = ComponentKind::ALL

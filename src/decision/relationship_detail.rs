@@ -4,20 +4,21 @@
 //! Trend and what-if effects come from the same assessment, run at a later time or after hypothetical events; nothing here
 //! has a formula of its own. Not part of serving offers.
 
-use crate::decision::active_holds::active_holds;
 use crate::decision::apply_event::apply_event;
 use crate::decision::contact_policy::band_caps;
+use crate::decision::customer_assessment::CustomerAssessment;
+use crate::decision::decision_context::DecisionContext;
 use crate::decision::grants;
+use crate::decision::look_ahead::next_eligible_at;
 use crate::decision::relationship::assess;
 use crate::decision::subscriptions::Subscriptions;
 use crate::decision::value_delivered::AcceptancesInEffect;
-use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
 use crate::domain::event::{
     CaseReport, Event, EventKind, OrderLine, Outcome, OutcomeKind, ReturnReason, Severity, SurveyAnswer,
 };
 use crate::domain::ids::{DecisionId, EventId, GrantId, OfferId, ProductId};
-use crate::domain::outlook::Outlook;
+use crate::domain::offer::OfferKind;
 use crate::domain::policy::Policy;
 use crate::domain::relationship::{ComponentKind, RelationshipHealth};
 use crate::domain::relationship_detail::{
@@ -25,15 +26,18 @@ use crate::domain::relationship_detail::{
 };
 use crate::domain::time::{DAY, Timestamp};
 
-/// Computes the details behind the relationship health of a customer at `now`.
+/// Smallest change of the score that counts as one.
+const SCORE_CHANGE_MIN: f64 = 1e-9;
+
+/// Computes the details behind the relationship health of a customer at the time of the context. `eligible_at` is the first
+/// instant at which an offer is possible, which may be now; `None` when there is none.
 pub(crate) fn detail(
     customer: &Customer,
     health: &RelationshipHealth,
-    policy: &Policy,
-    outlook: &Outlook,
-    catalog: &Catalog,
-    now: Timestamp,
+    eligible_at: Option<Timestamp>,
+    context: &DecisionContext<'_>,
 ) -> RelationshipDetail {
+    let DecisionContext { policy, outlook, catalog, now, .. } = *context;
     let later = assess(customer, policy, outlook, catalog, now + DAY * TREND_DAYS);
     let subscriptions = Subscriptions::of(customer, &policy.relationship, catalog);
     let components = health.components.iter().zip(&later.components);
@@ -45,7 +49,7 @@ pub(crate) fn detail(
                 trend: later.value - now_component.value,
             })
             .collect(),
-        what_if_effects: what_if_effects(customer, health.score, policy, outlook, catalog, now),
+        what_if_effects: what_if_effects(customer, health.score, eligible_at, context),
     }
 }
 
@@ -111,31 +115,57 @@ fn raw_inputs(
     }
 }
 
-/// Applies each hypothetical event and keeps those that move the score most.
+/// Applies each hypothetical event and keeps those that allow an offer sooner or move the score most.
+///
+/// What raises the score is not always what helps: during a hold only the event that ends it does. So the events after which
+/// an offer is possible soonest come first, as the look-ahead over all caps says.
 fn what_if_effects(
     customer: &Customer,
     score: f64,
-    policy: &Policy,
-    outlook: &Outlook,
-    catalog: &Catalog,
-    now: Timestamp,
+    eligible_at: Option<Timestamp>,
+    context: &DecisionContext<'_>,
 ) -> Vec<WhatIfEffect> {
-    let effects = hypotheses(customer, now).into_iter().map(|(event, events)| {
-        let mut changed = customer.clone();
-        for event in &events {
-            apply_event(&mut changed, event, policy, outlook, catalog);
-        }
-        let health = assess(&changed, policy, outlook, catalog, now);
-        let is_on_hold = !active_holds(&changed, policy, catalog, now).is_empty();
-        let offers_cap = if is_on_hold { 0 } else { band_caps(&health, policy).offers };
-        WhatIfEffect { event, score: health.score, band: health.band, offers_cap }
-    });
-    let mut effects: Vec<WhatIfEffect> = effects.filter(|effect| (effect.score - score).abs() > 1e-9).collect();
-    effects.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.event.cmp(&b.event)));
-    let raising: Vec<WhatIfEffect> =
-        effects.iter().filter(|effect| effect.score > score).take(WHAT_IF_EFFECTS_MAX).cloned().collect();
-    let lowering = effects.into_iter().rev().filter(|effect| effect.score < score).take(WHAT_IF_EFFECTS_MAX);
-    raising.into_iter().chain(lowering).collect()
+    let effects = hypotheses(customer, context.now).into_iter();
+    let effects: Vec<WhatIfEffect> =
+        effects.map(|(event, events)| what_if_effect(customer, event, &events, context)).collect();
+    let soonest = |effect: &WhatIfEffect| {
+        if effect.offers_left > 0 { context.now } else { effect.next_eligible_at.unwrap_or(Timestamp::MAX) }
+    };
+    let is_sooner = |effect: &WhatIfEffect| soonest(effect) < eligible_at.unwrap_or(Timestamp::MAX);
+    let (mut raising, others): (Vec<WhatIfEffect>, Vec<WhatIfEffect>) =
+        effects.into_iter().partition(|effect| effect.score > score + SCORE_CHANGE_MIN || is_sooner(effect));
+    let by_score = |a: &WhatIfEffect, b: &WhatIfEffect| b.score.total_cmp(&a.score).then_with(|| a.event.cmp(&b.event));
+    raising.sort_by(|a, b| soonest(a).cmp(&soonest(b)).then_with(|| by_score(a, b)));
+    raising.truncate(WHAT_IF_EFFECTS_MAX);
+    let mut lowering: Vec<WhatIfEffect> =
+        others.into_iter().filter(|effect| effect.score < score - SCORE_CHANGE_MIN).collect();
+    lowering.sort_by(|a, b| by_score(b, a));
+    raising.into_iter().chain(lowering.into_iter().take(WHAT_IF_EFFECTS_MAX)).collect()
+}
+
+/// The customer after one hypothetical event, which stands for `events`.
+fn what_if_effect(
+    customer: &Customer,
+    event: HypotheticalEvent,
+    events: &[Event],
+    context: &DecisionContext<'_>,
+) -> WhatIfEffect {
+    let mut changed = customer.clone();
+    for event in events {
+        apply_event(&mut changed, event, context.policy, context.outlook, context.catalog);
+    }
+    let CustomerAssessment { health, holds, allowance } = CustomerAssessment::of(&changed, None, context);
+    let offers_left = allowance.left(OfferKind::CrossSell);
+    WhatIfEffect {
+        event,
+        score: health.score,
+        band: health.band,
+        offers_cap: if holds.is_empty() { band_caps(&health, context.policy).offers } else { 0 },
+        offers_left,
+        next_eligible_at: (offers_left == 0)
+            .then(|| next_eligible_at(&changed, &changed.ledger, OfferKind::CrossSell, None, context))
+            .flatten(),
+    }
 }
 
 /// Hypothetical events, each with the events that it stands for.

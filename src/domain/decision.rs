@@ -39,6 +39,10 @@ pub struct Decision {
     pub caps: Vec<Cap>,
     /// Index in `caps` of the binding cap; `None` when no cap withheld an offer.
     pub binding_cap: Option<usize>,
+    /// First instant at which one more offer of this kind becomes possible on this channel, over all caps, holds and pauses at
+    /// once; `None` when one is possible now, when none is within 180 days, and for customers of the control group. Computed
+    /// from the state after this decision, as if nothing happened until then.
+    pub next_eligible_at: Option<Timestamp>,
     /// Number of withheld candidates by reason.
     pub withheld: BTreeMap<WithheldReason, u32>,
     /// The rejected candidates that came closest to the slate, closest first.

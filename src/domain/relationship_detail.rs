@@ -14,7 +14,8 @@ pub const WHAT_IF_EFFECTS_MAX: usize = 3;
 pub struct RelationshipDetail {
     /// Details of every component, in the order of [`ComponentKind::ALL`].
     pub components: Vec<ComponentDetail>,
-    /// The events that would raise the score most, then those that would lower it most; at most [`WHAT_IF_EFFECTS_MAX`] each.
+    /// The events that would allow an offer soonest, then those that would raise the score most, at most
+    /// [`WHAT_IF_EFFECTS_MAX`]; then as many of those that would lower it most.
     pub what_if_effects: Vec<WhatIfEffect>,
 }
 
@@ -29,6 +30,9 @@ pub struct RelationshipSummary {
     pub offers_left: u32,
     /// The cap that withholds every offer; `None` while an offer is left.
     pub binding_cap: Option<Cap>,
+    /// First instant at which one more cross-sell offer becomes possible, on a channel without a cap or a consent of its own;
+    /// `None` when one is possible now, when none is within 180 days, and for customers of the control group.
+    pub next_eligible_at: Option<Timestamp>,
 }
 
 /// Details behind a component.
@@ -62,6 +66,11 @@ pub struct WhatIfEffect {
     pub band: Band,
     /// Cap on offers after the event; 0 when it leads to a hold.
     pub offers_cap: u32,
+    /// Number of cross-sell offers that could be made at once after the event.
+    pub offers_left: u32,
+    /// First instant at which one could be made if the event happened now; `None` when one could be made at once, when none
+    /// within 180 days, and for customers of the control group.
+    pub next_eligible_at: Option<Timestamp>,
 }
 
 /// A hypothetical event.

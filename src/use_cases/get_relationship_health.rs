@@ -5,6 +5,7 @@ use super::load_customer::load_or_unknown;
 use crate::decision::apply_event::apply_event;
 use crate::decision::concerns::concerns;
 use crate::decision::customer_assessment::CustomerAssessment;
+use crate::decision::look_ahead::next_eligible_at;
 use crate::decision::relationship_detail::{detail, outcome};
 use crate::domain::customer::{ActiveHold, Customer};
 use crate::domain::decision::Cap;
@@ -85,13 +86,18 @@ fn view(app: &App, customer: &Customer, now: Timestamp) -> RelationshipView {
     let assessment = CustomerAssessment::of(customer, None, &context);
     let CustomerAssessment { health, holds, allowance } = assessment;
     let binding_cap = allowance.binding(OfferKind::CrossSell).map(|index| allowance.caps[index].clone());
+    let next_eligible_at = binding_cap
+        .as_ref()
+        .and_then(|_| next_eligible_at(customer, &customer.ledger, OfferKind::CrossSell, None, &context));
     let summary = RelationshipSummary {
         band: health.band,
         concerns: concerns(customer, &health, context.policy, context.catalog, as_of),
         offers_left: allowance.offers_left,
         binding_cap,
+        next_eligible_at,
     };
-    let detail = detail(customer, &health, context.policy, context.outlook, context.catalog, as_of);
+    let eligible_at = if allowance.offers_left > 0 { Some(as_of) } else { next_eligible_at };
+    let detail = detail(customer, &health, eligible_at, &context);
     let policy_version = context.policy.version.clone();
     RelationshipView { health, detail, caps: allowance.caps, holds, summary, policy_version, as_of }
 }

@@ -14,7 +14,9 @@ pub(crate) fn decision_message(decision: &Decision, disclosure: Disclosure) -> S
     match decision.message {
         DecisionMessage::Offers { made, left } => offers_message(made, decision.kind, left),
         DecisionMessage::Capped => {
-            binding_cap.map_or_else(|| "No offers.".to_owned(), |cap| capped_message(cap, decision.at, disclosure))
+            let until = decision.next_eligible_at;
+            binding_cap
+                .map_or_else(|| "No offers.".to_owned(), |cap| capped_message(cap, until, decision.at, disclosure))
         }
         DecisionMessage::NothingSuitable => nothing_suitable_message(decision.kind),
         DecisionMessage::Released => "No offers: the offers of this decision have been released.".to_owned(),
@@ -43,20 +45,21 @@ fn nothing_suitable_message(kind: OfferKind) -> String {
     }
 }
 
-/// The sentence about a cap that withholds every offer.
-pub(super) fn capped_message(cap: &Cap, now: Timestamp, disclosure: Disclosure) -> String {
+/// The sentence about a cap that withholds every offer. `until` is the first instant at which one is possible over all caps,
+/// which may be later than the end of this one.
+pub(super) fn capped_message(cap: &Cap, until: Option<Timestamp>, now: Timestamp, disclosure: Disclosure) -> String {
     if disclosure.conceals(cap.kind) {
-        return match cap.next_eligible_at {
+        return match until {
             Some(at) => format!("Not now: no offers before {}.", coming(at, now)),
             None => "Not now: no offers.".to_owned(),
         };
     }
-    format!("{}: {}.", no_offers(cap, now), cap_reason(cap, now))
+    format!("{}: {}.", no_offers(until, now), cap_reason(cap, now))
 }
 
 /// The beginning of a sentence about a cap, up to its reason.
-pub(super) fn no_offers(cap: &Cap, now: Timestamp) -> String {
-    match cap.next_eligible_at {
+pub(super) fn no_offers(until: Option<Timestamp>, now: Timestamp) -> String {
+    match until {
         Some(at) => format!("No offers before {}", coming(at, now)),
         None => "No offers".to_owned(),
     }
@@ -260,6 +263,21 @@ mod tests {
             ),
         ] {
             assert_eq!(decision_message(&capped(cap), Disclosure::Full), expected);
+        }
+    }
+
+    /// Broken by: the end of the binding cap as the date, which another cap outlasts, or after which none is allowed.
+    #[test]
+    fn the_date_of_a_message_is_that_of_all_caps_together() {
+        let decision = capped(hold(HoldReason::OpenComplaint));
+        let later = Decision { next_eligible_at: Some(march_2() + DAY * 20), ..decision.clone() };
+        let never = Decision { next_eligible_at: None, ..decision };
+        for (decision, full, neutral) in [
+            (later, "No offers before 22 March: complaint open since 2 March.", "Not now: no offers before 22 March."),
+            (never, "No offers: complaint open since 2 March.", "Not now: no offers."),
+        ] {
+            assert_eq!(decision_message(&decision, Disclosure::Full), full);
+            assert_eq!(decision_message(&decision, Disclosure::Neutral), neutral);
         }
     }
 

@@ -56,7 +56,7 @@ fn concern_text(concern: &Concern, now: Timestamp) -> String {
 }
 
 fn offers_sentence(summary: &RelationshipSummary, now: Timestamp, disclosure: Disclosure) -> String {
-    let RelationshipSummary { band: _, concerns, offers_left, binding_cap } = summary;
+    let RelationshipSummary { band: _, concerns, offers_left, binding_cap, next_eligible_at } = summary;
     let Some(cap) = binding_cap else {
         return format!("{} can be made now.", count((*offers_left).into(), "offer", "offers"));
     };
@@ -69,9 +69,9 @@ fn offers_sentence(summary: &RelationshipSummary, now: Timestamp, disclosure: Di
         Concern::NegativeSurveys { .. } => cap.kind == CapKind::QuietPeriod(QuietPeriodCause::DetractorSurvey),
     });
     if is_stated && !disclosure.conceals(cap.kind) {
-        return format!("{}.", no_offers(cap, now));
+        return format!("{}.", no_offers(*next_eligible_at, now));
     }
-    capped_message(cap, now, disclosure)
+    capped_message(cap, *next_eligible_at, now, disclosure)
 }
 
 /// Puts a hypothetical event into words: a clause after "if".
@@ -111,11 +111,16 @@ pub(crate) fn derived_hold_note(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::decision::Cap;
     use crate::domain::time::DAY;
     use crate::wording::samples::{cap, hold, march_2, now};
 
     fn summary(band: Band, concerns: Vec<Concern>, offers_left: u32) -> RelationshipSummary {
-        RelationshipSummary { band, concerns, offers_left, binding_cap: None }
+        RelationshipSummary { band, concerns, offers_left, binding_cap: None, next_eligible_at: None }
+    }
+
+    fn withheld(cap: Cap, summary: RelationshipSummary) -> RelationshipSummary {
+        RelationshipSummary { next_eligible_at: cap.next_eligible_at, binding_cap: Some(cap), ..summary }
     }
 
     fn message(summary: &RelationshipSummary) -> String {
@@ -203,8 +208,7 @@ mod tests {
                  March.",
             ),
         ] {
-            let summary = RelationshipSummary { binding_cap: Some(cap), ..summary(Band::Strong, vec![concern], 0) };
-            assert_eq!(message(&summary), expected);
+            assert_eq!(message(&withheld(cap, summary(Band::Strong, vec![concern], 0))), expected);
         }
     }
 
@@ -214,7 +218,7 @@ mod tests {
         let neutral = |summary: &RelationshipSummary| relationship_message(summary, now(), Disclosure::Neutral);
         let concerned = summary(Band::Strong, vec![notice(), payment(), surveys()], 8);
         assert_eq!(neutral(&concerned), "8 offers can be made now.");
-        let held = RelationshipSummary { binding_cap: Some(hold(HoldReason::Collections)), ..concerned };
+        let held = withheld(hold(HoldReason::Collections), concerned);
         assert_eq!(neutral(&held), "Not now: no offers before 14 March.");
         let held = RelationshipSummary { concerns: vec![], ..held };
         assert_eq!(neutral(&held), "The relationship is strong. Not now: no offers before 14 March.");

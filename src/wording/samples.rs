@@ -97,7 +97,7 @@ pub fn hold(reason: HoldReason) -> Cap {
     Cap { since: Some(march_2()), ..cap(CapKind::Hold(reason), 0, Some(march_2() + DAY * 12)) }
 }
 
-/// A decision without offers because of a cap.
+/// A decision without offers because of a cap, and of nothing else.
 pub fn capped(cap: Cap) -> Decision {
     Decision {
         id: DecisionId::from_bits(1),
@@ -116,6 +116,7 @@ pub fn capped(cap: Cap) -> Decision {
             coverage: 1.0,
             components: Vec::new(),
         },
+        next_eligible_at: cap.next_eligible_at,
         caps: vec![cap],
         binding_cap: Some(0),
         withheld: BTreeMap::new(),

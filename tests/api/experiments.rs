@@ -7,14 +7,14 @@ use tactful::grpc::generated::tactful::v1::create_policy_request::Source;
 use tactful::grpc::generated::tactful::v1::explain_decision_request::About;
 use tactful::grpc::generated::tactful::v1::{
     ActivatePolicyRequest, BackfireComparison, BackfireGroup, BatchCrossSellRequest, BatchUpsertCustomersRequest,
-    CapKind, Consents, CreatePolicyRequest, CustomerProfile, EventKind, ExplainDecisionRequest,
-    GetBackfireReportRequest, RelationshipBand,
+    CapKind, Consents, CreateHoldRequest, CreatePolicyRequest, CustomerProfile, EventKind, ExplainDecisionRequest,
+    GetBackfireReportRequest, GetRelationshipHealthRequest, HoldReason, RelationshipBand,
 };
 use tonic::Code;
 
 use super::faults::{bad_fields, reason, refusal};
 use super::harness::TestServer;
-use super::shop::{ago, cap, now, open_shop, record, stored_customer};
+use super::shop::{ago, cap, in_future, now, open_shop, record, stored_customer};
 use crate::support::wire_shop::{complaint, cross_sell, event, preview};
 
 const HALF: &str = "version = 'half'\n[control_group]\nshare = 0.5\nsalt = 'spring'\n";
@@ -89,9 +89,26 @@ async fn the_control_group_gets_no_offers_and_its_would_be_slates_are_recorded()
     // A preview and the relationship say the same.
     let previewed = shop.offers().cross_sell(preview(&who)).await.expect("answers").into_inner();
     assert_eq!((previewed.offers.len(), previewed.message), (0, answer.message));
-    let request = tactful::grpc::generated::tactful::v1::GetRelationshipHealthRequest { customer_id: who };
-    let health = shop.relationships().get_relationship_health(request).await.expect("answers").into_inner();
+    assert_eq!((answer.next_eligible_time, previewed.next_eligible_time), (None, None));
+    let request = GetRelationshipHealthRequest { customer_id: who.clone() };
+    let health = shop.relationships().get_relationship_health(request.clone()).await.expect("answers").into_inner();
     assert_eq!(cap(&health.caps, CapKind::ControlGroup).remaining, 0);
+    assert_eq!(health.next_eligible_time, None);
+
+    // Not even the end of a hold is a date for them: no offer follows it.
+    let hold = CreateHoldRequest {
+        customer_id: who.clone(),
+        reason: HoldReason::AgentHold.into(),
+        expire_time: Some(in_future(&shop.clock, DAY * 3)),
+        ..CreateHoldRequest::default()
+    };
+    shop.relationships().create_hold(hold).await.expect("creates");
+    let held = shop.offers().cross_sell(preview(&who)).await.expect("answers").into_inner();
+    assert_eq!(held.cap.as_ref().expect("the hold").kind(), CapKind::Hold);
+    assert_eq!((held.message.as_str(), held.next_eligible_time), ("No offers: on hold since 14 November.", None));
+    let health = shop.relationships().get_relationship_health(request).await.expect("answers").into_inner();
+    assert_eq!(health.next_eligible_time, None);
+    assert!(!health.message.contains("before"), "{}", health.message);
 }
 
 /// Broken by: arms compared by the offers served instead of by assignment, a follow-up that does not end.

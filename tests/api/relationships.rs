@@ -3,16 +3,18 @@
 
 use prost_types::Timestamp;
 use tactful::domain::time::DAY;
+use tactful::grpc::generated::tactful::v1::create_policy_request::Source;
 use tactful::grpc::generated::tactful::v1::{
-    BatchGetRelationshipHealthRequest, CapKind, CreateHoldRequest, CustomerEvent, DeleteHoldRequest, EventKind,
-    GetRelationshipHealthRequest, GetRelationshipHealthResponse, Hold, HoldReason, ListHoldsRequest, OutcomeKind,
-    QuietPeriodCause, RelationshipBand, SimulateRelationshipHealthRequest,
+    ActivatePolicyRequest, BatchGetRelationshipHealthRequest, CapKind, CreateHoldRequest, CreatePolicyRequest,
+    CustomerEvent, DeleteHoldRequest, EventKind, GetRelationshipHealthRequest, GetRelationshipHealthResponse, Hold,
+    HoldReason, ListHoldsRequest, OutcomeKind, QuietPeriodCause, RelationshipBand, SimulateRelationshipHealthRequest,
 };
 use tonic::Code;
 
 use super::faults::{bad_fields, bad_ids, kind, refusal};
 use super::harness::TestServer;
 use super::shop::{ago, cap, in_future, now, open_shop, record, stored_customer};
+use crate::support::shop::MS;
 use crate::support::wire_shop::{complaint, event, preview, up_sell};
 
 fn hold(reason: HoldReason) -> CreateHoldRequest {
@@ -80,6 +82,52 @@ async fn relationship_health_is_explained() {
     let last = view.what_if_effects.last().expect("something would hurt");
     assert!(last.score < score(&view), "{last:?}");
     assert!(view.what_if_effects.len() <= 6);
+}
+
+/// Settling a complaint gives 14 days from then, not the 90 days of an open one, and so it is the first suggestion.
+///
+/// Broken by: suggestions in the order of the score alone, or without the look-ahead.
+#[tokio::test]
+async fn the_suggested_remedy_is_the_one_that_works() {
+    let shop = open_shop().await;
+    record(&shop, vec![complaint("ada-3", "ada", "case", ago(&shop.clock, DAY))]).await;
+    let view = health_of(&shop, "ada").await;
+    assert_eq!(view.next_eligible_time, Some(in_future(&shop.clock, DAY * 89)));
+    let until = Some(in_future(&shop.clock, DAY * 14));
+    let [first, others @ ..] = &view.what_if_effects[..] else { panic!("{view:?}") };
+    assert_eq!((first.event.as_str(), first.offers_left), ("the open case is resolved", 0));
+    assert_eq!(first.next_eligible_time, until);
+    assert!(others.iter().all(|effect| effect.next_eligible_time != until && effect.offers_left == 0), "{others:?}");
+
+    let resolved =
+        CustomerEvent { case_id: "case".into(), ..event("ada-4", "ada", EventKind::CaseResolved, now(&shop.clock)) };
+    record(&shop, vec![resolved]).await;
+    assert_eq!(health_of(&shop, "ada").await.next_eligible_time, until);
+    let held = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
+    assert_eq!(held.next_eligible_time, until);
+    shop.clock.advance(DAY * 14 - MS);
+    assert!(shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner().offers.is_empty());
+    shop.clock.advance(MS);
+    let free = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
+    assert!(!free.offers.is_empty(), "{free:?}");
+    let view = health_of(&shop, "ada").await;
+    assert!(view.next_eligible_time.is_none() && view.what_if_effects[0].offers_left > 0, "{view:?}");
+}
+
+/// A purchase raises the score of this customer, but the quiet period after it allows no offer.
+///
+/// Broken by: suggestions in the order of the score alone.
+#[tokio::test]
+async fn events_that_allow_an_offer_are_suggested_before_those_that_only_raise_the_score() {
+    let shop = open_shop().await;
+    let text = "version = 'quiet'\n[contact]\nquiet_after_purchase = '10d'\n".to_owned();
+    let request = CreatePolicyRequest { source: Some(Source::Toml(text)), validate_only: false };
+    shop.policies().create_policy(request).await.expect("stored");
+    shop.policies().activate_policy(ActivatePolicyRequest { version: "quiet".into() }).await.expect("activates");
+    let view = health_of(&shop, "ada").await;
+    let raising: Vec<_> = view.what_if_effects.iter().filter(|effect| effect.score > score(&view)).collect();
+    assert_eq!(raising.len(), 3);
+    assert!(raising.iter().all(|effect| effect.offers_left > 0), "{raising:?}");
 }
 
 /// Broken by: a message that states the band alone.

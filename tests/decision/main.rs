@@ -4,6 +4,7 @@ mod changing_policies;
 mod channels;
 mod generators;
 mod histories;
+mod next_eligible;
 mod policy_document;
 mod policy_rules;
 mod properties;

@@ -432,6 +432,7 @@ fn decision_to_wire(decision: Decision) -> wire::ExportedDecision {
         relationship_health,
         caps,
         binding_cap,
+        next_eligible_at,
         withheld,
         rejected_candidates,
         policy_version,
@@ -456,6 +457,7 @@ fn decision_to_wire(decision: Decision) -> wire::ExportedDecision {
         policy_version,
         model_version,
         ranking_time: Some(time_to_wire(ranked_at)),
+        next_eligible_time: next_eligible_at.map(time_to_wire),
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) fn explanation_to_wire(explanation: Explanation, disclosure: Disclosu
         relationship_health,
         caps,
         binding_cap,
+        next_eligible_at,
         withheld,
         rejected_candidates: _,
         policy_version,
@@ -104,6 +105,7 @@ pub(crate) fn explanation_to_wire(explanation: Explanation, disclosure: Disclosu
         policy_version,
         model_version,
         ranking_time: Some(time_to_wire(ranked_at)),
+        next_eligible_time: next_eligible_at.map(time_to_wire),
     }
 }
 

@@ -283,6 +283,7 @@ pub(crate) fn cross_sell_to_wire(
         model_version: fields.model_version,
         replayed: fields.replayed,
         decision_time: Some(fields.decision_time),
+        next_eligible_time: fields.next_eligible_time,
     }
 }
 
@@ -305,6 +306,7 @@ pub(crate) fn up_sell_to_wire(
         model_version: fields.model_version,
         replayed: fields.replayed,
         decision_time: Some(fields.decision_time),
+        next_eligible_time: fields.next_eligible_time,
     }
 }
 
@@ -321,6 +323,7 @@ struct OfferResponseFields {
     model_version: u64,
     replayed: bool,
     decision_time: prost_types::Timestamp,
+    next_eligible_time: Option<prost_types::Timestamp>,
 }
 
 fn response_fields(
@@ -344,6 +347,7 @@ fn response_fields(
         relationship_health,
         caps,
         binding_cap,
+        next_eligible_at,
         withheld: withheld_counts,
         rejected_candidates: _,
         policy_version,
@@ -365,6 +369,7 @@ fn response_fields(
         model_version,
         replayed: is_replayed,
         decision_time: time_to_wire(at),
+        next_eligible_time: next_eligible_at.map(time_to_wire),
     };
     (slate, fields)
 }

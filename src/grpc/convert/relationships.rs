@@ -52,6 +52,7 @@ pub(crate) fn relationship_to_wire(
         message: relationship_message(&summary, as_of, disclosure),
         policy_version,
         as_of: Some(time_to_wire(as_of)),
+        next_eligible_time: summary.next_eligible_at.map(time_to_wire),
     }
 }
 
@@ -61,9 +62,15 @@ fn raw_input_to_wire(input: RawInput) -> wire::RawInput {
 }
 
 fn what_if_effect_to_wire(effect: WhatIfEffect) -> wire::WhatIfEffect {
-    let WhatIfEffect { event, score, band, offers_cap } = effect;
-    let event = hypothetical_event_text(event);
-    wire::WhatIfEffect { event, score, band: band_to_wire(band).into(), offers_cap }
+    let WhatIfEffect { event, score, band, offers_cap, offers_left, next_eligible_at } = effect;
+    wire::WhatIfEffect {
+        event: hypothetical_event_text(event),
+        score,
+        band: band_to_wire(band).into(),
+        offers_cap,
+        offers_left,
+        next_eligible_time: next_eligible_at.map(time_to_wire),
+    }
 }
 
 /// Reads the hypothetical events and outcomes of a customer.

@@ -45,6 +45,7 @@ struct StoredDecisionV1 {
     relationship_health: StoredRelationshipHealth,
     caps: Vec<StoredCap>,
     binding_cap: Option<u32>,
+    next_eligible_at: Option<i64>,
     withheld: Vec<StoredWithheldCount>,
     rejected_candidates: Vec<StoredRejectedCandidate>,
     policy_version: String,
@@ -148,6 +149,7 @@ impl TryFrom<&Decision> for StoredDecisionV1 {
             relationship_health,
             caps,
             binding_cap,
+            next_eligible_at,
             withheld,
             rejected_candidates,
             policy_version,
@@ -168,6 +170,7 @@ impl TryFrom<&Decision> for StoredDecisionV1 {
             relationship_health: relationship_health.into(),
             caps: caps.iter().map(StoredCap::try_from).collect::<Result<_, _>>()?,
             binding_cap: binding_cap.map_err(|_| CodecError("the index of the binding cap is too large".to_owned()))?,
+            next_eligible_at: next_eligible_at.map(Timestamp::unix_ms),
             withheld: withheld
                 .iter()
                 .map(|(&reason, &candidates)| StoredWithheldCount { reason: reason.into(), candidates })
@@ -195,6 +198,7 @@ impl StoredDecisionV1 {
             relationship_health,
             caps,
             binding_cap,
+            next_eligible_at,
             withheld,
             rejected_candidates,
             policy_version,
@@ -217,6 +221,7 @@ impl StoredDecisionV1 {
             caps: caps.into_iter().map(StoredCap::cap).collect::<Result<_, _>>()?,
             binding_cap: binding_cap
                 .ok_or_else(|| CodecError("the index of the binding cap is out of range".to_owned()))?,
+            next_eligible_at: optional_timestamp(next_eligible_at)?,
             withheld: withheld
                 .into_iter()
                 .map(|StoredWithheldCount { reason, candidates }| (reason.into(), candidates))
