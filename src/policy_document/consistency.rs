@@ -116,6 +116,16 @@ fn relationship_faults(relationship: &RelationshipPolicy) -> Vec<PolicyFault> {
             fault(&format!("relationship.{key}"), "must not decrease: a worse event must not weigh less".to_owned());
         }
     }
+    // A case may be reported as a ticket and as a complaint, and then counts as a complaint.
+    if relationship
+        .complaint_weights
+        .iter()
+        .zip(&relationship.ticket_weights)
+        .any(|(complaint, ticket)| complaint < ticket)
+    {
+        let problem = "must not be below ticket_weights: a complaint on a ticket must not weigh less";
+        fault("relationship.complaint_weights", problem.to_owned());
+    }
     let [at_start, in_the_end] = relationship.leaving_risk;
     if in_the_end > at_start {
         fault("relationship.leaving_risk", "must not increase with tenure".to_owned());

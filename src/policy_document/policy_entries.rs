@@ -333,7 +333,7 @@ pub fn policy_entries(policy: &mut Policy) -> Vec<PolicyEntry<'_>> {
     add(
         section,
         "complaint_weights",
-        "friction of a complaint of severity 1, 2, 3 and 4",
+        "friction of a complaint of severity 1, 2, 3 and 4; none below the ticket of that severity",
         PolicyField::Numbers(complaint_weights, 0.0, 100.0),
     );
     add(

@@ -117,6 +117,18 @@ fn every_fault_is_reported_at_once() {
     }
 }
 
+/// A complaint on a case that was reported as a ticket turns it into a complaint, which must not make it weigh less.
+///
+/// Broken by: weights that are compared only within their list.
+#[test]
+fn a_complaint_weighs_no_less_than_a_ticket() {
+    let document = |weights: &str| format!("version = 'v'\n[relationship]\n{weights}");
+    for weights in ["ticket_weights = [0.1, 0.2, 0.4, 3.0]", "complaint_weights = [0.05, 1.0, 1.6, 2.4]"] {
+        assert_eq!(faults(&document(weights)), ["relationship.complaint_weights"], "{weights}");
+    }
+    assert!(parse_policy(&document("complaint_weights = [0.1, 0.2, 0.4, 0.8]")).is_ok());
+}
+
 /// The default is far below what a record can hold, and so is the highest cap that a policy may set over four weeks.
 #[test]
 fn a_cap_that_a_record_can_hold_is_allowed() {
