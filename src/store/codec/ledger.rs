@@ -22,7 +22,7 @@ pub(super) struct StoredLedger {
     level: Option<StoredAllowanceLevel>,
     rejections: Vec<StoredRejection>,
     accepted_at: Option<i64>,
-    product_cooldowns: Vec<StoredRestingProduct>,
+    product_cooldowns: Vec<StoredProductCooldown>,
     would_be_grants: Vec<StoredGrant>,
     assignment: Option<StoredAssignment>,
 }
@@ -96,7 +96,7 @@ struct StoredRejection {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredRestingProduct {
+struct StoredProductCooldown {
     product: String,
     until: i64,
 }
@@ -131,7 +131,7 @@ impl From<&Ledger> for StoredLedger {
             accepted_at: accepted_at.map(Timestamp::unix_ms),
             product_cooldowns: product_cooldowns
                 .iter()
-                .map(|ProductCooldown { product, until }| StoredRestingProduct {
+                .map(|ProductCooldown { product, until }| StoredProductCooldown {
                     product: product.to_string(),
                     until: until.unix_ms(),
                 })
@@ -172,7 +172,7 @@ impl StoredLedger {
             accepted_at: optional_timestamp(accepted_at)?,
             product_cooldowns: product_cooldowns
                 .into_iter()
-                .map(StoredRestingProduct::resting_product)
+                .map(StoredProductCooldown::cooldown)
                 .collect::<Result<_, _>>()?,
             would_be_grants: would_be_grants
                 .into_iter()
@@ -309,8 +309,8 @@ impl StoredRejection {
     }
 }
 
-impl StoredRestingProduct {
-    fn resting_product(self) -> Result<ProductCooldown, CodecError> {
+impl StoredProductCooldown {
+    fn cooldown(self) -> Result<ProductCooldown, CodecError> {
         let Self { product, until } = self;
         Ok(ProductCooldown { product: ProductId::new(product)?, until: timestamp(until)? })
     }
