@@ -29,6 +29,19 @@ struct LoadedFiles {
     rejected: Option<(Option<[u8; 32]>, String)>,
 }
 
+/// Result of comparing the files with those in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reload {
+    /// The files are those in use, or those that were rejected last.
+    Unchanged,
+    /// The files are in use from now on.
+    Applied,
+    /// The files cannot be used; those in use stay.
+    Rejected,
+    /// Rejected files were replaced by those in use.
+    Restored,
+}
+
 /// Error returned when certificates, keys or access rules cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecurityError {
@@ -96,18 +109,19 @@ impl ReloadableSecurity {
     }
 
     /// Reloads the files if they changed. Blocks while it reads them.
-    pub(super) fn reload_if_changed(&self) {
+    pub(super) fn reload_if_changed(&self) -> Reload {
         let mut loaded = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let read = read_files(&self.settings);
         let digest = read.as_ref().ok().map(|files| files.digest);
         if digest == Some(loaded.digest) {
-            if loaded.rejected.take().is_some() {
-                tracing::info!("TLS and access-control files are again those in use");
+            if loaded.rejected.take().is_none() {
+                return Reload::Unchanged;
             }
-            return;
+            tracing::info!("TLS and access-control files are again those in use");
+            return Reload::Restored;
         }
         if loaded.rejected.as_ref().is_some_and(|(rejected, _)| rejected.is_some() && *rejected == digest) {
-            return;
+            return Reload::Unchanged;
         }
         match read.and_then(|files| Ok((files.digest, files.build()?))) {
             Ok((digest, SecurityConfig { tls, access })) => {
@@ -116,11 +130,12 @@ impl ReloadableSecurity {
                 self.access.store(access);
                 tracing::info!("TLS and access-control configuration reloaded");
                 count_reload("applied");
+                Reload::Applied
             }
             Err(error) => {
                 let rejected = Some((digest, error_chain(&error)));
                 if loaded.rejected == rejected {
-                    return;
+                    return Reload::Unchanged;
                 }
                 loaded.rejected = rejected;
                 let error: &dyn std::error::Error = &error;
@@ -129,6 +144,7 @@ impl ReloadableSecurity {
                     "TLS and access-control configuration not reloaded; the previous one stays in use"
                 );
                 count_reload("rejected");
+                Reload::Rejected
             }
         }
     }
@@ -185,5 +201,48 @@ impl SecurityFiles {
             access.map(|AccessFiles { rules, key_set }| AccessControl::new(rules, key_set.as_deref())).transpose();
         let access = access.map_err(|error| SecurityError::TokenKeys(error.to_string()))?;
         Ok(SecurityConfig { tls, access: access.map(Arc::new) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHECKOUT: &str = "[[callers]]\nidentity = 'dns:checkout.example.org'\nroles = ['offers']\n";
+
+    /// Files are polled every second: a fault is reported when it appears, not with every poll.
+    ///
+    /// Broken by: rejected files whose digest is not remembered; a file that cannot be read, which has no digest; rejected
+    /// files that stay remembered after those in use came back.
+    #[test]
+    fn a_broken_file_is_reported_once_per_change() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("access.toml");
+        let write = |text: &str| std::fs::write(&path, text).expect("writes");
+        write(CHECKOUT);
+        let rules = AccessRules::parse(CHECKOUT, &path).expect("valid");
+        let settings = SecuritySettings {
+            tls_cert: None,
+            tls_key: None,
+            client_ca: None,
+            plaintext: false,
+            access: Some(AccessFile { path: path.clone(), rules }),
+        };
+        let security = ReloadableSecurity::load(settings).expect("valid");
+        let polls = || [(); 3].map(|()| security.reload_if_changed());
+        assert_eq!(polls(), [Reload::Unchanged; 3]);
+        for broken in [Some("broken ="), Some("broken = ["), None, Some("broken =")] {
+            match broken {
+                Some(text) => write(text),
+                None => std::fs::remove_file(&path).expect("removes"),
+            }
+            assert_eq!(polls(), [Reload::Rejected, Reload::Unchanged, Reload::Unchanged], "{broken:?}");
+        }
+        write(CHECKOUT);
+        assert_eq!(polls(), [Reload::Restored, Reload::Unchanged, Reload::Unchanged]);
+        write("broken =");
+        assert_eq!(polls(), [Reload::Rejected, Reload::Unchanged, Reload::Unchanged]);
+        write(&CHECKOUT.replace("checkout", "desk"));
+        assert_eq!(polls(), [Reload::Applied, Reload::Unchanged, Reload::Unchanged]);
     }
 }
