@@ -19,7 +19,7 @@ pub(crate) fn active_holds(customer: &Customer, policy: &Policy, catalog: &Catal
 pub(super) fn dated_holds(customer: &Customer, subscriptions: &Subscriptions, policy: &Policy) -> Vec<ActiveHold> {
     let created = customer.holds.iter().cloned();
     let created = created.map(|hold| ActiveHold { hold, is_derived: false, resolved_at: None });
-    let derived = consent_holds(customer)
+    let derived = lasting_holds(customer)
         .into_iter()
         .chain(complaint_hold(customer, &policy.contact))
         .chain(cancellation_hold(customer, &subscriptions.meanings, policy));
@@ -32,11 +32,13 @@ fn derived(reason: HoldReason, created_at: Timestamp, expires_at: Option<Timesta
     ActiveHold { hold, is_derived: true, resolved_at: None }
 }
 
-fn consent_holds(customer: &Customer) -> Vec<ActiveHold> {
+/// Holds without a known start: of consents, and of a merge in progress.
+fn lasting_holds(customer: &Customer) -> Vec<ActiveHold> {
     let consents = &customer.consents;
     let holds =
         [(consents.is_opted_out, HoldReason::OptOut), (consents.objects_to_profiling, HoldReason::ProfilingObjection)];
-    let set = holds.into_iter().filter(|(is_set, _)| *is_set);
+    let merge = (customer.merge.is_in_progress(), HoldReason::Merge);
+    let set = holds.into_iter().chain([merge]).filter(|(is_set, _)| *is_set);
     set.map(|(_, reason)| derived(reason, Timestamp::MIN, None)).collect()
 }
 

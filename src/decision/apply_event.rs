@@ -366,7 +366,7 @@ impl EventApplication<'_> {
 }
 
 /// Friction of a parting that is no longer stored one by one: as if it had not been part of a renewal or of a change.
-fn parting_weight(kind: &PartingKind, policy: &RelationshipPolicy) -> f64 {
+pub(super) fn parting_weight(kind: &PartingKind, policy: &RelationshipPolicy) -> f64 {
     let [cancellation, downgrade, end] = policy.parting_weights;
     match kind {
         PartingKind::Cancellation => cancellation,

@@ -19,6 +19,7 @@ pub mod explicit_offer_index;
 pub mod grants;
 pub mod lint;
 pub mod look_ahead;
+pub mod merge_customers;
 pub mod offer_query;
 pub(crate) mod rejection_log;
 pub mod relationship;

@@ -6,6 +6,7 @@ use super::channel::ConsentKind;
 use super::holdings::Holdings;
 use super::ids::{Channel, CustomerId, HoldId};
 use super::ledger::Ledger;
+use super::merge::MergeState;
 use super::relationship::RelationshipState;
 use super::time::Timestamp;
 
@@ -29,6 +30,8 @@ pub const CONSENT_SOURCE_BYTES_MAX: usize = 128;
 pub struct Customer {
     /// Id of the customer.
     pub id: CustomerId,
+    /// Other ids of the customer, and merges in progress.
+    pub merge: MergeState,
     /// The profile, such as segment, contract and region; at most [`ATTRIBUTES_MAX`] attributes.
     pub attributes: BTreeMap<String, String>,
     /// Opt-outs and objections.
@@ -48,6 +51,7 @@ impl Customer {
     pub fn unknown(id: CustomerId) -> Self {
         Self {
             id,
+            merge: MergeState::default(),
             attributes: BTreeMap::new(),
             consents: Consents::default(),
             holds: Vec::new(),
@@ -157,6 +161,8 @@ pub enum HoldReason {
     Vulnerability,
     /// The customer objects to profiling.
     ProfilingObjection,
+    /// Ids of the customer are being merged, split or erased.
+    Merge,
 }
 
 impl HoldReason {
@@ -171,6 +177,7 @@ impl HoldReason {
             Self::Bereavement => "bereavement",
             Self::Vulnerability => "vulnerability",
             Self::ProfilingObjection => "profiling_objection",
+            Self::Merge => "merge",
         }
     }
 }

@@ -51,6 +51,19 @@ impl DecayedSum {
         self.as_of = Some(as_of);
     }
 
+    /// Adds the entries of another sum.
+    pub fn absorb(&mut self, other: &Self) {
+        let Some(as_of) = self.as_of.max(other.as_of) else { return };
+        for index in 0..self.sums.len() {
+            let half_life = HalfLife(index);
+            let remaining = |sum: &Self| {
+                sum.as_of.map_or(0.0, |before| sum.sums[index] * half_life.decay(as_of.days_since(before)))
+            };
+            self.sums[index] = remaining(self) + remaining(other);
+        }
+        self.as_of = Some(as_of);
+    }
+
     /// The sum at `now` under one half-life. Before the latest entry it is the sum at that entry.
     pub fn at(&self, now: Timestamp, half_life: HalfLife) -> f64 {
         match self.as_of {

@@ -58,6 +58,24 @@ impl ItemBalance {
         }
     }
 
+    /// Enters the movements of another balance of the same product. The result is never lower than the true balance.
+    pub fn absorb(&mut self, other: &Self, movements_max: usize) {
+        if let Some(folded) = other.folded {
+            let before = self.folded.unwrap_or(FoldedMovements { through: folded.through, items: 0 });
+            let movements = std::mem::take(&mut self.movements);
+            self.folded = Some(FoldedMovements {
+                through: before.through.max(folded.through),
+                items: before.items.saturating_add(folded.items),
+            });
+            for Movement { at, items } in movements {
+                self.add(at, items, movements_max);
+            }
+        }
+        for &Movement { at, items } in &other.movements {
+            self.add(at, items, movements_max);
+        }
+    }
+
     /// Number of items that the customer has.
     pub fn quantity(&self) -> u64 {
         let folded = self.folded.map_or(0, |folded| folded.items);

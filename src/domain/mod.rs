@@ -22,6 +22,7 @@ pub mod ids;
 pub mod item_balance;
 pub mod ledger;
 pub mod lint_finding;
+pub mod merge;
 pub mod money;
 pub mod offer;
 pub mod outlook;

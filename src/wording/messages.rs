@@ -83,6 +83,7 @@ fn cap_reason(cap: &Cap, now: Timestamp) -> String {
         CapKind::Hold(HoldReason::Bereavement) => with_date("bereavement reported", "on"),
         CapKind::Hold(HoldReason::Vulnerability) => with_date("the customer has needed particular care", "since"),
         CapKind::Hold(HoldReason::ProfilingObjection) => "the customer objects to profiling".to_owned(),
+        CapKind::Hold(HoldReason::Merge) => "the customer's ids are being merged".to_owned(),
         CapKind::ChannelOptOut(scope) => channel_opt_out_reason(scope).to_owned(),
         CapKind::ConsentMissing(scope) => consent_missing_reason(scope).to_owned(),
         CapKind::ControlGroup => {

@@ -11,7 +11,7 @@ use crate::domain::product::FeatureValue;
 use crate::domain::relationship::{Band, RelationshipHealth};
 use crate::domain::time::{DAY, Timestamp};
 
-pub const HOLD_REASONS: [HoldReason; 8] = [
+pub const HOLD_REASONS: [HoldReason; 9] = [
     HoldReason::OptOut,
     HoldReason::OpenComplaint,
     HoldReason::AgentHold,
@@ -20,6 +20,7 @@ pub const HOLD_REASONS: [HoldReason; 8] = [
     HoldReason::Bereavement,
     HoldReason::Vulnerability,
     HoldReason::ProfilingObjection,
+    HoldReason::Merge,
 ];
 
 /// 2 March 2026.

@@ -5,6 +5,7 @@ mod channels;
 mod generators;
 mod histories;
 mod next_eligible;
+mod merging;
 mod policy_document;
 mod policy_rules;
 mod properties;

@@ -19,6 +19,7 @@ use tactful::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use tactful::domain::ledger::{
     AllowanceLevel, CustomerResponse, Grant, GrantLease, GrantServing, Ledger, ProductCooldown, Rejection, RequestKey,
 };
+use tactful::domain::merge::{MergeState, MergeStep};
 use tactful::domain::offer::{Factors, FeatureGain, MentionedProduct, Offer, OfferKind, PropensityBasis};
 use tactful::domain::product::{FeatureValue, Product};
 use tactful::domain::rejected_candidate::{DecisionStep, Ineligibility, RejectedCandidate};
@@ -328,6 +329,11 @@ fn meter(name: &str) -> Meter {
 pub fn full_customer(id: &str) -> Customer {
     Customer {
         id: customer_id(id),
+        merge: MergeState {
+            members: BTreeSet::from([customer_id("guest-1"), customer_id("guest-2")]),
+            step: MergeStep::Absorbing { from: customer_id("guest-3") },
+            was_merged: true,
+        },
         attributes: BTreeMap::from([("segment".to_owned(), "small business".to_owned())]),
         consents: Consents {
             is_opted_out: true,
@@ -371,7 +377,7 @@ pub fn full_customer(id: &str) -> Customer {
     }
 }
 
-const HOLDS: [HoldReason; 8] = [
+const HOLDS: [HoldReason; 9] = [
     HoldReason::OptOut,
     HoldReason::OpenComplaint,
     HoldReason::AgentHold,
@@ -380,6 +386,7 @@ const HOLDS: [HoldReason; 8] = [
     HoldReason::Bereavement,
     HoldReason::Vulnerability,
     HoldReason::ProfilingObjection,
+    HoldReason::Merge,
 ];
 
 fn full_holding() -> Holding {

@@ -50,7 +50,7 @@ pub(crate) fn export_record_to_wire(record: ExportedRecord) -> wire::CustomerExp
 }
 
 fn customer_to_wire(customer: Customer) -> wire::ExportedCustomer {
-    let Customer { id, attributes, consents, holds, holdings, relationship, ledger } = customer;
+    let Customer { id, merge: _, attributes, consents, holds, holdings, relationship, ledger } = customer;
     let Holdings { latest, fingerprints, evicted_subscriptions, evicted_end_at } = holdings;
     wire::ExportedCustomer {
         profile: Some(profile_to_wire(&id, attributes, consents)),

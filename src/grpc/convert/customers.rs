@@ -105,7 +105,7 @@ fn channel_consent_from_wire(
 /// Converts the stored customer.
 pub(crate) fn customer_to_wire(view: CustomerView) -> wire::GetCustomerResponse {
     let CustomerView { customer, granted_offers } = view;
-    let Customer { id, attributes, consents, holds: _, holdings, relationship: _, ledger: _ } = customer;
+    let Customer { id, merge: _, attributes, consents, holds: _, holdings, relationship: _, ledger: _ } = customer;
     wire::GetCustomerResponse {
         customer: Some(profile_to_wire(&id, attributes, consents)),
         holdings: holdings.owned().map(|(product, holding)| holding_to_wire(product, holding)).collect(),

@@ -132,5 +132,6 @@ pub(crate) fn hold_reason_to_wire(reason: HoldReason) -> wire::HoldReason {
         HoldReason::Bereavement => wire::HoldReason::Bereavement,
         HoldReason::Vulnerability => wire::HoldReason::Vulnerability,
         HoldReason::ProfilingObjection => wire::HoldReason::ProfilingObjection,
+        HoldReason::Merge => wire::HoldReason::Merge,
     }
 }

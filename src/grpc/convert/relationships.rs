@@ -169,6 +169,7 @@ fn creatable_reason(reason: i32) -> Option<HoldReason> {
         wire::HoldReason::Unspecified
         | wire::HoldReason::OptOut
         | wire::HoldReason::OpenComplaint
-        | wire::HoldReason::ProfilingObjection => None,
+        | wire::HoldReason::ProfilingObjection
+        | wire::HoldReason::Merge => None,
     }
 }

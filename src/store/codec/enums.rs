@@ -15,7 +15,7 @@ stored_enum! {
     /// Stored [`HoldReason`].
     StoredHoldReason of HoldReason {
         OptOut, OpenComplaint, AgentHold, CancellationNotice, Collections, Bereavement, Vulnerability,
-        ProfilingObjection,
+        ProfilingObjection, Merge,
     }
 }
 

@@ -30,6 +30,7 @@ mod evidence;
 pub mod explicit_offer;
 mod frame;
 mod ledger;
+mod merge;
 pub mod model;
 mod offer;
 pub mod outbox;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::enums::StoredHoldReason;
 use super::frame::CodecError;
 use super::ledger::StoredLedger;
+use super::merge::StoredMerge;
 use super::relationship::StoredRelationship;
 use super::scalar::{FiniteF64, ms_since, optional_timestamp, stored_enum, timestamp, timestamp_after};
 use crate::domain::channel::ConsentKind;
@@ -20,6 +21,8 @@ use crate::domain::usage::{Period, UsageHistory};
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredCustomerV1 {
     id: String,
+    /// The second field, so that [`MergeState`] can be read without the rest.
+    merge: StoredMerge,
     attributes: BTreeMap<String, String>,
     consents: StoredConsents,
     holds: Vec<StoredHold>,
@@ -121,7 +124,7 @@ struct StoredUsage {
 
 impl From<&Customer> for StoredCustomerV1 {
     fn from(customer: &Customer) -> Self {
-        let Customer { id, attributes, consents, holds, holdings, relationship, ledger } = customer;
+        let Customer { id, merge, attributes, consents, holds, holdings, relationship, ledger } = customer;
         let Holdings { latest, fingerprints, evicted_subscriptions, evicted_end_at } = holdings;
         let mut before = 0;
         let steps = fingerprints.iter().map(|&fingerprint| {
@@ -131,6 +134,7 @@ impl From<&Customer> for StoredCustomerV1 {
         });
         Self {
             id: id.to_string(),
+            merge: merge.into(),
             attributes: attributes.clone(),
             consents: consents.into(),
             holds: holds.iter().map(StoredHold::from).collect(),
@@ -148,6 +152,7 @@ impl StoredCustomerV1 {
     pub fn customer(self) -> Result<Customer, CodecError> {
         let Self {
             id,
+            merge,
             attributes,
             consents,
             holds,
@@ -171,6 +176,7 @@ impl StoredCustomerV1 {
         let fingerprints = decoded.collect::<Option<_>>();
         Ok(Customer {
             id: CustomerId::new(id)?,
+            merge: merge.state()?,
             attributes,
             consents: consents.consents()?,
             holds: holds.into_iter().map(StoredHold::hold).collect::<Result<_, _>>()?,
