@@ -238,9 +238,7 @@ fn add_last_times(into: &mut LastEventTimes, from: &LastEventTimes) {
 fn add_acceptances(customer: &mut Customer, from: &RelationshipState, context: &MergeContext<'_>) {
     let (policy, bounds) = (&context.policy.relationship, context.bounds);
     let into = &mut customer.relationship;
-    into.acceptances_dropped_through = into.acceptances_dropped_through.max(from.acceptances_dropped_through);
-    into.returns_dropped_through = into.returns_dropped_through.max(from.returns_dropped_through);
-    into.partings_dropped_through = into.partings_dropped_through.max(from.partings_dropped_through);
+    assume_the_worst(into, from, policy);
     for offer in &from.accepted_offers {
         value_delivered::record_acceptance(into, &offer.product, offer.at, policy, bounds);
         let recorded = into.accepted_offers.iter_mut().find(|it| it.at == offer.at && it.product == offer.product);
@@ -262,6 +260,29 @@ fn add_acceptances(customer: &mut Customer, from: &RelationshipState, context: &
             if let Some(holding) = customer.holdings.latest.get_mut(&parting.product) {
                 holding.folded_end_at = holding.folded_end_at.max(Some(parting.at));
             }
+        }
+    }
+    let into = &mut customer.relationship;
+    into.acceptances_dropped_through = into.acceptances_dropped_through.max(from.acceptances_dropped_through);
+    into.returns_dropped_through = into.returns_dropped_through.max(from.returns_dropped_through);
+    into.partings_dropped_through = into.partings_dropped_through.max(from.partings_dropped_through);
+}
+
+/// Counts a regret for each acceptance that something which `from` has no longer may have regretted, and marks what may have
+/// followed an acceptance that it has no longer.
+fn assume_the_worst(into: &mut RelationshipState, from: &RelationshipState, policy: &RelationshipPolicy) {
+    let window = policy.regret_window;
+    if let Some(given_up_through) = from.returns_dropped_through.max(from.partings_dropped_through) {
+        for offer in into.accepted_offers.iter().filter(|offer| offer.at < given_up_through) {
+            into.folded_value.add(given_up_through.min(offer.at + window), -policy.regretted_weight);
+        }
+    }
+    if let Some(accepted_through) = from.acceptances_dropped_through {
+        for it in into.returns.iter_mut().filter(|it| it.at <= accepted_through + window) {
+            it.follows_acceptance = true;
+        }
+        for it in into.partings.iter_mut().filter(|it| it.at <= accepted_through + window) {
+            it.follows_acceptance = true;
         }
     }
 }
