@@ -21,6 +21,7 @@ pub mod lint;
 pub mod look_ahead;
 pub mod merge_customers;
 pub mod offer_query;
+pub mod rebuild_customer;
 pub(crate) mod rejection_log;
 pub mod relationship;
 pub(crate) mod relationship_detail;

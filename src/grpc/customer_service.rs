@@ -61,7 +61,7 @@ impl CustomerService for CustomerRpc {
         request: Request<wire::ExportCustomerRequest>,
     ) -> Result<Response<Self::ExportCustomerStream>, Status> {
         let id = audited_customer_id(request.into_inner().customer_id)?;
-        let mut export = CustomerExport::new(id);
+        let mut export = CustomerExport::start(&self.app, &id).await.map_err(status::store)?;
         // The first page is loaded before the response starts, so that NOT_FOUND can still be its status.
         let mut page = export.next_page(&self.app).await.map_err(status::store)?;
         if page.is_none() {
@@ -90,7 +90,7 @@ impl CustomerService for CustomerRpc {
         request: Request<wire::EraseCustomerRequest>,
     ) -> Result<Response<wire::EraseCustomerResponse>, Status> {
         let id = audited_customer_id(request.into_inner().customer_id)?;
-        let ErasedCustomer { erased, erasure } = erase_customer(&self.app, &id).await.map_err(status::store)?;
+        let ErasedCustomer { erased, erasure } = erase_customer(&self.app, &id).await.map_err(status::change)?;
         Ok(Response::new(wire::EraseCustomerResponse {
             was_stored: erased.was_stored,
             events: erased.events,

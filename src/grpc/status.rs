@@ -133,7 +133,7 @@ pub(crate) fn not_found(reason: &str, message: &str) -> Status {
 }
 
 /// Returns the status of a failed change of a customer.
-fn change(error: ChangeError) -> Status {
+pub(crate) fn change(error: ChangeError) -> Status {
     match error {
         ChangeError::Rejected(rejection) => change_rejected(rejection),
         ChangeError::Store(error) => store(error),

@@ -37,6 +37,7 @@ use crate::store::contract::store::Store;
 use crate::store::memory::store::MemoryStore;
 use crate::store::sled::store::SledStore;
 use crate::use_cases::app::{App, Clock};
+use crate::use_cases::finish_merge::finish_unfinished_merges;
 use crate::use_cases::policies::{PolicyError, activate_policy, create_policy};
 use crate::use_cases::retention::Retention;
 use crate::use_cases::train_model::stop_training;
@@ -145,6 +146,7 @@ impl Server {
             create_policy(&app, policy.clone(), text.clone()).await?;
             activate_policy(&app, &policy.version).await?;
         }
+        finish_unfinished_merges(&app).await?;
         let detached = DetachedCalls::default();
         let router = router(&settings, &app, security.access(), detached.clone())?;
         Ok(Self {

@@ -6,6 +6,7 @@
 
 use super::contract::change::Change;
 use super::contract::error::StoreError;
+use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::ids::CustomerId;
@@ -16,6 +17,12 @@ pub(super) fn require_event_of(customer: Option<&CustomerId>, event: &Event) -> 
         return Ok(());
     }
     Err(wrong_customer("event"))
+}
+
+/// Rejects an event that is of none of the customer's ids.
+pub(super) fn require_event_of_any(customer: &Customer, event: &Event) -> Result<(), StoreError> {
+    let is_of = |id: &CustomerId| *id == customer.id || customer.merge.members.contains(id);
+    if event.customer.as_ref().is_some_and(is_of) { Ok(()) } else { Err(wrong_customer("event")) }
 }
 
 /// Rejects a decision about another customer.

@@ -35,6 +35,8 @@ pub struct App {
     pub(super) retention: Retention,
     /// Locked during a training.
     pub(super) training: Mutex<()>,
+    /// Locked while customers are merged or split, or several ids erased: one at a time, so that none waits for another.
+    pub(super) merging: Mutex<()>,
     /// Locked during a backup.
     pub(super) backing_up: Arc<Mutex<()>>,
     clock: Arc<dyn Clock>,
@@ -65,6 +67,7 @@ impl App {
             process_memory_max: None,
             retention: Retention::default(),
             training: Mutex::new(()),
+            merging: Mutex::new(()),
             backing_up: Arc::default(),
             clock,
             snapshot: ArcSwap::from_pointee(Snapshot::new(SnapshotParts { policy, catalog, offers, trained })),

@@ -34,6 +34,8 @@ pub fn back_up(app: &Arc<App>) -> Result<BackupChunks, BackupInProgress> {
     let app = Arc::clone(app);
     tokio::spawn(async move {
         let _permit = permit;
+        // A merge that has started ends first; none starts while the permit is held.
+        drop(app.merging.lock().await);
         let started = Instant::now();
         let mut sender = ChunkSender { chunks, bytes: 0, is_abandoned: false };
         let ended = send(&app, &mut sender).await;

@@ -2,26 +2,19 @@
 //!
 //! A commit succeeds only against the version that was read, so a change that meets another one starts over from a fresh
 //! read. [`serve_offers`](super::serve_offers) has a loop of its own around the same [`commit`]: what it decides differs
-//! from attempt to attempt, and it takes volume.
+//! from attempt to attempt, and it takes volume. A customer whose merge was interrupted is merged first.
 
 use super::app::App;
+use super::commit_customer::{ATTEMPTS_MAX, CommitAttempt, CommitRecords, commit};
+use super::finish_merge::{MergeEnd, resume_merge};
 use super::load_customer::load_or_unknown;
 use super::volumes::{explicit_grants, released_units};
 use crate::domain::customer::Customer;
-use crate::domain::decision::Decision;
 use crate::domain::event::Event;
-use crate::domain::ids::{CustomerId, OfferId};
-use crate::domain::state_bounds::StateBounds;
-use crate::store::contract::change::{Change, CommitOutcome, VolumeUnit};
+use crate::domain::ids::CustomerId;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
 use crate::telemetry::call_context::CallStage;
-
-/// Maximum number of attempts. In each round one call succeeds, so this many calls may meet on one customer before one of
-/// them gives up.
-pub(super) const ATTEMPTS_MAX: usize = 256;
-/// Number of detailed holdings below which trimming them further would not make the record fit.
-const DETAILED_HOLDINGS_MIN: usize = 16;
 
 /// Reason for which a change was not committed although the store works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +65,12 @@ where
     let store = app.store.as_ref();
     for _ in 0..ATTEMPTS_MAX {
         let loaded = CallStage::Load.instrument(load_or_unknown(store, id)).await.map_err(ChangeError::from)?;
+        if loaded.value.merge.is_in_progress() {
+            match resume_merge(app, &loaded.value.id).await.map_err(ChangeError::from)? {
+                MergeEnd::Contended => break,
+                MergeEnd::Finished | MergeEnd::CustomerFull => continue,
+            }
+        }
         let version = loaded.version;
         let grants = explicit_grants(&loaded.value.ledger);
         let (mut customer, events, result) = match change(loaded).await? {
@@ -95,57 +94,4 @@ where
         }
     }
     Err(ChangeError::from(ChangeRejection::Contended).into())
-}
-
-/// Outcome of one attempt to commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum CommitAttempt {
-    Committed,
-    Conflict,
-    /// The customer was erased; nothing may be stored under this id again.
-    Erased,
-    /// The record would exceed its maximum size, and nothing more may be trimmed; or the appended records exceed theirs, and
-    /// fewer of them may fit.
-    Full,
-    /// No unit is left of the volume of this offer.
-    VolumeExhausted(OfferId),
-}
-
-/// Records that a commit adds beside the customer.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct CommitRecords<'a> {
-    pub(super) events: &'a [Event],
-    pub(super) decision: Option<&'a Decision>,
-    /// Offers of whose volume the decision takes a unit.
-    pub(super) takes: &'a [OfferId],
-    /// Units that return to their volumes.
-    pub(super) releases: &'a [VolumeUnit],
-}
-
-/// Commits against the version that was read. When the record is too large, the holdings that rules need least are evicted.
-pub(super) async fn commit(
-    app: &App,
-    read_version: u64,
-    customer: &mut Customer,
-    records: CommitRecords<'_>,
-) -> Result<CommitAttempt, StoreError> {
-    let CommitRecords { events, decision, takes, releases } = records;
-    loop {
-        let change = Change { expected: read_version, customer, events, decision, takes, releases, now: app.now() };
-        match app.store.commit(change).await? {
-            CommitOutcome::Committed { version: _ } => return Ok(CommitAttempt::Committed),
-            CommitOutcome::Conflict => return Ok(CommitAttempt::Conflict),
-            CommitOutcome::Erased => return Ok(CommitAttempt::Erased),
-            CommitOutcome::VolumeExhausted(offer) => return Ok(CommitAttempt::VolumeExhausted(offer)),
-            CommitOutcome::AppendedTooLarge { bytes: _ } => return Ok(CommitAttempt::Full),
-            CommitOutcome::TooLarge { bytes } => {
-                let detailed = customer.holdings.latest.len();
-                if detailed <= DETAILED_HOLDINGS_MIN {
-                    tracing::warn!(bytes, "customer record is full");
-                    return Ok(CommitAttempt::Full);
-                }
-                customer.holdings.trim(detailed * 3 / 4, &StateBounds::STORED, app.now());
-            }
-        }
-    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::app::App;
 use super::batch_entry::EntryOutcome;
 use super::change_customer::{ChangeError, CustomerChange, change_customer};
+use super::load_customer::load_by_any_id;
 use crate::decision::grants;
 use crate::domain::customer::{Consents, Customer};
 use crate::domain::ids::CustomerId;
@@ -64,7 +65,7 @@ async fn upsert_customer(app: &App, update: &ProfileUpdate) -> Result<EntryOutco
     match changed.await {
         Ok((customer, recorded)) => {
             if recorded == EntryOutcome::New && customer.consents.objects_to_profiling {
-                app.store.delete_cached_ranking(id).await?;
+                app.store.delete_cached_ranking(&customer.id).await?;
             }
             Ok(recorded)
         }
@@ -82,9 +83,9 @@ pub struct CustomerView {
     pub granted_offers: Vec<(Grant, Timestamp)>,
 }
 
-/// Returns a customer as stored; `None` when nothing is stored under the id.
+/// Returns a customer as stored, by any of its ids; `None` when nothing is stored under the id.
 pub async fn get_customer(app: &App, customer: &CustomerId) -> Result<Option<CustomerView>, StoreError> {
-    let Some(stored) = app.store.load_customer(customer).await?.stored() else { return Ok(None) };
+    let Some(stored) = load_by_any_id(app.store.as_ref(), customer).await?.1.stored() else { return Ok(None) };
     let customer = stored.value;
     let (snapshot, now) = (app.snapshot(), customer.ledger.time(app.now()));
     let contact = &snapshot.policy.contact;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::app::App;
 use super::decide_offers::{DecisionInput, decide_offers, explain_unconsidered};
-use super::load_customer::load_or_unknown;
+use super::load_customer::{load_decision, load_or_unknown};
 use super::offer_request::OfferRequest;
 use super::propose::propose;
 use crate::decision::scoring::CANDIDATES_CONSIDERED_MAX;
@@ -49,7 +49,7 @@ pub enum ExplainError {
 
 /// Explains a recorded decision. It is not computed again, so only recorded candidates are explained.
 pub async fn explain_decision(app: &App, customer: &CustomerId, id: DecisionId) -> Result<Explanation, ExplainError> {
-    let decision = app.store.load_decision(customer, id).await?.ok_or(ExplainError::DecisionNotFound)?;
+    let decision = load_decision(app.store.as_ref(), customer, id).await?.ok_or(ExplainError::DecisionNotFound)?;
     Ok(explanation(app, decision, true))
 }
 

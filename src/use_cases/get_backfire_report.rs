@@ -59,7 +59,8 @@ pub async fn get_backfire_report(app: &App, follow_up: Duration) -> Result<Exper
     let mut assigned: HashMap<CustomerId, FollowedCustomer> = HashMap::new();
     store
         .visit_customers(PAGE_LEN, &mut |customers| {
-            for customer in customers {
+            // The offers under one id may have been those of the other arm.
+            for customer in customers.into_iter().filter(|customer| !customer.merge.was_merged) {
                 let Some(assignment) = customer.ledger.assignment else { continue };
                 assigned.insert(customer.id, FollowedCustomer::new(assignment, customer.consents.is_opted_out));
             }

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::acceptance_counts::ResolvedOffer;
 use super::app::App;
+use super::load_customer::load_decision;
 use crate::domain::decision::Decision;
 use crate::domain::event::{Event, EventKind, Outcome, OutcomeKind};
 use crate::domain::ids::{CustomerId, DecisionId, OfferId};
@@ -62,7 +63,7 @@ async fn read_objecting_customers(store: &dyn Store) -> Result<HashSet<CustomerI
     store
         .visit_customers(PAGE_LEN, &mut |customers| {
             let of_page = customers.into_iter().filter(|customer| customer.consents.objects_to_profiling);
-            objecting.extend(of_page.map(|customer| customer.id));
+            objecting.extend(of_page.flat_map(|customer| customer.merge.members.into_iter().chain([customer.id])));
         })
         .await?;
     Ok(objecting)
@@ -111,7 +112,7 @@ pub(super) async fn count_outcome(app: &App, event: &Event) -> Result<(), StoreE
     let (Some(customer), EventKind::Outcome(outcome)) = (&event.customer, &event.kind) else { return Ok(()) };
     let Outcome { decision, offer, kind, .. } = outcome;
     let Some(is_accepted) = acceptance(*kind) else { return Ok(()) };
-    let Some(made) = app.store.load_decision(customer, *decision).await? else { return Ok(()) };
+    let Some(made) = load_decision(app.store.as_ref(), customer, *decision).await? else { return Ok(()) };
     let Some(made) = made.slate.iter().find(|made| made.id == *offer) else { return Ok(()) };
     app.acceptance_counts.add(ResolvedOffer {
         decision: *decision,

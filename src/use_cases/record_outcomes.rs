@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::batch_entry::{EntryOutcome, EntryRejection};
+use super::load_customer::load_decision;
 use super::record_events::record_events;
 use crate::domain::event::{Event, EventKind, Outcome, OutcomeKind};
 use crate::domain::ids::{CaseId, CustomerId, DecisionId, EventId, OfferId};
@@ -46,7 +47,7 @@ pub async fn record_outcomes(app: &App, reports: &[OutcomeReport]) -> Result<Vec
 }
 
 async fn outcome_event(app: &App, report: &OutcomeReport) -> Result<Result<Event, EntryRejection>, StoreError> {
-    let Some(decision) = app.store.load_decision(&report.customer, report.decision).await? else {
+    let Some(decision) = load_decision(app.store.as_ref(), &report.customer, report.decision).await? else {
         return Ok(Err(EntryRejection::DecisionNotFound));
     };
     let Some(offer) = decision.slate.iter().find(|offer| offer.id == report.offer) else {
@@ -65,7 +66,8 @@ async fn outcome_event(app: &App, report: &OutcomeReport) -> Result<Result<Event
     };
     Ok(Ok(Event {
         id: EventId::new(id).expect("a short text without control characters"),
-        customer: Some(report.customer.clone()),
+        // The id of the decision, so that reports under two ids of the customer are one outcome.
+        customer: Some(decision.customer.clone()),
         at,
         kind: EventKind::Outcome(outcome),
     }))

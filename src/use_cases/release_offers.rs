@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::app::App;
 use super::change_customer::{ChangeError, ChangeRejection, CustomerChange, change_customer};
+use super::load_customer::load_decision;
 use crate::decision::customer_assessment::CustomerAssessment;
 use crate::decision::grants;
 use crate::domain::channel::QueryChannel;
@@ -57,7 +58,7 @@ pub async fn release_offers(
     decision: DecisionId,
     offers: &[OfferId],
 ) -> Result<ReleasedOffers, ReleaseError> {
-    let Some(decided) = app.store.load_decision(customer, decision).await? else {
+    let Some(decided) = load_decision(app.store.as_ref(), customer, decision).await? else {
         return Err(ReleaseError::DecisionNotFound);
     };
     let is_served = |id: &OfferId| decided.slate.iter().any(|offer| offer.id == *id);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::app::App;
-use super::change_customer::{ATTEMPTS_MAX, ChangeError, ChangeRejection, CommitAttempt, CommitRecords, commit};
+use super::change_customer::{ChangeError, ChangeRejection};
+use super::commit_customer::{ATTEMPTS_MAX, CommitAttempt, CommitRecords, commit};
 use super::decide_offers::{DecisionInput, decide_offers};
-use super::load_customer::load_or_unknown;
+use super::load_customer::{load_decision_of, load_or_unknown};
 use super::offer_request::{OfferRequest, RetryKey, ServingMode};
 use super::propose::propose;
 use super::snapshot::Snapshot;
@@ -136,6 +137,10 @@ async fn serve_once(
             None => ServingAttempt::Served(ServedOffers { decision, is_replayed: false }),
         });
     }
+    // A merge is in progress: nothing is offered, and only the merge may change the customer.
+    if loaded.value.merge.is_in_progress() {
+        return Ok(ServingAttempt::Served(ServedOffers { decision, is_replayed: false }));
+    }
     if let Some(RetryKey { id, digest }) = retry_key {
         let key = RequestKey { kind: request.kind, request: id, digest, decision: decision.id, at: decision.at };
         ledger.request_keys.push(key);
@@ -203,7 +208,8 @@ fn decision_of_key(
 
 /// Returns the recorded decision without the offers that were released since. It is never computed again.
 async fn replay(app: &App, customer: &Customer, id: DecisionId) -> Result<ServedOffers, ServeError> {
-    let Some(mut decision) = CallStage::Load.instrument(app.store.load_decision(&customer.id, id)).await? else {
+    let Some(mut decision) = CallStage::Load.instrument(load_decision_of(app.store.as_ref(), customer, id)).await?
+    else {
         let detail = format!("request key names decision {id}, which is missing");
         return Err(StoreError::Damaged { what: "decision", detail }.into());
     };

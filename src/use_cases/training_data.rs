@@ -81,7 +81,7 @@ async fn read_customers(
     let mut add = |customers: Vec<Customer>| {
         for customer in customers {
             if customer.consents.objects_to_profiling {
-                known.objecting.insert(customer.id);
+                known.objecting.extend(customer.merge.members.into_iter().chain([customer.id]));
                 continue;
             }
             let mut attributes = customer.attributes;

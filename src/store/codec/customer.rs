@@ -13,8 +13,9 @@
 
 use super::frame::{self, CodecError};
 use super::outbox::{Outbox, OutboxEntry};
-use super::profile::StoredCustomerV1;
+use super::profile::{StoredCustomerV1, merge_state};
 use crate::domain::customer::Customer;
+use crate::domain::merge::MergeState;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::versioned::Versioned;
 
@@ -71,6 +72,11 @@ impl<'bytes> CustomerValue<'bytes> {
         let customer = frame::decode_all::<StoredCustomerV1>(self.body).and_then(StoredCustomerV1::customer);
         let customer = customer.map_err(|error| error.into_store_error(RECORD))?;
         Ok(Versioned { version: self.version, value: customer })
+    }
+
+    /// Decodes the merge state alone, which costs little.
+    pub fn merge_state(&self) -> Result<MergeState, StoreError> {
+        merge_state(self.body).map_err(|error| error.into_store_error(RECORD))
     }
 
     /// Encodes the same version of the same customer with another outbox.

@@ -9,7 +9,7 @@ use super::decision::encode_decision;
 use super::event::encode_event;
 use crate::store::contract::change::Change;
 use crate::store::contract::error::StoreError;
-use crate::store::ownership::{require_decision_of, require_event_of};
+use crate::store::ownership::{require_decision_of, require_event_of_any};
 
 /// The outbox entries of one customer, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,7 +52,7 @@ impl Outbox {
         let since = expected + 1;
         let mut entries = Vec::with_capacity(events.len() + usize::from(decision.is_some()));
         for event in events {
-            require_event_of(Some(&customer.id), event)?;
+            require_event_of_any(customer, event)?;
             entries.push(OutboxEntry { since, item: OutboxItem::Event(encode_event(event)?) });
         }
         if let Some(decision) = decision {

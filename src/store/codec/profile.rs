@@ -15,6 +15,7 @@ use crate::domain::customer::{ChannelConsent, Consents, Customer, Hold};
 use crate::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings, StartKind, SubscriptionStart};
 use crate::domain::ids::{Channel, CustomerId, HoldId, Meter, ProductId};
 use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
+use crate::domain::merge::MergeState;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::{Period, UsageHistory};
 
@@ -33,6 +34,12 @@ pub(super) struct StoredCustomerV1 {
     evicted_end_at: Option<i64>,
     relationship: StoredRelationship,
     ledger: StoredLedger,
+}
+
+/// Reads the merge state of an encoded customer without decoding the rest.
+pub(super) fn merge_state(body: &[u8]) -> Result<MergeState, CodecError> {
+    let ((_id, merge), _rest) = postcard::take_from_bytes::<(String, StoredMerge)>(body)?;
+    merge.state()
 }
 
 #[derive(Serialize, Deserialize)]

@@ -21,7 +21,8 @@ pub struct Change<'a> {
     pub expected: u64,
     /// The customer as it is to be stored.
     pub customer: &'a Customer,
-    /// Events of this customer to append to history, each with an id that history does not contain yet.
+    /// Events of this customer to append to history, each with an id that history does not contain yet. An event of one of
+    /// its other ids is stored under that id.
     pub events: &'a [Event],
     /// Decision about this customer to append to the decision log.
     pub decision: Option<&'a Decision>,

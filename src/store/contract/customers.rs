@@ -17,21 +17,22 @@ use crate::domain::time::Timestamp;
 /// Customers, their history and the decision log.
 #[async_trait]
 pub trait CustomerStore: Send + Sync + 'static {
-    /// Reads a customer, or its erasure.
+    /// Reads a customer, or its erasure. An alias is a customer like any other: the caller follows it.
     async fn load_customer(&self, id: &CustomerId) -> Result<LoadedCustomer, StoreError>;
 
     /// Reads the cached ranking of a customer. `None` when there is none, or one that does not decode.
     async fn load_cached_ranking(&self, id: &CustomerId) -> Result<Option<CachedRanking>, StoreError>;
 
     /// Commits a change of a customer whose version is still the expected one (0: still not stored): writes the customer,
-    /// appends its events and decision, takes volume up to the caps of the stored explicit offers and releases volume. All
+    /// appends its events, which may be of any of its ids, and its decision, takes volume up to the caps of the stored explicit offers and releases volume. All
     /// of it, or none.
     ///
     /// A crash may waste a unit of a volume; it never lets a cap be exceeded.
     async fn commit(&self, change: Change<'_>) -> Result<CommitOutcome, StoreError>;
 
     /// Reads events of a customer by id, in the order of the ids; `None` for one that history does not contain. Without a
-    /// customer it reads the events without one.
+    /// customer it reads the events without one. Those of an alias include the ones that were committed with the customer
+    /// of whom it is another name.
     async fn load_events(
         &self,
         customer: Option<&CustomerId>,
@@ -64,6 +65,10 @@ pub trait CustomerStore: Send + Sync + 'static {
         position: CustomerExportPosition,
         page_len: usize,
     ) -> Result<CustomerExportPage, StoreError>;
+
+    /// Returns the customers that are in a merge, an unmerge or an erasure of several ids, as far as they were stored when
+    /// the store was opened.
+    async fn unfinished_merges(&self) -> Result<Vec<CustomerId>, StoreError>;
 
     /// Calls `visit` with every customer in an order of the store's own, in pages of at most `page_len`. Commits made
     /// meanwhile may or may not be seen. Other tasks run between pages.

@@ -45,7 +45,8 @@ pub trait MaintenanceStore: Send + Sync + 'static {
     /// Sends all records except cached rankings, while the store serves commits. A customer is sent with exactly the events
     /// and decisions that its value includes; different customers may be sent as of different times during the backup. The
     /// volumes sent include at least the units granted to the customers sent. A customer erased meanwhile may be among the
-    /// customers and is among the erasures. Stops early, without an error, when the receiver is dropped.
+    /// customers and is among the erasures. A customer with several ids is sent with all of them, and no merge may run
+    /// meanwhile. Stops early, without an error, when the receiver is dropped.
     async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError>;
 
     /// Enters records of a backup, in the order in which they were sent, into a store that was empty and is not in use yet.

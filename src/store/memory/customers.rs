@@ -157,6 +157,12 @@ impl CustomerStore for MemoryStore {
         Ok(self.contents().load_customer_export(customer, position, page_len.max(1)))
     }
 
+    async fn unfinished_merges(&self) -> Result<Vec<CustomerId>, StoreError> {
+        let contents = self.contents();
+        let unfinished = contents.customers.values().filter(|stored| stored.value.merge.is_in_progress());
+        Ok(unfinished.map(|stored| stored.value.id.clone()).collect())
+    }
+
     async fn visit_customers(
         &self,
         page_len: usize,

@@ -26,6 +26,7 @@ use crate::store::codec::erasure::{decode_erasure, encode_erasure};
 use crate::store::codec::explicit_offer::encode_volume;
 use crate::store::codec::outbox::{Outbox, OutboxItem};
 use crate::store::contract::error::StoreError;
+use crate::store::keys::customer_key;
 
 /// Number of records, or of customers with all their records, read at once.
 const PAGE_LEN: usize = 128;
@@ -173,16 +174,32 @@ impl SledEngine {
         }
     }
 
-    /// Reads a customer with its history and decisions; `None` when a commit changed it meanwhile.
+    /// Reads a customer with its history and decisions, and those of all its ids; `None` when a commit changed it meanwhile.
+    /// An alias is read with its customer, whose commits append its events.
     fn customer_records(&self, key: &[u8]) -> Result<Option<Vec<BackupRecord>>, StoreError> {
         // Erased since the page was read.
         let Some(bytes) = self.check(self.trees.customers.get(key))? else { return Ok(Some(Vec::new())) };
         let value = CustomerValue::parse(&bytes)?;
+        let merge = value.merge_state()?;
+        if merge.alias_of().is_some() {
+            return Ok(Some(Vec::new()));
+        }
         let mut records = BTreeMap::new();
-        for (kind, tree) in [(RecordKind::Event, &self.trees.history), (RecordKind::Decision, &self.trees.decisions)] {
-            for record in tree.scan_prefix(key) {
-                let (key, value) = self.check(record)?;
-                records.insert((kind, key.to_vec()), value.to_vec());
+        let member_keys: Vec<Vec<u8>> = merge.members.iter().map(customer_key).collect();
+        for member in &member_keys {
+            if let Some(bytes) = self.check(self.trees.customers.get(member))? {
+                let alias = CustomerValue::parse(&bytes)?.with_outbox(&Outbox::default())?;
+                records.insert((RecordKind::Customer, member.clone()), alias);
+            }
+        }
+        for key in member_keys.iter().map(Vec::as_slice).chain([key]) {
+            for (kind, tree) in
+                [(RecordKind::Event, &self.trees.history), (RecordKind::Decision, &self.trees.decisions)]
+            {
+                for record in tree.scan_prefix(key) {
+                    let (key, value) = self.check(record)?;
+                    records.insert((kind, key.to_vec()), value.to_vec());
+                }
             }
         }
         for entry in &value.outbox.0 {

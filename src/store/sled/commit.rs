@@ -189,7 +189,12 @@ impl SledEngine {
     /// Returns the tree and the key to which an entry is copied.
     pub(super) fn copy_target(&self, key: &[u8], entry: &OutboxEntry) -> Result<(&Tree, Vec<u8>), StoreError> {
         Ok(match &entry.item {
-            OutboxItem::Event(bytes) => (&self.trees.history, event_key(key, &decode_event(bytes)?.id)),
+            OutboxItem::Event(bytes) => {
+                // The event of a merged id is stored under that id.
+                let event = decode_event(bytes)?;
+                let of_event = event.customer.as_ref().map(customer_key);
+                (&self.trees.history, event_key(of_event.as_deref().unwrap_or(key), &event.id))
+            }
             OutboxItem::Decision(bytes) => (&self.trees.decisions, decision_key(key, decode_decision(bytes)?.id)),
         })
     }

@@ -69,6 +69,10 @@ impl CustomerStore for SledStore {
         self.engine()?.load_customer_export(customer, position, page_len.max(1)).await
     }
 
+    async fn unfinished_merges(&self) -> Result<Vec<CustomerId>, StoreError> {
+        Ok(self.engine()?.unfinished_merges.get().cloned().unwrap_or_default())
+    }
+
     async fn visit_customers(
         &self,
         page_len: usize,

@@ -1,5 +1,6 @@
 //! State that the modules of the sled backend share.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 
 use super::committer::Committer;
@@ -9,6 +10,7 @@ use super::outbox_progress::OutboxProgress;
 use super::releases::Releases;
 use super::sweep_watermark::SweepWatermark;
 use super::trees::Trees;
+use crate::domain::ids::CustomerId;
 use crate::store::contract::error::StoreError;
 
 /// Open store: its trees, the committer thread that makes writes durable, and the state kept in memory.
@@ -27,6 +29,8 @@ pub(super) struct SledEngine {
     pub version_floor: AtomicU64,
     /// Units of volume released while backups run.
     pub releases: Releases,
+    /// Customers that were in a merge when the store was opened; the recovery finds them.
+    pub unfinished_merges: OnceLock<Vec<CustomerId>>,
     /// Time before which events may have been removed.
     pub sweep_watermark: SweepWatermark,
 }

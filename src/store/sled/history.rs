@@ -8,6 +8,7 @@ use super::engine::SledEngine;
 use crate::domain::decision::Decision;
 use crate::domain::event::Event;
 use crate::domain::ids::{CustomerId, DecisionId, EventId};
+use crate::domain::merge::MEMBERS_MAX;
 use crate::store::codec::customer::CustomerValue;
 use crate::store::codec::decision::decode_decision;
 use crate::store::codec::event::{decode_event, encode_event};
@@ -17,15 +18,24 @@ use crate::store::keys::{customer_key, decision_key, event_key};
 use crate::store::ownership::require_event_of;
 
 impl SledEngine {
-    /// Reads the events in the outbox.
-    fn outbox_events(&self, customer_key: &[u8]) -> Result<HashMap<EventId, Event>, StoreError> {
+    /// Reads the events of a customer in its outbox and, for an alias, in those of the customers that commit them.
+    fn outbox_events(&self, customer: &CustomerId) -> Result<HashMap<EventId, Event>, StoreError> {
         let mut events = HashMap::new();
-        let Some(bytes) = self.check(self.trees.customers.get(customer_key))? else { return Ok(events) };
-        for entry in CustomerValue::parse(&bytes)?.outbox.0 {
-            if let OutboxItem::Event(bytes) = entry.item {
-                let event = decode_event(&bytes)?;
-                events.insert(event.id.clone(), event);
+        let mut id = customer.clone();
+        for _ in 0..MEMBERS_MAX {
+            let Some(bytes) = self.check(self.trees.customers.get(customer_key(&id)))? else { break };
+            let value = CustomerValue::parse(&bytes)?;
+            for entry in &value.outbox.0 {
+                if let OutboxItem::Event(bytes) = &entry.item {
+                    let event = decode_event(bytes)?;
+                    if event.customer.as_ref() == Some(customer) {
+                        events.insert(event.id.clone(), event);
+                    }
+                }
             }
+            let merge = value.merge_state()?;
+            let Some(into) = merge.alias_of() else { break };
+            id = into.clone();
         }
         Ok(events)
     }
@@ -45,7 +55,7 @@ impl SledEngine {
             return events.iter().map(|id| load(&self.trees.anonymous, id.as_str().as_bytes())).collect();
         };
         let key = customer_key(customer);
-        let in_outbox = self.outbox_events(&key)?;
+        let in_outbox = self.outbox_events(customer)?;
         let mut loaded = Vec::with_capacity(events.len());
         for id in events {
             loaded.push(match in_outbox.get(id) {

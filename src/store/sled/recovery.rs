@@ -1,4 +1,4 @@
-//! Recovery at every start: copies and empties the outboxes, and counts the records.
+//! Recovery at every start: copies and empties the outboxes, counts the records, and finds the merges that were interrupted.
 //!
 //! Runs before the store accepts commits, so nothing changes meanwhile.
 
@@ -9,9 +9,16 @@ use super::engine::SledEngine;
 use crate::store::codec::customer::CustomerValue;
 use crate::store::codec::outbox::Outbox;
 use crate::store::contract::error::StoreError;
+use crate::store::keys::customer_of_key;
 
 /// Number of customers read at once.
 const PAGE_LEN: usize = 256;
+
+/// What the recovery found in a customer's value.
+struct Recovered {
+    has_outbox: bool,
+    is_merging: bool,
+}
 
 impl SledEngine {
     /// Copies the entries in all outboxes, makes the copies durable, and only then drops the entries. Counts the records.
@@ -33,15 +40,20 @@ impl SledEngine {
     /// Copies all outboxes and returns the keys of the customers that have one; counts the customers.
     fn copy_outboxes(&self) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut copied = Vec::new();
+        let mut unfinished_merges = Vec::new();
         let mut customers = 0;
         let mut last = None;
         loop {
             let page = self.page(&self.trees.customers, last.as_ref(), PAGE_LEN)?;
             for (key, bytes) in &page.records {
                 customers += 1;
-                match self.copy_entries(key, bytes) {
-                    Ok(true) => copied.push(key.to_vec()),
-                    Ok(false) => {}
+                match self.recover_customer(key, bytes) {
+                    Ok(Recovered { has_outbox, is_merging }) => {
+                        if has_outbox {
+                            copied.push(key.to_vec());
+                        }
+                        unfinished_merges.extend(customer_of_key(key).filter(|_| is_merging));
+                    }
                     // One damaged customer must not keep the store from opening; loading that customer fails.
                     Err(StoreError::Damaged { what, detail }) => {
                         tracing::error!(what, detail, "outbox recovery skipped a damaged customer");
@@ -52,17 +64,18 @@ impl SledEngine {
             last = page.last_key();
             if last.is_none() {
                 self.counters.customers.add(customers);
+                self.unfinished_merges.get_or_init(|| unfinished_merges);
                 return Ok(copied);
             }
         }
     }
 
-    fn copy_entries(&self, key: &[u8], bytes: &[u8]) -> Result<bool, StoreError> {
+    fn recover_customer(&self, key: &[u8], bytes: &[u8]) -> Result<Recovered, StoreError> {
         let value = CustomerValue::parse(bytes)?;
         for entry in &value.outbox.0 {
             self.copy_entry(key, entry)?;
         }
-        Ok(!value.outbox.0.is_empty())
+        Ok(Recovered { has_outbox: !value.outbox.0.is_empty(), is_merging: value.merge_state()?.is_in_progress() })
     }
 
     fn drop_outbox(&self, key: &[u8]) -> Result<(), StoreError> {

@@ -1,8 +1,8 @@
 //! The store contract implemented on sled.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 
@@ -75,6 +75,7 @@ impl SledEngine {
             model_lock: tokio::sync::Mutex::default(),
             version_floor: AtomicU64::new(0),
             releases: Releases::default(),
+            unfinished_merges: OnceLock::new(),
             sweep_watermark,
         };
         engine.recover_outboxes(&mut disk)?;
