@@ -38,6 +38,10 @@ fn customer_to_json(customer: wire::ExportedCustomer) -> Value {
         ledger,
         older_subscriptions,
         older_subscription_end_time,
+        merged_customer_ids,
+        alias_of_customer_id,
+        merging_with_customer_id,
+        was_merged,
     } = customer;
     let older_subscription = |subscription: wire::ExportedOlderSubscription| {
         let kind = words(subscription.kind().as_str_name(), "EVENT_KIND_");
@@ -56,6 +60,10 @@ fn customer_to_json(customer: wire::ExportedCustomer) -> Value {
         consents.unwrap_or_default();
     json!({
         "customer_id": customer_id,
+        "merged_customer_ids": merged_customer_ids,
+        "alias_of_customer_id": alias_of_customer_id,
+        "merging_with_customer_id": merging_with_customer_id,
+        "was_merged": was_merged,
         "attributes": attributes,
         "consents": {
             "opted_out": opted_out,

@@ -51,6 +51,8 @@ pub const ROLES: &[(&str, Role)] = &[
     ("/tactful.v1.CustomerService/GetCustomer", Role::Agent),
     ("/tactful.v1.CustomerService/ExportCustomer", Role::Privacy),
     ("/tactful.v1.CustomerService/EraseCustomer", Role::Erasure),
+    ("/tactful.v1.CustomerService/MergeCustomers", Role::Ingest),
+    ("/tactful.v1.CustomerService/UnmergeCustomers", Role::Agent),
     ("/tactful.v1.RelationshipService/GetRelationshipHealth", Role::Offers),
     ("/tactful.v1.RelationshipService/BatchGetRelationshipHealth", Role::Offers),
     ("/tactful.v1.RelationshipService/SimulateRelationshipHealth", Role::Offers),

@@ -1,4 +1,4 @@
-//! `CustomerService`: profiles and consents, and the rights of access and erasure.
+//! `CustomerService`: profiles and consents, merges of ids, and the rights of access and erasure.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,14 +12,18 @@ use super::batches::{BATCH_LEN_MAX, BatchEntries, check_batch_len};
 use super::convert::customer_export::export_record_to_wire;
 use super::convert::customers::{customer_to_wire, profile_from_wire};
 use super::convert::nouns::time_to_wire;
+use super::convert::violations::Violations;
 use super::customer_ids::audited_customer_id;
 use super::generated::tactful::v1 as wire;
 use super::generated::tactful::v1::customer_service_server::CustomerService;
 use super::status;
+use crate::domain::ids::CustomerId;
+use crate::telemetry::call_context;
 use crate::use_cases::app::App;
 use crate::use_cases::customers::{get_customer, upsert_customers};
 use crate::use_cases::erase_customer::{ErasedCustomer, erase_customer};
 use crate::use_cases::export_customer::CustomerExport;
+use crate::use_cases::merge_customers::{MergeResult, merge_customers, unmerge_customers};
 
 pub(crate) struct CustomerRpc {
     app: Arc<App>,
@@ -98,6 +102,56 @@ impl CustomerService for CustomerRpc {
             erase_time: Some(time_to_wire(erasure.at)),
             was_opted_out: erasure.was_opted_out,
         }))
+    }
+
+    async fn merge_customers(
+        &self,
+        request: Request<wire::MergeCustomersRequest>,
+    ) -> Result<Response<wire::MergeCustomersResponse>, Status> {
+        let wire::MergeCustomersRequest { from_customer_id, into_customer_id } = request.into_inner();
+        let (from, into) = two_customer_ids(from_customer_id, into_customer_id)?;
+        let merged = merge_customers(&self.app, &from, &into).await.map_err(status::merge)?;
+        let MergeResult { customer, members, is_duplicate } = merged;
+        Ok(Response::new(wire::MergeCustomersResponse {
+            customer_id: customer.to_string(),
+            merged_customer_ids: members.iter().map(ToString::to_string).collect(),
+            duplicate: is_duplicate,
+        }))
+    }
+
+    async fn unmerge_customers(
+        &self,
+        request: Request<wire::UnmergeCustomersRequest>,
+    ) -> Result<Response<wire::UnmergeCustomersResponse>, Status> {
+        let wire::UnmergeCustomersRequest { from_customer_id, into_customer_id } = request.into_inner();
+        let (from, into) = two_customer_ids(from_customer_id, into_customer_id)?;
+        let split = unmerge_customers(&self.app, &from, &into).await.map_err(status::merge)?;
+        let MergeResult { customer, members, is_duplicate } = split;
+        Ok(Response::new(wire::UnmergeCustomersResponse {
+            customer_id: customer.to_string(),
+            merged_customer_ids: members.iter().map(ToString::to_string).collect(),
+            duplicate: is_duplicate,
+        }))
+    }
+}
+
+/// Reads both ids of a merge, and reports the faults of both.
+#[allow(clippy::result_large_err, reason = "every method answers with a Status")]
+fn two_customer_ids(from: String, into: String) -> Result<(CustomerId, CustomerId), Status> {
+    let mut violations = Violations::default();
+    let mut id =
+        |field: &str, text: String| CustomerId::new(text).map_err(|invalid| violations.add(field, invalid)).ok();
+    let ids = (id("from_customer_id", from), id("into_customer_id", into));
+    match ids {
+        (Some(from), Some(into)) if from == into => {
+            Err(status::invalid_field("into_customer_id", "must be another id than from_customer_id"))
+        }
+        (Some(from), Some(into)) => {
+            // The audit log names the customer that stays.
+            call_context::set_customer(into.as_str());
+            Ok((from, into))
+        }
+        (_, _) => Err(status::invalid(&violations)),
     }
 }
 

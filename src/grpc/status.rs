@@ -24,6 +24,7 @@ use crate::use_cases::explain_decision::ExplainError;
 use crate::use_cases::explicit_offers::UpsertOffersError;
 use crate::use_cases::get_backfire_report::BackfireReportError;
 use crate::use_cases::holds::HoldError;
+use crate::use_cases::merge_customers::MergeError;
 use crate::use_cases::policies::PolicyError;
 use crate::use_cases::release_offers::ReleaseError;
 use crate::use_cases::serve_offers::ServeError;
@@ -155,6 +156,19 @@ fn change_rejected(rejection: ChangeRejection) -> Status {
     }
 }
 
+/// Returns the status of a failed merge or unmerge.
+pub(crate) fn merge(error: MergeError) -> Status {
+    let message = error.to_string();
+    match error {
+        MergeError::SameId => invalid_field("into_customer_id", "must be another id than from_customer_id"),
+        MergeError::Cycle => status(Code::FailedPrecondition, "MERGE_CYCLE", message, None),
+        MergeError::SecondTarget => status(Code::FailedPrecondition, "MERGED_ELSEWHERE", message, None),
+        MergeError::TooManyIds => status(Code::FailedPrecondition, "TOO_MANY_IDS", message, None),
+        MergeError::BackupInProgress => backup(BackupInProgress),
+        MergeError::Change(error) => change(error),
+    }
+}
+
 /// Logs a store error and returns its status.
 #[allow(clippy::needless_pass_by_value, reason = "so that it fits `map_err`")]
 pub(crate) fn store(error: StoreError) -> Status {
@@ -171,7 +185,7 @@ pub(crate) fn store(error: StoreError) -> Status {
 
 /// Returns the status of a backup that was not started.
 pub(crate) fn backup(_: BackupInProgress) -> Status {
-    let message = "another backup is in progress; retry when it has finished";
+    let message = "a backup is in progress; retry when it has finished";
     status(Code::Aborted, "BACKUP_UNDER_WAY", message, None)
 }
 

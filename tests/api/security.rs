@@ -224,12 +224,14 @@ const OPENED: &[(&str, &[&str])] = &[
             "CatalogService/ListOffers",
             "CatalogService/DeleteOffer",
             "CustomerService/BatchUpsertCustomers",
+            "CustomerService/MergeCustomers",
         ],
     ),
     (
         "agent",
         &[
             "CustomerService/GetCustomer",
+            "CustomerService/UnmergeCustomers",
             "RelationshipService/CreateHold",
             "RelationshipService/ListHolds",
             "RelationshipService/DeleteHold",

@@ -26,6 +26,7 @@ use crate::domain::item_balance::{FoldedMovements, ItemBalance, Movement};
 use crate::domain::ledger::{
     AllowanceLevel, CustomerResponse, Grant, GrantServing, Ledger, ProductCooldown, Rejection, RequestKey,
 };
+use crate::domain::merge::{MergeState, MergeStep};
 use crate::domain::offer::Offer;
 use crate::domain::rejected_candidate::{Ineligibility, RejectedCandidate};
 use crate::domain::relationship::{
@@ -50,9 +51,21 @@ pub(crate) fn export_record_to_wire(record: ExportedRecord) -> wire::CustomerExp
 }
 
 fn customer_to_wire(customer: Customer) -> wire::ExportedCustomer {
-    let Customer { id, merge: _, attributes, consents, holds, holdings, relationship, ledger } = customer;
+    let Customer { id, merge, attributes, consents, holds, holdings, relationship, ledger } = customer;
     let Holdings { latest, fingerprints, evicted_subscriptions, evicted_end_at } = holdings;
+    let MergeState { members, step, was_merged } = merge;
+    let (alias_of, merging_with) = match step {
+        MergeStep::Settled | MergeStep::Erasing => (None, None),
+        MergeStep::Alias { into } => (Some(into), None),
+        MergeStep::Leaving { into: other }
+        | MergeStep::Absorbing { from: other }
+        | MergeStep::Splitting { from: other } => (None, Some(other)),
+    };
     wire::ExportedCustomer {
+        merged_customer_ids: members.iter().map(ToString::to_string).collect(),
+        alias_of_customer_id: alias_of.map_or_else(String::new, |id| id.to_string()),
+        merging_with_customer_id: merging_with.map_or_else(String::new, |id| id.to_string()),
+        was_merged,
         profile: Some(profile_to_wire(&id, attributes, consents)),
         holds: holds.into_iter().map(hold_to_wire).collect(),
         holdings: latest.into_iter().map(|(product, holding)| holding_to_wire(&product, holding)).collect(),

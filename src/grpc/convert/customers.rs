@@ -105,10 +105,11 @@ fn channel_consent_from_wire(
 /// Converts the stored customer.
 pub(crate) fn customer_to_wire(view: CustomerView) -> wire::GetCustomerResponse {
     let CustomerView { customer, granted_offers } = view;
-    let Customer { id, merge: _, attributes, consents, holds: _, holdings, relationship: _, ledger: _ } = customer;
+    let Customer { id, merge, attributes, consents, holds: _, holdings, relationship: _, ledger: _ } = customer;
     wire::GetCustomerResponse {
         customer: Some(profile_to_wire(&id, attributes, consents)),
         holdings: holdings.owned().map(|(product, holding)| holding_to_wire(product, holding)).collect(),
+        merged_customer_ids: merge.members.iter().map(ToString::to_string).collect(),
         older_holdings: u32::try_from(holdings.evicted_fingerprints().len()).unwrap_or(u32::MAX),
         granted_offers: granted_offers
             .iter()
