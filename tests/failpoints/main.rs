@@ -9,6 +9,7 @@ mod decisions;
 #[path = "../api/harness.rs"]
 #[allow(dead_code, reason = "other tests use more of it")]
 mod harness;
+mod merges;
 #[path = "../promises/shop.rs"]
 #[allow(dead_code, reason = "other tests use more of it")]
 mod shop;

@@ -5,6 +5,7 @@
 //! was committed.
 
 mod idle_customers;
+mod merges;
 mod power_loss;
 mod preview;
 mod race;
