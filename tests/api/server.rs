@@ -95,7 +95,7 @@ async fn a_directory_of_another_format_is_rejected_with_both_formats() {
     .await;
     let (error, text) = start_error(on_disk(directory.path())).await;
     assert!(matches!(error, StartError::Store(StoreError::OtherFormat { .. })), "{text}");
-    assert!(text.contains("has format 9, but this version of tactful reads format 3 only"), "{text}");
+    assert!(text.contains("has format 9, but this version of tactful reads format 4 only"), "{text}");
 }
 
 #[tokio::test]

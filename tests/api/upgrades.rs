@@ -51,7 +51,7 @@ async fn an_older_directory_is_refused_with_one_sentence_and_left_untouched() {
         assert_eq!(
             refused.to_string(),
             format!(
-                "data directory {} has format 1, but this version of tactful reads format 3 only: run the version that \
+                "data directory {} has format 1, but this version of tactful reads format 4 only: run the version that \
                  wrote it, or import the data into an empty directory",
                 path.display()
             )

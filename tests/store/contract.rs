@@ -70,6 +70,7 @@ for_every_backend! {
     a_customer_too_large_is_refused_and_unchanged
     too_many_appended_records_are_refused
     records_of_another_customer_are_refused
+    events_of_other_ids_are_stored_under_them
     numbers_that_are_not_finite_are_refused
     many_waiters_become_durable
     products_are_put_replaced_and_deleted
@@ -311,6 +312,23 @@ async fn records_of_another_customer_are_refused(store: Arc<dyn Store>) {
     }
     assert!(matches!(store.append_anonymous(&[visit("bob", "e1")]).await, Err(StoreError::Damaged { .. })));
     assert_eq!(store.counts().await.expect("the store works"), StoreCounts::default());
+}
+
+/// Broken by: copies under the key of the customer that commits them; an alias that is not followed to the outbox.
+async fn events_of_other_ids_are_stored_under_them(store: Arc<dyn Store>) {
+    let (ada, guest) = merged_pair();
+    committed(commit(&*store, 0, &guest, Appended { events: vec![visit("guest", "before")], decision: None }).await);
+    let events = vec![visit("ada", "e1"), visit("guest", "e1"), visit("guest", "e2")];
+    committed(commit(&*store, 0, &ada, Appended { events, decision: None }).await);
+    let ids = ["before", "e1", "e2"].map(event_id);
+    assert_eq!(are_recorded(&*store, Some(&guest.id), &ids).await, [true, true, true]);
+    assert_eq!(are_recorded(&*store, Some(&ada.id), &ids).await, [false, true, false]);
+    assert_eq!(history(&*store).await.len(), 4);
+    let refused = Appended { events: vec![visit("bob", "e1")], decision: None };
+    assert!(matches!(store.commit(refused.change(1, &ada)).await, Err(StoreError::Damaged { .. })));
+    let erased = store.erase_customer(&guest.id, at(1)).await.expect("the store works");
+    assert_eq!(erased.removed.events, 3);
+    assert_eq!(are_recorded(&*store, Some(&ada.id), &ids).await, [false, true, false]);
 }
 
 /// Values that could not be read back are not written. Broken by: writing floats as they are.

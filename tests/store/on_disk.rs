@@ -8,6 +8,7 @@ use crate::support::stored_records::*;
 use tactful::domain::event::Event;
 use tactful::domain::explicit_offer::VolumeToken;
 use tactful::domain::ids::DecisionId;
+use tactful::domain::merge::MergeStep;
 use tactful::store::codec::store_format::STORE_FORMAT;
 use tactful::store::contract::catalog::CatalogStore;
 use tactful::store::contract::change::{APPENDED_BYTES_MAX, CUSTOMER_BYTES_MAX, CommitOutcome};
@@ -38,6 +39,23 @@ async fn commit_visits(store: &SledStore, name: &str, commits: u64) {
         let outcome = store.commit(appended.change(expected, &full_customer(name))).await.expect("the store works");
         assert_eq!(outcome, CommitOutcome::Committed { version: expected + 1 });
     }
+}
+
+/// Broken by: a recovery that does not look at the marks.
+#[tokio::test]
+async fn merges_that_were_interrupted_are_found_at_the_next_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut ada, guest) = merged_pair();
+    ada.merge.step = MergeStep::Absorbing { from: guest.id.clone() };
+    let store = open(directory.path()).await;
+    for customer in [&ada, &guest, &customer("bob")] {
+        store.commit(Appended::default().change(0, customer)).await.expect("the store works");
+    }
+    assert!(store.unfinished_merges().await.expect("the store works").is_empty(), "as of the start");
+    store.close().await.expect("closes");
+    drop(store);
+    let store = open(directory.path()).await;
+    assert_eq!(store.unfinished_merges().await.expect("the store works"), [ada.id]);
 }
 
 /// The values of a tree as they lie on disk, changed by `change`. The store must be closed.

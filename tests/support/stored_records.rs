@@ -325,6 +325,14 @@ fn meter(name: &str) -> Meter {
     Meter::new(name).expect("a valid name")
 }
 
+/// A customer with one further id, and the alias of that id.
+pub fn merged_pair() -> (Customer, Customer) {
+    let [mut ada, mut guest] = ["ada", "guest"].map(|id| Customer::unknown(customer_id(id)));
+    ada.merge.members.insert(guest.id.clone());
+    guest.merge.step = MergeStep::Alias { into: ada.id.clone() };
+    (ada, guest)
+}
+
 /// A customer with every field set and every variant of an enum.
 pub fn full_customer(id: &str) -> Customer {
     Customer {

@@ -55,3 +55,30 @@ impl StoredMerge {
         Ok(MergeState { members, step, was_merged })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::profile::{StoredCustomerV1, merge_state};
+    use super::*;
+    use crate::domain::customer::Customer;
+
+    /// Broken by: a field before the merge state; two steps that are swapped.
+    #[test]
+    fn every_step_is_read_back_without_the_rest_of_the_customer() {
+        let [into, from] = ["ann", "guest"].map(|id| CustomerId::new(id).expect("valid"));
+        let steps = [
+            MergeStep::Settled,
+            MergeStep::Leaving { into: into.clone() },
+            MergeStep::Absorbing { from: from.clone() },
+            MergeStep::Alias { into: into.clone() },
+            MergeStep::Splitting { from: from.clone() },
+            MergeStep::Erasing,
+        ];
+        for step in steps {
+            let merge = MergeState { members: BTreeSet::from([from.clone()]), step, was_merged: true };
+            let customer = Customer { merge: merge.clone(), ..Customer::unknown(into.clone()) };
+            let body = postcard::to_extend(&StoredCustomerV1::from(&customer), Vec::new()).expect("encodes");
+            assert_eq!(merge_state(&body).expect("decodes"), merge);
+        }
+    }
+}
