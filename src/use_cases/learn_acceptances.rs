@@ -158,4 +158,18 @@ mod tests {
         let responses = read_responses(&store, now - LOOKBACK).await.expect("reads");
         assert_eq!(responses.len(), 18, "one each 10 days of the last 180");
     }
+
+    /// Broken by: the offers under the other ids of a customer who objects.
+    #[tokio::test]
+    async fn an_objection_holds_for_all_ids_of_a_customer() {
+        let [ada, guest] = ["ada", "guest"].map(|id| CustomerId::new(id).expect("valid"));
+        let mut customer = Customer::unknown(ada.clone());
+        customer.consents.objects_to_profiling = true;
+        customer.merge.members.insert(guest.clone());
+        let store = MemoryStore::new();
+        let now = Timestamp::from_unix_ms(1_700_000_000_000).expect("in range");
+        store.commit(Change::new(0, &customer, now)).await.expect("committed");
+        let objecting = read_objecting_customers(&store).await.expect("reads");
+        assert_eq!(objecting, HashSet::from([ada, guest]));
+    }
 }

@@ -94,3 +94,27 @@ async fn read_customers(
     store.visit_customers(CUSTOMERS_PAGE_LEN, &mut add).await?;
     Ok(known)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+    use crate::store::contract::change::Change;
+    use crate::store::contract::customers::CustomerStore;
+    use crate::store::memory::store::MemoryStore;
+
+    /// Broken by: the history under the other ids of a customer who objects.
+    #[tokio::test]
+    async fn an_objection_leaves_the_history_of_all_ids_out() {
+        let [ada, guest] = ["ada", "guest"].map(|id| CustomerId::new(id).expect("valid"));
+        let mut customer = Customer::unknown(ada.clone());
+        customer.consents.objects_to_profiling = true;
+        customer.merge.members.insert(guest.clone());
+        let store = MemoryStore::new();
+        let now = Timestamp::from_unix_ms(1_700_000_000_000).expect("in range");
+        store.commit(Change::new(0, &customer, now)).await.expect("committed");
+        let plan = TrainingPlan { share: 1.0, weights_bytes: 1 << 20, note: None };
+        let TrainingCustomers { objecting, profiles: _ } = read_customers(&store, &[], &plan).await.expect("reads");
+        assert_eq!(objecting, HashSet::from([ada, guest]));
+    }
+}

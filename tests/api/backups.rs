@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tactful::grpc::generated::tactful::v1::backup_service_client::BackupServiceClient;
 use tactful::grpc::generated::tactful::v1::{
-    CapKind, CreateBackupRequest, CreateBackupResponse, CrossSellRequest, CrossSellResponse,
+    CapKind, CreateBackupRequest, CreateBackupResponse, CrossSellRequest, CrossSellResponse, MergeCustomersRequest,
 };
 use tactful::server::restore::restore_backup;
 use tactful::store::backup::reader::{BackupReader, BackupSummary};
@@ -158,6 +158,10 @@ async fn one_backup_at_a_time_and_the_next_when_its_caller_has_gone() {
     let slow = begin(&server).await;
     let mut client = BackupServiceClient::new(server.channel.clone());
     let refused = refusal(client.create_backup(CreateBackupRequest {}).await);
+    assert_eq!(kind(&refused), (Code::Aborted, "BACKUP_UNDER_WAY".into()));
+    // The ids of a customer are backed up together, so none is added meanwhile.
+    let merge = MergeCustomersRequest { from_customer_id: "c1".into(), into_customer_id: "c2".into() };
+    let refused = refusal(server.customers().merge_customers(merge.clone()).await);
     assert_eq!(kind(&refused), (Code::Aborted, "BACKUP_UNDER_WAY".into()));
     drop(slow);
     until(async || client.create_backup(CreateBackupRequest {}).await.is_ok()).await;

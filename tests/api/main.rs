@@ -15,6 +15,7 @@ mod faults;
 mod feedback;
 mod harness;
 mod limits;
+mod merges;
 mod models;
 mod offers;
 mod offers_bad;
