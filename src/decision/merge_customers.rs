@@ -30,7 +30,7 @@ use crate::domain::state_bounds::StateBounds;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::UsageHistory;
 
-/// What both customers are judged by.
+/// Policy, model and catalogue by which both customers are judged.
 #[derive(Debug, Clone, Copy)]
 pub struct MergeContext<'a> {
     /// The policy in force.

@@ -36,7 +36,7 @@ use crate::store::contract::versioned::Versioned;
 /// Number of events in one page.
 const EVENTS_PAGE_LEN: usize = 1024;
 
-/// How an attempt to finish a merge ended.
+/// Outcome of an attempt to finish a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MergeEnd {
     /// No merge of the customer is in progress any more.
@@ -150,7 +150,7 @@ async fn absorb(app: &App, source: Versioned<Customer>, target: Versioned<Custom
     customer.merge.was_merged = true;
     let result = store(app, target.version, customer).await?;
     if result == StepResult::CustomerFull {
-        // The marks in this order: without its source's, a target's mark is removed by whoever finds it.
+        // The marks in this order: without its source's, a target's mark is removed when it is found.
         set_step(app, source, MergeStep::Settled).await?;
         set_step(app, target, MergeStep::Settled).await?;
     }
@@ -172,7 +172,7 @@ async fn become_alias(
         other @ (StepResult::Conflict | StepResult::CustomerFull) => return Ok(other),
     }
     app.store.delete_cached_ranking(&id).await?;
-    // On a conflict the mark is found by whoever reads the target next.
+    // On a conflict the mark is removed when the target is read next.
     set_step(app, target, MergeStep::Settled).await
 }
 

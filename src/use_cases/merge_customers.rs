@@ -87,7 +87,7 @@ pub async fn merge_customers(app: &App, from: &CustomerId, into: &CustomerId) ->
     Err(ChangeRejection::Contended.into())
 }
 
-/// What a merge has to do next.
+/// Next step of a merge.
 #[allow(clippy::large_enum_variant, reason = "one value for each attempt, moved once")]
 enum MergePlan {
     /// Nothing: this is the merged customer.

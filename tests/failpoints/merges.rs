@@ -52,8 +52,11 @@ fn bought(customer: &Customer) -> u64 {
 async fn assert_marked_customers_are_offered_nothing(app: &App, ids: &[&str]) {
     for id in ids {
         if stored(app, id).await.merge.is_in_progress() {
+            let decisions = app.store().counts().await.expect("counts").decisions;
             let served = serve_offers(app, &shop::request(id, OfferKind::CrossSell), None).await.expect("served");
             assert!(served.decision.slate.is_empty(), "{id}");
+            // Only the merge changes the customer.
+            assert_eq!(app.store().counts().await.expect("counts").decisions, decisions, "{id}");
             let holds = list_holds(app, &customer_id(*id)).await.expect("listed");
             assert!(holds.iter().any(|it| it.hold.reason == HoldReason::Merge), "{id}");
         }
@@ -169,5 +172,23 @@ async fn an_erasure_of_several_ids_is_finished_after_a_crash_at_any_step() {
         let counts = app.store().counts().await.expect("counts");
         assert_eq!((counts.customers, counts.events, counts.decisions), (0, 0, 0), "{erased_before} erased");
     }
+    scenario.teardown();
+}
+
+/// An event under an alias is committed with its customer, but not yet copied to the history under the alias.
+///
+/// Broken by: looking for the event in the outbox of the alias only, so that it is counted again.
+#[tokio::test]
+async fn an_event_of_an_alias_counts_once_before_it_is_copied() {
+    let scenario = fail::FailScenario::setup();
+    let directory = tempfile::tempdir().expect("a directory");
+    let app = open(directory.path(), &shop::ManualClock::new()).await;
+    merge_customers(&app, &customer_id("guest"), &customer_id("ann")).await.expect("merged");
+    let event = purchase("e", "guest", "c150", app.now() - DAY * 40);
+    fail::cfg("store::after_apply", "return").expect("a failpoint");
+    assert!(record_events(&app, std::slice::from_ref(&event)).await.is_err());
+    fail::remove("store::after_apply");
+    record_events(&app, &[event]).await.expect("recorded");
+    assert_eq!(bought(&stored(&app, "ann").await), 1);
     scenario.teardown();
 }

@@ -14,7 +14,7 @@ use crate::store::keys::customer_of_key;
 /// Number of customers read at once.
 const PAGE_LEN: usize = 256;
 
-/// What the recovery found in a customer's value.
+/// Findings of the recovery in a customer's value.
 struct Recovered {
     has_outbox: bool,
     is_merging: bool,
