@@ -27,7 +27,7 @@ pub async fn erase_customer(app: &App, customer: &CustomerId) -> Result<ErasedCu
         let Some(stored) = loaded.stored() else { return erase_alone(app, customer).await };
         let merge = &stored.value.merge;
         if merge.is_in_progress() && merge.step != MergeStep::Erasing {
-            match finish_merge(app, &id).await? {
+            match Box::pin(finish_merge(app, &id)).await? {
                 MergeEnd::Contended => break,
                 MergeEnd::Finished | MergeEnd::CustomerFull => continue,
             }
@@ -36,7 +36,7 @@ pub async fn erase_customer(app: &App, customer: &CustomerId) -> Result<ErasedCu
             return erase_alone(app, &id).await;
         }
         if merge.step == MergeStep::Erasing {
-            let ErasureResult { removed, erasure } = erase_ids(app, stored).await?;
+            let ErasureResult { removed, erasure } = Box::pin(erase_ids(app, stored)).await?;
             app.store.durable().await?;
             return Ok(ErasedCustomer { erased: removed, erasure });
         }

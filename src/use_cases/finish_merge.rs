@@ -65,7 +65,8 @@ pub(super) async fn resume_merge(app: &App, id: &CustomerId) -> Result<MergeEnd,
         // A backup reads the ids of a customer one after the other.
         return Ok(MergeEnd::Contended);
     }
-    finish_merge(app, id).await
+    // Boxed: the future is large, and a part of each change of a customer.
+    Box::pin(finish_merge(app, id)).await
 }
 
 /// Finishes what the previous run of the server left unfinished. Call before serving.
@@ -76,7 +77,7 @@ pub async fn finish_unfinished_merges(app: &App) -> Result<(), StoreError> {
     }
     let _merging = app.merging.lock().await;
     for id in &unfinished {
-        let end = finish_merge(app, id).await?;
+        let end = Box::pin(finish_merge(app, id)).await?;
         tracing::info!(?end, "interrupted merge resumed");
     }
     app.store.durable().await
@@ -88,10 +89,10 @@ pub(super) async fn finish_merge(app: &App, id: &CustomerId) -> Result<MergeEnd,
         let Some(customer) = app.store.load_customer(id).await?.stored() else { return Ok(MergeEnd::Finished) };
         let result = match customer.value.merge.step.clone() {
             MergeStep::Settled | MergeStep::Alias { .. } => return Ok(MergeEnd::Finished),
-            MergeStep::Leaving { into } => advance_merge(app, customer, &into).await?,
+            MergeStep::Leaving { into } => Box::pin(advance_merge(app, customer, &into)).await?,
             MergeStep::Absorbing { from } => match app.store.load_customer(&from).await?.stored() {
                 Some(source) if source.value.merge.step == (MergeStep::Leaving { into: id.clone() }) => {
-                    advance_merge(app, source, id).await?
+                    Box::pin(advance_merge(app, source, id)).await?
                 }
                 Some(_) | None => set_step(app, customer, MergeStep::Settled).await?,
             },
@@ -282,7 +283,7 @@ pub(super) async fn set_step(
 }
 
 async fn store(app: &App, version: u64, mut customer: Customer) -> Result<StepResult, StoreError> {
-    Ok(match commit(app, version, &mut customer, CommitRecords::default()).await? {
+    Ok(match Box::pin(commit(app, version, &mut customer, CommitRecords::default())).await? {
         CommitAttempt::Committed => StepResult::Done,
         // Nothing is taken here, so no volume can be exhausted.
         CommitAttempt::Conflict | CommitAttempt::Erased | CommitAttempt::VolumeExhausted(_) => StepResult::Conflict,

@@ -181,7 +181,7 @@ async fn mark(app: &App, customer: Versioned<Customer>, step: MergeStep) -> Resu
 }
 
 async fn finish(app: &App, id: &CustomerId) -> Result<(), MergeError> {
-    match finish_merge(app, id).await? {
+    match Box::pin(finish_merge(app, id)).await? {
         MergeEnd::Finished => Ok(()),
         MergeEnd::Contended => Err(ChangeRejection::Contended.into()),
         MergeEnd::CustomerFull => Err(ChangeRejection::CustomerFull.into()),
