@@ -5,8 +5,8 @@
 //! which event ids it has.
 
 use crate::decision::active_holds::complaint_hold_end;
+use crate::decision::folded_partings::{drop_old_starts, fold_parting, update_end};
 use crate::decision::relationship::case_weight;
-use crate::decision::subscriptions::EndInEffect;
 use crate::decision::{contact_policy, grants, value_delivered};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
@@ -17,7 +17,7 @@ use crate::domain::holdings::{Holding, StartKind, SubscriptionStart};
 use crate::domain::ids::{CaseId, Meter, ProductId};
 use crate::domain::ledger::CustomerResponse;
 use crate::domain::outlook::Outlook;
-use crate::domain::policy::{Policy, RelationshipPolicy};
+use crate::domain::policy::Policy;
 use crate::domain::relationship::{Case, FoldedOpenCases, Parting, PartingKind};
 use crate::domain::state_bounds::StateBounds;
 use crate::domain::time::Timestamp;
@@ -137,7 +137,7 @@ impl EventApplication<'_> {
         }
         latest(&mut relationship.last.purchase, at);
         self.accept_open_offer(&line.product);
-        self.update_end(&line.product);
+        update_end(self.customer, &line.product, &self.policy.relationship);
         self.trim_holdings();
     }
 
@@ -194,14 +194,10 @@ impl EventApplication<'_> {
 
     fn start(&mut self, product: &ProductId, kind: StartKind) {
         let at = self.at;
-        let window = self.policy.relationship.plan_change_window;
+        let policy = &self.policy.relationship;
         self.holding(product).add_start(SubscriptionStart { at, kind });
-        let Customer { holdings, relationship, .. } = &mut *self.customer;
-        if let Some(holding) = holdings.latest.get_mut(product) {
-            let is_near = |start: Timestamp| relationship.partings.iter().any(|it| it.at.distance(start) <= window);
-            holding.drop_old_starts(self.bounds, is_near);
-        }
-        self.update_end(product);
+        drop_old_starts(self.customer, product, policy, self.bounds);
+        update_end(self.customer, product, policy);
     }
 
     /// Records that a product was cancelled or given up for another, or that its subscription ended.
@@ -209,28 +205,13 @@ impl EventApplication<'_> {
         let at = self.at;
         self.holding(product);
         let parting = Parting { at, product: product.clone(), kind, follows_acceptance: false };
+        let policy = &self.policy.relationship;
         let relationship = &mut self.customer.relationship;
-        let dropped = value_delivered::record_parting(relationship, parting, &self.policy.relationship, self.bounds);
-        for parting in dropped {
-            let friction = parting_weight(&parting.kind, &self.policy.relationship);
-            self.customer.relationship.folded_friction.add(parting.at, friction);
-            match self.customer.holdings.latest.get_mut(&parting.product) {
-                Some(holding) => latest(&mut holding.folded_end_at, parting.at),
-                None => latest(&mut self.customer.holdings.evicted_end_at, parting.at),
-            }
-            self.update_end(&parting.product);
+        for dropped in value_delivered::record_parting(relationship, parting, policy, self.bounds) {
+            fold_parting(self.customer, &dropped, policy);
         }
-        self.update_end(product);
+        update_end(self.customer, product, policy);
         self.trim_holdings();
-    }
-
-    /// Updates the end of a holding, which depends on the starts and purchases around the partings of the product.
-    fn update_end(&mut self, product: &ProductId) {
-        let Some(holding) = self.customer.holdings.latest.get_mut(product) else { return };
-        let partings = self.customer.relationship.partings.iter().filter(|parting| parting.product == *product);
-        let partings: Vec<&Parting> = partings.collect();
-        let end = EndInEffect::of(holding, &partings, self.policy.relationship.plan_change_window);
-        (holding.ended_at, holding.possibly_ended_at) = (end.certain, end.possible);
     }
 
     fn record_usage(&mut self, product: &ProductId, meter: Option<Meter>, period: Period, share: f64) {
@@ -362,22 +343,6 @@ impl EventApplication<'_> {
         latest(&mut self.customer.ledger.accepted_at, self.at);
         let relationship = &mut self.customer.relationship;
         value_delivered::record_acceptance(relationship, product, self.at, &self.policy.relationship, self.bounds);
-    }
-}
-
-/// Friction of a parting that is no longer stored one by one: as if it had not been part of a renewal or of a change.
-pub(super) fn parting_weight(kind: &PartingKind, policy: &RelationshipPolicy) -> f64 {
-    let [cancellation, downgrade, end] = policy.parting_weights;
-    match kind {
-        PartingKind::Cancellation => cancellation,
-        PartingKind::SubscriptionEnd => end,
-        PartingKind::Downgrade { .. } | PartingKind::PlanChange { direction: None | Some(PlanDirection::Down), .. } => {
-            downgrade
-        }
-        PartingKind::PlanChange {
-            direction: Some(PlanDirection::Up | PlanDirection::Sideways | PlanDirection::RightSized),
-            ..
-        } => 0.0,
     }
 }
 

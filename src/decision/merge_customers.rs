@@ -11,21 +11,21 @@
 //! The profile is that of the first customer. Attributes of the second stay with its alias, so that an unmerge can restore
 //! them.
 
-use super::apply_event::{apply_event_within, parting_weight};
+use super::apply_event::apply_event_within;
 use super::contact_policy::update_level;
-use super::subscriptions::end_in_effect;
+use super::folded_partings::{drop_old_starts, fold_parting, update_end};
 use super::{grants, value_delivered};
 use crate::domain::catalog::Catalog;
 use crate::domain::customer::{Customer, HOLDS_MAX, Hold};
 use crate::domain::event::{CaseReport, Event, EventKind, Severity};
-use crate::domain::holdings::{Acquisitions, Holding, Holdings};
-use crate::domain::ids::EventId;
+use crate::domain::holdings::{Acquisitions, EvictedSubscription, Holding, Holdings};
+use crate::domain::ids::{EventId, ProductId};
 use crate::domain::ledger::{
     AllowanceLevel, GRANTS_MAX, Grant, Ledger, REJECTIONS_MAX, REQUEST_KEYS_MAX, Rejection, RequestKey,
 };
 use crate::domain::outlook::Outlook;
 use crate::domain::policy::{Policy, RelationshipPolicy};
-use crate::domain::relationship::{Case, FoldedOpenCases, LastEventTimes, Parting, RelationshipState};
+use crate::domain::relationship::{Case, FoldedOpenCases, LastEventTimes, RelationshipState};
 use crate::domain::state_bounds::StateBounds;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::UsageHistory;
@@ -55,7 +55,7 @@ pub fn merged(into: &Customer, from: &Customer, context: &MergeContext<'_>) -> C
     customer.holdings = merged_holdings(&into.holdings, &from.holdings, context.bounds);
     add_relationship(&mut customer, &from.relationship, context);
     add_cases(&mut customer, &from.relationship.cases, context);
-    update_ends(&mut customer, &context.policy.relationship);
+    update_starts_and_ends(&mut customer, context);
     customer.holdings.trim(context.bounds.holdings, context.bounds, now);
     let levels = [into, from].map(|one| level_at(one, context));
     customer.ledger = merged_ledger(&into.ledger, &from.ledger, now);
@@ -93,15 +93,19 @@ fn merged_holdings(into: &Holdings, from: &Holdings, bounds: &StateBounds) -> Ho
     };
     for (&fingerprint, subscription) in &from.evicted_subscriptions {
         let kept = holdings.evicted_subscriptions.entry(fingerprint).or_insert(*subscription);
-        kept.first_at = kept.first_at.min(subscription.first_at);
-        kept.subscribed_at = kept.subscribed_at.max(subscription.subscribed_at);
+        let Acquisitions { first_at, last_at } = subscription.acquired;
+        kept.acquired.first_at = kept.acquired.first_at.min(first_at);
+        kept.acquired.last_at = kept.acquired.last_at.max(last_at);
+        let start = |it: &EvictedSubscription| (it.subscribed_at, it.is_start);
+        (kept.subscribed_at, kept.is_start) = start(kept).max(start(subscription));
     }
     for (product, holding) in into.latest.iter().chain(&from.latest) {
         add_holding(holdings.touch(product, holding.first_event_at), holding, bounds);
     }
     while holdings.evicted_subscriptions.len() > bounds.evicted_subscriptions {
         // The shortest tenure says least; the product stays owned.
-        let shortest = holdings.evicted_subscriptions.iter().max_by_key(|(_, it)| it.first_at).map(|(&it, _)| it);
+        let shortest =
+            holdings.evicted_subscriptions.iter().max_by_key(|(_, it)| it.acquired.first_at).map(|(&it, _)| it);
         let Some(shortest) = shortest else { break };
         holdings.evicted_subscriptions.remove(&shortest);
         holdings.fingerprints.insert(shortest);
@@ -118,8 +122,10 @@ fn add_holding(into: &mut Holding, from: &Holding, bounds: &StateBounds) {
         acquired,
         items,
         starts,
+        starts_dropped_through,
         // Computed again once the partings of both are known.
         ended_at: _,
+        possibly_ended_at: _,
         folded_end_at,
         returned_at,
         unwanted_at,
@@ -135,8 +141,7 @@ fn add_holding(into: &mut Holding, from: &Holding, bounds: &StateBounds) {
     for start in starts {
         into.add_start(*start);
     }
-    let spare = into.starts.len().saturating_sub(bounds.starts_near_partings);
-    into.starts.drain(..spare);
+    into.starts_dropped_through = into.starts_dropped_through.max(*starts_dropped_through);
     into.folded_end_at = into.folded_end_at.max(*folded_end_at);
     into.returned_at = into.returned_at.max(*returned_at);
     into.unwanted_at = into.unwanted_at.max(*unwanted_at);
@@ -254,12 +259,9 @@ fn add_acceptances(customer: &mut Customer, from: &RelationshipState, context: &
         }
     }
     for parting in &from.partings {
-        let dropped = value_delivered::record_parting(into, parting.clone(), policy, bounds);
+        let dropped = value_delivered::record_parting(&mut customer.relationship, parting.clone(), policy, bounds);
         for parting in dropped {
-            into.folded_friction.add(parting.at, parting_weight(&parting.kind, policy));
-            if let Some(holding) = customer.holdings.latest.get_mut(&parting.product) {
-                holding.folded_end_at = holding.folded_end_at.max(Some(parting.at));
-            }
+            fold_parting(customer, &parting, policy);
         }
     }
     let into = &mut customer.relationship;
@@ -312,12 +314,13 @@ fn add_cases(customer: &mut Customer, cases: &[Case], context: &MergeContext<'_>
     }
 }
 
-/// Computes the ends of all holdings from the partings and starts of both customers.
-fn update_ends(customer: &mut Customer, policy: &RelationshipPolicy) {
-    for (product, holding) in &mut customer.holdings.latest {
-        let partings = customer.relationship.partings.iter().filter(|parting| parting.product == *product);
-        let partings: Vec<&Parting> = partings.collect();
-        holding.ended_at = end_in_effect(holding, &partings, policy.plan_change_window);
+/// Bounds the starts of all holdings, and computes their ends, once the partings of both customers are known.
+fn update_starts_and_ends(customer: &mut Customer, context: &MergeContext<'_>) {
+    let policy = &context.policy.relationship;
+    let products: Vec<ProductId> = customer.holdings.latest.keys().cloned().collect();
+    for product in &products {
+        drop_old_starts(customer, product, policy, context.bounds);
+        update_end(customer, product, policy);
     }
 }
 

@@ -16,6 +16,7 @@ pub mod decide;
 pub mod decision_context;
 pub(crate) mod eligibility;
 pub mod explicit_offer_index;
+mod folded_partings;
 pub mod grants;
 pub mod lint;
 pub mod look_ahead;
