@@ -233,17 +233,21 @@ fn customer_export_writes_json_lines_with_stable_names() {
     assert_eq!((of("customer").len(), of("event").len(), of("decision").len()), (1, 3, 1));
     let names = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
     let customer = [
+        "alias_of_customer_id",
         "attributes",
         "consents",
         "customer_id",
         "holdings",
         "holds",
         "ledger",
+        "merged_customer_ids",
+        "merging_with_customer_id",
         "older_holding_fingerprints",
         "older_subscription_end_time",
         "older_subscriptions",
         "record",
         "relationship",
+        "was_merged",
     ];
     assert_eq!(names(of("customer")[0]), customer);
     let event = [

@@ -161,6 +161,12 @@ async fn call_everything(caller: &Caller) {
     while pieces.message().await.expect("goes on").is_some() {}
 
     drop(customers.export_customer(wire::ExportCustomerRequest { customer_id: id() }).await);
+    let (from_customer_id, into_customer_id) = (format!("{CUSTOMER}-guest"), id());
+    let merge = wire::MergeCustomersRequest { from_customer_id, into_customer_id };
+    customers.merge_customers(merge.clone()).await.expect("merges");
+    let wire::MergeCustomersRequest { from_customer_id, into_customer_id } = merge;
+    let unmerge = wire::UnmergeCustomersRequest { from_customer_id, into_customer_id };
+    customers.unmerge_customers(unmerge).await.expect("splits");
     customers.erase_customer(wire::EraseCustomerRequest { customer_id: id() }).await.expect("erases");
     let again = vec![event("too late", wire::EventKind::Purchase, "kettle")];
     drop(feedback.record_events(wire::RecordEventsRequest { events: again }).await);
