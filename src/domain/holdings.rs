@@ -146,6 +146,16 @@ impl Holding {
         self.acquired = Some(Acquisitions { first_at: first_at.min(at), last_at: last_at.max(at) });
     }
 
+    /// Creates the holding of a product that may have been stored before, with starts and ends through `evicted_end_at`.
+    fn possibly_evicted(at: Timestamp, evicted_end_at: Option<Timestamp>) -> Self {
+        Self {
+            starts_dropped_through: evicted_end_at,
+            possibly_ended_at: evicted_end_at,
+            folded_end_at: evicted_end_at,
+            ..Self::touched_at(at)
+        }
+    }
+
     /// Creates the holding of a subscription that was evicted.
     fn restored(subscription: EvictedSubscription) -> Self {
         let EvictedSubscription { acquired, subscribed_at, is_start } = subscription;
@@ -298,18 +308,9 @@ impl Holdings {
     /// Returns the holding of a product, created at `at` if there is none. Call [`Holdings::trim`] afterwards.
     pub fn touch(&mut self, product: &ProductId, at: Timestamp) -> &mut Holding {
         let Self { latest, evicted_subscriptions, evicted_end_at, .. } = self;
-        latest.entry(product.clone()).or_insert_with(|| match evicted_subscriptions.remove(&fingerprint(product)) {
-            Some(subscription) => Holding::restored(subscription),
-            None => {
-                // It may have been stored before.
-                let dropped_through = *evicted_end_at;
-                Holding {
-                    starts_dropped_through: dropped_through,
-                    folded_end_at: dropped_through,
-                    possibly_ended_at: dropped_through,
-                    ..Holding::touched_at(at)
-                }
-            }
+        latest.entry(product.clone()).or_insert_with(|| {
+            let evicted = evicted_subscriptions.remove(&fingerprint(product));
+            evicted.map_or_else(|| Holding::possibly_evicted(at, *evicted_end_at), Holding::restored)
         })
     }
 
