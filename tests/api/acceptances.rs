@@ -99,6 +99,21 @@ async fn acceptances_raise_propensities_and_rejections_lower_them() {
     }
 }
 
+/// Broken by: "accepted 1 of the 1 times" as a reason. Four acceptances count for the propensity all the same.
+#[tokio::test]
+async fn a_few_acceptances_are_no_reason() {
+    let shop = open_shop().await;
+    let customers = named("customer");
+    let_have_kettles(&shop, &customers).await;
+    for (asked, is_reason) in [(&customers[..4], false), (&customers[4..5], true)] {
+        reject_and_accept(&shop, asked).await;
+        let after = previewed(&shop, "ada").await;
+        assert!(lift(&after, ACCEPTED) > 1.0, "{after:?}");
+        let well_received = after.iter().flat_map(|offer| &offer.reasons).any(|reason| reason.code == "WELL_RECEIVED");
+        assert_eq!(well_received, is_reason, "{after:?}");
+    }
+}
+
 /// Broken by: offers without a response that are left out, or counted while a response may still arrive.
 #[tokio::test]
 async fn silence_counts_after_a_week() {

@@ -163,6 +163,24 @@ async fn an_activation_drops_no_channel_in_use() {
     assert!(status.message().contains("\"electronic\" (1 customer)"), "{status:?}");
 }
 
+/// Broken by: a recorded consent that is no use of its channel, and counts for none after the activation.
+#[tokio::test]
+async fn an_activation_drops_no_channel_with_consents() {
+    let shop = open_shop().await;
+    let consent = ChannelConsent {
+        channel: "E-Mail".into(),
+        kind: ConsentKind::OptIn.into(),
+        grant_time: Some(now(&shop.clock)),
+        source: "checkout 7".into(),
+    };
+    let consents = Consents { channel_consents: vec![consent], ..Consents::default() };
+    set_consents(&shop, "ada", consents, ConsentsUpdate::Replace).await;
+    create(&shop, "version = 'web-only'\n[contact.channels.web]\n").await;
+    let status = refusal(activate(&shop, "web-only").await.map(tonic::Response::new));
+    assert_eq!(kind(&status), (Code::FailedPrecondition, "CHANNELS_IN_USE".into()));
+    assert!(status.message().contains("\"E-Mail\" (1 customer)"), "{status:?}");
+}
+
 /// Broken by: offers on a channel without the consent that the policy asks for.
 #[tokio::test]
 async fn a_channel_can_need_a_recorded_consent() {

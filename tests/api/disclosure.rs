@@ -139,7 +139,7 @@ async fn readable(calls: &Calls, customer: &str) -> String {
 }
 
 /// Broken by: a role that is not asked for in any one of the methods, a hold's note, a script that fits the hold, the
-/// counts behind a component.
+/// counts behind a component, the time since which a cap holds.
 #[tokio::test]
 async fn only_callers_who_may_list_holds_learn_why_offers_are_paused() {
     let callers = format!(
@@ -176,6 +176,9 @@ audience = "tactful"
         let (seen, full) = (readable(&web, customer).await, readable(&desk, customer).await);
         assert!(seen.contains("not now: no offers"), "{customer}: {seen}");
         assert!(words.iter().any(|word| full.contains(word)), "{customer}: {full}");
+        for time in ["since_time: some", "resolved_time: some"] {
+            assert!(!seen.contains(time), "{customer}: {time} is in {seen}");
+        }
         for (_, words) in PAUSES {
             for word in words {
                 assert!(!seen.contains(word), "{customer}: `{word}` is in {seen}");

@@ -4,8 +4,8 @@ use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::create_policy_request::Source;
 use tactful::grpc::generated::tactful::v1::{
     ActivatePolicyRequest, BatchUpsertProductsRequest, CreatePolicyRequest, CrossSellRequest, CrossSellResponse,
-    CustomerEvent, EventKind, Explain, FeatureValue, Money, Product, ServingMode, UpSellRequest, UpSellResponse,
-    Withheld, feature_value,
+    CustomerEvent, EventKind, Explain, FeatureValue, Money, Product, ServingMode, TrainModelRequest, UpSellRequest,
+    UpSellResponse, Withheld, feature_value,
 };
 
 use super::faults::is_ok;
@@ -131,6 +131,24 @@ async fn variants_of_what_is_owned_or_in_the_basket_are_not_offered() {
     activate(&server, "declared", "[catalog]\nitem_groups = \"declared\"").await;
     let by_declared_groups = cross_sold(&server, with_basket("eve", &["jeans"])).await;
     assert_eq!(hoods(&by_declared_groups), 3, "{by_declared_groups:?}");
+}
+
+/// Broken by: purchases counted for each colour alone, of which neither has been bought with jeans often enough.
+#[tokio::test]
+async fn variants_share_what_was_bought_with_them() {
+    let server = phone_shop_with(hoodies()).await;
+    let at = ago(&server.clock, DAY * 30);
+    let bought = (0..8).flat_map(|number| {
+        let hoodie = if number < 4 { "hood-red" } else { "hood-green" };
+        ["jeans", hoodie].map(|id| purchase(&format!("e{number}-{id}"), &format!("c{number}"), id, at))
+    });
+    record(&server, bought.collect()).await;
+    server.models().train_model(TrainModelRequest {}).await.expect("trains");
+    record(&server, vec![purchase("ada-jeans", "ada", "jeans", at)]).await;
+    let offers = cross_sold(&server, preview("ada")).await.offers;
+    let hoodie = offers.iter().find(|offer| offer.product_id.starts_with("hood-")).expect("a hoodie");
+    let together = hoodie.reasons.iter().find(|reason| reason.code == "BOUGHT_TOGETHER").expect("a reason");
+    assert_eq!(together.parameters.get("together").map(String::as_str), Some("8"), "{hoodie:?}");
 }
 
 /// Broken by: an item group that is only read from titles; repeatable products that are withheld from their owners.

@@ -106,10 +106,15 @@ fn a_return_is_no_acquisition() {
 }
 
 /// Fewer items returned than bought stay owned; all of them do not.
+///
+/// Broken by: any return after the latest purchase taken for the end of the holding.
 #[test]
 fn a_partial_return_stays_owned() {
     let partial = [(9, bought("b", 3)), (5, returned("b", 1)), (4, returned("b", 1))];
-    in_every_order(&partial, |scenario| assert_eq!(quantity(&scenario, "b"), 1));
+    in_every_order(&partial, |scenario| {
+        assert_eq!(quantity(&scenario, "b"), 1);
+        assert!(scenario.customer.holdings.owns(&product_id("b")));
+    });
     let whole = [(9, bought("b", 3)), (5, returned("b", 2)), (4, returned("b", 1))];
     in_every_order(&whole, |scenario| assert!(!scenario.customer.holdings.owns(&product_id("b"))));
 }
@@ -221,6 +226,32 @@ fn after(events: &[(u32, EventKind)]) -> Scenario {
 
 fn value(scenario: &Scenario, component: usize) -> f64 {
     assessed(scenario).health.components[component].value
+}
+
+/// An end and a purchase of one product at one instant are a renewal, though no start was ever reported.
+///
+/// Broken by: a purchase that renews only what was reported as a subscription before.
+#[test]
+fn a_purchase_at_the_instant_of_an_end_renews_what_never_started() {
+    let history = [(59, end("a")), (59, bought("a", 1))];
+    in_every_order(&history, |scenario| assert!(scenario.customer.holdings.owns(&product_id("a"))));
+}
+
+/// Use without an allowance, as of an unlimited plan, says nothing about the need for a larger one.
+///
+/// Broken by: a missing allowance taken for one of which nothing was used.
+#[test]
+fn use_of_an_unlimited_plan_is_no_low_use() {
+    let used = |days, allowance| {
+        let (product, amount) = (product_id("a"), 5.0);
+        (days, EventKind::Usage { product, amount, allowance, meter: None, period: None })
+    };
+    for (allowance, meters) in [(None, 0), (Some(20.0), 1)] {
+        let history = [(400, start("a")), (70, used(70, allowance).1), (40, used(40, allowance).1)];
+        in_every_order(&history, |scenario| {
+            assert_eq!(scenario.customer.holdings.latest[&product_id("a")].usage.meters.len(), meters);
+        });
+    }
 }
 
 /// The nearest end and start within one ladder are a change of plans: no friction, no hold, and the tenure goes on.
@@ -489,6 +520,24 @@ fn the_pause_after_rejections_does_not_depend_on_the_order() {
     for (history, expected) in cases {
         in_every_order(&history, |scenario| assert_eq!(back_off_days(&scenario), expected, "{history:?}"));
     }
+}
+
+/// Giving up an accepted plan for one of the right size is no regret of the offer; giving it up for a lesser one is.
+///
+/// Broken by: any change to a lower tier that counts as a regret.
+#[test]
+fn an_accepted_plan_that_is_right_sized_is_not_regretted() {
+    let changed = |direction| {
+        let mut scenario = with_ladder();
+        let change = EventKind::PlanChange { from: product_id("m5"), to: product_id("m2"), direction: Some(direction) };
+        let history = [(20, outcome_of(1, "m5", OutcomeKind::Accepted)), (20, start("m5")), (10, change)];
+        for (number, (days, kind)) in history.into_iter().enumerate() {
+            scenario.apply_dated(&event_at(number, now() - DAY * days, kind));
+        }
+        value(&scenario, 4)
+    };
+    assert!((changed(PlanDirection::RightSized) - changed(PlanDirection::Sideways)).abs() < 1e-12);
+    assert!(changed(PlanDirection::Down) < changed(PlanDirection::RightSized));
 }
 
 /// Acceptances of one product within the regret window count once, and a late one sees every return.

@@ -136,6 +136,22 @@ fn an_exchange_for_another_variant_does_not_rest_the_group() {
     assert_ne!(rest_of(&scenario, "green").map(|(reason, _)| reason), Some(WithheldReason::GivenUp));
 }
 
+/// Variants of what is bought again and again are offered beside each other, so that only a rest withholds them.
+///
+/// Broken by: an exchange that rests the group like a return; a return that rests only the product.
+#[test]
+fn an_exchange_leaves_the_other_variants_of_what_is_bought_again() {
+    let repeatable = |name| Product { repeatable: true, ..variant("filter", name) };
+    let mut scenario = Scenario::new(vec![repeatable("red"), repeatable("blue"), repeatable("green")]);
+    buy(&mut scenario, "red");
+    give_back(&mut scenario, "red", ReturnReason::Unspecified);
+    scenario.now = scenario.now + DAY;
+    let rests = |scenario: &Scenario, name| rest_of(scenario, name).is_some_and(|it| it.0 == WithheldReason::GivenUp);
+    assert!(rests(&scenario, "red") && rests(&scenario, "green"));
+    buy(&mut scenario, "blue");
+    assert!(rests(&scenario, "red") && !rests(&scenario, "green"));
+}
+
 /// Broken by: an end that rests nothing; a rung that rests only itself.
 #[test]
 fn a_cancelled_rung_rests_with_those_above_it_unless_it_was_a_step_up() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tactful::domain::cached_ranking::{CacheKey, RankedProduct};
-use tactful::domain::candidate::{Candidate, Proposal, Support};
+use tactful::domain::candidate::{Candidate, Proposal, SUPPORT_MIN, Support};
 use tactful::domain::catalog::Catalog;
 use tactful::domain::event::{Event, EventKind};
 use tactful::domain::evidence::{CountBasis, Evidence};
@@ -146,7 +146,7 @@ proptest! {
     }
 }
 
-/// Recomputes the counts of a piece of evidence from sets.
+/// Recomputes the counts of a piece of evidence from sets. Fewer than five are no evidence: "1 of 1" says nothing.
 fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> bool {
     // Products by basket, and by customer.
     let mut baskets: BTreeMap<(usize, usize), BTreeSet<ProductId>> = BTreeMap::new();
@@ -172,15 +172,21 @@ fn is_true(evidence: &Evidence, candidate: &ProductId, bought: &[Bought]) -> boo
             };
             let having_with = groups.iter().filter(|group| group.contains(with));
             let both = having_with.clone().filter(|group| group.contains(candidate)).count();
-            *together as usize == both && *with_total as usize == having_with.count()
+            *together >= SUPPORT_MIN && *together as usize == both && *with_total as usize == having_with.count()
         }
-        Evidence::Popular { buyers, days } => *days == RECENT_DAYS && *buyers as usize == recent_buyers(candidate),
+        Evidence::Popular { buyers, days } => {
+            *buyers >= SUPPORT_MIN && *days == RECENT_DAYS && *buyers as usize == recent_buyers(candidate)
+        }
         // All products are of one category.
         Evidence::NewInCategory { like, buyers, days } => {
             let is_new = bought.iter().all(|line| numbered_product_id(line.1) != *candidate);
             let most = (0..PRODUCTS).map(|number| recent_buyers(&numbered_product_id(number))).max();
             let claimed = *buyers as usize;
-            is_new && *days == RECENT_DAYS && claimed > 0 && claimed == recent_buyers(like) && Some(claimed) == most
+            is_new
+                && *days == RECENT_DAYS
+                && *buyers >= SUPPORT_MIN
+                && claimed == recent_buyers(like)
+                && Some(claimed) == most
         }
         Evidence::BetterFeatures
         | Evidence::Compatible { .. }

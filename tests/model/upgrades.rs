@@ -95,7 +95,12 @@ fn an_upgrade_needs_evidence_of_being_better() {
         ("better and worse", [wide(slots(2.0, small.clone())), slots(4.0, large.clone())], moves(0..9, 0, 1), false),
         ("a higher tier", [on_tier(1, small.clone()), on_tier(2, toaster(1, "90"))], moves(0..0, 0, 1), true),
         ("a lower tier", [on_tier(2, small.clone()), on_tier(1, large.clone())], moves(0..9, 0, 1), false),
-        ("a variant of it", [variant(small.clone()), variant(wide(large.clone()))], moves(0..9, 0, 1), false),
+        (
+            "a variant of it",
+            [variant(slots(2.0, small.clone())), variant(slots(4.0, large.clone()))],
+            moves(0..9, 0, 1),
+            false,
+        ),
         ("a complement", [small.clone(), with_first(large.clone())], moves(0..9, 0, 1), false),
         ("from a ladder", [on_tier(1, small.clone()), large.clone()], moves(0..9, 0, 1), false),
         ("to a ladder", [small, on_tier(1, wide(large))], moves(0..9, 0, 1), false),
@@ -144,9 +149,28 @@ fn only_products_that_stand_for_each_other_are_replaced() {
         let upgrades = upgrades(products, CatalogSettings::default(), &purchases);
         assert_eq!(!upgrades.is_empty(), is_upgrade, "{name}: {upgrades:?}");
     }
+    // Where the orders of others show how often the two would be in one order by chance.
+    let others: Vec<Purchase> = (100..500).map(|customer| (customer, 2, 3)).collect();
+    for (name, at_once, is_upgrade) in [("moves of 30", at_once(0..0), true), ("10 at once", at_once(50..60), false)] {
+        let purchases = [moves(0..30, 0, 1), at_once, others.clone()].concat();
+        let upgrades = upgrades(toasters(), CatalogSettings::default(), &purchases);
+        assert_eq!(!upgrades.is_empty(), is_upgrade, "{name}: {upgrades:?}");
+    }
     let evidence = upgrades(toasters(), CatalogSettings::default(), &with(&[again(0..1)])).remove(0).1;
     let moved = evidence.iter().find(|evidence| matches!(evidence, Evidence::MovedUp { .. }));
     assert_eq!(moved, Some(&Evidence::MovedUp { customers: 8 }), "the one who bought it again did not replace it");
+}
+
+/// Broken by: "1 of 1 customers moved up", which says nothing.
+#[test]
+fn few_moves_and_buyers_are_no_reason() {
+    let tiers = || [on_ladder("ladder", 1, toaster(0, "10")), on_ladder("ladder", 2, toaster(1, "15"))];
+    for (customers, is_reason) in [(4, false), (5, true)] {
+        let evidence = upgrades(tiers(), CatalogSettings::default(), &moves(0..customers, 0, 1)).remove(0).1;
+        let is_moved = evidence.iter().any(|evidence| matches!(evidence, Evidence::MovedUp { .. }));
+        let is_popular = evidence.iter().any(|evidence| matches!(evidence, Evidence::Popular { .. }));
+        assert_eq!((is_moved, is_popular), (is_reason, is_reason), "{customers}: {evidence:?}");
+    }
 }
 
 /// Broken by: higher numbers that are better whatever the price; declared orders that are ignored; products of different kinds
