@@ -5,7 +5,7 @@ use tactful::grpc::generated::tactful::v1::create_policy_request::Source;
 use tactful::grpc::generated::tactful::v1::customer_export_record::Record;
 use tactful::grpc::generated::tactful::v1::{
     ActivatePolicyRequest, BatchUpsertCustomersRequest, CapKind, CreateHoldRequest, CreatePolicyRequest,
-    CustomerProfile, EraseCustomerRequest, ExportCustomerRequest, GetBackfireReportRequest, HoldReason,
+    CustomerProfile, EraseCustomerRequest, ExportCustomerRequest, GetBackfireReportRequest, Hold, HoldReason,
     ListHoldsRequest, MergeCustomersRequest, MergeCustomersResponse, UnmergeCustomersRequest,
 };
 use tonic::{Code, Status};
@@ -138,7 +138,7 @@ async fn an_unmerge_restores_profiles_and_keeps_holds_on_both() {
         assert_eq!((profile.customer_id.as_str(), profile.attributes["segment"].as_str()), (id, segment));
         let request = ListHoldsRequest { customer_id: id.into() };
         let holds = shop.relationships().list_holds(request).await.expect("lists").into_inner().holds;
-        assert_eq!(holds.iter().map(|hold| hold.reason()).collect::<Vec<_>>(), [HoldReason::Bereavement], "{id}");
+        assert_eq!(holds.iter().map(Hold::reason).collect::<Vec<_>>(), [HoldReason::Bereavement], "{id}");
     }
 }
 

@@ -165,7 +165,7 @@ async fn until_when_is_about_all_caps_at_once() {
     let capped = explained.candidates.iter().find(|candidate| candidate.rule == "on_hold").expect("a candidate");
     assert_eq!((capped.until, capped.remedy.as_str()), (until, "a request after 12 December"));
 
-    shop.clock.advance(DAY * 28 - Duration::from_millis(1));
+    shop.clock.advance((DAY * 28).saturating_sub(Duration::from_millis(1)));
     assert!(shop.offers().cross_sell(request.clone()).await.expect("answers").into_inner().offers.is_empty());
     shop.clock.advance(Duration::from_millis(1));
     let free = shop.offers().cross_sell(request).await.expect("answers").into_inner();

@@ -105,7 +105,7 @@ async fn the_suggested_remedy_is_the_one_that_works() {
     assert_eq!(health_of(&shop, "ada").await.next_eligible_time, until);
     let held = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();
     assert_eq!(held.next_eligible_time, until);
-    shop.clock.advance(DAY * 14 - MS);
+    shop.clock.advance((DAY * 14).saturating_sub(MS));
     assert!(shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner().offers.is_empty());
     shop.clock.advance(MS);
     let free = shop.offers().cross_sell(preview("ada")).await.expect("answers").into_inner();

@@ -9,7 +9,7 @@ use tactful::decision::grants;
 use tactful::decision::merge_customers::{MergeContext, merged};
 use tactful::domain::customer::{Customer, HOLDS_MAX, Hold, HoldReason};
 use tactful::domain::decision::{Cap, CapKind};
-use tactful::domain::event::{Event, EventKind};
+use tactful::domain::event::{CaseReport, Event, EventKind, Outcome};
 use tactful::domain::ids::{DecisionId, GrantId, HoldId};
 use tactful::domain::ledger::GRANTS_MAX;
 use tactful::domain::state_bounds::StateBounds;
@@ -63,13 +63,11 @@ fn pause_end(caps: &[Cap], is_of_kind: impl Fn(CapKind) -> bool) -> Option<Times
 
 /// The event with a case that no event of the other customer has.
 fn with_own_case(mut event: Event) -> Event {
-    let case = match &mut event.kind {
-        EventKind::SupportTicket(report) | EventKind::Complaint(report) => report.case.as_mut(),
-        EventKind::CaseResolved { case } => Some(case),
-        EventKind::Outcome(outcome) => outcome.case.as_mut(),
-        _ => None,
-    };
-    if let Some(case) = case {
+    if let EventKind::SupportTicket(CaseReport { case: Some(case), .. })
+    | EventKind::Complaint(CaseReport { case: Some(case), .. })
+    | EventKind::CaseResolved { case }
+    | EventKind::Outcome(Outcome { case: Some(case), .. }) = &mut event.kind
+    {
         *case = case_id(format!("own/{case}"));
     }
     event

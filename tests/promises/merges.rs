@@ -1,6 +1,6 @@
 //! Two ids of one person: what happens under either counts for both.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tactful::domain::customer::{Consents, Customer, HoldReason};
@@ -117,7 +117,7 @@ async fn complaints_holds_and_opt_outs_hold_under_both_ids() {
         let consents = Consents { is_opted_out: true, ..Consents::default() };
         let update = ProfileUpdate {
             customer: customer_id("guest"),
-            attributes: Default::default(),
+            attributes: BTreeMap::default(),
             consents: Some(ConsentsChange::Add(consents)),
         };
         upsert_customers(&app, &[update]).await.expect("stored");
@@ -336,7 +336,7 @@ async fn grants_stay_on_both_after_an_unmerge() {
 async fn ids_that_were_merged_before_leave_together() {
     for (app, _directory) in shops().await {
         for (number, id) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            let event = purchase(format!("e{number}"), id, &format!("c{number}"), app.now() - DAY * 40);
+            let event = purchase(format!("e{number}"), id, format!("c{number}"), app.now() - DAY * 40);
             record_events(&app, &[event]).await.expect("recorded");
         }
         merge(&app, "a", "b").await;
