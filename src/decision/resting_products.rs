@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use super::decision_context::DecisionContext;
 use super::subscriptions::Subscriptions;
 use super::value_delivered::regrets;
+use crate::domain::catalog::Catalog;
 use crate::domain::customer::Customer;
 use crate::domain::holdings::Holding;
-use crate::domain::ids::{ItemGroupId, LadderId, ProductId};
+use crate::domain::ids::{LadderId, ProductId};
 use crate::domain::product::Product;
 use crate::domain::rejected_candidate::Ineligibility;
 use crate::domain::time::Timestamp;
@@ -37,14 +38,18 @@ enum RestScope {
 /// The products that rest for one customer.
 pub(super) struct RestingProducts<'a> {
     products: BTreeMap<&'a ProductId, Rest<'a>>,
-    item_groups: BTreeMap<&'a ItemGroupId, Rest<'a>>,
+    /// By the product that stands for all variants.
+    variants: BTreeMap<&'a ProductId, Rest<'a>>,
     /// By ladder, each tier above which products rest.
     rungs: BTreeMap<&'a LadderId, Vec<(u32, Rest<'a>)>>,
+    catalog: &'a Catalog,
 }
 
 impl<'a> RestingProducts<'a> {
     pub fn of(customer: &'a Customer, context: &DecisionContext<'a>) -> Self {
-        let mut resting = Self { products: BTreeMap::new(), item_groups: BTreeMap::new(), rungs: BTreeMap::new() };
+        let catalog = context.catalog;
+        let mut resting =
+            Self { products: BTreeMap::new(), variants: BTreeMap::new(), rungs: BTreeMap::new(), catalog };
         let contact = &context.policy.contact;
         for cooldown in &customer.ledger.product_cooldowns {
             let rest = Rest { until: cooldown.until, product: &cooldown.product, reason: WithheldReason::Declined };
@@ -89,9 +94,8 @@ impl<'a> RestingProducts<'a> {
         }
         extend(self.products.entry(rest.product).or_insert(rest), rest);
         let Some(product) = context.catalog.get(rest.product).filter(|_| scope == RestScope::Group) else { return };
-        if let Some(group) = &product.item_group {
-            extend(self.item_groups.entry(group).or_insert(rest), rest);
-        }
+        let representative = self.catalog.representative_of(&product.id);
+        extend(self.variants.entry(representative).or_insert(rest), rest);
         if let Some(position) = &product.ladder_position
             && !is_above(position.tier, &position.ladder, customer, context)
         {
@@ -102,7 +106,7 @@ impl<'a> RestingProducts<'a> {
     /// The rest of a product that ends last.
     pub fn find(&self, product: &Product) -> Option<Ineligibility> {
         let own = self.products.get(&product.id);
-        let of_group = product.item_group.as_ref().and_then(|group| self.item_groups.get(group));
+        let of_group = self.variants.get(self.catalog.representative_of(&product.id));
         let position = product.ladder_position.as_ref();
         let rungs = position.and_then(|position| Some((position.tier, self.rungs.get(&position.ladder)?)));
         let below = rungs.into_iter().flat_map(|(tier, rungs)| rungs.iter().filter(move |(below, _)| *below < tier));

@@ -13,7 +13,7 @@ use tactful::domain::time::{DAY, Timestamp};
 use tactful::domain::withheld_reason::WithheldReason;
 
 use crate::scenario::{self, Scenario};
-use crate::support::shop::{MS, now, on_ladder, order_line, product, product_id};
+use crate::support::shop::{MS, gbp, now, on_ladder, order_line, product, product_id};
 
 fn plain(name: &str) -> Product {
     product(name, name.to_uppercase())
@@ -134,6 +134,25 @@ fn an_exchange_for_another_variant_does_not_rest_the_group() {
     // Its variant is owned now, which is checked first.
     assert_eq!(rest_of(&scenario, "red").map(|(reason, _)| reason), Some(WithheldReason::VariantOwned));
     assert_ne!(rest_of(&scenario, "green").map(|(reason, _)| reason), Some(WithheldReason::GivenUp));
+}
+
+/// Broken by: a rest of declared item groups alone, so that the other colours of a returned hoodie are offered the next day.
+#[test]
+fn variants_by_title_rest_as_those_of_an_item_group_do() {
+    let hoodie = |name, colour: &str| Product {
+        category: vec!["Clothing".into()],
+        price: Some(gbp("45")),
+        ..product(name, format!("Hoodie - {colour}"))
+    };
+    let mut scenario = Scenario::new(vec![hoodie("red", "Red"), hoodie("blue", "Blue"), plain("kettle")]);
+    buy(&mut scenario, "red");
+    give_back(&mut scenario, "red", ReturnReason::Unspecified);
+    let returned_at = scenario.now;
+    scenario.now = scenario.now + DAY * 8;
+    let resting =
+        Some((WithheldReason::GivenUp, Some(returned_at + scenario.policy.contact.returned_product_cooldown)));
+    assert_eq!((rest_of(&scenario, "red"), rest_of(&scenario, "blue")), (resting, resting));
+    assert_eq!(rest_of(&scenario, "kettle"), None);
 }
 
 /// Variants of what is bought again and again are offered beside each other, so that only a rest withholds them.
