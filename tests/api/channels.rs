@@ -6,7 +6,7 @@ use tactful::grpc::generated::tactful::v1::explain_decision_request::About;
 use tactful::grpc::generated::tactful::v1::{
     ActivatePolicyRequest, BatchCrossSellRequest, BatchUpsertCustomersRequest, BatchUpsertOffersRequest, CapKind,
     ChannelConsent, ConsentKind, Consents, ConsentsUpdate, CreatePolicyRequest, CrossSellRequest, CrossSellResponse,
-    CustomerProfile, EntryResult, ExplainDecisionRequest, ExplicitOffer, OfferKind, WhatIf,
+    CustomerProfile, EntryResult, ExplainDecisionRequest, ExplicitOffer, OfferKind, RollBackPolicyRequest, WhatIf,
 };
 use tonic::Code;
 
@@ -179,6 +179,22 @@ async fn an_activation_drops_no_channel_with_consents() {
     let status = refusal(activate(&shop, "web-only").await.map(tonic::Response::new));
     assert_eq!(kind(&status), (Code::FailedPrecondition, "CHANNELS_IN_USE".into()));
     assert!(status.message().contains("\"E-Mail\" (1 customer)"), "{status:?}");
+}
+
+/// Broken by: a roll-back that restores whatever was in force before.
+#[tokio::test]
+async fn a_roll_back_drops_no_channel_in_use() {
+    let shop = open_shop().await;
+    for (version, document) in [
+        ("web-only", "version = 'web-only'\n[contact.channels.web]\n"),
+        ("both", "version = 'both'\n[contact.channels.web]\n[contact.channels.email]\n"),
+    ] {
+        create(&shop, document).await;
+        activate(&shop, version).await.expect("nobody is left on a channel");
+    }
+    set_consents(&shop, "ada", opted_out_of(&["E-Mail"]), ConsentsUpdate::Unspecified).await;
+    let status = refusal(shop.policies().roll_back_policy(RollBackPolicyRequest { version: "both".into() }).await);
+    assert_eq!(kind(&status), (Code::FailedPrecondition, "CHANNELS_IN_USE".into()));
 }
 
 /// Broken by: offers on a channel without the consent that the policy asks for.
