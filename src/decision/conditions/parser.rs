@@ -11,12 +11,12 @@ use super::syntax::{
 /// # Errors
 /// If the text is not an expression of the supported subset, or exceeds a limit.
 pub(super) fn parse(text: &str) -> Result<SyntaxNode, ConditionError> {
-    let mut parser = Parser { tokens: tokens(text)?, next: 0, nodes: 0, depth: 0 };
+    let mut parser = ConditionParser { tokens: tokens(text)?, next: 0, nodes: 0, depth: 0 };
     let expression = parser.expression()?;
     if *parser.peek() == TokenKind::End { Ok(expression) } else { Err(parser.unexpected("the end")) }
 }
 
-struct Parser {
+struct ConditionParser {
     /// Tokens, of which the last one is the end.
     tokens: Vec<Token>,
     next: usize,
@@ -29,7 +29,7 @@ const MINUS: TokenKind = TokenKind::Operator(BinaryOperator::Arithmetic(Arithmet
 
 type Parsed = Result<SyntaxNode, ConditionError>;
 
-impl Parser {
+impl ConditionParser {
     /// Conditional, or an operand of one.
     fn expression(&mut self) -> Parsed {
         self.nested(|parser| {
