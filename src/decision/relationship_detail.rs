@@ -10,7 +10,7 @@ use crate::decision::customer_assessment::CustomerAssessment;
 use crate::decision::decision_context::DecisionContext;
 use crate::decision::grants;
 use crate::decision::look_ahead::next_eligible_at;
-use crate::decision::relationship::assess;
+use crate::decision::relationship::assess_with;
 use crate::decision::subscriptions::Subscriptions;
 use crate::decision::value_delivered::AcceptancesInEffect;
 use crate::domain::customer::Customer;
@@ -38,8 +38,8 @@ pub(crate) fn detail(
     context: &DecisionContext<'_>,
 ) -> RelationshipDetail {
     let DecisionContext { policy, outlook, catalog, now, .. } = *context;
-    let later = assess(customer, policy, outlook, catalog, now + DAY * TREND_DAYS);
     let subscriptions = Subscriptions::of(customer, &policy.relationship, catalog);
+    let later = assess_with(customer, &subscriptions, policy, outlook, now + DAY * TREND_DAYS);
     let components = health.components.iter().zip(&later.components);
     RelationshipDetail {
         components: components
