@@ -102,12 +102,7 @@ fn merged_holdings(into: &Holdings, from: &Holdings, bounds: &StateBounds) -> Ho
     for (product, holding) in into.latest.iter().chain(&from.latest) {
         add_holding(holdings.touch(product, holding.first_event_at), holding, bounds);
     }
-    while holdings.evicted_subscriptions.len() > bounds.evicted_subscriptions {
-        // The shortest tenure says least; the product stays owned.
-        let shortest =
-            holdings.evicted_subscriptions.iter().max_by_key(|(_, it)| it.acquired.first_at).map(|(&it, _)| it);
-        let Some(shortest) = shortest else { break };
-        holdings.evicted_subscriptions.remove(&shortest);
+    while let Some(shortest) = holdings.pop_shortest_tenure(bounds) {
         holdings.fingerprints.insert(shortest);
     }
     while holdings.fingerprints.len() > bounds.fingerprints {

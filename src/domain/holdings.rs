@@ -360,16 +360,22 @@ impl Holdings {
                     is_start: commitment.kind == StartKind::Start,
                 };
                 self.evicted_subscriptions.insert(fingerprint, subscription);
-                if self.evicted_subscriptions.len() > bounds.evicted_subscriptions {
-                    // The shortest tenure says least; the product stays owned.
-                    let shortest = self.evicted_subscriptions.iter().max_by_key(|(_, it)| it.acquired.first_at);
-                    if let Some((&shortest, _)) = shortest {
-                        self.evicted_subscriptions.remove(&shortest);
-                        self.insert_fingerprint(shortest, bounds);
-                    }
+                if let Some(shortest) = self.pop_shortest_tenure(bounds) {
+                    self.insert_fingerprint(shortest, bounds);
                 }
             }
         }
+    }
+
+    /// Removes one evicted subscription if there are too many: the shortest tenure says least. Returns the fingerprint of its
+    /// product, which stays owned.
+    pub fn pop_shortest_tenure(&mut self, bounds: &StateBounds) -> Option<u32> {
+        if self.evicted_subscriptions.len() <= bounds.evicted_subscriptions {
+            return None;
+        }
+        let (&shortest, _) = self.evicted_subscriptions.iter().max_by_key(|(_, it)| it.acquired.first_at)?;
+        self.evicted_subscriptions.remove(&shortest);
+        Some(shortest)
     }
 
     fn insert_fingerprint(&mut self, fingerprint: u32, bounds: &StateBounds) {
