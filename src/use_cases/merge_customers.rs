@@ -102,16 +102,8 @@ async fn plan_merge(app: &App, from: &CustomerId, into: &CustomerId) -> Result<M
     let store = app.store.as_ref();
     let (source, target) = (store.load_customer(from).await?, load_by_any_id(store, into).await?);
     let (target_id, target) = target;
-    let source = match source {
-        LoadedCustomer::Stored(source) => source,
-        LoadedCustomer::Unknown => Versioned { version: 0, value: Customer::unknown(from.clone()) },
-        LoadedCustomer::Erased(_) => return Err(ChangeRejection::CustomerErased.into()),
-    };
-    let target = match target {
-        LoadedCustomer::Stored(target) => target.value,
-        LoadedCustomer::Unknown => Customer::unknown(target_id.clone()),
-        LoadedCustomer::Erased(_) => return Err(ChangeRejection::CustomerErased.into()),
-    };
+    let source = unless_erased(source, from)?;
+    let target = unless_erased(target, &target_id)?.value;
     if source.value.merge.is_in_progress() {
         return Ok(MergePlan::Unfinished(from.clone()));
     }
@@ -144,11 +136,7 @@ pub async fn unmerge_customers(app: &App, from: &CustomerId, into: &CustomerId) 
     let mut is_duplicate = true;
     for _ in 0..ATTEMPTS_MAX {
         let (id, loaded) = load_by_any_id(app.store.as_ref(), into).await?;
-        let whole = match loaded {
-            LoadedCustomer::Stored(whole) => whole,
-            LoadedCustomer::Unknown => Versioned { version: 0, value: Customer::unknown(id) },
-            LoadedCustomer::Erased(_) => return Err(ChangeRejection::CustomerErased.into()),
-        };
+        let whole = unless_erased(loaded, &id)?;
         if whole.value.merge.is_in_progress() {
             finish(app, &whole.value.id).await?;
             continue;
@@ -167,6 +155,15 @@ pub async fn unmerge_customers(app: &App, from: &CustomerId, into: &CustomerId) 
         finish(app, &id).await?;
     }
     Err(ChangeRejection::Contended.into())
+}
+
+/// The customer as it is stored, or one without any history; an erased one is not changed.
+fn unless_erased(loaded: LoadedCustomer, id: &CustomerId) -> Result<Versioned<Customer>, MergeError> {
+    match loaded {
+        LoadedCustomer::Stored(stored) => Ok(stored),
+        LoadedCustomer::Unknown => Ok(Versioned { version: 0, value: Customer::unknown(id.clone()) }),
+        LoadedCustomer::Erased(_) => Err(ChangeRejection::CustomerErased.into()),
+    }
 }
 
 fn require_no_backup(app: &App) -> Result<(), MergeError> {
