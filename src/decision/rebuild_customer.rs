@@ -1,7 +1,7 @@
 //! A customer is rebuilt from history, because an id that was merged into it is split off again.
 //!
-//! What history has is computed anew. What it does not have stays on both customers: holds, consents and opt-outs, and the
-//! whole ledger, so that no cap is exceeded and no pause ends because of an unmerge.
+//! Events are applied anew. Holds, consents, opt-outs and the whole ledger do not follow from events alone and stay on both
+//! customers, so that no cap is exceeded and no pause ends because of an unmerge.
 
 use super::apply_event::apply_event_within;
 use super::merge_customers::MergeContext;
