@@ -54,8 +54,9 @@ audit:
 deploy-dev:
     kubectl apply -k k8s/overlays/dev
 
-# Run the long forms: attacks, malformed calls, restarts, rotations, kill -9, damaged files (about an hour)
+# Run the long forms: generated histories, attacks, malformed calls, restarts, rotations, kill -9, damaged files (about an hour)
 long:
+    PROPTEST_CASES=10000 cargo test --test decision
     TACTFUL_LONG=1 cargo test --test threats -- --nocapture
     TACTFUL_LONG=1 cargo test --test server restarts -- --nocapture
     TACTFUL_LONG=1 cargo test --test api rotation -- --nocapture
