@@ -68,12 +68,16 @@ impl Allowance {
         (self.offers_limit, self.offers_left, self.up_sell_limit, self.up_sell_left) = (0, 0, 0, 0);
     }
 
-    /// Index of the cap that binds queries of this kind: of those with nothing left, the one that lasts longest; holds and
-    /// pauses take precedence over counted caps. `None` while an offer is left.
+    /// Index of the cap that binds queries of this kind: of those with nothing left, the one that lasts longest. Holds and
+    /// pauses take precedence over the control group, because they withhold everything in either arm; all three take
+    /// precedence over counted caps. `None` while an offer is left.
     pub(crate) fn binding(&self, kind: OfferKind) -> Option<usize> {
         let exhausted = self.caps.iter().enumerate().filter(|(_, cap)| binds(cap, kind));
-        let lasting = |cap: &Cap| (is_pause(cap.kind), cap.next_eligible_at.unwrap_or(Timestamp::MAX));
-        exhausted.rev().max_by_key(|(_, cap)| lasting(cap)).map(|(index, _)| index)
+        let precedence = |cap: &Cap| {
+            let is_control = cap.kind == CapKind::ControlGroup;
+            (is_pause(cap.kind), !is_control, cap.next_eligible_at.unwrap_or(Timestamp::MAX))
+        };
+        exhausted.rev().max_by_key(|(_, cap)| precedence(cap)).map(|(index, _)| index)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The steps are relationship health, allowance, eligibility, arbitration, diversity and the cut to the requested
 //! length. A preview runs this same function and drops the ledger that it returns.
 
-use crate::decision::contact_policy::{self, binds, is_pause};
+use crate::decision::contact_policy::{self, binds};
 use crate::decision::control_group::{arm_of, assignment};
 use crate::decision::customer_assessment::CustomerAssessment;
 use crate::decision::decision_context::DecisionContext;
@@ -17,7 +17,7 @@ use crate::decision::scoring::score_eligible;
 use crate::decision::slate::select_slate;
 use crate::domain::candidate::{Candidate, Proposal, Support};
 use crate::domain::customer::Customer;
-use crate::domain::decision::{CapKind, Decision, DecisionMessage};
+use crate::domain::decision::{Decision, DecisionMessage};
 use crate::domain::evidence::Evidence;
 use crate::domain::experiment::Arm;
 use crate::domain::ids::{GrantId, OfferId, ProductId};
@@ -85,13 +85,9 @@ fn decide_for_control(
     let health = decision.relationship_health.clone();
     let mut allowance = CustomerAssessment::with(health, &customer, Some(query.channel), context).allowance;
     allowance.withhold_for_control_group();
-    let caps = allowance.caps;
-    // A hold or a pause would have withheld everything in either arm, and is the better explanation.
-    let pause = decision.binding_cap.map(|index| decision.caps[index].kind).filter(|&kind| is_pause(kind));
-    let binding_kind = pause.unwrap_or(CapKind::ControlGroup);
-    decision.binding_cap = caps.iter().position(|cap| cap.kind == binding_kind);
+    decision.binding_cap = allowance.binding(query.kind);
     decision.message = DecisionMessage::Capped;
-    decision.caps = caps;
+    decision.caps = allowance.caps;
     (decision, customer.ledger)
 }
 

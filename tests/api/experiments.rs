@@ -108,6 +108,7 @@ async fn the_control_group_gets_no_offers_and_its_would_be_slates_are_recorded()
     assert_eq!((held.message.as_str(), held.next_eligible_time), ("No offers: on hold since 14 November.", None));
     let health = shop.relationships().get_relationship_health(request).await.expect("answers").into_inner();
     assert_eq!(health.next_eligible_time, None);
+    assert!(health.message.contains("on hold") && !health.message.contains("control"), "{}", health.message);
     assert!(!health.message.contains("before"), "{}", health.message);
 }
 
