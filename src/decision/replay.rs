@@ -2,8 +2,9 @@
 //!
 //! The recorded candidates go through the real decision, with the caps and rules of the other policy and the grants that it
 //! would have made so far. Taken from the record as they are: the component values of relationship health (their inputs
-//! are not recorded), holds and pauses, and the model's proposals. Holdings are today's; explicit offers and volume caps do
-//! not enter. A replay is therefore compared with a replay under the active policy, not with the record.
+//! are not recorded), holds and pauses, and the model's proposals. Holdings and consents to a channel are today's; explicit
+//! offers and volume caps do not enter. A replay is therefore compared with a replay under the active policy, not with the
+//! record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,10 +92,12 @@ pub(crate) fn replay(
     decisions.iter().map(replay_one).collect()
 }
 
-/// Today's customer without the state that would reject candidates for reasons that did not apply at the time.
+/// Today's customer without the state that would reject candidates for reasons that did not apply at the time. Recorded
+/// consents stay, since each counts from its own time.
 fn customer_then(today: &Customer, candidates: &[Candidate], ledger: Ledger) -> Customer {
+    let channel_consents = today.consents.channel_consents.clone();
     let mut customer = Customer {
-        consents: Consents::default(),
+        consents: Consents { channel_consents, ..Consents::default() },
         holds: Vec::new(),
         relationship: RelationshipState::default(),
         ledger,

@@ -1,12 +1,15 @@
 //! Channels and consents through the API: opt-outs hold in every spelling, an unknown channel is refused, and an activation
 //! drops no channel that is in use.
 
+use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::create_policy_request::Source;
 use tactful::grpc::generated::tactful::v1::explain_decision_request::About;
+use tactful::grpc::generated::tactful::v1::simulate_policy_request::Source as SimulateSource;
 use tactful::grpc::generated::tactful::v1::{
     ActivatePolicyRequest, BatchCrossSellRequest, BatchUpsertCustomersRequest, BatchUpsertOffersRequest, CapKind,
     ChannelConsent, ConsentKind, Consents, ConsentsUpdate, CreatePolicyRequest, CrossSellRequest, CrossSellResponse,
-    CustomerProfile, EntryResult, ExplainDecisionRequest, ExplicitOffer, OfferKind, RollBackPolicyRequest, WhatIf,
+    CustomerProfile, EntryResult, ExplainDecisionRequest, ExplicitOffer, OfferKind, RollBackPolicyRequest,
+    SimulatePolicyRequest, WhatIf,
 };
 use tonic::Code;
 
@@ -225,8 +228,7 @@ async fn a_channel_can_need_a_recorded_consent() {
         ..CustomerProfile::default()
     };
     let incomplete = ChannelConsent::default();
-    let late =
-        ChannelConsent { grant_time: Some(in_future(&shop.clock, tactful::domain::time::DAY)), ..consent.clone() };
+    let late = ChannelConsent { grant_time: Some(in_future(&shop.clock, DAY)), ..consent.clone() };
     let cases = [
         (
             vec![incomplete],
@@ -246,6 +248,32 @@ async fn a_channel_can_need_a_recorded_consent() {
         let expected: Vec<String> = fields.iter().map(|field| format!("customers[0].consents.{field}")).collect();
         assert_eq!(bad_fields(&entry_refusal(&results[0])), expected);
     }
+}
+
+/// Broken by: a replay that forgets consents, so that every decision on a channel that needs one is withheld.
+#[tokio::test]
+async fn a_simulation_counts_a_consent_from_the_time_it_was_given() {
+    let shop = open_shop().await;
+    for customer in ["ada", "ben"] {
+        let request = CrossSellRequest { channel: "web".into(), ..cross_sell(customer) };
+        assert_eq!(shop.offers().cross_sell(request).await.expect("answers").into_inner().offers.len(), 3);
+    }
+    let given = |grant_time| ChannelConsent {
+        channel: "Web".into(),
+        kind: ConsentKind::OptIn.into(),
+        grant_time: Some(grant_time),
+        source: "checkout 7".into(),
+    };
+    let before = now(&shop.clock);
+    shop.clock.advance(DAY);
+    for (customer, grant_time) in [("ada", before), ("ben", now(&shop.clock))] {
+        let consents = Consents { channel_consents: vec![given(grant_time)], ..Consents::default() };
+        set_consents(&shop, customer, consents, ConsentsUpdate::Replace).await;
+    }
+    let toml = "version = 'opt-in'\n[contact.channels.web]\nbasis = 'opt_in'\n".to_owned();
+    let request = SimulatePolicyRequest { source: Some(SimulateSource::Toml(toml)), since: None };
+    let all = shop.policies().simulate_policy(request).await.expect("replays").into_inner().all.expect("set");
+    assert_eq!((all.decisions, all.offers_in_force, all.offers_simulated), (2, 6, 3));
 }
 
 /// Broken by: an import that clears an opt-out because its file is older.
