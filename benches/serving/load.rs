@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use prost::Message;
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1 as wire;
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 use wire::offer_service_client::OfferServiceClient;
 
@@ -60,7 +61,10 @@ pub struct Scenario {
 /// Measurement of a load.
 #[derive(Debug, Clone)]
 pub struct LoadMeasurement {
+    /// Number of answered calls.
     pub calls: u64,
+    /// Number of calls that the server refused because it was busy. They count in no other figure.
+    pub refused: u64,
     /// Number of calls that granted an offer that was not open yet.
     pub granting: u64,
     pub wall: Duration,
@@ -73,13 +77,14 @@ pub struct LoadMeasurement {
 impl Default for LoadMeasurement {
     fn default() -> Self {
         let latencies = Histogram::new(3).expect("3 digits are allowed");
-        Self { calls: 0, granting: 0, wall: Duration::ZERO, cpu: Duration::ZERO, latencies }
+        Self { calls: 0, refused: 0, granting: 0, wall: Duration::ZERO, cpu: Duration::ZERO, latencies }
     }
 }
 
 impl LoadMeasurement {
     pub fn add(&mut self, other: Self) {
         self.calls += other.calls;
+        self.refused += other.refused;
         self.granting += other.granting;
         self.wall += other.wall;
         self.cpu += other.cpu;
@@ -140,7 +145,14 @@ async fn call_until(
         }
         let call_number = calls_started.fetch_add(1, Ordering::Relaxed);
         let customer_number = customer_of_call(call_number, scenario.customers);
-        let answer = client.cross_sell(request(customer_number, scenario.mode)).await.expect("an answer").into_inner();
+        let answer = match client.cross_sell(request(customer_number, scenario.mode)).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) if status.code() == Code::ResourceExhausted => {
+                measurement.refused += 1;
+                continue;
+            }
+            Err(status) => panic!("no answer: {status}"),
+        };
         measurement.latencies.record(started.elapsed().as_micros() as u64).expect("it resizes by itself");
         measurement.calls += 1;
         measurement.granting += u64::from(answer.offers.iter().any(|offer| !offer.already_granted));

@@ -40,6 +40,8 @@ struct Metrics {
     p50_us: f64,
     p99_us: f64,
     cpu_us: f64,
+    /// Share of the calls that were refused.
+    refused: f64,
 }
 
 impl Metrics {
@@ -50,21 +52,24 @@ impl Metrics {
             p50_us: measurement.latencies.value_at_quantile(0.5) as f64,
             p99_us: measurement.latencies.value_at_quantile(0.99) as f64,
             cpu_us: measurement.cpu.as_secs_f64() * 1e6 / calls,
+            refused: measurement.refused as f64 / (measurement.calls + measurement.refused) as f64,
         }
     }
 
-    /// Divides each metric by the other's.
+    /// Divides each metric by the other's; the share of refused calls stays its own.
     fn over(self, other: Self) -> Self {
         Self {
             per_second: self.per_second / other.per_second,
             p50_us: self.p50_us / other.p50_us,
             p99_us: self.p99_us / other.p99_us,
             cpu_us: self.cpu_us / other.cpu_us,
+            refused: self.refused,
         }
     }
 
     fn json(self) -> Value {
-        json!({"per_second": self.per_second, "p50_us": self.p50_us, "p99_us": self.p99_us, "cpu_us": self.cpu_us})
+        let Self { per_second, p50_us, p99_us, cpu_us, refused } = self;
+        json!({"per_second": per_second, "p50_us": p50_us, "p99_us": p99_us, "cpu_us": cpu_us, "refused": refused})
     }
 }
 
@@ -141,9 +146,10 @@ impl fmt::Display for Report {
         for row in &self.rows {
             let ratio = row.tactful.over(row.empty);
             for (server, metrics) in [("tactful", row.tactful), ("empty", row.empty)] {
-                let Metrics { per_second, p50_us, p99_us, cpu_us } = metrics;
+                let Metrics { per_second, p50_us, p99_us, cpu_us, refused } = metrics;
                 write!(f, "{:<8} {:>9}  {server:<8}", row.scenario.mode, row.scenario.in_flight)?;
-                writeln!(f, " {per_second:>9.0} {p50_us:>6.0} us {p99_us:>6.0} us {cpu_us:>6.0} us")?;
+                write!(f, " {per_second:>9.0} {p50_us:>6.0} us {p99_us:>6.0} us {cpu_us:>6.0} us")?;
+                writeln!(f, "{}", Refusals(refused))?;
             }
             write!(f, "{:<8} {:>9}  {:<8}", "", "", "ratio")?;
             write!(f, " {:>9.2} {:>9.2} {:>9.2} {:>9.2}", ratio.per_second, ratio.p50_us, ratio.p99_us, ratio.cpu_us)?;
@@ -155,17 +161,28 @@ impl fmt::Display for Report {
         for Training { scenario, baseline, during, duration } in &self.trainings {
             writeln!(
                 f,
-                "{} {:>9}  during a training of {:.0} s: p50 {:.0} us, p99 {:.0} us; without {:.0} us, {:.0} us (p99 x {:.2})",
+                "{} {:>9}  during a training of {:.0} s: p50 {:.0} us, p99 {:.0} us{}; without {:.0} us, {:.0} us (p99 x {:.2})",
                 scenario.mode,
                 scenario.in_flight,
                 duration.as_secs_f64(),
                 during.p50_us,
                 during.p99_us,
+                Refusals(during.refused),
                 baseline.p50_us,
                 baseline.p99_us,
                 during.p99_us / baseline.p99_us
             )?;
         }
         Ok(())
+    }
+}
+
+/// Share of refused calls, where there are any.
+struct Refusals(f64);
+
+impl fmt::Display for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(share) = *self;
+        if share > 0.0 { write!(f, ", {:.1} % refused", share * 100.0) } else { Ok(()) }
     }
 }
