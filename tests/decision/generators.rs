@@ -49,10 +49,17 @@ const HISTORY_DAYS: u32 = 400;
 /// Events may be dated this far after [`end`], as clocks of clients are ahead.
 const AHEAD_MAX: Duration = Duration::from_secs(300);
 
-/// Configuration of a property test: `PROPTEST_CASES` cases, or `cases` when it is not set.
+/// Configuration of a property test: `PROPTEST_CASES` cases, or `cases` when it is not set. Filters and assumptions may reject as
+/// large a share of many cases as of few.
 pub fn config(cases: u32) -> ProptestConfig {
     let from_environment = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(from_environment.unwrap_or(cases)) }
+    let cases = from_environment.unwrap_or(cases);
+    ProptestConfig {
+        failure_persistence: None,
+        max_local_rejects: cases.saturating_mul(50).max(65_536),
+        max_global_rejects: cases.max(1024),
+        ..ProptestConfig::with_cases(cases)
+    }
 }
 
 /// End of every generated history, apart from events that are dated slightly in the future.
