@@ -174,8 +174,15 @@ pub(crate) fn merge(error: MergeError) -> Status {
 pub(crate) fn store(error: StoreError) -> Status {
     tracing::error!(%error, "store request failed");
     match error {
-        StoreError::Locked { path: _ } | StoreError::OtherFormat { .. } | StoreError::Failed { detail: _ } => {
+        StoreError::Locked { path: _ }
+        | StoreError::OtherFormat { .. }
+        | StoreError::Unavailable { detail: _ }
+        | StoreError::Failed { detail: _ } => {
             status(Code::Unavailable, "STORE_UNAVAILABLE", "the store is unavailable", Some(STORE_RETRY))
+        }
+        StoreError::Unconfirmed { detail: _ } => {
+            let message = "the store has not confirmed the change; the same request again finds what became of it";
+            status(Code::Unavailable, "STORE_UNCONFIRMED", message, Some(STORE_RETRY))
         }
         StoreError::Damaged { what: _, detail: _ } => {
             status(Code::DataLoss, "STORE_DAMAGED", "a stored value is damaged", None)

@@ -45,7 +45,7 @@ pub(super) enum CustomerChange<T> {
     /// The customer is to be committed, with events that the commit appends to history. Grants of explicit offers that are no
     /// longer in its ledger return their units to the volumes.
     Commit { customer: Customer, events: Vec<Event>, result: T },
-    /// There is nothing to commit.
+    /// There is nothing to commit: what was read is the answer, once it is confirmed.
     Unchanged { customer: Customer, result: T },
 }
 
@@ -75,7 +75,16 @@ where
         let grants = explicit_grants(&loaded.value.ledger);
         let (mut customer, events, result) = match change(loaded).await? {
             CustomerChange::Commit { customer, events, result } => (customer, events, result),
-            CustomerChange::Unchanged { customer, result } => return Ok((customer, result)),
+            CustomerChange::Unchanged { customer, result } => {
+                if CallStage::Durable
+                    .instrument(store.confirm(&customer.id, version))
+                    .await
+                    .map_err(ChangeError::from)?
+                {
+                    return Ok((customer, result));
+                }
+                continue;
+            }
         };
         let releases = released_units(grants, &customer.ledger);
         let records = CommitRecords { events: &events, releases: &releases, ..CommitRecords::default() };

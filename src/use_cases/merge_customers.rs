@@ -68,8 +68,10 @@ pub async fn merge_customers(app: &App, from: &CustomerId, into: &CustomerId) ->
     let mut is_duplicate = true;
     for _ in 0..ATTEMPTS_MAX {
         let (target, source) = match plan_merge(app, from, into).await? {
-            MergePlan::Merged(customer) => {
-                app.store.durable().await?;
+            MergePlan::Merged(Versioned { version, value: customer }) => {
+                if !app.store.confirm(&customer.id, version).await? {
+                    continue;
+                }
                 let members = customer.merge.members.into_iter().collect();
                 return Ok(MergeResult { customer: customer.id, members, is_duplicate });
             }
@@ -91,7 +93,7 @@ pub async fn merge_customers(app: &App, from: &CustomerId, into: &CustomerId) ->
 #[allow(clippy::large_enum_variant, reason = "one value for each attempt, moved once")]
 enum MergePlan {
     /// Nothing: this is the merged customer.
-    Merged(Customer),
+    Merged(Versioned<Customer>),
     /// An earlier merge of this id comes first.
     Unfinished(CustomerId),
     /// The source is to be marked.
@@ -103,15 +105,15 @@ async fn plan_merge(app: &App, from: &CustomerId, into: &CustomerId) -> Result<M
     let (source, target) = (store.load_customer(from).await?, load_by_any_id(store, into).await?);
     let (target_id, target) = target;
     let source = unless_erased(source, from)?;
-    let target = unless_erased(target, &target_id)?.value;
+    let target = unless_erased(target, &target_id)?;
     if source.value.merge.is_in_progress() {
         return Ok(MergePlan::Unfinished(from.clone()));
     }
-    if target.merge.is_in_progress() {
+    if target.value.merge.is_in_progress() {
         return Ok(MergePlan::Unfinished(target_id));
     }
     if source.value.merge.alias_of().is_some() {
-        return if target.merge.members.contains(from) {
+        return if target.value.merge.members.contains(from) {
             Ok(MergePlan::Merged(target))
         } else {
             Err(MergeError::SecondTarget)
@@ -120,7 +122,7 @@ async fn plan_merge(app: &App, from: &CustomerId, into: &CustomerId) -> Result<M
     if target_id == *from {
         return Err(MergeError::Cycle);
     }
-    if 2 + target.merge.members.len() + source.value.merge.members.len() > MEMBERS_MAX {
+    if 2 + target.value.merge.members.len() + source.value.merge.members.len() > MEMBERS_MAX {
         return Err(MergeError::TooManyIds);
     }
     Ok(MergePlan::Mark { source, target: target_id })
@@ -142,7 +144,9 @@ pub async fn unmerge_customers(app: &App, from: &CustomerId, into: &CustomerId) 
             continue;
         }
         if !whole.value.merge.members.contains(from) {
-            app.store.durable().await?;
+            if !app.store.confirm(&id, whole.version).await? {
+                continue;
+            }
             if whole.value.id == *from {
                 return Err(MergeError::Cycle);
             }

@@ -118,7 +118,7 @@ async fn serve_once(
     let retry_key = request.retry_key.filter(|_| request.mode == ServingMode::Reserve);
     if let Some(key) = retry_key {
         if let Some(decision) = decision_of_key(&loaded.value, request.kind, key, now)? {
-            return Ok(ServingAttempt::Served(replay(app, &loaded.value, decision).await?));
+            return replay(app, &loaded, decision).await;
         }
         if let Some(retry_at) = grants::request_key_free_at(&loaded.value.ledger, now) {
             return Err(ServeError::TooManyRequestIds { retry_at });
@@ -207,7 +207,8 @@ fn decision_of_key(
 }
 
 /// Returns the recorded decision without the offers that were released since. It is never computed again.
-async fn replay(app: &App, customer: &Customer, id: DecisionId) -> Result<ServedOffers, ServeError> {
+async fn replay(app: &App, loaded: &Versioned<Customer>, id: DecisionId) -> Result<ServingAttempt, ServeError> {
+    let Versioned { version, value: customer } = loaded;
     let Some(mut decision) = CallStage::Load.instrument(load_decision_of(app.store.as_ref(), customer, id)).await?
     else {
         let detail = format!("request key names decision {id}, which is missing");
@@ -219,6 +220,10 @@ async fn replay(app: &App, customer: &Customer, id: DecisionId) -> Result<Served
         decision.message = DecisionMessage::Released;
     }
     // The call that made the decision may have committed it but not yet made it durable.
-    CallStage::Durable.instrument(app.store.durable()).await?;
-    Ok(ServedOffers { decision, is_replayed: true })
+    let is_confirmed = CallStage::Durable.instrument(app.store.confirm(&customer.id, *version)).await?;
+    Ok(if is_confirmed {
+        ServingAttempt::Served(ServedOffers { decision, is_replayed: true })
+    } else {
+        ServingAttempt::Conflict
+    })
 }

@@ -30,6 +30,11 @@ pub trait CustomerStore: Send + Sync + 'static {
     /// A crash may waste a unit of a volume; it never lets a cap be exceeded.
     async fn commit(&self, change: Change<'_>) -> Result<CommitOutcome, StoreError>;
 
+    /// Confirms what was read of a customer, for an answer that rests on it and commits nothing: returns when the commit of this
+    /// version is durable. False when the customer may have another version by now; read again. 0 stands for a customer that
+    /// is not stored, of whom there is nothing to confirm.
+    async fn confirm(&self, customer: &CustomerId, version: u64) -> Result<bool, StoreError>;
+
     /// Reads events of a customer by id, in the order of the ids; `None` for one that history does not contain. Without a
     /// customer it reads the events without one. Those of an alias include the ones that were committed with the customer
     /// of whom it is another name.

@@ -30,6 +30,19 @@ pub enum StoreError {
         /// Description of the damage.
         detail: String,
     },
+    /// The database cannot be reached or does not answer; nothing was changed. It may come back.
+    #[error("the database is unavailable: {detail}")]
+    Unavailable {
+        /// Cause, as the database or the connection reports it.
+        detail: String,
+    },
+    /// It is unknown whether a change was committed, or whether it would outlive the loss of the primary. The same request again
+    /// finds what became of it.
+    #[error("the database has not confirmed a change: {detail}")]
+    Unconfirmed {
+        /// Cause, as the database or the connection reports it.
+        detail: String,
+    },
     /// The disk or the backend failed. The store stays failed until the process restarts.
     #[error("the store failed: {detail}")]
     Failed {

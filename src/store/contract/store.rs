@@ -13,7 +13,8 @@ use super::policies_and_models::PolicyAndModelStore;
 /// Reads see every commit that returned before they started. All methods may be called from async tasks.
 #[async_trait]
 pub trait Store: CustomerStore + CatalogStore + PolicyAndModelStore + MaintenanceStore {
-    /// Returns when everything that this process wrote or read before the call is durable.
+    /// Returns when everything that this process committed before the call is durable. For an answer that rests on what was only
+    /// read, see [`CustomerStore::confirm`].
     async fn durable(&self) -> Result<(), StoreError>;
 
     /// Resolves with the cause once the store has failed for good; never for a store that cannot fail.

@@ -31,6 +31,12 @@ impl CustomerStore for SledStore {
         self.engine()?.commit(&change).await
     }
 
+    /// Only this process changes the store, so what it read is the latest.
+    async fn confirm(&self, _customer: &CustomerId, _version: u64) -> Result<bool, StoreError> {
+        self.engine()?.committer.durable().await?;
+        Ok(true)
+    }
+
     async fn load_events(
         &self,
         customer: Option<&CustomerId>,
