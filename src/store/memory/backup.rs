@@ -32,7 +32,7 @@ const PAGE_LEN: usize = 256;
 /// Sends all contents as pages of backup records.
 pub(super) async fn send(
     contents: Contents,
-    erasure_key: Option<&ErasureKey>,
+    erasure_key: &ErasureKey,
     pages: &mpsc::Sender<Vec<BackupRecord>>,
 ) -> Result<(), StoreError> {
     let records = records_of(contents, erasure_key)?;
@@ -44,7 +44,7 @@ pub(super) async fn send(
     Ok(())
 }
 
-fn records_of(contents: Contents, erasure_key: Option<&ErasureKey>) -> Result<Vec<BackupRecord>, StoreError> {
+fn records_of(contents: Contents, erasure_key: &ErasureKey) -> Result<Vec<BackupRecord>, StoreError> {
     let Contents {
         customers,
         events,
@@ -63,6 +63,8 @@ fn records_of(contents: Contents, erasure_key: Option<&ErasureKey>) -> Result<Ve
     } = contents;
     let mut records = Vec::new();
     let mut add = |kind, key: &[u8], value: Vec<u8>| records.push(BackupRecord { kind, key: key.to_vec(), value });
+    // First, because a store that keys its records with the hash needs it before them.
+    add(RecordKind::ErasureKey, b"", erasure_key.bytes().to_vec());
     for (version, policy) in policies {
         add(RecordKind::Policy, version.as_bytes(), encode_policy(&policy)?);
     }
@@ -100,9 +102,6 @@ fn records_of(contents: Contents, erasure_key: Option<&ErasureKey>) -> Result<Ve
     }
     if let Some(before) = events_swept_before {
         add(RecordKind::SweepWatermark, b"", encode_sweep_watermark(before)?);
-    }
-    if let Some(key) = erasure_key {
-        add(RecordKind::ErasureKey, b"", key.bytes().to_vec());
     }
     for (hash, erasure) in erased {
         add(RecordKind::Erasure, &hash, encode_erasure(&erasure, true)?);

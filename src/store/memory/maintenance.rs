@@ -93,7 +93,7 @@ impl MaintenanceStore for MemoryStore {
     async fn back_up(&self, pages: mpsc::Sender<Vec<BackupRecord>>) -> Result<(), StoreError> {
         // A clone under the lock is a consistent snapshot.
         let contents = self.contents().clone();
-        backup::send(contents, self.erasure_key.0.get(), &pages).await
+        backup::send(contents, self.erasure_key(), &pages).await
     }
 
     async fn restore(&self, records: Vec<BackupRecord>) -> Result<(), StoreError> {

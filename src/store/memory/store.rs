@@ -67,7 +67,11 @@ impl MemoryStore {
     }
 
     pub(super) fn hash(&self, customer: &CustomerId) -> [u8; 32] {
-        self.erasure_key.0.get_or_init(ErasureKey::random).hash(customer)
+        self.erasure_key().hash(customer)
+    }
+
+    pub(super) fn erasure_key(&self) -> &ErasureKey {
+        self.erasure_key.0.get_or_init(ErasureKey::random)
     }
 
     pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {

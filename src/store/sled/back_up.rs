@@ -89,6 +89,9 @@ impl SledEngine {
         page_sender: &mut PageSender,
         releases: &ReleaseWatch<'_>,
     ) -> Result<(), BackupInterruption> {
+        // First, because a store that keys its records with the hash needs it before them.
+        let key = self.erasure_key()?.bytes().to_vec();
+        page_sender.add([BackupRecord { kind: RecordKind::ErasureKey, key: Vec::new(), value: key }]).await?;
         // Activations are read before policies, because a policy is stored before it is activated.
         let trees = [
             (RecordKind::Activation, &self.trees.activations),
@@ -104,7 +107,7 @@ impl SledEngine {
         self.send_customers(page_sender).await?;
         let volumes = self.load_volumes().await?;
         page_sender.add(with_releases(volumes, releases.so_far())?).await?;
-        self.send_erasures(page_sender).await?;
+        self.send_tree(page_sender, RecordKind::Erasure, &self.trees.erased).await?;
         // Read after all events: what the sweep removed meanwhile is missing in the backup.
         if let Some(value) = self.check(self.trees.meta.get(SWEEP_WATERMARK_KEY))? {
             let record = BackupRecord { kind: RecordKind::SweepWatermark, key: Vec::new(), value: value.to_vec() };
@@ -222,14 +225,6 @@ impl SledEngine {
     }
 
     /// Sends the erasure key, and the hashes of the erased customers.
-    async fn send_erasures(self: &Arc<Self>, page_sender: &mut PageSender) -> Result<(), BackupInterruption> {
-        if let Some(key) = self.check(self.trees.meta.get(ERASURE_KEY_KEY))? {
-            let record = BackupRecord { kind: RecordKind::ErasureKey, key: Vec::new(), value: key.to_vec() };
-            page_sender.add([record]).await?;
-        }
-        self.send_tree(page_sender, RecordKind::Erasure, &self.trees.erased).await
-    }
-
     /// Inserts records into their trees. Erasures are inserted as unfinished, so that opening the store removes a customer
     /// that was erased after it was sent, or after the backup.
     pub fn insert_records(&self, records: &[BackupRecord]) -> Result<(), StoreError> {

@@ -29,6 +29,12 @@ impl SledEngine {
         Eraser { trees: &self.trees, failed: |error| self.committer.fail(&error) }
     }
 
+    /// Returns the key under which this store hashes erased customers, creating it on first use.
+    pub fn erasure_key(&self) -> Result<ErasureKey, StoreError> {
+        let _write = self.committer.begin_write();
+        self.eraser().key()
+    }
+
     /// Returns the erasure of a customer; `None` when it was not erased.
     pub fn erasure_of(&self, customer: &CustomerId) -> Result<Option<Erasure>, StoreError> {
         // In most stores no customer is erased, so the hash is rarely needed.
