@@ -18,6 +18,8 @@ use super::policy::PolicyCommand;
 use super::restore::RestoreCommand;
 use super::serve::ServeCommand;
 use super::simulate::SimulateCommand;
+#[cfg(feature = "postgres")]
+use super::store::StoreCommand;
 use super::train::TrainCommand;
 
 /// Recommend what to offer a customer, and when to offer nothing.
@@ -49,6 +51,8 @@ enum Command {
     Export(ExportCommand),
     Evaluate(EvaluateCommand),
     Simulate(SimulateCommand),
+    #[cfg(feature = "postgres")]
+    Store(StoreCommand),
 }
 
 impl Cli {
@@ -78,6 +82,8 @@ impl Cli {
                 Command::Export(command) => command.run(),
                 Command::Evaluate(command) => command.run().await,
                 Command::Simulate(command) => command.run().await,
+                #[cfg(feature = "postgres")]
+                Command::Store(command) => command.run().await,
             }
         })
     }

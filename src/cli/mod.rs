@@ -24,5 +24,7 @@ mod restore;
 mod serve;
 mod simulate;
 mod simulate_policy;
+#[cfg(feature = "postgres")]
+mod store;
 mod table;
 mod train;

@@ -9,4 +9,5 @@ pub(crate) mod memory_limit;
 mod reader;
 mod setting;
 pub mod settings;
+pub mod store_url;
 pub mod written;

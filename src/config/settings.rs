@@ -14,6 +14,7 @@ use super::setting::{
     Declaration, Parser, address, choice, count, duration, flag_name, idle_retention, path, ratio, retention, switch,
     text, time,
 };
+use super::store_url::{StoreConfirmation, StoreUrl};
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::policy_document::parse_policy::parse_policy;
@@ -99,13 +100,20 @@ settings! {
 
     /// The store and how long it keeps history.
     storage: StorageSettings, "Storage" {
-        /// Store: sled keeps everything on disk, memory loses everything at exit.
-        store: StoreKind = choice("STORE", [("sled", StoreKind::Sled), ("memory", StoreKind::Memory)]).or("sled");
+        /// Store: sled keeps everything on disk, postgres in a PostgreSQL database (needs a build with the feature postgres),
+        /// memory loses everything at exit.
+        store: StoreKind = store_kind().or("sled");
         /// Directory of the sled store; created if missing, but not its parent.
         data_dir: PathBuf = path("DIRECTORY").or("tactful-data");
         /// Memory for stored values that are kept in memory to be read again, in MiB; by default a quarter of the memory that
         /// the container or the machine has, from 64 to 1024.
         store_cache_mib: u64 = count("MIB", 16..=1 << 20).or(share_of_memory_mib(4, 64, 1024));
+        /// PostgreSQL database of the store, as a URL or as key=value pairs; for a password, prefer the variable or a file.
+        store_url: Option<StoreUrl> = store_url().optional();
+        /// File with the URL of the database, such as a mounted secret.
+        store_url_file: Option<StoreUrl> = store_url_file().optional();
+        /// Confirmation that makes a commit durable: standby demands synchronous standbys, engine leaves it to the engine.
+        store_confirms: StoreConfirmation = confirmation().or("standby");
         /// Retention period of events. Older events have no effect, running subscriptions included: keep events longer than
         /// customers keep contracts.
         event_retention: Option<Duration> = retention().or_off("3653d");
@@ -238,6 +246,8 @@ fn share_of_memory_mib(parts: u64, mib_min: u64, mib_max: u64) -> u64 {
 pub enum StoreKind {
     /// Embedded store on disk.
     Sled,
+    /// PostgreSQL database.
+    Postgres,
     /// Store in memory, lost at exit.
     Memory,
 }
@@ -278,6 +288,13 @@ impl SecuritySettings {
     pub fn tls_files(&self) -> Option<TlsFiles> {
         let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
         Some(TlsFiles { certificate, key, client_ca: self.client_ca.clone() })
+    }
+}
+
+impl StorageSettings {
+    /// Database of the store.
+    pub fn database(&self) -> Option<&StoreUrl> {
+        self.store_url.as_ref().or(self.store_url_file.as_ref())
     }
 }
 
@@ -324,11 +341,47 @@ impl Settings {
                  protects the traffic",
             );
         }
+        let StorageSettings { store, store_url, store_url_file, .. } = &self.storage;
+        if *store == StoreKind::Postgres {
+            if cfg!(not(feature = "postgres")) {
+                reader.fault("store", "this program was built without the feature postgres");
+            }
+            if store_url.is_none() && store_url_file.is_none() {
+                reader.fault("store", "postgres needs store-url or store-url-file as well");
+            }
+        }
+        if store_url.is_some() && store_url_file.is_some() {
+            reader.fault("store-url-file", "contradicts store-url");
+        }
         let has_tokens = access.as_ref().is_some_and(|access| access.rules.tokens.is_some());
         if access.is_some() && client_ca.is_none() && !has_tokens {
             reader.fault("access", "no client can be identified: set client-ca, or add a section [jwt] to the file");
         }
     }
+}
+
+fn store_kind() -> Parser<StoreKind> {
+    let kinds = [("sled", StoreKind::Sled), ("postgres", StoreKind::Postgres), ("memory", StoreKind::Memory)];
+    choice("STORE", kinds)
+}
+
+fn store_url() -> Parser<StoreUrl> {
+    Parser::explained("URL", |text| not_empty(StoreUrl::new(text), "the URL"))
+}
+
+fn store_url_file() -> Parser<StoreUrl> {
+    Parser::explained("FILE", |path| {
+        let text = std::fs::read_to_string(path).map_err(|error| vec![format!("{path}: {error}")])?;
+        not_empty(StoreUrl::new(&text), path)
+    })
+}
+
+fn not_empty(url: StoreUrl, what: &str) -> Result<StoreUrl, Vec<String>> {
+    if url.as_str().is_empty() { Err(vec![format!("{what} is empty")]) } else { Ok(url) }
+}
+
+fn confirmation() -> Parser<StoreConfirmation> {
+    choice("WHO", [("standby", StoreConfirmation::Standby), ("engine", StoreConfirmation::Engine)])
 }
 
 fn log_format() -> Parser<LogFormat> {

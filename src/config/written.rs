@@ -201,7 +201,7 @@ mod tests {
             "t.toml: lisen: unknown setting; did you mean listen?",
             "t.toml: log: must be a text, a number or a boolean",
             "--listen: \"nowhere\" is not an address such as 127.0.0.1:50051 or [::1]:50051",
-            "t.toml: store: \"paper\" is not one of sled, memory",
+            "t.toml: store: \"paper\" is not one of sled, postgres, memory",
             "--requests-max: \"0\" is not a whole number from 1 to 1000000",
             "--tls-cert: needs tls-key as well",
         ];

@@ -4,6 +4,8 @@
 mod accept;
 mod background;
 mod clock;
+#[cfg(feature = "postgres")]
+pub mod database;
 mod health;
 mod protocol_mismatch;
 mod readiness;

@@ -19,6 +19,8 @@ use super::background::{
     POLL_INTERVAL, count_acceptances, recover_reservations, set_gauges, sweep_expired_history, train_on_schedule,
 };
 use super::clock::{ClockMonitor, ServerClock};
+#[cfg(feature = "postgres")]
+use super::database;
 use super::health;
 use super::readiness::{Readiness, ReadinessCondition};
 use super::security::{ReloadableSecurity, SecurityError};
@@ -35,6 +37,8 @@ use crate::model::training_settings::TrainingSettings;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
 use crate::store::memory::store::MemoryStore;
+#[cfg(feature = "postgres")]
+use crate::store::postgres::schema::OpenPostgresError;
 use crate::store::sled::store::SledStore;
 use crate::use_cases::app::{App, Clock};
 use crate::use_cases::finish_merge::finish_unfinished_merges;
@@ -60,6 +64,10 @@ pub enum StartError {
     /// The store failed to open.
     #[error("opening the store failed")]
     Store(#[from] StoreError),
+    /// The database of the store cannot be used.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Database(#[from] OpenPostgresError),
     /// The policy of the settings cannot be stored or activated.
     #[error("policy")]
     Policy(#[from] PolicyError),
@@ -258,7 +266,7 @@ impl Server {
 }
 
 /// Opens the configured backend; nothing else in the server knows which one it is.
-async fn open_store(settings: &StorageSettings) -> Result<Arc<dyn Store>, StoreError> {
+async fn open_store(settings: &StorageSettings) -> Result<Arc<dyn Store>, StartError> {
     match settings.store {
         StoreKind::Memory => Ok(Arc::new(MemoryStore::new())),
         StoreKind::Sled => {
@@ -268,7 +276,23 @@ async fn open_store(settings: &StorageSettings) -> Result<Arc<dyn Store>, StoreE
             tracing::info!(%directory, seconds = started.elapsed().as_secs_f64(), "store opened");
             Ok(Arc::new(store))
         }
+        StoreKind::Postgres => open_database(settings).await,
     }
+}
+
+#[cfg(feature = "postgres")]
+async fn open_database(settings: &StorageSettings) -> Result<Arc<dyn Store>, StartError> {
+    // The settings were checked together.
+    let no_url = || StoreError::Failed { detail: "the store has no URL".to_owned() };
+    let store = database::open(settings.database().ok_or_else(no_url)?, settings.store_confirms).await?;
+    tracing::info!("store opened in a database");
+    Ok(store)
+}
+
+#[cfg(not(feature = "postgres"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn open_database(_: &StorageSettings) -> Result<Arc<dyn Store>, StartError> {
+    Err(StoreError::Failed { detail: "this program was built without the feature postgres".to_owned() }.into())
 }
 
 /// Router of all services with their limits; defaults of the library that are unlimited are limited here.

@@ -11,4 +11,6 @@ mod erasure;
 mod keys;
 pub mod memory;
 mod ownership;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod sled;

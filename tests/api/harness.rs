@@ -110,12 +110,22 @@ impl TestServer {
 }
 
 pub fn written() -> WrittenSettings {
-    WrittenSettings::default()
+    let written = WrittenSettings::default()
         .with("listen", "127.0.0.1:0")
         .with("metrics-listen", "off")
-        .with("store", "memory")
         .with("training-interval", "off")
-        .with("training-threads", "1")
+        .with("training-threads", "1");
+    with_store(written)
+}
+
+/// Adds a store in memory, or where `TACTFUL_TEST_STORE` is `postgres`, one in a database.
+fn with_store(written: WrittenSettings) -> WrittenSettings {
+    #[cfg(feature = "postgres")]
+    if std::env::var("TACTFUL_TEST_STORE").is_ok_and(|store| store == "postgres") {
+        let url = crate::support::postgres::new_store_url();
+        return written.with("store", "postgres").with("store-url", url).with("store-confirms", "engine");
+    }
+    written.with("store", "memory")
 }
 
 pub fn in_memory() -> Settings {

@@ -9,6 +9,8 @@ mod merges;
 mod power_loss;
 mod preview;
 mod race;
+#[cfg(feature = "postgres")]
+mod replicas;
 mod retry;
 mod shop;
 #[path = "../support/mod.rs"]

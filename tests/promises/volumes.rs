@@ -20,10 +20,10 @@ use tactful::use_cases::serve_offers::serve_offers;
 use super::shop;
 use crate::support::shop::{channel, customer_id, offer_id, product_id};
 
-const CAP: u64 = 25;
+pub const CAP: u64 = 25;
 const OFFERS: usize = 4;
 
-fn sale(number: usize) -> ExplicitOffer {
+pub fn sale(number: usize) -> ExplicitOffer {
     ExplicitOffer {
         lever: 1.0,
         volume_cap: Some(CAP),
@@ -39,7 +39,7 @@ async fn open_sale(store: Arc<dyn Store>, clock: Arc<shop::ManualClock>) -> Arc<
 }
 
 /// Returns a request whose only candidate is one of the products on sale.
-fn sale_request(customer_name: &str, number: usize) -> OfferRequest {
+pub fn sale_request(customer_name: &str, number: usize) -> OfferRequest {
     let product = number % OFFERS;
     let others = (0..shop::COMPLEMENTS).filter(|&other| other != product);
     let ladders = (0..shop::LADDERS).flat_map(|it| [format!("l{it}"), format!("u{it}")]);

@@ -40,6 +40,14 @@ async fn sled() -> Backend {
     Backend { store: Arc::new(store), _directory: Some(directory) }
 }
 
+/// A schema of its own in the database of the tests.
+#[cfg(feature = "postgres")]
+async fn postgres() -> Backend {
+    let settings = crate::support::postgres::new_store().await;
+    let store = tactful::store::postgres::store::PostgresStore::open(settings).await.expect("a new schema opens");
+    Backend { store: Arc::new(store), _directory: None }
+}
+
 macro_rules! for_every_backend {
     ($($test:ident)+) => {
         mod in_memory {
@@ -53,6 +61,13 @@ macro_rules! for_every_backend {
             async fn $test() {
                 let backend = super::sled().await;
                 super::$test(backend.store.clone()).await;
+            })+
+        }
+        #[cfg(feature = "postgres")]
+        mod in_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(super::postgres().await.store).await;
             })+
         }
     };

@@ -5,5 +5,7 @@ mod contract;
 mod damage;
 mod formats;
 mod on_disk;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[path = "../support/mod.rs"]
 mod support;

@@ -7,6 +7,8 @@
 
 pub mod certificates;
 pub mod long_form;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod running_server;
 pub mod shop;
 pub mod stored_records;
