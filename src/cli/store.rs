@@ -7,8 +7,8 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::output::outln;
-use crate::config::store_url::{StoreConfirmation, StoreUrl};
-use crate::server::database::{SCHEMA_VERSION, create_schema, open};
+use crate::config::store_url::{StoreCa, StoreConfirmation, StoreDatabase, StoreUrl};
+use crate::server::database::{SCHEMA_VERSION, create_schema, migrate_schema, open};
 
 /// Prepare and check the PostgreSQL database of a store.
 ///
@@ -28,21 +28,16 @@ pub(super) struct StoreCommand {
 enum StoreSubcommand {
     /// Create the schema in an empty database; it is created as a whole or not at all
     Init(DatabaseArgs),
+    /// Bring the schema to the version that this program needs; servers of the version before go on meanwhile
+    Migrate(DatabaseArgs),
     /// Check that a server could use the database as it is, and change nothing
     Check(DatabaseArgs),
 }
 
 #[derive(Debug, Args)]
-struct DatabaseArgs {
+pub(super) struct DatabaseArgs {
     /// Database, as a URL or as key=value pairs
-    #[arg(
-        id = "store-url",
-        long,
-        env = "TACTFUL_STORE_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        required_unless_present = "store-url-file"
-    )]
+    #[arg(id = "store-url", long, env = "TACTFUL_STORE_URL", hide_env_values = true, value_name = "URL")]
     url: Option<String>,
     /// File with the URL of the database
     #[arg(
@@ -53,6 +48,10 @@ struct DatabaseArgs {
         conflicts_with = "store-url"
     )]
     url_file: Option<PathBuf>,
+    /// CA certificates that sign the certificate of the database, PEM; if set, connections are encrypted and the certificate is
+    /// checked
+    #[arg(id = "store-ca", long, env = "TACTFUL_STORE_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Confirmation that makes a commit durable: standby demands synchronous standbys, engine leaves it to the engine
     #[arg(
         id = "store-confirms",
@@ -66,15 +65,31 @@ struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
-    fn database(self) -> anyhow::Result<(StoreUrl, StoreConfirmation)> {
+    /// Whether a database is named.
+    pub(super) fn is_given(&self) -> bool {
+        self.url.is_some() || self.url_file.is_some()
+    }
+
+    /// The database, with the confirmation that its commits wait for.
+    ///
+    /// # Errors
+    /// When none is named, or the file with its URL cannot be read.
+    pub(super) fn database(self) -> anyhow::Result<StoreDatabase> {
         let url = match (self.url, self.url_file) {
             (Some(url), _) => url,
             (None, Some(path)) => std::fs::read_to_string(&path).with_context(|| path.display().to_string())?,
-            // clap requires one of the two.
-            (None, None) => String::new(),
+            (None, None) => anyhow::bail!("name the database with --store-url or --store-url-file"),
+        };
+        let ca = match self.ca {
+            Some(path) => {
+                let pem = std::fs::read(&path).with_context(|| format!("store-ca: {}", path.display()))?;
+                Some(StoreCa::new(pem))
+            }
+            None => None,
         };
         let is_engine = self.confirms == "engine";
-        Ok((StoreUrl::new(&url), if is_engine { StoreConfirmation::Engine } else { StoreConfirmation::Standby }))
+        let confirmation = if is_engine { StoreConfirmation::Engine } else { StoreConfirmation::Standby };
+        Ok(StoreDatabase { url: StoreUrl::new(&url), ca, confirmation })
     }
 }
 
@@ -83,13 +98,15 @@ impl StoreCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             StoreSubcommand::Init(args) => {
-                let (url, confirmation) = args.database()?;
-                create_schema(&url, confirmation).await?;
+                create_schema(&args.database()?).await?;
                 outln!("created schema version {SCHEMA_VERSION}");
             }
+            StoreSubcommand::Migrate(args) => match migrate_schema(&args.database()?).await? {
+                SCHEMA_VERSION => outln!("the schema has version {SCHEMA_VERSION} already"),
+                found => outln!("migrated the schema from version {found} to {SCHEMA_VERSION}"),
+            },
             StoreSubcommand::Check(args) => {
-                let (url, confirmation) = args.database()?;
-                open(&url, confirmation).await?;
+                open(&args.database()?).await?;
                 outln!("the database is ready, with schema version {SCHEMA_VERSION}");
             }
         }

@@ -14,7 +14,7 @@ use super::setting::{
     Declaration, Parser, address, choice, count, duration, flag_name, idle_retention, path, ratio, retention, switch,
     text, time,
 };
-use super::store_url::{StoreConfirmation, StoreUrl};
+use super::store_url::{StoreCa, StoreConfirmation, StoreDatabase, StoreUrl};
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::policy_document::parse_policy::parse_policy;
@@ -112,6 +112,9 @@ settings! {
         store_url: Option<StoreUrl> = store_url().optional();
         /// File with the URL of the database, such as a mounted secret.
         store_url_file: Option<StoreUrl> = store_url_file().optional();
+        /// CA certificates that sign the certificate of the database, PEM. If set, connections to the database are encrypted, and
+        /// refused when its certificate does not match.
+        store_ca: Option<StoreCa> = store_ca().optional();
         /// Confirmation that makes a commit durable: standby demands synchronous standbys, engine leaves it to the engine.
         store_confirms: StoreConfirmation = confirmation().or("standby");
         /// Retention period of events. Older events have no effect, running subscriptions included: keep events longer than
@@ -293,8 +296,9 @@ impl SecuritySettings {
 
 impl StorageSettings {
     /// Database of the store.
-    pub fn database(&self) -> Option<&StoreUrl> {
-        self.store_url.as_ref().or(self.store_url_file.as_ref())
+    pub fn database(&self) -> Option<StoreDatabase> {
+        let url = self.store_url.as_ref().or(self.store_url_file.as_ref())?;
+        Some(StoreDatabase { url: url.clone(), ca: self.store_ca.clone(), confirmation: self.store_confirms })
     }
 }
 
@@ -341,7 +345,7 @@ impl Settings {
                  protects the traffic",
             );
         }
-        let StorageSettings { store, store_url, store_url_file, .. } = &self.storage;
+        let StorageSettings { store, store_url, store_url_file, store_ca, .. } = &self.storage;
         if *store == StoreKind::Postgres {
             if cfg!(not(feature = "postgres")) {
                 reader.fault("store", "this program was built without the feature postgres");
@@ -352,6 +356,9 @@ impl Settings {
         }
         if store_url.is_some() && store_url_file.is_some() {
             reader.fault("store-url-file", "contradicts store-url");
+        }
+        if store_ca.is_some() && *store != StoreKind::Postgres {
+            reader.fault("store-ca", "only a database has a certificate: set store to postgres");
         }
         let has_tokens = access.as_ref().is_some_and(|access| access.rules.tokens.is_some());
         if access.is_some() && client_ca.is_none() && !has_tokens {
@@ -373,6 +380,13 @@ fn store_url_file() -> Parser<StoreUrl> {
     Parser::explained("FILE", |path| {
         let text = std::fs::read_to_string(path).map_err(|error| vec![format!("{path}: {error}")])?;
         not_empty(StoreUrl::new(&text), path)
+    })
+}
+
+fn store_ca() -> Parser<StoreCa> {
+    Parser::explained("FILE", |path| match std::fs::read(path) {
+        Ok(pem) => Ok(StoreCa::new(pem)),
+        Err(error) => Err(vec![format!("{path}: {error}")]),
     })
 }
 

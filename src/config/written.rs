@@ -164,6 +164,7 @@ mod tests {
 
     use super::*;
     use crate::config::settings::StoreKind;
+    use crate::config::store_url::StoreCa;
     use crate::telemetry::customer_pseudonyms::{CustomerIdLogging, PseudonymKey};
 
     fn faults(written: WrittenSettings) -> Vec<String> {
@@ -248,6 +249,24 @@ mod tests {
         assert!(with_tls().with("plaintext", "true").check().is_err());
         assert!(listen_on("0.0.0.0:1").with("tls-cert", "server.pem").check().is_err());
         assert!(listen_on("127.0.0.1:1").with("client-ca", "ca.pem").check().is_err());
+    }
+
+    /// Broken by: a CA that is ignored, so that the operator believes a connection to be encrypted that is not; a file that cannot
+    /// be read and counts as absent.
+    #[test]
+    fn settings_of_the_certificate_of_a_database_are_checked() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("ca.pem");
+        std::fs::write(&file, "a CA").expect("writes");
+        let with_ca = |path: &str| WrittenSettings::default().with("store-url", "host=db").with("store-ca", path);
+        let written = || with_ca(&file.display().to_string());
+        assert!(faults(written())[0].starts_with("--store-ca: only a database"));
+        let missing = faults(with_ca("/no/such/file").with("store", "postgres"));
+        assert!(missing[0].starts_with("--store-ca: /no/such/file"), "{missing:?}");
+        if cfg!(feature = "postgres") {
+            let settings = written().with("store", "postgres").check().expect("valid");
+            assert_eq!(settings.storage.store_ca, Some(StoreCa::new(b"a CA".to_vec())));
+        }
     }
 
     /// Broken by: a request for plain ids that is ignored.

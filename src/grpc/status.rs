@@ -172,7 +172,12 @@ pub(crate) fn merge(error: MergeError) -> Status {
 /// Logs a store error and returns its status.
 #[allow(clippy::needless_pass_by_value, reason = "so that it fits `map_err`")]
 pub(crate) fn store(error: StoreError) -> Status {
-    tracing::error!(%error, "store request failed");
+    // Every call meets a database that is lost, or its standbys; that is logged once.
+    if matches!(error, StoreError::Unavailable { .. } | StoreError::Unconfirmed { .. }) {
+        tracing::debug!(%error, "store request failed");
+    } else {
+        tracing::error!(%error, "store request failed");
+    }
     match error {
         StoreError::Locked { path: _ }
         | StoreError::OtherFormat { .. }
@@ -329,6 +334,7 @@ pub(crate) fn train(error: TrainError) -> Status {
         TrainError::AlreadyRunning => {
             status(Code::FailedPrecondition, "TRAINING_RUNNING", "a training is already running", None)
         }
+        TrainError::Superseded => status(Code::Aborted, "TRAINING_SUPERSEDED", error.to_string(), None),
         TrainError::NotPossible(_) | TrainError::TooLittleMemory(_) => {
             status(Code::FailedPrecondition, "TRAINING_NOT_POSSIBLE", error.to_string(), None)
         }

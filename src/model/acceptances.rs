@@ -67,6 +67,21 @@ impl Acceptances {
         self.all.offered == 0
     }
 
+    /// Counts that were read back.
+    pub fn of_counts(by_product: impl IntoIterator<Item = (ProductId, OfferCounts)>, all: OfferCounts) -> Self {
+        Self { by_product: by_product.into_iter().collect(), all }
+    }
+
+    /// Counts of all products that were offered.
+    pub fn by_product(&self) -> impl Iterator<Item = (&ProductId, &OfferCounts)> {
+        self.by_product.iter()
+    }
+
+    /// Counts over all products.
+    pub fn all(&self) -> OfferCounts {
+        self.all
+    }
+
     /// Counts of a product.
     pub fn counts(&self, product: &ProductId) -> OfferCounts {
         self.by_product.get(product).copied().unwrap_or_default()

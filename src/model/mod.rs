@@ -11,6 +11,7 @@
 )]
 
 pub(crate) mod acceptances;
+pub(crate) mod acceptances_artifact;
 pub mod artifact;
 pub mod bound_model;
 mod buying_outlook;

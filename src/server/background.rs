@@ -3,22 +3,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::store::contract::shared::Job;
 use crate::store::contract::stored_model::TrainingMarker;
 use crate::use_cases::app::App;
 use crate::use_cases::channel_usage::report_unresolved_opt_outs;
 use crate::use_cases::expire_history::expire_history;
 use crate::use_cases::expire_idle_customers::expire_idle_customers;
 use crate::use_cases::learn_acceptances::learn_acceptances;
+use crate::use_cases::leases::with_lease;
 use crate::use_cases::train_model::{TrainError, current_model, interrupted_training, train_model};
 use crate::use_cases::volumes::recover_expired_reservations;
 
 /// Interval at which gauges are set, and clock and store are checked.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Counts the acceptances of offers at the start; each training does so again.
+/// Interval at which acceptances are counted anew in a store that is shared.
+const ACCEPTANCES_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+
+/// Counts the acceptances of offers at the start; each training does so again. In a store that is shared one of the processes
+/// counts them, at an interval.
 pub async fn count_acceptances(app: Arc<App>) {
-    if let Err(error) = learn_acceptances(&app).await {
-        tracing::error!(%error, "counting acceptances failed");
+    loop {
+        let counted = with_lease(&app, Job::CountingAcceptances, ACCEPTANCES_INTERVAL, learn_acceptances(&app)).await;
+        if let Err(error) = counted {
+            tracing::error!(%error, "counting acceptances failed");
+        }
+        if !app.is_store_shared() {
+            return;
+        }
+        tokio::time::sleep(ACCEPTANCES_INTERVAL / ATTEMPTS_PER_INTERVAL).await;
     }
 }
 
@@ -31,7 +44,7 @@ pub async fn train_on_schedule(app: Arc<App>, interval: Option<Duration>) {
     let Some(interval) = interval else { return };
     loop {
         tokio::time::sleep(interval).await;
-        if has_history(&app).await {
+        if !was_trained_elsewhere(&app, interval) && has_history(&app).await {
             train_and_log(&app).await;
         }
     }
@@ -62,13 +75,18 @@ async fn is_interrupted(app: &App) -> bool {
     }
 }
 
+/// Whether another process that shares the store has trained in this interval.
+fn was_trained_elsewhere(app: &App, interval: Duration) -> bool {
+    app.is_store_shared() && current_model(app).is_some_and(|model| app.now() < model.trained_at + interval / 2)
+}
+
 async fn has_history(app: &App) -> bool {
     app.store().counts().await.is_ok_and(|counts| counts.events > 0)
 }
 
 async fn train_and_log(app: &Arc<App>) {
     match train_model(app).await {
-        Ok(_) | Err(TrainError::AlreadyRunning) => {}
+        Ok(_) | Err(TrainError::AlreadyRunning | TrainError::Superseded) => {}
         Err(TrainError::NotPossible(reason)) => tracing::warn!(%reason, "training not possible"),
         Err(TrainError::TooLittleMemory(reason)) => tracing::warn!(%reason, "training not possible"),
         Err(error @ (TrainError::ThreadFailed(_) | TrainError::Store(_))) => {
@@ -90,30 +108,37 @@ pub async fn recover_reservations(app: Arc<App>) {
     }
 }
 
+/// Number of times in an interval that a process looks whether a job of a shared store is due: another process may have died.
+const ATTEMPTS_PER_INTERVAL: u32 = 24;
 /// Interval of the retention sweep.
 const RETENTION_SWEEP_INTERVAL: Duration = Duration::from_secs(86_400);
 
-/// Deletes expired history and idle customers, and counts unresolved opt-outs, at the start and every day.
+/// Deletes expired history and idle customers, and counts unresolved opt-outs, at the start and every day; in a store that is
+/// shared one of the processes does.
 pub async fn sweep_expired_history(app: Arc<App>) {
     loop {
-        if let Err(error) = expire_history(&app).await {
+        let sweep = async {
+            expire_history(&app).await?;
+            expire_idle_customers(&app).await?;
+            report_unresolved_opt_outs(&app).await
+        };
+        if let Err(error) = with_lease(&app, Job::Retention, RETENTION_SWEEP_INTERVAL, sweep).await {
             tracing::error!(%error, "retention sweep failed");
         }
-        if let Err(error) = expire_idle_customers(&app).await {
-            tracing::error!(%error, "retention sweep of idle customers failed");
-        }
-        if let Err(error) = report_unresolved_opt_outs(&app).await {
-            tracing::error!(%error, "counting unresolved opt-outs failed");
-        }
-        tokio::time::sleep(RETENTION_SWEEP_INTERVAL).await;
+        let attempts = if app.is_store_shared() { ATTEMPTS_PER_INTERVAL } else { 1 };
+        tokio::time::sleep(RETENTION_SWEEP_INTERVAL / attempts).await;
     }
 }
 
-/// Sets the gauges that are not updated by calls.
-pub async fn set_gauges(app: &App) {
+/// Sets the gauges of the model.
+pub fn set_model_gauges(app: &App) {
     if let Some(model) = current_model(app) {
         metrics::gauge!("tactful_model_age_seconds").set(app.now().since(model.trained_at).as_secs_f64());
     }
+}
+
+/// Sets the gauges of the numbers of stored records.
+pub async fn set_record_gauges(app: &App) {
     if let Ok(counts) = app.store().counts().await {
         let kinds = [
             ("customers", counts.customers),

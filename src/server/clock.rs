@@ -1,7 +1,8 @@
-//! Clock of the server, and detection of steps of the wall clock.
+//! Clock of the server: the wall clock, monitored for steps, or the clock of a store that several processes share.
 //!
-//! The monitor is pure: readings of both clocks are arguments.
+//! The rules are pure: readings of the clocks are arguments.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::domain::time::Timestamp;
@@ -14,10 +15,11 @@ const CALM_TIME: Duration = Duration::from_secs(60);
 /// Change of the difference between both clocks within that time that is no step: the delay between reading one and the other.
 const CALM_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// Wall clock, or a clock that started at another time and runs at the same rate.
+/// Wall clock; or a clock that started at another time and runs at the same rate; or that of the store, once it is followed.
 #[derive(Debug)]
 pub(super) struct ServerClock {
     started: Instant,
+    store_clock: Mutex<StoreClock>,
     /// Time that the clock showed when it started; `None`: the wall time.
     started_at: Option<Timestamp>,
 }
@@ -25,13 +27,63 @@ pub(super) struct ServerClock {
 impl ServerClock {
     /// Creates a clock that shows `start` now, or the wall time.
     pub(super) fn starting_at(start: Option<Timestamp>) -> Self {
-        Self { started: Instant::now(), started_at: start }
+        Self { started: Instant::now(), store_clock: Mutex::default(), started_at: start }
+    }
+
+    /// Follows the clock of the store, which was read between sending and receiving. Not followed by a clock that started at
+    /// another time.
+    pub(super) fn follow(&self, store_time: Timestamp, sent: Instant, received: Instant) {
+        if self.started_at.is_none() {
+            let since_start = |at: Instant| at.saturating_duration_since(self.started);
+            self.store_clock().observe(store_time, since_start(sent), since_start(received));
+        }
+    }
+
+    /// Difference of the store's clock from the wall clock, in milliseconds; positive when the store's is ahead. `None` when the
+    /// store's is not followed.
+    pub(super) fn store_divergence_ms(&self) -> Option<i64> {
+        let time = self.store_clock().time_at(self.started.elapsed())?;
+        Some(time.unix_ms().saturating_sub(wall_time().unix_ms()))
+    }
+
+    fn store_clock(&self) -> std::sync::MutexGuard<'_, StoreClock> {
+        self.store_clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads this clock and the monotonic one.
     pub(super) fn reading(&self) -> ClockReading {
         ClockReading { time: self.now(), monotonic: self.started.elapsed() }
     }
+}
+
+/// Clock of a store, as its offset from the monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct StoreClock {
+    /// Time of the store when the monotonic clock showed 0, in milliseconds.
+    offset_ms: Option<i64>,
+}
+
+impl StoreClock {
+    /// Takes over a time that the store's clock showed at some moment between two readings of the monotonic clock. An offset
+    /// that agrees with it is kept, so that the time does not jump with the duration of each call.
+    pub(super) fn observe(&mut self, store_time: Timestamp, sent: Duration, received: Duration) {
+        let offset_at = |monotonic: Duration| {
+            store_time.unix_ms().saturating_sub(i64::try_from(monotonic.as_millis()).unwrap_or(i64::MAX))
+        };
+        let (lowest, highest) = (offset_at(received.max(sent)), offset_at(sent));
+        self.offset_ms = Some(self.offset_ms.unwrap_or(highest).clamp(lowest, highest));
+    }
+
+    /// Time of the store when the monotonic clock shows this; `None` before the first observation.
+    pub(super) fn time_at(self, monotonic: Duration) -> Option<Timestamp> {
+        let monotonic_ms = i64::try_from(monotonic.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_unix_ms(self.offset_ms?.saturating_add(monotonic_ms))
+    }
+}
+
+/// Whether a divergence of two clocks allows to rely on the time.
+pub(super) fn is_divergence_trusted(divergence_ms: i64) -> bool {
+    u128::from(divergence_ms.unsigned_abs()) <= DIVERGENCE_MAX.as_millis()
 }
 
 /// Simultaneous reading of a clock and of the monotonic clock.
@@ -101,9 +153,10 @@ impl ClockMonitor {
 
 impl Clock for ServerClock {
     fn now(&self) -> Timestamp {
+        let elapsed = self.started.elapsed();
         match self.started_at {
-            Some(started_at) => started_at + self.started.elapsed(),
-            None => wall_time(),
+            Some(started_at) => started_at + elapsed,
+            None => self.store_clock().time_at(elapsed).unwrap_or_else(wall_time),
         }
     }
 }
@@ -164,6 +217,30 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever the calls take, the followed time is within the duration of the shortest call so far, and does not jump while
+        /// the clocks agree.
+        /// Broken by: an offset taken from the sending or the receiving of each call.
+        #[test]
+        fn a_followed_clock_agrees_with_the_store(
+            calls in prop::collection::vec((0_u64..10_000, 0_u64..2_000, 0_u64..2_000), 1..50),
+            ahead_ms in -1_000_000_i64..1_000_000,
+        ) {
+            let mut clock = StoreClock::default();
+            let (mut monotonic, mut shortest) = (0, u64::MAX);
+            let true_time = |monotonic: u64| 1_700_000_000_000 + ahead_ms + i64::try_from(monotonic).expect("small");
+            for (pause, there, back) in calls {
+                let sent = monotonic + pause;
+                monotonic = sent + there + back;
+                let before = clock.time_at(Duration::from_millis(monotonic));
+                let shown = Timestamp::from_unix_ms(true_time(sent + there)).expect("in range");
+                clock.observe(shown, Duration::from_millis(sent), Duration::from_millis(monotonic));
+                shortest = shortest.min(there + back);
+                let now = clock.time_at(Duration::from_millis(monotonic)).expect("observed");
+                prop_assert!(now.unix_ms().abs_diff(true_time(monotonic)) <= shortest);
+                let jump = before.map_or(0, |before| before.unix_ms().abs_diff(now.unix_ms()));
+                prop_assert!(jump <= before.map_or(0, |before| before.unix_ms().abs_diff(true_time(monotonic))));
+            }
+        }
         /// Whatever happened before, two calm minutes restore trust: nothing latches.
         /// Broken by: a state without a way back to trust.
         #[test]

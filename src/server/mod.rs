@@ -9,6 +9,7 @@ pub mod database;
 mod health;
 mod protocol_mismatch;
 mod readiness;
+mod replica;
 pub mod restore;
 mod security;
 pub mod serve;

@@ -19,27 +19,41 @@ pub(super) enum ReadinessCondition {
     ClockUntrusted,
     /// Writes do not reach the disk within a second: calls that wait for them time out.
     DiskStalled,
+    /// The database of the store does not answer.
+    DatabaseLost,
+    /// The database answers, but no standby confirms commits.
+    CommitsStalled,
+    /// The changes that other replicas published cannot be loaded.
+    SnapshotStale,
 }
 
 impl ReadinessCondition {
-    pub(super) const ALL: [Self; 2] = [Self::ClockUntrusted, Self::DiskStalled];
+    pub(super) const ALL: [Self; 5] =
+        [Self::ClockUntrusted, Self::DiskStalled, Self::DatabaseLost, Self::CommitsStalled, Self::SnapshotStale];
 
     /// Name in the log.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::ClockUntrusted => "clock_untrusted",
             Self::DiskStalled => "disk_stalled",
+            Self::DatabaseLost => "database_lost",
+            Self::CommitsStalled => "commits_stalled",
+            Self::SnapshotStale => "snapshot_stale",
         }
     }
 
     /// Whether a service cannot work under this condition. The empty name stands for the server as a whole.
     pub(super) fn stops(self, service: &str) -> bool {
         match self {
+            // Another replica may still reach the database, or load what this one cannot.
+            Self::DatabaseLost | Self::SnapshotStale => true,
             // The catalogue does not depend on time.
             Self::ClockUntrusted => service != "tactful.v1.CatalogService",
             // Services that only write. The others can still preview, assess and explain; the server as a whole stays ready,
             // because a pod that is not ready could not do even that.
-            Self::DiskStalled => matches!(service, "tactful.v1.FeedbackService" | "tactful.v1.CatalogService"),
+            Self::DiskStalled | Self::CommitsStalled => {
+                matches!(service, "tactful.v1.FeedbackService" | "tactful.v1.CatalogService")
+            }
         }
     }
 }

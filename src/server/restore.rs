@@ -1,13 +1,22 @@
-//! Restores backups into data directories, and verifies them. No server may be using the directory.
+//! Restores backups into data directories and databases, and verifies them. No server may be using the place.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "postgres")]
+use super::database::settings as database_settings;
+#[cfg(feature = "postgres")]
+use crate::config::store_url::StoreDatabase;
 use crate::store::backup::reader::{BackupError, BackupReader, BackupSummary};
 use crate::store::backup::record::{BackupRecord, RecordKind};
 use crate::store::contract::counts::StoreCounts;
 use crate::store::contract::error::StoreError;
+use crate::store::contract::restore_target::RestoreTarget;
+#[cfg(feature = "postgres")]
+use crate::store::postgres::restore_into::RestoreIntoDatabase;
+#[cfg(feature = "postgres")]
+use crate::store::postgres::schema::OpenPostgresError;
 use crate::store::sled::restore::RestoreInProgress;
 
 /// Bytes read in one step.
@@ -15,7 +24,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// File name that means standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// Error returned when a backup is not restored. The directory is then as empty as before.
+/// Error returned when a backup is not restored. The directory or database is then as empty as before.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// Reading the file failed.
@@ -42,9 +51,13 @@ pub enum RestoreError {
         /// Path of the file.
         path: String,
     },
-    /// Writing the directory failed.
+    /// Writing failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The database cannot be restored into.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Database(#[from] OpenPostgresError),
 }
 
 /// Summary of a restored backup.
@@ -96,8 +109,31 @@ pub async fn restore_backup(
     directory: &Path,
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<RestoreSummary, RestoreError> {
-    let restoring = RestoreInProgress::start(directory).await?;
-    match write_all(&restoring, file, erasures_from, progress).await {
+    restore_into(Box::new(RestoreInProgress::start(directory).await?), file, erasures_from, progress).await
+}
+
+/// Restores a backup into a database that has the schema and nothing else, as [`restore_backup`] does into a directory.
+///
+/// # Errors
+/// If the backup is damaged or the database unsuitable. Nothing is left in the database then.
+#[cfg(feature = "postgres")]
+pub async fn restore_into_database(
+    file: &Path,
+    erasures_from: &[PathBuf],
+    database: &StoreDatabase,
+    progress: &mut (dyn FnMut(u64) + Send),
+) -> Result<RestoreSummary, RestoreError> {
+    let restoring = RestoreIntoDatabase::start(database_settings(database)).await?;
+    restore_into(Box::new(restoring), file, erasures_from, progress).await
+}
+
+async fn restore_into(
+    restoring: Box<dyn RestoreTarget>,
+    file: &Path,
+    erasures_from: &[PathBuf],
+    progress: &mut (dyn FnMut(u64) + Send),
+) -> Result<RestoreSummary, RestoreError> {
+    match write_all(restoring.as_ref(), file, erasures_from, progress).await {
         Ok(backup) => {
             let stored = restoring.complete(backup.digest).await?;
             Ok(RestoreSummary { backup, stored })
@@ -110,7 +146,7 @@ pub async fn restore_backup(
 }
 
 async fn write_all(
-    restoring: &RestoreInProgress,
+    restoring: &dyn RestoreTarget,
     file: &Path,
     erasures_from: &[PathBuf],
     progress: &mut (dyn FnMut(u64) + Send),

@@ -16,13 +16,15 @@ use tower::layer::util::{Identity, Stack};
 
 use super::accept::accept;
 use super::background::{
-    POLL_INTERVAL, count_acceptances, recover_reservations, set_gauges, sweep_expired_history, train_on_schedule,
+    POLL_INTERVAL, count_acceptances, recover_reservations, set_model_gauges, set_record_gauges, sweep_expired_history,
+    train_on_schedule,
 };
-use super::clock::{ClockMonitor, ServerClock};
+use super::clock::{ClockMonitor, ServerClock, is_divergence_trusted};
 #[cfg(feature = "postgres")]
 use super::database;
 use super::health;
 use super::readiness::{Readiness, ReadinessCondition};
+use super::replica::{ContactFailure, StoreContact, follow, follow_once, report};
 use super::security::{ReloadableSecurity, SecurityError};
 use super::transport::transport;
 use crate::config::memory_limit::memory_limit_bytes;
@@ -42,6 +44,7 @@ use crate::store::postgres::schema::OpenPostgresError;
 use crate::store::sled::store::SledStore;
 use crate::use_cases::app::{App, Clock};
 use crate::use_cases::finish_merge::finish_unfinished_merges;
+use crate::use_cases::follow_store::{remove_replica, report_replica};
 use crate::use_cases::policies::{PolicyError, activate_policy, create_policy};
 use crate::use_cases::retention::Retention;
 use crate::use_cases::train_model::stop_training;
@@ -93,6 +96,9 @@ pub enum RunError {
 /// Maximum time to wait at shutdown for calls that continue without their clients.
 const DETACHED_MAX: Duration = Duration::from_secs(5);
 
+/// Number of checks after which the records of a shared store are counted again.
+const RECORD_GAUGES_EVERY: u64 = 60;
+
 type GuardedRouter = Router<Stack<AccessLayer, Stack<CallLayers, Identity>>>;
 
 /// Server that is bound and ready to run.
@@ -110,6 +116,8 @@ pub struct Server {
     app: Arc<App>,
     /// Clock to monitor for jumps; `None` when a test passes in its own.
     monitored_clock: Option<Arc<ServerClock>>,
+    /// Contact with a store that other processes share.
+    contact: Arc<StoreContact>,
 }
 
 impl Server {
@@ -150,6 +158,13 @@ impl Server {
                 .with_retention(retention)
                 .with_process_memory(memory_limit_bytes()),
         );
+        let contact = Arc::new(StoreContact::new());
+        // Before anything depends on the time, or on being known to other replicas.
+        follow_once(&app, &contact, monitored_clock.as_deref()).await?;
+        if let Err(error) = report_replica(&app).await {
+            // Commits may be stalled, and offers can still be previewed.
+            tracing::warn!(%error, "the replica is not known to others yet");
+        }
         if let Some(PolicyFile { policy, text }) = &settings.lifecycle.policy {
             create_policy(&app, policy.clone(), text.clone()).await?;
             activate_policy(&app, &policy.version).await?;
@@ -168,6 +183,7 @@ impl Server {
             security,
             app,
             monitored_clock,
+            contact,
         })
     }
 
@@ -202,6 +218,7 @@ impl Server {
             security,
             app,
             monitored_clock,
+            contact,
         } = self;
         // Serves until it is dropped at the end.
         let _separate_health = separate_health;
@@ -221,7 +238,11 @@ impl Server {
         background.spawn(sweep_expired_history(Arc::clone(&app)));
         background.spawn(recover_reservations(Arc::clone(&app)));
         background.spawn(count_acceptances(Arc::clone(&app)));
-        let monitoring = tokio::spawn(monitor_readiness(Arc::clone(&app), health.clone(), monitored_clock));
+        if app.is_store_shared() {
+            background.spawn(follow(Arc::clone(&app), Arc::clone(&contact), monitored_clock.clone()));
+            background.spawn(report(Arc::clone(&app), Arc::clone(&contact)));
+        }
+        let monitoring = tokio::spawn(monitor_readiness(Arc::clone(&app), health.clone(), monitored_clock, contact));
         background.spawn(reload_security(security));
         tracing::info!(address = %local_addr, "serving");
 
@@ -259,6 +280,10 @@ impl Server {
         }
         let step = ShutdownStep::start("flush");
         stop_training(&app).await?;
+        if let Err(error) = remove_replica(&app).await {
+            // Other replicas wait for it a little longer.
+            tracing::warn!(%error, "the replica was not removed");
+        }
         app.store().close().await?;
         step.finish();
         Ok(())
@@ -284,7 +309,7 @@ async fn open_store(settings: &StorageSettings) -> Result<Arc<dyn Store>, StartE
 async fn open_database(settings: &StorageSettings) -> Result<Arc<dyn Store>, StartError> {
     // The settings were checked together.
     let no_url = || StoreError::Failed { detail: "the store has no URL".to_owned() };
-    let store = database::open(settings.database().ok_or_else(no_url)?, settings.store_confirms).await?;
+    let store = database::open(&settings.database().ok_or_else(no_url)?).await?;
     tracing::info!("store opened in a database");
     Ok(store)
 }
@@ -336,28 +361,50 @@ fn with_jitter(span: Duration) -> Duration {
 }
 
 /// Updates gauges and the readiness of each service, periodically.
-async fn monitor_readiness(app: Arc<App>, health: HealthReporter, clock: Option<Arc<ServerClock>>) {
+async fn monitor_readiness(
+    app: Arc<App>,
+    health: HealthReporter,
+    clock: Option<Arc<ServerClock>>,
+    contact: Arc<StoreContact>,
+) {
     let mut readiness = Readiness::default();
     let mut clock = clock.map(|clock| (ClockMonitor::new(clock.reading()), clock));
     let mut checks = tokio::time::interval(POLL_INTERVAL);
     // Checks stay a second apart also after one that took long.
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+    let is_shared = app.is_store_shared();
+    for check in 0_u64.. {
         checks.tick().await;
-        set_gauges(&app).await;
+        set_model_gauges(&app);
+        // Counting a database's records costs it more than counting those that this process has counted itself.
+        if !is_shared || check.is_multiple_of(RECORD_GAUGES_EVERY) {
+            set_record_gauges(&app).await;
+        }
         let verdict = clock.as_mut().map(|(monitor, clock)| monitor.judge(clock.reading()));
         if let Some(step_ms) = verdict.and_then(|verdict| verdict.accepted_step_ms) {
             tracing::warn!(step_ms, "step of the clock accepted after a calm minute");
         }
+        let store_divergence_ms = clock.as_ref().and_then(|(_, clock)| clock.store_divergence_ms());
         // A store that failed stops the server elsewhere.
         let is_stalled = tokio::time::timeout(POLL_INTERVAL, app.store().durable()).await.is_err();
+        let failure = contact.failure(Instant::now()).filter(|_| is_shared);
+        if is_shared {
+            let age = contact.snapshot_age(Instant::now());
+            metrics::gauge!("tactful_snapshot_age_seconds").set(age.as_secs_f64());
+        }
         let changed = readiness.record(|condition| match condition {
-            ReadinessCondition::ClockUntrusted => verdict.is_some_and(|verdict| !verdict.is_trusted),
+            ReadinessCondition::ClockUntrusted => {
+                let is_store_trusted = store_divergence_ms.is_none_or(is_divergence_trusted);
+                !is_store_trusted || verdict.is_some_and(|verdict| !verdict.is_trusted)
+            }
             ReadinessCondition::DiskStalled => is_stalled,
+            ReadinessCondition::DatabaseLost => failure == Some(ContactFailure::Lost),
+            ReadinessCondition::CommitsStalled => failure == Some(ContactFailure::CommitsStalled),
+            ReadinessCondition::SnapshotStale => failure == Some(ContactFailure::SnapshotStale),
         });
         for condition in &changed {
             let (condition, applies) = (condition.as_str(), readiness.applies(*condition));
-            let clock_divergence_ms = verdict.map(|verdict| verdict.divergence_ms);
+            let clock_divergence_ms = store_divergence_ms.or(verdict.map(|verdict| verdict.divergence_ms));
             tracing::error!(condition, applies, clock_divergence_ms, "readiness of services changed");
         }
         if !changed.is_empty() {

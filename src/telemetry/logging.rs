@@ -23,7 +23,10 @@ pub(crate) fn start_logging(
 ) -> Result<(), TelemetryError> {
     let invalid_filter = || TelemetryError::Filter { filter: filter.to_owned() };
     let without_stages = format!("{STAGE_TARGET}=off").parse().map_err(|_| invalid_filter())?;
-    let filter = EnvFilter::try_new(filter).map_err(|_| invalid_filter())?.add_directive(without_stages);
+    // It warns of each closed connection to a database; that the database is lost is logged once elsewhere.
+    let without_connections = "deadpool=error".parse().map_err(|_| invalid_filter())?;
+    let filter = EnvFilter::try_new(filter).map_err(|_| invalid_filter())?;
+    let filter = filter.add_directive(without_stages).add_directive(without_connections);
     let as_json = as_json.unwrap_or_else(|| !std::io::stderr().is_terminal());
     // `try_init` fails when logging has started already, as in a test that starts two servers.
     let _already_started = match traces {

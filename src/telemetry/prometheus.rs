@@ -57,7 +57,11 @@ const HISTOGRAMS: [(&str, &str); 4] = [
     ("tactful_store_flush_waiters", "Commits made durable by one flush (group commit)."),
 ];
 /// Names and help texts of all gauges.
-const GAUGES: [(&str, &str); 8] = [
+const GAUGES: [(&str, &str); 9] = [
+    (
+        "tactful_snapshot_age_seconds",
+        "Time since this server knew that it uses all that was published in a store that several servers share.",
+    ),
     (
         "tactful_backup_timestamp_seconds",
         "Unix time of the last completed backup, in seconds; absent until the first one since the start.",

@@ -96,8 +96,8 @@ where
                 }
                 return Ok((customer, result));
             }
-            // Nothing is taken here, so no volume can be exhausted.
-            CommitAttempt::Conflict | CommitAttempt::VolumeExhausted(_) => {}
+            // Nothing is taken here, so no volume can be exhausted, and no policy is named.
+            CommitAttempt::Conflict | CommitAttempt::VolumeExhausted(_) | CommitAttempt::OtherPolicy => {}
             CommitAttempt::Erased => return Err(ChangeError::from(ChangeRejection::CustomerErased).into()),
             CommitAttempt::Full => return Err(ChangeError::from(ChangeRejection::CustomerFull).into()),
         }

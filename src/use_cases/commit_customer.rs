@@ -20,6 +20,8 @@ const DETAILED_HOLDINGS_MIN: usize = 16;
 pub(super) enum CommitAttempt {
     Committed,
     Conflict,
+    /// Another policy is in force than the one that the change was decided under.
+    OtherPolicy,
     /// The customer was erased; nothing may be stored under this id again.
     Erased,
     /// The record would exceed its maximum size, and nothing more may be trimmed; or the appended records exceed theirs, and
@@ -38,6 +40,8 @@ pub(super) struct CommitRecords<'a> {
     pub(super) takes: &'a [OfferId],
     /// Units that return to their volumes.
     pub(super) releases: &'a [VolumeUnit],
+    /// Number of the policy that the change was decided under.
+    pub(super) policy: Option<u64>,
 }
 
 /// Commits against the version that was read. When the record is too large, the holdings that rules need least are evicted.
@@ -47,12 +51,14 @@ pub(super) async fn commit(
     customer: &mut Customer,
     records: CommitRecords<'_>,
 ) -> Result<CommitAttempt, StoreError> {
-    let CommitRecords { events, decision, takes, releases } = records;
+    let CommitRecords { events, decision, takes, releases, policy } = records;
     loop {
-        let change = Change { expected: read_version, customer, events, decision, takes, releases, now: app.now() };
+        let change =
+            Change { expected: read_version, customer, events, decision, takes, releases, policy, now: app.now() };
         match app.store.commit(change).await? {
             CommitOutcome::Committed { version: _ } => return Ok(CommitAttempt::Committed),
             CommitOutcome::Conflict => return Ok(CommitAttempt::Conflict),
+            CommitOutcome::OtherPolicy => return Ok(CommitAttempt::OtherPolicy),
             CommitOutcome::Erased => return Ok(CommitAttempt::Erased),
             CommitOutcome::VolumeExhausted(offer) => return Ok(CommitAttempt::VolumeExhausted(offer)),
             CommitOutcome::AppendedTooLarge { bytes: _ } => return Ok(CommitAttempt::Full),

@@ -285,8 +285,11 @@ pub(super) async fn set_step(
 async fn store(app: &App, version: u64, mut customer: Customer) -> Result<StepResult, StoreError> {
     Ok(match Box::pin(commit(app, version, &mut customer, CommitRecords::default())).await? {
         CommitAttempt::Committed => StepResult::Done,
-        // Nothing is taken here, so no volume can be exhausted.
-        CommitAttempt::Conflict | CommitAttempt::Erased | CommitAttempt::VolumeExhausted(_) => StepResult::Conflict,
+        // Nothing is taken here, so no volume can be exhausted, and no policy is named.
+        CommitAttempt::Conflict
+        | CommitAttempt::Erased
+        | CommitAttempt::VolumeExhausted(_)
+        | CommitAttempt::OtherPolicy => StepResult::Conflict,
         CommitAttempt::Full => StepResult::CustomerFull,
     })
 }

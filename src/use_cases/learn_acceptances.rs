@@ -1,7 +1,10 @@
 //! Counts acceptances of offers: one by one as outcomes are reported, and all anew at a start and after each training.
 //!
 //! Between two recounts an offer counts once an outcome that resolves it is reported. Offers without any outcome count as
-//! declined in the first recount after their answer period. Nothing is stored: the counts are a statistic of stored history.
+//! declined in the first recount after their answer period. The counts are a statistic of stored history, and are not stored.
+//!
+//! In a store that several processes share, one of them counts, and all use the counts that it stored: the same customer is
+//! ranked alike by each. Nothing is added between two counts there.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,6 +16,7 @@ use crate::domain::event::{Event, EventKind, Outcome, OutcomeKind};
 use crate::domain::ids::{CustomerId, DecisionId, OfferId};
 use crate::domain::time::Timestamp;
 use crate::model::acceptances::{Acceptances, LOOKBACK, RESPONSE_WINDOW, acceptance};
+use crate::model::acceptances_artifact;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::store::Store;
 
@@ -44,6 +48,10 @@ impl OfferResponse {
 pub async fn learn_acceptances(app: &App) -> Result<(), StoreError> {
     let _recounting = app.acceptance_counts.recounting.lock().await;
     let (store, now) = (app.store.as_ref(), app.now());
+    let shared = match store.shared() {
+        Some(shared) => Some((shared, shared.published().await?.numbers.acceptances)),
+        None => None,
+    };
     let objecting = read_objecting_customers(store).await?;
     let responses = read_responses(store, now - LOOKBACK).await?;
     let mut acceptances = Acceptances::default();
@@ -53,6 +61,12 @@ pub async fn learn_acceptances(app: &App) -> Result<(), StoreError> {
             profiled.for_each(|decision| count_decision(&mut acceptances, decision, &responses, now));
         })
         .await?;
+    if let Some((shared, number)) = shared {
+        if !shared.put_acceptances(&acceptances_artifact::encode(&acceptances), number).await? {
+            tracing::warn!("another replica has counted acceptances meanwhile");
+        }
+        return app.load_acceptances().await;
+    }
     let was_seen = |resolved: &ResolvedOffer| responses.contains_key(&(resolved.decision, resolved.offer.clone()));
     app.acceptance_counts.replace(acceptances, was_seen);
     Ok(())
@@ -106,9 +120,12 @@ fn count_decision(acceptances: &mut Acceptances, decision: &Decision, responses:
     }
 }
 
-/// Counts the offer of an outcome that was recorded for the first time. The caller leaves out customers who object to
-/// profiling.
+/// Counts the offer of an outcome that was recorded for the first time, unless the store is shared. The caller leaves out
+/// customers who object to profiling.
 pub(super) async fn count_outcome(app: &App, event: &Event) -> Result<(), StoreError> {
+    if app.store.shared().is_some() {
+        return Ok(());
+    }
     let (Some(customer), EventKind::Outcome(outcome)) = (&event.customer, &event.kind) else { return Ok(()) };
     let Outcome { decision, offer, kind, .. } = outcome;
     let Some(is_accepted) = acceptance(*kind) else { return Ok(()) };

@@ -1,12 +1,11 @@
 //! Versions of the policy: stored once, never changed, and activated one at a time.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::MutexGuard;
 
 use super::app::App;
 use super::channel_usage::{UsedChannel, counted, dropped_channels};
+use super::follow_store::report_replica;
 use super::stored_policy::read_stored_policy;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
@@ -18,8 +17,12 @@ use crate::store::contract::stored_policy::{Activation, StoredPolicy};
 const VERSIONS_MAX: usize = 1000;
 /// Maximum time for which an activation waits for calls that started under the previous policy.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// Maximum number of attempts to activate a policy while other processes activate others.
+const ACTIVATION_ATTEMPTS_MAX: usize = 16;
 /// Interval at which it checks for them.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// Interval at which it checks for those of other replicas.
+const SHARED_DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Version of the policy.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,25 +148,34 @@ pub async fn list_policies(app: &App) -> Result<Vec<PolicyVersion>, PolicyError>
 /// Activates a version, and returns when no call uses the previous one any more. A policy that drops a channel in use is
 /// refused: what customers said about the channel would no longer be understood.
 pub async fn activate_policy(app: &App, version: &str) -> Result<PolicyActivation, PolicyError> {
-    let publishing = app.publishing.lock().await;
-    put_into_force(app, publishing, version, false).await
+    put_into_force(app, |_, _| Ok(Target::Version(version.to_owned()))).await
 }
 
 /// Leaves a version for the one that was in force before it was activated. A version that was left by a roll-back is not in
 /// force before anything: rolling back again goes further back, never forth again. A repeated call returns the result of the
 /// first one, as long as nothing else was activated.
 pub async fn roll_back_policy(app: &App, version_to_leave: &str) -> Result<PolicyActivation, PolicyError> {
-    let publishing = app.publishing.lock().await;
-    let activations = app.store.load_activations().await?;
-    let active = app.policy_in_force().version.clone();
-    if active == version_to_leave {
-        let before = version_before(&activations).ok_or(PolicyError::NothingBefore)?;
-        return put_into_force(app, publishing, &before, true).await;
-    }
-    if version_left_last(&activations).is_some_and(|left| left == version_to_leave) {
-        return Ok(PolicyActivation { version: active, previous: version_to_leave.to_owned(), is_drained: true });
-    }
-    Err(PolicyError::NotActive { active })
+    put_into_force(app, |activations, active| {
+        if active == version_to_leave {
+            return version_before(activations).map(Target::VersionBefore).ok_or(PolicyError::NothingBefore);
+        }
+        if version_left_last(activations).is_some_and(|left| left == version_to_leave) {
+            return Ok(Target::RolledBack { left: version_to_leave.to_owned() });
+        }
+        Err(PolicyError::NotActive { active: active.to_owned() })
+    })
+    .await
+}
+
+/// Version to put into force.
+enum Target {
+    Version(String),
+    /// The version that was in force before the active one.
+    VersionBefore(String),
+    /// The active version: this one was left for it before.
+    RolledBack {
+        left: String,
+    },
 }
 
 /// Versions in force, oldest first, without those that were left by a roll-back; the last one is active.
@@ -193,44 +205,78 @@ fn version_left_last(activations: &[Activation]) -> Option<String> {
     last.is_roll_back.then(|| stack_of_versions(earlier).pop())?
 }
 
-/// Puts a version into force, and returns when no call uses the previous one any more.
+/// Puts a version into force, chosen from the activations so far and the active version, and returns when no call uses the
+/// previous one any more. Starts over when another process activated a version meanwhile.
 async fn put_into_force(
     app: &App,
-    publishing: MutexGuard<'_, ()>,
-    version: &str,
-    is_roll_back: bool,
+    choose: impl Fn(&[Activation], &str) -> Result<Target, PolicyError>,
 ) -> Result<PolicyActivation, PolicyError> {
-    let next = get_policy(app, version).await?.policy;
-    let previous = app.policy_in_force();
-    if *previous == next {
-        return Ok(PolicyActivation { version: next.version.clone(), previous: next.version, is_drained: true });
+    for _ in 0..ACTIVATION_ATTEMPTS_MAX {
+        app.follow_policy().await?;
+        let (previous, number) = app.numbered_policy();
+        let activations = app.store.load_activations().await?;
+        let (version, is_roll_back) = match choose(&activations, &previous.version)? {
+            Target::Version(version) => (version, false),
+            Target::VersionBefore(version) => (version, true),
+            Target::RolledBack { left } => {
+                return Ok(PolicyActivation { version: previous.version.clone(), previous: left, is_drained: true });
+            }
+        };
+        let next = get_policy(app, &version).await?.policy;
+        if *previous == next {
+            return Ok(PolicyActivation { version: next.version.clone(), previous: next.version, is_drained: true });
+        }
+        let channels = dropped_channels(app, &next).await?;
+        if !channels.is_empty() {
+            return Err(PolicyError::ChannelsInUse { channels });
+        }
+        let activation = Activation { policy: version.clone(), at: app.now(), is_roll_back };
+        let publishing = app.publishing.lock().await;
+        let offers = app.offers_under(&next).await?;
+        if !app.store.append_activation(&activation, number).await? {
+            continue;
+        }
+        app.store.durable().await?;
+        let previous_version = previous.version.clone();
+        drop(previous);
+        app.publish_policy(Arc::new(next), number + 1, offers);
+        drop(publishing);
+        let is_drained = wait_until_drained(app, number + 1, DRAIN_MAX).await;
+        tracing::info!(version, previous = previous_version, is_roll_back, is_drained, "policy activated");
+        return Ok(PolicyActivation { version, previous: previous_version, is_drained });
     }
-    let channels = dropped_channels(app, &next).await?;
-    if !channels.is_empty() {
-        return Err(PolicyError::ChannelsInUse { channels });
-    }
-    let offers = app.offers_under(&next).await?;
-    let activation = Activation { policy: next.version.clone(), at: app.now(), is_roll_back };
-    app.store.append_activation(&activation).await?;
-    app.store.durable().await?;
-    let (version, previous_version) = (next.version.clone(), previous.version.clone());
-    let before = Arc::downgrade(&previous);
-    drop(previous);
-    app.publish_policy(Arc::new(next), offers);
-    drop(publishing);
-    let is_drained = wait_until_drained(&before, DRAIN_MAX).await;
-    tracing::info!(version, previous = previous_version, is_roll_back, is_drained, "policy activated");
-    Ok(PolicyActivation { version, previous: previous_version, is_drained })
+    let detail = "other policies were activated at every attempt".to_owned();
+    Err(StoreError::Unavailable { detail }.into())
 }
 
-/// Waits until no call uses the policy any more. Returns false when the wait times out.
-async fn wait_until_drained(policy: &Weak<Policy>, wait_max: Duration) -> bool {
+/// Waits until no call uses a policy before this one any more, here and at other replicas. Returns false when the wait times
+/// out, or the store does not say.
+async fn wait_until_drained(app: &App, number: u64, wait_max: Duration) -> bool {
     let waiting = async {
-        while policy.strong_count() > 0 {
+        // After the activation, so that every commit that may not have seen it is below.
+        let shared = match app.store.shared() {
+            Some(shared) => Some((shared, shared.commit_position().await?)),
+            None => None,
+        };
+        while app.oldest_policy_in_use() < number {
             tokio::time::sleep(DRAIN_POLL_INTERVAL).await;
         }
+        if let Some((shared, position)) = shared {
+            report_replica(app).await?;
+            while !shared.is_drained(number, position).await? {
+                tokio::time::sleep(SHARED_DRAIN_POLL_INTERVAL).await;
+            }
+        }
+        Ok::<(), StoreError>(())
     };
-    tokio::time::timeout(wait_max, waiting).await.is_ok()
+    match tokio::time::timeout(wait_max, waiting).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "whether the previous policy is still in use is not known");
+            false
+        }
+        Err(_) => false,
+    }
 }
 
 #[cfg(test)]
@@ -311,7 +357,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_activation_reports_a_call_that_outlives_the_wait() {
-        let policy = Arc::new(Policy::default());
-        assert!(!wait_until_drained(&Arc::downgrade(&policy), Duration::ZERO).await);
+        let app = with_calm().await;
+        let _held_by_call = app.snapshot();
+        let activating = activate_policy(&app, "calm");
+        assert!(tokio::time::timeout(Duration::ZERO, activating).await.is_err(), "it waits");
+        assert!(!wait_until_drained(&app, 1, Duration::ZERO).await);
     }
 }

@@ -81,6 +81,7 @@ pub async fn serve_offers(
         match serve_once(app, &input, deadline).await? {
             ServingAttempt::Served(served) => return Ok(served),
             ServingAttempt::Conflict => {}
+            ServingAttempt::OtherPolicy => app.follow_policy().await?,
             ServingAttempt::VolumeExhausted(offer) => {
                 Arc::make_mut(&mut exhausted_offers).insert(offer);
             }
@@ -98,6 +99,8 @@ enum ServingAttempt {
     Served(ServedOffers),
     /// Another call changed the customer meanwhile.
     Conflict,
+    /// Another policy was activated meanwhile.
+    OtherPolicy,
     /// The volume of this explicit offer is exhausted.
     VolumeExhausted(OfferId),
     /// The customer's record cannot hold a decision with this many offers.
@@ -162,7 +165,12 @@ async fn commit_decision(
 ) -> Result<ServingAttempt, ServeError> {
     let Versioned { version, value: mut customer } = customer;
     let takes = taken_volumes(&decision, snapshot);
-    let records = CommitRecords { decision: Some(&decision), takes: &takes, ..CommitRecords::default() };
+    let records = CommitRecords {
+        decision: Some(&decision),
+        takes: &takes,
+        policy: Some(snapshot.policy_number),
+        ..CommitRecords::default()
+    };
     let attempt = CallStage::Commit.instrument(commit(app, version, &mut customer, records)).await?;
     if attempt == CommitAttempt::Committed {
         CallStage::Durable.instrument(app.store.durable()).await?;
@@ -182,6 +190,7 @@ async fn commit_decision(
             app.exhausted_offers.add(&offer);
             ServingAttempt::VolumeExhausted(offer)
         }
+        CommitAttempt::OtherPolicy => ServingAttempt::OtherPolicy,
         CommitAttempt::Committed | CommitAttempt::Conflict | CommitAttempt::Erased => ServingAttempt::Conflict,
     })
 }

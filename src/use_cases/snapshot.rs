@@ -21,6 +21,8 @@ static NO_OUTLOOK: Outlook = Outlook { buying: None, staying: None };
 /// to its last, so that it never mixes versions.
 pub(super) struct Snapshot {
     pub(super) policy: Arc<Policy>,
+    /// Number of the policy, which commits of decisions name.
+    pub(super) policy_number: u64,
     pub(super) offers: Arc<ExplicitOfferIndex>,
     pub(super) model: BoundModel,
     pub(super) trained: Option<TrainedModel>,
@@ -29,13 +31,15 @@ pub(super) struct Snapshot {
 /// Parts that a snapshot is made of, each replaceable on its own.
 pub(super) struct SnapshotParts {
     pub(super) policy: Arc<Policy>,
+    pub(super) policy_number: u64,
     pub(super) catalog: Arc<Catalog>,
     pub(super) offers: Arc<ExplicitOfferIndex>,
     pub(super) trained: Option<TrainedModel>,
 }
 
 impl Snapshot {
-    pub(super) fn new(SnapshotParts { policy, catalog, offers, trained }: SnapshotParts) -> Self {
+    pub(super) fn new(parts: SnapshotParts) -> Self {
+        let SnapshotParts { policy, policy_number, catalog, offers, trained } = parts;
         let model = match &trained {
             Some(trained) => Arc::clone(&trained.model),
             None => Arc::new(OfferModel::untrained()),
@@ -46,12 +50,13 @@ impl Snapshot {
         } else {
             Arc::new(Catalog::with_settings(catalog.products().to_vec(), policy.catalog.clone()))
         };
-        Self { policy, offers, model: BoundModel::new(model, catalog), trained }
+        Self { policy, policy_number, offers, model: BoundModel::new(model, catalog), trained }
     }
 
     pub(super) fn parts(&self) -> SnapshotParts {
         SnapshotParts {
             policy: Arc::clone(&self.policy),
+            policy_number: self.policy_number,
             catalog: Arc::clone(self.catalog()),
             offers: Arc::clone(&self.offers),
             trained: self.trained.clone(),

@@ -11,15 +11,17 @@ pub(super) fn read_stored_policy(version: &str, text: &str) -> Result<Policy, St
     parse_policy(text).map_err(|faults| StoreError::Damaged { what: "policy", detail: format!("{version}: {faults}") })
 }
 
-/// Loads the policy that was activated last; `None` when none ever was.
-pub(super) async fn load_active_policy(store: &dyn Store) -> Result<Option<Policy>, StoreError> {
-    let Some(Activation { policy: version, at: _, is_roll_back: _ }) = store.load_activations().await?.pop() else {
+/// Loads the policy that was activated last, with its number; `None` when none ever was.
+pub(super) async fn load_active_policy(store: &dyn Store) -> Result<Option<(Policy, u64)>, StoreError> {
+    let mut activations = store.load_activations().await?;
+    let number = activations.len() as u64;
+    let Some(Activation { policy: version, at: _, is_roll_back: _ }) = activations.pop() else {
         return Ok(None);
     };
     let stored = store.load_policies().await?.into_iter().find(|stored| stored.version == version);
     match stored {
-        Some(stored) => read_stored_policy(&version, &stored.text).map(Some),
-        None if version == Policy::default().version => Ok(Some(Policy::default())),
+        Some(stored) => Ok(Some((read_stored_policy(&version, &stored.text)?, number))),
+        None if version == Policy::default().version => Ok(Some((Policy::default(), number))),
         None => {
             let detail = format!("active version {version} is missing");
             Err(StoreError::Damaged { what: "policy", detail })

@@ -7,6 +7,7 @@ use tracing::Instrument;
 
 use super::app::App;
 use super::learn_acceptances::learn_acceptances;
+use super::leases::{is_leased_elsewhere, with_lease};
 use super::trained_model::{ModelMetric, ModelView, TrainedModel, encode};
 use super::training_data::{CustomerProfiles, TrainingData};
 use super::training_plan::{TooLittleMemory, TrainingPlan, TrainingResources, resident_bytes};
@@ -20,6 +21,7 @@ use crate::model::train::{TrainingError, TrainingReport, TrainingStage, train_or
 use crate::model::training_log::Metric;
 use crate::model::training_settings::TrainingSettings;
 use crate::store::contract::error::StoreError;
+use crate::store::contract::shared::Job;
 use crate::store::contract::stored_model::{StoredModel, TrainingMarker};
 
 /// Error returned by [`train_model`]; the current model stays in use.
@@ -28,6 +30,9 @@ pub enum TrainError {
     /// Another training is running.
     #[error("another training is running")]
     AlreadyRunning,
+    /// Another process published a model meanwhile.
+    #[error("another model was published meanwhile")]
+    Superseded,
     /// No model can be learned from the history within the limits.
     #[error("training is not possible: {0}")]
     NotPossible(#[from] TrainingError),
@@ -48,7 +53,8 @@ pub async fn train_model(app: &Arc<App>) -> Result<ModelView, TrainError> {
     let app = Arc::clone(app);
     let training = async move {
         let Ok(_training) = app.training.try_lock() else { return Err(TrainError::AlreadyRunning) };
-        train_and_publish(&app).await
+        let trained = with_lease(&app, Job::Training, Duration::ZERO, train_and_publish(&app)).await?;
+        trained.ok_or(TrainError::AlreadyRunning)
     };
     tokio::spawn(training.in_current_span()).await.unwrap_or_else(|_| Err(TrainingThreadError::Panicked.into()))
 }
@@ -86,6 +92,10 @@ async fn mark_end(app: &App) -> Result<(), StoreError> {
 /// Returns the marker of a training during which an earlier process ended; `None` when the last training ended by itself.
 pub async fn interrupted_training(app: &App) -> Result<Option<TrainingMarker>, StoreError> {
     let _training = app.training.lock().await;
+    // Of a training that another process is at.
+    if is_leased_elsewhere(app, Job::Training).await? {
+        return Ok(None);
+    }
     app.store.load_training_marker().await
 }
 
@@ -95,6 +105,9 @@ pub async fn stop_training(app: &App) -> Result<(), StoreError> {
 }
 
 async fn train_within_plan(app: &App, now: Timestamp, started: Instant) -> Result<ModelView, TrainError> {
+    // Counted from the stored model rather than the one in use: a stored model that cannot be read has used its version. And
+    // before anything is read, so that a training that was overtaken does not replace what is newer.
+    let version = app.store.load_model().await?.map_or(0, |stored| stored.version) + 1;
     let counts = app.store.counts().await?;
     let products = app.catalog().products().len() as u64;
     let plan = || {
@@ -114,7 +127,7 @@ async fn train_within_plan(app: &App, now: Timestamp, started: Instant) -> Resul
     }
     let mut learned = learn(app, data, &plan, now).await?;
     learned.report.notes.extend(plan.note);
-    Ok(store_and_publish(app, learned, now, started).await?)
+    store_and_publish(app, learned, version, now, started).await
 }
 
 /// Result of learning, before it has a version.
@@ -168,17 +181,18 @@ fn learn_outlook(
 async fn store_and_publish(
     app: &App,
     learned: LearnedModel,
+    version: u64,
     now: Timestamp,
     started: Instant,
-) -> Result<ModelView, StoreError> {
+) -> Result<ModelView, TrainError> {
     let LearnedModel { model, report, outlook: LearnedOutlook { outlook, notes }, outlook_metrics } = learned;
-    // Counted from the stored model rather than the one in use: a stored model that cannot be read has used its version.
-    let version = app.store.load_model().await?.map_or(0, |stored| stored.version) + 1;
     let mut view = view_of(report, version, now, started.elapsed());
     view.metrics.extend(outlook_metrics);
     view.notes.extend(notes);
     let (view, bytes) = encode(&model, &outlook, view);
-    app.store.put_model(&StoredModel { version, bytes }).await?;
+    if !app.store.put_model(&StoredModel { version, bytes }).await? {
+        return Err(TrainError::Superseded);
+    }
     app.store.durable().await?;
     let trained = TrainedModel { model: Arc::new(model), outlook: Arc::new(outlook), view: view.clone() };
     app.publish_model(trained).await;

@@ -29,7 +29,7 @@ pub struct ModelView {
     pub version: u64,
     /// Time of the training, up to which history was learned from.
     pub trained_at: Timestamp,
-    /// Duration of the training; `None` when it took place before the last start.
+    /// Duration of the training; `None` when it took place before the last start, or elsewhere.
     pub duration: Option<Duration>,
     /// Number of customers learned from.
     pub customers: u64,

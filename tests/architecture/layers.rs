@@ -94,7 +94,7 @@ const CRATES_OF_MODULES: &[(&str, &[&str])] = &[
     ("tonic", &["grpc", "server", "cli"]),
     ("prost", &["grpc", "cli"]),
     ("jsonwebtoken", &["grpc"]),
-    ("rustls", &["server"]),
+    ("rustls", &["server", "store"]),
     ("webpki", &["server"]),
     ("sled", &["store"]),
     ("parquet", &["export"]),

@@ -99,6 +99,7 @@ for_every_backend! {
     volume_without_a_grant_is_refused
     the_latest_model_is_the_current_one
     policies_are_created_once_and_activations_keep_their_order
+    a_commit_under_another_policy_does_not_take_place
     a_large_model_comes_back_whole
     the_marker_of_a_training_is_replaced_and_removed
     history_is_visited_whole_and_in_pages
@@ -125,6 +126,7 @@ fn committed(outcome: CommitOutcome) -> u64 {
         CommitOutcome::Committed { version } => version,
         CommitOutcome::Conflict
         | CommitOutcome::Erased
+        | CommitOutcome::OtherPolicy
         | CommitOutcome::TooLarge { .. }
         | CommitOutcome::AppendedTooLarge { .. }
         | CommitOutcome::VolumeExhausted(_) => {
@@ -228,7 +230,9 @@ async fn concurrent_increments_lose_nothing(store: Arc<dyn Store>) {
                         CommitOutcome::TooLarge { bytes } | CommitOutcome::AppendedTooLarge { bytes } => {
                             panic!("{bytes} bytes")
                         }
-                        outcome @ (CommitOutcome::Erased | CommitOutcome::VolumeExhausted(_)) => panic!("{outcome:?}"),
+                        outcome @ (CommitOutcome::Erased
+                        | CommitOutcome::OtherPolicy
+                        | CommitOutcome::VolumeExhausted(_)) => panic!("{outcome:?}"),
                     }
                 }
             }
@@ -300,6 +304,7 @@ async fn a_customer_too_large_is_refused_and_unchanged(store: Arc<dyn Store>) {
         outcome @ (CommitOutcome::Committed { .. }
         | CommitOutcome::Conflict
         | CommitOutcome::Erased
+        | CommitOutcome::OtherPolicy
         | CommitOutcome::AppendedTooLarge { .. }
         | CommitOutcome::VolumeExhausted(_)) => {
             panic!("not refused: {outcome:?}")
@@ -395,18 +400,20 @@ async fn products_are_ordered_by_id(store: Arc<dyn Store>) {
     assert_eq!(loaded.iter().map(|product| product.id.to_string()).collect::<Vec<_>>(), ids);
 }
 
-/// Broken by: keeping the first pointer.
+/// Broken by: keeping the first pointer; a writer that was overtaken and writes all the same.
 async fn the_latest_model_is_the_current_one(store: Arc<dyn Store>) {
     assert_eq!(store.load_model().await.expect("the store works"), None);
     for version in 1..=4 {
         let model = StoredModel { version, bytes: artifact(100_000 / usize::try_from(version).expect("small")) };
-        store.put_model(&model).await.expect("the store works");
+        assert!(store.put_model(&model).await.expect("the store works"));
         assert_eq!(store.load_model().await.expect("the store works"), Some(model));
     }
-    // The same version again, with other bytes.
-    let again = StoredModel { version: 4, bytes: Vec::new() };
-    store.put_model(&again).await.expect("the store works");
-    assert_eq!(store.load_model().await.expect("the store works"), Some(again));
+    let latest = store.load_model().await.expect("the store works");
+    for version in [4, 2] {
+        let overtaken = StoredModel { version, bytes: Vec::new() };
+        assert!(!store.put_model(&overtaken).await.expect("the store works"));
+        assert_eq!(store.load_model().await.expect("the store works"), latest);
+    }
 }
 
 /// Broken by: one key for all chunks.
@@ -444,11 +451,33 @@ async fn policies_are_created_once_and_activations_keep_their_order(store: Arc<d
     let activation =
         |number: u32| Activation { policy: format!("p{number}"), at: at(number.into()), is_roll_back: number % 3 == 2 };
     for number in 0..12 {
-        store.append_activation(&activation(number)).await.expect("the store works");
+        assert!(store.append_activation(&activation(number), number.into()).await.expect("the store works"));
+        // Another process read the activations before this one.
+        assert!(!store.append_activation(&activation(99), number.into()).await.expect("the store works"));
     }
     let expected: Vec<Activation> = (0..12).map(activation).collect();
     assert_eq!(store.load_activations().await.expect("the store works"), expected);
     store.durable().await.expect("the store works");
+}
+
+/// Broken by: a commit that does not compare the number of its policy; one that compares it and has changed something.
+async fn a_commit_under_another_policy_does_not_take_place(store: Arc<dyn Store>) {
+    store.put_offers(&[sale("spring", Some(5))]).await.expect("the store works");
+    let activation = Activation { policy: "calm".to_owned(), at: at(1), is_roll_back: false };
+    let under = async |policy: Option<u64>, name: &str| {
+        let (customer, decision, takes) = (customer(name), grant(name, 1, &["spring"]), [offer_id("spring")]);
+        let change = Change { policy, decision: Some(&decision), takes: &takes, ..Change::new(0, &customer, at(0)) };
+        store.commit(change).await.expect("the store works")
+    };
+    assert_eq!(under(Some(0), "ada").await, CommitOutcome::Committed { version: 1 });
+    assert!(store.append_activation(&activation, 0).await.expect("the store works"));
+    let before = store.digest().await.expect("the store works");
+    assert_eq!(under(Some(0), "bob").await, CommitOutcome::OtherPolicy);
+    assert_eq!(under(Some(2), "bob").await, CommitOutcome::OtherPolicy);
+    assert_eq!(store.digest().await.expect("the store works"), before);
+    assert_eq!(under(Some(1), "bob").await, CommitOutcome::Committed { version: 1 });
+    assert_eq!(under(None, "cy").await, CommitOutcome::Committed { version: 1 });
+    assert_eq!(used_volume(&*store, "spring").await, 3);
 }
 
 /// Broken by: beginning a page at the last customer in place of after it (it hangs).

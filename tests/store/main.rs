@@ -7,5 +7,9 @@ mod formats;
 mod on_disk;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod postgres_tls;
+#[cfg(feature = "postgres")]
+mod shared;
 #[path = "../support/mod.rs"]
 mod support;

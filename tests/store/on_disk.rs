@@ -147,7 +147,9 @@ async fn commits_quicker_than_flushes_stay_bounded_and_lose_nothing() {
                         CommitOutcome::TooLarge { bytes } | CommitOutcome::AppendedTooLarge { bytes } => {
                             panic!("{bytes} bytes")
                         }
-                        outcome @ (CommitOutcome::Erased | CommitOutcome::VolumeExhausted(_)) => panic!("{outcome:?}"),
+                        outcome @ (CommitOutcome::Erased
+                        | CommitOutcome::OtherPolicy
+                        | CommitOutcome::VolumeExhausted(_)) => panic!("{outcome:?}"),
                     }
                 }
                 if round % 7 == 0 {

@@ -13,7 +13,8 @@ use tactful::store::contract::customers::CustomerStore;
 use tactful::store::contract::error::StoreError;
 use tactful::store::contract::loaded_customer::LoadedCustomer;
 use tactful::store::contract::maintenance::MaintenanceStore;
-use tactful::store::postgres::schema::{OpenPostgresError, init};
+use tactful::store::contract::shared::SharedStore;
+use tactful::store::postgres::schema::{OpenPostgresError, SCHEMA_VERSION, init, migrate};
 use tactful::store::postgres::settings::{Confirmation, PostgresSettings};
 use tactful::store::postgres::store::PostgresStore;
 
@@ -83,10 +84,12 @@ fn schema_of(settings: &PostgresSettings) -> &str {
     settings.url.rsplit_once('=').expect("the search path").1.trim_end_matches('\'')
 }
 
-/// A server whose commits wait for a standby that does not exist.
+/// A server with one customer, whose commits wait for a standby that does not exist from now on.
 async fn without_its_standby() -> (TestServer, PostgresSettings) {
     let server = TestServer::start();
     let mut settings = server.new_store().await;
+    let stored = open(&settings).await.commit(Appended::default().change(0, &customer("ada"))).await;
+    assert_eq!(stored.expect("the store works"), CommitOutcome::Committed { version: 1 });
     let client = server.client().await;
     client.batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'missing'").await.expect("a superuser");
     client.batch_execute("SELECT pg_reload_conf()").await.expect("a superuser");
@@ -110,7 +113,7 @@ async fn a_commit_whose_wait_is_cancelled_is_not_confirmed() {
     let (store, client) = (Arc::new(open(&settings).await), server.client().await);
     let committing = {
         let store = Arc::clone(&store);
-        tokio::spawn(async move { store.commit(Appended::default().change(0, &customer("ada"))).await })
+        tokio::spawn(async move { store.commit(Appended::default().change(1, &customer("ada"))).await })
     };
     until_waiting(&client, 1).await;
     let cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
@@ -120,32 +123,39 @@ async fn a_commit_whose_wait_is_cancelled_is_not_confirmed() {
 }
 
 /// What is visible but not confirmed may be lost with the primary. Broken by: a confirmation that only reads; a commit that
-/// frees its connection while the server waits, so that connections pile up there.
+/// frees its connection while the server waits, so that connections pile up there; reads that need a connection for commits; a
+/// cached ranking that waits for the commit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_standby_nothing_is_confirmed_and_connections_do_not_pile_up() {
     let (server, settings) = without_its_standby().await;
     let impatient = PostgresSettings { commit_wait_max: Duration::from_millis(300), ..settings };
     let (store, client) = (open(&impatient).await, server.client().await);
     let ada = customer("ada");
-    let outcome = store.commit(Appended::default().change(0, &ada)).await;
+    let outcome = store.commit(Appended::default().change(1, &ada)).await;
     assert!(matches!(outcome, Err(StoreError::Unconfirmed { .. })), "{outcome:?}");
     until_waiting(&client, 1).await;
     let visible = open(&impatient).await;
-    // The commit is not visible before it is confirmed, but would be after a restart of the primary. Reads are answered.
-    assert_eq!(visible.load_customer(&ada.id).await.expect("reads"), LoadedCustomer::Unknown);
+    // The commit is not visible before it is confirmed, but would be after a restart of the primary.
+    let version = async || visible.load_customer(&ada.id).await.expect("reads").stored().map(|stored| stored.version);
+    assert_eq!(version().await, Some(1));
     let again = store.commit(Appended::default().change(0, &customer("bob"))).await;
     assert!(matches!(again, Err(StoreError::Unconfirmed { .. })), "{again:?}");
     let refused = store.commit(Appended::default().change(0, &customer("cy"))).await;
     assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
     let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tactful' AND state <> 'idle'";
     assert_eq!(client.query_one(connections, &[]).await.expect("reads").get::<_, i64>(0), 2);
+    // Previews are answered: they read, and cache a ranking, of a customer whose row a commit has locked, too.
+    assert_eq!(store.load_customer(&customer_id("cy")).await.expect("reads"), LoadedCustomer::Unknown);
+    let ranking = full_cached_ranking(1);
+    let cached = tokio::time::timeout(Duration::from_secs(5), store.put_cached_ranking(&ada.id, &ranking)).await;
+    cached.expect("does not wait").expect("the store works");
     client.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").await.expect("a superuser");
     client.batch_execute("SELECT pg_reload_conf()").await.expect("a superuser");
     // The commits end by themselves, and return their connections.
-    while store.load_customer(&customer_id("bob")).await.is_err() {
+    while version().await != Some(2) {
         tokio::task::yield_now().await;
     }
-    assert!(store.confirm(&ada.id, 1).await.expect("the store works"));
+    assert!(store.confirm(&ada.id, 2).await.expect("the store works"));
 }
 
 /// Broken by: a schema that is created at the start, or in part; a check left out.
@@ -161,9 +171,10 @@ async fn a_database_that_cannot_be_used_is_refused_with_its_reason() {
     assert!(matches!(init(&empty).await, Err(OpenPostgresError::SchemaExists)));
     open(&empty).await;
     let client = server.client().await;
-    let newer = format!("UPDATE {}.meta SET number = 2 WHERE name = 'schema_version'", schema_of(&empty));
+    let newer = format!("UPDATE {}.meta SET number = 9 WHERE name = 'schema_version'", schema_of(&empty));
     client.batch_execute(&newer).await.expect("updates");
-    assert!(matches!(refusal(&empty).await, OpenPostgresError::OtherSchema { found: 2 }));
+    assert!(matches!(refusal(&empty).await, OpenPostgresError::OtherSchema { found: 9 }));
+    assert!(matches!(migrate(&empty).await, Err(OpenPostgresError::OtherSchema { found: 9 })));
     client.batch_execute("CREATE ROLE guest LOGIN").await.expect("a superuser");
     let guest = PostgresSettings { url: empty.url.replace("user=tactful", "user=guest"), ..empty.clone() };
     assert!(matches!(refusal(&guest).await, OpenPostgresError::NoSchema | OpenPostgresError::NoRights(_)));
@@ -177,4 +188,26 @@ async fn a_database_that_cannot_be_used_is_refused_with_its_reason() {
         matches!(invalid, OpenPostgresError::InvalidUrl(_)) && !invalid.to_string().contains("geheim"),
         "{invalid}"
     );
+}
+
+/// Broken by: a migration that is not applied, or applied twice; a number of the policy that does not follow from the
+/// activations that are stored.
+#[tokio::test]
+async fn a_schema_of_the_first_version_is_migrated_once() {
+    let server = TestServer::start();
+    let settings = server.empty_schema().await;
+    assert!(matches!(migrate(&settings).await, Err(OpenPostgresError::NoSchema)));
+    init(&settings).await.expect("an empty schema");
+    let client = server.client().await;
+    let schema = schema_of(&settings);
+    let first = format!(
+        "SET search_path = {schema}; DROP TABLE published, job, replica; \
+         UPDATE meta SET number = 1 WHERE name = 'schema_version'; INSERT INTO activation (body) VALUES (''), ('')"
+    );
+    client.batch_execute(&first).await.expect("a schema of the first version");
+    let refused = PostgresStore::open(settings.clone()).await.expect_err("refused");
+    assert!(matches!(refused, OpenPostgresError::OldSchema { found: 1 }));
+    assert_eq!(migrate(&settings).await.expect("migrates"), 1);
+    assert_eq!(migrate(&settings).await.expect("changes nothing"), SCHEMA_VERSION);
+    assert_eq!(open(&settings).await.published().await.expect("the store works").numbers.policy, 2);
 }

@@ -1,10 +1,13 @@
 //! A PostgreSQL server for tests, started once for each test program by `tests/postgres.sh`.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use tactful::config::store_url::{StoreConfirmation, StoreDatabase, StoreUrl};
 use tactful::store::postgres::schema::init;
 use tactful::store::postgres::settings::{Confirmation, PostgresSettings};
 
@@ -23,12 +26,21 @@ fn shared_server() -> &'static TestServer {
 impl TestServer {
     /// Starts a server.
     pub fn start() -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres.sh");
-        let mut process = Command::new(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("tests/postgres.sh can be run");
+        Self::run(&mut script())
+    }
+
+    /// Starts a server that accepts encrypted connections on 127.0.0.1, too, with the `server.crt` and `server.key` of a directory.
+    pub fn start_with_tls(directory: &Path) -> Self {
+        // The server cannot choose a free port itself.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        drop(listener);
+        Self::run(script().env("TACTFUL_TEST_TLS_DIRECTORY", directory).env("TACTFUL_TEST_PORT", port.to_string()))
+    }
+
+    fn run(script: &mut Command) -> Self {
+        let mut process =
+            script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("tests/postgres.sh can be run");
         let output = BufReader::new(process.stdout.take().expect("piped"));
         let url = output.lines().next().and_then(Result::ok).expect("tests/postgres.sh prints the URL of its server");
         Self { url, _process: process }
@@ -59,6 +71,20 @@ impl TestServer {
         init(&settings).await.expect("an empty schema");
         settings
     }
+}
+
+fn script() -> Command {
+    Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres.sh"))
+}
+
+/// The database of a store, as flags name it.
+pub fn database(settings: &PostgresSettings) -> StoreDatabase {
+    StoreDatabase { url: StoreUrl::new(&settings.url), ca: None, confirmation: StoreConfirmation::Engine }
+}
+
+/// A client of the server that most tests share, beside the store.
+pub async fn shared_client() -> tokio_postgres::Client {
+    shared_server().client().await
 }
 
 /// URL of a new store, for code that is not async.

@@ -48,7 +48,7 @@ impl Outbox {
     /// # Errors
     /// When an event or the decision belongs to another customer, under whose key no reader would find it.
     pub fn of(change: &Change<'_>) -> Result<Self, StoreError> {
-        let Change { expected, customer, events, decision, takes: _, releases: _, now: _ } = *change;
+        let Change { expected, customer, events, decision, takes: _, releases: _, policy: _, now: _ } = *change;
         let since = expected + 1;
         let mut entries = Vec::with_capacity(events.len() + usize::from(decision.is_some()));
         for event in events {

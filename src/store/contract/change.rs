@@ -30,6 +30,8 @@ pub struct Change<'a> {
     pub takes: &'a [OfferId],
     /// Units that return to their volumes, because their grants were released. Each may be released once.
     pub releases: &'a [VolumeUnit],
+    /// Number of the policy that the change was decided under; `None` when it rests on none.
+    pub policy: Option<u64>,
     /// Time of the commit.
     pub now: Timestamp,
 }
@@ -37,7 +39,7 @@ pub struct Change<'a> {
 impl<'a> Change<'a> {
     /// Creates a change of the customer alone.
     pub fn new(expected: u64, customer: &'a Customer, now: Timestamp) -> Self {
-        Self { expected, customer, events: &[], decision: None, takes: &[], releases: &[], now }
+        Self { expected, customer, events: &[], decision: None, takes: &[], releases: &[], policy: None, now }
     }
 }
 
@@ -73,6 +75,8 @@ pub enum CommitOutcome {
         /// Size of the appended records, in bytes.
         bytes: usize,
     },
+    /// Another policy is in force than the one that the change was decided under; decide again under that one.
+    OtherPolicy,
     /// No unit is left of the volume of this offer, or the offer is not stored any more; decide again without it.
     VolumeExhausted(OfferId),
 }

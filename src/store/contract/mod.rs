@@ -16,6 +16,8 @@ pub mod error;
 pub mod loaded_customer;
 pub mod maintenance;
 pub mod policies_and_models;
+pub mod restore_target;
+pub mod shared;
 pub mod store;
 pub mod stored_model;
 pub mod stored_policy;

@@ -7,6 +7,7 @@ use super::customers::CustomerStore;
 use super::error::StoreError;
 use super::maintenance::MaintenanceStore;
 use super::policies_and_models::PolicyAndModelStore;
+use super::shared::SharedStore;
 
 /// A store: all that a backend implements, with its lifecycle. The composition root opens a backend and passes it on as this.
 ///
@@ -16,6 +17,11 @@ pub trait Store: CustomerStore + CatalogStore + PolicyAndModelStore + Maintenanc
     /// Returns when everything that this process committed before the call is durable. For an answer that rests on what was only
     /// read, see [`CustomerStore::confirm`].
     async fn durable(&self) -> Result<(), StoreError>;
+
+    /// Returns the coordination with other processes that use the store; `None` when this process has the store to itself.
+    fn shared(&self) -> Option<&dyn SharedStore> {
+        None
+    }
 
     /// Resolves with the cause once the store has failed for good; never for a store that cannot fail.
     async fn failed(&self) -> StoreError;

@@ -40,7 +40,7 @@ impl CustomerStore for MemoryStore {
     async fn commit(&self, change: Change<'_>) -> Result<CommitOutcome, StoreError> {
         require_granted_volume(&change)?;
         let outbox = Outbox::of(&change)?;
-        let Change { expected, customer, events, decision, takes, releases, now: _ } = change;
+        let Change { expected, customer, events, decision, takes, releases, policy, now: _ } = change;
         let (bytes, appended_bytes) = (CustomerBody::of(customer)?.bytes(), outbox.bytes());
         let mut contents = self.contents();
         let version = if expected == 0 { contents.version_floor } else { expected } + 1;
@@ -49,6 +49,9 @@ impl CustomerStore for MemoryStore {
         }
         if contents.customers.get(&customer.id).map_or(0, |stored| stored.version) != expected {
             return Ok(CommitOutcome::Conflict);
+        }
+        if policy.is_some_and(|policy| policy != contents.policy_number()) {
+            return Ok(CommitOutcome::OtherPolicy);
         }
         if bytes > CUSTOMER_BYTES_MAX {
             return Ok(CommitOutcome::TooLarge { bytes });

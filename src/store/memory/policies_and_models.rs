@@ -22,18 +22,26 @@ impl PolicyAndModelStore for MemoryStore {
         Ok(self.contents().policies.values().cloned().collect())
     }
 
-    async fn append_activation(&self, activation: &Activation) -> Result<(), StoreError> {
-        self.contents().activations.push(activation.clone());
-        Ok(())
+    async fn append_activation(&self, activation: &Activation, expected: u64) -> Result<bool, StoreError> {
+        let mut contents = self.contents();
+        let is_expected = contents.policy_number() == expected;
+        if is_expected {
+            contents.activations.push(activation.clone());
+        }
+        Ok(is_expected)
     }
 
     async fn load_activations(&self) -> Result<Vec<Activation>, StoreError> {
         Ok(self.contents().activations.clone())
     }
 
-    async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError> {
-        self.contents().model = Some(model.clone());
-        Ok(())
+    async fn put_model(&self, model: &StoredModel) -> Result<bool, StoreError> {
+        let mut contents = self.contents();
+        let is_newer = contents.model.as_ref().is_none_or(|stored| stored.version < model.version);
+        if is_newer {
+            contents.model = Some(model.clone());
+        }
+        Ok(is_newer)
     }
 
     async fn put_training_marker(&self, marker: Option<TrainingMarker>) -> Result<(), StoreError> {

@@ -81,6 +81,11 @@ impl MemoryStore {
 }
 
 impl Contents {
+    /// Number of the policy in force.
+    pub fn policy_number(&self) -> u64 {
+        self.activations.len() as u64
+    }
+
     /// Whether a unit is left of the volume of an explicit offer; false when the offer is not stored.
     pub fn has_volume_left(&self, offer: &OfferId) -> bool {
         let used = self.volumes.get(offer).map_or(0, Volume::used);

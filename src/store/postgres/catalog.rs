@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::error::store_error;
 use super::records::{column, from_bigint};
+use super::shared::{CATALOG, OFFERS, publish};
 use super::store::PostgresStore;
 use super::volumes::{SharedCap, share_out};
 use crate::domain::explicit_offer::ExplicitOffer;
@@ -28,6 +29,9 @@ impl CatalogStore for PostgresStore {
             for (product, body) in products.iter().zip(&encoded) {
                 changed.push(client.execute(&statement, &[&product.id.as_str(), body]).await? > 0);
             }
+            if changed.contains(&true) {
+                publish(client, CATALOG).await?;
+            }
             Ok(changed)
         };
         let changed = put.await.map_err(|error: tokio_postgres::Error| store_error(&error))?;
@@ -36,7 +40,18 @@ impl CatalogStore for PostgresStore {
     }
 
     async fn delete_product(&self, id: &ProductId) -> Result<bool, StoreError> {
-        Ok(self.execute("DELETE FROM product WHERE id = $1", &[&id.as_str()]).await? > 0)
+        let transaction = self.connections.begin().await?;
+        let client = transaction.client();
+        let delete = async {
+            let count = client.execute("DELETE FROM product WHERE id = $1", &[&id.as_str()]).await?;
+            if count > 0 {
+                publish(client, CATALOG).await?;
+            }
+            Ok(count > 0)
+        };
+        let was_stored = delete.await.map_err(|error: tokio_postgres::Error| store_error(&error))?;
+        transaction.commit().await?;
+        Ok(was_stored)
     }
 
     async fn load_products(&self) -> Result<Vec<Product>, StoreError> {
@@ -60,6 +75,9 @@ impl CatalogStore for PostgresStore {
                 }
                 changed.push(is_changed);
             }
+            if changed.contains(&true) {
+                publish(client, OFFERS).await?;
+            }
             Ok(changed)
         };
         let changed = put.await.map_err(|error: tokio_postgres::Error| store_error(&error))?;
@@ -73,6 +91,9 @@ impl CatalogStore for PostgresStore {
         let delete = async {
             let count = client.execute("DELETE FROM offer WHERE id = $1", &[&id.as_str()]).await?;
             client.execute("UPDATE volume SET share = 0 WHERE offer = $1", &[&id.as_str()]).await?;
+            if count > 0 {
+                publish(client, OFFERS).await?;
+            }
             Ok(count > 0)
         };
         let was_stored = delete.await.map_err(|error: tokio_postgres::Error| store_error(&error))?;

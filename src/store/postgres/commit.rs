@@ -1,8 +1,9 @@
 //! The commit of a change: one transaction in two flights.
 //!
-//! The first flight has the customer, what is appended and the volumes, in this order: a commit that
-//! loses the race for the customer changes nothing else, and the row of a volume is locked for as short as possible. The second flight ends the transaction. It
-//! is rolled back explicitly on a conflict, because a transaction that changed no row would still wait for the standby.
+//! The first flight has the customer, the number of the policy, what is appended, and the volumes, in this order: a commit that
+//! loses the race for the customer changes nothing else, and the row of a volume is locked for as short as possible. The second
+//! flight ends the transaction. It is rolled back explicitly on a conflict, because a transaction that changed no row would
+//! still wait for the standby.
 
 use deadpool_postgres::Object;
 use futures_util::future::join_all;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use super::connections::{OpenTransaction, within_time};
 use super::error::{is_conflict, store_error};
 use super::records::{decision_uuid, from_bigint, to_bigint};
+use super::shared::IS_IN_FORCE;
 use super::store::PostgresStore;
 use super::volumes::{END_RESERVATION, RELEASE, TAKE, TAKE_UNLOCKED};
 use crate::domain::ids::OfferId;
@@ -43,6 +45,7 @@ pub(super) struct EncodedChange {
     key: Uuid,
     body: Vec<u8>,
     is_in_merge: bool,
+    policy: Option<i64>,
     events: EncodedEvents,
     decision: Option<(Uuid, i64, Vec<u8>)>,
     /// In the order of ids, so that two commits lock volumes in one order.
@@ -99,6 +102,7 @@ impl PostgresStore {
             // The column has the version.
             body: encode_customer(0, &body, &Outbox::default())?,
             is_in_merge: change.customer.merge.is_in_progress(),
+            policy: change.policy.map(to_bigint),
             events,
             decision,
             takes,
@@ -115,7 +119,7 @@ impl PostgresStore {
 
 async fn run(change: EncodedChange, transaction: OpenTransaction) -> Result<CommitOutcome, StoreError> {
     let client = transaction.client();
-    let EncodedChange { expected, key, body, is_in_merge, events, decision, takes, releases } = &change;
+    let EncodedChange { expected, key, body, is_in_merge, policy, events, decision, takes, releases } = &change;
     let is_new = *expected == 0;
     let expected_version = to_bigint(*expected);
     let taken: Vec<&str> = takes.iter().map(OfferId::as_str).collect();
@@ -127,6 +131,9 @@ async fn run(change: EncodedChange, transaction: OpenTransaction) -> Result<Comm
         flight.add(INSERT, vec![key, body, is_in_merge]).await?;
     } else {
         flight.add(UPDATE, vec![key, body, is_in_merge, &expected_version]).await?;
+    }
+    if let Some(policy) = policy {
+        flight.add(IS_IN_FORCE, vec![policy]).await?;
     }
     if !events.ids.is_empty() {
         flight.add(APPEND_EVENTS, vec![&events.keys, &events.ids, &events.times, &events.bodies]).await?;
@@ -150,6 +157,9 @@ async fn run(change: EncodedChange, transaction: OpenTransaction) -> Result<Comm
     if counts.first() == Some(&0) {
         let is_erased = is_new && is_erased(client, *key).await.map_err(|error| store_error(&error))?;
         return roll_back(transaction, if is_erased { CommitOutcome::Erased } else { CommitOutcome::Conflict }).await;
+    }
+    if policy.is_some() && counts.get(1) == Some(&0) {
+        return roll_back(transaction, CommitOutcome::OtherPolicy).await;
     }
     for (offer, _) in takes.iter().zip(&counts[first_volume..]).filter(|(_, count)| **count == 0) {
         match take(client, offer).await {

@@ -13,11 +13,13 @@ use std::time::Duration;
 use deadpool_postgres::{
     Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Socket};
 
 use super::error::{commit_error, describe, store_error};
 use super::settings::PostgresSettings;
+use super::tls::Encryption;
 use crate::store::contract::error::StoreError;
 
 /// Settings of each session. An idle transaction would hold the lock on a customer.
@@ -36,16 +38,21 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Creates a pool; connections are opened as they are needed.
-    pub fn new(config: &Config, settings: &PostgresSettings) -> Result<Self, StoreError> {
+    pub fn new(
+        config: &Config,
+        encryption: Encryption,
+        settings: &PostgresSettings,
+        connections_max: usize,
+    ) -> Result<Self, StoreError> {
         let cancelled_waits = Arc::new(AtomicU64::new(0));
-        let connector = Connector { cancelled_waits: Arc::clone(&cancelled_waits) };
+        let connector = Connector { encryption, cancelled_waits: Arc::clone(&cancelled_waits) };
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(config.clone(), connector, recycling);
         let set_session = Hook::async_fn(|client, _| {
             Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
         });
         let pool = Pool::builder(manager)
-            .max_size(settings.connections_max)
+            .max_size(connections_max)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(settings.connection_wait_max))
             .create_timeout(Some(settings.connection_wait_max))
@@ -165,6 +172,7 @@ pub(super) async fn within_time<T: Send + 'static>(
 
 /// Opens connections and watches their notices.
 struct Connector {
+    encryption: Encryption,
     cancelled_waits: Arc<AtomicU64>,
 }
 
@@ -173,25 +181,35 @@ impl Connect for Connector {
         let config = config.clone();
         let cancelled_waits = Arc::clone(&self.cancelled_waits);
         Box::pin(async move {
-            let (client, connection) = config.connect(NoTls).await?;
-            let run = async move {
-                let mut connection = pin!(connection);
-                while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
-                    match message {
-                        Ok(AsyncMessage::Notice(notice)) if notice.routine() == Some(SYNCHRONOUS_WAIT) => {
-                            cancelled_waits.fetch_add(1, Ordering::Release);
-                            tracing::warn!("the database stopped waiting for a standby");
-                        }
-                        Ok(_) => {}
-                        Err(error) => {
-                            tracing::debug!(error = describe(&error), "a connection to the database ended");
-                            break;
-                        }
-                    }
+            match &self.encryption {
+                Encryption::Plain => {
+                    let (client, connection) = config.connect(NoTls).await?;
+                    Ok((client, tokio::spawn(run(connection, cancelled_waits))))
                 }
-            };
-            Ok((client, tokio::spawn(run)))
+                Encryption::Tls(tls) => {
+                    let (client, connection) = config.connect(tls.clone()).await?;
+                    Ok((client, tokio::spawn(run(connection, cancelled_waits))))
+                }
+            }
         })
+    }
+}
+
+/// Runs a connection to its end, and counts the waits for a standby that were cancelled.
+async fn run<S: AsyncRead + AsyncWrite + Unpin>(connection: Connection<Socket, S>, cancelled_waits: Arc<AtomicU64>) {
+    let mut connection = pin!(connection);
+    while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+        match message {
+            Ok(AsyncMessage::Notice(notice)) if notice.routine() == Some(SYNCHRONOUS_WAIT) => {
+                cancelled_waits.fetch_add(1, Ordering::Release);
+                tracing::warn!("the database stopped waiting for a standby");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(error = describe(&error), "a connection to the database ended");
+                break;
+            }
+        }
     }
 }
 

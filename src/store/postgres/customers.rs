@@ -28,9 +28,10 @@ use crate::store::contract::loaded_customer::LoadedCustomer;
 use crate::store::contract::versioned::Versioned;
 use crate::store::ownership::require_event_of;
 
-/// Names the statement that stores a cached ranking. It locks the row of the customer against an erasure that is under way.
+/// Names the statement that stores a cached ranking. It locks the row of the customer against an erasure that is under way, and
+/// does not wait for a commit: a ranking may be lost.
 const PUT_RANKING: &str = "INSERT INTO cached_ranking (key, body) SELECT key, $2 FROM customer \
-     WHERE key = $1 AND body IS NOT NULL FOR SHARE ON CONFLICT (key) DO UPDATE SET body = EXCLUDED.body";
+     WHERE key = $1 AND body IS NOT NULL FOR KEY SHARE SKIP LOCKED ON CONFLICT (key) DO UPDATE SET body = EXCLUDED.body";
 
 #[async_trait]
 impl CustomerStore for PostgresStore {
@@ -146,7 +147,7 @@ impl CustomerStore for PostgresStore {
 
     async fn put_cached_ranking(&self, customer: &CustomerId, ranking: &CachedRanking) -> Result<(), StoreError> {
         let (key, body) = (self.hash(customer).key, encode_cached_ranking(ranking)?);
-        let transaction = self.connections.begin().await?;
+        let transaction = self.read_connections.begin().await?;
         let client = transaction.client();
         let put = async {
             // A ranking may be lost, so nothing waits for a standby.

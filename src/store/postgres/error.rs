@@ -44,14 +44,17 @@ fn is_ambiguous(code: &SqlState) -> bool {
     .contains(&code)
 }
 
-/// Describes an error in one line: the message of the server with its code, else the cause. It contains neither parameters nor
-/// the address of the database.
+/// Describes an error in one line: the message of the server with its code, else the error with all its causes. It contains
+/// neither parameters nor the address of the database, but for the host name that a refused certificate is not valid for.
 pub(super) fn describe(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(cause) => format!("{} ({})", cause.message(), cause.code().code()),
-        None => match std::error::Error::source(error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        },
+    if let Some(cause) = error.as_db_error() {
+        return format!("{} ({})", cause.message(), cause.code().code());
     }
+    let mut description = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        description = format!("{description}: {cause}");
+        source = cause.source();
+    }
+    description
 }

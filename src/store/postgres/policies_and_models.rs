@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::error::store_error;
 use super::records::column;
+use super::shared::{MODEL, POLICY, publish, publish_after};
 use super::store::PostgresStore;
 use crate::store::codec::model::{
     CHUNK_BYTES, ModelPointer, decode_model_chunk, decode_model_pointer, encode_model_chunk, encode_model_pointer,
@@ -37,10 +38,20 @@ impl PolicyAndModelStore for PostgresStore {
         rows.iter().map(|row| decode_policy(column(row, 0)?)).collect()
     }
 
-    async fn append_activation(&self, activation: &Activation) -> Result<(), StoreError> {
+    async fn append_activation(&self, activation: &Activation, expected: u64) -> Result<bool, StoreError> {
         let body = encode_activation(activation)?;
-        self.execute("INSERT INTO activation (body) VALUES ($1)", &[&body]).await?;
-        Ok(())
+        let transaction = self.connections.begin().await?;
+        let client = transaction.client();
+        let append = async {
+            if !publish_after(client, POLICY, expected).await? {
+                return Ok(false);
+            }
+            client.execute("INSERT INTO activation (body) VALUES ($1)", &[&body]).await?;
+            Ok(true)
+        };
+        let is_expected = append.await.map_err(|error: tokio_postgres::Error| store_error(&error))?;
+        transaction.commit().await?;
+        Ok(is_expected)
     }
 
     async fn load_activations(&self) -> Result<Vec<Activation>, StoreError> {
@@ -48,13 +59,21 @@ impl PolicyAndModelStore for PostgresStore {
         rows.iter().map(|row| decode_activation(column(row, 0)?)).collect()
     }
 
-    async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError> {
+    async fn put_model(&self, model: &StoredModel) -> Result<bool, StoreError> {
         let generation = u64::try_from(GENERATION).unwrap_or(1);
         let pointer = encode_model_pointer(&ModelPointer::to_artifact(model.version, generation, &model.bytes))?;
         let transaction = self.connections.begin().await?;
         let client = transaction.client();
+        // First, because it makes two writers wait for each other.
+        publish(client, MODEL).await.map_err(|error| store_error(&error))?;
+        let stored = client.query_opt("SELECT bytes FROM meta WHERE name = 'model'", &[]).await;
+        let stored = stored.map_err(|error| store_error(&error))?;
+        let stored = stored.map(|row| decode_model_pointer(column(&row, 0)?)).transpose()?;
+        if stored.is_some_and(|stored| stored.version >= model.version) {
+            transaction.roll_back().await?;
+            return Ok(false);
+        }
         let put = async {
-            // First, because it makes two writers wait for each other.
             client.execute(PUT_POINTER, &[&pointer]).await?;
             client.execute("DELETE FROM model_chunk", &[]).await?;
             let statement = client.prepare_cached(INSERT_CHUNK).await?;
@@ -64,7 +83,8 @@ impl PolicyAndModelStore for PostgresStore {
             Ok(())
         };
         put.await.map_err(|error: tokio_postgres::Error| store_error(&error))?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn put_training_marker(&self, marker: Option<TrainingMarker>) -> Result<(), StoreError> {

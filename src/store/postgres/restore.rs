@@ -10,6 +10,7 @@ use super::error::store_error;
 use super::policies_and_models::{GENERATION, INSERT_CHUNK, PUT_POINTER};
 use super::records::{ANONYMOUS, CustomerHash, column, decision_uuid, to_bigint};
 use super::schema::PUT_ERASURE_KEY;
+use super::shared::{POLICY, publish};
 use super::store::PostgresStore;
 use super::volumes::{SharedCap, share_out};
 use crate::domain::explicit_offer::VolumeToken;
@@ -75,8 +76,11 @@ impl PostgresStore {
                 let statement = "INSERT INTO policy (version, body) VALUES ($1, $2)";
                 run(client, statement, &[&text(key)?, value]).await
             }
-            // They come in their order.
-            RecordKind::Activation => run(client, "INSERT INTO activation (body) VALUES ($1)", &[value]).await,
+            RecordKind::Activation => {
+                // They come in their order.
+                run(client, "INSERT INTO activation (body) VALUES ($1)", &[value]).await?;
+                publish(client, POLICY).await.map_err(|error| store_error(&error))
+            }
             RecordKind::ModelChunk => {
                 let index = chunk_generation(key).and_then(|_| key.get(8..12)?.try_into().ok()).map(i32::from_be_bytes);
                 let index = index.ok_or_else(|| damaged("model", "a chunk under the key of another record"))?;

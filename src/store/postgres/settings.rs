@@ -17,10 +17,15 @@ pub enum Confirmation {
 pub struct PostgresSettings {
     /// Connection string of the database, as a URL or as `key=value` pairs. It may contain a password, so it is never printed.
     pub url: String,
+    /// PEM file with the CA certificates that sign the certificate of the database. With it, every connection is encrypted and
+    /// refused when the certificate does not match, whatever the URL says; without it, none is encrypted.
+    pub ca: Option<Vec<u8>>,
     /// Confirmation that a commit waits for.
     pub confirmation: Confirmation,
-    /// Maximum number of connections.
+    /// Maximum number of connections for commits.
     pub connections_max: usize,
+    /// Maximum number of connections for reads, which are answered while commits wait for a standby.
+    pub read_connections_max: usize,
     /// Maximum time for which a call waits for a connection.
     pub connection_wait_max: Duration,
     /// Maximum time for which a call waits for the outcome of its commit. The commit itself goes on, on its connection.
@@ -28,12 +33,14 @@ pub struct PostgresSettings {
 }
 
 impl PostgresSettings {
-    /// Settings with defaults for everything but the connection string.
+    /// Settings with defaults for everything but the connection string, without encryption.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            ca: None,
             confirmation: Confirmation::Standby,
-            connections_max: 16,
+            connections_max: 12,
+            read_connections_max: 4,
             connection_wait_max: Duration::from_secs(2),
             commit_wait_max: Duration::from_secs(10),
         }

@@ -14,12 +14,15 @@ use super::settings::PostgresSettings;
 use crate::domain::ids::CustomerId;
 use crate::domain::time::Timestamp;
 use crate::store::contract::error::StoreError;
+use crate::store::contract::shared::SharedStore;
 use crate::store::contract::store::Store;
 use crate::store::erasure::ErasureKey;
 
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
     pub(super) connections: Connections,
+    /// For statements that never wait for a standby.
+    pub(super) read_connections: Connections,
     pub(super) settings: PostgresSettings,
     /// Replaced only by a restore, before any customer is stored.
     pub(super) erasure_key: ArcSwap<ErasureKey>,
@@ -44,7 +47,7 @@ impl PostgresStore {
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, StoreError> {
-        let client = self.connections.get().await?;
+        let client = self.read_connections.get().await?;
         let rows = async {
             let statement = client.prepare_cached(statement).await?;
             client.query(&statement, parameters).await
@@ -73,6 +76,10 @@ impl PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
+    fn shared(&self) -> Option<&dyn SharedStore> {
+        Some(self)
+    }
+
     /// Returns at once: each commit returned when it was durable, and what others committed is confirmed where it is relied on.
     async fn durable(&self) -> Result<(), StoreError> {
         Ok(())
@@ -85,6 +92,7 @@ impl Store for PostgresStore {
 
     async fn close(&self) -> Result<(), StoreError> {
         self.connections.close_idle();
+        self.read_connections.close_idle();
         Ok(())
     }
 }

@@ -77,6 +77,12 @@ impl SledEngine {
         if change.expected == 0 && self.erasure_of(&change.customer.id)?.is_some() {
             return Ok(CommitOutcome::Erased);
         }
+        // This process alone activates policies, and waits for the calls that it started before.
+        if let Some(policy) = change.policy
+            && self.policy_number()? != policy
+        {
+            return Ok(CommitOutcome::OtherPolicy);
+        }
         let reservations = match self.reserve(change)? {
             ReservationOutcome::Reserved(reservations) => reservations,
             ReservationOutcome::Exhausted(offer) => return Ok(CommitOutcome::VolumeExhausted(offer)),

@@ -16,17 +16,21 @@ use crate::store::contract::stored_model::{StoredModel, TrainingMarker};
 use crate::store::keys::{chunk_generation, chunk_key};
 
 impl SledEngine {
-    /// Writes a model and makes it the current one.
-    pub async fn put_model(self: &Arc<Self>, model: &StoredModel) -> Result<(), StoreError> {
+    /// Writes a model and makes it the current one, unless one of its version or a later one is.
+    pub async fn put_model(self: &Arc<Self>, model: &StoredModel) -> Result<bool, StoreError> {
         // Two concurrent writers would use the same generation.
         let _lock = self.model_lock.lock().await;
+        if self.model_pointer()?.is_some_and(|stored| stored.version >= model.version) {
+            return Ok(false);
+        }
         let model = model.clone();
         let pointer = blocking(self, move |engine| engine.put_chunks(&model)).await?;
         self.committer.durable().await?;
         let generation = pointer.generation;
         blocking(self, move |engine| engine.put_pointer(&pointer)).await?;
         self.committer.durable().await?;
-        blocking(self, move |engine| engine.remove_generations_before(generation.saturating_sub(1))).await
+        blocking(self, move |engine| engine.remove_generations_before(generation.saturating_sub(1))).await?;
+        Ok(true)
     }
 
     /// Reads the current model.

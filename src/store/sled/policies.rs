@@ -28,22 +28,29 @@ impl SledEngine {
         .await
     }
 
-    /// Appends an activation under the next sequence number.
-    pub async fn append_activation(self: &Arc<Self>, activation: &Activation) -> Result<(), StoreError> {
+    /// Appends an activation under the next number, unless another one has it.
+    pub async fn append_activation(
+        self: &Arc<Self>,
+        activation: &Activation,
+        expected: u64,
+    ) -> Result<bool, StoreError> {
         let bytes = encode_activation(activation)?;
         blocking(self, move |engine| {
             let _write = engine.committer.begin_write();
-            loop {
-                let last = engine.check(engine.trees.activations.last())?;
-                let last = last.and_then(|(key, _)| key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)));
-                let key = last.map_or(1, |last| last + 1).to_be_bytes();
-                let swapped = engine.trees.activations.compare_and_swap(key, None::<&[u8]>, Some(bytes.as_slice()));
-                if engine.check(swapped)?.is_ok() {
-                    return Ok(());
-                }
+            if engine.policy_number()? != expected {
+                return Ok(false);
             }
+            let key = (expected + 1).to_be_bytes();
+            let swapped = engine.trees.activations.compare_and_swap(key, None::<&[u8]>, Some(bytes));
+            Ok(engine.check(swapped)?.is_ok())
         })
         .await
+    }
+
+    /// Number of the policy in force: that of the last activation.
+    pub fn policy_number(&self) -> Result<u64, StoreError> {
+        let last = self.check(self.trees.activations.last())?;
+        Ok(last.and_then(|(key, _)| key.first_chunk().copied()).map_or(0, u64::from_be_bytes))
     }
 
     pub async fn load_activations(self: &Arc<Self>) -> Result<Vec<Activation>, StoreError> {

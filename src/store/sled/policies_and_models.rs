@@ -17,15 +17,15 @@ impl PolicyAndModelStore for SledStore {
         self.engine()?.load_policies().await
     }
 
-    async fn append_activation(&self, activation: &Activation) -> Result<(), StoreError> {
-        self.engine()?.append_activation(activation).await
+    async fn append_activation(&self, activation: &Activation, expected: u64) -> Result<bool, StoreError> {
+        self.engine()?.append_activation(activation, expected).await
     }
 
     async fn load_activations(&self) -> Result<Vec<Activation>, StoreError> {
         self.engine()?.load_activations().await
     }
 
-    async fn put_model(&self, model: &StoredModel) -> Result<(), StoreError> {
+    async fn put_model(&self, model: &StoredModel) -> Result<bool, StoreError> {
         self.engine()?.put_model(model).await
     }
 

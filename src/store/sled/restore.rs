@@ -6,6 +6,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
+
 use super::compact;
 use super::open::{LOCK, create, failed, lock};
 use super::store::SledStore;
@@ -13,6 +15,7 @@ use crate::store::backup::record::BackupRecord;
 use crate::store::contract::counts::StoreCounts;
 use crate::store::contract::error::StoreError;
 use crate::store::contract::maintenance::MaintenanceStore;
+use crate::store::contract::restore_target::RestoreTarget;
 use crate::store::contract::store::Store;
 
 /// Restore in progress. Dropping it before completion leaves nothing that a server would open.
@@ -45,25 +48,25 @@ impl RestoreInProgress {
         compact::remove(&next).map_err(at)?;
         Ok(Self { directory: directory.to_owned(), store: SledStore::open(&next).await?, _lock: lock })
     }
+}
 
-    /// Enters the next records.
-    pub async fn enter(&self, records: Vec<BackupRecord>) -> Result<(), StoreError> {
+#[async_trait]
+impl RestoreTarget for RestoreInProgress {
+    async fn enter(&self, records: Vec<BackupRecord>) -> Result<(), StoreError> {
         self.store.restore(records).await
     }
 
-    /// Cancels the restore and removes the entered records.
-    pub async fn abandon(self) {
-        let Self { directory, store, _lock } = self;
+    async fn abandon(self: Box<Self>) {
+        let Self { directory, store, _lock } = *self;
         // The store may have failed already; the next restore or start removes remaining files.
         let _closed = store.close().await;
         drop(store);
         let _removed = compact::remove(&directory.join(compact::NEXT));
     }
 
-    /// Verifies that the entered records have this digest, removes erased customers, and moves the files into the directory.
-    /// Returns the number of stored records.
-    pub async fn complete(self, digest: u64) -> Result<StoreCounts, StoreError> {
-        let Self { directory, store, _lock } = self;
+    /// Verifies the digest, removes erased customers, and moves the files into the directory.
+    async fn complete(self: Box<Self>, digest: u64) -> Result<StoreCounts, StoreError> {
+        let Self { directory, store, _lock } = *self;
         let restored = store.digest().await?;
         if restored != digest {
             let detail = format!("restored records have digest {restored:016x}, expected {digest:016x}");

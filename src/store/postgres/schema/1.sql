@@ -1,4 +1,4 @@
--- Schema version 1. `key` is a keyed hash of the customer's id (the first half of HMAC-SHA-256), so that no id is left when a
+-- `key` is a keyed hash of the customer's id (the first half of HMAC-SHA-256), so that no id is left when a
 -- customer is erased and keys spread evenly over shards. Texts compare by bytes (collation "C").
 
 CREATE TABLE meta (
