@@ -1,4 +1,4 @@
-//! `tactful train`: trains the offer model in the server.
+//! `tactful train`: trains the offer model, in the server or in a process of its own.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -10,14 +10,30 @@ use serde_json::{Value, json};
 
 use super::client::{ServerAddress, date_text, rejected, time_text};
 use super::output::outln;
+#[cfg(feature = "postgres")]
+use super::store::DatabaseArgs;
 use super::table::Table;
+#[cfg(feature = "postgres")]
+use crate::config::memory_limit::memory_limit_bytes;
+#[cfg(feature = "postgres")]
+use crate::config::settings::cores;
+#[cfg(feature = "postgres")]
+use crate::grpc::convert::models::model_to_wire;
 use crate::grpc::generated::tactful::v1 as wire;
 use crate::grpc::generated::tactful::v1::model_service_client::ModelServiceClient;
+#[cfg(feature = "postgres")]
+use crate::server::train::train_in_database;
 
 /// Train the offer model on all history now, and show its report.
 ///
-/// The server serves the old model until the new one is ready.
+/// The server serves the old model until the new one is ready. With a database, training can take place here instead, so that the
+/// servers need no memory for it; they load the model when it is published. Then start them with --training-interval off.
+///
+/// Examples:
+///   tactful train
+///   tactful train --store-url-file /run/secrets/store-url
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct TrainCommand {
     /// Show the model that is served now, without training
     #[arg(long)]
@@ -27,11 +43,33 @@ pub(super) struct TrainCommand {
     json: bool,
     #[command(flatten)]
     server: ServerAddress,
+    #[cfg(feature = "postgres")]
+    #[command(flatten)]
+    database: DatabaseArgs,
 }
 
 impl TrainCommand {
-    /// Queries the server and prints the answer.
+    /// Trains, and prints the report.
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let as_json = self.json;
+        let model = self.model().await?;
+        if as_json {
+            outln!("{:#}", to_json(&model));
+        } else {
+            print(&model);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn model(self) -> anyhow::Result<wire::OfferModel> {
+        #[cfg(feature = "postgres")]
+        if self.database.is_given() && !self.show {
+            let database = self.database.database()?;
+            let waiting = spinner();
+            let trained = train_in_database(&database, cores(), training_bytes()).await;
+            waiting.finish_and_clear();
+            return Ok(model_to_wire(trained?));
+        }
         let mut client = ModelServiceClient::new(self.server.connect().await?);
         let model = if self.show {
             let answered = client.get_model(wire::GetModelRequest {}).await;
@@ -42,14 +80,14 @@ impl TrainCommand {
             waiting.finish_and_clear();
             answered.map_err(|status| rejected(&status))?.into_inner().model
         };
-        let model = model.unwrap_or_default();
-        if self.json {
-            outln!("{:#}", to_json(&model));
-        } else {
-            print(&model);
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok(model.unwrap_or_default())
     }
+}
+
+/// Memory for a training that has the process to itself: three quarters of what the container or the machine has.
+#[cfg(feature = "postgres")]
+fn training_bytes() -> u64 {
+    memory_limit_bytes().map_or(2 << 30, |bytes| bytes / 4 * 3)
 }
 
 /// Spinner on a terminal, hidden in a pipe.

@@ -14,4 +14,6 @@ pub mod restore;
 mod security;
 pub mod serve;
 mod tls;
+#[cfg(feature = "postgres")]
+pub mod train;
 mod transport;
