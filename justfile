@@ -63,6 +63,7 @@ long:
     TACTFUL_KILL_ROUNDS=1000 cargo test --test server kill -- --nocapture
     TACTFUL_FLIPS=10000 cargo test --test store damage -- --nocapture
     TACTFUL_LONG=1 cargo test --test promises power_loss -- --nocapture
+    TACTFUL_LONG=1 cargo test --features postgres --test model moved_shop -- --nocapture
 
 # Run all checks that a change must pass
 ci:

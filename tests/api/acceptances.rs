@@ -9,6 +9,7 @@ use tactful::grpc::generated::tactful::v1::{
     BatchUpsertCustomersRequest, Consents, CrossSellOffer, CrossSellRequest, CustomerProfile, Explain, OfferOutcome,
     OutcomeKind, PropensityBasis, RecordOutcomesRequest, ServingMode, TrainModelRequest,
 };
+use tactful::use_cases::learn_acceptances::learn_acceptances;
 
 use super::faults::is_ok;
 use super::harness::TestServer;
@@ -67,6 +68,10 @@ async fn reject_and_accept(shop: &TestServer, customers: &[String]) {
         let request = RecordOutcomesRequest { outcomes: answer.offers.iter().map(outcome).collect() };
         let results = shop.feedback().record_outcomes(request).await.expect("records").into_inner().results;
         assert!(results.iter().all(is_ok), "{results:?}");
+    }
+    // Of a store that is shared, one replica counts now and then.
+    if shop.app.is_store_shared() {
+        learn_acceptances(&shop.app).await.expect("counts");
     }
 }
 

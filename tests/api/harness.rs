@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tactful::config::settings::Settings;
+use tactful::config::settings::{Settings, StoreKind};
 use tactful::config::written::WrittenSettings;
 use tactful::domain::time::Timestamp;
 use tactful::grpc::generated::tactful::v1::catalog_service_client::CatalogServiceClient;
@@ -18,24 +20,32 @@ use tactful::grpc::generated::tactful::v1::policy_service_client::PolicyServiceC
 use tactful::grpc::generated::tactful::v1::relationship_service_client::RelationshipServiceClient;
 use tactful::server::serve::{RunError, Server};
 use tactful::use_cases::app::{App, Clock};
+use tactful::use_cases::follow_store::follow_store;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::health_client::HealthClient;
+use tower::{Service, ServiceExt};
 
 /// Longer than any step takes; only a test that would hang reaches it.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Running server. It stops when dropped; [`TestServer::stop`] checks that it shuts down in order.
+/// Running server. It stops when dropped; [`TestServer::stop`] checks that it shuts down in order. Over a database it is
+/// [`REPLICAS`] servers that share one store.
 pub struct TestServer {
+    /// Address of the first replica.
     pub address: SocketAddr,
     pub clock: Arc<ManualClock>,
-    pub channel: Channel,
-    /// Application context of the server, to inspect what clients cannot see.
+    pub channel: Replicas,
+    /// Application context of the first replica, to inspect what clients cannot see.
     pub app: Arc<App>,
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<Result<(), RunError>>,
+    stop: Vec<oneshot::Sender<()>>,
+    ended: Vec<JoinHandle<Result<(), RunError>>>,
 }
+
+/// Number of servers over one database.
+const REPLICAS: usize = 3;
 
 impl TestServer {
     /// Starts with a store in memory, and a clock that stands still.
@@ -48,56 +58,72 @@ impl TestServer {
         Self::with(on_disk(directory), clock).await
     }
 
+    /// Starts servers, and has all calls go to the first.
+    pub async fn one(settings: Settings, clock: Arc<ManualClock>) -> Self {
+        let server = Box::pin(Self::with(settings, clock)).await;
+        Self { channel: server.channel.first(), ..server }
+    }
+
     pub async fn with(settings: Settings, clock: Arc<ManualClock>) -> Self {
-        let server = Server::build(settings, Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.expect("starts");
-        let (address, app) = (server.local_addr(), Arc::clone(server.app()));
-        let (stop, stopped) = oneshot::channel();
-        let ended = tokio::spawn(server.run(async {
-            // A dropped sender stops the server as well.
-            let _stopped = stopped.await;
-        }));
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address is a valid URI");
-        let channel = endpoint.connect().await.expect("the listener is bound");
+        let first = Replica::start(settings.clone(), &clock).await;
+        let (address, app) = (first.address, Arc::clone(&first.app));
+        let mut replicas = vec![first];
+        while settings.storage.store == StoreKind::Postgres && replicas.len() < REPLICAS {
+            replicas.push(Replica::start(settings.clone(), &clock).await);
+        }
+        let channel = Replicas {
+            channels: replicas.iter().map(|replica| replica.channel.clone()).collect(),
+            apps: replicas.iter().map(|replica| Arc::downgrade(&replica.app)).collect(),
+            calls: Arc::default(),
+        };
+        let (stop, ended) = replicas.into_iter().map(|replica| (replica.stop, replica.ended)).unzip();
         Self { address, clock, channel, app, stop, ended }
     }
 
-    pub fn offers(&self) -> OfferServiceClient<Channel> {
+    pub fn offers(&self) -> OfferServiceClient<Replicas> {
         OfferServiceClient::new(self.channel.clone())
     }
 
-    pub fn feedback(&self) -> FeedbackServiceClient<Channel> {
+    pub fn feedback(&self) -> FeedbackServiceClient<Replicas> {
         FeedbackServiceClient::new(self.channel.clone())
     }
 
-    pub fn relationships(&self) -> RelationshipServiceClient<Channel> {
+    pub fn relationships(&self) -> RelationshipServiceClient<Replicas> {
         RelationshipServiceClient::new(self.channel.clone())
     }
 
-    pub fn catalog(&self) -> CatalogServiceClient<Channel> {
+    pub fn catalog(&self) -> CatalogServiceClient<Replicas> {
         CatalogServiceClient::new(self.channel.clone())
     }
 
-    pub fn customers(&self) -> CustomerServiceClient<Channel> {
+    pub fn customers(&self) -> CustomerServiceClient<Replicas> {
         CustomerServiceClient::new(self.channel.clone())
     }
 
-    pub fn models(&self) -> ModelServiceClient<Channel> {
+    pub fn models(&self) -> ModelServiceClient<Replicas> {
         ModelServiceClient::new(self.channel.clone())
     }
 
-    pub fn policies(&self) -> PolicyServiceClient<Channel> {
+    pub fn policies(&self) -> PolicyServiceClient<Replicas> {
         PolicyServiceClient::new(self.channel.clone())
     }
 
-    pub fn readiness(&self) -> HealthClient<Channel> {
+    pub fn readiness(&self) -> HealthClient<Replicas> {
         HealthClient::new(self.channel.clone())
     }
 
     /// Sends the stop signal; the returned task ends when the server has shut down.
     pub fn start_shutdown(self) -> JoinHandle<Result<(), RunError>> {
         let Self { stop, ended, .. } = self;
-        stop.send(()).expect("the server listens for the stop");
-        ended
+        for stop in stop {
+            stop.send(()).expect("the server listens for the stop");
+        }
+        tokio::spawn(async {
+            for ended in ended {
+                ended.await.expect("does not panic")?;
+            }
+            Ok(())
+        })
     }
 
     /// Shuts the server down and waits until all of it is dropped, so that its directory is unlocked.
@@ -109,23 +135,103 @@ impl TestServer {
     }
 }
 
+/// One running server.
+pub struct Replica {
+    pub address: SocketAddr,
+    pub app: Arc<App>,
+    pub channel: Channel,
+    pub stop: oneshot::Sender<()>,
+    pub ended: JoinHandle<Result<(), RunError>>,
+}
+
+impl Replica {
+    pub async fn start(settings: Settings, clock: &Arc<ManualClock>) -> Self {
+        let clock = Arc::clone(clock) as Arc<dyn Clock>;
+        let server = Server::build(settings, Some(clock)).await.expect("starts");
+        let (address, app) = (server.local_addr(), Arc::clone(server.app()));
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(server.run(async {
+            // A dropped sender stops the server as well.
+            let _stopped = stopped.await;
+        }));
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address is a valid URI");
+        let channel = endpoint.connect().await.expect("the listener is bound");
+        Self { address, app, channel, stop, ended }
+    }
+}
+
+/// Connections to the replicas of a server. Each call goes to the next one, once all have followed what calls before it
+/// published, so that tests need not wait for the polls.
+#[derive(Clone)]
+pub struct Replicas {
+    channels: Arc<[Channel]>,
+    /// Clients may outlive their server.
+    apps: Arc<[Weak<App>]>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Replicas {
+    /// The first replica alone, for the limits of each server.
+    fn first(&self) -> Self {
+        let Self { channels, apps, calls } = self;
+        Self { channels: channels[..1].into(), apps: apps[..1].into(), calls: Arc::clone(calls) }
+    }
+
+    async fn follow(&self) {
+        if self.apps.len() == 1 {
+            return;
+        }
+        for app in self.apps.iter().filter_map(Weak::upgrade) {
+            let Some(shared) = app.store().shared() else { continue };
+            // A store that does not answer is what some tests are about.
+            if let Ok(published) = shared.published().await {
+                let _followed = follow_store(&app, &published.numbers).await;
+            }
+        }
+    }
+}
+
+impl Service<http::Request<Body>> for Replicas {
+    type Response = http::Response<Body>;
+    type Error = tonic::transport::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let replicas = self.clone();
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            replicas.follow().await;
+            replicas.channels[call % replicas.channels.len()].clone().oneshot(request).await
+        })
+    }
+}
+
+/// Settings with a store in memory, or where `TACTFUL_TEST_STORE` is `postgres`, in a database.
 pub fn written() -> WrittenSettings {
-    let written = WrittenSettings::default()
+    #[cfg(feature = "postgres")]
+    if std::env::var("TACTFUL_TEST_STORE").is_ok_and(|store| store == "postgres") {
+        return in_database();
+    }
+    without_store().with("store", "memory")
+}
+
+/// Settings with a new store in a database.
+#[cfg(feature = "postgres")]
+pub fn in_database() -> WrittenSettings {
+    let url = crate::support::postgres::new_store_url();
+    without_store().with("store", "postgres").with("store-url", url).with("store-confirms", "engine")
+}
+
+pub fn without_store() -> WrittenSettings {
+    WrittenSettings::default()
         .with("listen", "127.0.0.1:0")
         .with("metrics-listen", "off")
         .with("training-interval", "off")
-        .with("training-threads", "1");
-    with_store(written)
-}
-
-/// Adds a store in memory, or where `TACTFUL_TEST_STORE` is `postgres`, one in a database.
-fn with_store(written: WrittenSettings) -> WrittenSettings {
-    #[cfg(feature = "postgres")]
-    if std::env::var("TACTFUL_TEST_STORE").is_ok_and(|store| store == "postgres") {
-        let url = crate::support::postgres::new_store_url();
-        return written.with("store", "postgres").with("store-url", url).with("store-confirms", "engine");
-    }
-    written.with("store", "memory")
+        .with("training-threads", "1")
 }
 
 pub fn in_memory() -> Settings {

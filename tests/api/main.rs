@@ -7,6 +7,8 @@ mod cached_ranking;
 mod catalog;
 mod channels;
 mod customers;
+#[cfg(feature = "postgres")]
+mod database;
 mod demo;
 mod disclosure;
 mod experiments;
@@ -24,6 +26,8 @@ mod privacy;
 mod relationships;
 mod retries;
 mod returns;
+#[cfg(feature = "postgres")]
+mod rolling_restarts;
 mod security;
 mod server;
 mod shop;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use tactful::cli::demo;
 use tactful::domain::time::DAY;
 use tactful::grpc::generated::tactful::v1::{
-    CrossSellRequest, EventKind, Product, ReturnReason, ServingMode, UpSellRequest,
+    BatchUpsertProductsRequest, CrossSellRequest, EventKind, Product, ReturnReason, ServingMode, UpSellRequest,
 };
 
 use super::harness::TestServer;
 use super::shop::{ago, record};
-use crate::support::wire_shop::{event, preview, product, purchase, up_sell, upsert_products};
+use crate::support::wire_shop::{event, preview, product, purchase, up_sell};
 
 fn compatible(id: &str, with: &[&str]) -> Product {
     Product { compatible_with: with.iter().map(|id| (*id).to_owned()).collect(), ..product(id) }
@@ -21,7 +21,7 @@ async fn offered_after(return_reason: ReturnReason) -> (Vec<String>, BTreeMap<St
     let server = TestServer::in_memory().await;
     let products =
         vec![compatible("A", &[]), compatible("B", &["A"]), compatible("C", &["A"]), compatible("D", &["A", "B"])];
-    upsert_products(server.channel.clone(), products).await;
+    server.catalog().batch_upsert_products(BatchUpsertProductsRequest { products }).await.expect("upserts");
     let bought_at = ago(&server.clock, DAY * 9);
     let mut returned = event("w1-3", "w1", EventKind::Return, ago(&server.clock, DAY * 3));
     returned.product_id = "B".into();

@@ -224,7 +224,7 @@ async fn a_stream_idle_for_too_long_is_ended_and_its_events_stay() {
 #[tokio::test]
 async fn uploads_over_the_limit_are_rejected_with_a_retry_delay() {
     let written = written().with("pending-uploads-max", "1");
-    let server = TestServer::with(written.check().expect("valid settings"), ManualClock::new()).await;
+    let server = TestServer::one(written.check().expect("valid settings"), ManualClock::new()).await;
     let (_sender, _call) = start_stream(&server).await;
     let (_second, parts) = mpsc::channel::<StreamEventsRequest>(1);
     let mut feedback = server.feedback();

@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod distorted_shop;
+#[cfg(feature = "postgres")]
+mod moved_shop;
 mod ranking;
 mod real_shop;
 #[path = "../support/mod.rs"]

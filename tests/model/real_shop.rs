@@ -34,9 +34,9 @@ use tactful::use_cases::train_model::train_model;
 use crate::support::shop::{case_id, event};
 
 /// Memory planned for a regression over 1,500 products.
-const TRAINING_BYTES: u64 = 28 * 1500 * 1500;
+pub const TRAINING_BYTES: u64 = 28 * 1500 * 1500;
 
-struct JuneTenth;
+pub struct JuneTenth;
 
 impl Clock for JuneTenth {
     fn now(&self) -> Timestamp {
@@ -79,14 +79,14 @@ async fn healthy_customers_get_offers_and_customers_on_hold_get_none() {
     assert!(f64::from(offered) >= 0.95 * f64::from(healthy));
 }
 
-fn data_directory() -> Option<PathBuf> {
+pub fn data_directory() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let sets = std::env::var_os("TACTFUL_DATA").map_or_else(beside, PathBuf::from);
     Some(sets.join("online_retail_ii")).filter(|data| data.is_dir())
 }
 
 /// Imports all products and transactions. Returns the customers with purchases.
-async fn import(app: &App, data: &Path) -> BTreeSet<CustomerId> {
+pub async fn import(app: &App, data: &Path) -> BTreeSet<CustomerId> {
     let now = app.now();
     let source = |name: &str| RowSource::open(&data.join(name)).expect("the data set has this file");
     let products =
@@ -138,7 +138,7 @@ async fn hold_some(app: &App, customers: &BTreeSet<CustomerId>) -> HashSet<Custo
     held
 }
 
-async fn preview(app: &App, customer: &CustomerId) -> ServedOffers {
+pub async fn preview(app: &App, customer: &CustomerId) -> ServedOffers {
     let request = OfferRequest {
         customer: customer.clone(),
         kind: OfferKind::CrossSell,
